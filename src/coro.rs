@@ -1,0 +1,635 @@
+//! Coroutines: not started ([`Coro`]), shared ([`Shared`]), and started in the background ([`JoinHandle`]).
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::ops::Coroutine;
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::error::{Error, Result};
+use crate::scheduler::{Named, Outcome, Resume, Scope, Suspend, Task, TaskRef, TypeName, Waiter, WaiterKey};
+use crate::wait::private::{AnyTask, Sealed};
+use crate::wait::{Begun, Hidden, Wait, Waiting, not_there};
+
+/// A coroutine that has not been started: a value that will be a `T`.
+///
+/// Made by [`#[coro]`](crate::coro) functions and [`co!`](crate::co) blocks. Yielded, it is started, and the yielding
+/// coroutine waits for its value. Dropped, it never begins.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Coro, Loop, co, coro};
+///
+/// #[coro]
+/// fn double(x: i32) -> Coro<i32> {
+///     x * 2
+/// }
+///
+/// let coro: Coro<i32> = co! { (yield double(3)) + 1 };
+/// assert_eq!(Loop::new().run(coro).unwrap(), 7);
+/// ```
+///
+/// # Cancellation
+///
+/// When a coroutine that waits for one is cancelled, so is that one, first.
+pub struct Coro<T: 'static> {
+    task: Task<T>,
+}
+
+impl<T: 'static> Coro<T> {
+    /// A coroutine from a bare one; see [`by_hand`](crate::by_hand).
+    ///
+    /// Its name in traces is that of its type, until it is [named](Coro::named).
+    #[track_caller]
+    pub fn from_coroutine<C>(coroutine: C) -> Coro<T>
+    where
+        C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
+    {
+        Coro { task: Task::new::<TypeName<C>, C>(coroutine) }
+    }
+
+    #[track_caller]
+    pub(crate) fn from_named<N, C>(coroutine: C) -> Coro<T>
+    where
+        N: Named,
+        C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
+    {
+        Coro { task: Task::new::<N, C>(coroutine) }
+    }
+
+    pub(crate) fn from_task(task: Task<T>) -> Coro<T> {
+        Coro { task }
+    }
+
+    pub(crate) fn into_task(self) -> Task<T> {
+        self.task
+    }
+
+    /// Makes it a value that many may wait for, also after it has finished: it runs once, and each gets a clone.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Coro, Loop, Shared, co, coro};
+    ///
+    /// #[coro]
+    /// fn load() -> Coro<String> {
+    ///     println!("printed once");
+    ///     "config".to_string()
+    /// }
+    ///
+    /// #[coro]
+    /// fn user(config: Shared<String>) -> Coro<usize> {
+    ///     (yield config).len()
+    /// }
+    ///
+    /// let config = load().shared();
+    /// let diamond = co! { yield (user(config.clone()), user(config)) };
+    /// assert_eq!(Loop::new().run(diamond).unwrap(), (6, 6));
+    /// ```
+    #[must_use]
+    pub fn shared(self) -> Shared<T> {
+        Shared { task: self.task }
+    }
+
+    /// Gives it a name, by which it is called in traces and reports.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Loop, co};
+    ///
+    /// let coro = co! { Err("unreachable host")?; }.named("upload 3");
+    /// let error = Loop::new().run(coro).unwrap_err();
+    /// assert_eq!(error.error().trace()[0].name(), "upload 3");
+    /// ```
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Coro<T> {
+        let name = name.into();
+        let old = self.task.raw().extras_mut(|extras| extras.name.replace(name));
+        drop(old);
+        self
+    }
+}
+
+impl<T: 'static, E> Coro<std::result::Result<T, E>>
+where
+    E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+{
+    /// A coroutine that raises what this one gives as an error: for closures that return a `Result`.
+    ///
+    /// The error keeps the line of this call.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Loop, co, run_in_thread};
+    ///
+    /// let length = co! { (yield run_in_thread(|| std::fs::read("/no/such/file")).raise()).len() };
+    /// assert!(Loop::new().run(length).unwrap_err().error().downcast_ref::<std::io::Error>().is_some());
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn raise(self) -> Coro<T> {
+        let location = Location::caller();
+        let name = self.task.raw().name();
+        let waiting = self.into_waiting();
+        let raising = Coro::from_named::<Hidden, _>(
+            #[coroutine]
+            static move |mut resume: Resume| {
+                let mut begun = Begun::begin(&resume, waiting);
+                let result = loop {
+                    match begun.poll(&resume) {
+                        std::task::Poll::Ready(result) => break result?,
+                        std::task::Poll::Pending => resume = yield Suspend,
+                    }
+                };
+                Outcome(result.map_err(|error| Error::at(error.into(), location)))
+            },
+        );
+        raising.named(name)
+    }
+}
+
+impl<T: 'static> fmt::Debug for Coro<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coro").field("name", &self.task.raw().name()).finish()
+    }
+}
+
+/// A coroutine that many may wait for: whoever is first starts it, and each gets a clone of its value.
+///
+/// Made by [`Coro::shared`]. It belongs to the run, and to the [`isolate`](crate::isolate), that first waited for it; once it
+/// has finished, its value can be had on any loop.
+///
+/// # Errors
+///
+/// Who waits for one whose domain has failed, from outside of that domain, gets its error raised. So does who waits for one
+/// that is not finished and belongs to another loop.
+///
+/// # Cancellation
+///
+/// A waiter that gives up leaves it running, for the others.
+pub struct Shared<T: 'static> {
+    task: Task<T>,
+}
+
+impl<T: 'static> Clone for Shared<T> {
+    fn clone(&self) -> Shared<T> {
+        Shared { task: self.task.clone() }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("task", self.task.raw()).finish()
+    }
+}
+
+/// A coroutine that was started in the background, by [`spawn`].
+///
+/// Yielded, it gives the coroutine's value, once. Dropped, the coroutine goes on.
+pub struct JoinHandle<T: 'static> {
+    task: Task<T>,
+}
+
+impl<T: 'static> JoinHandle<T> {
+    /// Whether the coroutine has ended, well or not.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task.raw().is_ended()
+    }
+}
+
+impl<T: 'static> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("task", self.task.raw()).finish()
+    }
+}
+
+/// Waits for a task, which it starts if nobody has.
+struct Joining<T: 'static> {
+    task: Task<T>,
+    key: Option<WaiterKey>,
+    refused: Option<Error>,
+}
+
+impl<T: 'static> Joining<T> {
+    fn new(task: Task<T>) -> Joining<T> {
+        Joining { task, key: None, refused: None }
+    }
+
+    fn begin(&mut self, waiting: &TaskRef) {
+        let task = self.task.raw();
+        if task.is_ended() {
+            if task.error().is_some() {
+                Waiter::new(waiting).fail();
+            }
+            return;
+        }
+        if !task.is_started() {
+            start(task, waiting);
+        } else if !join(task, waiting) {
+            let waiter = Waiter::new(waiting);
+            self.refused = Some(of_another_loop(task));
+            return waiter.fail();
+        }
+        self.key = Some(task.add_waiter(Waiter::new(waiting)));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.task.raw().is_ended()
+    }
+
+    fn failure(&self) -> Option<Error> {
+        self.refused.clone().or_else(|| self.task.raw().error())
+    }
+
+    fn finish(&mut self, output: Option<Result<T>>) -> Result<T> {
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
+        self.key = None;
+        output.unwrap_or_else(|| Err(not_there()))
+    }
+}
+
+impl<T: 'static> Drop for Joining<T> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.task.raw().remove_waiter(key);
+        }
+    }
+}
+
+/// Starts `task` where `starter` is.
+fn start(task: &TaskRef, starter: &TaskRef) {
+    if let Some(scope) = starter.scope() {
+        scope.core().start(task, &scope);
+    }
+}
+
+/// Whether `waiting` may wait for `task`, which was started before: it is on the same loop.
+fn join(task: &TaskRef, waiting: &TaskRef) -> bool {
+    let same = task.core().zip(waiting.core()).filter(|(one, other)| Rc::ptr_eq(one, other));
+    if let Some((core, _)) = &same {
+        core.note_join();
+    }
+    same.is_some()
+}
+
+fn of_another_loop(task: &TaskRef) -> Error {
+    Error::msg(format!(
+        "coroutine `{}` belongs to another loop, on which it has not finished; wait for it there first, or send what it \
+         gives through a channel",
+        task.name()
+    ))
+}
+
+/// Waits for a coroutine of which there is one owner.
+#[doc(hidden)]
+#[allow(missing_debug_implementations)]
+pub struct JoinOwned<T: 'static>(Joining<T>);
+
+/// Waits for a coroutine that may have many waiters.
+#[doc(hidden)]
+#[allow(missing_debug_implementations)]
+pub struct JoinShared<T: 'static>(Joining<T>);
+
+macro_rules! joins {
+    ($name:ident, $($clone:ident)?, $output:ident) => {
+        impl<T> Sealed for $name<T> {}
+
+        #[allow(private_interfaces)]
+        impl<T: 'static $(+ $clone)?> Waiting for $name<T> {
+            type Output = T;
+
+            fn begin(&mut self, task: &TaskRef) {
+                self.0.begin(task);
+            }
+
+            fn is_ready(&self) -> bool {
+                self.0.is_ready()
+            }
+
+            fn failure(&self) -> Option<Error> {
+                self.0.failure()
+            }
+
+            fn take(&mut self) -> Result<T> {
+                let output = self.0.task.$output();
+                self.0.finish(output)
+            }
+        }
+    };
+}
+
+joins!(JoinOwned, , take_output);
+joins!(JoinShared, Clone, clone_output);
+
+impl<T> Sealed for Coro<T> {}
+
+impl<T: 'static> Wait for Coro<T> {
+    type Output = T;
+    type Waiting = JoinOwned<T>;
+
+    fn into_waiting(self) -> JoinOwned<T> {
+        JoinOwned(Joining::new(self.task))
+    }
+
+    fn into_task(self) -> AnyTask<T> {
+        AnyTask(self.task)
+    }
+}
+
+impl<T> Sealed for JoinHandle<T> {}
+
+impl<T: 'static> Wait for JoinHandle<T> {
+    type Output = T;
+    type Waiting = JoinOwned<T>;
+
+    fn into_waiting(self) -> JoinOwned<T> {
+        JoinOwned(Joining::new(self.task))
+    }
+}
+
+impl<T> Sealed for Shared<T> {}
+
+impl<T: Clone + 'static> Wait for Shared<T> {
+    type Output = T;
+    type Waiting = JoinShared<T>;
+
+    fn into_waiting(self) -> JoinShared<T> {
+        JoinShared(Joining::new(self.task))
+    }
+}
+
+impl<T> Sealed for &Shared<T> {}
+
+impl<T: Clone + 'static> Wait for &Shared<T> {
+    type Output = T;
+    type Waiting = JoinShared<T>;
+
+    fn into_waiting(self) -> JoinShared<T> {
+        self.clone().into_waiting()
+    }
+}
+
+/// Starts coroutines in the background and does not wait for them: the `yield` gives their handles, which may be yielded
+/// later, or dropped.
+///
+/// Takes a [`Coro`], a [`Shared`] (started twice, it is started once), or an array, `Vec`, `Option` or tuple of such. The run
+/// ends only when all that was started has; an error in any of it stops everything.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Loop, co, spawn};
+///
+/// let main = co! {
+///     let handle = yield spawn(co! { yield; 20 });
+///     let (a, b) = yield spawn((co! { 1 }, co! { 2 }));
+///     (yield handle) + (yield a) + (yield b)
+/// };
+/// assert_eq!(Loop::new().run(main).unwrap(), 23);
+/// ```
+///
+/// # Cancellation
+///
+/// A coroutine that is cancelled starts nothing: what it spawns is dropped unbegun.
+pub fn spawn<S: Spawnable>(coroutines: S) -> Spawn<S> {
+    Spawn(coroutines)
+}
+
+/// What [`spawn`] takes. Sealed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be spawned",
+    label = "this is no coroutine",
+    note = "`spawn` takes a `Coro`, a `Shared`, or an array, `Vec`, `Option` or tuple of such; anything else goes into a \
+            coroutine first: `spawn(co! {{ yield .. }})`"
+)]
+pub trait Spawnable: Sealed {
+    /// The handle, or handles, in the shape of what was given.
+    type Handles: 'static;
+
+    #[doc(hidden)]
+    type Owned: Startable<Handles = Self::Handles>;
+
+    #[doc(hidden)]
+    fn into_owned(self) -> Self::Owned;
+}
+
+#[doc(hidden)]
+#[allow(private_interfaces)]
+pub trait Startable: 'static {
+    type Handles: 'static;
+
+    fn start(self, starter: &TaskRef) -> Self::Handles;
+}
+
+/// What [`spawn`] gives: a [`Wait`].
+#[must_use = "nothing is started before this is yielded"]
+#[derive(Debug)]
+pub struct Spawn<S>(S);
+
+impl<S> Sealed for Spawn<S> {}
+
+impl<S: Spawnable> Wait for Spawn<S> {
+    type Output = S::Handles;
+    type Waiting = Spawning<S::Owned>;
+
+    fn into_waiting(self) -> Spawning<S::Owned> {
+        Spawning::Unstarted(self.0.into_owned())
+    }
+}
+
+#[doc(hidden)]
+#[allow(missing_debug_implementations)]
+pub enum Spawning<O: Startable> {
+    Unstarted(O),
+    Started(O::Handles),
+    Taken,
+}
+
+impl<O: Startable> Sealed for Spawning<O> {}
+
+#[allow(private_interfaces)]
+impl<O: Startable> Waiting for Spawning<O> {
+    type Output = O::Handles;
+
+    fn begin(&mut self, task: &TaskRef) {
+        *self = match std::mem::replace(self, Spawning::Taken) {
+            Spawning::Unstarted(coroutines) => Spawning::Started(coroutines.start(task)),
+            other => other,
+        };
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(self, Spawning::Started(_))
+    }
+
+    fn take(&mut self) -> Result<O::Handles> {
+        match std::mem::replace(self, Spawning::Taken) {
+            Spawning::Started(handles) => Ok(handles),
+            _ => Err(not_there()),
+        }
+    }
+}
+
+impl<T: 'static> Spawnable for Coro<T> {
+    type Handles = JoinHandle<T>;
+    type Owned = Coro<T>;
+
+    fn into_owned(self) -> Coro<T> {
+        self
+    }
+}
+
+#[allow(private_interfaces)]
+impl<T: 'static> Startable for Coro<T> {
+    type Handles = JoinHandle<T>;
+
+    fn start(self, starter: &TaskRef) -> JoinHandle<T> {
+        start(self.task.raw(), starter);
+        JoinHandle { task: self.task }
+    }
+}
+
+impl<T: 'static> Spawnable for Shared<T> {
+    type Handles = Shared<T>;
+    type Owned = Shared<T>;
+
+    fn into_owned(self) -> Shared<T> {
+        self
+    }
+}
+
+impl<T: 'static> Spawnable for &Shared<T> {
+    type Handles = Shared<T>;
+    type Owned = Shared<T>;
+
+    fn into_owned(self) -> Shared<T> {
+        self.clone()
+    }
+}
+
+#[allow(private_interfaces)]
+impl<T: 'static> Startable for Shared<T> {
+    type Handles = Shared<T>;
+
+    fn start(self, starter: &TaskRef) -> Shared<T> {
+        let task = self.task.raw();
+        if !task.is_started() && !task.is_ended() {
+            start(task, starter);
+        }
+        self
+    }
+}
+
+impl<S: Spawnable> Spawnable for Vec<S> {
+    type Handles = Vec<S::Handles>;
+    type Owned = Vec<S::Owned>;
+
+    fn into_owned(self) -> Vec<S::Owned> {
+        self.into_iter().map(S::into_owned).collect()
+    }
+}
+
+#[allow(private_interfaces)]
+impl<O: Startable> Startable for Vec<O> {
+    type Handles = Vec<O::Handles>;
+
+    fn start(self, starter: &TaskRef) -> Vec<O::Handles> {
+        self.into_iter().map(|coroutine| coroutine.start(starter)).collect()
+    }
+}
+
+impl<S: Spawnable, const N: usize> Spawnable for [S; N] {
+    type Handles = [S::Handles; N];
+    type Owned = [S::Owned; N];
+
+    fn into_owned(self) -> [S::Owned; N] {
+        self.map(S::into_owned)
+    }
+}
+
+#[allow(private_interfaces)]
+impl<O: Startable, const N: usize> Startable for [O; N] {
+    type Handles = [O::Handles; N];
+
+    fn start(self, starter: &TaskRef) -> [O::Handles; N] {
+        self.map(|coroutine| coroutine.start(starter))
+    }
+}
+
+impl<S: Spawnable> Spawnable for Option<S> {
+    type Handles = Option<S::Handles>;
+    type Owned = Option<S::Owned>;
+
+    fn into_owned(self) -> Option<S::Owned> {
+        self.map(S::into_owned)
+    }
+}
+
+#[allow(private_interfaces)]
+impl<O: Startable> Startable for Option<O> {
+    type Handles = Option<O::Handles>;
+
+    fn start(self, starter: &TaskRef) -> Option<O::Handles> {
+        self.map(|coroutine| coroutine.start(starter))
+    }
+}
+
+impl Spawnable for () {
+    type Handles = ();
+    type Owned = ();
+
+    fn into_owned(self) {}
+}
+
+#[allow(private_interfaces)]
+impl Startable for () {
+    type Handles = ();
+
+    fn start(self, _: &TaskRef) {}
+}
+
+macro_rules! tuples {
+    ($($name:ident)+) => {
+        impl<$($name: Spawnable),+> Spawnable for ($($name,)+) {
+            type Handles = ($($name::Handles,)+);
+            type Owned = ($($name::Owned,)+);
+
+            #[allow(non_snake_case)]
+            fn into_owned(self) -> Self::Owned {
+                let ($($name,)+) = self;
+                ($($name.into_owned(),)+)
+            }
+        }
+
+        #[allow(private_interfaces, non_snake_case)]
+        impl<$($name: Startable),+> Startable for ($($name,)+) {
+            type Handles = ($($name::Handles,)+);
+
+            fn start(self, starter: &TaskRef) -> Self::Handles {
+                let ($($name,)+) = self;
+                ($($name.start(starter),)+)
+            }
+        }
+    };
+}
+
+tuples!(A);
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+tuples!(A B C D E);
+tuples!(A B C D E F);
+tuples!(A B C D E F G);
+tuples!(A B C D E F G H);
+tuples!(A B C D E F G H I);
+tuples!(A B C D E F G H I J);
+tuples!(A B C D E F G H I J K);
+tuples!(A B C D E F G H I J K L);
+
+/// Starts the first task of `scope`, below the one that waits for it.
+pub(crate) fn start_in<T: 'static>(task: &Task<T>, scope: &Rc<Scope>) {
+    scope.core().start_root(task.raw(), scope);
+}

@@ -1,0 +1,446 @@
+//! The loop: run to the end, stepped by hand, or polled by another one.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::resume_unwind;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+#[cfg(feature = "smol")]
+use std::{ops::ControlFlow, task::Waker};
+use std::time::Instant;
+
+use crate::coro::start_in;
+use crate::error::{Grouping, LoopError};
+use crate::scheduler::{Core, Inbox, Progress, Task};
+use crate::wait::Wait;
+use crate::wait::private::AnyTask;
+
+/// A single-threaded event loop.
+///
+/// It has no thread-locals and no globals: any number may live on one thread, and a coroutine may make and run one of its
+/// own. It can run again and again.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Loop, co};
+///
+/// let mut event_loop = Loop::new();
+/// assert_eq!(event_loop.run(co! { 1 }).unwrap(), 1);
+/// assert_eq!(event_loop.run((co! { 2 }, co! { "three" })).unwrap(), (2, "three"));
+/// ```
+#[derive(Debug, Default)]
+pub struct Loop {
+    grouping: Grouping,
+    stop: Option<Arc<Stop>>,
+}
+
+impl Loop {
+    /// A loop.
+    #[must_use]
+    pub fn new() -> Loop {
+        Loop::default()
+    }
+
+    /// A loop with settings.
+    ///
+    /// ```
+    /// use tinyield::{Grouping, Loop};
+    ///
+    /// let event_loop = Loop::builder().grouping(Grouping::Always).build();
+    /// ```
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Runs until `wait` and everything that was started has ended, and gives the output of `wait`.
+    ///
+    /// # Errors
+    ///
+    /// The first error that any coroutine raised, when all the others have been cancelled and have ended, and threads have
+    /// been joined; a [`Deadlock`](crate::Deadlock); or that it was [stopped](StopHandle::stop).
+    ///
+    /// # Panics
+    ///
+    /// With what a coroutine, or a thread's closure, panicked with, when all the others have ended.
+    #[track_caller]
+    pub fn run<W: Wait>(&mut self, wait: W) -> Result<W::Output, LoopError> {
+        self.runtime(wait).finish()
+    }
+
+    /// The same, step by step: to embed the loop in another one.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Loop, Step, co};
+    ///
+    /// let mut event_loop = Loop::new();
+    /// let mut runtime = event_loop.runtime(co! { yield; 3 });
+    /// let value = loop {
+    ///     match runtime.step() {
+    ///         Step::Ran => {} // time for something else
+    ///         Step::Idle(idle) => idle.wait(),
+    ///         Step::Done(result) => break result.unwrap(),
+    ///     }
+    /// };
+    /// assert_eq!(value, 3);
+    /// ```
+    #[track_caller]
+    pub fn runtime<W: Wait>(&mut self, wait: W) -> Runtime<'_, W::Output> {
+        let AnyTask(main) = wait.into_task();
+        Runtime::start(main, self.grouping, self.stop.clone())
+    }
+
+    /// A handle with which any thread can stop what this loop runs.
+    #[must_use]
+    pub fn stop_handle(&mut self) -> StopHandle {
+        StopHandle { stop: self.stop.get_or_insert_default().clone() }
+    }
+}
+
+/// Settings of a [`Loop`].
+#[derive(Debug, Default)]
+#[must_use = "a builder makes no loop before it is told to `build`"]
+pub struct Builder {
+    grouping: Grouping,
+}
+
+impl Builder {
+    /// Which of the errors that come up while the loop stops are kept.
+    pub fn grouping(mut self, grouping: Grouping) -> Builder {
+        self.grouping = grouping;
+        self
+    }
+
+    /// The loop.
+    #[must_use]
+    pub fn build(self) -> Loop {
+        Loop { grouping: self.grouping, stop: None }
+    }
+}
+
+/// Stops a loop from anywhere: another thread, or a signal handler's.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::time::Duration;
+/// use tinyield::{Loop, sleep};
+///
+/// let mut event_loop = Loop::new();
+/// let handle = event_loop.stop_handle();
+/// std::thread::spawn(move || handle.stop());
+/// assert!(event_loop.run(sleep(Duration::MAX)).unwrap_err().is_stopped());
+/// ```
+#[derive(Clone, Debug)]
+pub struct StopHandle {
+    stop: Arc<Stop>,
+}
+
+impl StopHandle {
+    /// Cancels everything that the loop runs; its `run` returns an error for which [`LoopError::is_stopped`] holds.
+    ///
+    /// Asked between two runs, it stops the next one. A run uses it up. When the loop is gone, it does nothing.
+    pub fn stop(&self) {
+        let mut state = self.stop.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            StopState::Running(inbox) => {
+                let inbox = inbox.clone();
+                drop(state);
+                inbox.stop();
+            }
+            StopState::Between | StopState::Asked => *state = StopState::Asked,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Stop {
+    state: Mutex<StopState>,
+}
+
+#[derive(Default)]
+enum StopState {
+    #[default]
+    Between,
+    Asked,
+    Running(Arc<Inbox>),
+}
+
+impl Stop {
+    /// A run begins: whether it was asked to stop before.
+    fn replace(&self, state: StopState) -> bool {
+        let mut current = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(std::mem::replace(&mut *current, state), StopState::Asked)
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stop").finish_non_exhaustive()
+    }
+}
+
+/// One run of a loop, step by step. Made by [`Loop::runtime`].
+///
+/// The host chooses one way and keeps to it: [`step`](Runtime::step), or [`poll`](Runtime::poll).
+///
+/// # Cancellation
+///
+/// Dropped before it is done, it cancels all that it runs, and comes back when that has ended. A panic of what it ran goes on
+/// from there.
+#[must_use = "nothing runs before this is stepped or polled"]
+pub struct Runtime<'a, T: 'static> {
+    run: Run<T>,
+    event_loop: PhantomData<&'a mut Loop>,
+}
+
+/// A run that owns what it needs.
+pub(crate) struct Run<T: 'static> {
+    core: Rc<Core>,
+    main: Task<T>,
+    stop: Option<Arc<Stop>>,
+    done: bool,
+}
+
+/// What one [step](Runtime::step) did.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// One coroutine had its turn, or was cancelled.
+    Ran,
+    /// Nothing is ready.
+    Idle(Idle),
+    /// All has ended. There is no further step.
+    Done(Result<T, LoopError>),
+}
+
+/// Nothing is ready, until a deadline, or a wake-up from outside.
+#[must_use = "an idle loop wants to be waited for"]
+pub struct Idle {
+    deadline: Option<Instant>,
+    inbox: Arc<Inbox>,
+}
+
+impl Idle {
+    /// When the next timer is due, if there is one.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Blocks the thread until the deadline, or until something outside wakes the loop; for ever, if there is neither.
+    ///
+    /// May come back early; the next step tells.
+    pub fn wait(self) {
+        self.inbox.sleep(self.deadline);
+    }
+}
+
+impl fmt::Debug for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idle").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+/// How many steps one [`Runtime::poll`] takes at most, before it lets the host's other tasks run.
+const STEPS_PER_POLL: usize = 256;
+
+impl<T: 'static> Runtime<'_, T> {
+    #[track_caller]
+    fn start(main: Task<T>, grouping: Grouping, stop: Option<Arc<Stop>>) -> Self {
+        Runtime { run: Run::start(main, grouping, stop), event_loop: PhantomData }
+    }
+
+    /// Lets one coroutine have its turn.
+    ///
+    /// The thread is shared with code that may still set an event, say: so a loop that nothing else can wake is idle, not
+    /// deadlocked. Only a cycle of coroutines that wait on each other is an error.
+    ///
+    /// # Panics
+    ///
+    /// With what a coroutine panicked with, when everything has ended; and if the run is over already.
+    pub fn step(&mut self) -> Step<T> {
+        self.run.assert_not_done();
+        match self.run.core.run(1) {
+            Progress::Ran => Step::Ran,
+            Progress::Done => Step::Done(self.run.result()),
+            Progress::Idle if self.run.core.stop_if_cyclic() => Step::Ran,
+            Progress::Idle => {
+                Step::Idle(Idle { deadline: self.run.core.deadline(), inbox: self.run.core.inbox().clone() })
+            }
+        }
+    }
+
+    /// Lets coroutines have their turns, a bounded number of them; for a host that is a future.
+    ///
+    /// When nothing is ready, the waker of `context` is woken when something outside wakes the loop; when the next timer is
+    /// due, the host has to poll again by itself: [`deadline`](Runtime::deadline) tells.
+    ///
+    /// # Panics
+    ///
+    /// As [`step`](Runtime::step).
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
+        self.run.poll(context)
+    }
+
+    /// When the next timer is due, if there is one: when the host has to step or poll again at the latest.
+    ///
+    /// A coroutine that is ready has no deadline: of that, [`step`](Runtime::step) and [`poll`](Runtime::poll) tell.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.run.core.deadline()
+    }
+
+    fn finish(mut self) -> Result<T, LoopError> {
+        self.run.finish()
+    }
+}
+
+impl<T> fmt::Debug for Runtime<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("main", self.run.main.raw()).field("done", &self.run.done).finish()
+    }
+}
+
+impl<T: 'static> Run<T> {
+    #[track_caller]
+    fn start(main: Task<T>, grouping: Grouping, stop: Option<Arc<Stop>>) -> Run<T> {
+        let core = Core::new(grouping);
+        start_main(&core, &main);
+        if let Some(stop) = &stop
+            && stop.replace(StopState::Running(core.inbox().clone()))
+        {
+            core.inbox().stop();
+        }
+        Run { core, main, stop, done: false }
+    }
+
+    /// A run without a [`Loop`].
+    #[track_caller]
+    pub(crate) fn of<W: Wait<Output = T>>(wait: W, grouping: Grouping) -> Run<T> {
+        let AnyTask(main) = wait.into_task();
+        Run::start(main, grouping, None)
+    }
+
+    fn assert_not_done(&self) {
+        assert!(!self.done, "this run is over: its result was given by the step or poll before");
+    }
+
+    /// Runs to the end, on this thread.
+    pub(crate) fn finish(&mut self) -> Result<T, LoopError> {
+        self.drive();
+        self.result()
+    }
+
+    fn drive(&mut self) {
+        self.core.host_is_awake();
+        loop {
+            match self.core.run(usize::MAX) {
+                Progress::Ran => {}
+                Progress::Done => return,
+                Progress::Idle => {
+                    if self.core.stop_if_stuck() {
+                        continue;
+                    }
+                    #[cfg(feature = "smol")]
+                    if self.core.has_foreign_futures() {
+                        return crate::reactor::drive(|waker| self.turns(waker));
+                    }
+                    self.core.sleep();
+                }
+            }
+        }
+    }
+
+    /// Takes all the steps that can be taken now. Then `waker` is woken when there are more.
+    #[cfg(feature = "smol")]
+    fn turns(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
+        self.core.host_is_awake();
+        loop {
+            match self.core.run(usize::MAX) {
+                Progress::Ran => {}
+                Progress::Done => return ControlFlow::Break(()),
+                Progress::Idle => {
+                    if !self.core.stop_if_stuck() && self.core.wake_host(waker) {
+                        return ControlFlow::Continue(self.core.deadline());
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
+        self.assert_not_done();
+        self.core.host_is_awake();
+        loop {
+            match self.core.run(STEPS_PER_POLL) {
+                Progress::Done => return Poll::Ready(self.result()),
+                Progress::Ran => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Progress::Idle => {
+                    if !self.core.stop_if_cyclic() && self.core.wake_host(context.waker()) {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.core.deadline()
+    }
+
+    /// Everything has ended.
+    fn result(&mut self) -> Result<T, LoopError> {
+        let root = self.core.root();
+        self.close();
+        if let Some(payload) = self.core.take_panic() {
+            resume_unwind(payload);
+        }
+        if let Some(error) = root.failure() {
+            return Err(LoopError::new(error, root.take_others()));
+        }
+        match self.main.take_output() {
+            Some(Ok(output)) => Ok(output),
+            Some(Err(error)) => Err(LoopError::new(error, Vec::new())),
+            None => unreachable!("a run that did not fail has an output"),
+        }
+    }
+
+    fn close(&mut self) {
+        self.done = true;
+        if let Some(stop) = &self.stop {
+            stop.replace(StopState::Between);
+        }
+        self.core.close();
+    }
+}
+
+impl<T: 'static> Drop for Run<T> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        self.core.abandon();
+        self.drive();
+        self.close();
+        if let Some(payload) = self.core.take_panic() {
+            if std::thread::panicking() {
+                std::mem::forget(payload);
+            } else {
+                resume_unwind(payload);
+            }
+        }
+    }
+}
+
+/// Starts the coroutine that a run is for.
+fn start_main<T: 'static>(core: &Rc<Core>, main: &Task<T>) {
+    let root = core.root();
+    if main.raw().is_started() {
+        return;
+    }
+    start_in(main, &root);
+}

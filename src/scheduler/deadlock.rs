@@ -1,0 +1,122 @@
+//! Tells who is stuck, where, and on what.
+
+use std::collections::BTreeMap;
+use std::panic::Location;
+use std::rc::Rc;
+
+use super::scope::Scope;
+use super::task::{TaskRef, flag};
+use super::kind;
+use crate::error::{Deadlock, Stuck};
+use crate::trace::Frame;
+
+/// The report, and the name and place of the coroutine to be blamed.
+pub(crate) fn report(
+    root: &Rc<Scope>,
+    run_at: &'static Location<'static>,
+) -> (Deadlock, (String, &'static Location<'static>)) {
+    let tasks = tasks_below(root);
+    let waits = waits(&tasks);
+    let cycle = find_cycle(&tasks, &waits);
+    let stuck: Vec<Stuck> = tasks
+        .iter()
+        .filter(|task| !task.name().is_empty())
+        .map(|task| {
+            let frame = Frame::new(task.name(), task.header().location.get());
+            Stuck::new(frame, in_words(task, waits.get(&task.header().number.get())))
+        })
+        .collect();
+    let blamed = cycle.first().or(tasks.last());
+    let blamed = blamed.map_or((String::new(), run_at), |task| {
+        (task.name().into_owned(), task.header().location.get())
+    });
+    let cycle = cycle.iter().map(|task| task.name().into_owned()).collect();
+    (Deadlock::new(stuck, cycle), blamed)
+}
+
+/// All tasks in `scope` and below, first started first.
+pub(crate) fn tasks_below(scope: &Rc<Scope>) -> Vec<TaskRef> {
+    let mut tasks = Vec::new();
+    scope.all_tasks(&mut tasks);
+    tasks.sort_unstable_by_key(|task| task.header().number.get());
+    tasks
+}
+
+/// By the number of a task: the tasks that it waits on.
+fn waits(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
+    let mut waits = BTreeMap::<u64, Vec<TaskRef>>::new();
+    for task in tasks {
+        let mut waiting = task.waiting_tasks();
+        if let Some(scope) = task.scope() {
+            // Whoever waits for a scope waits for what is in it: above all its first task.
+            waiting.extend(scope.owner());
+        }
+        for other in waiting {
+            waits.entry(other.header().number.get()).or_default().push(task.clone());
+        }
+    }
+    waits
+}
+
+fn find_cycle(tasks: &[TaskRef], waits: &BTreeMap<u64, Vec<TaskRef>>) -> Vec<TaskRef> {
+    // Depth first, with a stack of its own: a chain may be long.
+    let mut done = std::collections::BTreeSet::new();
+    for start in tasks {
+        let mut path: Vec<(TaskRef, usize)> = vec![(start.clone(), 0)];
+        let mut on_path = BTreeMap::from([(start.header().number.get(), 0)]);
+        while let Some((task, next)) = path.last_mut() {
+            let number = task.header().number.get();
+            let next_one = if done.contains(&number) {
+                None
+            } else {
+                waits.get(&number).and_then(|on| on.get(*next)).cloned()
+            };
+            *next += 1;
+            match next_one {
+                None => {
+                    done.insert(number);
+                    on_path.remove(&number);
+                    path.pop();
+                }
+                Some(other) => {
+                    let other_number = other.header().number.get();
+                    if let Some(&from) = on_path.get(&other_number) {
+                        return path[from..].iter().map(|(task, _)| task.clone()).collect();
+                    }
+                    on_path.insert(other_number, path.len());
+                    path.push((other, 0));
+                }
+            }
+        }
+    }
+    Vec::new()
+}
+
+fn in_words(task: &TaskRef, on: Option<&Vec<TaskRef>>) -> String {
+    const MOST: usize = 5;
+    let mut words: Vec<String> = Vec::new();
+    let on = on.map_or(&[][..], Vec::as_slice);
+    let named = on.iter().map(TaskRef::name).filter(|name| !name.is_empty());
+    words.extend(named.take(MOST).map(|name| format!("`{name}`")));
+    if on.len() > MOST {
+        words.push(format!("{} more", on.len() - MOST));
+    }
+    let kinds = task.header().waits_on.get();
+    for (bit, word) in [
+        (kind::EVENT, "an event"),
+        (kind::SEMAPHORE, "a semaphore"),
+        (kind::LOCK, "a lock"),
+        (kind::BARRIER, "a barrier"),
+        (kind::CHANNEL, "a channel"),
+        (kind::FUTURE, "a future"),
+        (kind::TIMER, "a timer"),
+    ] {
+        if kinds & bit != 0 {
+            words.push(word.to_string());
+        }
+    }
+    if words.is_empty() {
+        words.push(if task.has(flag::BEGUN) { "nothing that it told of" } else { "its first turn" }.to_string());
+    }
+    words.join(" and ")
+}

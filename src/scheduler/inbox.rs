@@ -1,0 +1,283 @@
+//! Wake-ups from outside: from other threads, from foreign futures, from handles that outlive the loop.
+//!
+//! The inbox is the only part of a loop that other threads touch. A [`Wakeable`] is a return address in it, handed out as a
+//! `Waker`, and counted: while nobody outside holds one, nothing outside can wake the loop.
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{RawWaker, RawWakerVTable, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+/// What other threads share with a loop while it runs.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    /// Something is in the state that the loop has not seen.
+    signalled: AtomicBool,
+    /// How many wakeables somebody outside holds.
+    outside: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    woken: Vec<Arc<Wakeable>>,
+    stop: bool,
+    closed: bool,
+    sleeper: Sleeper,
+}
+
+/// Who is to be told when something comes in.
+#[derive(Default)]
+enum Sleeper {
+    #[default]
+    Awake,
+    Thread(Thread),
+    Host(Waker),
+}
+
+/// What has come in since the loop looked last.
+pub(crate) struct Delivery {
+    pub(crate) woken: Vec<Arc<Wakeable>>,
+    pub(crate) stop: bool,
+}
+
+impl Inbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something has come in. One relaxed load, so it may be late, but not for a loop that is about to sleep: going
+    /// to sleep looks again under the lock.
+    pub(crate) fn is_signalled(&self) -> bool {
+        self.signalled.load(Relaxed)
+    }
+
+    pub(crate) fn take(&self) -> Delivery {
+        self.signalled.store(false, Relaxed);
+        let mut state = self.state();
+        Delivery { woken: std::mem::take(&mut state.woken), stop: std::mem::take(&mut state.stop) }
+    }
+
+    /// Has the loop look at what `change` left in the state.
+    fn signal(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        change(&mut state);
+        self.signalled.store(true, Relaxed);
+        let sleeper = std::mem::take(&mut state.sleeper);
+        // The host's waker is foreign code: it runs without the lock.
+        drop(state);
+        match sleeper {
+            Sleeper::Awake => {}
+            Sleeper::Thread(thread) => thread.unpark(),
+            Sleeper::Host(waker) => waker.wake(),
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.signal(|state| state.stop = true);
+    }
+
+    /// Has the host poll the loop again, if it sleeps.
+    pub(crate) fn nudge(&self) {
+        self.signal(|_| {});
+    }
+
+    /// Whether somebody outside holds something that could still wake the loop.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.outside.load(Acquire) != 0
+    }
+
+    fn outside_one_more(&self) {
+        self.outside.fetch_add(1, Relaxed);
+    }
+
+    fn outside_one_less(&self) {
+        if self.outside.fetch_sub(1, AcqRel) == 1 {
+            // The loop may be asleep in the belief that somebody will wake it.
+            self.signal(|_| {});
+        }
+    }
+
+    /// Blocks the thread until something comes in, or until `deadline`. May come back early.
+    pub(crate) fn sleep(&self, deadline: Option<Instant>) {
+        {
+            let mut state = self.state();
+            if self.is_signalled() {
+                return;
+            }
+            state.sleeper = Sleeper::Thread(thread::current());
+        }
+        match deadline {
+            None => thread::park(),
+            Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
+        }
+        self.state().sleeper = Sleeper::Awake;
+    }
+
+    /// Has `waker` woken when something comes in; false if something has already.
+    pub(crate) fn wake_host(&self, waker: &Waker) -> bool {
+        let mut state = self.state();
+        if self.is_signalled() {
+            return false;
+        }
+        let old = match &state.sleeper {
+            Sleeper::Host(old) if old.will_wake(waker) => return true,
+            _ => std::mem::replace(&mut state.sleeper, Sleeper::Host(waker.clone())),
+        };
+        drop(state);
+        drop(old);
+        true
+    }
+
+    /// The loop is gone: what comes in from now on is dropped.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let left = (std::mem::take(&mut state.woken), std::mem::take(&mut state.sleeper));
+        drop(state);
+        drop(left);
+    }
+}
+
+/// Something in a loop that may be woken from outside, by its number there.
+pub(crate) struct Wakeable {
+    inbox: Arc<Inbox>,
+    pub(crate) slot: usize,
+    /// How many wakers of it are held outside, and [`RETIRED`].
+    holders: AtomicUsize,
+    /// It is in the inbox already.
+    woken: AtomicBool,
+}
+
+/// Nothing is left to wake: wakers of it no longer count. In the high bit of the count of holders.
+const RETIRED: usize = 1 << (usize::BITS - 1);
+
+impl Wakeable {
+    pub(crate) fn new(inbox: Arc<Inbox>, slot: usize) -> Arc<Wakeable> {
+        Arc::new(Wakeable { inbox, slot, holders: AtomicUsize::new(0), woken: AtomicBool::new(false) })
+    }
+
+    /// A waker to be lent, not kept: it is not counted, but its clones are.
+    ///
+    /// # Safety
+    ///
+    /// `wakeable` came from [`Arc::as_ptr`], and some `Arc` of it lives for as long as what is returned.
+    pub(crate) unsafe fn lend(wakeable: *const Wakeable) -> ManuallyDrop<Waker> {
+        // SAFETY: `VTABLE` asks for a pointer of an `Arc` that is alive whenever the waker is used, and by contract this is
+        // one. The waker's own `drop` never runs, so that it needs no count of its own.
+        ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(wakeable.cast(), &VTABLE)) })
+    }
+
+    /// A waker to be kept by somebody outside.
+    pub(crate) fn waker(wakeable: &Arc<Wakeable>) -> Waker {
+        // SAFETY: `wakeable` is borrowed for longer than this line.
+        unsafe { Wakeable::lend(Arc::as_ptr(wakeable)) }.deref().clone()
+    }
+
+    /// Taken out of the inbox: the next wake-up is a new one.
+    pub(crate) fn acknowledge(&self) {
+        self.woken.store(false, Release);
+    }
+
+    /// There is nothing left to wake.
+    pub(crate) fn retire(&self) {
+        let holders = self.holders.fetch_or(RETIRED, AcqRel);
+        if holders != 0 && holders & RETIRED == 0 {
+            self.inbox.outside_one_less();
+        }
+    }
+
+    fn wake(this: &Arc<Wakeable>) {
+        if this.holders.load(Relaxed) & RETIRED == 0 && !this.woken.swap(true, AcqRel) {
+            this.inbox.signal(|state| state.woken.push(Arc::clone(this)));
+        }
+    }
+
+    fn hold(&self) {
+        let holders = self.holders.fetch_add(1, Relaxed);
+        if holders & !RETIRED > RETIRED / 2 {
+            // Thousands of millions of forgotten clones: as with `Arc`, better no program than a wrong one.
+            std::process::abort();
+        }
+        if holders == 0 {
+            self.inbox.outside_one_more();
+        }
+    }
+
+    fn release(&self) {
+        if self.holders.fetch_sub(1, AcqRel) == 1 {
+            self.inbox.outside_one_less();
+        }
+    }
+}
+
+impl fmt::Debug for Wakeable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wakeable").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+/// The data of each waker is an `Arc<Wakeable>` made a raw pointer, and each but a lent one has a count in it and one among
+/// its holders. All functions may be
+/// called from any thread, as `Waker` demands: `Wakeable` is `Send + Sync`, being made of such.
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
+
+const _: () = {
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<Wakeable>();
+};
+
+/// # Safety
+///
+/// `data` is that of a waker of [`VTABLE`] which is alive during the call.
+unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<Wakeable>> {
+    // SAFETY: by contract `data` came from `Arc::into_raw` and its count is still held by the waker; `ManuallyDrop` leaves
+    // it there.
+    ManuallyDrop::new(unsafe { Arc::from_raw(data.cast()) })
+}
+
+/// # Safety
+///
+/// As [`borrow`].
+unsafe fn clone_waker(data: *const ()) -> RawWaker {
+    // SAFETY: by contract.
+    let wakeable = unsafe { borrow(data) };
+    wakeable.hold();
+    RawWaker::new(Arc::into_raw(Arc::clone(&wakeable)).cast(), &VTABLE)
+}
+
+/// # Safety
+///
+/// As [`borrow`]; the waker is given up.
+unsafe fn wake(data: *const ()) {
+    // SAFETY: by contract. The wake-up comes before the holder leaves, so that the loop, once it sees nobody outside, finds
+    // the wake-up when it looks again.
+    unsafe { wake_by_ref(data) };
+    // SAFETY: by contract.
+    unsafe { drop_waker(data) };
+}
+
+/// # Safety
+///
+/// As [`borrow`].
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: by contract.
+    Wakeable::wake(&*unsafe { borrow(data) });
+}
+
+/// # Safety
+///
+/// As [`borrow`]; the waker is given up.
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: by contract: the waker's count goes with it.
+    let wakeable = ManuallyDrop::into_inner(unsafe { borrow(data) });
+    wakeable.release();
+}

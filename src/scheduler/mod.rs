@@ -1,0 +1,699 @@
+//! The scheduler: it starts tasks, gives each its turn, and cancels those that belong together.
+//!
+//! No code of the user's (a coroutine, a destructor, a foreign waker) runs while one of its cells is borrowed, so that code
+//! may come back to it in any way.
+
+mod deadlock;
+mod inbox;
+mod lingering;
+mod protocol;
+mod ready;
+mod scope;
+mod sleepers;
+mod task;
+mod trampoline;
+mod wait_queue;
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+pub(crate) use inbox::{Inbox, Wakeable};
+pub use protocol::{Outcome, Resume, Suspend};
+pub(crate) use scope::{Group, Kind, Scope};
+pub(crate) use sleepers::{Alarm, AlarmKey};
+pub use task::Named;
+pub(crate) use task::{Admission, Task, TaskRef, TypeName, Waiter, WaiterKey, flag, misused};
+pub(crate) use wait_queue::{Key, WaitQueue};
+
+use crate::error::{Cancelled, Error, Grouping, Reason};
+use crate::trace::Frame;
+use lingering::Lingering;
+use ready::Ready;
+use sleepers::Sleepers;
+use task::Turn;
+
+/// What a task can wait on, as bits: only for telling in a deadlock.
+pub(crate) mod kind {
+    pub const EVENT: u8 = 1;
+    pub const SEMAPHORE: u8 = 1 << 1;
+    pub const LOCK: u8 = 1 << 2;
+    pub const BARRIER: u8 = 1 << 3;
+    pub const CHANNEL: u8 = 1 << 4;
+    pub const FUTURE: u8 = 1 << 5;
+    pub const TIMER: u8 = 1 << 6;
+}
+
+/// One run of a loop.
+pub(crate) struct Core {
+    ready: Ready,
+    sleepers: RefCell<Option<Sleepers>>,
+    inbox: Arc<Inbox>,
+    wakeables: RefCell<Slab<(Arc<Wakeable>, WakeTarget)>>,
+    root: RefCell<Option<Rc<Scope>>>,
+    last_number: Cell<u64>,
+    /// Tasks that are to see their cancellation, in this order, before anything else happens.
+    cancelling: RefCell<VecDeque<TaskRef>>,
+    is_cancelling: Cell<bool>,
+    lingering: RefCell<Lingering>,
+    /// Scopes whose time is up, and whether their work was given the round that it came in.
+    expired: RefCell<Vec<(Rc<Scope>, bool)>>,
+    panic: RefCell<Option<Box<dyn Any + Send>>>,
+    panicked: RefCell<Option<TaskRef>>,
+    /// A host sleeps, and is to be woken when something becomes ready.
+    host_sleeps: Cell<bool>,
+    /// Since the last look for cycles, some task began to wait for one that had been started before.
+    may_be_cyclic: Cell<bool>,
+    location: &'static Location<'static>,
+}
+
+/// Who is woken from outside.
+pub(crate) enum WakeTarget {
+    Task(TaskRef),
+    Call(Rc<dyn Fn()>),
+}
+
+/// How far the loop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It has taken all the steps that it was given.
+    Ran,
+    /// Nothing is ready.
+    Idle,
+    /// All has ended.
+    Done,
+}
+
+impl Core {
+    #[track_caller]
+    pub(crate) fn new(grouping: Grouping) -> Rc<Core> {
+        let core = Rc::new(Core {
+            ready: Ready::default(),
+            sleepers: RefCell::default(),
+            inbox: Arc::default(),
+            wakeables: RefCell::default(),
+            root: RefCell::default(),
+            last_number: Cell::new(0),
+            cancelling: RefCell::default(),
+            is_cancelling: Cell::new(false),
+            lingering: RefCell::default(),
+            expired: RefCell::default(),
+            panic: RefCell::default(),
+            panicked: RefCell::default(),
+            host_sleeps: Cell::new(false),
+            may_be_cyclic: Cell::new(false),
+            location: Location::caller(),
+        });
+        *core.root.borrow_mut() = Some(Scope::root(core.clone(), grouping));
+        core
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    pub(crate) fn root(&self) -> Rc<Scope> {
+        self.root.borrow().clone().expect("the root scope is there until the run is over")
+    }
+
+    /// All has ended: lets go of everything, so that nothing keeps the core alive.
+    pub(crate) fn close(&self) {
+        self.inbox.close();
+        self.ready.clear();
+        let left = (self.root.take(), self.sleepers.take(), self.wakeables.take(), self.expired.take());
+        drop(left);
+    }
+
+    // Starting and waking.
+
+    /// Starts `task` in `scope`.
+    pub(crate) fn start(self: &Rc<Core>, task: &TaskRef, scope: &Rc<Scope>) {
+        let number = self.last_number.get() + 1;
+        self.last_number.set(number);
+        task.header().number.set(number);
+        scope.add_task(task);
+        if let Some(why) = scope.cancelled() {
+            // Only a coroutine that is not being looked after can get here; what it starts does not begin.
+            return self.cancel(scope, &why);
+        }
+        task.set(flag::QUEUED);
+        self.ready.push(task.clone());
+    }
+
+    /// Starts `task` as the first of `scope`.
+    pub(crate) fn start_root(self: &Rc<Core>, task: &TaskRef, scope: &Rc<Scope>) {
+        task.set(flag::SCOPE_ROOT);
+        self.start(task, scope);
+    }
+
+    /// `task` is to have a turn.
+    pub(crate) fn enqueue(task: &TaskRef) {
+        if task.has(flag::QUEUED | flag::ENDED) {
+            return;
+        }
+        let Some(core) = task.core() else { return };
+        task.set(flag::QUEUED);
+        core.ready.push(task.clone());
+        if core.host_sleeps.replace(false) {
+            core.inbox.nudge();
+        }
+    }
+
+    /// A task waits for one that was started before: only so can tasks come to wait for each other in a circle.
+    pub(crate) fn note_join(&self) {
+        self.may_be_cyclic.set(true);
+    }
+
+    pub(crate) fn set_alarm(&self, deadline: Option<Instant>, alarm: Alarm) -> AlarmKey {
+        self.sleepers.borrow_mut().get_or_insert_with(Sleepers::new).set(deadline, alarm)
+    }
+
+    pub(crate) fn alarm_is_set(&self, key: AlarmKey) -> bool {
+        self.sleepers.borrow().as_ref().is_some_and(|sleepers| sleepers.is_set(key))
+    }
+
+    pub(crate) fn cancel_alarm(&self, key: AlarmKey) -> Option<Alarm> {
+        self.sleepers.borrow_mut().as_mut()?.cancel(key)
+    }
+
+    /// The next deadline. The loop may have timers even so: ones that never ring.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.sleepers.borrow_mut().as_mut()?.next()
+    }
+
+    fn has_timers(&self) -> bool {
+        self.sleepers.borrow().as_ref().is_some_and(|sleepers| !sleepers.is_empty())
+    }
+
+    /// A return address in this loop.
+    pub(crate) fn add_wakeable(&self, target: WakeTarget) -> Arc<Wakeable> {
+        let mut wakeables = self.wakeables.borrow_mut();
+        let entry = wakeables.vacant_entry();
+        let wakeable = Wakeable::new(self.inbox.clone(), entry.key());
+        entry.insert((wakeable.clone(), target));
+        wakeable
+    }
+
+    pub(crate) fn remove_wakeable(&self, wakeable: &Arc<Wakeable>) {
+        wakeable.retire();
+        let mut wakeables = self.wakeables.borrow_mut();
+        let is_there = wakeables.get(wakeable.slot).is_some_and(|(there, _)| Arc::ptr_eq(there, wakeable));
+        let removed = is_there.then(|| wakeables.remove(wakeable.slot));
+        drop(wakeables);
+        drop(removed);
+    }
+
+    /// Whether foreign futures are being waited for.
+    pub(crate) fn has_foreign_futures(&self) -> bool {
+        !self.wakeables.borrow().is_empty()
+    }
+
+    // Steps.
+
+    /// Takes at most `most` steps. Panics of the user's code do not come out: they stop the loop, and are kept for
+    /// [`take_panic`](Core::take_panic).
+    pub(crate) fn run(self: &Rc<Core>, most: usize) -> Progress {
+        let mut steps = 0;
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.steps(most, &mut steps))) {
+                Ok(progress) => return progress,
+                Err(payload) => self.panicked(payload),
+            }
+        }
+    }
+
+    fn steps(self: &Rc<Core>, most: usize, steps: &mut usize) -> Progress {
+        while *steps < most {
+            if self.is_cancelling.get() {
+                if let Some(task) = self.next_to_cancel() {
+                    *steps += 1;
+                    self.cancelling_turn(&task);
+                }
+            } else if let Some(task) = self.ready.pop() {
+                *steps += 1;
+                self.ready_turn(task);
+            } else {
+                self.begin_round();
+                if self.ready.is_empty() && !self.is_cancelling.get() {
+                    return if self.root().is_ended() { Progress::Done } else { Progress::Idle };
+                }
+            }
+        }
+        Progress::Ran
+    }
+
+    /// Looks at the inbox and the clock.
+    fn begin_round(self: &Rc<Core>) {
+        if self.inbox.is_signalled() {
+            self.serve_inbox();
+        }
+        if self.has_timers() {
+            self.serve_sleepers();
+        }
+        if !self.expired.borrow().is_empty() {
+            self.serve_expired();
+        }
+        self.ready.begin_round();
+    }
+
+    fn serve_inbox(self: &Rc<Core>) {
+        let delivery = self.inbox.take();
+        for wakeable in delivery.woken {
+            wakeable.acknowledge();
+            let wakeables = self.wakeables.borrow();
+            match wakeables.get(wakeable.slot) {
+                Some((there, target)) if Arc::ptr_eq(there, &wakeable) => match target {
+                    WakeTarget::Task(task) => {
+                        let task = task.clone();
+                        drop(wakeables);
+                        task.wake_from_outside();
+                    }
+                    WakeTarget::Call(call) => {
+                        let call = call.clone();
+                        drop(wakeables);
+                        call();
+                    }
+                },
+                _ => {}
+            }
+        }
+        if delivery.stop {
+            let stopped = Cancelled::new(Reason::Stopped);
+            let root = self.root();
+            if !root.is_ended() && root.set_failure(Error::cancelled(stopped.clone(), self.location)) {
+                self.cancel(&root, &stopped);
+            }
+        }
+    }
+
+    fn serve_sleepers(self: &Rc<Core>) {
+        let now = Instant::now();
+        loop {
+            let due = self.sleepers.borrow_mut().as_mut().and_then(|sleepers| sleepers.pop_due(now));
+            match due {
+                None => break,
+                Some(Alarm::Settle(waiter)) => waiter.settle(),
+                Some(Alarm::Expire(scope)) => self.expired.borrow_mut().push((scope, false)),
+            }
+        }
+    }
+
+    /// Cancels the scopes whose time was up a round ago. If their work came in the same round, it wins.
+    fn serve_expired(self: &Rc<Core>) {
+        let why = Cancelled::new(Reason::TimedOut);
+        for (scope, had_its_round) in self.expired.take() {
+            if scope.is_ended() {
+            } else if !had_its_round && scope.is_about_to_go_on() {
+                self.expired.borrow_mut().push((scope, true));
+            } else {
+                self.cancel(&scope, &why);
+            }
+        }
+    }
+
+    fn ready_turn(self: &Rc<Core>, task: TaskRef) {
+        task.unset(flag::QUEUED);
+        let header = task.header();
+        if (header.pending.get() == 0 || task.has(flag::URGENT)) && !task.has(flag::ENDED) {
+            self.turn(task);
+        }
+    }
+
+    /// Resumes `task` once.
+    fn turn(self: &Rc<Core>, task: TaskRef) {
+        task.unset(flag::URGENT | flag::SHIELDED);
+        let on_panic = OnPanic { core: self, task: Some(task) };
+        let turn = on_panic.task().resume();
+        let task = on_panic.defuse();
+        match turn {
+            Turn::Suspended => {
+                if task.has(flag::DISTURBED | flag::DOOMED) {
+                    self.suspended_disturbed(task);
+                } else if task.header().pending.get() == 0 {
+                    task.set(flag::QUEUED);
+                    self.ready.push(task);
+                }
+            }
+            Turn::Finished => self.end(&task, None),
+            Turn::Raised(error) => self.end(&task, Some(error)),
+        }
+    }
+
+    fn suspended_disturbed(self: &Rc<Core>, task: TaskRef) {
+        if task.has(flag::CANCELLED) && !task.has(flag::SHIELDED) {
+            // It suspended by hand, without waiting for anything.
+            if task.has(flag::DOOMED) || task.swallows() {
+                return self.drop_doomed(&task);
+            }
+            task.set(flag::URGENT);
+        }
+        if task.header().pending.get() == 0 || task.has(flag::URGENT) {
+            Core::enqueue(&task);
+        }
+    }
+
+    fn drop_doomed(self: &Rc<Core>, task: &TaskRef) {
+        let location = task.header().location.get();
+        let what = format!(
+            "coroutine `{}` was cancelled {} times in a row at {}:{} and went on; it was dropped",
+            task.name(),
+            task::MOST_SWALLOWED,
+            location.file(),
+            location.line()
+        );
+        let on_panic = OnPanic { core: self, task: Some(task.clone()) };
+        task.drop_body();
+        on_panic.defuse();
+        self.end(task, Some(Error::at(what.into(), location)));
+    }
+
+    // Ending.
+
+    /// `task` has ended: with a value, which is in it, or with what it raised.
+    fn end(self: &Rc<Core>, task: &TaskRef, raised: Option<Error>) {
+        let Some(scope) = task.scope() else { return };
+        let kept = (raised.clone(), self.judge(task, &scope, raised));
+        scope.remove_task(task);
+        task.replace_scope(None);
+        if let Some(wakeable) = task.extras(|extras| extras.wakeable.take()).flatten() {
+            self.remove_wakeable(&wakeable);
+        }
+        let well = task.has(flag::FINISHED);
+        for waiter in task.take_waiters() {
+            if well { waiter.settle() } else { waiter.fail() }
+        }
+        if task.has(flag::LINGERING) {
+            self.release_those_held_by(task);
+        }
+        if task.has(flag::SCOPE_ROOT) && well {
+            scope.root_finished();
+        }
+        scope.end_if_empty();
+        // Errors are the user's, and so are their destructors: they run last.
+        drop(kept);
+    }
+
+    /// Says who is to be told of how `task` ended, and keeps its error for those who still wait for it. Gives back what is
+    /// of no use to anybody, to be dropped later.
+    fn judge(self: &Rc<Core>, task: &TaskRef, scope: &Rc<Scope>, raised: Option<Error>) -> Option<Error> {
+        let cancelled = if task.has(flag::CANCELLED) { scope.cancelled() } else { None };
+        match (raised, cancelled) {
+            (None, None) => None,
+            (None, Some(why)) => {
+                let ignores = matches!(why.why(), Reason::TimedOut | Reason::Raced);
+                if task.has(flag::RAISED) && !ignores {
+                    let location = task.header().location.get();
+                    let what = format!(
+                        "coroutine `{}` answered its cancellation at {}:{} with a value",
+                        task.name(),
+                        location.file(),
+                        location.line()
+                    );
+                    let error = Error::at(what.into(), location);
+                    scope.responsible_domain().add_other(error.traced(vec![Frame::new(task.name(), location)]));
+                }
+                None
+            }
+            (Some(error), Some(why)) if error.is_cancelled() => {
+                let domain = scope.responsible_domain();
+                let seen_outside = domain.failure().unwrap_or_else(|| Error::cancelled(why, error.location()));
+                task.extras_mut(|extras| extras.error = Some(seen_outside));
+                if domain.grouping() == Grouping::Always && domain.failure().is_some() {
+                    let frame = Frame::new(task.name(), error.location());
+                    domain.add_other(error.clone().traced(vec![frame]));
+                }
+                Some(error)
+            }
+            (Some(error), _) => {
+                let error = error.clone().traced(self.chain(task, error.location()));
+                task.extras_mut(|extras| extras.error = Some(error.clone()));
+                let domain = scope.responsible_domain();
+                if domain.set_failure(error.clone()) {
+                    let name = task.name().into_owned();
+                    self.cancel(&domain, &Cancelled::new(Reason::Failed { name, location: error.location() }));
+                } else {
+                    domain.add_other(error.clone());
+                }
+                Some(error)
+            }
+        }
+    }
+
+    /// The coroutines that wait on `task`, which failed at `location`, for as long as exactly one waits on each, up to the
+    /// edge of its domain; outermost first.
+    fn chain(&self, task: &TaskRef, location: &'static Location<'static>) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut next = Some((task.clone(), location));
+        while let Some((task, location)) = next {
+            if !seen.insert(task.header().number.get()) {
+                break;
+            }
+            let name = task.name();
+            if !name.is_empty() {
+                frames.push(Frame::new(name, location));
+            }
+            let mut waiting = task.waiting_tasks();
+            if task.has(flag::SCOPE_ROOT)
+                && let Some(scope) = task.scope()
+                && !scope.is_domain()
+            {
+                waiting.extend(scope.owner());
+            }
+            next = match <[TaskRef; 1]>::try_from(waiting) {
+                Ok([waiting]) => {
+                    let location = waiting.header().location.get();
+                    Some((waiting, location))
+                }
+                Err(_) => None,
+            };
+        }
+        frames.reverse();
+        frames
+    }
+
+    // Cancelling.
+
+    /// Cancels all that is in `scope` and below, down to any shield.
+    pub(crate) fn cancel(&self, scope: &Rc<Scope>, why: &Cancelled) {
+        let marked = scope.mark_cancelled(why);
+        for task in &marked.shielded {
+            self.hold_those_waiting_for(task);
+        }
+        self.cancelling.borrow_mut().extend(marked.tasks);
+        self.is_cancelling.set(true);
+        if self.host_sleeps.replace(false) {
+            self.inbox.nudge();
+        }
+    }
+
+    fn next_to_cancel(&self) -> Option<TaskRef> {
+        let task = self.cancelling.borrow_mut().pop_front();
+        if task.is_none() {
+            self.is_cancelling.set(false);
+        }
+        task
+    }
+
+    fn cancelling_turn(self: &Rc<Core>, task: &TaskRef) {
+        if task.has(flag::ENDED | flag::RUNNING) {
+            return;
+        }
+        if !task.has(flag::BEGUN) {
+            let location = task.header().location.get();
+            let on_panic = OnPanic { core: self, task: Some(task.clone()) };
+            task.drop_body();
+            on_panic.defuse();
+            let why = task.scope().and_then(|scope| scope.cancelled());
+            let why = why.unwrap_or_else(|| Cancelled::new(Reason::Dropped));
+            return self.end(task, Some(Error::cancelled(why, location)));
+        }
+        if task.has(flag::SHIELDED) {
+            // It will see it at its next `yield`.
+        } else if self.lingering.borrow().holds(task) {
+            task.set(flag::DEFERRED);
+        } else {
+            self.turn(task.clone());
+        }
+        if !task.is_ended() {
+            self.hold_those_waiting_for(task);
+        }
+    }
+
+    /// `task` has outlived its cancellation, so what waits for it is cancelled only when it has ended.
+    fn hold_those_waiting_for(&self, task: &TaskRef) {
+        if task.has(flag::LINGERING) {
+            return;
+        }
+        let mut waiting = task.waiting_tasks();
+        let mut scope = task.scope();
+        while let Some(inner) = scope {
+            waiting.extend(inner.owner());
+            scope = inner.parent();
+        }
+        // Those that were started after it have had their turn: only cycles, and those who came late to something shared.
+        waiting.retain(|other| other.header().number.get() < task.header().number.get() && !other.is_ended());
+        if !waiting.is_empty() {
+            task.set(flag::LINGERING);
+            self.lingering.borrow_mut().hold(task, waiting);
+        }
+    }
+
+    fn release_those_held_by(&self, task: &TaskRef) {
+        let released = self.lingering.borrow_mut().release(task);
+        for task in released {
+            if task.has(flag::DEFERRED) && !task.is_ended() {
+                task.unset(flag::DEFERRED);
+                self.cancelling.borrow_mut().push_back(task);
+                self.is_cancelling.set(true);
+            }
+        }
+    }
+
+    /// Stops the loop, unless it is stopping already.
+    pub(crate) fn stop(&self, error: Error, why: &Cancelled) {
+        let root = self.root();
+        if !root.is_ended() && root.set_failure(error) {
+            self.cancel(&root, why);
+        }
+    }
+
+    /// Cancels everything, because whoever ran it does so no longer.
+    pub(crate) fn abandon(&self) {
+        let why = Cancelled::new(Reason::Dropped);
+        self.stop(Error::cancelled(why.clone(), self.location), &why);
+    }
+
+    fn panicked(self: &Rc<Core>, payload: Box<dyn Any + Send>) {
+        // Only one panic can go on: the first. What a second one carries might panic in its turn.
+        let mut panic = self.panic.borrow_mut();
+        match &*panic {
+            None => *panic = Some(payload),
+            Some(_) => std::mem::forget(payload),
+        }
+        drop(panic);
+        let task = self.panicked.take();
+        let (name, location) = match &task {
+            Some(task) => (task.name().into_owned(), task.header().location.get()),
+            None => (String::from("a destructor"), self.location),
+        };
+        let why = Cancelled::new(Reason::Failed { name: name.clone(), location });
+        self.stop(Error::at(format!("`{name}` panicked").into(), location), &why);
+        if let Some(task) = task {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task.drop_body())) {
+                std::mem::forget(payload);
+            }
+            task.set(flag::CANCELLED);
+            let ended = catch_unwind(AssertUnwindSafe(|| self.end(&task, Some(Error::cancelled(why, location)))));
+            if let Err(payload) = ended {
+                std::mem::forget(payload);
+            }
+        }
+    }
+
+    /// What a coroutine panicked with, to be thrown again by whoever runs the loop.
+    pub(crate) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
+        self.panic.take()
+    }
+
+    // Idleness.
+
+    /// Blocks until something may be ready.
+    pub(crate) fn sleep(&self) {
+        self.inbox.sleep(self.deadline());
+    }
+
+    /// Nothing is ready, and nobody but the loop and what is outside can change that: if they cannot either, stops the loop.
+    pub(crate) fn stop_if_stuck(self: &Rc<Core>) -> bool {
+        // In this order: whoever leaves sends first.
+        let stuck = !self.has_timers() && !self.inbox.is_watched() && !self.inbox.is_signalled();
+        if stuck {
+            let (error, why) = deadlock::report(&self.root(), self.location);
+            let error = Error::at(Box::new(error), why.1);
+            let why = Cancelled::new(Reason::Failed { name: why.0, location: why.1 });
+            self.stop_stuck(error, &why);
+        }
+        stuck
+    }
+
+    /// Nothing is ready and nothing outside can change that, but whoever hosts the loop may. A cycle they cannot.
+    pub(crate) fn stop_if_cyclic(self: &Rc<Core>) -> bool {
+        if self.has_timers() || self.inbox.is_watched() || self.inbox.is_signalled() {
+            return false;
+        }
+        if !self.may_be_cyclic.replace(false) {
+            return false;
+        }
+        let (error, why) = deadlock::report(&self.root(), self.location);
+        let cyclic = !error.cycle().is_empty();
+        if cyclic {
+            let error = Error::at(Box::new(error), why.1);
+            self.stop_stuck(error, &Cancelled::new(Reason::Failed { name: why.0, location: why.1 }));
+        }
+        cyclic
+    }
+
+    fn stop_stuck(self: &Rc<Core>, error: Error, why: &Cancelled) {
+        let root = self.root();
+        if root.set_failure(error.clone()) {
+            return self.cancel(&root, why);
+        }
+        // It was stopping already: what is left waits behind shields for what will never come.
+        root.add_other(error);
+        for task in deadlock::tasks_below(&root) {
+            task.set(flag::CANCELLED);
+            let dropped = catch_unwind(AssertUnwindSafe(|| self.drop_doomed(&task)));
+            if let Err(payload) = dropped {
+                self.panicked(payload);
+            }
+        }
+    }
+
+    /// Has `waker` woken when there is something to do; false if there is already.
+    pub(crate) fn wake_host(&self, waker: &Waker) -> bool {
+        let sleeps = self.inbox.wake_host(waker);
+        self.host_sleeps.set(sleeps);
+        sleeps
+    }
+
+    /// The host does not sleep, so nobody need wake it.
+    pub(crate) fn host_is_awake(&self) {
+        self.host_sleeps.set(false);
+    }
+}
+
+/// Marks the task whose coroutine panicked.
+struct OnPanic<'a> {
+    core: &'a Core,
+    task: Option<TaskRef>,
+}
+
+impl OnPanic<'_> {
+    fn task(&self) -> &TaskRef {
+        self.task.as_ref().expect("it is there until it is taken out")
+    }
+
+    fn defuse(mut self) -> TaskRef {
+        self.task.take().expect("it is taken out once")
+    }
+}
+
+impl Drop for OnPanic<'_> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            *self.core.panicked.borrow_mut() = Some(task);
+        }
+    }
+}
+
+/// A point in time `duration` from now; `None` is never.
+pub(crate) fn after(duration: Duration) -> Option<Instant> {
+    Instant::now().checked_add(duration)
+}

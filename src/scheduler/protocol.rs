@@ -1,0 +1,59 @@
+//! What passes between a coroutine and the scheduler: it is resumed with a [`Resume`], yields a [`Suspend`], and ends with
+//! an [`Outcome`].
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::fmt;
+use std::ops::FromResidual;
+use std::panic::Location;
+
+use super::task::TaskRef;
+use crate::error::{Error, Result};
+
+/// What a coroutine is resumed with, each time: its hold on the loop, with which it [begins](Resume::begin) to wait.
+///
+/// It belongs to the coroutine that it was given to. Used anywhere else, or after that coroutine has ended, it raises an
+/// error and does nothing.
+pub struct Resume {
+    pub(crate) task: TaskRef,
+}
+
+impl fmt::Debug for Resume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resume").field("coroutine", &self.task.name()).finish()
+    }
+}
+
+/// What a coroutine yields: it goes on once what it [began](Resume::begin) to wait for is there, or, if it waits for
+/// nothing, in its next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspend;
+
+/// How a coroutine ends: with a value, or, by `?`, with an error.
+///
+/// `?` takes any error that converts into `Box<dyn Error + Send + Sync>`, and keeps the line at which it stands.
+pub struct Outcome<T>(pub(crate) Result<T>);
+
+impl<T> Outcome<T> {
+    /// The coroutine has ended well, with `value`.
+    pub fn value(value: T) -> Outcome<T> {
+        Outcome(Ok(value))
+    }
+}
+
+impl<T, E> FromResidual<std::result::Result<Infallible, E>> for Outcome<T>
+where
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    #[track_caller]
+    fn from_residual(residual: std::result::Result<Infallible, E>) -> Outcome<T> {
+        let Err(error) = residual;
+        Outcome(Err(Error::at(error.into(), Location::caller())))
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Outcome<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Outcome").field(&self.0).finish()
+    }
+}

@@ -1,0 +1,376 @@
+//! Scopes: which tasks belong together when some are cancelled.
+//!
+//! Every task belongs to one scope; scopes form a tree. Cancelling one cancels what is in it and below, except below a
+//! shield. An error goes up to the nearest scope that is a failure domain, and cancels that.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::Core;
+use super::task::{TaskRef, Waiter, flag};
+use crate::error::{Cancelled, Error, Grouping};
+
+/// What a scope is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Errors stop here; it ends when all in it have: a run, an `isolate`.
+    Domain(Grouping),
+    /// Errors pass through; it ends when its first task has, and what is left goes on in the parent: a `timeout`, a runner
+    /// of a `race`.
+    Subtree,
+    /// As a subtree, and cancelling what is above does not reach into it.
+    Shield,
+}
+
+pub(crate) struct Scope {
+    core: Rc<Core>,
+    kind: Kind,
+    parent: RefCell<Option<Rc<Scope>>>,
+    tasks: RefCell<Vec<TaskRef>>,
+    subscopes: RefCell<Vec<Rc<Scope>>>,
+    /// Its place among the subscopes of its parent.
+    index: Cell<usize>,
+    /// Why it was cancelled, if it was.
+    cancelled: RefCell<Option<Cancelled>>,
+    failure: RefCell<Option<Error>>,
+    others: RefCell<Vec<Error>>,
+    /// Who waits for it to end.
+    owner: RefCell<Option<Waiter>>,
+    group: RefCell<Option<Rc<Group>>>,
+    ended: Cell<bool>,
+}
+
+/// Scopes of which the first to end well is the winner, and the others are cancelled.
+#[derive(Default)]
+pub(crate) struct Group {
+    scopes: RefCell<Vec<Rc<Scope>>>,
+    running: Cell<usize>,
+    winner: Cell<Option<usize>>,
+    owner: RefCell<Option<Waiter>>,
+}
+
+impl Scope {
+    pub(crate) fn root(core: Rc<Core>, grouping: Grouping) -> Rc<Scope> {
+        Scope::new(core, Kind::Domain(grouping), None, None)
+    }
+
+    /// A scope below that of `owner`, who waits for it to end.
+    pub(crate) fn below(owner: &TaskRef, kind: Kind) -> Option<Rc<Scope>> {
+        Scope::inside(owner.scope()?, kind, Some(Waiter::new(owner)))
+    }
+
+    fn inside(parent: Rc<Scope>, kind: Kind, owner: Option<Waiter>) -> Option<Rc<Scope>> {
+        let scope = Scope::new(parent.core.clone(), kind, Some(parent.clone()), owner);
+        parent.adopt(&scope);
+        // A shield may be put up while its surroundings are being cancelled.
+        if kind != Kind::Shield {
+            *scope.cancelled.borrow_mut() = parent.cancelled();
+        }
+        Some(scope)
+    }
+
+    fn new(core: Rc<Core>, kind: Kind, parent: Option<Rc<Scope>>, owner: Option<Waiter>) -> Rc<Scope> {
+        Rc::new(Scope {
+            core,
+            kind,
+            parent: RefCell::new(parent),
+            tasks: RefCell::default(),
+            subscopes: RefCell::default(),
+            index: Cell::new(0),
+            cancelled: RefCell::default(),
+            failure: RefCell::default(),
+            others: RefCell::default(),
+            owner: RefCell::new(owner),
+            group: RefCell::default(),
+            ended: Cell::new(false),
+        })
+    }
+
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn parent(&self) -> Option<Rc<Scope>> {
+        self.parent.borrow().clone()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    pub(crate) fn is_shield(&self) -> bool {
+        self.kind == Kind::Shield
+    }
+
+    pub(crate) fn is_domain(&self) -> bool {
+        matches!(self.kind, Kind::Domain(_))
+    }
+
+    pub(crate) fn grouping(&self) -> Grouping {
+        match self.kind {
+            Kind::Domain(grouping) => grouping,
+            _ => Grouping::Never,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tasks.borrow().is_empty() && self.subscopes.borrow().is_empty()
+    }
+
+    pub(crate) fn cancelled(&self) -> Option<Cancelled> {
+        self.cancelled.borrow().clone()
+    }
+
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.borrow().clone()
+    }
+
+    /// The first error is the failure; false if there is one already.
+    pub(crate) fn set_failure(&self, error: Error) -> bool {
+        let mut failure = self.failure.borrow_mut();
+        let first = failure.is_none();
+        if first {
+            *failure = Some(error);
+        }
+        first
+    }
+
+    pub(crate) fn add_other(&self, error: Error) {
+        if self.grouping() != Grouping::Never {
+            self.others.borrow_mut().push(error);
+        }
+    }
+
+    pub(crate) fn take_others(&self) -> Vec<Error> {
+        self.others.take()
+    }
+
+    /// The nearest scope, this or above, at which errors stop.
+    pub(crate) fn domain(self: &Rc<Scope>) -> Rc<Scope> {
+        let mut scope = self.clone();
+        while !scope.is_domain()
+            && let Some(parent) = scope.parent()
+        {
+            scope = parent;
+        }
+        scope
+    }
+
+    /// The domain that an error raised in here is an error of: a domain that is itself being cancelled from outside has
+    /// nobody to tell.
+    pub(crate) fn responsible_domain(self: &Rc<Scope>) -> Rc<Scope> {
+        let mut domain = self.domain();
+        while domain.failure.borrow().is_none()
+            && domain.cancelled.borrow().is_some()
+            && let Some(parent) = domain.parent()
+        {
+            domain = parent.domain();
+        }
+        domain
+    }
+
+    /// The task that waits for this scope, or for the race that it runs in.
+    pub(crate) fn owner(&self) -> Option<TaskRef> {
+        match &*self.group.borrow() {
+            Some(group) => group.owner.borrow().as_ref().map(|owner| owner.task().clone()),
+            None => self.owner.borrow().as_ref().map(|owner| owner.task().clone()),
+        }
+    }
+
+    pub(crate) fn add_task(self: &Rc<Scope>, task: &TaskRef) {
+        let mut tasks = self.tasks.borrow_mut();
+        task.header().index.set(u32::try_from(tasks.len()).expect("fewer than 2^32 tasks in one scope"));
+        tasks.push(task.clone());
+        drop(tasks);
+        task.replace_scope(Some(self.clone()));
+    }
+
+    pub(crate) fn remove_task(&self, task: &TaskRef) {
+        let mut tasks = self.tasks.borrow_mut();
+        let index = task.header().index.get();
+        let removed = tasks.swap_remove(index as usize);
+        if let Some(moved) = tasks.get(index as usize) {
+            moved.header().index.set(index);
+        }
+        if tasks.is_empty() && tasks.capacity() > 1024 {
+            *tasks = Vec::new();
+        }
+        drop(tasks);
+        debug_assert!(removed.is(task));
+    }
+
+    fn adopt(self: &Rc<Scope>, scope: &Rc<Scope>) {
+        let mut subscopes = self.subscopes.borrow_mut();
+        scope.index.set(subscopes.len());
+        subscopes.push(scope.clone());
+    }
+
+    fn leave_parent(&self) -> Option<Rc<Scope>> {
+        let parent = self.parent.take()?;
+        let mut subscopes = parent.subscopes.borrow_mut();
+        subscopes.swap_remove(self.index.get());
+        if let Some(moved) = subscopes.get(self.index.get()) {
+            moved.index.set(self.index.get());
+        }
+        drop(subscopes);
+        Some(parent)
+    }
+
+    /// Marks this scope and those below it, down to any shield, as cancelled, and gives the tasks in them that were not
+    /// before, last started first; and the tasks that wait behind shields, with their owners.
+    pub(crate) fn mark_cancelled(self: &Rc<Scope>, why: &Cancelled) -> Marked {
+        let mut marked = Marked::default();
+        let mut scopes = vec![self.clone()];
+        while let Some(scope) = scopes.pop() {
+            scope.cancelled.borrow_mut().get_or_insert_with(|| why.clone());
+            for task in &*scope.tasks.borrow() {
+                if !task.has(flag::CANCELLED) {
+                    task.set(flag::CANCELLED);
+                    marked.tasks.push(task.clone());
+                }
+            }
+            for below in &*scope.subscopes.borrow() {
+                if below.is_shield() {
+                    marked.shielded.extend(below.tasks.borrow().iter().cloned());
+                } else {
+                    scopes.push(below.clone());
+                }
+            }
+        }
+        marked.tasks.sort_unstable_by_key(|task| std::cmp::Reverse(task.header().number.get()));
+        marked
+    }
+
+    /// Adds all tasks in this scope and below.
+    pub(crate) fn all_tasks(&self, tasks: &mut Vec<TaskRef>) {
+        tasks.extend(self.tasks.borrow().iter().cloned());
+        let mut scopes = self.subscopes.borrow().clone();
+        while let Some(scope) = scopes.pop() {
+            tasks.extend(scope.tasks.borrow().iter().cloned());
+            scopes.extend(scope.subscopes.borrow().iter().cloned());
+        }
+    }
+
+    /// Whether its first task is about to be resumed.
+    pub(crate) fn is_about_to_go_on(&self) -> bool {
+        self.tasks.borrow().iter().any(|task| task.has(flag::SCOPE_ROOT) && task.has(flag::QUEUED))
+    }
+
+    /// Its first task has ended well.
+    pub(crate) fn root_finished(self: &Rc<Scope>) {
+        if self.is_domain() || self.ended.get() || self.cancelled.borrow().is_some() {
+            // It ends when all in it have.
+            return;
+        }
+        let Some(parent) = self.leave_parent() else { return };
+        self.ended.set(true);
+        for task in self.tasks.take() {
+            // It may have been the root of this scope only.
+            task.unset(flag::SCOPE_ROOT);
+            parent.add_task(&task);
+        }
+        for below in self.subscopes.take() {
+            parent.adopt(&below);
+            *below.parent.borrow_mut() = Some(parent.clone());
+        }
+        // What was shielded until now has the cancellation still before it.
+        let why = parent.cancelled();
+        self.end(true);
+        if let Some(why) = why {
+            self.core.cancel(&parent, &why);
+        }
+    }
+
+    /// Ends this scope if nothing is left in it, then the one above ..
+    pub(crate) fn end_if_empty(self: &Rc<Scope>) {
+        let mut scope = self.clone();
+        while scope.is_empty() && !scope.ended.get() {
+            scope.ended.set(true);
+            let parent = scope.leave_parent();
+            scope.end(false);
+            match parent {
+                Some(parent) => scope = parent,
+                None => break,
+            }
+        }
+    }
+
+    fn end(self: &Rc<Scope>, well: bool) {
+        let group = self.group.take();
+        match group {
+            Some(group) => group.ended(self, well),
+            None => {
+                if let Some(owner) = self.owner.take() {
+                    owner.settle();
+                }
+            }
+        }
+    }
+
+    /// Nobody waits for it any longer; true if it is still running.
+    pub(crate) fn disown(&self) -> bool {
+        let owner = self.owner.take();
+        if let Some(owner) = owner {
+            owner.give_up();
+        }
+        !self.ended.get()
+    }
+}
+
+/// What [`Scope::mark_cancelled`] found.
+#[derive(Default)]
+pub(crate) struct Marked {
+    pub(crate) tasks: Vec<TaskRef>,
+    pub(crate) shielded: Vec<TaskRef>,
+}
+
+impl Group {
+    /// `count` scopes below that of `owner`, who waits for one of them to end well and for the others to be gone.
+    pub(crate) fn below(owner: &TaskRef, count: usize) -> Option<Rc<Group>> {
+        let parent = owner.scope()?;
+        let group = Rc::new(Group::default());
+        for _ in 0..count {
+            let scope = Scope::inside(parent.clone(), Kind::Subtree, None)?;
+            *scope.group.borrow_mut() = Some(group.clone());
+            group.scopes.borrow_mut().push(scope);
+        }
+        group.running.set(count);
+        *group.owner.borrow_mut() = Some(Waiter::new(owner));
+        Some(group)
+    }
+
+    pub(crate) fn scopes(&self) -> Vec<Rc<Scope>> {
+        self.scopes.borrow().clone()
+    }
+
+    /// The place of the winner, once all have ended.
+    pub(crate) fn winner(&self) -> Option<usize> {
+        self.winner.get().filter(|_| self.running.get() == 0)
+    }
+
+    fn ended(&self, scope: &Rc<Scope>, well: bool) {
+        self.running.set(self.running.get() - 1);
+        if well && self.winner.get().is_none() {
+            let scopes = self.scopes.take();
+            self.winner.set(scopes.iter().position(|other| Rc::ptr_eq(other, scope)));
+            let why = Cancelled::new(crate::error::Reason::Raced);
+            for loser in scopes.iter().rev().filter(|other| !other.is_ended()) {
+                loser.core.cancel(loser, &why);
+            }
+        }
+        if self.running.get() == 0
+            && let Some(owner) = self.owner.take()
+        {
+            owner.settle();
+        }
+    }
+
+    /// Nobody waits for it any longer; gives those that are still running.
+    pub(crate) fn disown(&self) -> Vec<Rc<Scope>> {
+        let owner = self.owner.take();
+        if let Some(owner) = owner {
+            owner.give_up();
+        }
+        self.scopes.take().into_iter().filter(|scope| !scope.is_ended()).collect()
+    }
+}

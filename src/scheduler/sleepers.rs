@@ -1,0 +1,126 @@
+//! Those who wait for a point in time: a heap of deadlines, earliest first, and first come first among equals.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::task::Waiter;
+use super::scope::Scope;
+use std::rc::Rc;
+
+/// What happens at a deadline.
+pub(crate) enum Alarm {
+    /// A wait is over.
+    Settle(Waiter),
+    /// A scope has run out of time.
+    Expire(Rc<Scope>),
+}
+
+/// The deadlines of a loop. An alarm that is cancelled leaves its entry in the heap; these are swept out before they are as
+/// many as the living.
+pub(crate) struct Sleepers {
+    heap: BinaryHeap<Reverse<Entry>>,
+    alarms: Slab<(u32, Alarm)>,
+    stamp: u32,
+    zero: Instant,
+}
+
+/// Compared from top to bottom.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    /// In nanoseconds since the loop's own zero.
+    deadline: u64,
+    /// Counts up, so that equals ring in the order in which they were set.
+    stamp: u32,
+    slot: u32,
+}
+
+/// An alarm. Of one that has rung, it stays behind and names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AlarmKey {
+    slot: u32,
+    stamp: u32,
+}
+
+impl Sleepers {
+    pub(crate) fn new() -> Sleepers {
+        Sleepers { heap: BinaryHeap::new(), alarms: Slab::new(), stamp: 0, zero: Instant::now() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.alarms.is_empty()
+    }
+
+    /// Rounds up, so that no alarm rings early.
+    fn since_zero(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.zero).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// `None` is never.
+    pub(crate) fn set(&mut self, deadline: Option<Instant>, alarm: Alarm) -> AlarmKey {
+        self.stamp = self.stamp.wrapping_add(1);
+        let slot = self.alarms.insert((self.stamp, alarm));
+        let slot = u32::try_from(slot).expect("fewer than 2^32 deadlines in one loop");
+        let deadline = deadline.map_or(u64::MAX, |at| self.since_zero(at));
+        self.heap.push(Reverse(Entry { deadline, stamp: self.stamp, slot }));
+        AlarmKey { slot, stamp: self.stamp }
+    }
+
+    pub(crate) fn is_set(&self, key: AlarmKey) -> bool {
+        self.alarms.get(key.slot as usize).is_some_and(|(stamp, _)| *stamp == key.stamp)
+    }
+
+    pub(crate) fn cancel(&mut self, key: AlarmKey) -> Option<Alarm> {
+        if !self.is_set(key) {
+            return None;
+        }
+        let (_, alarm) = self.alarms.remove(key.slot as usize);
+        if self.heap.len() > 2 * self.alarms.len() + 32 {
+            let alarms = &self.alarms;
+            self.heap
+                .retain(|Reverse(entry)| alarms.get(entry.slot as usize).is_some_and(|(stamp, _)| *stamp == entry.stamp));
+            self.shrink();
+        }
+        Some(alarm)
+    }
+
+    /// The next deadline; `None` if there is none, or if it is never.
+    pub(crate) fn next(&mut self) -> Option<Instant> {
+        self.skip_cancelled();
+        let Reverse(entry) = self.heap.peek()?;
+        (entry.deadline != u64::MAX).then(|| self.zero + Duration::from_nanos(entry.deadline))
+    }
+
+    /// An alarm whose time has come, if there is one.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Alarm> {
+        self.skip_cancelled();
+        let Reverse(entry) = self.heap.peek()?;
+        if entry.deadline > self.since_zero(now) || entry.deadline == u64::MAX {
+            return None;
+        }
+        let slot = entry.slot as usize;
+        self.heap.pop();
+        let (_, alarm) = self.alarms.remove(slot);
+        if self.alarms.is_empty() {
+            self.shrink();
+        }
+        Some(alarm)
+    }
+
+    fn skip_cancelled(&mut self) {
+        while let Some(Reverse(entry)) = self.heap.peek()
+            && !self.is_set(AlarmKey { slot: entry.slot, stamp: entry.stamp })
+        {
+            self.heap.pop();
+        }
+    }
+
+    fn shrink(&mut self) {
+        if self.heap.capacity() > 4 * self.heap.len() + 64 {
+            self.heap.shrink_to(2 * self.heap.len());
+            self.alarms.shrink_to_fit();
+        }
+    }
+}

@@ -1,0 +1,759 @@
+//! A task: one coroutine in one allocation, behind a thin, counted pointer.
+//!
+//! The allocation begins with a [`Header`] that is the same for all, and ends with a slot that holds the coroutine's body
+//! while it lives and its value afterwards. The header's table of functions knows the types of both.
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::{Coroutine, CoroutineState};
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::inbox::Wakeable;
+use super::protocol::{Outcome, Resume, Suspend};
+use super::scope::Scope;
+use super::wait_queue::WaitQueue;
+use super::{Core, trampoline};
+use crate::error::{Cancelled, Error, Reason, Result};
+
+/// The bits of [`Header::flags`].
+pub(crate) mod flag {
+    /// It has been resumed at least once.
+    pub const BEGUN: u16 = 1;
+    /// It is being resumed now.
+    pub const RUNNING: u16 = 1 << 1;
+    /// It is in the ready queue.
+    pub const QUEUED: u16 = 1 << 2;
+    /// Its body has ended with a value, which is in the slot.
+    pub const FINISHED: u16 = 1 << 3;
+    /// Its slot is empty: it raised, or its value was taken, or its body was dropped.
+    pub const EMPTY: u16 = 1 << 4;
+    /// Its scope was cancelled: each of its waits raises, unless it is shielded.
+    pub const CANCELLED: u16 = 1 << 5;
+    /// A cancellation was raised in it.
+    pub const RAISED: u16 = 1 << 6;
+    /// It waits at a shield.
+    pub const SHIELDED: u16 = 1 << 7;
+    /// It waits for a foreign future, which counts as one of its pending parts.
+    pub const AWAITING: u16 = 1 << 8;
+    /// A part of what it waits for has failed.
+    pub const FAILED: u16 = 1 << 9;
+    /// It has several waits at once, so each part that settles is worth a turn.
+    pub const EAGER: u16 = 1 << 10;
+    /// It is to be resumed although parts of its wait are pending.
+    pub const URGENT: u16 = 1 << 11;
+    /// It has swallowed its cancellation too often and is to be dropped.
+    pub const DOOMED: u16 = 1 << 12;
+    /// It is the first task of its scope.
+    pub const SCOPE_ROOT: u16 = 1 << 13;
+    /// It outlived its cancellation, so those that wait for it are not cancelled before it has ended.
+    pub const LINGERING: u16 = 1 << 14;
+    /// It is to be cancelled as soon as nothing that it waits for lingers.
+    pub const DEFERRED: u16 = 1 << 15;
+
+    /// Anything that makes a wait more than counting its parts.
+    pub const DISTURBED: u16 = CANCELLED | FAILED | EAGER;
+    /// It will not be resumed again.
+    pub const ENDED: u16 = FINISHED | EMPTY;
+}
+
+/// A cancelled coroutine that goes on waiting unshielded is dropped after so many cancellations in a row.
+pub(crate) const MOST_SWALLOWED: u8 = 100;
+
+/// What every task has, whatever the types of its coroutine and its value.
+#[repr(C)]
+pub(crate) struct Header {
+    vtable: &'static VTable,
+    refs: Cell<u32>,
+    /// How many parts of what it waits for are not there yet.
+    pub(crate) pending: Cell<u32>,
+    pub(crate) flags: Cell<u16>,
+    /// The [kinds](super::kind) of what it waits for.
+    pub(crate) waits_on: Cell<u8>,
+    swallowed: Cell<u8>,
+    /// Its place in the list of its scope.
+    pub(crate) index: Cell<u32>,
+    /// Tasks are numbered as they are started, from 1.
+    pub(crate) number: Cell<u64>,
+    scope: Cell<Option<Rc<Scope>>>,
+    /// The first of those that wait for it; the others are in the extras.
+    waiter: Cell<Option<Waiter>>,
+    pub(crate) location: Cell<&'static Location<'static>>,
+    extras: Cell<Option<Box<Extras>>>,
+}
+
+/// What few tasks have.
+#[derive(Default)]
+pub(crate) struct Extras {
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) error: Option<Error>,
+    pub(crate) waiters: WaitQueue<Waiter>,
+    pub(crate) wakeable: Option<Arc<Wakeable>>,
+}
+
+struct VTable {
+    name: &'static str,
+    resume: unsafe fn(NonNull<Header>, Resume) -> Turn,
+    drop_body: unsafe fn(NonNull<Header>),
+    output: unsafe fn(NonNull<Header>) -> NonNull<()>,
+    drop_output: unsafe fn(NonNull<Header>),
+    output_needs_drop: bool,
+    free: unsafe fn(NonNull<Header>),
+}
+
+/// What a coroutine did in its turn.
+pub(crate) enum Turn {
+    Suspended,
+    Finished,
+    Raised(Error),
+}
+
+#[repr(C)]
+struct TaskCell<T, C> {
+    header: Header,
+    slot: UnsafeCell<Slot<T, C>>,
+}
+
+union Slot<T, C> {
+    body: ManuallyDrop<C>,
+    output: ManuallyDrop<T>,
+}
+
+impl<T, C> TaskCell<T, C>
+where
+    T: 'static,
+    C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
+{
+    const fn vtable(name: &'static str) -> VTable {
+        VTable {
+            name,
+            resume: Self::resume,
+            drop_body: Self::drop_body,
+            output: Self::output,
+            drop_output: Self::drop_output,
+            output_needs_drop: std::mem::needs_drop::<T>(),
+            free: Self::free,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `task` is the header of a live `TaskCell<T, C>`.
+    unsafe fn slot(task: NonNull<Header>) -> *mut Slot<T, C> {
+        // SAFETY: by contract `task` points to the first field of a live cell of these very types (`repr(C)`), and was
+        // made from a pointer to the whole of it, in `Task::new`.
+        unsafe { task.cast::<Self>().as_ref().slot.get() }
+    }
+
+    /// # Safety
+    ///
+    /// `task` is the header of a live `TaskCell<T, C>` whose slot holds the body, which is not being resumed.
+    unsafe fn resume(task: NonNull<Header>, resume: Resume) -> Turn {
+        // SAFETY: by contract.
+        let slot = unsafe { Self::slot(task) };
+        // SAFETY: the slot holds the body, and nothing else refers to it: it is reached only here and in `drop_body`,
+        // neither of which is called while this runs (the caller has set RUNNING). The cell is on the heap and is never
+        // moved, and the body is dropped in place before the slot is used for anything else: it is pinned.
+        let body = unsafe { Pin::new_unchecked(&mut *(*slot).body) };
+        match body.resume(resume) {
+            CoroutineState::Yielded(Suspend) => Turn::Suspended,
+            CoroutineState::Complete(Outcome(result)) => {
+                // SAFETY: as `drop_body` asks: the body is there, and `resume` has returned.
+                unsafe { Self::drop_body(task) };
+                match result {
+                    Ok(value) => {
+                        // SAFETY: the slot is empty now (EMPTY was set by `drop_body`), so writing forgets nothing.
+                        unsafe { (*slot).output = ManuallyDrop::new(value) };
+                        // SAFETY: by contract.
+                        let flags = unsafe { &task.as_ref().flags };
+                        flags.set((flags.get() & !flag::EMPTY) | flag::FINISHED);
+                        Turn::Finished
+                    }
+                    Err(error) => Turn::Raised(error),
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `task` is the header of a live `TaskCell<T, C>` whose slot holds the body, which is not being resumed.
+    unsafe fn drop_body(task: NonNull<Header>) {
+        // SAFETY: by contract.
+        let (slot, flags) = unsafe { (Self::slot(task), &task.as_ref().flags) };
+        // Set first: should a destructor panic, what is left of the body is not dropped again.
+        flags.set(flags.get() | flag::EMPTY);
+        // SAFETY: the slot held the body until now, nothing refers to it, and with EMPTY set nothing will again.
+        unsafe { ManuallyDrop::drop(&mut (*slot).body) };
+    }
+
+    /// # Safety
+    ///
+    /// `task` is the header of a live `TaskCell<T, C>`.
+    unsafe fn output(task: NonNull<Header>) -> NonNull<()> {
+        // SAFETY: by contract; a pointer from `UnsafeCell::get` is not null.
+        unsafe { NonNull::new_unchecked(Self::slot(task)).cast() }
+    }
+
+    /// # Safety
+    ///
+    /// `task` is the header of a live `TaskCell<T, C>` whose slot holds the value.
+    unsafe fn drop_output(task: NonNull<Header>) {
+        // SAFETY: by contract.
+        let (slot, flags) = unsafe { (Self::slot(task), &task.as_ref().flags) };
+        flags.set((flags.get() & !flag::FINISHED) | flag::EMPTY);
+        // SAFETY: the slot held the value until now, and with FINISHED gone nothing reads it again.
+        unsafe { ManuallyDrop::drop(&mut (*slot).output) };
+    }
+
+    /// # Safety
+    ///
+    /// `task` is the header of a `TaskCell<T, C>` with an empty slot, to which no reference is left.
+    unsafe fn free(task: NonNull<Header>) {
+        // SAFETY: it was made by `Box::new` in `Task::new`, and is given up here, once. The union drops nothing.
+        drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
+    }
+}
+
+/// Whether a coroutine may begin to wait.
+pub(crate) enum Admission {
+    Granted,
+    /// It is cancelled: the wait raises at once.
+    Refused,
+    /// It is not this coroutine's turn.
+    Misused,
+}
+
+/// The error of a [`Resume`] in the wrong place.
+pub(crate) fn misused(location: &'static Location<'static>) -> Error {
+    let what = "a `Resume` was used outside of the turn of the coroutine that it was given to; use the one that the \
+                coroutine was resumed with last";
+    Error::at(what.into(), location)
+}
+
+/// A counted pointer to a task. Neither `Send` nor `Sync`: all of a task stays on the thread of its loop.
+pub(crate) struct TaskRef(NonNull<Header>);
+
+impl TaskRef {
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: the cell is freed only when the last `TaskRef` is dropped, and this is one. The header is never
+        // borrowed mutably: all of its fields are read-only or in `Cell`s.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn has(&self, flags: u16) -> bool {
+        self.header().flags.get() & flags != 0
+    }
+
+    pub(crate) fn set(&self, flags: u16) {
+        let cell = &self.header().flags;
+        cell.set(cell.get() | flags);
+    }
+
+    pub(crate) fn unset(&self, flags: u16) {
+        let cell = &self.header().flags;
+        cell.set(cell.get() & !flags);
+    }
+
+    /// Whether it has been started, on some loop.
+    pub(crate) fn is_started(&self) -> bool {
+        self.header().number.get() != 0
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.has(flag::ENDED)
+    }
+
+    /// Whether anything but this and the scheduler's own pointer refers to it.
+    pub(crate) fn is_referred_to(&self) -> bool {
+        self.header().refs.get() > 1
+    }
+
+    pub(crate) fn is(&self, other: &TaskRef) -> bool {
+        self.0 == other.0
+    }
+
+    /// Resumes the coroutine once. Does nothing, and says that it is suspended, if there is none to resume.
+    ///
+    /// # Panics
+    ///
+    /// With what the coroutine panics with; its body is dropped then.
+    pub(crate) fn resume(&self) -> Turn {
+        if self.has(flag::ENDED | flag::RUNNING) {
+            return Turn::Suspended;
+        }
+        self.set(flag::RUNNING | flag::BEGUN);
+        // Also when it panics, it runs no longer.
+        let running = Running(self);
+        // SAFETY: the table is that of the cell that the header is part of; ENDED is not set, so the slot holds the body;
+        // RUNNING was not set, so it is not being resumed.
+        let turn = unsafe { (self.header().vtable.resume)(self.0, Resume { task: self.clone() }) };
+        drop(running);
+        turn
+    }
+
+    /// Drops the coroutine where it stands, if it is there and not running.
+    pub(crate) fn drop_body(&self) {
+        if !self.has(flag::ENDED | flag::RUNNING) {
+            // SAFETY: the table is that of the cell; the slot holds the body, which is not being resumed.
+            unsafe { (self.header().vtable.drop_body)(self.0) };
+        }
+    }
+
+    /// The coroutine's name, empty for those that the library makes and nobody wants to see.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        self.extras(|extras| extras.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.header().vtable.name))
+    }
+
+    pub(crate) fn scope(&self) -> Option<Rc<Scope>> {
+        let cell = &self.header().scope;
+        let scope = cell.take();
+        cell.set(scope.clone());
+        scope
+    }
+
+    pub(crate) fn replace_scope(&self, scope: Option<Rc<Scope>>) -> Option<Rc<Scope>> {
+        self.header().scope.replace(scope)
+    }
+
+    pub(crate) fn core(&self) -> Option<Rc<Core>> {
+        self.scope().map(|scope| scope.core().clone())
+    }
+
+    /// Looks at the extras, if there are any. `look` must not come back to them.
+    pub(crate) fn extras<R>(&self, look: impl FnOnce(&mut Extras) -> R) -> Option<R> {
+        let mut extras = self.header().extras.take()?;
+        let result = look(&mut extras);
+        self.header().extras.set(Some(extras));
+        Some(result)
+    }
+
+    /// Changes the extras. `change` must not come back to them.
+    pub(crate) fn extras_mut<R>(&self, change: impl FnOnce(&mut Extras) -> R) -> R {
+        let mut extras = self.header().extras.take().unwrap_or_default();
+        let result = change(&mut extras);
+        self.header().extras.set(Some(extras));
+        result
+    }
+
+    /// What it raised, or what its cancelled domain failed with.
+    pub(crate) fn error(&self) -> Option<Error> {
+        self.extras(|extras| extras.error.clone()).flatten()
+    }
+
+    /// Counts one more cancellation that was raised in it; whether that was one too many.
+    pub(crate) fn swallows(&self) -> bool {
+        let swallowed = self.header().swallowed.get();
+        self.header().swallowed.set(swallowed.saturating_add(1));
+        let doomed = swallowed >= MOST_SWALLOWED;
+        self.set(if doomed { flag::DOOMED | flag::RAISED } else { flag::RAISED });
+        doomed
+    }
+
+    /// It waited at a shield in between: the count of cancellations in a row starts anew.
+    pub(crate) fn stops_swallowing(&self) {
+        self.header().swallowed.set(0);
+    }
+
+    /// The coroutine is about to wait for something, at `location`.
+    #[inline]
+    pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> Admission {
+        let header = self.header();
+        let undisturbed = header.flags.get() & (flag::RUNNING | flag::AWAITING | flag::DISTURBED) == flag::RUNNING;
+        if undisturbed && header.pending.get() == 0 {
+            header.location.set(location);
+            header.waits_on.set(0);
+            return Admission::Granted;
+        }
+        self.begin_disturbed_wait(shielded, location)
+    }
+
+    #[inline(never)]
+    fn begin_disturbed_wait(&self, shielded: bool, location: &'static Location<'static>) -> Admission {
+        if !self.has(flag::RUNNING) {
+            return Admission::Misused;
+        }
+        self.header().location.set(location);
+        self.header().waits_on.set(0);
+        self.stop_awaiting();
+        self.unset(flag::FAILED);
+        if self.header().pending.get() != 0 {
+            // Something else that it began to wait for was not finished, or was forgotten.
+            self.set(flag::EAGER);
+        }
+        if self.has(flag::CANCELLED) && !shielded { Admission::Refused } else { Admission::Granted }
+    }
+
+    /// The cancellation, to be raised at the wait that it is in. None if it has swallowed too many: then it is to suspend,
+    /// and will not be resumed.
+    pub(crate) fn raise_cancelled(&self) -> Option<Error> {
+        self.stop_awaiting();
+        if self.swallows() {
+            return None;
+        }
+        let why = self.scope().and_then(|scope| scope.cancelled());
+        let why = why.unwrap_or_else(|| Cancelled::new(Reason::Dropped));
+        Some(Error::cancelled(why, self.header().location.get()))
+    }
+
+    /// Polls a foreign future in the name of this task, which is running.
+    pub(crate) fn poll_future<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        location: &'static Location<'static>,
+    ) -> Poll<Result<F::Output>> {
+        let header = self.header();
+        if header.flags.get() & (flag::RUNNING | flag::CANCELLED) != flag::RUNNING {
+            if !self.has(flag::RUNNING) {
+                return Poll::Ready(Err(misused(location)));
+            }
+            header.location.set(location);
+            return match self.raise_cancelled() {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            };
+        }
+        header.location.set(location);
+        let wakeable = self.wakeable();
+        // SAFETY: the wakeable is kept alive by this task's extras, which give it up only when the task ends; that is after
+        // its coroutine, which runs now (RUNNING), has returned to the scheduler.
+        let waker = unsafe { Wakeable::lend(wakeable) };
+        match future.poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => {
+                self.stop_awaiting();
+                Poll::Ready(Ok(value))
+            }
+            Poll::Pending => {
+                if !self.has(flag::AWAITING) {
+                    let pending = header.pending.get();
+                    header.pending.set(pending + 1);
+                    header.waits_on.set(super::kind::FUTURE);
+                    // As in `begin_wait`: something else was left unfinished.
+                    self.set(if pending == 0 { flag::AWAITING } else { flag::AWAITING | flag::EAGER });
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Where this task is woken from outside.
+    fn wakeable(&self) -> *const Wakeable {
+        if let Some(wakeable) = self.extras(|extras| extras.wakeable.as_ref().map(Arc::as_ptr)).flatten() {
+            return wakeable;
+        }
+        let core = self.core().expect("a running task has a loop");
+        let wakeable = core.add_wakeable(super::WakeTarget::Task(self.clone()));
+        let pointer = Arc::as_ptr(&wakeable);
+        self.extras_mut(|extras| extras.wakeable = Some(wakeable));
+        pointer
+    }
+
+    /// It waits for something of this [kind](super::kind).
+    pub(crate) fn note(&self, kind: u8) {
+        let waits_on = &self.header().waits_on;
+        waits_on.set(waits_on.get() | kind);
+    }
+
+    fn stop_awaiting(&self) -> bool {
+        let awaiting = self.has(flag::AWAITING);
+        if awaiting {
+            self.unset(flag::AWAITING);
+            let pending = &self.header().pending;
+            pending.set(pending.get() - 1);
+        }
+        awaiting
+    }
+
+    /// Its waker was called. Of no effect unless it waits for a future: an old waker of an old future.
+    pub(crate) fn wake_from_outside(&self) {
+        if self.stop_awaiting() && (self.header().pending.get() == 0 || self.has(flag::EAGER)) {
+            self.set(flag::URGENT);
+            Core::enqueue(self);
+        }
+    }
+
+    /// Has `waiter` told when this task ends.
+    pub(crate) fn add_waiter(&self, waiter: Waiter) -> WaiterKey {
+        match self.header().waiter.take() {
+            None => {
+                self.header().waiter.set(Some(waiter));
+                WaiterKey::First
+            }
+            first => {
+                self.header().waiter.set(first);
+                WaiterKey::Further(self.extras_mut(|extras| extras.waiters.push_back(waiter)))
+            }
+        }
+    }
+
+    /// The waiter gives up, unless it was told already.
+    pub(crate) fn remove_waiter(&self, key: WaiterKey) {
+        let waiter = match key {
+            WaiterKey::First => self.header().waiter.take(),
+            WaiterKey::Further(key) => self.extras(|extras| extras.waiters.remove(key)).flatten(),
+        };
+        if let Some(waiter) = waiter {
+            waiter.give_up();
+        }
+    }
+
+    /// Those that wait for this task, first come first.
+    pub(crate) fn take_waiters(&self) -> impl Iterator<Item = Waiter> {
+        let mut first = self.header().waiter.take();
+        std::iter::from_fn(move || {
+            first.take().or_else(|| self.extras(|extras| extras.waiters.pop_front()).flatten())
+        })
+    }
+
+    /// The tasks that wait for this one.
+    pub(crate) fn waiting_tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = Vec::new();
+        let first = self.header().waiter.take();
+        tasks.extend(first.as_ref().map(|waiter| waiter.0.clone()));
+        self.header().waiter.set(first);
+        self.extras(|extras| tasks.extend(extras.waiters.iter().map(|waiter| waiter.0.clone())));
+        tasks
+    }
+}
+
+impl Clone for TaskRef {
+    fn clone(&self) -> TaskRef {
+        let refs = &self.header().refs;
+        let count = refs.get();
+        // A count that overflowed would free a task in use. Only a program that forgets four thousand million clones gets
+        // here, and `Rc` ends it just so.
+        if count == u32::MAX {
+            std::process::abort();
+        }
+        refs.set(count + 1);
+        TaskRef(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    fn drop(&mut self) {
+        let header = self.header();
+        let refs = header.refs.get() - 1;
+        header.refs.set(refs);
+        if refs == 0 {
+            self.drop_slow();
+        }
+    }
+}
+
+impl TaskRef {
+    #[inline(never)]
+    fn drop_slow(&self) {
+        let vtable = self.header().vtable;
+        if self.has(flag::EMPTY) || (self.has(flag::FINISHED) && !vtable.output_needs_drop) {
+            // SAFETY: this was the last reference, and the slot is empty, or as good as empty.
+            unsafe { (vtable.free)(self.0) };
+        } else {
+            // What is in the slot may hold the last reference to a task that holds the last reference to a task ..
+            let last = TaskRef(self.0);
+            last.header().refs.set(1);
+            trampoline::drop_later(last);
+        }
+    }
+
+    /// Empties the slot, so that dropping this last reference frees the task at once.
+    pub(super) fn empty(&self) {
+        if self.has(flag::FINISHED) {
+            // SAFETY: FINISHED says that the slot holds the value.
+            unsafe { (self.header().vtable.drop_output)(self.0) };
+        } else {
+            self.drop_body();
+        }
+    }
+}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.header().flags.get() {
+            flags if flags & flag::FINISHED != 0 => "finished",
+            flags if flags & flag::EMPTY != 0 => "over",
+            flags if flags & flag::RUNNING != 0 => "running",
+            flags if flags & flag::BEGUN != 0 => "waiting",
+            _ if self.is_started() => "started",
+            _ => "not started",
+        };
+        f.debug_struct("Task").field("name", &self.name()).field("state", &state).finish()
+    }
+}
+
+struct Running<'a>(&'a TaskRef);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.unset(flag::RUNNING);
+    }
+}
+
+/// One part of what a task waits for: it counts as pending until it is settled or given up.
+pub(crate) struct Waiter(TaskRef);
+
+impl Waiter {
+    /// `task` waits for one thing more.
+    pub(crate) fn new(task: &TaskRef) -> Waiter {
+        let pending = &task.header().pending;
+        pending.set(pending.get() + 1);
+        Waiter(task.clone())
+    }
+
+    /// The thing is there. If it was the last, the task becomes ready.
+    pub(crate) fn settle(self) {
+        if self.lower() == 0 || self.0.has(flag::EAGER) {
+            self.0.set(if self.0.has(flag::EAGER) { flag::URGENT } else { 0 });
+            Core::enqueue(&self.0);
+        }
+    }
+
+    /// The thing will never be there, and there is an error to be raised: the task becomes ready at once.
+    pub(crate) fn fail(self) {
+        self.lower();
+        self.0.set(flag::FAILED | flag::URGENT);
+        Core::enqueue(&self.0);
+    }
+
+    /// The task waits for it no longer.
+    pub(crate) fn give_up(self) {
+        self.lower();
+    }
+
+    fn lower(&self) -> u32 {
+        let pending = &self.0.header().pending;
+        pending.set(pending.get() - 1);
+        pending.get()
+    }
+
+    pub(crate) fn task(&self) -> &TaskRef {
+        &self.0
+    }
+}
+
+/// Where a task keeps somebody who waits for it.
+#[derive(Clone, Copy)]
+pub(crate) enum WaiterKey {
+    First,
+    Further(super::wait_queue::Key),
+}
+
+/// A task whose value is a `T`.
+pub(crate) struct Task<T> {
+    raw: TaskRef,
+    output: PhantomData<T>,
+}
+
+impl<T: 'static> Task<T> {
+    /// A task that has not been started. `N` says its name.
+    #[track_caller]
+    pub(crate) fn new<N, C>(body: C) -> Task<T>
+    where
+        N: Named,
+        C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
+    {
+        struct Table<N, T, C>(PhantomData<(N, T, C)>);
+        impl<N: Named, T: 'static, C> Table<N, T, C>
+        where
+            C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
+        {
+            const TABLE: &'static VTable = &TaskCell::<T, C>::vtable(N::NAME);
+        }
+        let cell = Box::new(TaskCell {
+            header: Header {
+                vtable: Table::<N, T, C>::TABLE,
+                refs: Cell::new(1),
+                pending: Cell::new(0),
+                flags: Cell::new(0),
+                waits_on: Cell::new(0),
+                swallowed: Cell::new(0),
+                index: Cell::new(0),
+                number: Cell::new(0),
+                scope: Cell::new(None),
+                waiter: Cell::new(None),
+                location: Cell::new(Location::caller()),
+                extras: Cell::new(None),
+            },
+            slot: UnsafeCell::new(Slot::<T, C> { body: ManuallyDrop::new(body) }),
+        });
+        let raw = TaskRef(NonNull::from(Box::leak(cell)).cast());
+        Task { raw, output: PhantomData }
+    }
+
+    pub(crate) fn raw(&self) -> &TaskRef {
+        &self.raw
+    }
+
+    pub(crate) fn into_raw(self) -> TaskRef {
+        self.raw
+    }
+
+    /// The value, if it is there and was not taken yet; else what was raised, if anything was.
+    pub(crate) fn take_output(&self) -> Option<Result<T>> {
+        let flags = &self.raw.header().flags;
+        if flags.get() & flag::FINISHED == 0 {
+            return self.raw.error().map(Err);
+        }
+        flags.set((flags.get() & !flag::FINISHED) | flag::EMPTY);
+        // SAFETY: FINISHED said that the slot holds the value, which is a `T`: `Task<T>` is only made by `new`, from a
+        // cell of the same `T`, or by `clone`. With EMPTY set, nothing will read or drop it again. Nothing borrows it: of
+        // a task that is cloned from (`peek_output`), nothing is taken, see there.
+        Some(Ok(unsafe { (self.raw.header().vtable.output)(self.raw.0).cast::<T>().read() }))
+    }
+
+    /// A clone of the value, if it is there; else what was raised, if anything was.
+    pub(crate) fn clone_output(&self) -> Option<Result<T>>
+    where
+        T: Clone,
+    {
+        if !self.raw.has(flag::FINISHED) {
+            return self.raw.error().map(Err);
+        }
+        // While `T::clone` runs it could reach this same task and take the value from under its own feet.
+        let flags = &self.raw.header().flags;
+        flags.set((flags.get() & !flag::FINISHED) | flag::EMPTY);
+        let lent = Lent(&self.raw);
+        // SAFETY: FINISHED said that the slot holds the value, which is a `T` (see `take_output`). FINISHED is gone until
+        // `lent` is dropped, so meanwhile nothing takes or drops it; `self.raw` keeps the task itself.
+        let value = unsafe { (self.raw.header().vtable.output)(self.raw.0).cast::<T>().as_ref() }.clone();
+        drop(lent);
+        Some(Ok(value))
+    }
+}
+
+impl<T> Clone for Task<T> {
+    fn clone(&self) -> Task<T> {
+        Task { raw: self.raw.clone(), output: PhantomData }
+    }
+}
+
+/// Gives the value of a task back when it has been looked at.
+struct Lent<'a>(&'a TaskRef);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.unset(flag::EMPTY);
+        self.0.set(flag::FINISHED);
+    }
+}
+
+/// The name of a coroutine, known when it is compiled.
+pub trait Named {
+    /// The name; empty if it is not to be seen in traces.
+    const NAME: &'static str;
+}
+
+/// The name of a coroutine that was made from a bare one: that of its type.
+pub(crate) struct TypeName<C>(PhantomData<C>);
+
+impl<C> Named for TypeName<C> {
+    const NAME: &'static str = type_name::<C>();
+}

@@ -1,0 +1,413 @@
+//! What may be yielded, and what comes back.
+
+use std::panic::Location;
+use std::task::Poll;
+
+use crate::error::{Error, Result};
+use crate::scheduler::{Admission, Named, Outcome, Resume, Suspend, Task, TaskRef, flag, misused};
+
+/// What a coroutine can `yield`: it waits until the thing is there, and gets its `Output`.
+///
+/// The [crate's page](crate#what-can-be-yielded) lists all there is. The trait is sealed: new kinds of waits are built by
+/// writing coroutines.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be yielded",
+    label = "this is nothing that a coroutine can wait for",
+    note = "yield nothing, a coroutine (`Coro`, `Shared`), a tuple, array, `Vec` or `Option` of such, or one of tinyield's \
+            waits: `sleep(..)`, `spawn(..)`, `event.wait()`, .. A future is awaited (`future.await`) or wrapped \
+            (`yield from_future(future)`)."
+)]
+pub trait Wait: private::Sealed {
+    /// What the `yield` gives.
+    type Output: 'static;
+
+    /// The wait, once it owns what it needs.
+    #[doc(hidden)]
+    type Waiting: Waiting<Output = Self::Output>;
+
+    #[doc(hidden)]
+    fn into_waiting(self) -> Self::Waiting;
+
+    /// A coroutine that does nothing but wait for this.
+    #[doc(hidden)]
+    fn into_task(self) -> private::AnyTask<Self::Output>
+    where
+        Self: Sized,
+    {
+        private::AnyTask(task_of(self.into_waiting()))
+    }
+}
+
+/// A wait that owns what it needs. It is begun once, and its output is taken once, when all of its parts are there.
+///
+/// Dropped before, it gives up: no part of it stays behind.
+#[doc(hidden)]
+#[allow(private_interfaces)]
+pub trait Waiting: private::Sealed + 'static {
+    type Output: 'static;
+
+    /// Whether a cancellation waits for it, instead of the other way around.
+    const SHIELDED: bool = false;
+
+    /// Begins to wait in the name of `task`: for each part that is not there yet, registers a `Waiter`.
+    fn begin(&mut self, task: &TaskRef);
+
+    /// Whether all parts are there.
+    fn is_ready(&self) -> bool;
+
+    /// What a part that has failed is to raise.
+    fn failure(&self) -> Option<Error> {
+        None
+    }
+
+    /// The output. Raises what a part is to raise, also if a part is not there, which only misuse can bring about.
+    fn take(&mut self) -> Result<Self::Output>;
+
+    /// What the `yield` gives when `error` is raised at it.
+    fn raised(&mut self, error: Error) -> Result<Self::Output> {
+        Err(error)
+    }
+}
+
+pub(crate) mod private {
+    use crate::scheduler::Task;
+
+    pub trait Sealed {}
+
+    /// Keeps the scheduler's type out of a public signature.
+    #[allow(missing_debug_implementations)]
+    pub struct AnyTask<T>(pub(crate) Task<T>);
+}
+
+/// The name of coroutines that only carry a wait.
+pub(crate) struct Hidden;
+
+impl Named for Hidden {
+    const NAME: &'static str = "";
+}
+
+/// A task that does nothing but wait.
+#[track_caller]
+pub(crate) fn task_of<X: Waiting>(waiting: X) -> Task<X::Output> {
+    Task::new::<Hidden, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut begun = Begun::begin(&resume, waiting);
+            loop {
+                match begun.poll(&resume) {
+                    Poll::Ready(result) => break Outcome(result),
+                    Poll::Pending => resume = yield Suspend,
+                }
+            }
+        },
+    )
+}
+
+/// The error of a wait that is asked for its output when it has none: it was polled again after it was ready, or with the
+/// `Resume` of another coroutine.
+#[track_caller]
+pub(crate) fn not_there() -> Error {
+    Error::msg("a wait was polled after it had been ready, or with the `Resume` of another coroutine")
+}
+
+/// A wait that has begun: to be [polled](Begun::poll) at once, and after each resumption until it is ready.
+///
+/// Dropped before, it gives up, and leaves nothing behind.
+#[must_use = "a wait that has begun is to be polled"]
+pub struct Begun<X: Waiting> {
+    waiting: X,
+    state: State,
+}
+
+impl<X: Waiting> std::fmt::Debug for Begun<X> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Begun").field("ready", &self.waiting.is_ready()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// Just begun: even if all is there, the others come first.
+    Fresh,
+    Waiting,
+    Refused,
+    Misused(&'static Location<'static>),
+}
+
+impl<X: Waiting> Begun<X> {
+    #[inline]
+    #[track_caller]
+    pub(crate) fn begin(resume: &Resume, mut waiting: X) -> Begun<X> {
+        let state = match resume.task.begin_wait(X::SHIELDED, Location::caller()) {
+            Admission::Granted => {
+                waiting.begin(&resume.task);
+                State::Fresh
+            }
+            Admission::Refused => State::Refused,
+            Admission::Misused => State::Misused(Location::caller()),
+        };
+        Begun { waiting, state }
+    }
+
+    /// What it waited for, if that is there; if not, the coroutine is to suspend itself and ask again when it is resumed.
+    ///
+    /// The first time it is never ready: every wait is a turn.
+    ///
+    /// # Errors
+    ///
+    /// The [`Cancelled`](crate::Cancelled) of the coroutine, or what came instead of an output.
+    #[inline]
+    pub fn poll(&mut self, resume: &Resume) -> Poll<Result<X::Output>> {
+        let task = &resume.task;
+        match self.state {
+            State::Fresh => {
+                self.state = State::Waiting;
+                if X::SHIELDED || task.has(flag::EAGER) {
+                    return self.poll_disturbed(task, true);
+                }
+                Poll::Pending
+            }
+            State::Waiting => {
+                if task.has(flag::DISTURBED) {
+                    self.poll_disturbed(task, false)
+                } else if task.header().pending.get() == 0 {
+                    Poll::Ready(self.waiting.take())
+                } else {
+                    Poll::Pending
+                }
+            }
+            State::Refused => self.poll_cancelled(task),
+            State::Misused(location) => Poll::Ready(Err(misused(location))),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_disturbed(&mut self, task: &TaskRef, fresh: bool) -> Poll<Result<X::Output>> {
+        if fresh {
+            if X::SHIELDED {
+                task.set(flag::SHIELDED);
+            }
+            if self.waiting.is_ready() {
+                task.set(flag::URGENT);
+            }
+            return Poll::Pending;
+        }
+        if task.has(flag::CANCELLED) && !X::SHIELDED {
+            return self.poll_cancelled(task);
+        }
+        if let Some(error) = self.waiting.failure() {
+            return Poll::Ready(self.waiting.raised(error));
+        }
+        if self.waiting.is_ready() {
+            if X::SHIELDED {
+                task.stops_swallowing();
+            }
+            return Poll::Ready(self.waiting.take());
+        }
+        if X::SHIELDED {
+            task.set(flag::SHIELDED);
+        }
+        Poll::Pending
+    }
+
+    #[cold]
+    fn poll_cancelled(&mut self, task: &TaskRef) -> Poll<Result<X::Output>> {
+        match task.raise_cancelled() {
+            Some(error) => Poll::Ready(self.waiting.raised(error)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+// Nothing: one turn of the others.
+
+impl private::Sealed for () {}
+
+impl Wait for () {
+    type Output = ();
+    type Waiting = ();
+
+    #[inline]
+    fn into_waiting(self) {}
+}
+
+#[allow(private_interfaces)]
+impl Waiting for () {
+    type Output = ();
+
+    #[inline]
+    fn begin(&mut self, _: &TaskRef) {}
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn take(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+// All of them at once.
+
+impl<W> private::Sealed for Vec<W> {}
+
+impl<W: Wait> Wait for Vec<W> {
+    type Output = Vec<W::Output>;
+    type Waiting = Vec<W::Waiting>;
+
+    fn into_waiting(self) -> Vec<W::Waiting> {
+        self.into_iter().map(Wait::into_waiting).collect()
+    }
+}
+
+#[allow(private_interfaces)]
+impl<X: Waiting> Waiting for Vec<X> {
+    type Output = Vec<X::Output>;
+
+    fn begin(&mut self, task: &TaskRef) {
+        for part in self {
+            part.begin(task);
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.iter().all(X::is_ready)
+    }
+
+    fn failure(&self) -> Option<Error> {
+        self.iter().find_map(X::failure)
+    }
+
+    fn take(&mut self) -> Result<Vec<X::Output>> {
+        self.iter_mut().map(X::take).collect()
+    }
+}
+
+impl<W, const N: usize> private::Sealed for [W; N] {}
+
+impl<W: Wait, const N: usize> Wait for [W; N] {
+    type Output = [W::Output; N];
+    type Waiting = [W::Waiting; N];
+
+    fn into_waiting(self) -> [W::Waiting; N] {
+        self.map(Wait::into_waiting)
+    }
+}
+
+#[allow(private_interfaces)]
+impl<X: Waiting, const N: usize> Waiting for [X; N] {
+    type Output = [X::Output; N];
+
+    fn begin(&mut self, task: &TaskRef) {
+        for part in self {
+            part.begin(task);
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.iter().all(X::is_ready)
+    }
+
+    fn failure(&self) -> Option<Error> {
+        self.iter().find_map(X::failure)
+    }
+
+    fn take(&mut self) -> Result<[X::Output; N]> {
+        let mut error = None;
+        let outputs = self.each_mut().map(|part| part.take().map_err(|raised| error.get_or_insert(raised).clone()).ok());
+        match error {
+            None => Ok(outputs.map(|output| output.expect("no part has raised"))),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+impl<W> private::Sealed for Option<W> {}
+
+impl<W: Wait> Wait for Option<W> {
+    type Output = Option<W::Output>;
+    type Waiting = Option<W::Waiting>;
+
+    fn into_waiting(self) -> Option<W::Waiting> {
+        self.map(Wait::into_waiting)
+    }
+}
+
+#[allow(private_interfaces)]
+impl<X: Waiting> Waiting for Option<X> {
+    type Output = Option<X::Output>;
+
+    fn begin(&mut self, task: &TaskRef) {
+        if let Some(part) = self {
+            part.begin(task);
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.as_ref().is_none_or(X::is_ready)
+    }
+
+    fn failure(&self) -> Option<Error> {
+        self.as_ref()?.failure()
+    }
+
+    fn take(&mut self) -> Result<Option<X::Output>> {
+        self.as_mut().map(X::take).transpose()
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident)+) => {
+        impl<$($name),+> private::Sealed for ($($name,)+) {}
+
+        impl<$($name: Wait),+> Wait for ($($name,)+) {
+            type Output = ($($name::Output,)+);
+            type Waiting = ($($name::Waiting,)+);
+
+            #[allow(non_snake_case)]
+            fn into_waiting(self) -> Self::Waiting {
+                let ($($name,)+) = self;
+                ($($name.into_waiting(),)+)
+            }
+        }
+
+        #[allow(private_interfaces, non_snake_case)]
+        impl<$($name: Waiting),+> Waiting for ($($name,)+) {
+            type Output = ($($name::Output,)+);
+
+            fn begin(&mut self, task: &TaskRef) {
+                let ($($name,)+) = self;
+                $($name.begin(task);)+
+            }
+
+            fn is_ready(&self) -> bool {
+                let ($($name,)+) = self;
+                $($name.is_ready())&&+
+            }
+
+            fn failure(&self) -> Option<Error> {
+                let ($($name,)+) = self;
+                None$(.or_else(|| $name.failure()))+
+            }
+
+            fn take(&mut self) -> Result<Self::Output> {
+                let ($($name,)+) = self;
+                Ok(($($name.take()?,)+))
+            }
+        }
+    };
+}
+
+tuples!(A);
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+tuples!(A B C D E);
+tuples!(A B C D E F);
+tuples!(A B C D E F G);
+tuples!(A B C D E F G H);
+tuples!(A B C D E F G H I);
+tuples!(A B C D E F G H I J);
+tuples!(A B C D E F G H I J K);
+tuples!(A B C D E F G H I J K L);

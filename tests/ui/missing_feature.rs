@@ -1,0 +1,8 @@
+use tinyield::{Coro, coro};
+
+#[coro]
+fn ready() -> Coro<()> {
+    yield;
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#![feature(coroutines)]
+use tinyield::co;
+
+fn main() {
+    drop(co! { let = 3; });
+}
