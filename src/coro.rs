@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::Coroutine;
 use std::panic::Location;
 use std::rc::Rc;
+use std::task::Poll;
 
 use crate::error::{Error, Result};
 use crate::scheduler::{Named, Outcome, Resume, Scope, Suspend, Task, TaskRef, TypeName, Waiter, WaiterKey};
@@ -131,6 +132,7 @@ where
     pub fn raise(self) -> Coro<T> {
         let location = Location::caller();
         let name = self.task.raw().name();
+        let task = self.task.clone();
         let waiting = self.into_waiting();
         let raising = Coro::from_named::<Hidden, _>(
             #[coroutine]
@@ -138,8 +140,13 @@ where
                 let mut begun = Begun::begin(&resume, waiting);
                 let result = loop {
                     match begun.poll(&resume) {
-                        std::task::Poll::Ready(result) => break result?,
-                        std::task::Poll::Pending => resume = yield Suspend,
+                        Poll::Ready(Ok(result)) => break result,
+                        // A thread may have come to its error all the same.
+                        Poll::Ready(Err(cancelled)) => match task.take_output() {
+                            Some(Ok(Err(error))) => break Err(error),
+                            _ => return Outcome(Err(cancelled)),
+                        },
+                        Poll::Pending => resume = yield Suspend,
                     }
                 };
                 Outcome(result.map_err(|error| Error::at(error.into(), location)))

@@ -16,6 +16,7 @@ mod reactor;
 #[allow(unsafe_code)]
 mod scheduler;
 mod shield;
+pub mod thread;
 mod time;
 mod trace;
 mod wait;
@@ -26,6 +27,7 @@ pub use event_loop::{Builder, Idle, Loop, Runtime, Step, StopHandle};
 pub use isolate::{Isolate, isolate};
 pub use race::{Race, Racers, race};
 pub use shield::{Catch, Shield, catch, shield};
+pub use thread::{ThreadPool, run_in_thread};
 pub use time::{Sleep, TimedOut, Timeout, sleep, sleep_until, timeout};
 pub use tinyield_macros::{co, coro};
 pub use trace::Frame;

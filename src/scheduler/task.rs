@@ -358,6 +358,11 @@ impl TaskRef {
         doomed
     }
 
+    /// Whatever it ends with now is a proper answer to its cancellation.
+    pub(crate) fn answers_well(&self) {
+        self.unset(flag::RAISED);
+    }
+
     /// It waited at a shield in between: the count of cancellations in a row starts anew.
     pub(crate) fn stops_swallowing(&self) {
         self.header().swallowed.set(0);

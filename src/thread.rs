@@ -1,0 +1,457 @@
+//! Blocking work, on threads that are kept for the next.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::coro::Coro;
+use crate::error::{Cancelled, Error, Reason, Result};
+use crate::scheduler::{Named, Outcome, Resume, Suspend};
+use crate::shield::shield;
+use crate::wait::{Begun, Hidden, Wait};
+
+/// Runs `f` on a thread, and gives what it returns. Any number may run at once, up to 500; what is over waits.
+///
+/// The threads are shared by the whole process, and kept for a few seconds when they have nothing to do. A closure that may
+/// fail returns a `Result`, and [`raise`](Coro::raise) makes an error of it.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Loop, co, run_in_thread};
+///
+/// let main = co! {
+///     let text = yield run_in_thread(|| std::fs::read_to_string("Cargo.toml")).raise();
+///     text.lines().count()
+/// };
+/// assert!(Loop::new().run(main).unwrap() > 1);
+/// ```
+///
+/// # Panics
+///
+/// With what `f` panics with: it stops the loop as a panic of a coroutine does.
+///
+/// # Cancellation
+///
+/// If `f` has not begun, it never does. If it has, it is told, by [`checkpoint`] and [`is_cancelled`], and is waited for. What
+/// it returns then is dropped; if that is an error that [`raise`](Coro::raise) was to raise, it is among the
+/// [`others`](crate::LoopError::others).
+#[track_caller]
+pub fn run_in_thread<F, R>(f: F) -> Coro<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    run_on(Pool::shared, f)
+}
+
+/// Whether what waits for this closure was cancelled; false outside of [`run_in_thread`].
+///
+/// ```
+/// assert!(!tinyield::thread::is_cancelled());
+/// ```
+#[must_use]
+pub fn is_cancelled() -> bool {
+    checkpoint().is_err()
+}
+
+/// A place at which a closure in [`run_in_thread`] may end when what waits for it is cancelled. Sees it from any depth of
+/// calls.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Cancelled, Loop, co, run_in_thread, thread};
+///
+/// fn search() -> Result<u64, Cancelled> {
+///     for candidate in 0.. {
+///         thread::checkpoint()?;
+///         // ..
+/// #       if candidate == 10 { return Ok(candidate) }
+///     }
+///     unreachable!()
+/// }
+///
+/// assert_eq!(Loop::new().run(run_in_thread(search).raise()).unwrap(), 10);
+/// ```
+///
+/// # Errors
+///
+/// The [`Cancelled`] of the coroutine that waits; never outside of [`run_in_thread`].
+pub fn checkpoint() -> std::result::Result<(), Cancelled> {
+    CURRENT.with_borrow(|current| match current.as_ref().and_then(|cancelled| cancelled.get()) {
+        Some(cancelled) => Err(cancelled.clone()),
+        None => Ok(()),
+    })
+}
+
+thread_local! {
+    /// Where the closure that this thread runs would be told of its cancellation.
+    static CURRENT: RefCell<Option<Arc<OnceLock<Cancelled>>>> = const { RefCell::new(None) };
+}
+
+/// Threads of one's own: at most so many closures run at once.
+///
+/// A handle: clones share the threads, which are started when needed, and end when the last handle is gone and nothing is
+/// left to do.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Loop, ThreadPool};
+///
+/// let pool = ThreadPool::new(4);
+/// let squares = Loop::new().run(pool.map(|x: u64| x * x, 0..10)).unwrap();
+/// assert_eq!(squares, [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]);
+/// ```
+#[derive(Clone)]
+pub struct ThreadPool {
+    pool: Arc<Pool>,
+}
+
+impl ThreadPool {
+    /// A pool of at most `max` threads.
+    ///
+    /// # Panics
+    ///
+    /// If `max` is 0.
+    #[must_use]
+    #[track_caller]
+    pub fn new(max: usize) -> ThreadPool {
+        assert!(max > 0, "a pool of 0 threads could never run anything; it takes at least 1");
+        ThreadPool { pool: Arc::new(Pool::new(max)) }
+    }
+
+    /// As [`run_in_thread`](crate::run_in_thread), on this pool.
+    #[track_caller]
+    pub fn run_in_thread<F, R>(&self, f: F) -> Coro<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let pool = self.pool.clone();
+        run_on(move || pool, f)
+    }
+
+    /// Calls `f` with each of `xs`, on the threads of this pool, and gives the results in the order of `xs`.
+    ///
+    /// # Panics
+    ///
+    /// With what a call panics with.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`run_in_thread`](crate::run_in_thread), for each call.
+    #[track_caller]
+    pub fn map<F, X, R>(&self, f: F, xs: impl IntoIterator<Item = X>) -> Coro<Vec<R>>
+    where
+        F: Fn(X) -> R + Send + Sync + 'static,
+        X: Send + 'static,
+        R: Send + 'static,
+    {
+        let f = Arc::new(f);
+        let calls: Vec<_> = xs
+            .into_iter()
+            .map(|x| {
+                let f = f.clone();
+                self.run_in_thread(move || f(x))
+            })
+            .collect();
+        let waiting = calls.into_waiting();
+        Coro::from_named::<Map, _>(
+            #[coroutine]
+            static move |mut resume: Resume| {
+                let mut begun = Begun::begin(&resume, waiting);
+                loop {
+                    match begun.poll(&resume) {
+                        Poll::Ready(result) => break Outcome(result),
+                        Poll::Pending => resume = yield Suspend,
+                    }
+                }
+            },
+        )
+    }
+}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPool")
+            .field("max", &self.pool.max)
+            .field("threads", &self.pool.queue.threads.load(SeqCst))
+            .field("waiting", &self.pool.queue.waiting.load(SeqCst))
+            .finish()
+    }
+}
+
+struct Map;
+
+impl Named for Map {
+    const NAME: &'static str = "ThreadPool::map";
+}
+
+struct RunInThread;
+
+impl Named for RunInThread {
+    const NAME: &'static str = "run_in_thread";
+}
+
+#[track_caller]
+fn run_on<F, R>(pool: impl FnOnce() -> Arc<Pool> + 'static, f: F) -> Coro<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let location = Location::caller();
+    Coro::from_named::<RunInThread, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let job = Arc::new(Job::new(f));
+            pool().submit(job.clone(), location)?;
+            let cancelled = {
+                let mut done = pin!(poll_fn(|context| job.poll(context)));
+                loop {
+                    match resume.task.poll_future(done.as_mut(), location) {
+                        Poll::Ready(Ok(value)) => return Outcome::value(value),
+                        Poll::Ready(Err(cancelled)) => break cancelled,
+                        Poll::Pending => resume = yield Suspend,
+                    }
+                }
+            };
+            let why = cancelled.as_cancelled().cloned();
+            if job.cancel(why.unwrap_or_else(|| Cancelled::new(Reason::Dropped))) {
+                return Outcome(Err(cancelled));
+            }
+            let mut joining = Begun::begin(&resume, shield(joined(job)).into_waiting());
+            let value = loop {
+                match joining.poll(&resume) {
+                    Poll::Ready(result) => break result?,
+                    Poll::Pending => resume = yield Suspend,
+                }
+            };
+            // For a `raise` that may wait for it; nobody else will look.
+            resume.task.answers_well();
+            Outcome::value(value)
+        },
+    )
+}
+
+/// Waits until the closure has ended, whatever happens.
+fn joined<F, R>(job: Arc<Job<F, R>>) -> Coro<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    Coro::from_named::<Hidden, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut done = pin!(poll_fn(|context| job.poll(context)));
+            loop {
+                match resume.poll_future(done.as_mut()) {
+                    Poll::Ready(value) => break Outcome(value),
+                    Poll::Pending => resume = yield Suspend,
+                }
+            }
+        },
+    )
+}
+
+/// A closure on its way through a thread.
+struct Job<F, R> {
+    stage: Mutex<Stage<F, R>>,
+    cancelled: Arc<OnceLock<Cancelled>>,
+}
+
+enum Stage<F, R> {
+    Waiting(F, Option<Waker>),
+    Running(Option<Waker>),
+    Done(std::thread::Result<R>),
+    Over,
+}
+
+impl<F, R> Job<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    fn new(f: F) -> Job<F, R> {
+        Job { stage: Mutex::new(Stage::Waiting(f, None)), cancelled: Arc::default() }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage<F, R>> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the closure returned, if it has; a panic goes on from here.
+    fn poll(&self, context: &mut Context<'_>) -> Poll<R> {
+        let mut stage = self.stage();
+        let done = match &mut *stage {
+            Stage::Waiting(_, waker) | Stage::Running(waker) => {
+                if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                    *waker = Some(context.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            Stage::Done(_) => std::mem::replace(&mut *stage, Stage::Over),
+            Stage::Over => unreachable!("a job is not polled after it was ready"),
+        };
+        drop(stage);
+        match done {
+            Stage::Done(Ok(value)) => Poll::Ready(value),
+            Stage::Done(Err(payload)) => resume_unwind(payload),
+            _ => unreachable!("it was done"),
+        }
+    }
+
+    /// Tells the closure to stop; true if it had not begun, and never will.
+    fn cancel(&self, why: Cancelled) -> bool {
+        let _ = self.cancelled.set(why);
+        let mut stage = self.stage();
+        let never_began = matches!(*stage, Stage::Waiting(..));
+        let closure = never_began.then(|| std::mem::replace(&mut *stage, Stage::Over));
+        drop(stage);
+        drop(closure);
+        never_began
+    }
+}
+
+/// What a thread can do with a job, whatever its types.
+trait Work: Send + Sync {
+    fn work(&self);
+}
+
+impl<F, R> Work for Job<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    fn work(&self) {
+        let mut stage = self.stage();
+        let f = match std::mem::replace(&mut *stage, Stage::Over) {
+            Stage::Waiting(f, waker) => {
+                *stage = Stage::Running(waker);
+                f
+            }
+            // It was cancelled.
+            _ => return,
+        };
+        drop(stage);
+        CURRENT.set(Some(self.cancelled.clone()));
+        let result = catch_unwind(AssertUnwindSafe(f));
+        CURRENT.set(None);
+        let mut stage = self.stage();
+        let running = std::mem::replace(&mut *stage, Stage::Done(result));
+        drop(stage);
+        if let Stage::Running(Some(waker)) = running {
+            waker.wake();
+        }
+    }
+}
+
+/// Threads that take jobs from one queue.
+struct Pool {
+    max: usize,
+    jobs: Sender<Arc<dyn Work>>,
+    queue: Arc<Queue>,
+}
+
+struct Queue {
+    jobs: Receiver<Arc<dyn Work>>,
+    /// Jobs that no thread has taken yet.
+    waiting: AtomicUsize,
+    /// Threads that wait for a job, or are about to.
+    idle: AtomicUsize,
+    threads: AtomicUsize,
+}
+
+/// How many threads all loops share at most: as many as the `blocking` crate has by default.
+const SHARED_MAX: usize = 500;
+
+/// How long a thread without work is kept.
+const KEPT_FOR: Duration = Duration::from_secs(5);
+
+impl Pool {
+    fn new(max: usize) -> Pool {
+        let (jobs, receiver) = unbounded();
+        let queue = Queue {
+            jobs: receiver,
+            waiting: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            threads: AtomicUsize::new(0),
+        };
+        Pool { max, jobs, queue: Arc::new(queue) }
+    }
+
+    /// That of the whole process.
+    fn shared() -> Arc<Pool> {
+        static SHARED: OnceLock<Arc<Pool>> = OnceLock::new();
+        SHARED.get_or_init(|| Arc::new(Pool::new(SHARED_MAX))).clone()
+    }
+
+    /// Has a thread do `job`, now or when one is free.
+    fn submit(&self, job: Arc<dyn Work>, location: &'static Location<'static>) -> Result<()> {
+        let queue = &self.queue;
+        // Counted before it is sent, and read after: so either this sees that nobody is idle, or a thread that is about to
+        // leave sees that a job is coming.
+        let waiting = queue.waiting.fetch_add(1, SeqCst) + 1;
+        let mut failed = None;
+        if waiting > queue.idle.load(SeqCst) {
+            let started = queue.threads.fetch_update(SeqCst, SeqCst, |threads| (threads < self.max).then_some(threads + 1));
+            if started.is_ok() {
+                let theirs = queue.clone();
+                let spawned = std::thread::Builder::new().name("tinyield".into()).spawn(move || theirs.serve());
+                if let Err(error) = spawned
+                    && queue.threads.fetch_sub(1, SeqCst) == 1
+                {
+                    failed = Some(error);
+                }
+            }
+        }
+        if let Some(error) = failed {
+            queue.waiting.fetch_sub(1, SeqCst);
+            return Err(Error::at(format!("no thread could be started: {error}").into(), location));
+        }
+        self.jobs.send(job).expect("the queue has its own receiver");
+        Ok(())
+    }
+}
+
+impl Queue {
+    /// A thread's life.
+    fn serve(&self) {
+        loop {
+            self.idle.fetch_add(1, SeqCst);
+            let job = self.jobs.recv_timeout(KEPT_FOR);
+            self.idle.fetch_sub(1, SeqCst);
+            match job {
+                Ok(job) => {
+                    self.waiting.fetch_sub(1, SeqCst);
+                    job.work();
+                    // What is left of it belongs to the coroutine; if that is gone, its destructors run here.
+                    let dropped = catch_unwind(AssertUnwindSafe(|| drop(job)));
+                    forget_panic(dropped);
+                }
+                Err(error) => {
+                    // Whoever counted on this thread has counted its job before.
+                    if error.is_disconnected() || self.waiting.load(SeqCst) == 0 {
+                        self.threads.fetch_sub(1, SeqCst);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// There is nobody to tell of this panic but the hook, which has been told. What it carries might panic in its turn.
+fn forget_panic(result: std::result::Result<(), Box<dyn Any + Send>>) {
+    if let Err(payload) = result {
+        std::mem::forget(payload);
+    }
+}
