@@ -2,7 +2,8 @@
 //!
 //! In an `async fn` each argument is moved into a local of the body, and so has two places in the frame. Here the
 //! closure captures it, and that is its only place. What is captured is dropped first to last, and arguments are to be
-//! dropped last to first: so they are captured last to first.
+//! dropped last to first: so they are captured last to first. (Those of an `async fn` that was never polled are dropped
+//! first to last: that is not to be had without the second place.)
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
@@ -42,7 +43,9 @@ pub fn take(signature: &mut Signature, body: &impl ToTokens) -> Arguments {
         let at = Span::mixed_site().located_at(typed.colon_token.span);
 
         // Once something has become a local, so must all that is dropped before it.
-        if locals.is_empty() && let Some(name) = plain(&typed.pat) {
+        if locals.is_empty()
+            && let Some(name) = plain(&typed.pat)
+        {
             captures.push(capture(attrs, name));
             warn_if_unused(attrs, name, &body, &mut arguments.before);
             continue;
@@ -146,11 +149,10 @@ impl Borrowed<'_> {
 
 impl VisitMut for Borrowed<'_> {
     fn visit_receiver_mut(&mut self, receiver: &mut Receiver) {
-        if let Some((and, _)) = &receiver.reference {
-            let tokens = quote_spanned!(and.span=> #and #receiver.self_token);
+        if receiver.reference.is_some() {
             let message = "a coroutine outlives the call that makes it, so it cannot borrow `self`: \
                            take `self: Rc<Self>`, or `self`";
-            self.errors.push(Error::new_spanned(tokens, message));
+            self.errors.push(Error::new_spanned(receiver, message));
         } else {
             visit_mut::visit_receiver_mut(self, receiver);
         }
@@ -176,9 +178,11 @@ impl VisitMut for Borrowed<'_> {
 
     fn visit_trait_bound_mut(&mut self, bound: &mut TraitBound) {
         let outer = self.bound.len();
-        self.bound.extend(bound.lifetimes.iter().flat_map(|lifetimes| &lifetimes.lifetimes).filter_map(|param| match param {
-            syn::GenericParam::Lifetime(param) => Some(param.lifetime.clone()),
-            _ => None,
+        self.bound.extend(bound.lifetimes.iter().flat_map(|lifetimes| &lifetimes.lifetimes).filter_map(|param| {
+            match param {
+                syn::GenericParam::Lifetime(param) => Some(param.lifetime.clone()),
+                _ => None,
+            }
         }));
         self.visit_path_mut(&mut bound.path);
         self.bound.truncate(outer);

@@ -1,9 +1,13 @@
 //! What belongs to the coroutine itself in its body: `yield`, `.yield`, `.await` and `return`.
 
+use std::mem;
+
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Block, Expr, ExprClosure, Item, Macro, Pat, PathArguments, Type};
+use syn::{Attribute, Block, Expr, ExprClosure, Item, Macro, Pat, PathArguments, Token, Type};
 
 use crate::closure::resume;
 use crate::tokens;
@@ -24,8 +28,8 @@ struct Body {
 }
 
 impl Body {
-    fn replace(&mut self, expr: &mut Expr, tokens: TokenStream) {
-        *expr = Expr::Verbatim(tokens);
+    fn replace(&mut self, expr: &mut Expr, attrs: &[Attribute], tokens: &TokenStream) {
+        *expr = Expr::Verbatim(quote!(#(#attrs)* #tokens));
         self.rewritten += 1;
     }
 }
@@ -46,7 +50,7 @@ impl VisitMut for Body {
             Expr::Repeat(repeat) => return self.visit_expr_mut(&mut repeat.expr),
             // The parentheses of `match (yield x) {` have done their work, and would be called unused.
             Expr::Paren(paren) if is_wait(&paren.expr) && paren.attrs.is_empty() => {
-                *expr = std::mem::replace(&mut *paren.expr, Expr::PLACEHOLDER);
+                *expr = mem::replace(&mut *paren.expr, Expr::PLACEHOLDER);
                 return self.visit_expr_mut(expr);
             }
             _ => visit_mut::visit_expr_mut(self, expr),
@@ -54,38 +58,43 @@ impl VisitMut for Body {
 
         match expr {
             Expr::Yield(prefix) => {
+                let attrs = mem::take(&mut prefix.attrs);
                 let at = prefix.yield_token.span;
                 let what = prefix.expr.as_ref().map_or_else(|| quote_spanned!(at=> ()), ToTokens::to_token_stream);
                 let whole = at.join(place(&what)).unwrap_or(at);
-                self.replace(expr, wait(&what, at, whole));
+                self.replace(expr, &attrs, &wait(&what, at, whole));
             }
             Expr::Field(field) if let Some(postfix) = tokens::marked(field) => {
                 let at = postfix.span();
+                let attrs = mem::take(&mut field.attrs);
                 let what = field.base.to_token_stream();
                 let whole = in_line(&what, at).unwrap_or(at);
-                self.replace(expr, wait(&what, at, whole));
+                self.replace(expr, &attrs, &wait(&what, at, whole));
             }
             Expr::Await(future) => {
+                let attrs = mem::take(&mut future.attrs);
                 let at = future.await_token.span;
                 let what = future.base.to_token_stream();
                 let whole = in_line(&what, at).unwrap_or(at);
-                self.replace(expr, poll(&what, at, whole));
+                self.replace(expr, &attrs, &poll(&what, at, whole));
             }
             // An error is to come from the line of its `?`, and rustc takes that in which the operand begins.
             Expr::Try(raise) => {
                 let at = raise.question_token.span;
                 if in_line(&raise.expr.to_token_stream(), at).is_none() {
-                    let operand = std::mem::replace(&mut *raise.expr, Expr::PLACEHOLDER);
+                    let operand = mem::replace(&mut *raise.expr, Expr::PLACEHOLDER);
                     let paren_token = syn::token::Paren(at);
                     *raise.expr = Expr::Paren(syn::ExprParen { attrs: Vec::new(), paren_token, expr: operand.into() });
                     self.rewritten += 1;
                 }
             }
             Expr::Return(value) => {
-                let at = Span::mixed_site().located_at(value.return_token.span);
+                let attrs = mem::take(&mut value.attrs);
                 let keyword = value.return_token;
+                let at = Span::mixed_site().located_at(keyword.span);
                 let value = value.expr.as_ref().map_or_else(|| quote_spanned!(at=> ()), ToTokens::to_token_stream);
-                self.replace(expr, quote_spanned!(at=> #keyword ::tinyield::by_hand::Outcome::value(#value)));
+                let value = quote_spanned!(at=> #keyword ::tinyield::by_hand::Outcome::value(#value));
+                self.replace(expr, &attrs, &value);
             }
             _ => {}
         }
@@ -97,18 +106,21 @@ impl VisitMut for Body {
             return;
         }
         let before = self.rewritten;
-        let written = std::mem::take(&mut mac.tokens);
+        let written = mem::take(&mut mac.tokens);
         mac.tokens = tokens::rewrite_arguments(written.clone(), |argument| {
             let before = self.rewritten;
             self.visit_expr_mut(argument);
             self.rewritten > before
         });
-        // It shows its argument when it fails: what the user wrote, then.
-        if ["assert", "debug_assert"].contains(&&*name) && self.rewritten > before {
-            let condition = tokens::text(written.clone());
-            if syn::parse2::<Expr>(written).is_ok() {
-                mac.tokens.extend(quote!(, "assertion failed: {}", #condition));
-            }
+        // It shows what is written in it when it fails: that is to be the user's own text.
+        if ["assert", "debug_assert"].contains(&&*name)
+            && self.rewritten > before
+            && let Ok(arguments) = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(written)
+            && arguments.len() == 1
+        {
+            let comma = (!arguments.trailing_punct()).then(<Token![,]>::default);
+            let condition = tokens::text(arguments[0].to_token_stream());
+            mac.tokens.extend(quote!(#comma "assertion failed: {}", #condition));
         }
     }
 

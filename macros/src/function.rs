@@ -24,7 +24,12 @@ impl Parse for Function {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let mut attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
-        if input.peek(Token![struct]) || input.peek(Token![impl]) || input.peek(Token![trait]) || input.peek(Token![mod]) {
+        let starts_function = input.peek(Token![fn])
+            || input.peek(Token![const])
+            || input.peek(Token![async])
+            || input.peek(Token![unsafe])
+            || input.peek(Token![extern]);
+        if !starts_function {
             return Err(input.error("`#[coro]` goes on a function: `#[coro] fn name(..) -> Coro<T> { .. }`"));
         }
         let sig = input.parse()?;
@@ -84,6 +89,7 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
         return answer(errors, &attrs, &vis, &sig);
     };
 
+    // On a method of a trait's impl it means nothing; rustc would say so if it had been written by hand.
     let must_use = (!attrs.iter().any(|attr| attr.path().is_ident("must_use"))).then(|| {
         let at = Span::mixed_site().located_at(sig.ident.span());
         quote_spanned!(at=> #[must_use = "a coroutine does nothing until it is yielded, spawned or run"])
@@ -147,29 +153,31 @@ fn output(sig: &Signature) -> syn::Result<&Type> {
         Type::Path(path) => path.path.segments.last(),
         _ => None,
     };
-    let (message, written) = match last {
-        Some(last) if last.ident == "Coro" => match only_argument(&last.arguments) {
+    let message = match last {
+        Some(last) if last.ident == "Coro" => match argument(&last.arguments, 1) {
             Some(output) => return Ok(output),
-            None => ("a `Coro` has the type of its value: write `-> Coro<()>` if there is none".to_owned(), output),
+            None => "a `Coro` has the type of its value: write `-> Coro<()>` if there is none".to_owned(),
         },
-        Some(last) if last.ident == "Result" => (
-            "a `#[coro]` function returns a `Coro<T>`, where `T` is the type of what is `Ok`: `?` raises errors of \
-             any type in it"
-                .to_owned(),
-            output,
-        ),
+        Some(last)
+            if last.ident == "Result"
+                && let Some(value) = argument(&last.arguments, 2) =>
+        {
+            let value = tokens::text(value.to_token_stream());
+            format!("a `#[coro]` function returns a `Coro`: write `-> Coro<{value}>`; `?` raises errors of any type")
+        }
         _ => {
-            let value = output.to_token_stream();
-            (format!("a `#[coro]` function returns a `Coro`: write `-> Coro<{value}>`"), output)
+            let value = tokens::text(output.to_token_stream());
+            format!("a `#[coro]` function returns a `Coro`: write `-> Coro<{value}>`")
         }
     };
-    Err(Error::new_spanned(written, message))
+    Err(Error::new_spanned(output, message))
 }
 
-fn only_argument(arguments: &PathArguments) -> Option<&Type> {
+/// The first argument, a type, of at most so many.
+fn argument(arguments: &PathArguments, most: usize) -> Option<&Type> {
     match arguments {
-        PathArguments::AngleBracketed(arguments) if arguments.args.len() == 1 => match &arguments.args[0] {
-            GenericArgument::Type(argument) => Some(argument),
+        PathArguments::AngleBracketed(arguments) if arguments.args.len() <= most => match arguments.args.first() {
+            Some(GenericArgument::Type(argument)) => Some(argument),
             _ => None,
         },
         _ => None,
