@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use std::{ops::ControlFlow, task::Waker};
 use std::time::Instant;
 
 use crate::coro::start_in;
-use crate::error::{Grouping, LoopError};
+use crate::error::{Grouping, LoopError, Reason};
 use crate::scheduler::{Core, Inbox, Progress, Task};
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
@@ -89,7 +89,8 @@ impl Loop {
     #[track_caller]
     pub fn runtime<W: Wait>(&mut self, wait: W) -> Runtime<'_, W::Output> {
         let AnyTask(main) = wait.into_task();
-        Runtime::start(main, self.grouping, self.stop.clone())
+        let run = Run::start(main, self.grouping, self.stop.clone(), Location::caller());
+        Runtime { run, event_loop: PhantomData }
     }
 
     /// A handle with which any thread can stop what this loop runs.
@@ -147,7 +148,7 @@ impl StopHandle {
             StopState::Running(inbox) => {
                 let inbox = inbox.clone();
                 drop(state);
-                inbox.stop();
+                inbox.stop(Reason::Stopped);
             }
             StopState::Between | StopState::Asked => *state = StopState::Asked,
         }
@@ -155,7 +156,7 @@ impl StopHandle {
 }
 
 #[derive(Default)]
-struct Stop {
+pub(crate) struct Stop {
     state: Mutex<StopState>,
 }
 
@@ -246,11 +247,6 @@ impl fmt::Debug for Idle {
 const STEPS_PER_POLL: usize = 256;
 
 impl<T: 'static> Runtime<'_, T> {
-    #[track_caller]
-    fn start(main: Task<T>, grouping: Grouping, stop: Option<Arc<Stop>>) -> Self {
-        Runtime { run: Run::start(main, grouping, stop), event_loop: PhantomData }
-    }
-
     /// Lets one coroutine have its turn.
     ///
     /// The thread is shared with code that may still set an event, say: so a loop that nothing else can wake is idle, not
@@ -288,7 +284,7 @@ impl<T: 'static> Runtime<'_, T> {
     /// A coroutine that is ready has no deadline: of that, [`step`](Runtime::step) and [`poll`](Runtime::poll) tell.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.run.core.deadline()
+        self.run.deadline()
     }
 
     fn finish(mut self) -> Result<T, LoopError> {
@@ -303,23 +299,21 @@ impl<T> fmt::Debug for Runtime<'_, T> {
 }
 
 impl<T: 'static> Run<T> {
-    #[track_caller]
-    fn start(main: Task<T>, grouping: Grouping, stop: Option<Arc<Stop>>) -> Run<T> {
-        let core = Core::new(grouping);
+    /// `location` is where it was asked for.
+    pub(crate) fn start(
+        main: Task<T>,
+        grouping: Grouping,
+        stop: Option<Arc<Stop>>,
+        location: &'static Location<'static>,
+    ) -> Run<T> {
+        let core = Core::new(grouping, location);
         start_main(&core, &main);
         if let Some(stop) = &stop
             && stop.replace(StopState::Running(core.inbox().clone()))
         {
-            core.inbox().stop();
+            core.inbox().stop(Reason::Stopped);
         }
         Run { core, main, stop, done: false }
-    }
-
-    /// A run without a [`Loop`].
-    #[track_caller]
-    pub(crate) fn of<W: Wait<Output = T>>(wait: W, grouping: Grouping) -> Run<T> {
-        let AnyTask(main) = wait.into_task();
-        Run::start(main, grouping, None)
     }
 
     fn assert_not_done(&self) {
@@ -392,6 +386,18 @@ impl<T: 'static> Run<T> {
         self.core.deadline()
     }
 
+    /// Whether the last poll found nothing ready, and nothing has become so since.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.core.host_sleeps()
+    }
+
+    /// What other threads share with it.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
+        self.core.inbox()
+    }
+
     /// Everything has ended.
     fn result(&mut self) -> Result<T, LoopError> {
         let root = self.core.root();
@@ -423,7 +429,7 @@ impl<T: 'static> Drop for Run<T> {
         if self.done {
             return;
         }
-        self.core.abandon();
+        self.core.abandon(Reason::Dropped);
         self.drive();
         self.close();
         if let Some(payload) = self.core.take_panic() {

@@ -5,13 +5,14 @@
 
 extern crate self as tinyield;
 
+mod bridge;
 pub mod by_hand;
 mod coro;
 mod error;
 mod event_loop;
 mod isolate;
 mod race;
-#[cfg(feature = "smol")]
+#[cfg(any(feature = "smol", feature = "async-std"))]
 mod reactor;
 #[allow(unsafe_code)]
 mod scheduler;
@@ -21,6 +22,11 @@ mod time;
 mod trace;
 mod wait;
 
+#[cfg(feature = "async-std")]
+pub use bridge::{ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with, to_async_std, to_async_std_with};
+pub use bridge::from_future;
+#[cfg(feature = "smol")]
+pub use bridge::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
 pub use coro::{Coro, JoinHandle, Shared, Spawn, Spawnable, spawn};
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Reason, Result, Stuck};
 pub use event_loop::{Builder, Idle, Loop, Runtime, Step, StopHandle};

@@ -51,7 +51,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    run_on(Pool::shared, f)
+    run_on::<RunInThread, _, _>(Pool::shared, move || Some(f()))
 }
 
 /// Whether what waits for this closure was cancelled; false outside of [`run_in_thread`].
@@ -87,15 +87,56 @@ pub fn is_cancelled() -> bool {
 ///
 /// The [`Cancelled`] of the coroutine that waits; never outside of [`run_in_thread`].
 pub fn checkpoint() -> std::result::Result<(), Cancelled> {
-    CURRENT.with_borrow(|current| match current.as_ref().and_then(|cancelled| cancelled.get()) {
+    CURRENT.with_borrow(|current| match current.as_ref().and_then(|cancellation| cancellation.why.get()) {
         Some(cancelled) => Err(cancelled.clone()),
         None => Ok(()),
     })
 }
 
+/// The cancellation of what this thread runs; outside of a pool, one that never comes.
+#[cfg(any(feature = "smol", feature = "async-std"))]
+pub(crate) fn cancellation() -> Arc<Cancellation> {
+    CURRENT.with_borrow(Clone::clone).unwrap_or_default()
+}
+
+/// How a closure on a thread is told that it was cancelled.
+#[derive(Default)]
+pub(crate) struct Cancellation {
+    why: OnceLock<Cancelled>,
+    /// Of a closure that does not look, but waits to be told.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Cancellation {
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, why: Cancelled) {
+        let _ = self.why.set(why);
+        let waker = self.waker().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether it has been cancelled; if not, the waker is woken when it is.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        let told = || self.why.get().is_some();
+        if !told() && !self.waker().as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            let waker = context.waker().clone();
+            let old = self.waker().replace(waker);
+            drop(old);
+        }
+        // Looked at last: who tells sets it first.
+        if told() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
 thread_local! {
     /// Where the closure that this thread runs would be told of its cancellation.
-    static CURRENT: RefCell<Option<Arc<OnceLock<Cancelled>>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Arc<Cancellation>>> = const { RefCell::new(None) };
 }
 
 /// Threads of one's own: at most so many closures run at once.
@@ -137,7 +178,7 @@ impl ThreadPool {
         R: Send + 'static,
     {
         let pool = self.pool.clone();
-        run_on(move || pool, f)
+        run_on::<RunInThread, _, _>(move || pool, move || Some(f()))
     }
 
     /// Calls `f` with each of `xs`, on the threads of this pool, and gives the results in the order of `xs`.
@@ -202,14 +243,16 @@ impl Named for RunInThread {
     const NAME: &'static str = "run_in_thread";
 }
 
+/// Runs `f` on a thread of `pool`. It may give nothing only when it was cancelled.
 #[track_caller]
-fn run_on<F, R>(pool: impl FnOnce() -> Arc<Pool> + 'static, f: F) -> Coro<R>
+pub(crate) fn run_on<N, F, R>(pool: impl FnOnce() -> Arc<Pool> + 'static, f: F) -> Coro<R>
 where
-    F: FnOnce() -> R + Send + 'static,
+    N: Named,
+    F: FnOnce() -> Option<R> + Send + 'static,
     R: Send + 'static,
 {
     let location = Location::caller();
-    Coro::from_named::<RunInThread, _>(
+    Coro::from_named::<N, _>(
         #[coroutine]
         static move |mut resume: Resume| {
             let job = Arc::new(Job::new(f));
@@ -218,7 +261,8 @@ where
                 let mut done = pin!(poll_fn(|context| job.poll(context)));
                 loop {
                     match resume.task.poll_future(done.as_mut(), location) {
-                        Poll::Ready(Ok(value)) => return Outcome::value(value),
+                        Poll::Ready(Ok(Some(value))) => return Outcome::value(value),
+                        Poll::Ready(Ok(None)) => unreachable!("what was not cancelled has a value"),
                         Poll::Ready(Err(cancelled)) => break cancelled,
                         Poll::Pending => resume = yield Suspend,
                     }
@@ -235,6 +279,7 @@ where
                     Poll::Pending => resume = yield Suspend,
                 }
             };
+            let Some(value) = value else { return Outcome(Err(cancelled)) };
             // For a `raise` that may wait for it; nobody else will look.
             resume.task.answers_well();
             Outcome::value(value)
@@ -263,9 +308,9 @@ where
 }
 
 /// A closure on its way through a thread.
-struct Job<F, R> {
+pub(crate) struct Job<F, R> {
     stage: Mutex<Stage<F, R>>,
-    cancelled: Arc<OnceLock<Cancelled>>,
+    cancellation: Arc<Cancellation>,
 }
 
 enum Stage<F, R> {
@@ -280,8 +325,8 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    fn new(f: F) -> Job<F, R> {
-        Job { stage: Mutex::new(Stage::Waiting(f, None)), cancelled: Arc::default() }
+    pub(crate) fn new(f: F) -> Job<F, R> {
+        Job { stage: Mutex::new(Stage::Waiting(f, None)), cancellation: Arc::default() }
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage<F, R>> {
@@ -289,29 +334,41 @@ where
     }
 
     /// What the closure returned, if it has; a panic goes on from here.
-    fn poll(&self, context: &mut Context<'_>) -> Poll<R> {
-        let mut stage = self.stage();
-        let done = match &mut *stage {
-            Stage::Waiting(_, waker) | Stage::Running(waker) => {
-                if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-                    *waker = Some(context.waker().clone());
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<R> {
+        // A waker is foreign code: it is cloned and dropped while nothing is locked.
+        let mut new = None;
+        loop {
+            let mut stage = self.stage();
+            let done = match &mut *stage {
+                Stage::Waiting(_, waker) | Stage::Running(waker) => {
+                    if waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                        return Poll::Pending;
+                    }
+                    let Some(new) = new.take() else {
+                        drop(stage);
+                        new = Some(context.waker().clone());
+                        continue;
+                    };
+                    let old = waker.replace(new);
+                    drop(stage);
+                    drop(old);
+                    return Poll::Pending;
                 }
-                return Poll::Pending;
+                Stage::Done(_) => std::mem::replace(&mut *stage, Stage::Over),
+                Stage::Over => unreachable!("a job is not polled after it was ready"),
+            };
+            drop(stage);
+            match done {
+                Stage::Done(Ok(value)) => return Poll::Ready(value),
+                Stage::Done(Err(payload)) => resume_unwind(payload),
+                _ => unreachable!("it was done"),
             }
-            Stage::Done(_) => std::mem::replace(&mut *stage, Stage::Over),
-            Stage::Over => unreachable!("a job is not polled after it was ready"),
-        };
-        drop(stage);
-        match done {
-            Stage::Done(Ok(value)) => Poll::Ready(value),
-            Stage::Done(Err(payload)) => resume_unwind(payload),
-            _ => unreachable!("it was done"),
         }
     }
 
     /// Tells the closure to stop; true if it had not begun, and never will.
-    fn cancel(&self, why: Cancelled) -> bool {
-        let _ = self.cancelled.set(why);
+    pub(crate) fn cancel(&self, why: Cancelled) -> bool {
+        self.cancellation.tell(why);
         let mut stage = self.stage();
         let never_began = matches!(*stage, Stage::Waiting(..));
         let closure = never_began.then(|| std::mem::replace(&mut *stage, Stage::Over));
@@ -322,7 +379,7 @@ where
 }
 
 /// What a thread can do with a job, whatever its types.
-trait Work: Send + Sync {
+pub(crate) trait Work: Send + Sync {
     fn work(&self);
 }
 
@@ -342,7 +399,7 @@ where
             _ => return,
         };
         drop(stage);
-        CURRENT.set(Some(self.cancelled.clone()));
+        CURRENT.set(Some(self.cancellation.clone()));
         let result = catch_unwind(AssertUnwindSafe(f));
         CURRENT.set(None);
         let mut stage = self.stage();
@@ -355,7 +412,7 @@ where
 }
 
 /// Threads that take jobs from one queue.
-struct Pool {
+pub(crate) struct Pool {
     max: usize,
     jobs: Sender<Arc<dyn Work>>,
     queue: Arc<Queue>,
@@ -394,8 +451,15 @@ impl Pool {
         SHARED.get_or_init(|| Arc::new(Pool::new(SHARED_MAX))).clone()
     }
 
+    /// The same, without a limit: for loops and futures, which may wait for each other, from one thread to the next.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn unlimited() -> Arc<Pool> {
+        static UNLIMITED: OnceLock<Arc<Pool>> = OnceLock::new();
+        UNLIMITED.get_or_init(|| Arc::new(Pool::new(usize::MAX))).clone()
+    }
+
     /// Has a thread do `job`, now or when one is free.
-    fn submit(&self, job: Arc<dyn Work>, location: &'static Location<'static>) -> Result<()> {
+    pub(crate) fn submit(&self, job: Arc<dyn Work>, location: &'static Location<'static>) -> Result<()> {
         let queue = &self.queue;
         // Counted before it is sent, and read after: so either this sees that nobody is idle, or a thread that is about to
         // leave sees that a job is coming.

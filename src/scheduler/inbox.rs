@@ -13,6 +13,8 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
+use crate::error::Reason;
+
 /// What other threads share with a loop while it runs.
 #[derive(Default)]
 pub(crate) struct Inbox {
@@ -26,7 +28,7 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct State {
     woken: Vec<Arc<Wakeable>>,
-    stop: bool,
+    stop: Option<Reason>,
     closed: bool,
     sleeper: Sleeper,
 }
@@ -43,7 +45,8 @@ enum Sleeper {
 /// What has come in since the loop looked last.
 pub(crate) struct Delivery {
     pub(crate) woken: Vec<Arc<Wakeable>>,
-    pub(crate) stop: bool,
+    /// Why the loop is to stop, if it is.
+    pub(crate) stop: Option<Reason>,
 }
 
 impl Inbox {
@@ -81,8 +84,11 @@ impl Inbox {
         }
     }
 
-    pub(crate) fn stop(&self) {
-        self.signal(|state| state.stop = true);
+    /// Has the loop cancel everything.
+    pub(crate) fn stop(&self, why: Reason) {
+        self.signal(|state| {
+            state.stop.get_or_insert(why);
+        });
     }
 
     /// Has the host poll the loop again, if it sleeps.

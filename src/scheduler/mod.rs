@@ -92,8 +92,8 @@ pub(crate) enum Progress {
 }
 
 impl Core {
-    #[track_caller]
-    pub(crate) fn new(grouping: Grouping) -> Rc<Core> {
+    /// `location` is where the run was asked for.
+    pub(crate) fn new(grouping: Grouping, location: &'static Location<'static>) -> Rc<Core> {
         let core = Rc::new(Core {
             ready: Ready::default(),
             sleepers: RefCell::default(),
@@ -109,7 +109,7 @@ impl Core {
             panicked: RefCell::default(),
             host_sleeps: Cell::new(false),
             may_be_cyclic: Cell::new(false),
-            location: Location::caller(),
+            location,
         });
         *core.root.borrow_mut() = Some(Scope::root(core.clone(), grouping));
         core
@@ -211,6 +211,7 @@ impl Core {
     }
 
     /// Whether foreign futures are being waited for.
+    #[cfg(feature = "smol")]
     pub(crate) fn has_foreign_futures(&self) -> bool {
         !self.wakeables.borrow().is_empty()
     }
@@ -284,12 +285,8 @@ impl Core {
                 _ => {}
             }
         }
-        if delivery.stop {
-            let stopped = Cancelled::new(Reason::Stopped);
-            let root = self.root();
-            if !root.is_ended() && root.set_failure(Error::cancelled(stopped.clone(), self.location)) {
-                self.cancel(&root, &stopped);
-            }
+        if let Some(why) = delivery.stop {
+            self.abandon(why);
         }
     }
 
@@ -565,9 +562,9 @@ impl Core {
         }
     }
 
-    /// Cancels everything, because whoever ran it does so no longer.
-    pub(crate) fn abandon(&self) {
-        let why = Cancelled::new(Reason::Dropped);
+    /// Cancels everything, because whoever runs it wants it no longer.
+    pub(crate) fn abandon(&self, why: Reason) {
+        let why = Cancelled::new(why);
         self.stop(Error::cancelled(why.clone(), self.location), &why);
     }
 
@@ -661,6 +658,12 @@ impl Core {
         let sleeps = self.inbox.wake_host(waker);
         self.host_sleeps.set(sleeps);
         sleeps
+    }
+
+    /// Whether the host is to be woken when there is something to do: nothing was ready when it looked last.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn host_sleeps(&self) -> bool {
+        self.host_sleeps.get()
     }
 
     /// The host does not sleep, so nobody need wake it.

@@ -1,0 +1,20 @@
+//! Loops inside other programs' loops, and their futures inside loops.
+
+mod future;
+#[cfg(any(feature = "smol", feature = "async-std"))]
+mod hosted;
+#[cfg(any(feature = "smol", feature = "async-std"))]
+mod threaded;
+
+#[cfg(feature = "async-std")]
+mod async_std;
+#[cfg(feature = "smol")]
+mod smol;
+
+#[cfg(feature = "async-std")]
+pub use self::async_std::{
+    ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with, to_async_std, to_async_std_with,
+};
+pub use future::from_future;
+#[cfg(feature = "smol")]
+pub use self::smol::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
