@@ -125,13 +125,13 @@ impl<X: Waiting> std::fmt::Debug for Begun<X> {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
 enum State {
+    Waiting,
     /// Just begun: even if all is there, the others come first.
     Fresh,
-    Waiting,
     Refused,
-    Misused(&'static Location<'static>),
+    Misused,
 }
 
 impl<X: Waiting> Begun<X> {
@@ -144,7 +144,7 @@ impl<X: Waiting> Begun<X> {
                 State::Fresh
             }
             Admission::Refused => State::Refused,
-            Admission::Misused => State::Misused(Location::caller()),
+            Admission::Misused => State::Misused,
         };
         Begun { waiting, state }
     }
@@ -159,38 +159,36 @@ impl<X: Waiting> Begun<X> {
     #[inline]
     pub fn poll(&mut self, resume: &Resume) -> Poll<Result<X::Output>> {
         let task = &resume.task;
-        match self.state {
-            State::Fresh => {
-                self.state = State::Waiting;
-                if X::SHIELDED || task.has(flag::EAGER) {
-                    return self.poll_disturbed(task, true);
-                }
-                Poll::Pending
+        let disturbed = task.has(flag::DISTURBED);
+        if disturbed || self.state > State::Fresh {
+            return self.poll_disturbed(task);
+        }
+        if self.state == State::Fresh {
+            self.state = State::Waiting;
+            if X::SHIELDED {
+                task.set(flag::SHIELDED);
             }
-            State::Waiting => {
-                if task.has(flag::DISTURBED) {
-                    self.poll_disturbed(task, false)
-                } else if task.header().pending.get() == 0 {
-                    Poll::Ready(self.waiting.take())
-                } else {
-                    Poll::Pending
-                }
-            }
-            State::Refused => self.poll_cancelled(task),
-            State::Misused(location) => Poll::Ready(Err(misused(location))),
+            Poll::Pending
+        } else if task.header().pending.get() == 0 {
+            Poll::Ready(self.waiting.take())
+        } else {
+            Poll::Pending
         }
     }
 
     #[inline(never)]
-    fn poll_disturbed(&mut self, task: &TaskRef, fresh: bool) -> Poll<Result<X::Output>> {
-        if fresh {
-            if X::SHIELDED {
-                task.set(flag::SHIELDED);
+    fn poll_disturbed(&mut self, task: &TaskRef) -> Poll<Result<X::Output>> {
+        match self.state {
+            State::Waiting => {}
+            State::Fresh => {
+                self.state = State::Waiting;
+                // It is resumed for each part that is there, and maybe all are already.
+                task.set(if self.waiting.is_ready() { flag::URGENT } else { 0 });
+                task.set(if X::SHIELDED { flag::SHIELDED } else { 0 });
+                return Poll::Pending;
             }
-            if self.waiting.is_ready() {
-                task.set(flag::URGENT);
-            }
-            return Poll::Pending;
+            State::Refused => return self.poll_cancelled(task),
+            State::Misused => return Poll::Ready(self.waiting.raised(misused(task.header().location.get()))),
         }
         if task.has(flag::CANCELLED) && !X::SHIELDED {
             return self.poll_cancelled(task);

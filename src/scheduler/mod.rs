@@ -241,8 +241,7 @@ impl Core {
                 *steps += 1;
                 self.ready_turn(task);
             } else {
-                self.begin_round();
-                if self.ready.is_empty() && !self.is_cancelling.get() {
+                if !self.begin_round() && !self.is_cancelling.get() {
                     return if self.root().is_ended() { Progress::Done } else { Progress::Idle };
                 }
             }
@@ -250,8 +249,8 @@ impl Core {
         Progress::Ran
     }
 
-    /// Looks at the inbox and the clock.
-    fn begin_round(self: &Rc<Core>) {
+    /// Looks at the inbox and the clock; false if nothing is ready.
+    fn begin_round(self: &Rc<Core>) -> bool {
         if self.inbox.is_signalled() {
             self.serve_inbox();
         }
@@ -261,7 +260,7 @@ impl Core {
         if !self.expired.borrow().is_empty() {
             self.serve_expired();
         }
-        self.ready.begin_round();
+        self.ready.begin_round()
     }
 
     fn serve_inbox(self: &Rc<Core>) {
@@ -315,26 +314,29 @@ impl Core {
         }
     }
 
+    #[inline]
     fn ready_turn(self: &Rc<Core>, task: TaskRef) {
-        task.unset(flag::QUEUED);
-        let header = task.header();
-        if (header.pending.get() == 0 || task.has(flag::URGENT)) && !task.has(flag::ENDED) {
-            self.turn(task);
+        if task.header().pending.get() == 0 || task.has(flag::URGENT) {
+            self.turn(task, flag::QUEUED);
+        } else {
+            task.unset(flag::QUEUED);
         }
     }
 
     /// Resumes `task` once.
-    fn turn(self: &Rc<Core>, task: TaskRef) {
-        task.unset(flag::URGENT | flag::SHIELDED);
-        let on_panic = OnPanic { core: self, task: Some(task) };
-        let turn = on_panic.task().resume();
-        let task = on_panic.defuse();
+    #[inline]
+    fn turn(self: &Rc<Core>, task: TaskRef, cleared: u16) {
+        let on_panic = OnPanic { core: self, task: &task };
+        let turn = task.resume(cleared | flag::URGENT | flag::SHIELDED);
+        on_panic.defuse();
         match turn {
             Turn::Suspended => {
-                if task.has(flag::DISTURBED | flag::DOOMED) {
-                    self.suspended_disturbed(task);
-                } else if task.header().pending.get() == 0 {
-                    task.set(flag::QUEUED);
+                let header = task.header();
+                let flags = header.flags.get();
+                if flags & (flag::DISTURBED | flag::DOOMED | flag::ENDED) != 0 {
+                    self.suspended_disturbed(&task);
+                } else if header.pending.get() == 0 {
+                    header.flags.set(flags | flag::QUEUED);
                     self.ready.push(task);
                 }
             }
@@ -343,16 +345,17 @@ impl Core {
         }
     }
 
-    fn suspended_disturbed(self: &Rc<Core>, task: TaskRef) {
+    #[inline(never)]
+    fn suspended_disturbed(self: &Rc<Core>, task: &TaskRef) {
         if task.has(flag::CANCELLED) && !task.has(flag::SHIELDED) {
             // It suspended by hand, without waiting for anything.
             if task.has(flag::DOOMED) || task.swallows() {
-                return self.drop_doomed(&task);
+                return self.drop_doomed(task);
             }
             task.set(flag::URGENT);
         }
         if task.header().pending.get() == 0 || task.has(flag::URGENT) {
-            Core::enqueue(&task);
+            Core::enqueue(task);
         }
     }
 
@@ -365,7 +368,7 @@ impl Core {
             location.file(),
             location.line()
         );
-        let on_panic = OnPanic { core: self, task: Some(task.clone()) };
+        let on_panic = OnPanic { core: self, task };
         task.drop_body();
         on_panic.defuse();
         self.end(task, Some(Error::at(what.into(), location)));
@@ -505,7 +508,7 @@ impl Core {
         }
         if !task.has(flag::BEGUN) {
             let location = task.header().location.get();
-            let on_panic = OnPanic { core: self, task: Some(task.clone()) };
+            let on_panic = OnPanic { core: self, task };
             task.drop_body();
             on_panic.defuse();
             let why = task.scope().and_then(|scope| scope.cancelled());
@@ -517,7 +520,7 @@ impl Core {
         } else if self.lingering.borrow().holds(task) {
             task.set(flag::DEFERRED);
         } else {
-            self.turn(task.clone());
+            self.turn(task.clone(), 0);
         }
         if !task.is_ended() {
             self.hold_those_waiting_for(task);
@@ -584,6 +587,7 @@ impl Core {
         let why = Cancelled::new(Reason::Failed { name: name.clone(), location });
         self.stop(Error::at(format!("`{name}` panicked").into(), location), &why);
         if let Some(task) = task {
+            task.unset(flag::RUNNING);
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task.drop_body())) {
                 std::mem::forget(payload);
             }
@@ -675,24 +679,19 @@ impl Core {
 /// Marks the task whose coroutine panicked.
 struct OnPanic<'a> {
     core: &'a Core,
-    task: Option<TaskRef>,
+    task: &'a TaskRef,
 }
 
 impl OnPanic<'_> {
-    fn task(&self) -> &TaskRef {
-        self.task.as_ref().expect("it is there until it is taken out")
-    }
-
-    fn defuse(mut self) -> TaskRef {
-        self.task.take().expect("it is taken out once")
+    #[inline]
+    fn defuse(self) {
+        std::mem::forget(self);
     }
 }
 
 impl Drop for OnPanic<'_> {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            *self.core.panicked.borrow_mut() = Some(task);
-        }
+        *self.core.panicked.borrow_mut() = Some(self.task.clone());
     }
 }
 

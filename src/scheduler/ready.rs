@@ -1,7 +1,6 @@
 //! The ready queue: first in, first out, taken in rounds.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 
 use super::task::TaskRef;
 
@@ -9,41 +8,45 @@ use super::task::TaskRef;
 /// Between two rounds the loop looks at the clock and the inbox.
 #[derive(Default)]
 pub(crate) struct Ready {
-    queue: RefCell<VecDeque<TaskRef>>,
-    left_in_round: Cell<usize>,
+    /// What is left of this round, last first: to take the next is to pop.
+    round: RefCell<Vec<TaskRef>>,
+    next_round: RefCell<Vec<TaskRef>>,
 }
 
+/// A queue that has held more than this gives its memory back when it is empty.
+const KEPT_CAPACITY: usize = 1024;
+
 impl Ready {
+    #[inline]
     pub(crate) fn push(&self, task: TaskRef) {
-        self.queue.borrow_mut().push_back(task);
+        self.next_round.borrow_mut().push(task);
     }
 
     /// The next of this round.
+    #[inline]
     pub(crate) fn pop(&self) -> Option<TaskRef> {
-        let left = self.left_in_round.get();
-        if left == 0 {
-            return None;
-        }
-        self.left_in_round.set(left - 1);
-        self.queue.borrow_mut().pop_front()
+        self.round.borrow_mut().pop()
     }
 
-    /// Whether anything is ready, in this round or the next.
+    /// Begins a round with what is ready; false if nothing is.
+    pub(crate) fn begin_round(&self) -> bool {
+        let mut round = self.round.borrow_mut();
+        let mut next = self.next_round.borrow_mut();
+        debug_assert!(round.is_empty());
+        if round.capacity() > KEPT_CAPACITY && next.len() < round.capacity() / 4 {
+            *round = Vec::new();
+        }
+        std::mem::swap(&mut *round, &mut *next);
+        round.reverse();
+        !round.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.borrow().is_empty()
-    }
-
-    pub(crate) fn begin_round(&self) {
-        let mut queue = self.queue.borrow_mut();
-        if queue.is_empty() && queue.capacity() > 1024 {
-            *queue = VecDeque::new();
-        }
-        self.left_in_round.set(queue.len());
+        self.round.borrow().is_empty() && self.next_round.borrow().is_empty()
     }
 
     pub(crate) fn clear(&self) {
-        self.left_in_round.set(0);
-        let left = self.queue.take();
+        let left = (self.round.take(), self.next_round.take());
         drop(left);
     }
 }

@@ -243,12 +243,14 @@ pub(crate) fn misused(location: &'static Location<'static>) -> Error {
 pub(crate) struct TaskRef(NonNull<Header>);
 
 impl TaskRef {
+    #[inline]
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: the cell is freed only when the last `TaskRef` is dropped, and this is one. The header is never
         // borrowed mutably: all of its fields are read-only or in `Cell`s.
         unsafe { self.0.as_ref() }
     }
 
+    #[inline]
     pub(crate) fn has(&self, flags: u16) -> bool {
         self.header().flags.get() & flags != 0
     }
@@ -281,22 +283,24 @@ impl TaskRef {
         self.0 == other.0
     }
 
-    /// Resumes the coroutine once. Does nothing, and says that it is suspended, if there is none to resume.
+    /// Resumes the coroutine once, with `cleared` flags cleared. Does nothing, and says that it is suspended, if there is
+    /// none to resume.
     ///
     /// # Panics
     ///
-    /// With what the coroutine panics with; its body is dropped then.
-    pub(crate) fn resume(&self) -> Turn {
-        if self.has(flag::ENDED | flag::RUNNING) {
+    /// With what the coroutine panics with; it stays [`RUNNING`](flag::RUNNING) then.
+    #[inline]
+    pub(crate) fn resume(&self, cleared: u16) -> Turn {
+        let flags = &self.header().flags;
+        let before = flags.get();
+        if before & (flag::ENDED | flag::RUNNING) != 0 {
             return Turn::Suspended;
         }
-        self.set(flag::RUNNING | flag::BEGUN);
-        // Also when it panics, it runs no longer.
-        let running = Running(self);
+        flags.set((before & !cleared) | flag::RUNNING | flag::BEGUN);
         // SAFETY: the table is that of the cell that the header is part of; ENDED is not set, so the slot holds the body;
         // RUNNING was not set, so it is not being resumed.
         let turn = unsafe { (self.header().vtable.resume)(self.0, Resume { task: self.clone() }) };
-        drop(running);
+        flags.set(flags.get() & !flag::RUNNING);
         turn
     }
 
@@ -530,6 +534,7 @@ impl TaskRef {
 }
 
 impl Clone for TaskRef {
+    #[inline]
     fn clone(&self) -> TaskRef {
         let refs = &self.header().refs;
         let count = refs.get();
@@ -544,6 +549,7 @@ impl Clone for TaskRef {
 }
 
 impl Drop for TaskRef {
+    #[inline]
     fn drop(&mut self) {
         let header = self.header();
         let refs = header.refs.get() - 1;
@@ -591,14 +597,6 @@ impl fmt::Debug for TaskRef {
             _ => "not started",
         };
         f.debug_struct("Task").field("name", &self.name()).field("state", &state).finish()
-    }
-}
-
-struct Running<'a>(&'a TaskRef);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.unset(flag::RUNNING);
     }
 }
 
