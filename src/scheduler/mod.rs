@@ -325,18 +325,16 @@ impl Core {
 
     /// Resumes `task` once.
     #[inline]
-    fn turn(self: &Rc<Core>, task: TaskRef, cleared: u16) {
+    fn turn(self: &Rc<Core>, task: TaskRef, cleared: u32) {
         let on_panic = OnPanic { core: self, task: &task };
         let turn = task.resume(cleared | flag::URGENT | flag::SHIELDED);
         on_panic.defuse();
         match turn {
             Turn::Suspended => {
-                let header = task.header();
-                let flags = header.flags.get();
-                if flags & (flag::DISTURBED | flag::DOOMED | flag::ENDED) != 0 {
+                if task.has(flag::DISTURBED | flag::ENDED) {
                     self.suspended_disturbed(&task);
-                } else if header.pending.get() == 0 {
-                    header.flags.set(flags | flag::QUEUED);
+                } else if task.header().pending.get() == 0 {
+                    task.set(flag::QUEUED);
                     self.ready.push(task);
                 }
             }

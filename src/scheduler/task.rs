@@ -24,45 +24,48 @@ use super::wait_queue::WaitQueue;
 use super::{Core, trampoline};
 use crate::error::{Cancelled, Error, Reason, Result};
 
-/// The bits of [`Header::flags`].
+/// The bits of a task's state. The low eight are looked at in every turn and have a byte of their own: a processor cannot
+/// forward a store to a load of another width.
 pub(crate) mod flag {
-    /// It has been resumed at least once.
-    pub const BEGUN: u16 = 1;
     /// It is being resumed now.
-    pub const RUNNING: u16 = 1 << 1;
+    pub const RUNNING: u32 = 1;
     /// It is in the ready queue.
-    pub const QUEUED: u16 = 1 << 2;
+    pub const QUEUED: u32 = 1 << 1;
     /// Its body has ended with a value, which is in the slot.
-    pub const FINISHED: u16 = 1 << 3;
+    pub const FINISHED: u32 = 1 << 2;
     /// Its slot is empty: it raised, or its value was taken, or its body was dropped.
-    pub const EMPTY: u16 = 1 << 4;
-    /// Its scope was cancelled: each of its waits raises, unless it is shielded.
-    pub const CANCELLED: u16 = 1 << 5;
-    /// A cancellation was raised in it.
-    pub const RAISED: u16 = 1 << 6;
-    /// It waits at a shield.
-    pub const SHIELDED: u16 = 1 << 7;
-    /// It waits for a foreign future, which counts as one of its pending parts.
-    pub const AWAITING: u16 = 1 << 8;
-    /// A part of what it waits for has failed.
-    pub const FAILED: u16 = 1 << 9;
-    /// It has several waits at once, so each part that settles is worth a turn.
-    pub const EAGER: u16 = 1 << 10;
+    pub const EMPTY: u32 = 1 << 3;
     /// It is to be resumed although parts of its wait are pending.
-    pub const URGENT: u16 = 1 << 11;
-    /// It has swallowed its cancellation too often and is to be dropped.
-    pub const DOOMED: u16 = 1 << 12;
-    /// It is the first task of its scope.
-    pub const SCOPE_ROOT: u16 = 1 << 13;
-    /// It outlived its cancellation, so those that wait for it are not cancelled before it has ended.
-    pub const LINGERING: u16 = 1 << 14;
-    /// It is to be cancelled as soon as nothing that it waits for lingers.
-    pub const DEFERRED: u16 = 1 << 15;
+    pub const URGENT: u32 = 1 << 4;
+    /// It waits at a shield.
+    pub const SHIELDED: u32 = 1 << 5;
+    /// It has been resumed at least once.
+    pub const BEGUN: u32 = 1 << 6;
+    /// One of [`DISTURBING`] is set, so a wait is more than counting its parts.
+    pub const DISTURBED: u32 = 1 << 7;
 
-    /// Anything that makes a wait more than counting its parts.
-    pub const DISTURBED: u16 = CANCELLED | FAILED | EAGER;
+    /// Its scope was cancelled: each of its waits raises, unless it is shielded.
+    pub const CANCELLED: u32 = 1 << 8;
+    /// A part of what it waits for has failed.
+    pub const FAILED: u32 = 1 << 9;
+    /// It has several waits at once, so each part that settles is worth a turn.
+    pub const EAGER: u32 = 1 << 10;
+    /// It waits for a foreign future, which counts as one of its pending parts.
+    pub const AWAITING: u32 = 1 << 11;
+    /// A cancellation was raised in it.
+    pub const RAISED: u32 = 1 << 12;
+    /// It has swallowed its cancellation too often and is to be dropped.
+    pub const DOOMED: u32 = 1 << 13;
+    /// It is the first task of its scope.
+    pub const SCOPE_ROOT: u32 = 1 << 14;
+    /// It outlived its cancellation, so those that wait for it are not cancelled before it has ended.
+    pub const LINGERING: u32 = 1 << 15;
+    /// It is to be cancelled as soon as nothing that it waits for lingers.
+    pub const DEFERRED: u32 = 1 << 16;
+
+    pub const DISTURBING: u32 = CANCELLED | FAILED | EAGER;
     /// It will not be resumed again.
-    pub const ENDED: u16 = FINISHED | EMPTY;
+    pub const ENDED: u32 = FINISHED | EMPTY;
 }
 
 /// A cancelled coroutine that goes on waiting unshielded is dropped after so many cancellations in a row.
@@ -75,10 +78,13 @@ pub(crate) struct Header {
     refs: Cell<u32>,
     /// How many parts of what it waits for are not there yet.
     pub(crate) pending: Cell<u32>,
-    pub(crate) flags: Cell<u16>,
+    /// The low [flags](flag).
+    state: Cell<u8>,
     /// The [kinds](super::kind) of what it waits for.
     pub(crate) waits_on: Cell<u8>,
     swallowed: Cell<u8>,
+    /// The high flags.
+    rare_state: Cell<u32>,
     /// Its place in the list of its scope.
     pub(crate) index: Cell<u32>,
     /// Tasks are numbered as they are started, from 1.
@@ -88,6 +94,35 @@ pub(crate) struct Header {
     waiter: Cell<Option<Waiter>>,
     pub(crate) location: Cell<&'static Location<'static>>,
     extras: Cell<Option<Box<Extras>>>,
+}
+
+impl Header {
+    #[inline(always)]
+    fn has(&self, flags: u32) -> bool {
+        self.state.get() & low(flags) != 0 || (flags > 0xff && self.rare_state.get() & flags & !0xff != 0)
+    }
+
+    #[inline(always)]
+    fn change(&self, unset: u32, set: u32) {
+        if (unset | set) > 0xff {
+            let rare = (self.rare_state.get() & !unset) | (set & !0xff);
+            self.rare_state.set(rare);
+            if (unset | set) & flag::DISTURBING != 0 {
+                let disturbed = rare & flag::DISTURBING != 0;
+                let state = self.state.get() & !low(flag::DISTURBED);
+                self.state.set(if disturbed { state | low(flag::DISTURBED) } else { state });
+            }
+        }
+        if (unset | set) & 0xff != 0 {
+            self.state.set((self.state.get() & !low(unset)) | low(set));
+        }
+    }
+}
+
+/// The flags that have a byte of their own.
+#[inline(always)]
+const fn low(flags: u32) -> u8 {
+    flags.to_le_bytes()[0]
 }
 
 /// What few tasks have.
@@ -173,8 +208,7 @@ where
                         // SAFETY: the slot is empty now (EMPTY was set by `drop_body`), so writing forgets nothing.
                         unsafe { (*slot).output = ManuallyDrop::new(value) };
                         // SAFETY: by contract.
-                        let flags = unsafe { &task.as_ref().flags };
-                        flags.set((flags.get() & !flag::EMPTY) | flag::FINISHED);
+                        unsafe { task.as_ref() }.change(flag::EMPTY, flag::FINISHED);
                         Turn::Finished
                     }
                     Err(error) => Turn::Raised(error),
@@ -188,9 +222,9 @@ where
     /// `task` is the header of a live `TaskCell<T, C>` whose slot holds the body, which is not being resumed.
     unsafe fn drop_body(task: NonNull<Header>) {
         // SAFETY: by contract.
-        let (slot, flags) = unsafe { (Self::slot(task), &task.as_ref().flags) };
+        let (slot, header) = unsafe { (Self::slot(task), task.as_ref()) };
         // Set first: should a destructor panic, what is left of the body is not dropped again.
-        flags.set(flags.get() | flag::EMPTY);
+        header.change(0, flag::EMPTY);
         // SAFETY: the slot held the body until now, nothing refers to it, and with EMPTY set nothing will again.
         unsafe { ManuallyDrop::drop(&mut (*slot).body) };
     }
@@ -208,8 +242,8 @@ where
     /// `task` is the header of a live `TaskCell<T, C>` whose slot holds the value.
     unsafe fn drop_output(task: NonNull<Header>) {
         // SAFETY: by contract.
-        let (slot, flags) = unsafe { (Self::slot(task), &task.as_ref().flags) };
-        flags.set((flags.get() & !flag::FINISHED) | flag::EMPTY);
+        let (slot, header) = unsafe { (Self::slot(task), task.as_ref()) };
+        header.change(flag::FINISHED, flag::EMPTY);
         // SAFETY: the slot held the value until now, and with FINISHED gone nothing reads it again.
         unsafe { ManuallyDrop::drop(&mut (*slot).output) };
     }
@@ -250,19 +284,20 @@ impl TaskRef {
         unsafe { self.0.as_ref() }
     }
 
+    /// Whether any of `flags` is set.
     #[inline]
-    pub(crate) fn has(&self, flags: u16) -> bool {
-        self.header().flags.get() & flags != 0
+    pub(crate) fn has(&self, flags: u32) -> bool {
+        self.header().has(flags)
     }
 
-    pub(crate) fn set(&self, flags: u16) {
-        let cell = &self.header().flags;
-        cell.set(cell.get() | flags);
+    #[inline]
+    pub(crate) fn set(&self, flags: u32) {
+        self.header().change(0, flags);
     }
 
-    pub(crate) fn unset(&self, flags: u16) {
-        let cell = &self.header().flags;
-        cell.set(cell.get() & !flags);
+    #[inline]
+    pub(crate) fn unset(&self, flags: u32) {
+        self.header().change(flags, 0);
     }
 
     /// Whether it has been started, on some loop.
@@ -290,17 +325,15 @@ impl TaskRef {
     ///
     /// With what the coroutine panics with; it stays [`RUNNING`](flag::RUNNING) then.
     #[inline]
-    pub(crate) fn resume(&self, cleared: u16) -> Turn {
-        let flags = &self.header().flags;
-        let before = flags.get();
-        if before & (flag::ENDED | flag::RUNNING) != 0 {
+    pub(crate) fn resume(&self, cleared: u32) -> Turn {
+        if self.has(flag::ENDED | flag::RUNNING) {
             return Turn::Suspended;
         }
-        flags.set((before & !cleared) | flag::RUNNING | flag::BEGUN);
+        self.header().change(cleared, flag::RUNNING | flag::BEGUN);
         // SAFETY: the table is that of the cell that the header is part of; ENDED is not set, so the slot holds the body;
         // RUNNING was not set, so it is not being resumed.
         let turn = unsafe { (self.header().vtable.resume)(self.0, Resume { task: self.clone() }) };
-        flags.set(flags.get() & !flag::RUNNING);
+        self.unset(flag::RUNNING);
         turn
     }
 
@@ -376,7 +409,8 @@ impl TaskRef {
     #[inline]
     pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> Admission {
         let header = self.header();
-        let undisturbed = header.flags.get() & (flag::RUNNING | flag::AWAITING | flag::DISTURBED) == flag::RUNNING;
+        let undisturbed = header.state.get() & low(flag::RUNNING | flag::DISTURBED) == low(flag::RUNNING);
+        // A task that awaits has something pending.
         if undisturbed && header.pending.get() == 0 {
             header.location.set(location);
             header.waits_on.set(0);
@@ -420,10 +454,10 @@ impl TaskRef {
         location: &'static Location<'static>,
     ) -> Poll<Result<F::Output>> {
         let header = self.header();
-        if header.flags.get() & (flag::RUNNING | flag::CANCELLED) != flag::RUNNING {
-            if !self.has(flag::RUNNING) {
-                return Poll::Ready(Err(misused(location)));
-            }
+        if !self.has(flag::RUNNING) {
+            return Poll::Ready(Err(misused(location)));
+        }
+        if self.has(flag::CANCELLED) {
             header.location.set(location);
             return match self.raise_cancelled() {
                 Some(error) => Poll::Ready(Err(error)),
@@ -588,11 +622,11 @@ impl TaskRef {
 
 impl fmt::Debug for TaskRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.header().flags.get() {
-            flags if flags & flag::FINISHED != 0 => "finished",
-            flags if flags & flag::EMPTY != 0 => "over",
-            flags if flags & flag::RUNNING != 0 => "running",
-            flags if flags & flag::BEGUN != 0 => "waiting",
+        let state = match self {
+            task if task.has(flag::FINISHED) => "finished",
+            task if task.has(flag::EMPTY) => "over",
+            task if task.has(flag::RUNNING) => "running",
+            task if task.has(flag::BEGUN) => "waiting",
             _ if self.is_started() => "started",
             _ => "not started",
         };
@@ -675,9 +709,10 @@ impl<T: 'static> Task<T> {
                 vtable: Table::<N, T, C>::TABLE,
                 refs: Cell::new(1),
                 pending: Cell::new(0),
-                flags: Cell::new(0),
+                state: Cell::new(0),
                 waits_on: Cell::new(0),
                 swallowed: Cell::new(0),
+                rare_state: Cell::new(0),
                 index: Cell::new(0),
                 number: Cell::new(0),
                 scope: Cell::new(None),
@@ -701,11 +736,10 @@ impl<T: 'static> Task<T> {
 
     /// The value, if it is there and was not taken yet; else what was raised, if anything was.
     pub(crate) fn take_output(&self) -> Option<Result<T>> {
-        let flags = &self.raw.header().flags;
-        if flags.get() & flag::FINISHED == 0 {
+        if !self.raw.has(flag::FINISHED) {
             return self.raw.error().map(Err);
         }
-        flags.set((flags.get() & !flag::FINISHED) | flag::EMPTY);
+        self.raw.header().change(flag::FINISHED, flag::EMPTY);
         // SAFETY: FINISHED said that the slot holds the value, which is a `T`: `Task<T>` is only made by `new`, from a
         // cell of the same `T`, or by `clone`. With EMPTY set, nothing will read or drop it again. Nothing borrows it: of
         // a task that is cloned from (`peek_output`), nothing is taken, see there.
@@ -721,8 +755,7 @@ impl<T: 'static> Task<T> {
             return self.raw.error().map(Err);
         }
         // While `T::clone` runs it could reach this same task and take the value from under its own feet.
-        let flags = &self.raw.header().flags;
-        flags.set((flags.get() & !flag::FINISHED) | flag::EMPTY);
+        self.raw.header().change(flag::FINISHED, flag::EMPTY);
         let lent = Lent(&self.raw);
         // SAFETY: FINISHED said that the slot holds the value, which is a `T` (see `take_output`). FINISHED is gone until
         // `lent` is dropped, so meanwhile nothing takes or drops it; `self.raw` keeps the task itself.
@@ -743,8 +776,7 @@ struct Lent<'a>(&'a TaskRef);
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.0.unset(flag::EMPTY);
-        self.0.set(flag::FINISHED);
+        self.0.header().change(flag::EMPTY, flag::FINISHED);
     }
 }
 

@@ -2,21 +2,24 @@
 
 use slab::Slab;
 
-/// A queue whose entries may leave at any place, in constant time.
+/// A queue whose entries may leave at any place, in constant time. One whose turn has come may leave the line and stay as an
+/// answer, until it is fetched.
 pub(crate) struct WaitQueue<T> {
     nodes: Slab<Node<T>>,
     ends: Option<(usize, usize)>,
+    in_line: usize,
     stamp: u32,
 }
 
 struct Node<T> {
     value: T,
     stamp: u32,
+    is_in_line: bool,
     before: Option<usize>,
     after: Option<usize>,
 }
 
-/// An entry. Of one that has left, it stays behind and names nothing.
+/// An entry. Of one that is gone, it stays behind and names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     index: u32,
@@ -25,19 +28,21 @@ pub(crate) struct Key {
 
 impl<T> Default for WaitQueue<T> {
     fn default() -> WaitQueue<T> {
-        WaitQueue { nodes: Slab::new(), ends: None, stamp: 0 }
+        WaitQueue { nodes: Slab::new(), ends: None, in_line: 0, stamp: 0 }
     }
 }
 
 impl<T> WaitQueue<T> {
+    /// How many are in line.
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+        self.in_line
     }
 
     pub(crate) fn push_back(&mut self, value: T) -> Key {
         self.stamp = self.stamp.wrapping_add(1);
         let before = self.ends.map(|(_, last)| last);
-        let index = self.nodes.insert(Node { value, stamp: self.stamp, before, after: None });
+        let index = self.nodes.insert(Node { value, stamp: self.stamp, is_in_line: true, before, after: None });
+        self.in_line += 1;
         match &mut self.ends {
             None => self.ends = Some((index, index)),
             Some((_, last)) => {
@@ -50,17 +55,32 @@ impl<T> WaitQueue<T> {
 
     pub(crate) fn pop_front(&mut self) -> Option<T> {
         let (first, _) = self.ends?;
-        Some(self.unlink(first))
+        Some(self.take(first))
     }
 
-    pub(crate) fn contains(&self, key: Key) -> bool {
-        self.nodes.get(key.index as usize).is_some_and(|node| node.stamp == key.stamp)
+    pub(crate) fn front(&self) -> Option<&T> {
+        let (first, _) = self.ends?;
+        Some(&self.nodes[first].value)
+    }
+
+    /// The first leaves the line, and stays as what this is made of it, until it is [removed](WaitQueue::remove).
+    pub(crate) fn advance(&mut self) -> Option<&mut T> {
+        let (first, _) = self.ends?;
+        self.leave_line(first);
+        Some(&mut self.nodes[first].value)
+    }
+
+    /// An entry, in line or not.
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        self.nodes.get(key.index as usize).filter(|node| node.stamp == key.stamp).map(|node| &node.value)
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        self.contains(key).then(|| self.unlink(key.index as usize))
+        let is_there = self.get(key).is_some();
+        is_there.then(|| self.take(key.index as usize))
     }
 
+    /// Those in line.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let mut next = self.ends.map(|(first, _)| first);
         std::iter::from_fn(move || {
@@ -70,25 +90,42 @@ impl<T> WaitQueue<T> {
         })
     }
 
-    fn unlink(&mut self, index: usize) -> T {
+    /// Those in line, first come first.
+    pub(crate) fn for_each_mut(&mut self, mut change: impl FnMut(&mut T)) {
+        let mut next = self.ends.map(|(first, _)| first);
+        while let Some(index) = next {
+            let node = &mut self.nodes[index];
+            next = node.after;
+            change(&mut node.value);
+        }
+    }
+
+    fn take(&mut self, index: usize) -> T {
+        self.leave_line(index);
         let node = self.nodes.remove(index);
-        if let Some(before) = node.before {
-            self.nodes[before].after = node.after;
-        }
-        if let Some(after) = node.after {
-            self.nodes[after].before = node.before;
-        }
-        self.ends = match self.ends {
-            Some((first, last)) => {
-                let first = if first == index { node.after } else { Some(first) };
-                let last = if last == index { node.before } else { Some(last) };
-                first.zip(last)
-            }
-            None => None,
-        };
         if self.nodes.is_empty() && self.nodes.capacity() > 64 {
             self.nodes.shrink_to_fit();
         }
         node.value
+    }
+
+    fn leave_line(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if !std::mem::take(&mut node.is_in_line) {
+            return;
+        }
+        let (before, after) = (node.before.take(), node.after.take());
+        if let Some(before) = before {
+            self.nodes[before].after = after;
+        }
+        if let Some(after) = after {
+            self.nodes[after].before = before;
+        }
+        self.ends = self.ends.and_then(|(first, last)| {
+            let first = if first == index { after } else { Some(first) };
+            let last = if last == index { before } else { Some(last) };
+            first.zip(last)
+        });
+        self.in_line -= 1;
     }
 }
