@@ -88,6 +88,10 @@ impl<T: 'static> Waiting for Shielding<T> {
         self.scope.as_ref().is_some_and(|scope| scope.is_ended())
     }
 
+    fn failure(&self) -> Option<Error> {
+        if self.is_ready() { self.task.raw().error() } else { None }
+    }
+
     fn take(&mut self) -> Result<T> {
         self.scope.take_if(|scope| scope.is_ended()).ok_or_else(not_there)?;
         self.task.take_output().unwrap_or_else(|| Err(not_there()))
