@@ -429,6 +429,8 @@ impl<T: 'static> Drop for Run<T> {
         if self.done {
             return;
         }
+        // Whoever polled it is not to be woken for what is done here.
+        self.core.host_is_awake();
         self.core.abandon(Reason::Dropped);
         self.drive();
         self.close();

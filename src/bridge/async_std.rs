@@ -12,7 +12,8 @@ use crate::scheduler::Named;
 use crate::thread::{self, Pool};
 use crate::wait::Wait;
 
-/// A loop that runs `wait`, as a future for async-std: for `task::block_on`, or `task::spawn_local`.
+/// A loop that runs `wait`, as a future for async-std: for `task::block_on`, or its (unstable)
+/// `task::spawn_local`.
 ///
 /// It begins when it is polled first, and is polled by async-std's executor, on that thread: async-std's other tasks run while
 /// it waits, and in between when it does not. It waits by async-std's own timers and wakers, so it costs nothing while it is

@@ -1,0 +1,515 @@
+//! Loops inside async-std programs, and async-std's futures inside loops.
+#![feature(coroutines)]
+#![cfg(feature = "async-std")]
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::thread;
+use std::time::Instant;
+
+use async_std::io::{ReadExt, WriteExt};
+use async_std::net::{TcpListener, TcpStream};
+use async_std::task;
+use common::{Counter, Gate, LONG, OnDrop, forever, messages, ms, names, panic_of};
+use smol::future::zip;
+use tinyield::{
+    Coro, Deadlock, Error, Grouping, Loop, LoopError, Reason, Shared, TimedOut, catch, co, coro, from_async_std, from_async_std_with,
+    run_in_thread, shield, sleep, spawn, timeout, to_async_std, to_async_std_with,
+};
+
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
+}
+
+// async-std inside tinyield.
+
+async fn add_one(x: i32) -> i32 {
+    task::sleep(ms(1)).await;
+    x + 1
+}
+
+async fn add_two(x: i32) -> i32 {
+    add_one(add_one(x).await).await
+}
+
+#[test]
+fn an_async_std_future_gives_its_output_to_a_coroutine() {
+    assert_eq!(Loop::new().run(from_async_std(add_two(3))).unwrap(), 5);
+}
+
+#[test]
+fn an_async_std_future_runs_next_to_coroutines_and_may_be_shared() {
+    #[coro]
+    fn g(x: i32) -> Coro<i32> {
+        for _ in 0..20 {
+            yield;
+        }
+        x + 10
+    }
+    #[coro]
+    fn h(x: i32) -> Coro<i32> {
+        let f = from_async_std(add_two(3)).shared();
+        let (a, b) = yield (&f, g(x));
+        let a2 = yield f;
+        a + a2 + b
+    }
+    assert_eq!(Loop::new().run(h(3)).unwrap(), 23);
+}
+
+#[test]
+fn an_error_in_an_async_std_future_stops_the_loop() {
+    #[coro]
+    fn background(gate: Gate, ended: Counter) -> Coro<()> {
+        let _ended = ended.guard();
+        yield;
+        gate.open();
+        loop {
+            yield;
+        }
+    }
+    let (gate, ended) = (Gate::new(), Counter::new());
+    let (opened, counted) = (gate.clone(), ended.clone());
+    let main = co! {
+        yield spawn(background(opened, counted));
+        yield from_async_std(async {
+            task::sleep(ms(1)).await;
+            gate.await;
+            Err::<(), _>(io::Error::other("async-std's error"))
+        }).raise();
+    };
+    let error = Loop::new().run(main).unwrap_err();
+    assert_eq!(error.error().downcast_ref::<io::Error>().unwrap().to_string(), "async-std's error");
+    assert_eq!(names(error.error()), ["co!", "from_async_std"]);
+    assert_eq!(ended.get(), 1);
+}
+
+#[test]
+fn an_error_in_a_coroutine_drops_the_async_std_future_on_its_thread_before_run_returns() {
+    let gate = Gate::new();
+    let opener = gate.clone();
+    let threads = Arc::new(Mutex::new(Vec::new()));
+    let seen = threads.clone();
+    let slow = async move {
+        seen.lock().unwrap().push(thread::current().id());
+        let _dropped = OnDrop(move || seen.lock().unwrap().push(thread::current().id()));
+        opener.open();
+        loop {
+            task::sleep(ms(1)).await;
+        }
+    };
+    let failing = co! { gate.await; Err("tinyield's error")?; };
+    let main = co! { let _: ((), ()) = yield (from_async_std(slow), failing); };
+    let error = Loop::new().run(main).unwrap_err();
+    assert_eq!(error.to_string(), "tinyield's error");
+    assert!(error.others().is_empty());
+    let threads = threads.lock().unwrap();
+    assert_eq!(threads.len(), 2);
+    assert_eq!(threads[0], threads[1]);
+    assert_ne!(threads[0], thread::current().id());
+}
+
+#[test]
+fn one_that_waits_for_ever_is_told_at_once() {
+    let main = co! { yield timeout(from_async_std(pending::<()>()), ms(2)) };
+    let start = Instant::now();
+    assert_eq!(Loop::new().run(main).unwrap(), Err(TimedOut));
+    assert!(start.elapsed() < LONG / 2);
+}
+
+#[test]
+fn one_that_is_not_send_is_built_and_stays_on_its_thread() {
+    let here = thread::current().id();
+    let not_send = from_async_std_with(move || {
+        let built_on = thread::current().id();
+        assert_ne!(built_on, here);
+        let not_send = Rc::new(Cell::new(0));
+        async move {
+            for _ in 0..5 {
+                task::sleep(ms(1)).await;
+                assert_eq!(thread::current().id(), built_on);
+                not_send.set(not_send.get() + 1);
+            }
+            not_send.get()
+        }
+    });
+    assert_eq!(Loop::new().run(not_send).unwrap(), 5);
+}
+
+#[test]
+fn an_error_value_is_the_output_also_when_it_is_cancelled() {
+    let failing = from_async_std(async { Err::<(), _>("a value") });
+    assert_eq!(Loop::new().run(failing).unwrap(), Err("a value"));
+    // Cancelled, it gives no output: the future is dropped where it waits.
+    let begun = Gate::new();
+    let opener = begun.clone();
+    let never = from_async_std(async move {
+        opener.open();
+        pending::<()>().await;
+        Err::<(), _>("never")
+    });
+    let main = co! { yield (never.raise(), co! { begun.await; Err("first")?; }); };
+    let error = Loop::new().run(main).unwrap_err();
+    assert_eq!((error.to_string(), error.others().len()), ("first".to_string(), 0));
+}
+
+#[test]
+fn a_panic_in_an_async_std_future_goes_on_out_of_run_with_its_own_payload() {
+    let main = from_async_std(async {
+        task::sleep(ms(1)).await;
+        std::panic::panic_any(9_u8);
+    });
+    let payload = catch_unwind(AssertUnwindSafe(|| Loop::new().run(main))).unwrap_err();
+    assert_eq!(payload.downcast_ref::<u8>(), Some(&9));
+    let building = from_async_std_with(|| -> std::future::Ready<()> { panic!("while it was built") });
+    assert_eq!(panic_of(|| Loop::new().run(building)), "while it was built");
+}
+
+#[test]
+fn a_panic_in_its_destructor_goes_on_out_of_run() {
+    let future = async {
+        let _dropped = OnDrop(|| panic!("in the destructor"));
+        pending::<()>().await;
+    };
+    let main = co! { yield timeout(from_async_std(future), ms(2)) };
+    assert_eq!(panic_of(|| Loop::new().run(main)), "in the destructor");
+}
+
+#[test]
+fn sockets_work_on_both_sides() {
+    let main = co! {
+        // Awaited in place, on the loop's own thread.
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let server = co! {
+            let (mut stream, _) = listener.accept().await?;
+            let mut bytes = [0; 4];
+            stream.read_exact(&mut bytes).await?;
+            stream.write_all(&bytes.map(|byte| byte + 1)).await?;
+        };
+        // Run by async-std.
+        let client = from_async_std(async move {
+            let mut stream = TcpStream::connect(address).await?;
+            stream.write_all(&[1, 2, 3, 4]).await?;
+            let mut bytes = [0; 4];
+            stream.read_exact(&mut bytes).await?;
+            io::Result::Ok(bytes)
+        });
+        (yield (server, client.raise())).1
+    };
+    assert_eq!(Loop::new().run(timeout(main, LONG)).unwrap(), Ok([2, 3, 4, 5]));
+}
+
+#[test]
+fn many_may_wait_for_each_other() {
+    const MANY: usize = 200;
+    let gates: Vec<_> = (0..MANY).map(|_| Gate::new()).collect();
+    let first = gates[0].clone();
+    let links = gates.iter().cloned().zip(gates.iter().skip(1).cloned()).map(|(wait, next)| {
+        from_async_std(async move {
+            wait.await;
+            next.open();
+        })
+    });
+    let links: Vec<_> = links.collect();
+    let last = gates[MANY - 1].clone();
+    Loop::new().run((links, co! { first.open(); last.await; })).unwrap();
+}
+
+// tinyield inside async-std.
+
+#[coro]
+fn tiny_add_one(x: i32) -> Coro<i32> {
+    yield sleep(ms(5));
+    x + 1
+}
+
+#[coro]
+fn diamond(x: i32) -> Coro<i32> {
+    #[coro]
+    fn times(y: Shared<i32>, factor: i32) -> Coro<i32> {
+        (yield y) * factor
+    }
+    let y = tiny_add_one(x).shared();
+    let (a, b) = yield (times(y.clone(), 1), times(y, 2));
+    a + b
+}
+
+#[test]
+fn a_loop_gives_its_output_to_async_std() {
+    assert_eq!(task::block_on(async { to_async_std(diamond(2)).await }).unwrap(), 9);
+}
+
+#[test]
+fn async_stds_other_tasks_run_while_a_loop_waits_for_one_of_them() {
+    let gate = Gate::new();
+    let opener = gate.clone();
+    let waits = co! { gate.await; 5 };
+    let other = async {
+        for _ in 0..20 {
+            task::yield_now().await;
+        }
+        opener.open();
+    };
+    let (value, ()) = task::block_on(zip(to_async_std(waits), other));
+    assert_eq!(value.unwrap(), 5);
+}
+
+#[test]
+fn async_stds_other_tasks_run_while_a_busy_loop_runs() {
+    let (turns, ended) = (Cell::new(0), Cell::new(false));
+    let busy = async {
+        to_async_std(co! { for _ in 0..20_000 { yield; } }).await.unwrap();
+        ended.set(true);
+    };
+    let other = async {
+        while !ended.get() {
+            turns.set(turns.get() + 1);
+            task::yield_now().await;
+        }
+    };
+    task::block_on(zip(busy, other));
+    assert!(turns.get() >= 20, "{} turns in 20,000 steps", turns.get());
+}
+
+#[test]
+fn a_loop_that_waits_is_polled_only_when_something_is_due() {
+    let polls = Cell::new(0);
+    let start = Instant::now();
+    let mut sleeps = pin!(to_async_std(vec![sleep(ms(30)), sleep(ms(10)), sleep(ms(20))]));
+    task::block_on(poll_fn(|context| {
+        polls.set(polls.get() + 1);
+        sleeps.as_mut().poll(context)
+    }))
+    .unwrap();
+    assert!(start.elapsed() >= ms(30));
+    assert!(polls.get() <= 8, "{} polls for 3 timers", polls.get());
+}
+
+#[test]
+fn nothing_begins_before_it_is_polled() {
+    let (begun, dropped) = (Counter::new(), Counter::new());
+    let (counted, guard) = (begun.clone(), dropped.guard());
+    let mut hosted = to_async_std(co! { let _guard = guard; counted.up(); yield forever(); });
+    assert_eq!((begun.get(), dropped.get()), (0, 0));
+    assert!(task::block_on(poll_once(&mut hosted)).is_pending());
+    assert_eq!((begun.get(), dropped.get()), (1, 0));
+    drop(hosted);
+    assert_eq!((begun.get(), dropped.get()), (1, 1));
+}
+
+#[test]
+fn dropped_half_way_it_has_cancelled_joined_and_cleaned_up_all_that_it_ran() {
+    let (cleaned, joined) = (Counter::new(), Arc::new(AtomicUsize::new(0)));
+    let (begun, in_thread) = (Arc::new(AtomicBool::new(false)), joined.clone());
+    let (counted, said) = (cleaned.clone(), begun.clone());
+    let (gate, dropped) = (Gate::new(), joined.clone());
+    let opener = gate.clone();
+    let main = co! {
+        yield spawn(co! {
+            let error = (yield catch(forever())).unwrap_err();
+            yield shield(sleep(ms(3)));
+            counted.up();
+            Err(error)?;
+        });
+        yield spawn(from_async_std(async move {
+            let _dropped = OnDrop(move || { dropped.fetch_add(10, SeqCst); });
+            opener.open();
+            pending::<()>().await;
+        }));
+        yield run_in_thread(move || {
+            said.store(true, SeqCst);
+            while tinyield::thread::checkpoint().is_ok() {
+                thread::yield_now();
+            }
+            in_thread.fetch_add(1, SeqCst);
+        });
+    };
+    let mut hosted = to_async_std(main);
+    task::block_on(async {
+        assert!(poll_once(&mut hosted).await.is_pending());
+        gate.await;
+        while !begun.load(SeqCst) {
+            assert!(poll_once(&mut hosted).await.is_pending());
+        }
+        drop(hosted);
+        assert_eq!((cleaned.get(), joined.load(SeqCst)), (1, 11));
+    });
+}
+
+#[test]
+fn one_left_behind_in_a_thread_local_value_is_cancelled_when_the_thread_ends() {
+    type Hosted = Pin<Box<dyn Future<Output = Result<(), LoopError>>>>;
+    thread_local! {
+        static LEFT: RefCell<Vec<Hosted>> = const { RefCell::new(Vec::new()) };
+    }
+    let cleaned = Arc::new(AtomicUsize::new(0));
+    let theirs = cleaned.clone();
+    thread::spawn(move || {
+        let gate = Gate::new();
+        let opener = gate.clone();
+        let main = co! {
+            opener.open();
+            let error = (yield catch(forever())).unwrap_err();
+            yield shield(sleep(ms(1)));
+            theirs.fetch_add(1, SeqCst);
+            Err(error)?;
+        };
+        task::block_on(async {
+            let mut hosted: Hosted = Box::pin(to_async_std(main));
+            assert!(poll_once(&mut hosted).await.is_pending());
+            LEFT.with_borrow_mut(|left| left.push(hosted));
+            gate.await;
+        });
+    })
+    .join()
+    .unwrap();
+    assert_eq!(cleaned.load(SeqCst), 1);
+}
+
+#[test]
+fn an_error_in_a_coroutine_is_the_output_with_its_trace() {
+    #[coro]
+    fn failing() -> Coro<()> {
+        for _ in 0..5 {
+            yield;
+        }
+        Err("tinyield's error")?
+    }
+    let error = task::block_on(to_async_std(co! { yield failing(); })).unwrap_err();
+    assert_eq!(error.to_string(), "tinyield's error");
+    assert_eq!(names(error.error()), ["co!", "failing"]);
+}
+
+#[test]
+fn an_error_in_async_std_drops_the_loop_next_to_it() {
+    let gate = Gate::new();
+    let opener = gate.clone();
+    let done = Counter::new();
+    let guard = done.guard();
+    let slow = co! {
+        let _guard = guard;
+        opener.open();
+        loop {
+            yield sleep(ms(1));
+        }
+    };
+    let failing = async {
+        task::sleep(ms(1)).await;
+        gate.await;
+        Err::<(), _>(Error::msg("async-std's error"))
+    };
+    let mut slow = pin!(async { to_async_std(slow).await.map_err(Error::from) });
+    let mut failing = pin!(failing);
+    let first: Result<(), Error> = task::block_on(poll_fn(|context| match failing.as_mut().poll(context) {
+        Poll::Pending => slow.as_mut().poll(context),
+        ready => ready,
+    }));
+    assert_eq!(first.unwrap_err().to_string(), "async-std's error");
+    assert_eq!(done.get(), 0);
+}
+
+#[test]
+fn a_grouping_says_which_errors_are_kept() {
+    let two = || co! {
+        let stubborn = co! { if (yield catch(forever())).is_err() { Err("while stopping")?; } };
+        yield (stubborn, co! { yield; Err("first")?; });
+    };
+    let auto = task::block_on(to_async_std(two())).unwrap_err();
+    assert_eq!(messages(auto.others()), ["while stopping"]);
+    let never = task::block_on(to_async_std(two()).grouping(Grouping::Never)).unwrap_err();
+    assert!(never.others().is_empty());
+    let threaded = task::block_on(to_async_std_with(two).grouping(Grouping::Never)).unwrap_err();
+    assert!(threaded.others().is_empty());
+}
+
+#[test]
+fn a_panic_in_a_coroutine_goes_on_out_of_the_poll() {
+    let mut hosted = to_async_std(co! { yield; panic!("in a coroutine") });
+    assert_eq!(panic_of(|| task::block_on(async { (&mut hosted).await.map(|()| ()) })), "in a coroutine");
+}
+
+#[test]
+fn polled_again_after_its_output_it_panics() {
+    let mut hosted = to_async_std(co! { 1 });
+    assert_eq!(task::block_on(&mut hosted).unwrap(), 1);
+    assert!(panic_of(|| task::block_on(&mut hosted)).contains("`to_async_std`"));
+}
+
+// On a thread of its own.
+
+#[test]
+fn the_future_of_a_loop_on_its_own_thread_can_be_spawned() {
+    let here = thread::current().id();
+    let not_send = || {
+        let not_send = Rc::new(Cell::new(1));
+        co! {
+            yield sleep(ms(1));
+            task::sleep(ms(1)).await;
+            not_send.set(not_send.get() + 1);
+            (not_send.get(), thread::current().id())
+        }
+    };
+    let (value, there) = task::block_on(task::spawn(to_async_std_with(not_send))).unwrap();
+    assert_eq!(value, 2);
+    assert_ne!(there, here);
+}
+
+#[test]
+fn dropped_half_way_a_loop_on_its_own_thread_has_ended() {
+    let (gate, ended) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+    let (opener, counted) = (gate.clone(), ended.clone());
+    let mut threaded = to_async_std_with(move || {
+        co! {
+            opener.open();
+            let error = (yield catch(forever())).unwrap_err();
+            assert_eq!(error.as_cancelled().unwrap().reason(), Reason::Dropped);
+            yield shield(sleep(ms(3)));
+            counted.fetch_add(1, SeqCst);
+            Err(error)?;
+        }
+    });
+    task::block_on(async {
+        assert!(poll_once(&mut threaded).await.is_pending());
+        gate.await;
+        drop(threaded);
+        assert_eq!(ended.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn a_spawned_one_that_is_cancelled_has_ended() {
+    let (gate, ended) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+    let (opener, counted) = (gate.clone(), ended.clone());
+    let main = move || {
+        co! {
+            let _ended = OnDrop(move || { counted.fetch_add(1, SeqCst); });
+            opener.open();
+            yield forever();
+        }
+    };
+    task::block_on(async {
+        let spawned = task::spawn(to_async_std_with(main));
+        gate.await;
+        assert!(spawned.cancel().await.is_none());
+        assert_eq!(ended.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn errors_panics_and_deadlocks_come_back_from_a_loops_own_thread() {
+    let error = task::block_on(to_async_std_with(|| co! { yield co! { Err("over there")?; }.named("inner"); })).unwrap_err();
+    assert_eq!(names(error.error()), ["co!", "inner"]);
+    let panicking = to_async_std_with(|| co! { panic!("over there") });
+    assert_eq!(panic_of(|| task::block_on(async { panicking.await.map(|()| ()) })), "over there");
+    let stuck = to_async_std_with(|| co! { pending::<()>().await; });
+    assert!(task::block_on(stuck).unwrap_err().error().downcast_ref::<Deadlock>().is_some());
+}
