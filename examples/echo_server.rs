@@ -1,0 +1,126 @@
+//! Gives back what it is sent. Each connection is a coroutine.
+//!
+//! ```text
+//! cargo run --example echo_server                          # a server and a client, that check each other
+//! cargo run --example echo_server -- listen 127.0.0.1:7007 # until Ctrl-C
+//! cargo run --example echo_server -- client 127.0.0.1:7007
+//! ```
+#![feature(coroutines)]
+
+use std::cell::Cell;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::net::{TcpListener, TcpStream};
+use tinyield::{Coro, Loop, LoopError, co, coro, isolate, spawn, timeout};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => check_itself(),
+        ["listen", address] => listen(address.parse()?),
+        ["client", address] => Ok(Loop::new().run(clients(address.parse()?))?),
+        _ => Err("usage: echo_server [listen ADDRESS | client ADDRESS]".into()),
+    }
+}
+
+/// Serves until Ctrl-C.
+fn listen(address: SocketAddr) -> Result<()> {
+    let mut event_loop = Loop::new();
+    let handle = event_loop.stop_handle();
+    ctrlc::set_handler(move || handle.stop())?;
+    let listener = smol::block_on(TcpListener::bind(address))?;
+    println!("listening on {}", listener.local_addr()?);
+    ends_when_stopped(event_loop.run(serve(listener)))
+}
+
+/// A server stops with an error, as any loop that is cut short: being told to is the one that is meant.
+fn ends_when_stopped(result: std::result::Result<(), LoopError>) -> Result<()> {
+    match result {
+        Err(error) if error.is_stopped() => {
+            println!("told to stop: all connections are closed");
+            Ok(())
+        }
+        other => Ok(other?),
+    }
+}
+
+#[coro]
+fn serve(listener: TcpListener) -> Coro<()> {
+    let open = Rc::new(Cell::new(0));
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        yield spawn(connection(stream, peer, open.clone()));
+    }
+}
+
+/// Whatever goes wrong on one connection is no concern of the others.
+#[coro]
+fn connection(stream: TcpStream, peer: SocketAddr, open: Rc<Cell<usize>>) -> Coro<()> {
+    open.set(open.get() + 1);
+    let result = yield isolate(echo(stream));
+    open.set(open.get() - 1);
+    match result {
+        Ok(bytes) => println!("{peer}: {bytes} bytes; {} others are open", open.get()),
+        Err(error) => eprintln!("{peer}: {error:?}"),
+    }
+}
+
+#[coro]
+fn echo(mut stream: TcpStream) -> Coro<usize> {
+    let mut buffer = [0; 1024];
+    let mut total = 0;
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return total;
+        }
+        stream.write_all(&buffer[..count]).await?;
+        total += count;
+    }
+}
+
+/// Many clients at once, each of which checks what comes back.
+#[coro]
+fn clients(address: SocketAddr) -> Coro<()> {
+    const CLIENTS: usize = 32;
+    let all = (0..CLIENTS).map(|seed| client(address, seed)).collect::<Vec<_>>();
+    (yield timeout(all, Duration::from_secs(60)))?;
+    println!("{CLIENTS} clients got back what they had sent");
+}
+
+#[coro]
+fn client(address: SocketAddr, seed: usize) -> Coro<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    for round in 0..20 {
+        let sent: Vec<u8> = (0..1024).map(|index| (seed * 31 + round * 7 + index) as u8).collect();
+        stream.write_all(&sent).await?;
+        let mut received = vec![0; sent.len()];
+        stream.read_exact(&mut received).await?;
+        if received != sent {
+            Err("the echo differs from the call")?;
+        }
+    }
+}
+
+/// A server on a thread, clients on this one.
+fn check_itself() -> Result<()> {
+    let listener = smol::block_on(TcpListener::bind("127.0.0.1:0"))?;
+    let address = listener.local_addr()?;
+    let (handles, handle) = std::sync::mpsc::channel();
+    let server = thread::spawn(move || {
+        let mut event_loop = Loop::new();
+        handles.send(event_loop.stop_handle())?;
+        ends_when_stopped(event_loop.run(serve(listener)))
+    });
+    let stop = handle.recv()?;
+    Loop::new().run(co! { yield clients(address) })?;
+    stop.stop();
+    server.join().expect("the server does not panic")
+}
