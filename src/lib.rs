@@ -5,6 +5,7 @@
 
 extern crate self as tinyield;
 
+mod as_completed;
 mod bridge;
 pub mod by_hand;
 mod coro;
@@ -17,11 +18,13 @@ mod reactor;
 #[allow(unsafe_code)]
 mod scheduler;
 mod shield;
+mod sync;
 pub mod thread;
 mod time;
 mod trace;
 mod wait;
 
+pub use as_completed::{AsCompleted, NextCompleted, StartAsCompleted, as_completed};
 #[cfg(feature = "async-std")]
 pub use bridge::{ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with, to_async_std, to_async_std_with};
 pub use bridge::from_future;
@@ -33,6 +36,10 @@ pub use event_loop::{Builder, Idle, Loop, Runtime, Step, StopHandle};
 pub use isolate::{Isolate, isolate};
 pub use race::{Race, Racers, race};
 pub use shield::{Catch, Shield, catch, shield};
+pub use sync::{
+    Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout, Lock,
+    LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
+};
 pub use thread::{ThreadPool, run_in_thread};
 pub use time::{Sleep, TimedOut, Timeout, sleep, sleep_until, timeout};
 pub use tinyield_macros::{co, coro};

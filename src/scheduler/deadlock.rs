@@ -110,6 +110,7 @@ fn in_words(task: &TaskRef, on: Option<&Vec<TaskRef>>) -> String {
         (kind::CHANNEL, "a channel"),
         (kind::FUTURE, "a future"),
         (kind::TIMER, "a timer"),
+        (kind::COMPLETION, "what `as_completed` gives next"),
     ] {
         if kinds & bit != 0 {
             words.push(word.to_string());

@@ -49,6 +49,7 @@ pub(crate) mod kind {
     pub const CHANNEL: u8 = 1 << 4;
     pub const FUTURE: u8 = 1 << 5;
     pub const TIMER: u8 = 1 << 6;
+    pub const COMPLETION: u8 = 1 << 7;
 }
 
 /// One run of a loop.
@@ -155,7 +156,8 @@ impl Core {
 
     /// `task` is to have a turn.
     pub(crate) fn enqueue(task: &TaskRef) {
-        if task.has(flag::QUEUED | flag::ENDED) {
+        // One that runs is looked at when it suspends itself.
+        if task.has(flag::QUEUED | flag::RUNNING | flag::ENDED) {
             return;
         }
         let Some(core) = task.core() else { return };

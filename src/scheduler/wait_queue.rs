@@ -58,9 +58,9 @@ impl<T> WaitQueue<T> {
         Some(self.take(first))
     }
 
-    pub(crate) fn front(&self) -> Option<&T> {
+    pub(crate) fn front_mut(&mut self) -> Option<&mut T> {
         let (first, _) = self.ends?;
-        Some(&self.nodes[first].value)
+        Some(&mut self.nodes[first].value)
     }
 
     /// The first leaves the line, and stays as what this is made of it, until it is [removed](WaitQueue::remove).

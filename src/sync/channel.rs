@@ -1,0 +1,762 @@
+//! Channels: many senders, many receivers, each message to one of them.
+//!
+//! Names and errors are those of `async-channel`. A channel is closed when one side is gone, or by hand; what is in it can
+//! still be received. Who waits is served in the order in which they came, and nobody comes in between. The
+//! [remote](Sender::remote) ends are for other threads: they block where the others yield.
+//!
+//! ```
+//! # #![feature(coroutines)]
+//! use tinyield::channel::{Receiver, bounded};
+//! use tinyield::{Coro, Loop, co, coro, spawn};
+//!
+//! #[coro]
+//! fn sum(numbers: Receiver<u32>) -> Coro<u32> {
+//!     let mut sum = 0;
+//!     while let Ok(number) = yield numbers.recv() {
+//!         sum += number;
+//!     }
+//!     sum
+//! }
+//!
+//! let main = co! {
+//!     let (sender, receiver) = bounded(2);
+//!     let sum = yield spawn(sum(receiver));
+//!     for number in 1..=4 {
+//!         (yield sender.send(number))?;
+//!     }
+//!     drop(sender);
+//!     yield sum
+//! };
+//! assert_eq!(Loop::new().run(main).unwrap(), 10);
+//! ```
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+
+pub use super::channel_errors::{RecvError, SendError, TryRecvError, TrySendError};
+pub use super::channel_remote::{RemoteReceiver, RemoteSender};
+
+use super::channel_remote::{Outside, Side};
+use super::outside::Listener;
+use crate::error::Result;
+use crate::scheduler::{Key, TaskRef, WaitQueue, Waiter, kind};
+use crate::wait::private::Sealed;
+use crate::wait::{Wait, Waiting, not_there};
+
+/// A channel with room for so many messages: who sends one more waits until one has been received.
+///
+/// # Panics
+///
+/// If there is no room at all: no message could be sent.
+#[must_use]
+#[track_caller]
+pub fn bounded<T: 'static>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    assert!(capacity > 0, "a channel of capacity 0 has no room for a message; it takes at least 1");
+    Channel::open(Some(capacity))
+}
+
+/// A channel with room for any number of messages: no sender ever waits.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::Loop;
+/// use tinyield::channel::unbounded;
+///
+/// let (sender, receiver) = unbounded();
+/// sender.try_send("sent before there was a loop").unwrap();
+/// assert!(Loop::new().run(receiver.recv()).unwrap().is_ok());
+/// ```
+#[must_use]
+pub fn unbounded<T: 'static>() -> (Sender<T>, Receiver<T>) {
+    Channel::open(None)
+}
+
+pub(super) struct Channel<T> {
+    state: RefCell<State<T>>,
+    /// How many there are on this thread, those who wait included.
+    senders: Cell<usize>,
+    receivers: Cell<usize>,
+    outside: OnceCell<Outside<T>>,
+}
+
+struct State<T> {
+    capacity: Option<usize>,
+    /// The first `claimed` of them are for receivers that know nothing of it yet. Once there is an outside, the others are
+    /// there.
+    messages: VecDeque<T>,
+    claimed: usize,
+    senders: WaitQueue<Sending<T>>,
+    receivers: WaitQueue<Receiving>,
+    closed: bool,
+}
+
+/// A sender that waits. When its value is gone, it was sent.
+struct Sending<T> {
+    value: Option<T>,
+    waiter: Option<Waiter>,
+    listener: Option<Rc<Listener>>,
+}
+
+enum Receiving {
+    Waiting(Waiter, Option<Rc<Listener>>),
+    /// One of the claimed messages is for it.
+    Given,
+    Closed,
+}
+
+impl<T: 'static> State<T> {
+    /// Sends `value`, if there is room.
+    fn put(&mut self, outside: Option<&Outside<T>>, value: T) -> std::result::Result<(), T> {
+        if let Some(outside) = outside {
+            return outside.put(value);
+        }
+        if self.capacity.is_some_and(|capacity| self.messages.len() - self.claimed >= capacity) {
+            return Err(value);
+        }
+        self.messages.push_back(value);
+        Ok(())
+    }
+
+    /// Sets a message apart for a receiver, if there is one.
+    fn claim(&mut self, outside: Option<&Outside<T>>) -> bool {
+        if self.messages.len() == self.claimed {
+            let Some(message) = outside.and_then(Outside::take) else { return false };
+            self.messages.push_back(message);
+        }
+        self.claimed += 1;
+        true
+    }
+
+    fn is_closed(&self, outside: Option<&Outside<T>>) -> bool {
+        self.closed || outside.is_some_and(Outside::is_closed)
+    }
+}
+
+impl<T: 'static> Channel<T> {
+    fn open(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+        let state = State {
+            capacity,
+            messages: VecDeque::new(),
+            claimed: 0,
+            senders: WaitQueue::default(),
+            receivers: WaitQueue::default(),
+            closed: false,
+        };
+        let channel = Rc::new(Channel {
+            state: RefCell::new(state),
+            senders: Cell::new(1),
+            receivers: Cell::new(1),
+            outside: OnceCell::new(),
+        });
+        (Sender { channel: channel.clone() }, Receiver { channel })
+    }
+
+    /// Gives messages to those who wait for one, room to those who wait to send, and tells both if it is closed.
+    pub(super) fn serve(&self) {
+        while let Some((waiter, listener)) = self.next_served() {
+            waiter.settle();
+            drop(listener);
+        }
+    }
+
+    fn next_served(&self) -> Option<(Waiter, Option<Rc<Listener>>)> {
+        let mut state = self.state.borrow_mut();
+        if state.receivers.len() == 0 && state.senders.len() == 0 {
+            return None;
+        }
+        let outside = self.outside.get();
+        // In this order: what was sent before it was closed is received.
+        let closed = state.is_closed(outside);
+        if state.receivers.len() != 0 {
+            let answer = if state.claim(outside) {
+                Some(Receiving::Given)
+            } else {
+                closed.then_some(Receiving::Closed)
+            };
+            if let Some(answer) = answer
+                && let Receiving::Waiting(waiter, listener) = std::mem::replace(state.receivers.advance()?, answer)
+            {
+                return Some((waiter, listener));
+            }
+        }
+        if !closed {
+            let value = state.senders.front_mut()?.value.take()?;
+            if let Err(value) = state.put(outside, value) {
+                state.senders.front_mut()?.value = Some(value);
+                return None;
+            }
+        }
+        let sending = state.senders.advance()?;
+        Some((sending.waiter.take()?, sending.listener.take()))
+    }
+
+    /// A message that was set apart for a receiver is for somebody else now.
+    fn give_back(&self) {
+        let mut state = self.state.borrow_mut();
+        state.claimed -= 1;
+        if let Some(outside) = self.outside.get()
+            && let Some(message) = state.messages.pop_back()
+        {
+            outside.give_back(message);
+        }
+        drop(state);
+        self.serve();
+    }
+
+    fn close(&self) -> bool {
+        let outside = self.outside.get();
+        let mut state = self.state.borrow_mut();
+        let was_closed = state.is_closed(outside);
+        state.closed = true;
+        drop(state);
+        if let Some(outside) = outside {
+            outside.close();
+        }
+        self.serve();
+        !was_closed
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state.borrow().is_closed(self.outside.get())
+    }
+
+    fn len(&self) -> usize {
+        let state = self.state.borrow();
+        state.messages.len() - state.claimed + self.outside.get().map_or(0, Outside::len)
+    }
+
+    fn statistics(&self) -> ChannelStatistics {
+        let outside = self.outside.get();
+        let state = self.state.borrow();
+        ChannelStatistics {
+            messages: self.len(),
+            capacity: state.capacity,
+            senders: self.senders.get() + outside.map_or(0, |outside| outside.remotes(Side::Senders)),
+            receivers: self.receivers.get() + outside.map_or(0, |outside| outside.remotes(Side::Receivers)),
+            waiting_senders: state.senders.len(),
+            waiting_receivers: state.receivers.len(),
+            is_closed: state.is_closed(outside),
+        }
+    }
+
+    /// What the channel shares with its remote ends; from the first of them on, all messages go that way.
+    fn outside(self: &Rc<Channel<T>>) -> &Outside<T> {
+        self.outside.get_or_init(|| {
+            let mut state = self.state.borrow_mut();
+            let claimed = state.claimed;
+            let messages = state.messages.split_off(claimed);
+            let sides = (self.senders.get() != 0, self.receivers.get() != 0);
+            Outside::new(Rc::downgrade(self), state.capacity, messages, sides, state.closed)
+        })
+    }
+
+    fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let statistics = self.statistics();
+        f.debug_struct(name)
+            .field("messages", &statistics.messages)
+            .field("capacity", &statistics.capacity)
+            .field("waiting_senders", &statistics.waiting_senders)
+            .field("waiting_receivers", &statistics.waiting_receivers)
+            .field("is_closed", &statistics.is_closed)
+            .finish()
+    }
+}
+
+/// What [`Sender::statistics`] and [`Receiver::statistics`] tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelStatistics {
+    /// How many messages were sent and nobody has received yet.
+    pub messages: usize,
+    /// How many there is room for; `None` is any number.
+    pub capacity: Option<usize>,
+    /// How many senders there are, remote ones and those that wait included.
+    pub senders: usize,
+    /// How many receivers there are, remote ones and those that wait included.
+    pub receivers: usize,
+    /// How many wait for room on this thread.
+    pub waiting_senders: usize,
+    /// How many wait for a message on this thread.
+    pub waiting_receivers: usize,
+    /// Whether it is closed.
+    pub is_closed: bool,
+}
+
+macro_rules! both_ends {
+    ($end:ident, $count:ident, $side:ident) => {
+        impl<T: 'static> $end<T> {
+            /// Closes the channel: nothing more can be sent; what is in it can still be received, and then it is over. False
+            /// if it was closed already.
+            ///
+            /// What another thread sends at this very moment may arrive after a receiver was told that it is over.
+            pub fn close(&self) -> bool {
+                self.channel.close()
+            }
+
+            /// Whether it is closed: by hand, or because one side is gone.
+            #[must_use]
+            pub fn is_closed(&self) -> bool {
+                self.channel.is_closed()
+            }
+
+            /// How many messages were sent and nobody has received yet.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.channel.len()
+            }
+
+            /// Whether there is no message in it.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// How many messages there is room for; `None` is any number.
+            #[must_use]
+            pub fn capacity(&self) -> Option<usize> {
+                self.channel.state.borrow().capacity
+            }
+
+            /// How full it is, and who waits.
+            #[must_use]
+            pub fn statistics(&self) -> ChannelStatistics {
+                self.channel.statistics()
+            }
+        }
+
+        impl<T: 'static> Clone for $end<T> {
+            fn clone(&self) -> $end<T> {
+                self.channel.$count.set(self.channel.$count.get() + 1);
+                $end { channel: self.channel.clone() }
+            }
+        }
+
+        impl<T: 'static> Drop for $end<T> {
+            fn drop(&mut self) {
+                let left = self.channel.$count.get() - 1;
+                self.channel.$count.set(left);
+                if left == 0 {
+                    self.channel.last_one_left(Side::$side);
+                }
+            }
+        }
+
+        impl<T: 'static> fmt::Debug for $end<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.channel.fmt(stringify!($end), f)
+            }
+        }
+    };
+}
+
+impl<T: 'static> Channel<T> {
+    /// There are no more senders, or receivers, on this thread.
+    fn last_one_left(&self, side: Side) {
+        if let Some(outside) = self.outside.get() {
+            outside.leave(side);
+            return self.serve();
+        }
+        self.close();
+        if side == Side::Receivers {
+            let unread = std::mem::take(&mut self.state.borrow_mut().messages);
+            drop(unread);
+        }
+    }
+}
+
+/// Sends messages. Clones send to the same channel; when all are gone, it is closed.
+pub struct Sender<T: 'static> {
+    channel: Rc<Channel<T>>,
+}
+
+both_ends!(Sender, senders, Senders);
+
+impl<T: 'static> Sender<T> {
+    /// Sends `message`; waits for room first, if there is none. If there is, this is one turn of the others, and the
+    /// message has been sent before it.
+    ///
+    /// # Errors
+    ///
+    /// The `yield` gives the message back if the channel is closed, before or meanwhile.
+    ///
+    /// # Cancellation
+    ///
+    /// The message is not sent, and is dropped, unless there had been room for it already.
+    pub fn send(&self, message: T) -> Send<T> {
+        Send { sender: self.clone(), place: SendPlace::Unbegun(message) }
+    }
+
+    /// Sends `message` if there is room, and nobody waits for room.
+    ///
+    /// # Errors
+    ///
+    /// Gives the message back if there is none, or if the channel is closed.
+    pub fn try_send(&self, message: T) -> std::result::Result<(), TrySendError<T>> {
+        self.channel.try_send(message)
+    }
+
+    /// A sender for other threads: it blocks where this one yields.
+    ///
+    /// While there is one, a loop whose coroutines wait for a message is not deadlocked.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::channel::bounded;
+    /// use tinyield::{Loop, co};
+    ///
+    /// let (sender, receiver) = bounded(2);
+    /// let remote = sender.remote();
+    /// drop(sender);
+    /// let producer = std::thread::spawn(move || {
+    ///     for number in 0..10 {
+    ///         remote.send(number).unwrap(); // blocks while 2 are waiting to be received
+    ///     }
+    /// });
+    /// let main = co! {
+    ///     let mut sum = 0;
+    ///     while let Ok(number) = yield receiver.recv() {
+    ///         sum += number;
+    ///     }
+    ///     sum
+    /// };
+    /// assert_eq!(Loop::new().run(main).unwrap(), 45);
+    /// producer.join().unwrap();
+    /// ```
+    #[must_use]
+    pub fn remote(&self) -> RemoteSender<T>
+    where
+        T: std::marker::Send,
+    {
+        let outside = self.channel.outside();
+        let remote = outside.sender();
+        self.channel.state.borrow_mut().receivers.for_each_mut(|receiving| {
+            if let Receiving::Waiting(waiter, listener) = receiving {
+                *listener = outside.listen(Side::Receivers, waiter.task());
+            }
+        });
+        remote
+    }
+}
+
+impl<T: 'static> Channel<T> {
+    fn try_send(&self, message: T) -> std::result::Result<(), TrySendError<T>> {
+        let mut state = self.state.borrow_mut();
+        let outside = self.outside.get();
+        if state.is_closed(outside) {
+            return Err(TrySendError::Closed(message));
+        }
+        if state.senders.len() != 0 {
+            return Err(TrySendError::Full(message));
+        }
+        let result = state.put(outside, message).map_err(TrySendError::Full);
+        drop(state);
+        self.serve();
+        result
+    }
+
+    fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
+        let mut state = self.state.borrow_mut();
+        let outside = self.outside.get();
+        let closed = state.is_closed(outside);
+        if state.receivers.len() != 0 || !state.claim(outside) {
+            return Err(if closed { TryRecvError::Closed } else { TryRecvError::Empty });
+        }
+        // The claimed ones before it belong to receivers that came before.
+        let message = state.unclaim_last();
+        drop(state);
+        self.serve();
+        message.ok_or(TryRecvError::Empty)
+    }
+}
+
+impl<T> State<T> {
+    /// Takes the message that was claimed last.
+    fn unclaim_last(&mut self) -> Option<T> {
+        self.claimed -= 1;
+        self.messages.remove(self.claimed)
+    }
+
+    /// Takes the message that was claimed first.
+    fn unclaim_first(&mut self) -> Option<T> {
+        self.claimed -= 1;
+        self.messages.pop_front()
+    }
+}
+
+/// Receives messages. Clones receive from the same channel, each message goes to one of them; when all are gone, it is
+/// closed.
+pub struct Receiver<T: 'static> {
+    channel: Rc<Channel<T>>,
+}
+
+both_ends!(Receiver, receivers, Receivers);
+
+impl<T: 'static> Receiver<T> {
+    /// Receives a message; waits for one, if there is none. If there is, this is one turn of the others.
+    ///
+    /// # Errors
+    ///
+    /// The `yield` gives a [`RecvError`] when the channel is closed and nothing is left in it.
+    ///
+    /// # Cancellation
+    ///
+    /// No message is lost: one that was to be received is given to the next receiver.
+    pub fn recv(&self) -> Recv<T> {
+        Recv { receiver: self.clone(), place: RecvPlace::Unbegun }
+    }
+
+    /// A message, if there is one, and nobody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Says whether there is none yet, or the channel is closed and there will be none.
+    pub fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
+        self.channel.try_recv()
+    }
+
+    /// A receiver for other threads: it blocks where this one yields.
+    ///
+    /// While there is one, a loop whose coroutines wait for room is not deadlocked.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::channel::bounded;
+    /// use tinyield::{Loop, co};
+    ///
+    /// let (sender, receiver) = bounded(1);
+    /// let remote = receiver.remote();
+    /// drop(receiver);
+    /// let consumer = std::thread::spawn(move || remote.iter().sum::<u32>());
+    /// let main = co! {
+    ///     for number in 1..=4 {
+    ///         (yield sender.send(number))?;
+    ///     }
+    /// };
+    /// Loop::new().run(main).unwrap();
+    /// assert_eq!(consumer.join().unwrap(), 10);
+    /// ```
+    #[must_use]
+    pub fn remote(&self) -> RemoteReceiver<T>
+    where
+        T: std::marker::Send,
+    {
+        let outside = self.channel.outside();
+        let remote = outside.receiver();
+        self.channel.state.borrow_mut().senders.for_each_mut(|sending| {
+            if let Some(waiter) = &sending.waiter {
+                sending.listener = outside.listen(Side::Senders, waiter.task());
+            }
+        });
+        remote
+    }
+}
+
+/// What [`Sender::send`] gives: a [`Wait`] for a `Result<(), SendError<T>>`.
+#[must_use = "nothing is sent before this is yielded"]
+pub struct Send<T: 'static> {
+    sender: Sender<T>,
+    place: SendPlace<T>,
+}
+
+enum SendPlace<T> {
+    Unbegun(T),
+    InLine(Key),
+    Sent,
+    Refused(T),
+    Through,
+}
+
+impl<T> Drop for Send<T> {
+    fn drop(&mut self) {
+        let SendPlace::InLine(key) = self.place else { return };
+        let sending = self.sender.channel.state.borrow_mut().senders.remove(key);
+        if let Some(waiter) = sending.and_then(|sending| sending.waiter) {
+            waiter.give_up();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Send<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Send").field("sender", &self.sender).finish()
+    }
+}
+
+impl<T> Sealed for Send<T> {}
+
+impl<T: 'static> Wait for Send<T> {
+    type Output = std::result::Result<(), SendError<T>>;
+    type Waiting = Send<T>;
+
+    fn into_waiting(self) -> Send<T> {
+        self
+    }
+}
+
+#[allow(private_interfaces)]
+impl<T: 'static> Waiting for Send<T> {
+    type Output = std::result::Result<(), SendError<T>>;
+
+    fn begin(&mut self, task: &TaskRef) {
+        let SendPlace::Unbegun(message) = std::mem::replace(&mut self.place, SendPlace::Through) else { return };
+        task.note(kind::CHANNEL);
+        let channel = &self.sender.channel;
+        self.place = match channel.try_send(message) {
+            Ok(()) => SendPlace::Sent,
+            Err(TrySendError::Closed(message)) => SendPlace::Refused(message),
+            Err(TrySendError::Full(message)) => {
+                let outside = channel.outside.get();
+                let listener = outside.and_then(|outside| outside.listen(Side::Senders, task));
+                let sending = Sending { value: Some(message), waiter: Some(Waiter::new(task)), listener };
+                let key = channel.state.borrow_mut().senders.push_back(sending);
+                if outside.is_some() {
+                    // Other threads may have made room before there was a listener.
+                    channel.serve();
+                }
+                SendPlace::InLine(key)
+            }
+        };
+    }
+
+    fn is_ready(&self) -> bool {
+        match self.place {
+            SendPlace::Unbegun(_) => false,
+            SendPlace::InLine(key) => {
+                self.sender.channel.state.borrow().senders.get(key).is_none_or(|sending| sending.waiter.is_none())
+            }
+            SendPlace::Sent | SendPlace::Refused(_) | SendPlace::Through => true,
+        }
+    }
+
+    fn take(&mut self) -> Result<Self::Output> {
+        if !self.is_ready() {
+            return Err(not_there());
+        }
+        match std::mem::replace(&mut self.place, SendPlace::Through) {
+            SendPlace::Sent => Ok(Ok(())),
+            SendPlace::Refused(message) => Ok(Err(SendError(message))),
+            SendPlace::InLine(key) => {
+                let sending = self.sender.channel.state.borrow_mut().senders.remove(key);
+                Ok(sending.and_then(|sending| sending.value).map_or(Ok(()), |message| Err(SendError(message))))
+            }
+            SendPlace::Unbegun(_) | SendPlace::Through => Err(not_there()),
+        }
+    }
+}
+
+/// What [`Receiver::recv`] gives: a [`Wait`] for a `Result<T, RecvError>`.
+#[must_use = "nothing is received before this is yielded"]
+pub struct Recv<T: 'static> {
+    receiver: Receiver<T>,
+    place: RecvPlace,
+}
+
+#[derive(Clone, Copy)]
+enum RecvPlace {
+    Unbegun,
+    InLine(Key),
+    /// One of the claimed messages is for it.
+    Given,
+    Closed,
+    Through,
+}
+
+impl<T: 'static> Recv<T> {
+    /// How far it is, leaving the line if its turn has come.
+    fn leave_line(&mut self) -> RecvPlace {
+        if let RecvPlace::InLine(key) = self.place
+            && self.is_ready()
+        {
+            let receiving = self.receiver.channel.state.borrow_mut().receivers.remove(key);
+            self.place = match receiving {
+                Some(Receiving::Given) => RecvPlace::Given,
+                _ => RecvPlace::Closed,
+            };
+        }
+        self.place
+    }
+}
+
+impl<T> Drop for Recv<T> {
+    fn drop(&mut self) {
+        match self.leave_line() {
+            RecvPlace::Given => self.receiver.channel.give_back(),
+            RecvPlace::InLine(key) => {
+                let receiving = self.receiver.channel.state.borrow_mut().receivers.remove(key);
+                if let Some(Receiving::Waiting(waiter, _)) = receiving {
+                    waiter.give_up();
+                }
+            }
+            RecvPlace::Unbegun | RecvPlace::Closed | RecvPlace::Through => {}
+        }
+    }
+}
+
+impl<T> fmt::Debug for Recv<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recv").field("receiver", &self.receiver).finish()
+    }
+}
+
+impl<T> Sealed for Recv<T> {}
+
+impl<T: 'static> Wait for Recv<T> {
+    type Output = std::result::Result<T, RecvError>;
+    type Waiting = Recv<T>;
+
+    fn into_waiting(self) -> Recv<T> {
+        self
+    }
+}
+
+#[allow(private_interfaces)]
+impl<T: 'static> Waiting for Recv<T> {
+    type Output = std::result::Result<T, RecvError>;
+
+    fn begin(&mut self, task: &TaskRef) {
+        task.note(kind::CHANNEL);
+        let channel = &self.receiver.channel;
+        let outside = channel.outside.get();
+        let listener = outside.and_then(|outside| outside.listen(Side::Receivers, task));
+        let mut state = channel.state.borrow_mut();
+        let closed = state.is_closed(outside);
+        self.place = if state.receivers.len() == 0 && state.claim(outside) {
+            RecvPlace::Given
+        } else if closed {
+            RecvPlace::Closed
+        } else {
+            RecvPlace::InLine(state.receivers.push_back(Receiving::Waiting(Waiter::new(task), listener)))
+        };
+        drop(state);
+        if matches!(self.place, RecvPlace::Given) || outside.is_some() {
+            // There may be room now for one who waits to send; and other threads may have sent before there was a listener.
+            channel.serve();
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match self.place {
+            RecvPlace::Unbegun => false,
+            RecvPlace::InLine(key) => {
+                !matches!(self.receiver.channel.state.borrow().receivers.get(key), Some(Receiving::Waiting(..)))
+            }
+            RecvPlace::Given | RecvPlace::Closed | RecvPlace::Through => true,
+        }
+    }
+
+    fn take(&mut self) -> Result<Self::Output> {
+        let place = self.leave_line();
+        let mut state = self.receiver.channel.state.borrow_mut();
+        let message = match place {
+            RecvPlace::Given => state.unclaim_first(),
+            // Somebody else may have given a message back.
+            RecvPlace::Closed if state.claim(self.receiver.channel.outside.get()) => state.unclaim_last(),
+            RecvPlace::Closed => None,
+            RecvPlace::Unbegun | RecvPlace::InLine(_) | RecvPlace::Through => return Err(not_there()),
+        };
+        self.place = RecvPlace::Through;
+        Ok(message.ok_or(RecvError))
+    }
+}

@@ -1,0 +1,367 @@
+//! The ends of a channel that are for other threads.
+//!
+//! As soon as there is one, all messages go through a channel of crossbeam's, of the same capacity; so there is one queue, and
+//! room in it is the same for all. Threads block on that. Coroutines cannot, so whatever a thread does that they may wait
+//! for rings their loop, which then looks.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fmt;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::AcqRel;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{self as crossbeam, Select, TryRecvError as Nothing};
+
+use super::channel::{Channel, RecvError, SendError, TryRecvError, TrySendError};
+use super::outside::{Bell, Listener, Listeners};
+use crate::scheduler::TaskRef;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Senders,
+    Receivers,
+}
+
+/// What the ends on the channel's own thread have of it.
+pub(super) struct Outside<T> {
+    remote: Arc<Remote<T>>,
+    /// The loops in which receivers wait.
+    receivers: Listeners,
+    /// The loops in which senders wait.
+    senders: Listeners,
+}
+
+/// What all ends share.
+struct Remote<T> {
+    sender: crossbeam::Sender<T>,
+    receiver: crossbeam::Receiver<T>,
+    /// Messages that a coroutine was to receive, and gave up: older than all others.
+    give_back: crossbeam::Sender<T>,
+    given_back: crossbeam::Receiver<T>,
+    /// Dropped, to have all threads see it, when the channel is closed.
+    open: Mutex<Option<crossbeam::Sender<Infallible>>>,
+    closed: crossbeam::Receiver<Infallible>,
+    /// How many of each there are; those on the channel's own thread count as one.
+    senders: AtomicUsize,
+    receivers: AtomicUsize,
+    /// Rung by remote senders.
+    message_bell: Arc<Bell>,
+    /// Rung by remote receivers.
+    room_bell: Arc<Bell>,
+}
+
+impl<T> Remote<T> {
+    fn take(&self) -> Option<T> {
+        self.given_back.try_recv().or_else(|_| self.receiver.try_recv()).ok()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.try_recv() == Err(Nothing::Disconnected)
+    }
+
+    fn close(&self) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let was_open = open.is_some();
+        drop(open);
+        self.message_bell.ring();
+        self.room_bell.ring();
+        was_open
+    }
+
+    fn count(&self, side: Side) -> &AtomicUsize {
+        match side {
+            Side::Senders => &self.senders,
+            Side::Receivers => &self.receivers,
+        }
+    }
+
+    fn bell(&self, side: Side) -> &Arc<Bell> {
+        match side {
+            Side::Senders => &self.message_bell,
+            Side::Receivers => &self.room_bell,
+        }
+    }
+
+    /// One end less.
+    fn leave(&self, side: Side) {
+        if self.count(side).fetch_sub(1, AcqRel) == 1 {
+            self.close();
+            if side == Side::Receivers {
+                while self.take().is_some() {}
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.given_back.len() + self.receiver.len()
+    }
+}
+
+impl<T: 'static> Outside<T> {
+    /// The messages that are in the channel go here. `sides` tells which of them has ends on the channel's own thread.
+    pub(super) fn new(
+        channel: Weak<Channel<T>>,
+        capacity: Option<usize>,
+        messages: VecDeque<T>,
+        sides: (bool, bool),
+        closed: bool,
+    ) -> Outside<T> {
+        let (sender, receiver) = capacity.map_or_else(crossbeam::unbounded, crossbeam::bounded);
+        let (give_back, given_back) = crossbeam::unbounded();
+        // One that was given back may be one too many.
+        let excess = capacity.map_or(0, |capacity| messages.len().saturating_sub(capacity));
+        for (index, message) in messages.into_iter().enumerate() {
+            let to = if index < excess { &give_back } else { &sender };
+            to.try_send(message).unwrap_or_else(|_| unreachable!("there is room for it, and somebody who receives it"));
+        }
+        let (open, closed_receiver) = crossbeam::bounded(0);
+        let remote = Arc::new(Remote {
+            sender,
+            receiver,
+            give_back,
+            given_back,
+            open: Mutex::new(Some(open).filter(|_| !closed)),
+            closed: closed_receiver,
+            senders: AtomicUsize::new(usize::from(sides.0)),
+            receivers: AtomicUsize::new(usize::from(sides.1)),
+            message_bell: Arc::default(),
+            room_bell: Arc::default(),
+        });
+        let listeners = |bell: &Arc<Bell>| {
+            let channel = channel.clone();
+            let answer = move || {
+                if let Some(channel) = channel.upgrade() {
+                    channel.serve();
+                }
+            };
+            Listeners::new(bell.clone(), answer)
+        };
+        Outside { receivers: listeners(&remote.message_bell), senders: listeners(&remote.room_bell), remote }
+    }
+
+    /// Has a loop rung, in which `task` waits on this side.
+    pub(super) fn listen(&self, side: Side, task: &TaskRef) -> Option<Rc<Listener>> {
+        let listeners = match side {
+            Side::Senders => &self.senders,
+            Side::Receivers => &self.receivers,
+        };
+        listeners.listen(&task.core()?)
+    }
+
+    pub(super) fn put(&self, message: T) -> Result<(), T> {
+        self.remote.sender.try_send(message).map_err(crossbeam::TrySendError::into_inner)
+    }
+
+    pub(super) fn take(&self) -> Option<T> {
+        self.remote.take()
+    }
+
+    pub(super) fn give_back(&self, message: T) {
+        // It cannot fail: the remote has both ends.
+        let _ = self.remote.give_back.try_send(message);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.remote.is_closed()
+    }
+
+    pub(super) fn close(&self) {
+        self.remote.close();
+    }
+
+    pub(super) fn leave(&self, side: Side) {
+        self.remote.leave(side);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.remote.len()
+    }
+
+    pub(super) fn remotes(&self, side: Side) -> usize {
+        self.remote.bell(side).holders()
+    }
+
+    pub(super) fn sender(&self) -> RemoteSender<T> {
+        RemoteSender::new(&self.remote)
+    }
+
+    pub(super) fn receiver(&self) -> RemoteReceiver<T> {
+        RemoteReceiver::new(&self.remote)
+    }
+}
+
+/// Sends messages from other threads. Made by [`Sender::remote`](super::channel::Sender::remote).
+pub struct RemoteSender<T> {
+    remote: Arc<Remote<T>>,
+}
+
+/// Receives messages on other threads. Made by [`Receiver::remote`](super::channel::Receiver::remote).
+pub struct RemoteReceiver<T> {
+    remote: Arc<Remote<T>>,
+}
+
+macro_rules! both_ends {
+    ($end:ident, $side:ident) => {
+        impl<T> $end<T> {
+            fn new(remote: &Arc<Remote<T>>) -> $end<T> {
+                remote.count(Side::$side).fetch_add(1, AcqRel);
+                remote.bell(Side::$side).hold();
+                $end { remote: remote.clone() }
+            }
+
+            /// Closes the channel: nothing more can be sent; what is in it can still be received, and then it is over. False
+            /// if it was closed already.
+            ///
+            /// What another thread sends at this very moment may arrive after a receiver was told that it is over.
+            pub fn close(&self) -> bool {
+                self.remote.close()
+            }
+
+            /// Whether it is closed: by hand, or because one side is gone.
+            #[must_use]
+            pub fn is_closed(&self) -> bool {
+                self.remote.is_closed()
+            }
+
+            /// How many messages were sent and nobody has received yet.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.remote.len()
+            }
+
+            /// Whether there is no message in it.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// How many messages there is room for; `None` is any number.
+            #[must_use]
+            pub fn capacity(&self) -> Option<usize> {
+                self.remote.sender.capacity()
+            }
+        }
+
+        impl<T> Clone for $end<T> {
+            fn clone(&self) -> $end<T> {
+                $end::new(&self.remote)
+            }
+        }
+
+        impl<T> Drop for $end<T> {
+            fn drop(&mut self) {
+                // In this order: who waits hears that it is over before nobody can tell them.
+                self.remote.leave(Side::$side);
+                self.remote.bell(Side::$side).release();
+            }
+        }
+
+        impl<T> fmt::Debug for $end<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($end))
+                    .field("messages", &self.len())
+                    .field("capacity", &self.capacity())
+                    .field("is_closed", &self.is_closed())
+                    .finish()
+            }
+        }
+    };
+}
+
+both_ends!(RemoteSender, Senders);
+both_ends!(RemoteReceiver, Receivers);
+
+impl<T> RemoteSender<T> {
+    /// Sends `message`; blocks the thread until there is room.
+    ///
+    /// On the thread of the loop itself this would block those who are to make room: use
+    /// [`Sender::send`](super::channel::Sender::send) there.
+    ///
+    /// # Errors
+    ///
+    /// Gives the message back if the channel is closed, before or meanwhile.
+    pub fn send(&self, message: T) -> Result<(), SendError<T>> {
+        let Remote { sender, closed, .. } = &*self.remote;
+        let message = match self.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(message)) => return Err(SendError(message)),
+            Err(TrySendError::Full(message)) => message,
+        };
+        let mut select = Select::new();
+        let sending = select.send(sender);
+        select.recv(closed);
+        let selected = select.select();
+        if selected.index() != sending {
+            let _ = selected.recv(closed);
+            return Err(SendError(message));
+        }
+        selected.send(sender, message).map_err(|unsent| SendError(unsent.into_inner()))?;
+        self.remote.message_bell.ring();
+        Ok(())
+    }
+
+    /// Sends `message` if there is room.
+    ///
+    /// # Errors
+    ///
+    /// Gives the message back if there is none, or if the channel is closed.
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        if self.remote.is_closed() {
+            return Err(TrySendError::Closed(message));
+        }
+        self.remote.sender.try_send(message).map_err(|unsent| TrySendError::Full(unsent.into_inner()))?;
+        self.remote.message_bell.ring();
+        Ok(())
+    }
+}
+
+impl<T> RemoteReceiver<T> {
+    /// Receives a message; blocks the thread until there is one.
+    ///
+    /// On the thread of the loop itself this would block those who are to send: use
+    /// [`Receiver::recv`](super::channel::Receiver::recv) there.
+    ///
+    /// # Errors
+    ///
+    /// Says that the channel is closed and nothing is left in it.
+    pub fn recv(&self) -> Result<T, RecvError> {
+        let Remote { receiver, given_back, closed, .. } = &*self.remote;
+        loop {
+            match self.try_recv() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Closed) => return Err(RecvError),
+                Err(TryRecvError::Empty) => {}
+            }
+            let mut select = Select::new();
+            select.recv(given_back);
+            select.recv(receiver);
+            select.recv(closed);
+            select.ready();
+        }
+    }
+
+    /// A message, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Says whether there is none yet, or the channel is closed and there will be none.
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        // In this order: what was sent before it was closed is received.
+        let closed = self.remote.is_closed();
+        match self.remote.take() {
+            Some(message) => {
+                self.remote.room_bell.ring();
+                Ok(message)
+            }
+            None if closed => Err(TryRecvError::Closed),
+            None => Err(TryRecvError::Empty),
+        }
+    }
+
+    /// The messages, until the channel is closed and nothing is left in it. Blocks the thread while there is none.
+    pub fn iter(&self) -> impl Iterator<Item = T> {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+}

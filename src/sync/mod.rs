@@ -1,0 +1,15 @@
+//! Coordination between coroutines of one thread, and with other threads where a handle says `remote`.
+
+mod barrier;
+pub mod channel;
+mod channel_errors;
+mod channel_remote;
+mod event;
+mod lock;
+mod outside;
+mod semaphore;
+
+pub use barrier::{Barrier, BarrierStatistics, BarrierWait};
+pub use event::{Event, EventStatistics, EventWait, EventWaitTimeout, RemoteEvent};
+pub use lock::{AcquireLock, Lock, LockGuard, LockStatistics};
+pub use semaphore::{Acquire, Permit, Semaphore, SemaphoreStatistics};
