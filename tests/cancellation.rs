@@ -604,6 +604,38 @@ fn a_failure_behind_a_shield_stops_a_loop_that_ran_well() {
 }
 
 #[test]
+fn a_failure_behind_a_shield_cancels_what_else_is_behind_it() {
+    let log = Log::new();
+    let (one, two, three) = (waits(log.clone(), "beside"), waits(log.clone(), "around"), waits(log.clone(), "outside"));
+    let inner = co! { yield shield(co! { yield (one, co! { yield; yield; Err("inside")?; }); }); };
+    let error = Loop::new().run((three, shield((two, inner)))).unwrap_err();
+    assert_eq!(error.to_string(), "inside");
+    assert!(error.others().is_empty(), "{error:?}");
+    let mut log = log.take();
+    log.sort();
+    assert_eq!(log, ["around", "beside", "outside"]);
+}
+
+#[test]
+fn a_panic_behind_a_shield_cancels_what_else_is_behind_it() {
+    let log = Log::new();
+    let (one, two) = (waits(log.clone(), "beside"), waits(log.clone(), "outside"));
+    let inner = co! { yield shield((one, co! { yield; yield; panic!("inside"); })); };
+    assert_eq!(common::panic_of(|| Loop::new().run((two, inner))), "inside");
+    assert_eq!(log.take(), ["beside", "outside"]);
+}
+
+#[test]
+fn another_shield_is_not_broken_by_a_failure_behind_one() {
+    let log = Log::new();
+    let logs = log.clone();
+    let whole = co! { yield shield(co! { for _ in 0..20 { yield; } logs.push("whole"); }); };
+    let error = Loop::new().run((whole, co! { yield shield(fails()); })).unwrap_err();
+    assert_eq!(error.to_string(), "failed");
+    assert_eq!(log.take(), ["whole"]);
+}
+
+#[test]
 fn isolates_and_races_inside_a_shield_work() {
     let log = Log::new();
     let logs = log.clone();

@@ -1,0 +1,331 @@
+//! What `run` returns when something fails: the error, its trace, its report, and what may be raised.
+#![feature(coroutines)]
+
+mod common;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::rc::Rc;
+
+use common::{FOREVER, LONG, forever, lines, names};
+use tinyield::{Coro, Error, Grouping, Loop, LoopError, Shared, catch, co, coro, isolate, race, run_in_thread, shield, spawn, timeout};
+
+#[derive(Debug, PartialEq)]
+struct Kapow(u32);
+
+impl fmt::Display for Kapow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kapow {}", self.0)
+    }
+}
+
+impl StdError for Kapow {}
+
+#[derive(Debug)]
+struct Wrapper(Kapow);
+
+impl fmt::Display for Wrapper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("wrapped")
+    }
+}
+
+impl StdError for Wrapper {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn error_of<T>(coro: Coro<T>) -> LoopError {
+    match Loop::new().run(coro) {
+        Ok(_) => panic!("it should have failed"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn an_error_comes_out_of_run_with_names_and_lines_of_all_who_waited() {
+    #[coro]
+    fn f() -> Coro<()> {
+        yield g() // 1
+    }
+    #[coro]
+    fn g() -> Coro<()> {
+        yield;
+        let x = 1;
+        (yield h(x), ()).0; // 2
+    }
+    #[coro]
+    fn h(_: i32) -> Coro<()> {
+        let (_, ()) = yield (
+            co! { yield; }, // 3: the line of the `yield`
+            i(),
+        );
+    }
+    #[coro]
+    fn i() -> Coro<()> {
+        yield;
+        let fine: Result<i32, Kapow> = Ok(1);
+        fine?;
+        let bad: Result<i32, Kapow> = Err(Kapow(1));
+        bad?; // 4
+    }
+    let here = |mark: &str| {
+        let place = include_str!("errors.rs").lines().position(|line| line.ends_with(mark));
+        u32::try_from(place.unwrap()).unwrap() + 1
+    };
+    let error = error_of(f());
+    assert_eq!(names(error.error()), ["f", "g", "h", "i"]);
+    let h = here("// 3: the line of the `yield`") - 1;
+    assert_eq!(lines(error.error()), [here("g() // 1"), here(".0; // 2"), h, here("bad?; // 4")]);
+    assert!(error.error().trace().iter().all(|frame| frame.location().file() == file!()));
+    assert_eq!(error.error().downcast_ref::<Kapow>(), Some(&Kapow(1)));
+    assert_eq!(error.error().location().line(), here("bad?; // 4"));
+    assert!(!error.error().is_cancelled() && !error.is_stopped());
+    for grouping in [Grouping::Auto, Grouping::Never, Grouping::Always] {
+        let error = Loop::builder().grouping(grouping).build().run(f()).unwrap_err();
+        assert_eq!(names(error.error()), ["f", "g", "h", "i"]);
+        assert_eq!(error.others().len(), if grouping == Grouping::Always { 3 } else { 0 }, "{error:?}");
+    }
+}
+
+#[test]
+fn the_display_is_the_message_and_the_debug_output_is_the_report() {
+    #[coro]
+    fn outer() -> Coro<()> {
+        yield (inner(), answers());
+    }
+    #[coro]
+    fn inner() -> Coro<()> {
+        yield;
+        Err(Wrapper(Kapow(7)))?
+    }
+    #[coro]
+    fn answers() -> Coro<()> {
+        let _ = yield catch(forever());
+        Err(Kapow(8))?;
+    }
+    let error = error_of(outer());
+    assert_eq!(error.to_string(), "wrapped");
+    assert_eq!(error.source().unwrap().to_string(), "kapow 7");
+    let [outer, inner] = lines(error.error())[..] else { panic!() };
+    let other = error.others()[0].location().line();
+    let file = file!();
+    let report = format!(
+        "wrapped\n  caused by: kapow 7\n  coroutines, outermost first:\n    outer at {file}:{outer}\n    inner at {file}:{inner}\n\
+         while stopping, 1 of 1: kapow 8\n  coroutines, outermost first:\n    outer at {file}:{outer}\n    answers at {file}:{other}"
+    );
+    assert_eq!(format!("{error:?}"), report);
+    assert!(format!("{:?}", error.error()).starts_with("wrapped\n  caused by: kapow 7\n  coroutines"));
+}
+
+#[test]
+fn a_trace_goes_on_for_as_long_as_exactly_one_waits() {
+    let failing: Shared<()> = co! { yield; yield; Err("shared")?; }.named("shared").shared();
+    let also = failing.clone();
+    let user = |shared: Shared<()>, name: &'static str| co! { yield shared }.named(name);
+    let error = error_of(co! { yield (user(failing, "one"), user(also, "two")); });
+    assert_eq!(names(error.error()), ["shared"]);
+    let failing: Shared<()> = co! { yield; Err("shared")?; }.named("shared").shared();
+    let error = error_of(co! { yield user(failing, "only"); }.named("main"));
+    assert_eq!(names(error.error()), ["main", "only", "shared"]);
+}
+
+#[test]
+fn a_trace_begins_with_what_was_spawned_when_nobody_waits_for_it() {
+    #[coro]
+    fn background() -> Coro<()> {
+        yield;
+        yield;
+        Err("back there")?
+    }
+    let error = error_of(co! { yield spawn(background()); yield forever(); });
+    assert_eq!(names(error.error()), ["background"]);
+    let error = error_of(co! { let handle = yield spawn(background()); yield handle }.named("waits"));
+    assert_eq!(names(error.error()), ["waits", "background"]);
+}
+
+#[test]
+fn a_trace_goes_through_gathers_timeouts_races_shields_and_catches() {
+    let failing = || co! { yield; Err("inside")?; }.named("failing");
+    macro_rules! through {
+        ($wait:expr) => {{
+            let error = error_of(co! { let _ = yield $wait; }.named("outer"));
+            assert_eq!(error.to_string(), "inside");
+            assert_eq!(names(error.error()), ["outer", "failing"], "{}", stringify!($wait));
+            assert!(error.others().is_empty(), "{error:?}");
+        }};
+    }
+    through!((co! { 1 }, vec![Some(failing())]));
+    through!(timeout(failing(), LONG));
+    through!(timeout((failing(), forever()), LONG));
+    through!(timeout(timeout(failing(), LONG), FOREVER));
+    through!(race([failing(), co! { yield forever(); }]));
+    through!(shield(failing()));
+    through!(shield((failing(), ())));
+    through!(failing().shared());
+    through!(timeout(shield(catch((failing(), race([co! { yield forever(); }])))), LONG));
+    let error = error_of(co! { (yield catch(failing()))?; }.named("outer"));
+    assert_eq!(names(error.error()), ["outer", "failing"]);
+    assert!(error.others().is_empty(), "{error:?}");
+}
+
+#[test]
+fn a_trace_goes_through_threads() {
+    let line = line!() + 3;
+    let main = co! {
+        yield (
+            run_in_thread(|| Err::<(), _>(Kapow(3))).raise(),
+            co! { loop { yield; } },
+        )
+    };
+    let error = error_of(main.named("main"));
+    assert_eq!(error.error().downcast_ref::<Kapow>(), Some(&Kapow(3)));
+    assert_eq!(names(error.error()), ["main", "run_in_thread"]);
+    assert_eq!(lines(error.error()), [line - 1, line]);
+}
+
+#[test]
+fn what_raise_waits_for_is_one_frame_not_two() {
+    let coro: Coro<Result<(), Kapow>> = co! { yield; Err("its own")?; Ok(()) }.named("once");
+    let error = error_of(co! { yield coro.raise(); }.named("main"));
+    assert_eq!(names(error.error()), ["main", "once"]);
+}
+
+#[test]
+fn an_error_of_an_isolate_raised_again_has_the_frames_of_both() {
+    let inner = co! { yield co! { yield; Err(Kapow(2))?; }.named("deepest"); }.named("inside");
+    let outer = co! {
+        let failed: Result<(), LoopError> = yield isolate(inner);
+        failed?;
+    };
+    let error = error_of(co! { yield outer.named("outer"); }.named("main"));
+    assert_eq!(names(error.error()), ["main", "outer", "inside", "deepest"]);
+    assert_eq!(error.to_string(), "kapow 2");
+}
+
+#[test]
+fn an_error_of_another_loop_raised_again_has_the_frames_of_both() {
+    let main = co! {
+        yield;
+        Loop::new().run(co! { yield; Err(Kapow(2))?; }.named("inner"))?;
+    };
+    let error = error_of(main.named("outer"));
+    assert_eq!(names(error.error()), ["outer", "inner"]);
+    let inner = error.error().downcast_ref::<LoopError>().expect("it is what the other loop failed with");
+    assert_eq!(inner.error().downcast_ref::<Kapow>(), Some(&Kapow(2)));
+}
+
+#[test]
+fn an_error_that_crosses_a_domain_by_a_shared_names_nobody_twice() {
+    let failing: Shared<()> = co! { yield; yield; Err("across")?; }.named("failing").shared();
+    let outside = failing.clone();
+    let main = co! {
+        let inside = co! { yield spawn(&failing); yield forever(); }.named("inside");
+        yield (co! { let _ = yield isolate(inside); }, co! { yield; yield outside }.named("waits"));
+    };
+    let error = error_of(main.named("main"));
+    assert_eq!(error.to_string(), "across");
+    assert_eq!(names(error.error()), ["main", "waits", "failing"], "{error:?}");
+}
+
+#[test]
+fn a_coroutine_is_named_after_its_function_or_by_hand() {
+    struct Type;
+    impl Type {
+        #[coro]
+        fn method(self: Rc<Self>) -> Coro<()> {
+            yield;
+            Err("x")?
+        }
+    }
+    #[coro]
+    fn generic<T: 'static>(value: T) -> Coro<()> {
+        drop(value);
+        yield Rc::new(Type).method()
+    }
+    let main = co! { yield generic(1); };
+    let error = error_of(co! { yield main; }.named(String::from("by hand")));
+    assert_eq!(names(error.error()), ["by hand", "co!", "generic", "method"]);
+}
+
+#[test]
+fn anything_that_converts_into_a_box_may_be_raised() {
+    assert_eq!(error_of(co! { Err("a str")?; }).to_string(), "a str");
+    assert_eq!(error_of(co! { Err(String::from("a string"))?; }).to_string(), "a string");
+    assert_eq!(error_of(co! { Err(Error::msg(1))?; }).to_string(), "1");
+    assert!(error_of(co! { "x".parse::<i32>()?; }).error().downcast_ref::<std::num::ParseIntError>().is_some());
+    let boxed = || -> Result<(), Box<dyn StdError + Send + Sync>> { Err(Box::new(Kapow(5))) };
+    assert_eq!(error_of(co! { boxed()?; }).error().downcast_ref::<Kapow>(), Some(&Kapow(5)));
+    let error = error_of(co! { std::fs::read("/no/such/file")?; });
+    assert_eq!(error.error().downcast_ref::<std::io::Error>().unwrap().kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
+fn an_error_keeps_the_place_where_it_was_made_when_it_is_raised_later() {
+    let line = line!() + 1;
+    let made = Error::msg("made here");
+    let error = error_of(co! { yield; Err(made)?; });
+    assert_eq!((error.error().location().file(), error.error().location().line()), (file!(), line));
+    let line = line!() + 1;
+    let made = Error::from(Kapow(1));
+    assert_eq!(made.location().line(), line);
+    assert!(made.trace().is_empty());
+}
+
+#[test]
+fn an_error_goes_through_a_box_and_back() {
+    let error = Error::from(Wrapper(Kapow(4)));
+    let boxed: Box<dyn StdError + Send + Sync> = error.clone().into();
+    assert_eq!(boxed.to_string(), "wrapped");
+    assert_eq!(boxed.source().unwrap().to_string(), "kapow 4");
+    let again = error_of(co! { Err(boxed)?; });
+    assert!(again.error().downcast_ref::<Wrapper>().is_some());
+    assert_eq!(again.error().location(), error.location());
+}
+
+#[test]
+fn errors_are_send_and_sync_and_cheap_to_clone() {
+    fn check<T: Clone + Send + Sync + 'static>() {}
+    check::<Error>();
+    check::<LoopError>();
+    check::<tinyield::Cancelled>();
+    assert_eq!(size_of::<Error>(), size_of::<usize>());
+    let error = error_of(co! { Err(Kapow(9))?; });
+    let clone = error.clone();
+    assert!(std::ptr::eq(error.error().downcast_ref::<Kapow>().unwrap(), clone.error().downcast_ref::<Kapow>().unwrap()));
+    let text = std::thread::spawn(move || format!("{clone:?}")).join().unwrap();
+    assert_eq!(text, format!("{error:?}"));
+}
+
+#[test]
+fn a_report_without_a_trace_tells_where_the_error_was_made() {
+    let line = line!() + 1;
+    let error = Error::from(Wrapper(Kapow(1)));
+    assert_eq!(format!("{error:?}"), format!("wrapped\n  caused by: kapow 1\n  raised at {}:{line}", file!()));
+}
+
+#[test]
+fn a_return_of_an_error_value_is_a_value_and_fails_nothing() {
+    let main = co! {
+        yield;
+        let result: Result<(), Kapow> = Err(Kapow(1));
+        if result.is_err() {
+            return result;
+        }
+        Ok(())
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), Err(Kapow(1)));
+}
+
+#[test]
+fn a_usage_error_in_a_coroutine_is_a_panic_with_the_others_cleaned_up() {
+    let drops = common::Counter::new();
+    let guard = drops.guard();
+    let main = co! {
+        yield (co! { let _guard = guard; loop { yield; } }, co! { yield; drop(race(Vec::<Coro<()>>::new())); });
+    };
+    let message = common::panic_of(|| Loop::new().run(main));
+    assert!(message.contains("at least 1"), "{message}");
+    assert_eq!(drops.get(), 1);
+}
