@@ -10,6 +10,7 @@ use std::task::Poll;
 
 use crate::error::{Error, Result};
 use crate::scheduler::{Named, Outcome, Resume, Scope, Suspend, Task, TaskRef, TypeName, Waiter, WaiterKey};
+use crate::trace::Frame;
 use crate::wait::private::{AnyTask, Sealed};
 use crate::wait::{Begun, Hidden, Wait, Waiting, not_there};
 
@@ -134,7 +135,7 @@ where
         let name = self.task.raw().name();
         let task = self.task.clone();
         let waiting = self.into_waiting();
-        let raising = Coro::from_named::<Hidden, _>(
+        Coro::from_named::<Hidden, _>(
             #[coroutine]
             static move |mut resume: Resume| {
                 let mut begun = Begun::begin(&resume, waiting);
@@ -149,10 +150,10 @@ where
                         Poll::Pending => resume = yield Suspend,
                     }
                 };
-                Outcome(result.map_err(|error| Error::at(error.into(), location)))
+                // It is told as if the coroutine itself had raised it.
+                Outcome(result.map_err(|error| Error::at(error.into(), location).traced(vec![Frame::new(name, location)])))
             },
-        );
-        raising.named(name)
+        )
     }
 }
 
