@@ -1,4 +1,68 @@
-//! tinyield
+//! A tiny, single-threaded event loop whose tasks are native coroutines: bodies that `yield` what they wait for.
+//!
+//! An error anywhere stops everything, cleanly: every other coroutine is cancelled and cleans up, threads are joined, and
+//! only then [`Loop::run`] returns, with the error and the coroutines that waited on it.
+//!
+//! ```
+//! #![feature(coroutines)] // all that your crate needs
+//! use std::time::Duration;
+//! use tinyield::{Coro, Loop, coro, sleep};
+//!
+//! #[coro]
+//! fn slow_add_one(x: i32) -> Coro<i32> {
+//!     yield sleep(Duration::from_millis(100));
+//!     x + 1
+//! }
+//!
+//! #[coro]
+//! fn foo() -> Coro<(i32, i32)> {
+//!     yield (slow_add_one(3), slow_add_one(4)) // both at once; typed
+//! }
+//!
+//! assert_eq!(Loop::new().run(foo()).unwrap(), (4, 5));
+//! ```
+//!
+//! # Writing coroutines
+//!
+//! [`#[coro]`](macro@coro) makes a coroutine of a function, [`co!`] of a block; both give a [`Coro<T>`](Coro), which does
+//! nothing before it is yielded or run. The body is like a `try` block: `?` raises any error, the tail or `return v` is the
+//! value. `yield w` waits for `w` and gives its output; `w.yield` is the same. `future.await` polls any future in place.
+//!
+//! # What can be yielded
+//!
+//! Whatever is a [`Wait`]:
+//!
+//! | yielded | meaning | gives |
+//! |---|---|---|
+//! | nothing, or `()` | lets the others run | `()` |
+//! | [`Coro<T>`](Coro) | runs it, waits for it | `T` |
+//! | [`Shared<T>`](Shared), `&Shared<T>` | runs it if nobody has, waits for it | `T`, a clone |
+//! | arrays, `Vec`s, tuples up to 12, `Option`s of such | all of them at once | the same shape, of outputs |
+//! | [`spawn`] | starts coroutines in the background, waits for nothing | their handles |
+//! | [`sleep`], [`sleep_until`] | waits for a point in time | `()` |
+//! | [`timeout`] | not longer than that | `Result<_, `[`TimedOut`]`>` |
+//! | [`race`] | the first to finish; the others are cancelled | `T` |
+//! | [`isolate`] | a failure domain of its own | `Result<T, `[`LoopError`]`>` |
+//! | [`shield`] | cannot be cancelled meanwhile | the output of what it shields |
+//! | [`catch`] | what is raised there, a cancellation say, as a value | `Result<_, `[`Error`]`>` |
+//! | [`as_completed`] | starts coroutines, to be had in the order in which they finish | [`AsCompleted<T>`](AsCompleted) |
+//! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | blocking work | what it returns |
+//! | [`Event::wait`], [`Event::wait_timeout`] | waits until it is set | `()`, `bool` |
+//! | [`Semaphore::acquire`], [`Lock::acquire`] | waits for its turn | [`Permit`], [`LockGuard`] |
+//! | [`Barrier::wait`] | waits for the others | in which place it came |
+//! | [`channel::Sender::send`], [`channel::Receiver::recv`] | waits for room, for a message | a `Result` |
+//! | [`from_smol`], [`from_async_std`], [`from_future`] | a foreign future | its output |
+//!
+//! # Where to go on
+//!
+//! - [`Loop`] runs coroutines to the end; [`Loop::runtime`] step by step; [`to_smol`] and [`to_async_std`] inside those
+//!   runtimes; [`StopHandle`] stops it from elsewhere.
+//! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] tell what went wrong; [`Grouping`] how much of it.
+//! - [`thread`] has what closures in threads need. [`by_hand`] makes coroutines without macros.
+//!
+//! # Features
+//!
+//! `smol` (default) has the bridges to smol, `async-std` those to async-std.
 
 #![feature(const_type_name, coroutines, coroutine_trait, try_trait_v2, stmt_expr_attributes)]
 #![deny(unsafe_code)]
@@ -45,6 +109,12 @@ pub use time::{Sleep, TimedOut, Timeout, sleep, sleep_until, timeout};
 pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
 pub use wait::Wait;
+
+// The README's code is compiled and run as part of the tests. Its blocks are short, and leave out the feature.
+#[cfg(doctest)]
+#[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::task::Poll;
 
 use crate::error::{Error, Result};
-use crate::scheduler::{Admission, Named, Outcome, Resume, Suspend, Task, TaskRef, flag, misused};
+use crate::scheduler::{Named, Outcome, Resume, Suspend, Task, TaskRef, flag, misused};
 
 /// What a coroutine can `yield`: it waits until the thing is there, and gets its `Output`.
 ///
@@ -116,7 +116,6 @@ pub(crate) fn not_there() -> Error {
 #[must_use = "a wait that has begun is to be polled"]
 pub struct Begun<X: Waiting> {
     waiting: X,
-    state: State,
 }
 
 impl<X: Waiting> std::fmt::Debug for Begun<X> {
@@ -125,28 +124,14 @@ impl<X: Waiting> std::fmt::Debug for Begun<X> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum State {
-    Waiting,
-    /// Just begun: even if all is there, the others come first.
-    Fresh,
-    Refused,
-    Misused,
-}
-
 impl<X: Waiting> Begun<X> {
     #[inline]
     #[track_caller]
     pub(crate) fn begin(resume: &Resume, mut waiting: X) -> Begun<X> {
-        let state = match resume.task.begin_wait(X::SHIELDED, Location::caller()) {
-            Admission::Granted => {
-                waiting.begin(&resume.task);
-                State::Fresh
-            }
-            Admission::Refused => State::Refused,
-            Admission::Misused => State::Misused,
-        };
-        Begun { waiting, state }
+        if resume.task.begin_wait(X::SHIELDED, Location::caller()) {
+            waiting.begin(&resume.task);
+        }
+        Begun { waiting }
     }
 
     /// What it waited for, if that is there; if not, the coroutine is to suspend itself and ask again when it is resumed.
@@ -159,41 +144,40 @@ impl<X: Waiting> Begun<X> {
     #[inline]
     pub fn poll(&mut self, resume: &Resume) -> Poll<Result<X::Output>> {
         let task = &resume.task;
-        let disturbed = task.has(flag::DISTURBED);
-        if disturbed || self.state > State::Fresh {
+        if task.has(flag::DISTURBED) || !task.has(flag::RUNNING) {
             return self.poll_disturbed(task);
         }
-        if self.state == State::Fresh {
-            self.state = State::Waiting;
-            if X::SHIELDED {
-                task.set(flag::SHIELDED);
-            }
-            Poll::Pending
-        } else if task.header().pending.get() == 0 {
-            Poll::Ready(self.waiting.take())
-        } else {
-            Poll::Pending
+        if task.has(flag::TURN) {
+            return Poll::Pending;
         }
+        if task.header().pending.get() == 0 {
+            return Poll::Ready(self.waiting.take());
+        }
+        if X::SHIELDED {
+            task.set(flag::SHIELDED);
+        }
+        Poll::Pending
     }
 
     #[inline(never)]
     fn poll_disturbed(&mut self, task: &TaskRef) -> Poll<Result<X::Output>> {
-        match self.state {
-            State::Waiting => {}
-            State::Fresh => {
-                self.state = State::Waiting;
-                // It is resumed for each part that is there, and maybe all are already.
-                task.set(if self.waiting.is_ready() { flag::URGENT } else { 0 });
-                task.set(if X::SHIELDED { flag::SHIELDED } else { 0 });
-                return Poll::Pending;
-            }
-            State::Refused => return self.poll_cancelled(task),
-            State::Misused => return Poll::Ready(self.waiting.raised(misused(task.header().location.get()))),
+        if !task.has(flag::RUNNING) {
+            return Poll::Ready(self.waiting.raised(misused(task.header().location.get())));
         }
         if task.has(flag::CANCELLED) && !X::SHIELDED {
             return self.poll_cancelled(task);
         }
+        if task.has(flag::TURN) {
+            // It is resumed for each part that is there, and maybe all are already.
+            task.set(if self.waiting.is_ready() { flag::URGENT } else { 0 });
+            return Poll::Pending;
+        }
         if let Some(error) = self.waiting.failure() {
+            if task.has(flag::CANCELLED) {
+                // What failed behind the shield was told already.
+                task.stops_swallowing();
+                return self.poll_cancelled(task);
+            }
             return Poll::Ready(self.waiting.raised(error));
         }
         if self.waiting.is_ready() {

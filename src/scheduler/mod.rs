@@ -30,7 +30,7 @@ pub use protocol::{Outcome, Resume, Suspend};
 pub(crate) use scope::{Group, Kind, Scope};
 pub(crate) use sleepers::{Alarm, AlarmKey};
 pub use task::Named;
-pub(crate) use task::{Admission, Task, TaskRef, TypeName, Waiter, WaiterKey, flag, misused};
+pub(crate) use task::{Task, TaskRef, TypeName, Waiter, WaiterKey, flag, misused};
 pub(crate) use wait_queue::{Key, WaitQueue};
 
 use crate::error::{Cancelled, Error, Grouping, Reason};
@@ -252,6 +252,7 @@ impl Core {
     }
 
     /// Looks at the inbox and the clock; false if nothing is ready.
+    #[inline(never)]
     fn begin_round(self: &Rc<Core>) -> bool {
         if self.inbox.is_signalled() {
             self.serve_inbox();
@@ -316,20 +317,29 @@ impl Core {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn ready_turn(self: &Rc<Core>, task: TaskRef) {
-        if task.header().pending.get() == 0 || task.has(flag::URGENT) {
-            self.turn(task, flag::QUEUED);
-        } else {
-            task.unset(flag::QUEUED);
+        if (task.header().pending.get() != 0 || task.has(flag::DISTURBED)) && !Core::is_due(&task) {
+            return;
         }
+        self.turn(task, flag::QUEUED);
+    }
+
+    /// Whether a task from the ready queue, which has parts pending or is disturbed, is to have its turn.
+    #[inline(never)]
+    fn is_due(task: &TaskRef) -> bool {
+        let due = task.header().pending.get() == 0 || task.has(flag::URGENT);
+        // One that waits to be cancelled has its turn when those that hold it back have ended.
+        let due = due && !task.has(flag::DEFERRED);
+        task.unset(if due { flag::URGENT } else { flag::QUEUED });
+        due
     }
 
     /// Resumes `task` once.
-    #[inline]
+    #[inline(always)]
     fn turn(self: &Rc<Core>, task: TaskRef, cleared: u32) {
         let on_panic = OnPanic { core: self, task: &task };
-        let turn = task.resume(cleared | flag::URGENT | flag::SHIELDED);
+        let turn = task.resume(cleared | flag::SHIELDED | flag::TURN);
         on_panic.defuse();
         match turn {
             Turn::Suspended => {
@@ -377,6 +387,7 @@ impl Core {
     // Ending.
 
     /// `task` has ended: with a value, which is in it, or with what it raised.
+    #[inline(never)]
     fn end(self: &Rc<Core>, task: &TaskRef, raised: Option<Error>) {
         let Some(scope) = task.scope() else { return };
         let kept = (raised.clone(), self.judge(task, &scope, raised));
@@ -408,7 +419,7 @@ impl Core {
             (None, None) => None,
             (None, Some(why)) => {
                 let ignores = matches!(why.why(), Reason::TimedOut | Reason::Raced);
-                if task.has(flag::RAISED) && !ignores {
+                if task.has(flag::RAISED) && !ignores && !task.is_nameless() {
                     let location = task.header().location.get();
                     let what = format!(
                         "coroutine `{}` answered its cancellation at {}:{} with a value",
@@ -425,7 +436,7 @@ impl Core {
                 let domain = scope.responsible_domain();
                 let seen_outside = domain.failure().unwrap_or_else(|| Error::cancelled(why, error.location()));
                 task.extras_mut(|extras| extras.error = Some(seen_outside));
-                if domain.grouping() == Grouping::Always && domain.failure().is_some() {
+                if domain.grouping() == Grouping::Always && domain.failure().is_some() && !task.is_nameless() {
                     let frame = Frame::new(task.name(), error.location());
                     domain.add_other(error.clone().traced(vec![frame]));
                 }
@@ -435,9 +446,14 @@ impl Core {
                 let error = error.clone().traced(self.chain(task, error.location()));
                 task.extras_mut(|extras| extras.error = Some(error.clone()));
                 let domain = scope.responsible_domain();
+                let name = match error.trace().last() {
+                    Some(origin) if task.is_nameless() => origin.name().to_string(),
+                    _ => task.name().into_owned(),
+                };
+                let why = Cancelled::new(Reason::Failed { name, location: error.location() });
+                self.cancel_shields(scope, &domain, &why);
                 if domain.set_failure(error.clone()) {
-                    let name = task.name().into_owned();
-                    self.cancel(&domain, &Cancelled::new(Reason::Failed { name, location: error.location() }));
+                    self.cancel(&domain, &why);
                 } else {
                     domain.add_other(error.clone());
                 }
@@ -468,11 +484,11 @@ impl Core {
                 waiting.extend(scope.owner());
             }
             next = match <[TaskRef; 1]>::try_from(waiting) {
-                Ok([waiting]) => {
+                Ok([waiting]) if in_one_domain(&task, &waiting) => {
                     let location = waiting.header().location.get();
                     Some((waiting, location))
                 }
-                Err(_) => None,
+                _ => None,
             };
         }
         frames.reverse();
@@ -494,6 +510,20 @@ impl Core {
         }
     }
 
+    /// Something failed in `scope`: a shield keeps off what comes from outside of it, but this comes from inside of those
+    /// between there and `domain`.
+    fn cancel_shields(&self, scope: &Rc<Scope>, domain: &Rc<Scope>, why: &Cancelled) {
+        let mut scope = scope.clone();
+        while !Rc::ptr_eq(&scope, domain) {
+            if scope.is_shield() {
+                self.cancel(&scope, why);
+            }
+            let Some(parent) = scope.parent() else { break };
+            scope = parent;
+        }
+    }
+
+    #[inline(never)]
     fn next_to_cancel(&self) -> Option<TaskRef> {
         let task = self.cancelling.borrow_mut().pop_front();
         if task.is_none() {
@@ -502,6 +532,7 @@ impl Core {
         task
     }
 
+    #[inline(never)]
     fn cancelling_turn(self: &Rc<Core>, task: &TaskRef) {
         if task.has(flag::ENDED | flag::RUNNING) {
             return;
@@ -585,6 +616,9 @@ impl Core {
             None => (String::from("a destructor"), self.location),
         };
         let why = Cancelled::new(Reason::Failed { name: name.clone(), location });
+        if let Some(scope) = task.as_ref().and_then(TaskRef::scope) {
+            self.cancel_shields(&scope, &self.root(), &why);
+        }
         self.stop(Error::at(format!("`{name}` panicked").into(), location), &why);
         if let Some(task) = task {
             task.unset(flag::RUNNING);
@@ -692,6 +726,14 @@ impl OnPanic<'_> {
 impl Drop for OnPanic<'_> {
     fn drop(&mut self) {
         *self.core.panicked.borrow_mut() = Some(self.task.clone());
+    }
+}
+
+/// Whether what one raises is an error of the domain of the other too.
+fn in_one_domain(one: &TaskRef, other: &TaskRef) -> bool {
+    match (one.scope(), other.scope()) {
+        (Some(one), Some(other)) => Rc::ptr_eq(&one, &other) || Rc::ptr_eq(&one.domain(), &other.domain()),
+        _ => false,
     }
 }
 

@@ -35,15 +35,17 @@ pub(crate) mod flag {
     pub const FINISHED: u32 = 1 << 2;
     /// Its slot is empty: it raised, or its value was taken, or its body was dropped.
     pub const EMPTY: u32 = 1 << 3;
-    /// It is to be resumed although parts of its wait are pending.
-    pub const URGENT: u32 = 1 << 4;
+    /// It has been resumed at least once.
+    pub const BEGUN: u32 = 1 << 4;
     /// It waits at a shield.
     pub const SHIELDED: u32 = 1 << 5;
-    /// It has been resumed at least once.
-    pub const BEGUN: u32 = 1 << 6;
+    /// It has begun to wait in this very turn: even if all is there, the others come first.
+    pub const TURN: u32 = 1 << 6;
     /// One of [`DISTURBING`] is set, so a wait is more than counting its parts.
     pub const DISTURBED: u32 = 1 << 7;
 
+    /// It is disturbed, and to be resumed although parts of its wait are pending.
+    pub const URGENT: u32 = 1 << 17;
     /// Its scope was cancelled: each of its waits raises, unless it is shielded.
     pub const CANCELLED: u32 = 1 << 8;
     /// A part of what it waits for has failed.
@@ -257,15 +259,6 @@ where
     }
 }
 
-/// Whether a coroutine may begin to wait.
-pub(crate) enum Admission {
-    Granted,
-    /// It is cancelled: the wait raises at once.
-    Refused,
-    /// It is not this coroutine's turn.
-    Misused,
-}
-
 /// The error of a [`Resume`] in the wrong place.
 pub(crate) fn misused(location: &'static Location<'static>) -> Error {
     let what = "a `Resume` was used outside of the turn of the coroutine that it was given to; use the one that the \
@@ -350,6 +343,11 @@ impl TaskRef {
         self.extras(|extras| extras.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.header().vtable.name))
     }
 
+    /// Whether the library made it to carry a wait: nobody has heard of it.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.name().is_empty()
+    }
+
     pub(crate) fn scope(&self) -> Option<Rc<Scope>> {
         let cell = &self.header().scope;
         let scope = cell.take();
@@ -405,24 +403,25 @@ impl TaskRef {
         self.header().swallowed.set(0);
     }
 
-    /// The coroutine is about to wait for something, at `location`.
+    /// The coroutine is about to wait for something, at `location`; false if it may not, and polling is to raise why.
     #[inline]
-    pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> Admission {
+    pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
         let header = self.header();
         let undisturbed = header.state.get() & low(flag::RUNNING | flag::DISTURBED) == low(flag::RUNNING);
         // A task that awaits has something pending.
         if undisturbed && header.pending.get() == 0 {
             header.location.set(location);
             header.waits_on.set(0);
-            return Admission::Granted;
+            self.set(if shielded { flag::TURN | flag::SHIELDED } else { flag::TURN });
+            return true;
         }
         self.begin_disturbed_wait(shielded, location)
     }
 
     #[inline(never)]
-    fn begin_disturbed_wait(&self, shielded: bool, location: &'static Location<'static>) -> Admission {
+    fn begin_disturbed_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
         if !self.has(flag::RUNNING) {
-            return Admission::Misused;
+            return false;
         }
         self.header().location.set(location);
         self.header().waits_on.set(0);
@@ -432,7 +431,11 @@ impl TaskRef {
             // Something else that it began to wait for was not finished, or was forgotten.
             self.set(flag::EAGER);
         }
-        if self.has(flag::CANCELLED) && !shielded { Admission::Refused } else { Admission::Granted }
+        if self.has(flag::CANCELLED) && !shielded {
+            return false;
+        }
+        self.set(if shielded { flag::TURN | flag::SHIELDED } else { flag::TURN });
+        true
     }
 
     /// The cancellation, to be raised at the wait that it is in. None if it has swallowed too many: then it is to suspend,
@@ -518,7 +521,7 @@ impl TaskRef {
     /// Its waker was called. Of no effect unless it waits for a future: an old waker of an old future.
     pub(crate) fn wake_from_outside(&self) {
         if self.stop_awaiting() && (self.header().pending.get() == 0 || self.has(flag::EAGER)) {
-            self.set(flag::URGENT);
+            self.set(if self.has(flag::EAGER) { flag::URGENT } else { 0 });
             Core::enqueue(self);
         }
     }
