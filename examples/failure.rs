@@ -48,7 +48,7 @@ fn heartbeat() -> Coro<()> {
 fn session() -> Coro<()> {
     let _tidy = Tidy("the session, after saying goodbye");
     if let Err(cancelled) = yield catch(sleep(Duration::from_secs(3600))) {
-        yield shield(sleep(Duration::from_millis(20)));
+        yield shield(sleep(Duration::from_millis(200)));
         println!("  the session says goodbye; it was {cancelled}");
         Err(cancelled)?; // goes on stopping
     }

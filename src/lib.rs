@@ -110,8 +110,9 @@ pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
 pub use wait::Wait;
 
-// The README's code is compiled and run as part of the tests. Its blocks are short, and leave out the feature.
-#[cfg(doctest)]
+// The README's code is compiled and run as part of the tests. It is short: most blocks leave out the feature, and those of
+// bridges are smol's.
+#[cfg(all(doctest, feature = "smol"))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../README.md")]
 mod readme {}
