@@ -1,0 +1,238 @@
+//! Races: the first to finish wins, and the losers have ended when the winner's value comes back.
+#![feature(coroutines)]
+
+mod common;
+
+use common::{Alive, Counter, Gate, LONG, Log, forever, messages, ms, names, panic_of};
+use tinyield::{Coro, Loop, Reason, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn, timeout};
+
+#[coro]
+fn after<T: 'static>(turns: u32, value: T) -> Coro<T> {
+    for _ in 0..turns {
+        yield;
+    }
+    value
+}
+
+#[coro]
+fn waits(log: Log, name: &'static str) -> Coro<&'static str> {
+    let _ends = log.on_drop(name);
+    yield forever();
+    name
+}
+
+#[test]
+fn the_first_to_finish_wins_wherever_it_stands() {
+    for winner in 0..4 {
+        let racers = (0..4).map(move |n| after(if n == winner { 3 } else { 10 }, n));
+        assert_eq!(Loop::new().run(race(racers)).unwrap(), winner);
+    }
+}
+
+#[test]
+fn arrays_vecs_iterators_and_tuples_race() {
+    let run = |race| Loop::new().run(race).unwrap();
+    assert_eq!(run(race([after(5, 1), after(1, 2)])), 2);
+    assert_eq!(run(race(vec![after(5, 1), after(1, 2)])), 2);
+    assert_eq!(run(race((1..=2).map(|n| after(n, n)))), 1);
+    assert_eq!(run(race(Some(after(1, 7)))), 7);
+    assert_eq!(run(race((after(5, 1), after(1, 2)))), 2);
+    assert_eq!(run(race((after(1, 1),))), 1);
+    let a = |n| after(n, n);
+    assert_eq!(run(race((a(12), a(11), a(10), a(9), a(8), a(7), a(6), a(5), a(4), a(3), a(2), a(1)))), 1);
+}
+
+#[test]
+fn of_those_that_finish_in_one_round_the_first_wins_and_the_others_are_cancelled() {
+    let ended = Counter::new();
+    let racer = |n| {
+        let ended = ended.clone();
+        co! { yield; yield; ended.up(); n }
+    };
+    assert_eq!(Loop::new().run(race([racer(1), racer(2), racer(3)])).unwrap(), 1);
+    assert_eq!(ended.get(), 1);
+}
+
+#[test]
+fn who_wins_in_its_first_turn_leaves_the_next_unbegun() {
+    let (begun, bodies) = (Counter::new(), Alive::new());
+    let racer = |n: u32| {
+        let (begun, held) = (begun.clone(), bodies.token());
+        co! { begun.up(); drop(held); n }
+    };
+    assert_eq!(Loop::new().run(race([racer(1), racer(2), racer(3)])).unwrap(), 1);
+    assert_eq!((begun.get(), bodies.get()), (1, 0));
+}
+
+#[test]
+fn the_losers_have_ended_when_the_winners_value_comes_back() {
+    let log = Log::new();
+    let (logs, cleans) = (log.clone(), log.clone());
+    let background = waits(log.clone(), "loser's background");
+    let polite = co! {
+        let error = (yield catch(forever())).unwrap_err();
+        assert_eq!(error.as_cancelled().unwrap().reason(), Reason::Raced);
+        yield shield(sleep(ms(5)));
+        cleans.push("polite loser");
+        Err(error)?;
+        "never"
+    };
+    let loser = co! { yield spawn(background); yield waits(logs.clone(), "loser's child") };
+    let ends = log.clone();
+    let main = co! {
+        let won = yield race([polite, loser, after(4, "winner")]);
+        ends.push(won);
+    };
+    Loop::new().run(main).unwrap();
+    assert_eq!(log.take(), ["loser's child", "loser's background", "polite loser", "winner"]);
+}
+
+#[test]
+fn a_loser_in_a_thread_is_told_and_joined() {
+    let (begun, begin) = std::sync::mpsc::channel();
+    let (ended, end) = std::sync::mpsc::channel();
+    let main = co! {
+        let thread = run_in_thread(move || {
+            begun.send(()).unwrap();
+            while !tinyield::thread::is_cancelled() {
+                std::thread::yield_now();
+            }
+            ended.send(()).unwrap();
+            "thread"
+        });
+        let won = yield race([thread, co! { yield; begin.recv()?; "quick" }]);
+        assert_eq!(end.try_iter().count(), 1);
+        won
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), "quick");
+}
+
+#[test]
+fn what_the_winner_left_in_the_background_goes_on_outside() {
+    let log = Log::new();
+    let (logs, ends) = (log.clone(), log.clone());
+    let main = co! {
+        let winner = co! {
+            yield spawn(co! { yield sleep(ms(2)); logs.push("background"); });
+            1
+        };
+        assert_eq!(yield race([winner, after(50, 2)]), 1);
+        ends.push("won");
+    };
+    Loop::new().run(main).unwrap();
+    assert_eq!(log.take(), ["won", "background"]);
+}
+
+#[test]
+fn what_the_winner_left_in_the_background_is_cancelled_with_what_is_around_the_race() {
+    let log = Log::new();
+    let background = waits(log.clone(), "background");
+    let main = co! {
+        let inside = co! {
+            yield race([co! { yield spawn(background); 1 }]);
+            yield forever();
+        };
+        assert!((yield timeout(inside, ms(1))).is_err());
+        log.push("timed out");
+        log
+    };
+    assert_eq!(Loop::new().run(main).unwrap().take(), ["background", "timed out"]);
+}
+
+#[test]
+fn an_error_of_a_racer_is_no_loss_but_stops_what_is_around() {
+    let log = Log::new();
+    let main = race([after(20, ()), co! { yield; Err("stumbled")?; }.named("racer")]);
+    let error = Loop::new().run((co! { yield main; }.named("main"), waits(log.clone(), "outside"))).unwrap_err();
+    assert_eq!(error.to_string(), "stumbled");
+    assert_eq!(names(error.error()), ["main", "racer"]);
+    assert!(error.others().is_empty());
+    assert_eq!(log.take(), ["outside"]);
+    let main = co! { yield isolate(co! { yield race([after(20, ()), co! { yield; Err("stumbled")?; }]); }) };
+    assert_eq!(Loop::new().run(main).unwrap().unwrap_err().to_string(), "stumbled");
+}
+
+#[test]
+fn a_losers_answer_with_a_value_is_ignored_and_dropped() {
+    let values = Alive::new();
+    let (token, won) = (values.token(), values.token());
+    let loser = co! { let _ = yield catch(forever()); token };
+    let main = co! {
+        let won = yield race([loser, co! { yield; yield; won }]);
+        drop(won);
+        values.get()
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), 0);
+}
+
+#[test]
+fn a_losers_answer_with_another_error_is_an_error_of_the_domain_around_it() {
+    let loser = || co! { let _ = yield catch(forever()); Err("sore loser")?; 1 };
+    let error = Loop::new().run(co! { yield race([loser(), after(2, 2)]) }).unwrap_err();
+    assert_eq!((error.to_string().as_str(), error.others().len()), ("sore loser", 0));
+    let error = Loop::new().run(co! { yield race([loser(), loser(), after(2, 2)]) }).unwrap_err();
+    assert_eq!(messages(error.others()), ["sore loser"]);
+}
+
+#[test]
+fn races_nest() {
+    let log = Log::new();
+    let (one, two) = (waits(log.clone(), "inner loser"), waits(log.clone(), "outer loser"));
+    let main = co! {
+        let inner = co! { yield race([one, after(3, "inner")]) };
+        yield race([two, inner])
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), "inner");
+    assert_eq!(log.take(), ["inner loser", "outer loser"]);
+    let (one, two) = (waits(log.clone(), "1"), waits(log.clone(), "2"));
+    let main = race([co! { yield race([one, two]) }, after(5, "outer")]);
+    assert_eq!(Loop::new().run(main).unwrap(), "outer");
+    assert_eq!(log.take(), ["2", "1"]);
+}
+
+#[test]
+fn all_racers_are_cancelled_with_who_waits_for_them() {
+    let log = Log::new();
+    let racers = [waits(log.clone(), "1"), waits(log.clone(), "2"), waits(log.clone(), "3")];
+    Loop::new().run((co! { yield race(racers); }, co! { yield; yield; yield; Err("x")?; })).unwrap_err();
+    assert_eq!(log.take(), ["3", "2", "1"]);
+}
+
+#[test]
+fn a_race_against_a_future_drops_it() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let main = race([co! { waits.await; 1 }, after(3, 2)]);
+    assert_eq!(Loop::new().run(main).unwrap(), 2);
+    assert_eq!(gate.polls(), 1);
+    gate.open();
+}
+
+#[test]
+fn a_race_is_over_as_soon_as_it_is_won() {
+    let start = std::time::Instant::now();
+    let main = co! { yield race([co! { yield sleep(LONG); 1 }, co! { yield sleep(ms(1)); 2 }]) };
+    assert_eq!(Loop::new().run(main).unwrap(), 2);
+    assert!(start.elapsed() >= ms(1) && start.elapsed() < LONG / 2);
+}
+
+#[test]
+fn a_race_of_none_panics_where_it_is_made() {
+    let message = panic_of(|| race(Vec::<Coro<()>>::new()));
+    assert!(message.contains("at least 1"), "{message}");
+    let message = panic_of(|| race([] as [Coro<i32>; 0]));
+    assert!(message.contains("at least 1"), "{message}");
+}
+
+#[test]
+fn a_race_of_many() {
+    let alive = Alive::new();
+    let racers: Vec<_> = (0..10_000)
+        .map(|n| {
+            let held = alive.token();
+            co! { let _held = held; if n == 7_777 { yield; yield; } else { yield forever(); } n }
+        })
+        .collect();
+    assert_eq!(Loop::new().run(race(racers)).unwrap(), 7_777);
+    assert_eq!(alive.get(), 0);
+}

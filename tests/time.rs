@@ -1,0 +1,455 @@
+//! Sleeping, deadlines and timeouts.
+#![feature(coroutines)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Alive, Counter, FOREVER, LONG, Log, forever, messages, ms, ran, to_end, to_idle};
+use tinyield::{
+    Coro, Loop, Reason, Step, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield, sleep, sleep_until, spawn,
+    timeout,
+};
+
+/// Long enough for a loaded machine, short enough to tell from `LONG`.
+const SOON: Duration = Duration::from_secs(10);
+
+#[coro]
+fn waits(log: Log, name: &'static str) -> Coro<()> {
+    let _ends = log.on_drop(name);
+    yield forever();
+}
+
+/// Keeps the thread busy: the clock goes on, the loop does not.
+fn spin_until(at: Instant) {
+    while Instant::now() <= at {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn a_gather_of_sleeps_takes_as_long_as_the_longest() {
+    let mut event_loop = Loop::new();
+    for _ in 0..5 {
+        let start = Instant::now();
+        event_loop.run(co! { yield (sleep(ms(5)), sleep(ms(10))); }).unwrap();
+        assert!(start.elapsed() >= ms(10), "{:?}", start.elapsed());
+        assert!(start.elapsed() < SOON);
+    }
+}
+
+#[test]
+fn a_sleep_is_never_too_short() {
+    let main = co! {
+        for micros in (0..2_000).step_by(97) {
+            let start = Instant::now();
+            let nap = Duration::from_micros(micros);
+            yield sleep(nap);
+            assert!(start.elapsed() >= nap, "{:?} for {nap:?}", start.elapsed());
+            let at = Instant::now() + nap;
+            yield sleep_until(at);
+            assert!(Instant::now() >= at);
+        }
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn a_sleep_counts_from_the_yield() {
+    let main = co! {
+        let nap = sleep(ms(3));
+        let start = Instant::now();
+        spin_until(start + ms(3));
+        let start = Instant::now();
+        yield nap;
+        assert!(start.elapsed() >= ms(3));
+        let limited = timeout(forever(), ms(3));
+        spin_until(Instant::now() + ms(3));
+        let start = Instant::now();
+        assert_eq!(yield limited, Err(TimedOut));
+        assert!(start.elapsed() >= ms(3));
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn those_who_sleep_wake_in_the_order_of_their_deadlines_and_equals_in_that_of_their_coming() {
+    let log = Log::new();
+    let start = Instant::now();
+    let sleepers: Vec<_> = [5, 3, 4, 3, 0, 5]
+        .into_iter()
+        .enumerate()
+        .map(|(index, after)| {
+            let log = log.clone();
+            co! {
+                yield sleep_until(start + ms(after));
+                log.push(format!("{after} {index}"));
+            }
+        })
+        .collect();
+    Loop::new().run(sleepers).unwrap();
+    assert_eq!(log.take(), ["0 4", "3 1", "3 3", "4 2", "5 0", "5 5"]);
+}
+
+#[test]
+fn a_sleep_that_is_over_is_a_turn_of_the_others() {
+    let log = Log::new();
+    let napper = |name: &'static str, past: Instant| {
+        let log = log.clone();
+        co! {
+            for turn in 0..2 {
+                log.push(format!("{name}{turn}"));
+                if turn == 0 { yield sleep(Duration::ZERO) } else { yield sleep_until(past) }
+            }
+        }
+    };
+    let past = Instant::now();
+    Loop::new().run((napper("a", past), napper("b", past))).unwrap();
+    assert_eq!(log.take(), ["a0", "b0", "a1", "b1"]);
+}
+
+#[test]
+fn a_due_timer_is_served_however_busy_the_loop_is() {
+    let turns = Counter::new();
+    let counts = turns.clone();
+    let main = co! {
+        let busy = co! { loop { counts.up(); yield; } };
+        yield race([co! { yield sleep(ms(1)); }, busy]);
+    };
+    let start = Instant::now();
+    Loop::new().run(main).unwrap();
+    assert!(start.elapsed() < SOON);
+    assert!(turns.get() > 0);
+}
+
+#[test]
+fn a_timer_is_served_within_one_round_of_its_deadline() {
+    let order = Log::new();
+    let log = order.clone();
+    let at = Instant::now() + ms(2);
+    let sleeper = { let log = order.clone(); co! { yield sleep_until(at); log.push("timer"); } };
+    let busy = co! {
+        yield;
+        spin_until(at);
+        log.push("due");
+        yield;
+        log.push("next turn");
+        yield;
+        log.push("turn after that");
+    };
+    Loop::new().run((sleeper, busy)).unwrap();
+    let log = order.take();
+    let place = |what: &str| log.iter().position(|entry| entry == what).unwrap();
+    assert!(place("due") < place("timer") && place("timer") < place("turn after that"), "{log:?}");
+}
+
+#[test]
+fn a_timeout_gives_the_value_or_tells_that_it_ran_out() {
+    #[coro]
+    fn nap(duration: Duration) -> Coro<i32> {
+        yield sleep(duration);
+        3
+    }
+    let main = co! {
+        let start = Instant::now();
+        assert_eq!(yield timeout(nap(ms(2)), LONG), Ok(3));
+        assert!(start.elapsed() >= ms(2) && start.elapsed() < SOON);
+        let start = Instant::now();
+        assert_eq!(yield timeout(nap(LONG), ms(2)), Err(TimedOut));
+        assert!(start.elapsed() >= ms(2) && start.elapsed() < SOON);
+    };
+    let start = Instant::now();
+    Loop::new().run(main).unwrap();
+    // The loop does not stay for what it gave up.
+    assert!(start.elapsed() < SOON);
+}
+
+#[test]
+fn a_timeout_takes_anything_that_can_be_yielded() {
+    let main = co! {
+        let shared = co! { yield; 1 }.shared();
+        assert_eq!(yield timeout((&shared, [sleep(ms(0))], Some(co! { "x" })), LONG), Ok((1, [()], Some("x"))));
+        assert_eq!(yield timeout((), LONG), Ok(()));
+        assert_eq!(yield timeout(Vec::<Coro<()>>::new(), LONG), Ok(vec![]));
+        assert_eq!(yield timeout(timeout(forever(), ms(1)), LONG), Ok(Err(TimedOut)));
+        assert_eq!(yield timeout(timeout(forever(), LONG), ms(1)), Err(TimedOut));
+        assert_eq!(yield timeout(co! { yield run_in_thread(|| 5) }, FOREVER), Ok(5));
+        let handle = (yield timeout(spawn(co! { yield; 6 }), LONG)).unwrap();
+        assert_eq!(yield timeout(handle, LONG), Ok(6));
+        (yield timeout(isolate(co! { 7 }), LONG)).unwrap().unwrap()
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), 7);
+}
+
+#[test]
+fn a_timeout_cancels_the_whole_subtree_and_all_of_it_has_ended_when_it_tells() {
+    let log = Log::new();
+    let logs = log.clone();
+    let main = co! {
+        let tree = {
+            let all: Vec<_> = ["1", "2", "3", "4", "5"].into_iter().map(|name| waits(logs.clone(), name)).collect();
+            co! {
+                let mut all = all.into_iter();
+                let mut next = || all.next().unwrap();
+                let (background, gathered, raced, domain, shared) = (next(), next(), next(), next(), next().shared());
+                yield spawn(background);
+                yield (gathered, race([raced]), isolate(domain), &shared);
+            }
+        };
+        assert_eq!(yield timeout(tree, ms(2)), Err(TimedOut));
+        logs.push("told");
+        yield;
+    };
+    let start = Instant::now();
+    Loop::new().run(main).unwrap();
+    assert!(start.elapsed() < SOON);
+    assert_eq!(log.take(), ["5", "4", "3", "2", "1", "told"]);
+}
+
+#[test]
+fn nothing_outside_of_a_timeout_is_cancelled() {
+    let log = Log::new();
+    let logs = log.clone();
+    let shared = co! { for _ in 0..50 { yield sleep(ms(0)); } 9 }.shared();
+    let main = co! {
+        yield spawn(&shared);
+        let inside = shared.clone();
+        assert_eq!(yield timeout(co! { (yield (inside, forever())).0 }, ms(0)), Err(TimedOut));
+        logs.push("timed out");
+        assert_eq!(yield shared, 9);
+    };
+    Loop::new().run(main).unwrap();
+    assert_eq!(log.take(), ["timed out"]);
+}
+
+#[test]
+fn a_shared_that_a_timeout_cancelled_raises_in_who_waits_outside() {
+    let shared = co! { yield forever(); }.shared();
+    let outside = shared.clone();
+    let main = co! {
+        let waits = co! { yield; yield; (yield catch(outside)).unwrap_err() };
+        let (timed_out, error) = yield (timeout(shared, ms(2)), waits);
+        assert_eq!(timed_out, Err(TimedOut));
+        assert_eq!(error.as_cancelled().unwrap().reason(), Reason::TimedOut);
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn work_wins_over_a_deadline_that_comes_in_the_same_round() {
+    let main = co! {
+        for _ in 0..20 {
+            let at = Instant::now() + ms(1);
+            yield spawn(co! { yield; spin_until(at + ms(1)); });
+            let limit = at.saturating_duration_since(Instant::now());
+            assert_eq!(yield timeout(sleep_until(at), limit), Ok(()));
+        }
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn work_that_needs_no_time_is_in_time() {
+    let main = co! {
+        assert_eq!(yield timeout(co! { 1 }, Duration::ZERO), Ok(1));
+        assert_eq!(yield timeout(forever(), Duration::ZERO), Err(TimedOut));
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn work_that_goes_on_and_on_is_cut_off() {
+    let start = Instant::now();
+    let main = co! { yield timeout(co! { loop { yield; } }, ms(2)) };
+    assert_eq!(Loop::new().run(main).unwrap(), Err::<(), _>(TimedOut));
+    assert!(start.elapsed() >= ms(2) && start.elapsed() < SOON);
+}
+
+#[test]
+fn what_was_left_in_the_background_in_time_runs_on_outside() {
+    let log = Log::new();
+    let (logs, ends) = (log.clone(), log.clone());
+    let main = co! {
+        let inside = co! {
+            yield spawn(co! { yield sleep(ms(5)); logs.push("background"); });
+            1
+        };
+        assert_eq!(yield timeout(inside, ms(2)), Ok(1));
+        ends.push("in time");
+    };
+    Loop::new().run(main).unwrap();
+    assert_eq!(log.take(), ["in time", "background"]);
+}
+
+#[test]
+fn what_was_left_in_the_background_may_fail_outside() {
+    let main = co! {
+        let inside = co! { yield spawn(co! { yield; yield; yield; Err("later")?; }); };
+        assert_eq!(yield timeout(inside, LONG), Ok(()));
+        yield forever();
+    };
+    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "later");
+}
+
+#[test]
+fn an_error_inside_is_no_timeout() {
+    let main = co! { let _ = yield timeout(co! { yield; Err("inside")?; }, LONG); };
+    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "inside");
+    let main = co! {
+        let result = yield isolate(co! { yield timeout(co! { yield; Err("inside")?; }, LONG) });
+        result.unwrap_err().to_string()
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), "inside");
+}
+
+#[test]
+fn an_answer_with_a_value_to_a_timeout_is_ignored() {
+    let values = Alive::new();
+    let token = values.token();
+    let main = co! {
+        let answers = co! { let _ = yield catch(forever()); token };
+        assert!((yield timeout(answers, ms(1))).is_err());
+        "went on"
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), "went on");
+    assert_eq!(values.get(), 0);
+}
+
+#[test]
+fn an_answer_with_another_error_to_a_timeout_is_an_error_of_the_domain_around_it() {
+    let answers = || co! { let _ = yield catch(forever()); Err("instead")?; };
+    let error = Loop::new().run(co! { let _ = yield timeout(answers(), ms(1)); }).unwrap_err();
+    assert_eq!(error.to_string(), "instead");
+    let main = co! {
+        let result = yield isolate(co! { let _ = yield timeout(answers(), ms(1)); });
+        result.unwrap_err().to_string()
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), "instead");
+}
+
+#[test]
+fn who_swallows_a_timeout_a_hundred_times_is_an_error_of_the_domain_around_it() {
+    let seen = Counter::new();
+    let counts = seen.clone();
+    let glutton = co! { loop { if (yield catch(forever())).is_err() { counts.up(); } } };
+    let error = Loop::new().run(timeout(glutton.named("glutton"), ms(1))).unwrap_err();
+    assert!(error.to_string().contains("`glutton`"), "{error}");
+    assert!(error.others().is_empty(), "{:?}", messages(error.others()));
+    assert_eq!(seen.get(), 100);
+}
+
+#[test]
+fn a_timeout_waits_for_who_cleans_up() {
+    let log = Log::new();
+    let logs = log.clone();
+    let main = co! {
+        let cleans = logs.clone();
+        let polite = co! {
+            let error = (yield catch(forever())).unwrap_err();
+            yield shield(sleep(ms(5)));
+            cleans.push("clean");
+            Err(error)?;
+        };
+        let start = Instant::now();
+        assert_eq!(yield timeout(polite, ms(1)), Err(TimedOut));
+        assert!(start.elapsed() >= ms(6));
+        logs.push("told");
+    };
+    Loop::new().run(main).unwrap();
+    assert_eq!(log.take(), ["clean", "told"]);
+}
+
+#[test]
+fn of_nested_timeouts_the_shorter_tells() {
+    let log = Log::new();
+    let main = co! {
+        let inner = co! { yield timeout(forever(), ms(1)) };
+        assert_eq!(yield timeout(inner, LONG), Ok(Err(TimedOut)));
+        let inner = { let log = log.clone(); co! { let result = yield catch(timeout(forever(), LONG)); log.push(result.unwrap_err()); yield; } };
+        assert_eq!(yield timeout(inner, ms(1)), Err(TimedOut));
+        assert_eq!(log.take(), ["cancelled: timed out"]);
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn the_longest_duration_is_fine_everywhere() {
+    let main = co! {
+        assert_eq!(yield timeout(co! { yield; 1 }, Duration::MAX), Ok(1));
+        assert_eq!(yield timeout(sleep(Duration::MAX), ms(1)), Err(TimedOut));
+        yield race([co! { yield sleep(Duration::MAX) }, co! { yield sleep(Duration::from_secs(u64::MAX / 2)) }, co! { yield }]);
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn the_deadline_is_that_of_the_next_timer() {
+    let (sooner, later) = (Instant::now() + LONG, Instant::now() + 2 * LONG);
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! {
+        yield race([co! { yield sleep_until(sooner) }, co! { yield; yield; }]);
+        yield sleep_until(later);
+    });
+    assert_eq!(runtime.deadline(), None);
+    for _ in 0..3 {
+        ran(&mut runtime);
+    }
+    // Two racers and the one that waits for them have had a turn.
+    let close = |one: Instant, other: Instant| one.max(other) - one.min(other) < ms(1);
+    assert!(close(runtime.deadline().unwrap(), sooner), "{:?}", runtime.deadline());
+    let (_, idle) = to_idle(&mut runtime);
+    assert!(close(idle.deadline().unwrap(), later), "the loser's timer is gone");
+    assert_eq!(idle.deadline(), runtime.deadline());
+}
+
+#[test]
+fn a_deadline_that_never_comes_is_none() {
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { yield (forever(), timeout(forever(), FOREVER)); });
+    let (_, idle) = to_idle(&mut runtime);
+    assert_eq!(idle.deadline(), None);
+}
+
+#[test]
+fn an_idle_loop_waits_for_the_deadline_in_one_go() {
+    let at = Instant::now() + ms(20);
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { yield sleep_until(at); });
+    let mut idles = 0;
+    loop {
+        match runtime.step() {
+            Step::Ran => {}
+            Step::Idle(idle) => {
+                idles += 1;
+                idle.wait();
+            }
+            Step::Done(result) => break result.unwrap(),
+        }
+    }
+    assert!(Instant::now() >= at);
+    // A thread may be woken for no reason now and then, but does not look again and again.
+    assert!((1..=5).contains(&idles), "{idles}");
+}
+
+#[test]
+fn many_timeouts_at_once() {
+    let main = co! {
+        let all: Vec<_> = (0..10_000u64)
+            .map(|n| timeout(co! { yield sleep(if n % 2 == 0 { LONG } else { ms(0) }); n }, if n % 2 == 0 { ms(1) } else { LONG }))
+            .collect();
+        let results = yield all;
+        for (n, result) in (0..).zip(results) {
+            assert_eq!(result, if n % 2 == 0 { Err(TimedOut) } else { Ok(n) });
+        }
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn timed_out_runs_leave_the_loop_as_new() {
+    let mut event_loop = Loop::new();
+    for _ in 0..3 {
+        let mut runtime = event_loop.runtime(timeout(forever(), ms(1)));
+        assert_eq!(to_end(&mut runtime).1.unwrap(), Err(TimedOut));
+    }
+}
