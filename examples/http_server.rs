@@ -7,7 +7,6 @@
 //! ```
 #![feature(coroutines)]
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::thread;

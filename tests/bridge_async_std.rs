@@ -433,8 +433,8 @@ fn a_grouping_says_which_errors_are_kept() {
 
 #[test]
 fn a_panic_in_a_coroutine_goes_on_out_of_the_poll() {
-    let mut hosted = to_async_std(co! { yield; panic!("in a coroutine") });
-    assert_eq!(panic_of(|| task::block_on(async { (&mut hosted).await.map(|()| ()) })), "in a coroutine");
+    let mut hosted = to_async_std::<Coro<()>>(co! { yield; panic!("in a coroutine") });
+    assert_eq!(panic_of(|| task::block_on(&mut hosted)), "in a coroutine");
 }
 
 #[test]
@@ -508,8 +508,8 @@ fn a_spawned_one_that_is_cancelled_has_ended() {
 fn errors_panics_and_deadlocks_come_back_from_a_loops_own_thread() {
     let error = task::block_on(to_async_std_with(|| co! { yield co! { Err("over there")?; }.named("inner"); })).unwrap_err();
     assert_eq!(names(error.error()), ["co!", "inner"]);
-    let panicking = to_async_std_with(|| co! { panic!("over there") });
-    assert_eq!(panic_of(|| task::block_on(async { panicking.await.map(|()| ()) })), "over there");
+    let panicking = to_async_std_with(|| -> Coro<()> { co! { yield; panic!("over there") } });
+    assert_eq!(panic_of(|| task::block_on(panicking)), "over there");
     let stuck = to_async_std_with(|| co! { pending::<()>().await; });
     assert!(task::block_on(stuck).unwrap_err().error().downcast_ref::<Deadlock>().is_some());
 }

@@ -43,12 +43,15 @@ fn idles(what: &str, wait: impl FnOnce()) {
 }
 
 async fn poll_once<F: Future + Unpin>(future: &mut F) {
-    poll_fn(|context| Poll::Ready(assert!(Pin::new(&mut *future).poll(context).is_pending()))).await;
+    let polled = poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await;
+    assert!(polled.is_pending());
 }
 
 #[test]
 fn waiting_costs_nothing_on_either_side() {
-    let smol_sleeps = || async { drop(smol::Timer::after(WAIT).await) };
+    let smol_sleeps = || async {
+        smol::Timer::after(WAIT).await;
+    };
     let async_std_sleeps = || async_std::task::sleep(WAIT);
 
     idles("a smol future in a loop", || Loop::new().run(from_smol(smol_sleeps())).unwrap());

@@ -584,8 +584,8 @@ fn errors_with_their_traces_and_panics_come_back_from_a_loops_own_thread() {
     let error = block_on(to_smol_with(|| co! { yield co! { Err("over there")?; }.named("inner"); })).unwrap_err();
     assert_eq!(error.to_string(), "over there");
     assert_eq!(names(error.error()), ["co!", "inner"]);
-    let panicking = to_smol_with(|| co! { panic!("over there") });
-    assert_eq!(panic_of(|| block_on(async { panicking.await.map(|()| ()) })), "over there");
+    let panicking = to_smol_with(|| -> Coro<()> { co! { yield; panic!("over there") } });
+    assert_eq!(panic_of(|| block_on(panicking)), "over there");
     let building = to_smol_with(|| -> Coro<()> { panic!("while it was built") });
     assert_eq!(panic_of(|| block_on(building)), "while it was built");
 }

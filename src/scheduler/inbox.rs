@@ -176,6 +176,7 @@ impl Wakeable {
     /// # Safety
     ///
     /// `wakeable` came from [`Arc::as_ptr`], and some `Arc` of it lives for as long as what is returned.
+    #[inline]
     pub(crate) unsafe fn lend(wakeable: *const Wakeable) -> ManuallyDrop<Waker> {
         // SAFETY: `VTABLE` asks for a pointer of an `Arc` that is alive whenever the waker is used, and by contract this is
         // one. The waker's own `drop` never runs, so that it needs no count of its own.

@@ -451,24 +451,20 @@ impl TaskRef {
     }
 
     /// Polls a foreign future in the name of this task, which is running.
+    #[inline]
     pub(crate) fn poll_future<F: Future>(
         &self,
         future: Pin<&mut F>,
         location: &'static Location<'static>,
     ) -> Poll<Result<F::Output>> {
         let header = self.header();
-        if !self.has(flag::RUNNING) {
-            return Poll::Ready(Err(misused(location)));
-        }
-        if self.has(flag::CANCELLED) {
-            header.location.set(location);
-            return match self.raise_cancelled() {
-                Some(error) => Poll::Ready(Err(error)),
-                None => Poll::Pending,
-            };
+        if header.state.get() & low(flag::RUNNING | flag::DISTURBED) != low(flag::RUNNING)
+            && let Some(refused) = self.refuses_future(location)
+        {
+            return refused.map(Err);
         }
         header.location.set(location);
-        let wakeable = self.wakeable();
+        let wakeable = self.wakeable().unwrap_or_else(|| self.new_wakeable());
         // SAFETY: the wakeable is kept alive by this task's extras, which give it up only when the task ends; that is after
         // its coroutine, which runs now (RUNNING), has returned to the scheduler.
         let waker = unsafe { Wakeable::lend(wakeable) };
@@ -490,11 +486,30 @@ impl TaskRef {
         }
     }
 
-    /// Where this task is woken from outside.
-    fn wakeable(&self) -> *const Wakeable {
-        if let Some(wakeable) = self.extras(|extras| extras.wakeable.as_ref().map(Arc::as_ptr)).flatten() {
-            return wakeable;
+    /// What comes instead of a poll, if this task may not poll a future now.
+    #[inline(never)]
+    fn refuses_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
+        if !self.has(flag::RUNNING) {
+            return Some(Poll::Ready(misused(location)));
         }
+        if !self.has(flag::CANCELLED) {
+            return None;
+        }
+        self.header().location.set(location);
+        Some(self.raise_cancelled().map_or(Poll::Pending, Poll::Ready))
+    }
+
+    /// Where this task is woken from outside, if it has been before.
+    #[inline]
+    fn wakeable(&self) -> Option<*const Wakeable> {
+        // SAFETY: the extras are only reached by functions of this thread, and this one calls none that changes them while
+        // it looks; what it gives back does not borrow them.
+        let extras = unsafe { &*self.header().extras.as_ptr() };
+        extras.as_ref()?.wakeable.as_ref().map(Arc::as_ptr)
+    }
+
+    #[inline(never)]
+    fn new_wakeable(&self) -> *const Wakeable {
         let core = self.core().expect("a running task has a loop");
         let wakeable = core.add_wakeable(super::WakeTarget::Task(self.clone()));
         let pointer = Arc::as_ptr(&wakeable);
@@ -508,6 +523,7 @@ impl TaskRef {
         waits_on.set(waits_on.get() | kind);
     }
 
+    #[inline]
     fn stop_awaiting(&self) -> bool {
         let awaiting = self.has(flag::AWAITING);
         if awaiting {
