@@ -96,7 +96,7 @@ impl<T: 'static> Waiting for StartAsCompleted<T> {
             let reporter = Reporter { results: results.clone(), index, has_reported: false };
             let task = reporting(coro, reporter).into_task().into_raw();
             results.reporters.borrow_mut().push(task.clone());
-            scope.core().start(&task, &scope);
+            scope.core().start(&task, scope.clone());
         }
         self.stage = Stage::Started(AsCompleted { results, next: 0 });
     }
@@ -159,6 +159,10 @@ impl<T> Results<T> {
         }
     }
 
+    fn len(&self) -> usize {
+        self.slots.borrow().len()
+    }
+
     fn replace(&self, index: usize, slot: Slot<T>) -> Slot<T> {
         std::mem::replace(&mut self.slots.borrow_mut()[index], slot)
     }
@@ -206,10 +210,10 @@ impl<T> Drop for Reporter<T> {
         if results.lost.get().is_none() {
             results.lost.set(Some(self.index));
         }
-        for slot in results.completed.get()..results.slots.borrow().len() {
-            let awaited = matches!(results.slots.borrow()[slot], Slot::Awaited(_));
-            if awaited && let Slot::Awaited(waiter) = results.replace(slot, Slot::Empty) {
-                waiter.fail();
+        for slot in results.completed.get()..results.len() {
+            match results.replace(slot, Slot::Empty) {
+                Slot::Awaited(waiter) => waiter.fail(),
+                other => drop(results.replace(slot, other)),
             }
         }
     }
@@ -235,7 +239,7 @@ impl<T: 'static> Iterator for AsCompleted<T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.results.slots.borrow().len() - self.next;
+        let left = self.results.len() - self.next;
         (left, Some(left))
     }
 }
@@ -246,8 +250,7 @@ impl<T: 'static> FusedIterator for AsCompleted<T> {}
 
 impl<T> Drop for AsCompleted<T> {
     fn drop(&mut self) {
-        let count = self.results.slots.borrow().len();
-        for index in self.next..count {
+        for index in self.next..self.results.len() {
             self.results.close(index);
         }
     }
@@ -258,7 +261,7 @@ impl<T> fmt::Debug for AsCompleted<T> {
         f.debug_struct("AsCompleted")
             .field("completed", &self.results.completed.get())
             .field("asked_for", &self.next)
-            .field("count", &self.results.slots.borrow().len())
+            .field("count", &self.results.len())
             .finish()
     }
 }

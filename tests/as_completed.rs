@@ -1,0 +1,179 @@
+//! Values in the order in which they come.
+#![feature(coroutines)]
+
+mod common;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::{Alive, LONG, ms};
+use tinyield::{AsCompleted, Coro, Deadlock, Event, Loop, as_completed, co, coro, isolate, sleep, spawn, timeout};
+
+/// Takes so many turns.
+#[coro]
+fn after(turns: usize) -> Coro<usize> {
+    for _ in 0..turns {
+        yield;
+    }
+    turns
+}
+
+#[test]
+fn as_they_complete() {
+    #[coro]
+    fn naps(ms: u64) -> Coro<u64> {
+        yield sleep(Duration::from_millis(ms));
+        ms
+    }
+    let main = co! {
+        let mut order = Vec::new();
+        for next in yield as_completed([naps(30), naps(1), naps(15)]) {
+            order.push(yield next);
+        }
+        order
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), [1, 15, 30]);
+}
+
+#[test]
+fn out_of_order() {
+    let main = co! {
+        let completed = yield as_completed(vec![after(3), after(1), after(2)]);
+        let [first, second, third]: [_; 3] = completed.collect::<Vec<_>>().try_into().unwrap();
+        let third = yield third;
+        let second = yield second;
+        [yield first, second, third]
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), [1, 2, 3]);
+}
+
+#[test]
+fn gathered() {
+    let main = co! {
+        let all: Vec<_> = (yield as_completed((0..10).rev().map(after))).collect();
+        yield all
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn its_length_is_exact() {
+    let main = co! {
+        let mut completed: AsCompleted<usize> = yield as_completed([after(0), after(1)]);
+        assert_eq!(completed.len(), 2);
+        assert_eq!(completed.size_hint(), (2, Some(2)));
+        let first = completed.next().unwrap();
+        assert_eq!(completed.len(), 1);
+        assert_eq!(yield first, 0);
+        assert_eq!(yield completed.next().unwrap(), 1);
+        assert_eq!(completed.len(), 0);
+        assert!(completed.next().is_none() && completed.next().is_none());
+        assert_eq!((yield as_completed(Vec::<Coro<()>>::new())).len(), 0);
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn nothing_starts_before_the_yield_and_all_run_to_the_end_though_nobody_asks() {
+    let ended = Rc::new(Cell::new(0));
+    let ends = |turns| {
+        let ended = ended.clone();
+        co! { yield after(turns); ended.set(ended.get() + 1); }
+    };
+    drop(as_completed([ends(0), ends(1)]));
+    let all = as_completed([ends(0), ends(5)]);
+    Loop::new().run(co! { drop(yield all); }).unwrap();
+    assert_eq!(ended.get(), 2);
+}
+
+#[test]
+fn values_that_nobody_wants_are_dropped_at_once() {
+    let alive = Alive::new();
+    let main = co! {
+        let tokens: Vec<_> = (0..4).map(|turns| { let alive = alive.clone(); co! { yield after(turns); alive.token() } }).collect();
+        let mut completed = yield as_completed(tokens);
+        let (first, second) = (completed.next().unwrap(), completed.next().unwrap());
+        drop(second);
+        drop(yield completed.next().unwrap());
+        drop(completed);
+        yield after(10);
+        assert_eq!(alive.get(), 1, "the first is still to be had");
+        drop(yield first);
+        assert_eq!(alive.get(), 0);
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn one_that_times_out_takes_no_value_from_others() {
+    let main = co! {
+        let event = Event::new();
+        let wait = event.wait();
+        let mut completed = yield as_completed([co! { yield wait; 1 }, co! { yield sleep(LONG); 2 }]);
+        let (first, second) = (completed.next().unwrap(), completed.next().unwrap());
+        assert!((yield timeout(second, ms(1))).is_err());
+        event.set();
+        assert_eq!(yield first, 1);
+        Err("enough")?;
+    };
+    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "enough");
+}
+
+#[test]
+fn an_error_stops_everything() {
+    let main = co! {
+        for next in yield as_completed([after(1), co! { yield; yield; Err("failed")? }, co! { yield sleep(LONG); 0 }]) {
+            yield next;
+        }
+    };
+    let error = Loop::new().run(main).unwrap_err();
+    assert_eq!(error.to_string(), "failed");
+    assert!(error.others().is_empty());
+}
+
+#[test]
+fn who_waits_outside_of_what_failed_gets_its_error() {
+    let main = co! {
+        let items = Rc::new(Cell::new(None));
+        let handed_out = items.clone();
+        let failing = yield spawn(isolate_and_hand_out(handed_out));
+        let mut completed = loop {
+            if let Some(completed) = items.take() {
+                break completed;
+            }
+            yield;
+        };
+        let (first, second) = (completed.next().unwrap(), completed.next().unwrap());
+        assert_eq!(yield first, 0);
+        let waits = yield isolate(co! { yield second });
+        assert_eq!(waits.unwrap_err().to_string(), "failed");
+        let late = completed.next().unwrap();
+        let late = yield isolate(co! { yield late });
+        assert_eq!(late.unwrap_err().to_string(), "failed");
+        yield failing;
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[coro]
+fn isolate_and_hand_out(items: Rc<Cell<Option<AsCompleted<usize>>>>) -> Coro<()> {
+    let failed = yield isolate(co! {
+        let fails = co! { yield after(9); Err("failed")? };
+        items.set(Some(yield as_completed([after(0), fails, co! { yield sleep(LONG); 0 }])));
+    });
+    assert_eq!(failed.unwrap_err().to_string(), "failed");
+}
+
+#[test]
+fn waiting_in_vain_is_a_deadlock_that_says_so() {
+    let never = Event::new().wait();
+    let main = co! {
+        for next in yield as_completed([co! { yield never; }]) {
+            yield next;
+        }
+    };
+    let error = Loop::new().run(main.named("consumer")).unwrap_err();
+    let deadlock = error.error().downcast_ref::<Deadlock>().unwrap();
+    assert!(deadlock.to_string().contains("as_completed"), "{deadlock}");
+}

@@ -1,0 +1,244 @@
+//! Semaphores: never more than so many at once, first in first out, and no permit is ever lost.
+#![feature(coroutines)]
+
+mod common;
+
+use common::{Counter, LONG, Log, ms, panic_of, to_end, to_idle};
+use tinyield::{Coro, Deadlock, Loop, Permit, Semaphore, TimedOut, catch, co, coro, isolate, race, sleep, spawn, timeout};
+
+#[coro]
+fn count(semaphore: Semaphore, inside: Counter, i: usize) -> Coro<usize> {
+    let _permit = yield semaphore.acquire();
+    inside.up();
+    if inside.get() > 2 {
+        Err("too many")?;
+    }
+    yield;
+    inside.down();
+    i
+}
+
+#[coro]
+fn logs(semaphore: Semaphore, log: Log, name: &'static str) -> Coro<()> {
+    let _permit = yield semaphore.acquire();
+    log.push(name);
+    yield;
+}
+
+#[coro]
+fn turns(count: usize) -> Coro<()> {
+    for _ in 0..count {
+        yield;
+    }
+}
+
+#[test]
+fn semaphore() {
+    let run = |permits| {
+        let semaphore = Semaphore::new(permits);
+        let inside = Counter::new();
+        let all: Vec<_> = (0..50).map(|i| count(semaphore.clone(), inside.clone(), i)).collect();
+        Loop::new().run(all)
+    };
+    assert_eq!(run(2).unwrap(), (0..50).collect::<Vec<_>>());
+    assert_eq!(run(3).unwrap_err().to_string(), "too many");
+}
+
+#[test]
+fn none_at_all_is_a_mistake() {
+    let text = panic_of(|| Semaphore::new(0));
+    assert_eq!(text, "a semaphore of 0 permits could never be acquired; it takes at least 1");
+}
+
+#[test]
+fn a_free_permit_is_one_turn() {
+    let semaphore = Semaphore::new(1);
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(semaphore.acquire());
+    assert_eq!(to_end(&mut runtime).0, 2);
+    assert_eq!(semaphore.available(), 1);
+}
+
+#[test]
+fn fault_of_the_reference_nobody_barges_in_between_release_and_wake_up() {
+    let log = Log::new();
+    let semaphore = Semaphore::new(1);
+    let main = co! {
+        let permit = yield semaphore.acquire();
+        yield spawn(logs(semaphore.clone(), log.clone(), "waited"));
+        yield;
+        drop(permit);
+        // The one that waited has not had its turn yet.
+        assert!(semaphore.try_acquire().is_none());
+        let _permit = yield semaphore.acquire();
+        log.push("came late");
+        log
+    };
+    assert_eq!(Loop::new().run(main).unwrap().take(), ["waited", "came late"]);
+}
+
+#[test]
+fn fault_of_the_reference_a_waiter_that_times_out_loses_no_permit() {
+    let semaphore = Semaphore::new(1);
+    let main = co! {
+        let permit = yield semaphore.acquire();
+        assert!(matches!(yield timeout(semaphore.acquire(), ms(1)), Err(TimedOut)));
+        assert_eq!(semaphore.statistics().waiting, 0);
+        drop(permit);
+        drop(yield semaphore.acquire());
+        assert_eq!(semaphore.available(), 1);
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn fault_of_the_reference_one_that_is_cancelled_when_it_was_chosen_passes_the_permit_on() {
+    let log = Log::new();
+    let semaphore = Semaphore::new(1);
+    let main = co! {
+        let permit = yield semaphore.acquire();
+        let chosen = semaphore.clone();
+        let failing = semaphore.clone();
+        let passed_on = isolate(co! {
+            yield spawn(co! {
+                let cancelled = yield catch(chosen.acquire());
+                assert!(cancelled.as_ref().is_err());
+                drop(cancelled?);
+            });
+            yield;
+            yield spawn(co! { yield; });
+            assert_eq!(failing.statistics().waiting, 2);
+            drop(permit);
+            assert_eq!(failing.statistics().waiting, 1, "one is chosen");
+            assert_eq!(failing.statistics().available, 0);
+            Err("failed")?;
+        });
+        let next = spawn(logs(semaphore.clone(), log.clone(), "next"));
+        let (result, _) = yield (passed_on, co! { yield; yield next; });
+        assert!(result.is_err());
+        assert_eq!(log.take(), ["next"]);
+        yield turns(3);
+        assert_eq!(semaphore.available(), 1);
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn first_in_first_out_without_those_who_gave_up() {
+    let log = Log::new();
+    let semaphore = Semaphore::new(1);
+    let main = co! {
+        let permit = yield semaphore.acquire();
+        yield spawn(logs(semaphore.clone(), log.clone(), "a"));
+        let gives_up = timeout(logs(semaphore.clone(), log.clone(), "gave up"), ms(1));
+        yield spawn(co! { assert!((yield gives_up).is_err()); });
+        yield;
+        yield spawn(logs(semaphore.clone(), log.clone(), "b"));
+        yield spawn(logs(semaphore.clone(), log.clone(), "c"));
+        yield sleep(ms(10));
+        drop(permit);
+        log
+    };
+    let log = Loop::new().run(main).unwrap();
+    assert_eq!(log.take(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_gather_may_take_several() {
+    let semaphore = Semaphore::new(3);
+    let main = co! {
+        let (a, b) = yield (semaphore.acquire(), semaphore.acquire());
+        let waits = semaphore.acquire();
+        let third = yield spawn(co! { yield (waits, sleep(ms(1))) });
+        yield sleep(ms(5));
+        assert_eq!(semaphore.available(), 0);
+        drop((a, b));
+        let (third, ()) = yield third;
+        assert_eq!(semaphore.available(), 2);
+        drop(third);
+        assert_eq!(semaphore.available(), 3);
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn a_part_of_a_gather_that_was_chosen_and_cancelled_gives_its_permit_back() {
+    let semaphore = Semaphore::new(1);
+    let main = co! {
+        let permit = yield semaphore.acquire();
+        let waits = semaphore.acquire();
+        yield spawn(co! { assert!((yield timeout((waits, sleep(LONG)), ms(5))).is_err()); });
+        yield turns(3);
+        drop(permit);
+        assert_eq!(semaphore.available(), 0);
+        drop(yield semaphore.acquire());
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn a_raced_waiter_that_loses_leaves_the_permit() {
+    let semaphore = Semaphore::new(1);
+    let main = co! {
+        let _held = yield semaphore.acquire();
+        let waits = semaphore.acquire();
+        let first = yield race([co! { drop(yield waits); "permit" }, co! { yield; "other" }]);
+        assert_eq!(semaphore.statistics().waiting, 0);
+        first
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), "other");
+}
+
+#[test]
+fn a_permit_outlives_its_coroutine_and_its_loop() {
+    let semaphore = Semaphore::new(1);
+    let permit: Permit = Loop::new().run(semaphore.acquire()).unwrap();
+    assert_eq!(semaphore.available(), 0);
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(semaphore.acquire());
+    let _ = to_idle(&mut runtime);
+    drop(permit);
+    assert!(to_end(&mut runtime).1.is_ok());
+    assert_eq!(semaphore.available(), 1);
+}
+
+#[test]
+fn who_fails_while_holding_it_gives_it_back() {
+    let semaphore = Semaphore::new(1);
+    let main = co! {
+        for _ in 0..3 {
+            let acquire = semaphore.acquire();
+            let failed = yield isolate(co! {
+                let _permit = yield acquire;
+                Err("failed")?;
+            });
+            assert!(failed.is_err());
+        }
+        semaphore.available()
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), 1);
+}
+
+#[test]
+fn it_tells_who_holds_it_and_who_is_stuck() {
+    let semaphore = Semaphore::new(1);
+    let kept = semaphore.clone();
+    let main = co! {
+        let _permit = yield semaphore.acquire();
+        let waits = semaphore.acquire();
+        yield spawn(co! { drop(yield waits); }.named("waiter"));
+        yield;
+        let statistics = semaphore.statistics();
+        assert_eq!((statistics.permits, statistics.available, statistics.waiting), (1, 0, 1));
+        assert_eq!(statistics.holders[0].name(), "holder");
+        assert!(format!("{semaphore:?}").contains("holder at "), "{semaphore:?}");
+        drop(yield semaphore.acquire());
+    };
+    let error = Loop::new().run(main.named("holder")).unwrap_err();
+    let deadlock = error.error().downcast_ref::<Deadlock>().unwrap();
+    assert!(deadlock.to_string().contains("a semaphore"), "{deadlock}");
+    assert_eq!(deadlock.stuck().len(), 2);
+    assert_eq!(kept.available(), 1);
+    let _permit = kept.try_acquire().unwrap();
+    assert_eq!(kept.statistics().holders[0].name(), "try_acquire");
+}
