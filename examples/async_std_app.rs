@@ -14,9 +14,7 @@ use std::time::Duration;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::prelude::*;
 use async_std::{fs, task};
-use tinyield::{
-    Coro, coro, from_async_std, from_async_std_with, sleep, timeout, to_async_std, to_async_std_with,
-};
+use tinyield::{Coro, coro, from_async_std, from_async_std_with, sleep, timeout, to_async_std, to_async_std_with};
 
 fn main() -> Result<(), Box<dyn Error>> {
     task::block_on(async {

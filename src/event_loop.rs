@@ -6,9 +6,9 @@ use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 #[cfg(feature = "smol")]
 use std::{ops::ControlFlow, task::Waker};
-use std::time::Instant;
 
 use crate::coro::start_in;
 use crate::error::{Grouping, LoopError, Reason};

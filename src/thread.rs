@@ -170,7 +170,7 @@ impl ThreadPool {
         ThreadPool { pool: Arc::new(Pool::new(max)) }
     }
 
-    /// As [`run_in_thread`](crate::run_in_thread), on this pool.
+    /// As [`run_in_thread`], on this pool.
     #[track_caller]
     pub fn run_in_thread<F, R>(&self, f: F) -> Coro<R>
     where
@@ -189,7 +189,7 @@ impl ThreadPool {
     ///
     /// # Cancellation
     ///
-    /// As [`run_in_thread`](crate::run_in_thread), for each call.
+    /// As [`run_in_thread`], for each call.
     #[track_caller]
     pub fn map<F, X, R>(&self, f: F, xs: impl IntoIterator<Item = X>) -> Coro<Vec<R>>
     where
@@ -466,7 +466,8 @@ impl Pool {
         let waiting = queue.waiting.fetch_add(1, SeqCst) + 1;
         let mut failed = None;
         if waiting > queue.idle.load(SeqCst) {
-            let started = queue.threads.fetch_update(SeqCst, SeqCst, |threads| (threads < self.max).then_some(threads + 1));
+            let started =
+                queue.threads.fetch_update(SeqCst, SeqCst, |threads| (threads < self.max).then_some(threads + 1));
             if started.is_ok() {
                 let theirs = queue.clone();
                 let spawned = std::thread::Builder::new().name("tinyield".into()).spawn(move || theirs.serve());

@@ -22,8 +22,8 @@ use async_std::task;
 use common::{Counter, Gate, LONG, OnDrop, forever, messages, ms, names, panic_of};
 use smol::future::zip;
 use tinyield::{
-    Coro, Deadlock, Error, Grouping, Loop, LoopError, Reason, Shared, TimedOut, catch, co, coro, from_async_std, from_async_std_with,
-    run_in_thread, shield, sleep, spawn, timeout, to_async_std, to_async_std_with,
+    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Reason, Shared, TimedOut, catch, co, coro, from_async_std,
+    from_async_std_with, run_in_thread, shield, sleep, spawn, timeout, to_async_std, to_async_std_with,
 };
 
 async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -250,14 +250,14 @@ fn a_loop_gives_its_output_to_async_std() {
 
 #[test]
 fn async_stds_other_tasks_run_while_a_loop_waits_for_one_of_them() {
-    let gate = Gate::new();
-    let opener = gate.clone();
-    let waits = co! { gate.await; 5 };
+    let event = Event::new();
+    let setter = event.clone();
+    let waits = co! { yield event.wait(); 5 };
     let other = async {
         for _ in 0..20 {
             task::yield_now().await;
         }
-        opener.open();
+        setter.set();
     };
     let (value, ()) = task::block_on(zip(to_async_std(waits), other));
     assert_eq!(value.unwrap(), 5);
@@ -419,9 +419,11 @@ fn an_error_in_async_std_drops_the_loop_next_to_it() {
 
 #[test]
 fn a_grouping_says_which_errors_are_kept() {
-    let two = || co! {
-        let stubborn = co! { if (yield catch(forever())).is_err() { Err("while stopping")?; } };
-        yield (stubborn, co! { yield; Err("first")?; });
+    let two = || {
+        co! {
+            let stubborn = co! { if (yield catch(forever())).is_err() { Err("while stopping")?; } };
+            yield (stubborn, co! { yield; Err("first")?; });
+        }
     };
     let auto = task::block_on(to_async_std(two())).unwrap_err();
     assert_eq!(messages(auto.others()), ["while stopping"]);
@@ -506,9 +508,12 @@ fn a_spawned_one_that_is_cancelled_has_ended() {
 
 #[test]
 fn errors_panics_and_deadlocks_come_back_from_a_loops_own_thread() {
-    let error = task::block_on(to_async_std_with(|| co! { yield co! { Err("over there")?; }.named("inner"); })).unwrap_err();
+    let error =
+        task::block_on(to_async_std_with(|| co! { yield co! { Err("over there")?; }.named("inner"); })).unwrap_err();
     assert_eq!(names(error.error()), ["co!", "inner"]);
-    let panicking = to_async_std_with(|| -> Coro<()> { co! { yield; panic!("over there") } });
+    let panicking = to_async_std_with(|| -> Coro<()> {
+        co! { yield; panic!("over there") }
+    });
     assert_eq!(panic_of(|| task::block_on(panicking)), "over there");
     let stuck = to_async_std_with(|| co! { pending::<()>().await; });
     assert!(task::block_on(stuck).unwrap_err().error().downcast_ref::<Deadlock>().is_some());

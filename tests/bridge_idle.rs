@@ -12,8 +12,8 @@ use std::{fs, thread};
 
 use common::{Gate, OnDrop, forever, ms};
 use tinyield::{
-    Loop, TimedOut, catch, co, from_async_std, from_smol, shield, sleep, timeout, to_async_std, to_async_std_with, to_smol,
-    to_smol_with,
+    Loop, TimedOut, catch, co, from_async_std, from_smol, shield, sleep, timeout, to_async_std, to_async_std_with,
+    to_smol, to_smol_with,
 };
 
 /// The time that all threads of the process have had a processor.
@@ -30,7 +30,6 @@ fn processor_time() -> Duration {
 
 /// How long each wait takes: ten times what it may cost.
 const WAIT: Duration = Duration::from_millis(400);
-
 
 #[track_caller]
 fn idles(what: &str, wait: impl FnOnce()) {

@@ -14,8 +14,8 @@ use std::task::Poll;
 
 use common::{Gate, OnDrop, forever, ms, names, text_of};
 use tinyield::{
-    Coro, Error, Loop, LoopError, TimedOut, catch, co, coro, from_async_std, from_async_std_with, from_smol, shield, sleep,
-    timeout, to_async_std, to_async_std_with, to_smol, to_smol_with,
+    Coro, Error, Loop, LoopError, TimedOut, catch, co, coro, from_async_std, from_async_std_with, from_smol, shield,
+    sleep, timeout, to_async_std, to_async_std_with, to_smol, to_smol_with,
 };
 
 /// What is innermost, or around it, in each nesting: how much of it has begun and not ended.
@@ -231,7 +231,8 @@ fn values_cross_every_bridge() {
         [one, two, three, four]
     };
     assert_eq!(smol::block_on(to_smol(main)).unwrap(), [1, 2, 3, 4]);
-    let in_tinyield = from_async_std_with(|| to_async_std(from_async_std_with(|| to_async_std(from_async_std(async { 5 })))));
+    let in_tinyield =
+        from_async_std_with(|| to_async_std(from_async_std_with(|| to_async_std(from_async_std(async { 5 })))));
     let value = async_std::task::block_on(to_async_std(in_tinyield)).unwrap().unwrap().unwrap();
     assert_eq!(value, 5);
     let value = smol::block_on(to_smol(from_smol(to_smol(from_smol(to_smol(from_smol(async { 6 }))))))).unwrap();
@@ -254,7 +255,10 @@ fn an_error_crosses_with_the_coroutines_of_all_the_loops() {
     let on_threads = || co! { (yield from_async_std(to_smol_with(failing)))? }.named("outer");
     check(smol::block_on(to_async_std_with(on_threads)).unwrap_err());
     // As any error of theirs.
-    let theirs = async { to_smol(failing()).await.map_err(Error::from)?; Ok::<(), Error>(()) };
+    let theirs = async {
+        to_smol(failing()).await.map_err(Error::from)?;
+        Ok::<(), Error>(())
+    };
     let back = co! { (yield from_smol(theirs))?; }.named("outer");
     check(Loop::new().run(back).unwrap_err());
 }

@@ -21,8 +21,8 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{LocalExecutor, Timer, block_on};
 use tinyield::{
-    Coro, Deadlock, Error, Grouping, Loop, LoopError, Shared, TimedOut, catch, co, coro, from_smol, isolate, run_in_thread,
-    shield, sleep, spawn, timeout, to_smol, to_smol_with,
+    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Shared, TimedOut, catch, co, coro, from_smol, isolate,
+    run_in_thread, shield, sleep, spawn, timeout, to_smol, to_smol_with,
 };
 
 /// Counts how often a future is polled.
@@ -210,16 +210,16 @@ fn a_loop_gives_its_output_to_smol() {
 
 #[test]
 fn smols_other_tasks_run_while_a_loop_waits_for_one_of_them() {
-    let gate = Gate::new();
+    let event = Event::new();
     let executor = LocalExecutor::new();
-    let opener = gate.clone();
+    let setter = event.clone();
     let other = executor.spawn(async move {
         for _ in 0..20 {
             smol::future::yield_now().await;
         }
-        opener.open();
+        setter.set();
     });
-    let waits = co! { gate.await; 5 };
+    let waits = co! { yield event.wait(); 5 };
     assert_eq!(block_on(executor.run(to_smol(waits))).unwrap(), 5);
     block_on(executor.run(other));
 }
@@ -418,9 +418,11 @@ fn an_error_in_smol_drops_the_loop_next_to_it() {
 
 #[test]
 fn a_grouping_says_which_errors_are_kept() {
-    let two = || co! {
-        let stubborn = co! { if (yield catch(forever())).is_err() { Err("while stopping")?; } };
-        yield (stubborn, co! { yield forever(); }, co! { yield; Err("first")?; });
+    let two = || {
+        co! {
+            let stubborn = co! { if (yield catch(forever())).is_err() { Err("while stopping")?; } };
+            yield (stubborn, co! { yield forever(); }, co! { yield; Err("first")?; });
+        }
     };
     let others = |error: LoopError| messages(error.others());
     assert_eq!(others(block_on(to_smol(two())).unwrap_err()), ["while stopping"]);
@@ -584,7 +586,9 @@ fn errors_with_their_traces_and_panics_come_back_from_a_loops_own_thread() {
     let error = block_on(to_smol_with(|| co! { yield co! { Err("over there")?; }.named("inner"); })).unwrap_err();
     assert_eq!(error.to_string(), "over there");
     assert_eq!(names(error.error()), ["co!", "inner"]);
-    let panicking = to_smol_with(|| -> Coro<()> { co! { yield; panic!("over there") } });
+    let panicking = to_smol_with(|| -> Coro<()> {
+        co! { yield; panic!("over there") }
+    });
     assert_eq!(panic_of(|| block_on(panicking)), "over there");
     let building = to_smol_with(|| -> Coro<()> { panic!("while it was built") });
     assert_eq!(panic_of(|| block_on(building)), "while it was built");
@@ -634,4 +638,31 @@ fn a_failing_isolate_in_a_hosted_loop_is_a_value() {
         (failed.unwrap_err().to_string(), late)
     };
     assert_eq!(block_on(to_smol(main)).unwrap(), ("inside".to_string(), Err(TimedOut)));
+}
+
+#[test]
+fn a_remote_event_set_on_another_thread_wakes_a_hosted_loop() {
+    let event = Event::new();
+    let remote = event.remote();
+    let waits = co! { yield event.wait(); 5 };
+    let setter = smol::unblock(move || remote.set());
+    assert_eq!(block_on(smol::future::zip(to_smol(waits), setter)).0.unwrap(), 5);
+}
+
+#[test]
+fn what_a_host_sets_wakes_a_hosted_loop_that_sleeps_once() {
+    let event = Event::new();
+    let (wakes, waker) = Wakes::new();
+    let waits = || {
+        let event = event.clone();
+        co! { yield event.wait(); }
+    };
+    let mut hosted = to_smol((0..100).map(|_| waits()).collect::<Vec<_>>());
+    assert!(Pin::new(&mut hosted).poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(wakes.get(), 0);
+    event.set();
+    event.set();
+    assert_eq!(wakes.get(), 1);
+    assert!(Pin::new(&mut hosted).poll(&mut Context::from_waker(&waker)).is_ready());
+    assert_eq!(wakes.get(), 1);
 }

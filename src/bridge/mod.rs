@@ -15,6 +15,6 @@ mod smol;
 pub use self::async_std::{
     ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with, to_async_std, to_async_std_with,
 };
-pub use future::from_future;
 #[cfg(feature = "smol")]
 pub use self::smol::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
+pub use future::from_future;
