@@ -1,6 +1,6 @@
 //! Tells who is stuck, where, and on what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -18,19 +18,25 @@ pub(crate) fn report(
     let tasks = tasks_below(root);
     let waits = waits(&tasks);
     let cycle = find_cycle(&tasks, &waits);
-    let stuck: Vec<Stuck> = tasks
+    let mut stuck: Vec<Stuck> = tasks
         .iter()
-        .filter(|task| !task.name().is_empty())
+        .filter(|task| !task.is_nameless())
         .map(|task| {
             let frame = Frame::new(task.name(), task.header().location.get());
-            Stuck::new(frame, in_words(task, waits.get(&task.header().number.get())))
+            Stuck::new(frame, in_words(task, &waits))
         })
         .collect();
+    if stuck.is_empty()
+        && let Some(main) = tasks.first()
+    {
+        // There is no coroutine but the one that the library made for what it was told to run.
+        stuck.push(Stuck::new(Frame::new("run".into(), run_at), in_words(main, &waits)));
+    }
     let blamed = cycle.first().or(tasks.last());
     let blamed = blamed.map_or((String::new(), run_at), |task| {
         (task.name().into_owned(), task.header().location.get())
     });
-    let cycle = cycle.iter().map(|task| task.name().into_owned()).collect();
+    let cycle = cycle.iter().filter(|task| !task.is_nameless()).map(|task| task.name().into_owned()).collect();
     (Deadlock::new(stuck, cycle), blamed)
 }
 
@@ -47,8 +53,10 @@ fn waits(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
     let mut waits = BTreeMap::<u64, Vec<TaskRef>>::new();
     for task in tasks {
         let mut waiting = task.waiting_tasks();
-        if let Some(scope) = task.scope() {
-            // Whoever waits for a scope waits for what is in it: above all its first task.
+        if let Some(scope) = task.scope()
+            && (task.has(flag::SCOPE_ROOT) || scope.is_domain())
+        {
+            // Whoever waits for a scope waits for its first task, and if it is a domain, for all that is in it.
             waiting.extend(scope.owner());
         }
         for other in waiting {
@@ -60,7 +68,7 @@ fn waits(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
 
 fn find_cycle(tasks: &[TaskRef], waits: &BTreeMap<u64, Vec<TaskRef>>) -> Vec<TaskRef> {
     // Depth first, with a stack of its own: a chain may be long.
-    let mut done = std::collections::BTreeSet::new();
+    let mut done = BTreeSet::new();
     for start in tasks {
         let mut path: Vec<(TaskRef, usize)> = vec![(start.clone(), 0)];
         let mut on_path = BTreeMap::from([(start.header().number.get(), 0)]);
@@ -92,16 +100,28 @@ fn find_cycle(tasks: &[TaskRef], waits: &BTreeMap<u64, Vec<TaskRef>>) -> Vec<Tas
     Vec::new()
 }
 
-fn in_words(task: &TaskRef, on: Option<&Vec<TaskRef>>) -> String {
+/// What `task` waits on; if that is a task which the library made to carry a wait, what that one waits on.
+fn in_words(task: &TaskRef, waits: &BTreeMap<u64, Vec<TaskRef>>) -> String {
     const MOST: usize = 5;
-    let mut words: Vec<String> = Vec::new();
-    let on = on.map_or(&[][..], Vec::as_slice);
-    let named = on.iter().map(TaskRef::name).filter(|name| !name.is_empty());
-    words.extend(named.take(MOST).map(|name| format!("`{name}`")));
-    if on.len() > MOST {
-        words.push(format!("{} more", on.len() - MOST));
+    let mut kinds = 0;
+    let mut named = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut next = vec![task];
+    while let Some(task) = next.pop() {
+        kinds |= task.header().waits_on.get();
+        for other in waits.get(&task.header().number.get()).into_iter().flatten() {
+            if !seen.insert(other.header().number.get()) {
+            } else if other.is_nameless() {
+                next.push(other);
+            } else {
+                named.push(other);
+            }
+        }
     }
-    let kinds = task.header().waits_on.get();
+    let mut words: Vec<String> = named.iter().take(MOST).map(|task| format!("`{}`", task.name())).collect();
+    if named.len() > MOST {
+        words.push(format!("{} more", named.len() - MOST));
+    }
     for (bit, word) in [
         (kind::EVENT, "an event"),
         (kind::SEMAPHORE, "a semaphore"),
