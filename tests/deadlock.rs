@@ -15,6 +15,9 @@ use tinyield::{
     timeout,
 };
 
+/// The line at which `never` waits.
+const NEVER: u32 = line!() + 5;
+
 #[coro]
 fn never() -> Coro<()> {
     yield;
@@ -49,9 +52,9 @@ fn each_stuck_coroutine_is_told_with_its_place_and_what_it_waits_on() {
     assert_eq!(stuck(&error), [
         ("main", base + 5, "`child` and `never`"),
         ("background", base + 4, "`shared`"),
-        ("child", base + 6, "`shared`"),
-        ("never", 24, "a future"),
         ("shared", base + 1, "a future"),
+        ("child", base + 6, "`shared`"),
+        ("never", NEVER, "a future"),
     ]);
     assert!(deadlock(&error).cycle().is_empty());
     let text = error.to_string();
@@ -79,6 +82,20 @@ fn a_wait_that_is_run_without_a_coroutine_is_told_too() {
     let shared = co! { pending::<()>().await }.named("shared").shared();
     let error = Loop::new().run((&shared, ())).unwrap_err();
     assert!(stuck(&error).iter().any(|(name, _, on)| (*name, *on) == ("shared", "a future")), "{error:?}");
+}
+
+#[test]
+fn who_waits_in_a_timeout_or_a_shield_waits_on_what_is_in_it() {
+    let base = line!();
+    let main = co! {
+        yield shield((never(), shield((co! { pending::<()>().await }.named("other"), ()))));
+    };
+    let error = Loop::new().run(main.named("main")).unwrap_err();
+    assert_eq!(stuck(&error), [
+        ("main", base + 2, "`never` and `other`"),
+        ("never", NEVER, "a future"),
+        ("other", base + 2, "a future"),
+    ]);
 }
 
 /// Two that wait on each other.
@@ -129,7 +146,7 @@ fn a_cycle_through_timeouts_races_and_shields_names_coroutines_only() {
                 0 => yield shield(other),
                 1 => yield race([co! { yield other }.named("racer")]),
                 2 => drop(yield isolate(co! { yield other }.named("inside"))),
-                _ => yield shield((other, ())).0,
+                _ => drop(yield shield((other, ()))),
             }
         };
         let one = one.named("one").shared();
@@ -167,7 +184,14 @@ fn a_deadlock_in_a_domain_is_one_of_the_loop() {
 
 #[test]
 fn a_timeout_without_a_limit_is_no_timer() {
-    let error = Loop::new().run(co! { drop(yield timeout(never(), FOREVER)); }).unwrap_err();
+    let mut event_loop = Loop::new();
+    let handle = event_loop.stop_handle();
+    // If it hangs after all.
+    let (ended, end) = mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || if end.recv_timeout(common::LONG / 4).is_err() { handle.stop() });
+    let error = event_loop.run(co! { drop(yield timeout(never(), FOREVER)); }).unwrap_err();
+    let _ = ended.send(());
+    watchdog.join().unwrap();
     assert_eq!(deadlock(&error).stuck().len(), 2);
 }
 
