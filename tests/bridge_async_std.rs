@@ -22,8 +22,8 @@ use async_std::task;
 use common::{Counter, Gate, LONG, OnDrop, forever, messages, ms, names, panic_of};
 use smol::future::zip;
 use tinyield::{
-    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Reason, Shared, TimedOut, catch, co, coro, from_async_std,
-    from_async_std_with, run_in_thread, shield, sleep, spawn, timeout, to_async_std, to_async_std_with,
+    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Reason, Shared, catch, co, coro, from_async_std,
+    from_async_std_with, race, run_in_thread, shield, sleep, spawn, timeout, to_async_std, to_async_std_with,
 };
 
 async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -119,9 +119,15 @@ fn an_error_in_a_coroutine_drops_the_async_std_future_on_its_thread_before_run_r
 
 #[test]
 fn one_that_waits_for_ever_is_told_at_once() {
-    let main = co! { yield timeout(from_async_std(pending::<()>()), ms(2)) };
+    let begun = Gate::new();
+    let opener = begun.clone();
+    let for_ever = from_async_std(async move {
+        opener.open();
+        pending::<()>().await;
+    });
+    let winner = co! { yield race([for_ever, co! { begun.await; }]) };
     let start = Instant::now();
-    assert_eq!(Loop::new().run(main).unwrap(), Err(TimedOut));
+    Loop::new().run(winner).unwrap();
     assert!(start.elapsed() < LONG / 2);
 }
 
@@ -175,11 +181,14 @@ fn a_panic_in_an_async_std_future_goes_on_out_of_run_with_its_own_payload() {
 
 #[test]
 fn a_panic_in_its_destructor_goes_on_out_of_run() {
-    let future = async {
+    let begun = Gate::new();
+    let opener = begun.clone();
+    let future = async move {
         let _dropped = OnDrop(|| panic!("in the destructor"));
+        opener.open();
         pending::<()>().await;
     };
-    let main = co! { yield timeout(from_async_std(future), ms(2)) };
+    let main = co! { yield (from_async_std(future), co! { begun.await; Err("cancels it")?; }); };
     assert_eq!(panic_of(|| Loop::new().run(main)), "in the destructor");
 }
 
