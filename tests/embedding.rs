@@ -1,0 +1,437 @@
+//! A loop inside another one: stepped by hand, polled with a waker, dropped half-way, forgotten.
+#![feature(coroutines)]
+
+mod common;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use common::{Alive, Counter, Gate, LONG, Log, Wakes, forever, ms, panic_of, ran, to_end, to_idle};
+use tinyield::{
+    Coro, JoinHandle, Loop, Reason, Runtime, Shared, Step, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn,
+    timeout,
+};
+
+#[coro]
+fn waits(log: Log, name: &'static str) -> Coro<()> {
+    let _ends = log.on_drop(name);
+    yield forever();
+}
+
+fn poll<T>(runtime: &mut Runtime<'_, T>, waker: &std::task::Waker) -> Poll<Result<T, tinyield::LoopError>> {
+    runtime.poll(&mut Context::from_waker(waker))
+}
+
+#[test]
+fn nothing_runs_before_the_first_step() {
+    let begun = Counter::new();
+    let counts = begun.clone();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { counts.up(); 5 });
+    assert_eq!(begun.get(), 0);
+    ran(&mut runtime);
+    assert_eq!(begun.get(), 1);
+    assert!(matches!(runtime.step(), Step::Done(Ok(5))));
+}
+
+#[test]
+fn a_step_is_one_turn_of_one_coroutine() {
+    let log = Log::new();
+    let busy = |name: &'static str| {
+        let log = log.clone();
+        co! { for turn in 0..3 { log.push(format!("{name}{turn}")); yield; } }
+    };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime((busy("a"), busy("b")));
+    ran(&mut runtime);
+    for turn in 0..3 {
+        for name in ["a", "b"] {
+            ran(&mut runtime);
+            assert_eq!(log.take(), [format!("{name}{turn}")]);
+        }
+    }
+    let (steps, result) = to_end(&mut runtime);
+    result.unwrap();
+    assert_eq!(steps, 3);
+}
+
+#[test]
+fn a_step_after_the_end_panics() {
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { 1 });
+    ran(&mut runtime);
+    assert!(matches!(runtime.step(), Step::Done(Ok(1))));
+    let message = panic_of(|| runtime.step());
+    assert!(message.contains("over"), "{message}");
+    let (_, waker) = Wakes::new();
+    assert!(panic_of(|| poll(&mut runtime, &waker)).contains("over"));
+}
+
+#[test]
+fn an_idle_loop_is_woken_by_a_thread_in_time() {
+    for _ in 0..100 {
+        let gate = Gate::new();
+        let waits = gate.clone();
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(co! { waits.await; 3 });
+        let (_, idle) = to_idle(&mut runtime);
+        assert_eq!(idle.deadline(), None);
+        let thread = std::thread::spawn(move || gate.open());
+        idle.wait();
+        assert_eq!(to_end(&mut runtime).1.unwrap(), 3);
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_wake_up_before_the_wait_is_not_lost() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { waits.await; 3 });
+    let (_, idle) = to_idle(&mut runtime);
+    gate.open();
+    // It does not block, although nobody will wake it from now on.
+    idle.wait();
+    ran(&mut runtime);
+    assert!(matches!(runtime.step(), Step::Done(Ok(3))));
+}
+
+#[test]
+fn two_loops_are_stepped_in_turn_on_one_thread() {
+    let log = Log::new();
+    let busy = |name: &'static str| {
+        let log = log.clone();
+        co! { for turn in 0..3 { log.push(format!("{name}{turn}")); yield; } name }
+    };
+    let (mut one, mut two) = (Loop::new(), Loop::new());
+    let (mut one, mut two) = (one.runtime(busy("a")), two.runtime(busy("b")));
+    for _ in 0..3 {
+        ran(&mut one);
+        ran(&mut two);
+    }
+    assert_eq!(log.take(), ["a0", "b0", "a1", "b1", "a2", "b2"]);
+    assert_eq!(to_end(&mut two).1.unwrap(), "b");
+    assert_eq!(to_end(&mut one).1.unwrap(), "a");
+}
+
+// Polling.
+
+#[test]
+fn a_poll_runs_what_is_ready_and_wakes_nobody_while_idle() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let (wakes, waker) = Wakes::new();
+    let turns = Counter::new();
+    let counts = turns.clone();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! {
+        for _ in 0..10 { counts.up(); yield; }
+        waits.await;
+        "opened"
+    });
+    assert!(poll(&mut runtime, &waker).is_pending());
+    assert_eq!((turns.get(), wakes.get()), (10, 0));
+    // Polled for nothing, it does nothing.
+    assert!(poll(&mut runtime, &waker).is_pending());
+    assert_eq!((gate.polls(), wakes.get()), (1, 0));
+    gate.open();
+    assert_eq!(wakes.get(), 1);
+    assert!(matches!(poll(&mut runtime, &waker), Poll::Ready(Ok("opened"))));
+    assert_eq!(wakes.get(), 1);
+}
+
+#[test]
+fn one_event_wakes_the_host_once_and_so_do_many_before_it_polls() {
+    let gates: Vec<Gate> = (0..10).map(|_| Gate::new()).collect();
+    let (wakes, waker) = Wakes::new();
+    let all: Vec<_> = gates.iter().cloned().map(|gate| co! { gate.await }).collect();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(all);
+    assert!(poll(&mut runtime, &waker).is_pending());
+    for gate in &gates[..5] {
+        gate.open();
+    }
+    assert_eq!(wakes.get(), 1);
+    assert!(poll(&mut runtime, &waker).is_pending());
+    assert_eq!(wakes.get(), 1);
+    for (count, gate) in (2..).zip(&gates[5..]) {
+        gate.open();
+        assert_eq!(wakes.get(), count);
+        assert_eq!(poll(&mut runtime, &waker).is_ready(), count == 6);
+    }
+    assert_eq!(wakes.get(), 6);
+}
+
+#[test]
+fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let ((old, old_waker), (new, new_waker)) = (Wakes::new(), Wakes::new());
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { waits.await });
+    assert!(poll(&mut runtime, &old_waker).is_pending());
+    assert!(poll(&mut runtime, &new_waker).is_pending());
+    gate.open();
+    assert_eq!((old.get(), new.get()), (0, 1));
+    assert!(poll(&mut runtime, &new_waker).is_ready());
+    drop(runtime);
+    // Nothing keeps a host's waker when all is over.
+    assert_eq!((std::sync::Arc::strong_count(&old), std::sync::Arc::strong_count(&new)), (2, 2));
+}
+
+#[test]
+fn a_busy_loop_lets_its_host_go_on_after_a_bounded_number_of_turns() {
+    let (wakes, waker) = Wakes::new();
+    let turns = Counter::new();
+    let counts = turns.clone();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { for _ in 0..10_000 { counts.up(); yield; } });
+    let (mut polls, mut most) = (0, 0);
+    loop {
+        let before = turns.get();
+        let result = poll(&mut runtime, &waker);
+        polls += 1;
+        most = most.max(turns.get() - before);
+        match result {
+            Poll::Ready(result) => break result.unwrap(),
+            // It wants to be polled again at once.
+            Poll::Pending => assert_eq!(wakes.get(), polls),
+        }
+    }
+    assert!(most <= 1_000, "{most} turns in one poll");
+    assert!(polls >= 10);
+}
+
+#[test]
+fn a_polled_loop_tells_its_deadline_and_goes_on_after_it() {
+    let (wakes, waker) = Wakes::new();
+    let at = Instant::now() + ms(3);
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { yield tinyield::sleep_until(at); 4 });
+    assert!(poll(&mut runtime, &waker).is_pending());
+    let deadline = runtime.deadline().expect("it sleeps");
+    assert!(deadline >= at && deadline < at + LONG);
+    while Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    assert!(matches!(poll(&mut runtime, &waker), Poll::Ready(Ok(4))));
+    assert_eq!(wakes.get(), 0);
+}
+
+#[test]
+fn a_stop_wakes_the_host() {
+    let (wakes, waker) = Wakes::new();
+    let mut event_loop = Loop::new();
+    let handle = event_loop.stop_handle();
+    let mut runtime = event_loop.runtime(forever());
+    assert!(poll(&mut runtime, &waker).is_pending());
+    handle.stop();
+    assert_eq!(wakes.get(), 1);
+    assert!(matches!(poll(&mut runtime, &waker), Poll::Ready(Err(error)) if error.is_stopped()));
+}
+
+#[test]
+fn a_loop_that_is_hosted_in_a_coroutine_of_another_is_woken_through_it() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let polls = Counter::new();
+    let counts = polls.clone();
+    let host = co! {
+        let mut inner = Loop::new();
+        let mut runtime = inner.runtime(co! { waits.await; 6 });
+        std::future::poll_fn(|context| { counts.up(); runtime.poll(context) }).await?
+    };
+    let opener = gate.clone();
+    let thread = std::thread::spawn(move || {
+        while opener.polls() == 0 {
+            std::thread::yield_now();
+        }
+        opener.open();
+    });
+    assert_eq!(Loop::new().run(host).unwrap(), 6);
+    assert_eq!(polls.get(), 2);
+    thread.join().unwrap();
+}
+
+// Dropped half-way.
+
+#[test]
+fn a_runtime_that_is_dropped_cancels_what_it_runs_last_started_first() {
+    let log = Log::new();
+    let logs = log.clone();
+    let watches = co! {
+        let error = (yield catch(forever())).unwrap_err();
+        logs.push(format!("{:?}", error.as_cancelled().unwrap().reason()));
+        Err(error)?;
+    };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime((waits(log.clone(), "1"), watches, waits(log.clone(), "2")));
+    let _ = to_idle(&mut runtime);
+    drop(runtime);
+    assert_eq!(log.take(), ["2", format!("{:?}", Reason::Dropped).as_str(), "1"]);
+    assert_eq!(event_loop.run(co! { 1 }).unwrap(), 1);
+}
+
+#[test]
+fn a_runtime_that_is_dropped_waits_for_who_cleans_up() {
+    let log = Log::new();
+    let logs = log.clone();
+    let polite = co! {
+        let error = (yield catch(forever())).unwrap_err();
+        yield shield(sleep(ms(3)));
+        logs.push("clean");
+        Err(error)?;
+    };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(polite);
+    let _ = to_idle(&mut runtime);
+    let start = Instant::now();
+    drop(runtime);
+    assert!(start.elapsed() >= ms(3));
+    assert_eq!(log.take(), ["clean"]);
+}
+
+#[test]
+fn a_runtime_that_is_dropped_joins_its_threads() {
+    let (begun, begin) = std::sync::mpsc::channel();
+    let (ended, end) = std::sync::mpsc::channel();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(run_in_thread(move || {
+        begun.send(()).unwrap();
+        while !tinyield::thread::is_cancelled() {
+            std::thread::yield_now();
+        }
+        ended.send(()).unwrap();
+    }));
+    let _ = to_idle(&mut runtime);
+    begin.recv().unwrap();
+    drop(runtime);
+    assert_eq!(end.try_iter().count(), 1);
+}
+
+#[test]
+fn a_runtime_that_is_dropped_while_it_stops_lets_it_stop() {
+    let (gate, log) = (Gate::new(), Log::new());
+    let (waits_for, logs) = (gate.clone(), log.clone());
+    let polite = co! {
+        let error = (yield catch(forever())).unwrap_err();
+        assert!(matches!(error.as_cancelled().unwrap().reason(), Reason::Failed { .. }));
+        yield shield(co! { waits_for.await });
+        logs.push("clean");
+        Err(error)?;
+    };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime((polite, co! { yield; Err("failed")?; }));
+    let _ = to_idle(&mut runtime);
+    gate.open();
+    drop(runtime);
+    assert_eq!(log.take(), ["clean"]);
+}
+
+// Shared between loops.
+
+#[test]
+fn an_unfinished_shared_of_another_loop_raises() {
+    let shared = co! { yield forever(); 1 }.named("theirs").shared();
+    let (mut one, mut two) = (Loop::new(), Loop::new());
+    let mut runtime = one.runtime(&shared);
+    let _ = to_idle(&mut runtime);
+    let wait = shared.clone();
+    let main = co! {
+        let error = (yield catch(&wait)).unwrap_err();
+        assert!(!error.is_cancelled());
+        assert!(error.to_string().contains("`theirs`") && error.to_string().contains("another loop"), "{error}");
+        yield wait
+    };
+    let error = two.run(main).unwrap_err();
+    assert!(error.to_string().contains("another loop"), "{error}");
+    // The one that runs it does not mind.
+    let _ = to_idle(&mut runtime);
+    drop(runtime);
+    // It was cancelled, and tells whoever comes later.
+    let error = two.run(shared).unwrap_err();
+    assert!(error.error().is_cancelled(), "{error:?}");
+}
+
+#[test]
+fn an_unfinished_shared_is_spawned_on_another_loop_to_no_effect() {
+    let shared = co! { yield forever(); 1 }.shared();
+    let (mut one, mut two) = (Loop::new(), Loop::new());
+    let mut runtime = one.runtime(&shared);
+    let _ = to_idle(&mut runtime);
+    let theirs = shared.clone();
+    let error = two.run(co! { let handle = yield spawn(theirs); yield; yield handle }).unwrap_err();
+    assert!(error.to_string().contains("another loop"), "{error}");
+}
+
+#[test]
+fn an_unfinished_handle_of_another_loop_raises() {
+    let handle = Rc::<RefCell<Option<JoinHandle<i32>>>>::default();
+    let keeps = handle.clone();
+    let (mut one, mut two) = (Loop::new(), Loop::new());
+    let mut runtime = one.runtime(co! {
+        *keeps.borrow_mut() = Some(yield spawn(co! { yield forever(); 1 }));
+        yield forever();
+    });
+    let _ = to_idle(&mut runtime);
+    let error = two.run(handle.take().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("another loop"), "{error}");
+}
+
+#[test]
+fn a_shared_that_finishes_on_one_loop_is_had_from_another_from_then_on() {
+    let shared: Shared<i32> = co! { yield; yield; 8 }.shared();
+    let (mut one, mut two) = (Loop::new(), Loop::new());
+    let mut runtime = one.runtime(&shared);
+    // Begun, but not finished, until the other has taken its steps.
+    ran(&mut runtime);
+    ran(&mut runtime);
+    assert!(two.run(&shared).unwrap_err().to_string().contains("another loop"));
+    assert_eq!(to_end(&mut runtime).1.unwrap(), 8);
+    assert_eq!(two.run(&shared).unwrap(), 8);
+}
+
+// Forgotten.
+
+#[test]
+fn a_runtime_that_is_forgotten_does_no_harm() {
+    let alive = Alive::new();
+    let mut event_loop = Loop::new();
+    let handle = event_loop.stop_handle();
+    let shared = { let held = alive.token(); co! { let _held = held; yield forever(); }.shared() };
+    let gate = Gate::new();
+    let waits_for = gate.clone();
+    let mut runtime = event_loop.runtime((&shared, co! { waits_for.await }, timeout(forever(), LONG)));
+    let _ = to_idle(&mut runtime);
+    std::mem::forget(runtime);
+    // The loop goes on with a new run; that of before is neither stepped nor cancelled.
+    assert_eq!(event_loop.run(co! { yield; 2 }).unwrap(), 2);
+    assert!(event_loop.run(&shared).unwrap_err().to_string().contains("another loop"));
+    gate.open();
+    handle.stop();
+    assert!(event_loop.run(co! { yield; }).unwrap_err().is_stopped());
+    assert_eq!(event_loop.run(co! { yield; 3 }).unwrap(), 3);
+    drop(event_loop);
+    drop(shared);
+}
+
+#[test]
+fn coroutines_and_handles_that_are_forgotten_do_no_harm() {
+    std::mem::forget(co! { yield forever(); });
+    std::mem::forget(co! { 1 }.shared());
+    let main = co! {
+        std::mem::forget(yield spawn(co! { yield; String::from("never dropped") }));
+        let shared = co! { yield; 1 }.shared();
+        std::mem::forget(shared.clone());
+        yield spawn(&shared);
+        std::mem::forget(isolate(co! { yield; }));
+        std::mem::forget(race([co! { yield; }]));
+        std::mem::forget(timeout(forever(), LONG));
+        std::mem::forget(sleep(ms(1)));
+        yield shared
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), 1);
+}
