@@ -271,7 +271,7 @@ impl<T: 'static> Drop for Joining<T> {
 /// Starts `task` where `starter` is.
 fn start(task: &TaskRef, starter: &TaskRef) {
     if let Some(scope) = starter.scope() {
-        scope.core().start(task, &scope);
+        scope.core().clone().start(task, scope);
     }
 }
 

@@ -76,6 +76,7 @@ mod coro;
 mod error;
 mod event_loop;
 mod isolate;
+mod primitives;
 mod race;
 #[cfg(any(feature = "smol", feature = "async-std"))]
 mod reactor;

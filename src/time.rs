@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::coro::start_in;
 use crate::error::{Cancelled, Error, Reason, Result};
-use crate::scheduler::{Alarm, AlarmKey, Core, Kind, Scope, Task, TaskRef, Waiter, after, kind};
+use crate::scheduler::{Alarm, AlarmKey, Core, Kind, Scope, Task, TaskRef, Waiter, kind};
 use crate::wait::private::{AnyTask, Sealed};
 use crate::wait::{Wait, Waiting, not_there};
 
@@ -69,15 +69,6 @@ enum Until {
     At(Instant),
 }
 
-impl Until {
-    fn deadline(self) -> Option<Instant> {
-        match self {
-            Until::After(duration) => after(duration),
-            Until::At(deadline) => Some(deadline),
-        }
-    }
-}
-
 impl Sealed for Sleep {}
 
 impl Wait for Sleep {
@@ -108,7 +99,11 @@ impl Waiting for Sleeping {
             && let Some(core) = task.core()
         {
             task.note(kind::TIMER);
-            let key = core.set_alarm(until.deadline(), Alarm::Settle(Waiter::new(task)));
+            let alarm = Alarm::Settle(Waiter::new(task));
+            let key = match until {
+                Until::After(duration) => core.set_alarm_after(duration, alarm),
+                Until::At(deadline) => core.set_alarm_at(deadline, alarm),
+            };
             *self = Sleeping::Asleep(core, key);
         }
     }
@@ -209,7 +204,7 @@ impl<T: 'static> Wait for Timeout<T> {
 #[allow(missing_debug_implementations)]
 pub struct TimingOut<T: 'static> {
     work: Timeout<T>,
-    running: Option<(Rc<Scope>, AlarmKey)>,
+    running: Option<(Rc<Scope>, Option<AlarmKey>)>,
 }
 
 impl<T> Sealed for TimingOut<T> {}
@@ -220,7 +215,10 @@ impl<T: 'static> Waiting for TimingOut<T> {
 
     fn begin(&mut self, task: &TaskRef) {
         if let Some(scope) = Scope::below(task, Kind::Subtree) {
-            let key = scope.core().set_alarm(after(self.work.limit), Alarm::Expire(scope.clone()));
+            // No limit is no timer: waiting in vain is a deadlock then.
+            let is_limited = self.work.limit < Duration::MAX;
+            let alarm = || scope.core().set_alarm_after(self.work.limit, Alarm::Expire(scope.clone()));
+            let key = is_limited.then(alarm);
             start_in(&self.work.task, &scope);
             self.running = Some((scope, key));
         }
@@ -234,7 +232,7 @@ impl<T: 'static> Waiting for TimingOut<T> {
         let Some((scope, key)) = self.running.take_if(|(scope, _)| scope.is_ended()) else {
             return Err(not_there());
         };
-        let alarm = scope.core().cancel_alarm(key);
+        let alarm = key.and_then(|key| scope.core().cancel_alarm(key));
         drop(alarm);
         match scope.cancelled() {
             None => self.work.task.take_output().unwrap_or_else(|| Err(not_there())).map(Ok),
@@ -247,7 +245,7 @@ impl<T: 'static> Waiting for TimingOut<T> {
 impl<T> Drop for TimingOut<T> {
     fn drop(&mut self) {
         if let Some((scope, key)) = &self.running {
-            let alarm = scope.core().cancel_alarm(*key);
+            let alarm = key.and_then(|key| scope.core().cancel_alarm(key));
             drop(alarm);
             if scope.disown() {
                 scope.core().cancel(scope, &Cancelled::new(Reason::Dropped));

@@ -6,14 +6,15 @@
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{RawWaker, RawWakerVTable, Waker};
-use std::thread::{self, Thread};
 use std::time::Instant;
 
 use crate::error::Reason;
+use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::primitives::atomic::{AtomicBool, AtomicUsize};
+use crate::primitives::thread::{self, Thread};
+use crate::primitives::{Mutex, MutexGuard};
 
 /// What other threads share with a loop while it runs.
 #[derive(Default)]

@@ -37,7 +37,7 @@ use crate::error::{Cancelled, Error, Grouping, Reason};
 use crate::trace::Frame;
 use lingering::Lingering;
 use ready::Ready;
-use sleepers::Sleepers;
+use sleepers::{Sleepers, nanoseconds};
 use task::Turn;
 
 /// What a task can wait on, as bits: only for telling in a deadlock.
@@ -56,6 +56,10 @@ pub(crate) mod kind {
 pub(crate) struct Core {
     ready: Ready,
     sleepers: RefCell<Option<Sleepers>>,
+    /// There are timers, or scopes whose time is up.
+    is_timed: Cell<bool>,
+    /// The time, if somebody has looked at the clock since the round began.
+    clock: Cell<Option<u64>>,
     inbox: Arc<Inbox>,
     wakeables: RefCell<Slab<(Arc<Wakeable>, WakeTarget)>>,
     root: RefCell<Option<Rc<Scope>>>,
@@ -64,8 +68,8 @@ pub(crate) struct Core {
     cancelling: RefCell<VecDeque<TaskRef>>,
     is_cancelling: Cell<bool>,
     lingering: RefCell<Lingering>,
-    /// Scopes whose time is up, and whether their work was given the round that it came in.
-    expired: RefCell<Vec<(Rc<Scope>, bool)>>,
+    /// Scopes whose time is up, and for how many rounds it has been.
+    expired: RefCell<Vec<(Rc<Scope>, u8)>>,
     panic: RefCell<Option<Box<dyn Any + Send>>>,
     panicked: RefCell<Option<TaskRef>>,
     /// A host sleeps, and is to be woken when something becomes ready.
@@ -98,6 +102,8 @@ impl Core {
         let core = Rc::new(Core {
             ready: Ready::default(),
             sleepers: RefCell::default(),
+            is_timed: Cell::new(false),
+            clock: Cell::new(None),
             inbox: Arc::default(),
             wakeables: RefCell::default(),
             root: RefCell::default(),
@@ -135,23 +141,33 @@ impl Core {
     // Starting and waking.
 
     /// Starts `task` in `scope`.
-    pub(crate) fn start(self: &Rc<Core>, task: &TaskRef, scope: &Rc<Scope>) {
+    pub(crate) fn start(&self, task: &TaskRef, scope: Rc<Scope>) {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
         task.header().number.set(number);
-        scope.add_task(task);
-        if let Some(why) = scope.cancelled() {
-            // Only a coroutine that is not being looked after can get here; what it starts does not begin.
-            return self.cancel(scope, &why);
+        if scope.is_cancelled() {
+            return self.start_cancelled(task, scope);
         }
+        scope.add_task(task);
+        task.replace_scope(Some(scope));
         task.set(flag::QUEUED);
         self.ready.push(task.clone());
     }
 
+    /// Only a coroutine that is not being looked after can get here; what it starts does not begin.
+    #[cold]
+    fn start_cancelled(&self, task: &TaskRef, scope: Rc<Scope>) {
+        scope.add_task(task);
+        task.replace_scope(Some(scope.clone()));
+        if let Some(why) = scope.cancelled() {
+            self.cancel(&scope, &why);
+        }
+    }
+
     /// Starts `task` as the first of `scope`.
-    pub(crate) fn start_root(self: &Rc<Core>, task: &TaskRef, scope: &Rc<Scope>) {
+    pub(crate) fn start_root(&self, task: &TaskRef, scope: &Rc<Scope>) {
         task.set(flag::SCOPE_ROOT);
-        self.start(task, scope);
+        self.start(task, scope.clone());
     }
 
     /// `task` is to have a turn.
@@ -173,8 +189,22 @@ impl Core {
         self.may_be_cyclic.set(true);
     }
 
-    pub(crate) fn set_alarm(&self, deadline: Option<Instant>, alarm: Alarm) -> AlarmKey {
-        self.sleepers.borrow_mut().get_or_insert_with(Sleepers::new).set(deadline, alarm)
+    /// Has `alarm` ring at `deadline`.
+    pub(crate) fn set_alarm_at(&self, deadline: Instant, alarm: Alarm) -> AlarmKey {
+        self.is_timed.set(true);
+        let mut sleepers = self.sleepers.borrow_mut();
+        let sleepers = sleepers.get_or_insert_with(Sleepers::new);
+        sleepers.set(sleepers.at(deadline), alarm)
+    }
+
+    /// Has `alarm` ring when `duration` has passed from now.
+    pub(crate) fn set_alarm_after(&self, duration: Duration, alarm: Alarm) -> AlarmKey {
+        self.is_timed.set(true);
+        let mut sleepers = self.sleepers.borrow_mut();
+        let sleepers = sleepers.get_or_insert_with(Sleepers::new);
+        let now = sleepers.now();
+        self.clock.set(Some(now));
+        sleepers.set(now.saturating_add(nanoseconds(duration)), alarm)
     }
 
     pub(crate) fn alarm_is_set(&self, key: AlarmKey) -> bool {
@@ -191,7 +221,7 @@ impl Core {
     }
 
     fn has_timers(&self) -> bool {
-        self.sleepers.borrow().as_ref().is_some_and(|sleepers| !sleepers.is_empty())
+        self.is_timed.get() && self.sleepers.borrow().as_ref().is_some_and(|sleepers| !sleepers.is_empty())
     }
 
     /// A return address in this loop.
@@ -252,8 +282,16 @@ impl Core {
     }
 
     /// Looks at the inbox and the clock; false if nothing is ready.
-    #[inline(never)]
+    #[inline(always)]
     fn begin_round(self: &Rc<Core>) -> bool {
+        if self.is_timed.get() || self.inbox.is_signalled() {
+            self.look_around();
+        }
+        self.ready.begin_round()
+    }
+
+    #[inline(never)]
+    fn look_around(self: &Rc<Core>) {
         if self.inbox.is_signalled() {
             self.serve_inbox();
         }
@@ -263,7 +301,7 @@ impl Core {
         if !self.expired.borrow().is_empty() {
             self.serve_expired();
         }
-        self.ready.begin_round()
+        self.is_timed.set(self.has_timers() || !self.expired.borrow().is_empty());
     }
 
     fn serve_inbox(self: &Rc<Core>) {
@@ -293,13 +331,15 @@ impl Core {
     }
 
     fn serve_sleepers(self: &Rc<Core>) {
-        let now = Instant::now();
+        // A coroutine that has just begun to sleep has looked at the clock.
+        let now = self.clock.take();
+        let now = now.or_else(|| self.sleepers.borrow().as_ref().map(Sleepers::now)).unwrap_or_default();
         loop {
             let due = self.sleepers.borrow_mut().as_mut().and_then(|sleepers| sleepers.pop_due(now));
             match due {
                 None => break,
                 Some(Alarm::Settle(waiter)) => waiter.settle(),
-                Some(Alarm::Expire(scope)) => self.expired.borrow_mut().push((scope, false)),
+                Some(Alarm::Expire(scope)) => self.expired.borrow_mut().push((scope, 0)),
             }
         }
     }
@@ -307,10 +347,16 @@ impl Core {
     /// Cancels the scopes whose time was up a round ago. If their work came in the same round, it wins.
     fn serve_expired(self: &Rc<Core>) {
         let why = Cancelled::new(Reason::TimedOut);
-        for (scope, had_its_round) in self.expired.take() {
+        for (scope, rounds) in self.expired.take() {
+            // One round for what is ready now; if that made the work ready, one for the work.
+            let waits = match rounds {
+                0 => !self.ready.is_next_round_empty(),
+                1 => scope.is_about_to_go_on(),
+                _ => false,
+            };
             if scope.is_ended() {
-            } else if !had_its_round && scope.is_about_to_go_on() {
-                self.expired.borrow_mut().push((scope, true));
+            } else if waits {
+                self.expired.borrow_mut().push((scope, rounds + 1));
             } else {
                 self.cancel(&scope, &why);
             }
@@ -350,7 +396,7 @@ impl Core {
                     self.ready.push(task);
                 }
             }
-            Turn::Finished => self.end(&task, None),
+            Turn::Finished => self.finish(&task),
             Turn::Raised(error) => self.end(&task, Some(error)),
         }
     }
@@ -386,12 +432,30 @@ impl Core {
 
     // Ending.
 
+    /// `task` has ended with a value.
+    #[inline]
+    fn finish(self: &Rc<Core>, task: &TaskRef) {
+        if !task.is_plain() {
+            return self.end(task, None);
+        }
+        // As in `end`, but for all that a task does not have that nothing ever happened to.
+        let Some(scope) = task.replace_scope(None) else { return };
+        let held = scope.remove_task(task);
+        for waiter in task.take_waiters() {
+            waiter.settle_on(self);
+        }
+        if scope.has_no_tasks() {
+            scope.end_if_empty();
+        }
+        drop(held);
+    }
+
     /// `task` has ended: with a value, which is in it, or with what it raised.
     #[inline(never)]
     fn end(self: &Rc<Core>, task: &TaskRef, raised: Option<Error>) {
         let Some(scope) = task.scope() else { return };
         let kept = (raised.clone(), self.judge(task, &scope, raised));
-        scope.remove_task(task);
+        let held = scope.remove_task(task);
         task.replace_scope(None);
         if let Some(wakeable) = task.extras(|extras| extras.wakeable.take()).flatten() {
             self.remove_wakeable(&wakeable);
@@ -408,7 +472,7 @@ impl Core {
         }
         scope.end_if_empty();
         // Errors are the user's, and so are their destructors: they run last.
-        drop(kept);
+        drop((kept, held));
     }
 
     /// Says who is to be told of how `task` ended, and keeps its error for those who still wait for it. Gives back what is
@@ -525,11 +589,18 @@ impl Core {
 
     #[inline(never)]
     fn next_to_cancel(&self) -> Option<TaskRef> {
-        let task = self.cancelling.borrow_mut().pop_front();
-        if task.is_none() {
-            self.is_cancelling.set(false);
+        loop {
+            let task = self.cancelling.borrow_mut().pop_front();
+            match task {
+                // Above all the one whose failure it was.
+                Some(task) if task.is_ended() => {}
+                Some(task) => return Some(task),
+                None => {
+                    self.is_cancelling.set(false);
+                    return None;
+                }
+            }
         }
-        task
     }
 
     #[inline(never)]
@@ -735,9 +806,4 @@ fn in_one_domain(one: &TaskRef, other: &TaskRef) -> bool {
         (Some(one), Some(other)) => Rc::ptr_eq(&one, &other) || Rc::ptr_eq(&one.domain(), &other.domain()),
         _ => false,
     }
-}
-
-/// A point in time `duration` from now; `None` is never.
-pub(crate) fn after(duration: Duration) -> Option<Instant> {
-    Instant::now().checked_add(duration)
 }

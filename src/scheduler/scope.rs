@@ -121,6 +121,11 @@ impl Scope {
         self.cancelled.borrow().clone()
     }
 
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.borrow().is_some()
+    }
+
     pub(crate) fn failure(&self) -> Option<Error> {
         self.failure.borrow().clone()
     }
@@ -177,15 +182,17 @@ impl Scope {
         }
     }
 
-    pub(crate) fn add_task(self: &Rc<Scope>, task: &TaskRef) {
+    /// The task is to be told its scope by the caller.
+    #[inline]
+    pub(crate) fn add_task(&self, task: &TaskRef) {
         let mut tasks = self.tasks.borrow_mut();
         task.header().index.set(u32::try_from(tasks.len()).expect("fewer than 2^32 tasks in one scope"));
         tasks.push(task.clone());
-        drop(tasks);
-        task.replace_scope(Some(self.clone()));
     }
 
-    pub(crate) fn remove_task(&self, task: &TaskRef) {
+    /// Gives back what it held.
+    #[inline]
+    pub(crate) fn remove_task(&self, task: &TaskRef) -> TaskRef {
         let mut tasks = self.tasks.borrow_mut();
         let index = task.header().index.get();
         let removed = tasks.swap_remove(index as usize);
@@ -195,8 +202,13 @@ impl Scope {
         if tasks.is_empty() && tasks.capacity() > 1024 {
             *tasks = Vec::new();
         }
-        drop(tasks);
         debug_assert!(removed.is(task));
+        removed
+    }
+
+    #[inline]
+    pub(crate) fn has_no_tasks(&self) -> bool {
+        self.tasks.borrow().is_empty()
     }
 
     fn adopt(self: &Rc<Scope>, scope: &Rc<Scope>) {
@@ -268,6 +280,7 @@ impl Scope {
             // It may have been the root of this scope only.
             task.unset(flag::SCOPE_ROOT);
             parent.add_task(&task);
+            task.replace_scope(Some(parent.clone()));
         }
         for below in self.subscopes.take() {
             parent.adopt(&below);

@@ -37,6 +37,9 @@ struct Entry {
     slot: u32,
 }
 
+/// The deadline of what never rings.
+const NEVER: u64 = u64::MAX;
+
 /// An alarm. Of one that has rung, it stays behind and names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AlarmKey {
@@ -53,17 +56,20 @@ impl Sleepers {
         self.alarms.is_empty()
     }
 
-    /// Rounds up, so that no alarm rings early.
-    fn since_zero(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.zero).as_nanos()).unwrap_or(u64::MAX)
+    /// The time, in nanoseconds since the loop's own zero.
+    pub(crate) fn now(&self) -> u64 {
+        nanoseconds(self.zero.elapsed())
     }
 
-    /// `None` is never.
-    pub(crate) fn set(&mut self, deadline: Option<Instant>, alarm: Alarm) -> AlarmKey {
+    /// A point in time in the same count.
+    pub(crate) fn at(&self, deadline: Instant) -> u64 {
+        nanoseconds(deadline.saturating_duration_since(self.zero))
+    }
+
+    pub(crate) fn set(&mut self, deadline: u64, alarm: Alarm) -> AlarmKey {
         self.stamp = self.stamp.wrapping_add(1);
         let slot = self.alarms.insert((self.stamp, alarm));
         let slot = u32::try_from(slot).expect("fewer than 2^32 deadlines in one loop");
-        let deadline = deadline.map_or(u64::MAX, |at| self.since_zero(at));
         self.heap.push(Reverse(Entry { deadline, stamp: self.stamp, slot }));
         AlarmKey { slot, stamp: self.stamp }
     }
@@ -90,14 +96,14 @@ impl Sleepers {
     pub(crate) fn next(&mut self) -> Option<Instant> {
         self.skip_cancelled();
         let Reverse(entry) = self.heap.peek()?;
-        (entry.deadline != u64::MAX).then(|| self.zero + Duration::from_nanos(entry.deadline))
+        if entry.deadline == NEVER { None } else { self.zero.checked_add(Duration::from_nanos(entry.deadline)) }
     }
 
     /// An alarm whose time has come, if there is one.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Alarm> {
+    pub(crate) fn pop_due(&mut self, now: u64) -> Option<Alarm> {
         self.skip_cancelled();
         let Reverse(entry) = self.heap.peek()?;
-        if entry.deadline > self.since_zero(now) || entry.deadline == u64::MAX {
+        if entry.deadline > now || entry.deadline == NEVER {
             return None;
         }
         let slot = entry.slot as usize;
@@ -123,4 +129,9 @@ impl Sleepers {
             self.alarms.shrink_to_fit();
         }
     }
+}
+
+/// For ever, if it is more than five hundred years.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }

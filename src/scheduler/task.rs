@@ -298,6 +298,16 @@ impl TaskRef {
         self.header().number.get() != 0
     }
 
+    /// Whether nothing has happened to it that ending it would have to look at.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        let cell = &self.header().extras;
+        let extras = cell.take();
+        let none = extras.is_none();
+        std::mem::forget(cell.replace(extras));
+        none && self.header().rare_state.get() == 0
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
         self.has(flag::ENDED)
     }
@@ -669,6 +679,17 @@ impl Waiter {
         if self.lower() == 0 || self.0.has(flag::EAGER) {
             self.0.set(if self.0.has(flag::EAGER) { flag::URGENT } else { 0 });
             Core::enqueue(&self.0);
+        }
+    }
+
+    /// As [`settle`](Waiter::settle), for a task that is known to run on `core`, which is running.
+    #[inline]
+    pub(crate) fn settle_on(self, core: &Core) {
+        if self.0.has(flag::DISTURBED | flag::QUEUED | flag::RUNNING | flag::ENDED) {
+            self.settle();
+        } else if self.lower() == 0 {
+            self.0.set(flag::QUEUED);
+            core.ready.push(self.0);
         }
     }
 

@@ -4,13 +4,13 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use super::outside::{Bell, Listener, Listeners};
 use crate::error::Result;
-use crate::scheduler::{Alarm, AlarmKey, Core, Key, TaskRef, WaitQueue, Waiter, after, kind};
+use crate::primitives::atomic::AtomicU64;
+use crate::primitives::atomic::Ordering::SeqCst;
+use crate::scheduler::{Alarm, AlarmKey, Core, Key, TaskRef, WaitQueue, Waiter, kind};
 use crate::wait::private::Sealed;
 use crate::wait::{Wait, Waiting, not_there};
 
@@ -392,11 +392,11 @@ impl Visit {
             self.place = Place::Through;
             return;
         }
-        let stage = match limit.and_then(after) {
+        let stage = match limit.filter(|&limit| limit < Duration::MAX) {
             None => Stage::Waiting(Waiter::new(task)),
-            deadline => {
+            Some(limit) => {
                 task.note(kind::TIMER);
-                let alarm = core.set_alarm(deadline, Alarm::Settle(Waiter::new(task)));
+                let alarm = core.set_alarm_after(limit, Alarm::Settle(Waiter::new(task)));
                 Stage::Limited(core, alarm)
             }
         };

@@ -6,9 +6,10 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
+use crate::primitives::{Mutex, MutexGuard};
 use crate::scheduler::{Core, WakeTarget, Wakeable};
 
 /// Rung by handles on any thread.
