@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use crate::coro::Coro;
 use crate::error::{Error, Result};
-use crate::scheduler::{Outcome, Resume, Suspend, TaskRef, Waiter, kind};
+use crate::scheduler::{Core, Outcome, Resume, Suspend, TaskRef, Waiter, kind};
 use crate::wait::private::Sealed;
 use crate::wait::{Begun, Hidden, Wait, Waiting, not_there};
 
@@ -96,7 +96,7 @@ impl<T: 'static> Waiting for StartAsCompleted<T> {
             let reporter = Reporter { results: results.clone(), index, has_reported: false };
             let task = reporting(coro, reporter).into_task().into_raw();
             results.reporters.borrow_mut().push(task.clone());
-            scope.core().start(&task, scope.clone());
+            Core::start(&task, scope.clone());
         }
         self.stage = Stage::Started(AsCompleted { results, next: 0 });
     }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::error::{Error, Result};
-use crate::scheduler::{Named, Outcome, Resume, Scope, Suspend, Task, TaskRef, TypeName, Waiter, WaiterKey};
+use crate::scheduler::{Core, Named, Outcome, Resume, Scope, Suspend, Task, TaskRef, TypeName, Waiter, WaiterKey};
 use crate::trace::Frame;
 use crate::wait::private::{AnyTask, Sealed};
 use crate::wait::{Begun, Hidden, Wait, Waiting, not_there};
@@ -58,10 +58,6 @@ impl<T: 'static> Coro<T> {
         C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
     {
         Coro { task: Task::new::<N, C>(coroutine) }
-    }
-
-    pub(crate) fn from_task(task: Task<T>) -> Coro<T> {
-        Coro { task }
     }
 
     pub(crate) fn into_task(self) -> Task<T> {
@@ -151,7 +147,9 @@ where
                     }
                 };
                 // It is told as if the coroutine itself had raised it.
-                Outcome(result.map_err(|error| Error::at(error.into(), location).traced(vec![Frame::new(name, location)])))
+                Outcome(
+                    result.map_err(|error| Error::at(error.into(), location).traced(vec![Frame::new(name, location)])),
+                )
             },
         )
     }
@@ -271,7 +269,7 @@ impl<T: 'static> Drop for Joining<T> {
 /// Starts `task` where `starter` is.
 fn start(task: &TaskRef, starter: &TaskRef) {
     if let Some(scope) = starter.scope() {
-        scope.core().clone().start(task, scope);
+        Core::start(task, scope);
     }
 }
 
@@ -639,5 +637,5 @@ tuples!(A B C D E F G H I J K L);
 
 /// Starts the first task of `scope`, below the one that waits for it.
 pub(crate) fn start_in<T: 'static>(task: &Task<T>, scope: &Rc<Scope>) {
-    scope.core().start_root(task.raw(), scope);
+    Core::start_root(task.raw(), scope);
 }

@@ -49,7 +49,6 @@ impl Loop {
     ///
     /// let event_loop = Loop::builder().grouping(Grouping::Always).build();
     /// ```
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }

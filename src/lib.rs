@@ -90,9 +90,9 @@ mod trace;
 mod wait;
 
 pub use as_completed::{AsCompleted, NextCompleted, StartAsCompleted, as_completed};
+pub use bridge::from_future;
 #[cfg(feature = "async-std")]
 pub use bridge::{ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with, to_async_std, to_async_std_with};
-pub use bridge::from_future;
 #[cfg(feature = "smol")]
 pub use bridge::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
 pub use coro::{Coro, JoinHandle, Shared, Spawn, Spawnable, spawn};
@@ -102,8 +102,8 @@ pub use isolate::{Isolate, isolate};
 pub use race::{Race, Racers, race};
 pub use shield::{Catch, Shield, catch, shield};
 pub use sync::{
-    Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout, Lock,
-    LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
+    Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout,
+    Lock, LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
 };
 pub use thread::{ThreadPool, run_in_thread};
 pub use time::{Sleep, TimedOut, Timeout, sleep, sleep_until, timeout};

@@ -297,7 +297,8 @@ impl<X: Waiting, const N: usize> Waiting for [X; N] {
 
     fn take(&mut self) -> Result<[X::Output; N]> {
         let mut error = None;
-        let outputs = self.each_mut().map(|part| part.take().map_err(|raised| error.get_or_insert(raised).clone()).ok());
+        let outputs =
+            self.each_mut().map(|part| part.take().map_err(|raised| error.get_or_insert(raised).clone()).ok());
         match error {
             None => Ok(outputs.map(|output| output.expect("no part has raised"))),
             Some(error) => Err(error),

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
+use super::kind;
 use super::scope::Scope;
 use super::task::{TaskRef, flag};
-use super::kind;
 use crate::error::{Deadlock, Stuck};
 use crate::trace::Frame;
 
@@ -33,9 +33,8 @@ pub(crate) fn report(
         stuck.push(Stuck::new(Frame::new("run".into(), run_at), in_words(main, &waits)));
     }
     let blamed = cycle.first().or(tasks.last());
-    let blamed = blamed.map_or((String::new(), run_at), |task| {
-        (task.name().into_owned(), task.header().location.get())
-    });
+    let blamed =
+        blamed.map_or((String::new(), run_at), |task| (task.name().into_owned(), task.header().location.get()));
     let cycle = cycle.iter().filter(|task| !task.is_nameless()).map(|task| task.name().into_owned()).collect();
     (Deadlock::new(stuck, cycle), blamed)
 }
@@ -74,11 +73,8 @@ fn find_cycle(tasks: &[TaskRef], waits: &BTreeMap<u64, Vec<TaskRef>>) -> Vec<Tas
         let mut on_path = BTreeMap::from([(start.header().number.get(), 0)]);
         while let Some((task, next)) = path.last_mut() {
             let number = task.header().number.get();
-            let next_one = if done.contains(&number) {
-                None
-            } else {
-                waits.get(&number).and_then(|on| on.get(*next)).cloned()
-            };
+            let next_one =
+                if done.contains(&number) { None } else { waits.get(&number).and_then(|on| on.get(*next)).cloned() };
             *next += 1;
             match next_one {
                 None => {

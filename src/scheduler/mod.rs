@@ -141,33 +141,34 @@ impl Core {
     // Starting and waking.
 
     /// Starts `task` in `scope`.
-    pub(crate) fn start(&self, task: &TaskRef, scope: Rc<Scope>) {
-        let number = self.last_number.get() + 1;
-        self.last_number.set(number);
+    #[inline]
+    pub(crate) fn start(task: &TaskRef, scope: Rc<Scope>) {
+        let core = scope.core();
+        let number = core.last_number.get() + 1;
+        core.last_number.set(number);
         task.header().number.set(number);
-        if scope.is_cancelled() {
-            return self.start_cancelled(task, scope);
-        }
         scope.add_task(task);
-        task.replace_scope(Some(scope));
+        if scope.is_cancelled() {
+            return Core::start_cancelled(task, scope);
+        }
         task.set(flag::QUEUED);
-        self.ready.push(task.clone());
+        core.ready.push(task.clone());
+        task.replace_scope(Some(scope));
     }
 
     /// Only a coroutine that is not being looked after can get here; what it starts does not begin.
     #[cold]
-    fn start_cancelled(&self, task: &TaskRef, scope: Rc<Scope>) {
-        scope.add_task(task);
+    fn start_cancelled(task: &TaskRef, scope: Rc<Scope>) {
         task.replace_scope(Some(scope.clone()));
         if let Some(why) = scope.cancelled() {
-            self.cancel(&scope, &why);
+            scope.core().cancel(&scope, &why);
         }
     }
 
     /// Starts `task` as the first of `scope`.
-    pub(crate) fn start_root(&self, task: &TaskRef, scope: &Rc<Scope>) {
+    pub(crate) fn start_root(task: &TaskRef, scope: &Rc<Scope>) {
         task.set(flag::SCOPE_ROOT);
-        self.start(task, scope.clone());
+        Core::start(task, scope.clone());
     }
 
     /// `task` is to have a turn.

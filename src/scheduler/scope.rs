@@ -276,18 +276,21 @@ impl Scope {
         }
         let Some(parent) = self.leave_parent() else { return };
         self.ended.set(true);
-        for task in self.tasks.take() {
+        let left = (self.tasks.take(), self.subscopes.take());
+        let is_empty = left.0.is_empty() && left.1.is_empty();
+        for task in left.0 {
             // It may have been the root of this scope only.
             task.unset(flag::SCOPE_ROOT);
             parent.add_task(&task);
             task.replace_scope(Some(parent.clone()));
         }
-        for below in self.subscopes.take() {
+        for below in left.1 {
             parent.adopt(&below);
             *below.parent.borrow_mut() = Some(parent.clone());
         }
-        // What was shielded until now has the cancellation still before it.
-        let why = parent.cancelled();
+        // What was shielded until now has the cancellation still before it. Most often nothing is left that was, and all of
+        // the parent would be looked through for each shield.
+        let why = if is_empty { None } else { parent.cancelled() };
         self.end(true);
         if let Some(why) = why {
             self.core.cancel(&parent, &why);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::task::Waiter;
 use super::scope::Scope;
+use super::task::Waiter;
 use std::rc::Rc;
 
 /// What happens at a deadline.
@@ -85,8 +85,9 @@ impl Sleepers {
         let (_, alarm) = self.alarms.remove(key.slot as usize);
         if self.heap.len() > 2 * self.alarms.len() + 32 {
             let alarms = &self.alarms;
-            self.heap
-                .retain(|Reverse(entry)| alarms.get(entry.slot as usize).is_some_and(|(stamp, _)| *stamp == entry.stamp));
+            self.heap.retain(|Reverse(entry)| {
+                alarms.get(entry.slot as usize).is_some_and(|(stamp, _)| *stamp == entry.stamp)
+            });
             self.shrink();
         }
         Some(alarm)

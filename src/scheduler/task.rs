@@ -312,11 +312,6 @@ impl TaskRef {
         self.has(flag::ENDED)
     }
 
-    /// Whether anything but this and the scheduler's own pointer refers to it.
-    pub(crate) fn is_referred_to(&self) -> bool {
-        self.header().refs.get() > 1
-    }
-
     pub(crate) fn is(&self, other: &TaskRef) -> bool {
         self.0 == other.0
     }
@@ -555,7 +550,8 @@ impl TaskRef {
     /// Has `waiter` told when this task ends.
     pub(crate) fn add_waiter(&self, waiter: Waiter) -> WaiterKey {
         match self.header().waiter.take() {
-            None => {
+            // If the first gave up, those who came after it come before this one.
+            None if self.extras(|extras| extras.waiters.len()).unwrap_or(0) == 0 => {
                 self.header().waiter.set(Some(waiter));
                 WaiterKey::First
             }
@@ -580,9 +576,7 @@ impl TaskRef {
     /// Those that wait for this task, first come first.
     pub(crate) fn take_waiters(&self) -> impl Iterator<Item = Waiter> {
         let mut first = self.header().waiter.take();
-        std::iter::from_fn(move || {
-            first.take().or_else(|| self.extras(|extras| extras.waiters.pop_front()).flatten())
-        })
+        std::iter::from_fn(move || first.take().or_else(|| self.extras(|extras| extras.waiters.pop_front()).flatten()))
     }
 
     /// The tasks that wait for this one.

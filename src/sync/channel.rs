@@ -170,11 +170,8 @@ impl<T: 'static> Channel<T> {
         // In this order: what was sent before it was closed is received.
         let closed = state.is_closed(outside);
         if state.receivers.len() != 0 {
-            let answer = if state.claim(outside) {
-                Some(Receiving::Given)
-            } else {
-                closed.then_some(Receiving::Closed)
-            };
+            let answer =
+                if state.claim(outside) { Some(Receiving::Given) } else { closed.then_some(Receiving::Closed) };
             if let Some(answer) = answer
                 && let Receiving::Waiting(waiter, listener) = std::mem::replace(state.receivers.advance()?, answer)
             {

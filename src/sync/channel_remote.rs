@@ -122,7 +122,7 @@ impl<T: 'static> Outside<T> {
             receiver,
             give_back,
             given_back,
-            open: Mutex::new(Some(open).filter(|_| !closed)),
+            open: Mutex::new((!closed).then_some(open)),
             closed: closed_receiver,
             senders: AtomicUsize::new(usize::from(sides.0)),
             receivers: AtomicUsize::new(usize::from(sides.1)),
