@@ -51,8 +51,18 @@ fn a_gather_keeps_its_shape() {
 #[test]
 fn a_gather_takes_tuples_of_twelve_types() {
     let twelve = (
-        co! { 1u8 }, co! { 2u16 }, co! { 3u32 }, co! { 4u64 }, co! { 5i8 }, co! { 6i16 },
-        co! { 7i32 }, co! { 8i64 }, co! { "nine" }, co! { 'x' }, co! { 11.0f32 }, co! { String::from("twelve") },
+        co! { 1u8 },
+        co! { 2u16 },
+        co! { 3u32 },
+        co! { 4u64 },
+        co! { 5i8 },
+        co! { 6i16 },
+        co! { 7i32 },
+        co! { 8i64 },
+        co! { "nine" },
+        co! { 'x' },
+        co! { 11.0f32 },
+        co! { String::from("twelve") },
     );
     let (a, .., i, j, k, l) = Loop::new().run(twelve).unwrap();
     assert_eq!((a, i, j, k, l.as_str()), (1, "nine", 'x', 11.0, "twelve"));

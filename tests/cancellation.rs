@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use common::{Alive, Counter, FOREVER, Gate, Log, forever, messages, names, to_end, to_idle};
 use tinyield::{
-    Cancelled, Coro, Error, Grouping, Loop, Reason, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield, sleep,
-    spawn, timeout,
+    Cancelled, Coro, Error, Grouping, Loop, Reason, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield,
+    sleep, spawn, timeout,
 };
 
 /// Logs its name when it is dropped, and until then waits for ever.
@@ -111,7 +111,9 @@ fn every_kind_of_wait_sees_it() {
         sees!(isolate(co! { yield forever(); })),
         sees!(race([co! { yield forever(); }])),
         sees!(co! { Gate::new().await }),
-        sees!(run_in_thread(|| while !tinyield::thread::is_cancelled() { std::thread::yield_now() })),
+        sees!(run_in_thread(|| while !tinyield::thread::is_cancelled() {
+            std::thread::yield_now()
+        })),
     ];
     let count = all.len();
     let error = Loop::new().run((all, fails())).unwrap_err();
@@ -140,7 +142,10 @@ fn each_further_yield_raises_again_at_once() {
         Gate::new().await;
         logs.push("not reached");
     };
-    let other = { let log = log.clone(); co! { let _ends = log.on_drop("other"); yield forever(); } };
+    let other = {
+        let log = log.clone();
+        co! { let _ends = log.on_drop("other"); yield forever(); }
+    };
     // The other was started before: it comes when the stubborn one is through.
     let error = Loop::new().run((other, stubborn, fails())).unwrap_err();
     assert_eq!(log.take(), ["0", "1", "2", "3", "4", "all", "other"]);
@@ -247,7 +252,10 @@ fn the_messages_of_cancellations_are_sentences() {
         text.take()
     };
     assert_eq!(text(|coro| drop(Loop::new().run(timeout(coro, common::ms(1))))), "cancelled: timed out");
-    assert_eq!(text(|coro| drop(Loop::new().run(race([coro, co! { yield; }])))), "cancelled: another coroutine won the race");
+    assert_eq!(
+        text(|coro| drop(Loop::new().run(race([coro, co! { yield; }])))),
+        "cancelled: another coroutine won the race"
+    );
     let failed = text(|coro| drop(Loop::new().run((coro, fails()))));
     assert!(failed.starts_with("cancelled: `fails` failed at ") && failed.contains("cancellation.rs:"), "{failed}");
 }
@@ -366,9 +374,13 @@ fn grouping_decides_what_is_kept() {
         let sets = co! { yield; yield (fails(), co! { yield; yield spawn(never); }); }.named("sets");
         let error = Loop::builder().grouping(grouping).build().run((value, other, well, sets)).unwrap_err();
         assert_eq!(error.to_string(), "failed");
-        error.others().iter().map(|error| {
-            (error.trace().last().map(|frame| frame.name().to_string()).unwrap_or_default(), error.is_cancelled())
-        }).collect::<Vec<_>>()
+        error
+            .others()
+            .iter()
+            .map(|error| {
+                (error.trace().last().map(|frame| frame.name().to_string()).unwrap_or_default(), error.is_cancelled())
+            })
+            .collect::<Vec<_>>()
     };
     let says = |list: &[(&str, bool)]| list.iter().map(|(name, is)| (name.to_string(), *is)).collect::<Vec<_>>();
     assert_eq!(run(Grouping::Never), says(&[]));
@@ -376,7 +388,10 @@ fn grouping_decides_what_is_kept() {
     let always = run(Grouping::Always);
     let cancelled: Vec<_> = always.iter().filter(|(_, cancelled)| *cancelled).map(|(name, _)| name.as_str()).collect();
     assert!(cancelled.contains(&"well") && cancelled.contains(&"sets"), "{always:?}");
-    assert!(always.contains(&("other".to_string(), false)) && always.contains(&("value".to_string(), false)), "{always:?}");
+    assert!(
+        always.contains(&("other".to_string(), false)) && always.contains(&("value".to_string(), false)),
+        "{always:?}"
+    );
     assert!(!always.iter().any(|(name, _)| name.is_empty()), "{always:?}");
 }
 
@@ -447,7 +462,8 @@ fn a_second_and_third_cancellation_do_not_break_a_shield() {
     let opener = gate.clone();
     {
         let _opens = gate.open_on_drop();
-        let mut runtime = event_loop.runtime((race([polite, co! { yield; }]), co! { yield; yield; yield; yield; Err("then this")?; }));
+        let mut runtime = event_loop
+            .runtime((race([polite, co! { yield; }]), co! { yield; yield; yield; yield; Err("then this")?; }));
         let _ = to_idle(&mut runtime);
         assert_eq!(gate.polls(), 1);
         handle.stop();
@@ -739,12 +755,14 @@ fn what_was_ready_when_the_other_failed_is_cancelled_all_the_same() {
 #[test]
 fn a_failure_while_another_is_being_handled_is_among_the_others_and_cancels_nobody_twice() {
     let seen = Counter::new();
-    let bystander = |seen: Counter| co! {
-        let error = (yield catch(forever())).unwrap_err();
-        seen.up();
-        let reason = error.as_cancelled().unwrap().reason();
-        assert!(matches!(reason, Reason::Failed { name, .. } if name == "fails"));
-        Err(error)?;
+    let bystander = |seen: Counter| {
+        co! {
+            let error = (yield catch(forever())).unwrap_err();
+            seen.up();
+            let reason = error.as_cancelled().unwrap().reason();
+            assert!(matches!(reason, Reason::Failed { name, .. } if name == "fails"));
+            Err(error)?;
+        }
     };
     let second = co! { let _ = yield catch(forever()); Err("second")?; };
     let third = co! { let _ = yield catch(forever()); Err("third")?; };

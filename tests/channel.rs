@@ -9,7 +9,8 @@ use std::thread;
 
 use common::{Alive, Counter, LONG, Log, ms, panic_of, to_end, to_idle};
 use tinyield::channel::{
-    Receiver, RecvError, RemoteReceiver, RemoteSender, SendError, Sender, TryRecvError, TrySendError, bounded, unbounded,
+    Receiver, RecvError, RemoteReceiver, RemoteSender, SendError, Sender, TryRecvError, TrySendError, bounded,
+    unbounded,
 };
 use tinyield::{Coro, Deadlock, Loop, LoopError, catch, co, coro, isolate, run_in_thread, spawn, timeout};
 

@@ -112,7 +112,17 @@ fn raises() {
 
 #[test]
 fn panics() {
-    coro!(c, RESUMES, BODY, CAPTURE, VALUE, 1, if true { panic!("boo") });
+    coro!(
+        c,
+        RESUMES,
+        BODY,
+        CAPTURE,
+        VALUE,
+        1,
+        if true {
+            panic!("boo")
+        }
+    );
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(c);
     ran(&mut runtime);
@@ -245,7 +255,8 @@ fn who_waits_for_it_is_resumed_once() {
 fn a_value_in_a_gather_that_is_cancelled_is_dropped_once() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 0, ());
     let sees = VALUE.clone();
-    let error = Loop::new().run((co! { yield (c, forever()); }, co! { yield; yield; assert_eq!(sees.get(), 0); Err("x")?; }));
+    let error =
+        Loop::new().run((co! { yield (c, forever()); }, co! { yield; yield; assert_eq!(sees.get(), 0); Err("x")?; }));
     assert!(error.is_err());
     counts!(RESUMES = 1, BODY = 1, CAPTURE = 1, VALUE = 1);
 }
@@ -358,7 +369,12 @@ fn a_shared_of_many_waiters_resumes_each_once() {
 #[test]
 fn an_error_among_many_is_one_turn_for_each() {
     let drops = Counter::new();
-    let others: Vec<_> = (0..100).map(|_| { let guard = drops.guard(); co! { let _guard = guard; yield forever(); } }).collect();
+    let others: Vec<_> = (0..100)
+        .map(|_| {
+            let guard = drops.guard();
+            co! { let _guard = guard; yield forever(); }
+        })
+        .collect();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime((others, co! { yield; Err("x")?; }));
     // All have begun, and the last has failed.

@@ -11,8 +11,8 @@ use std::task::{Poll, Waker};
 
 use common::{Counter, FOREVER, Gate, Log, forever, messages, ms, ran, to_idle};
 use tinyield::{
-    Coro, Deadlock, Loop, LoopError, Reason, Shared, Step, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn,
-    timeout,
+    Coro, Deadlock, Loop, LoopError, Reason, Shared, Step, catch, co, coro, isolate, race, run_in_thread, shield,
+    sleep, spawn, timeout,
 };
 
 /// The line at which `never` waits.
@@ -31,9 +31,12 @@ fn deadlock(error: &LoopError) -> &Deadlock {
 /// Name, line, and what it waits on, of each that is stuck.
 fn stuck(error: &LoopError) -> Vec<(&str, u32, &str)> {
     let here = |stuck: &'_ tinyield::Stuck| assert!(stuck.frame().location().file().ends_with("deadlock.rs"));
-    deadlock(error).stuck().iter().inspect(|stuck| here(stuck)).map(|stuck| {
-        (stuck.frame().name(), stuck.frame().location().line(), stuck.waits_on())
-    }).collect()
+    deadlock(error)
+        .stuck()
+        .iter()
+        .inspect(|stuck| here(stuck))
+        .map(|stuck| (stuck.frame().name(), stuck.frame().location().line(), stuck.waits_on()))
+        .collect()
 }
 
 #[test]
@@ -49,16 +52,22 @@ fn each_stuck_coroutine_is_told_with_its_place_and_what_it_waits_on() {
         );
     };
     let error = Loop::new().run(main.named("main")).unwrap_err();
-    assert_eq!(stuck(&error), [
-        ("main", base + 5, "`child` and `never`"),
-        ("background", base + 4, "`shared`"),
-        ("shared", base + 1, "a future"),
-        ("child", base + 6, "`shared`"),
-        ("never", NEVER, "a future"),
-    ]);
+    assert_eq!(
+        stuck(&error),
+        [
+            ("main", base + 5, "`child` and `never`"),
+            ("background", base + 4, "`shared`"),
+            ("shared", base + 1, "a future"),
+            ("child", base + 6, "`shared`"),
+            ("never", NEVER, "a future"),
+        ]
+    );
     assert!(deadlock(&error).cycle().is_empty());
     let text = error.to_string();
-    assert!(text.starts_with("deadlock: nothing is ready, no timer runs, and nothing outside can wake the loop\n"), "{text}");
+    assert!(
+        text.starts_with("deadlock: nothing is ready, no timer runs, and nothing outside can wake the loop\n"),
+        "{text}"
+    );
     assert!(text.contains(&format!("\n  `child` waits at {}:{} on `shared`", file!(), base + 6)), "{text}");
     assert!(error.others().is_empty());
 }
@@ -91,11 +100,10 @@ fn who_waits_in_a_timeout_or_a_shield_waits_on_what_is_in_it() {
         yield shield((never(), shield((co! { pending::<()>().await }.named("other"), ()))));
     };
     let error = Loop::new().run(main.named("main")).unwrap_err();
-    assert_eq!(stuck(&error), [
-        ("main", base + 2, "`never` and `other`"),
-        ("never", NEVER, "a future"),
-        ("other", base + 2, "a future"),
-    ]);
+    assert_eq!(
+        stuck(&error),
+        [("main", base + 2, "`never` and `other`"), ("never", NEVER, "a future"), ("other", base + 2, "a future"),]
+    );
 }
 
 /// Two that wait on each other.
@@ -188,8 +196,12 @@ fn a_timeout_without_a_limit_is_no_timer() {
     let handle = event_loop.stop_handle();
     // If it hangs after all.
     let (ended, end) = mpsc::channel::<()>();
-    let watchdog = std::thread::spawn(move || if end.recv_timeout(common::LONG / 4).is_err() { handle.stop() });
-    let error = event_loop.run(co! { drop(yield timeout(never(), FOREVER)); }).unwrap_err();
+    let watchdog = std::thread::spawn(move || {
+        if end.recv_timeout(common::LONG / 4).is_err() {
+            handle.stop()
+        }
+    });
+    let error = event_loop.run(co! { _ = yield timeout(never(), FOREVER); }).unwrap_err();
     let _ = ended.send(());
     watchdog.join().unwrap();
     assert_eq!(deadlock(&error).stuck().len(), 2);
@@ -207,7 +219,11 @@ fn a_deadlock_while_stopping_is_among_the_others_and_the_shields_are_dropped() {
     };
     let error = Loop::new().run((polite, co! { yield; Err("first")?; })).unwrap_err();
     assert_eq!(error.to_string(), "first");
-    assert!(error.others().iter().any(|other| other.downcast_ref::<Deadlock>().is_some()), "{:?}", messages(error.others()));
+    assert!(
+        error.others().iter().any(|other| other.downcast_ref::<Deadlock>().is_some()),
+        "{:?}",
+        messages(error.others())
+    );
     assert_eq!(bodies.get(), 0);
 }
 

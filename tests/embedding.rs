@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use common::{Alive, Counter, Gate, LONG, Log, Wakes, forever, ms, panic_of, ran, to_end, to_idle};
 use tinyield::{
-    Coro, JoinHandle, Loop, Reason, Runtime, Shared, Step, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn,
-    timeout,
+    Coro, JoinHandle, Loop, Reason, Runtime, Shared, Step, catch, co, coro, isolate, race, run_in_thread, shield,
+    sleep, spawn, timeout,
 };
 
 #[coro]
@@ -401,7 +401,10 @@ fn a_runtime_that_is_forgotten_does_no_harm() {
     let alive = Alive::new();
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
-    let shared = { let held = alive.token(); co! { let _held = held; yield forever(); }.shared() };
+    let shared = {
+        let held = alive.token();
+        co! { let _held = held; yield forever(); }.shared()
+    };
     let gate = Gate::new();
     let waits_for = gate.clone();
     let mut runtime = event_loop.runtime((&shared, co! { waits_for.await }, timeout(forever(), LONG)));

@@ -8,7 +8,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use common::{FOREVER, LONG, forever, lines, names};
-use tinyield::{Coro, Error, Grouping, Loop, LoopError, Shared, catch, co, coro, isolate, race, run_in_thread, shield, spawn, timeout};
+use tinyield::{
+    Coro, Error, Grouping, Loop, LoopError, Shared, catch, co, coro, isolate, race, run_in_thread, shield, spawn,
+    timeout,
+};
 
 #[derive(Debug, PartialEq)]
 struct Kapow(u32);
@@ -293,7 +296,10 @@ fn errors_are_send_and_sync_and_cheap_to_clone() {
     assert_eq!(size_of::<Error>(), size_of::<usize>());
     let error = error_of(co! { Err(Kapow(9))?; });
     let clone = error.clone();
-    assert!(std::ptr::eq(error.error().downcast_ref::<Kapow>().unwrap(), clone.error().downcast_ref::<Kapow>().unwrap()));
+    assert!(std::ptr::eq(
+        error.error().downcast_ref::<Kapow>().unwrap(),
+        clone.error().downcast_ref::<Kapow>().unwrap()
+    ));
     let text = std::thread::spawn(move || format!("{clone:?}")).join().unwrap();
     assert_eq!(text, format!("{error:?}"));
 }

@@ -99,7 +99,10 @@ fn who_waits_goes_on_after_what_was_ready_when_its_last_part_came() {
         yield (co! { yield; yield; }, co! { yield; }, co! {});
         logs.push("all there");
     };
-    let other = { let log = log.clone(); co! { for turn in 0..6 { log.push(turn); yield; } } };
+    let other = {
+        let log = log.clone();
+        co! { for turn in 0..6 { log.push(turn); yield; } }
+    };
     Loop::new().run((waits, other)).unwrap();
     let log = log.take();
     // The last part ends in the fourth round, the one after its start.

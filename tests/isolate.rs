@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use common::{Alive, Counter, FOREVER, Gate, LONG, Log, forever, messages, ms, names};
 use tinyield::{
-    Coro, Grouping, Loop, LoopError, Reason, Shared, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield, sleep,
-    spawn, timeout,
+    Coro, Grouping, Loop, LoopError, Reason, Shared, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield,
+    sleep, spawn, timeout,
 };
 
 /// A queue of one element, whose `get` waits until it is there.

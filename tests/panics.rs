@@ -100,7 +100,8 @@ fn a_panic_is_nothing_that_can_be_caught_inside() {
 fn a_panic_while_stopping_for_an_error_wins() {
     let log = Log::new();
     let answers = co! { let _ = yield catch(forever()); panic!("instead"); };
-    let main = (waits(log.clone(), "before"), answers, waits(log.clone(), "after"), co! { yield; yield; Err("failed")?; });
+    let main =
+        (waits(log.clone(), "before"), answers, waits(log.clone(), "after"), co! { yield; yield; Err("failed")?; });
     assert_eq!(panic_of(|| Loop::new().run(main)), "instead");
     assert_eq!(log.take(), ["after", "before"]);
 }
@@ -117,7 +118,9 @@ fn a_panic_in_a_destructor_while_stopping_wins_and_all_others_are_cleaned_up() {
 #[test]
 fn of_many_panics_the_first_goes_on_and_none_aborts() {
     let log = Log::new();
-    let bomb = |name| { co! { let _bomb = Bomb(name); yield forever(); } };
+    let bomb = |name| {
+        co! { let _bomb = Bomb(name); yield forever(); }
+    };
     let main = (bomb("1"), waits(log.clone(), "between"), bomb("2"), bomb("3"), panics("first"));
     assert_eq!(panic_of(|| Loop::new().run(main)), "first");
     assert_eq!(log.take(), ["between"]);
@@ -194,7 +197,10 @@ fn a_panic_in_a_future_or_in_its_destructor() {
         }
     }
     let log = Log::new();
-    assert_eq!(panic_of(|| Loop::new().run((waits(log.clone(), "1"), co! { yield; Future("polled", true).await }))), "polled");
+    assert_eq!(
+        panic_of(|| Loop::new().run((waits(log.clone(), "1"), co! { yield; Future("polled", true).await }))),
+        "polled"
+    );
     let main = (waits(log.clone(), "2"), co! { Future("dropped", false).await }, co! { yield; Err("x")?; });
     assert_eq!(panic_of(|| Loop::new().run(main)), "dropped");
     assert_eq!(log.take(), ["1", "2"]);
@@ -263,10 +269,12 @@ fn a_step_panics_when_all_has_ended() {
     };
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime((polite, panics("boo")));
-    let message = panic_of(|| loop {
-        match runtime.step() {
-            Step::Ran => {}
-            other => panic!("{other:?}"),
+    let message = panic_of(|| {
+        loop {
+            match runtime.step() {
+                Step::Ran => {}
+                other => panic!("{other:?}"),
+            }
         }
     });
     assert_eq!(message, "boo");
@@ -328,7 +336,10 @@ fn a_panic_outside_of_any_loop_leaves_unstarted_coroutines_as_they_are() {
 fn an_unstarted_coroutine_whose_captures_panic_drops_the_rest_of_them() {
     let drops = Counter::new();
     let (bomb, guard) = (OnDrop(|| panic_any("capture")), drops.guard());
-    let inner = { let guard = drops.guard(); co! { drop(guard); } };
+    let inner = {
+        let guard = drops.guard();
+        co! { drop(guard); }
+    };
     let coro = co! { drop((bomb, guard)); yield inner; };
     assert_eq!(panic_of(|| drop(coro)), "capture");
     assert_eq!(drops.get(), 2);

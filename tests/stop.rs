@@ -69,7 +69,7 @@ fn stopped_by_a_thread_while_it_is_busy() {
         begin.recv().unwrap();
         handle.stop();
     });
-    let error = event_loop.run(co! { begun.send(())?; loop { yield; } }).map(|()| ()).unwrap_err();
+    let error = event_loop.run(co! { begun.send(())?; loop { yield; } }).unwrap_err();
     thread.join().unwrap();
     assert!(error.is_stopped());
 }
@@ -255,8 +255,13 @@ fn stops_from_many_threads_at_once() {
     for _ in 0..50 {
         let mut event_loop = Loop::new();
         let handle = event_loop.stop_handle();
-        let threads: Vec<_> = (0..4).map(|_| { let handle = handle.clone(); std::thread::spawn(move || handle.stop()) }).collect();
-        assert!(event_loop.run(co! { loop { yield; } }).map(|()| ()).unwrap_err().is_stopped());
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let handle = handle.clone();
+                std::thread::spawn(move || handle.stop())
+            })
+            .collect();
+        assert!(event_loop.run(co! { loop { yield; } }).unwrap_err().is_stopped());
         for thread in threads {
             thread.join().unwrap();
         }

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 
 use common::{Alive, Gate, LONG, Token, ms};
 use tinyield::{
-    Coro, Grouping, Loop, LoopError, Reason, Shared, Step, StopHandle, catch, co, coro, isolate, race, run_in_thread, shield,
-    sleep, spawn, thread, timeout,
+    Coro, Grouping, Loop, LoopError, Reason, Shared, Step, StopHandle, catch, co, coro, isolate, race, run_in_thread,
+    shield, sleep, spawn, thread, timeout,
 };
 
 /// How the program is stopped.
@@ -77,7 +77,9 @@ fn in_thread(world: World, _argument: Token) -> Coro<u32> {
     let threads = world.threads.clone();
     let value = yield run_in_thread(move || {
         threads.fetch_add(1, SeqCst);
-        let ended = common::OnDrop(|| drop(threads.fetch_sub(1, SeqCst)));
+        let ended = common::OnDrop(|| {
+            threads.fetch_sub(1, SeqCst);
+        });
         let told = thread::checkpoint();
         drop(ended);
         told.map(|()| 3)
@@ -138,7 +140,8 @@ fn program(world: World) -> Coro<u32> {
     world.here()?;
     // A gather, nested; a diamond.
     let shared = works(w(), 2).shared();
-    let (((a, _), bs), c) = yield ((works(w(), 1), vec![side(w(), shared.clone()), side(w(), shared.clone())]), &shared);
+    let (((a, _), bs), c) =
+        yield ((works(w(), 1), vec![side(w(), shared.clone()), side(w(), shared.clone())]), &shared);
     world.here()?;
     // Threads.
     let threads = yield (in_thread(w(), w().token()), in_thread(w(), w().token()));

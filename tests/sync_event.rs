@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use common::{Alive, Counter, LONG, Log, Wakes, ms, ran, to_end, to_idle};
 use tinyield::{
-    Coro, Deadlock, Event, Loop, LoopError, RemoteEvent, Step, catch, co, coro, isolate, run_in_thread, sleep, spawn, timeout,
+    Coro, Deadlock, Event, Loop, LoopError, RemoteEvent, Step, catch, co, coro, isolate, run_in_thread, sleep, spawn,
+    timeout,
 };
 
 #[coro]

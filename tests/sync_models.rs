@@ -82,7 +82,9 @@ impl<'a, G: 'static> World<'a, G> {
         loop {
             match self.runtime.step() {
                 Step::Ran => {}
-                Step::Idle(idle) if idle.deadline().is_some_and(|at| at < std::time::Instant::now() + LONG) => idle.wait(),
+                Step::Idle(idle) if idle.deadline().is_some_and(|at| at < std::time::Instant::now() + LONG) => {
+                    idle.wait()
+                }
                 Step::Idle(_) => return,
                 Step::Done(result) => panic!("the nursery waits for more: {result:?}"),
             }

@@ -4,7 +4,9 @@
 mod common;
 
 use common::{Counter, LONG, Log, ms, panic_of, to_end, to_idle};
-use tinyield::{Coro, Deadlock, Loop, Permit, Semaphore, TimedOut, catch, co, coro, isolate, race, sleep, spawn, timeout};
+use tinyield::{
+    Coro, Deadlock, Loop, Permit, Semaphore, TimedOut, catch, co, coro, isolate, race, sleep, spawn, timeout,
+};
 
 #[coro]
 fn count(semaphore: Semaphore, inside: Counter, i: usize) -> Coro<usize> {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use common::{Alive, Counter, FOREVER, LONG, Log, forever, messages, ms, ran, to_end, to_idle};
 use tinyield::{
-    Coro, Loop, Reason, Step, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield, sleep, sleep_until, spawn,
-    timeout,
+    Coro, Loop, Reason, Step, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield, sleep, sleep_until,
+    spawn, timeout,
 };
 
 /// Long enough for a loaded machine, short enough to tell from `LONG`.
@@ -127,7 +127,10 @@ fn a_timer_is_served_within_one_round_of_its_deadline() {
     let order = Log::new();
     let log = order.clone();
     let at = Instant::now() + ms(2);
-    let sleeper = { let log = order.clone(); co! { yield sleep_until(at); log.push("timer"); } };
+    let sleeper = {
+        let log = order.clone();
+        co! { yield sleep_until(at); log.push("timer"); }
+    };
     let busy = co! {
         yield;
         spin_until(at);
