@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 #[cfg(feature = "smol")]
@@ -12,6 +12,7 @@ use std::{ops::ControlFlow, task::Waker};
 
 use crate::coro::start_in;
 use crate::error::{Grouping, LoopError, Reason};
+use crate::primitives::Mutex;
 use crate::scheduler::{Core, Inbox, Progress, Task};
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;

@@ -425,7 +425,7 @@ fn anything_that_can_be_yielded_can_be_run() {
     event_loop.run(()).unwrap();
     event_loop.run(sleep(ms(1))).unwrap();
     assert_eq!(event_loop.run(Some([add_one(1)])).unwrap(), Some([2]));
-    assert_eq!(event_loop.run(spawn(add_one(1))).unwrap().is_finished(), true);
+    assert!(event_loop.run(spawn(add_one(1))).unwrap().is_finished());
     assert_eq!(event_loop.run(tinyield::timeout(add_one(1), LONG)).unwrap(), Ok(2));
     assert_eq!(event_loop.run(tinyield::isolate(add_one(1))).unwrap().unwrap(), 2);
     assert_eq!(event_loop.run(tinyield::race([add_one(1)])).unwrap(), 2);

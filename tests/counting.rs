@@ -21,11 +21,12 @@ macro_rules! coro {
                 let _capture = capture;
                 resumes.up();
                 let _body = body.guard();
-                for _ in 0..$yields {
+                let yields: usize = $yields;
+                for _ in 0..yields {
                     yield;
                     resumes.up();
                 }
-                $end;
+                let () = $end;
                 value.guard()
             }
         };

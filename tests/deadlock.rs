@@ -170,7 +170,8 @@ fn a_cycle_through_timeouts_races_and_shields_names_coroutines_only() {
 
 #[test]
 fn answers_to_a_cycle_are_reported_as_to_any_failure() {
-    let ways: [(fn() -> Coro<()>, &str); 3] = [
+    type Way = fn() -> Coro<()>;
+    let ways: [(Way, &str); 3] = [
         (|| co! { loop { let _ = yield catch(co! { yield circle(["f", "g"]); }); } }.named("wrapper"), "100 times"),
         (|| co! { let _ = yield catch(co! { yield circle(["f", "g"]); }); }.named("wrapper"), "with a value"),
         (|| co! { let _ = yield catch(co! { yield circle(["f", "g"]); }); Err("kaboom")?; }.named("wrapper"), "kaboom"),

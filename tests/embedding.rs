@@ -433,7 +433,6 @@ fn coroutines_and_handles_that_are_forgotten_do_no_harm() {
         std::mem::forget(isolate(co! { yield; }));
         std::mem::forget(race([co! { yield; }]));
         std::mem::forget(timeout(forever(), LONG));
-        std::mem::forget(sleep(ms(1)));
         yield shared
     };
     assert_eq!(Loop::new().run(main).unwrap(), 1);

@@ -56,7 +56,7 @@ fn an_error_comes_out_of_run_with_names_and_lines_of_all_who_waited() {
     fn g() -> Coro<()> {
         yield;
         let x = 1;
-        (yield h(x), ()).0; // 2
+        let ((), ()) = (yield h(x), ()); // 2
     }
     #[coro]
     fn h(_: i32) -> Coro<()> {

@@ -190,7 +190,7 @@ fn deep_domains_and_timeouts_fail_and_are_cancelled() {
             }
             return yield forever();
         }
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             (yield isolate(deep(n - 1, fails, alive.clone()))).unwrap();
         } else {
             (yield timeout(deep(n - 1, fails, alive.clone()), LONG)).unwrap();

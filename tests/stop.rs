@@ -178,7 +178,7 @@ fn a_stop_joins_threads() {
 #[test]
 fn an_answer_to_a_stop_is_among_the_others() {
     let mut event_loop = Loop::new();
-    event_loop.stop_handle();
+    drop(event_loop.stop_handle());
     let handle = event_loop.stop_handle();
     let value = co! { let _ = yield catch(forever()); }.named("value");
     let other = co! { let _ = yield catch(forever()); Err("other")?; };

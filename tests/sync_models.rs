@@ -24,13 +24,15 @@ fn nursery(starts: channel::Receiver<Coro<()>>) -> Coro<()> {
     }
 }
 
+/// Who got what, in order; `None` is a limit that ran out.
+type Got<G> = Rc<RefCell<Vec<(usize, Option<G>)>>>;
+
 /// A loop that is stepped by a test, with coroutines that wait in it, may be cancelled, and say what they got.
 struct World<'a, G> {
     runtime: Runtime<'a, ()>,
     starts: Sender<Coro<()>>,
     cancels: BTreeMap<usize, Event>,
-    /// What was got, in order; `None` is a limit that ran out.
-    got: Rc<RefCell<Vec<(usize, Option<G>)>>>,
+    got: Got<G>,
     next: usize,
 }
 

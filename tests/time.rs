@@ -196,7 +196,7 @@ fn a_timeout_cancels_the_whole_subtree_and_all_of_it_has_ended_when_it_tells() {
                 let mut next = || all.next().unwrap();
                 let (background, gathered, raced, domain, shared) = (next(), next(), next(), next(), next().shared());
                 yield spawn(background);
-                yield (gathered, race([raced]), isolate(domain), &shared);
+                let _ = yield (gathered, race([raced]), isolate(domain), &shared);
             }
         };
         assert_eq!(yield timeout(tree, ms(2)), Err(TimedOut));
@@ -408,7 +408,7 @@ fn the_deadline_is_that_of_the_next_timer() {
 #[test]
 fn a_deadline_that_never_comes_is_none() {
     let mut event_loop = Loop::new();
-    let mut runtime = event_loop.runtime(co! { yield (forever(), timeout(forever(), FOREVER)); });
+    let mut runtime = event_loop.runtime(co! { let _ = yield (forever(), timeout(forever(), FOREVER)); });
     let (_, idle) = to_idle(&mut runtime);
     assert_eq!(idle.deadline(), None);
 }

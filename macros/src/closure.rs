@@ -44,8 +44,9 @@ pub fn make(name: &TokenStream, output: Option<&Type>, captures: &TokenStream, m
             #[coroutine]
             static move |mut #resume: ::tinyield::by_hand::Resume| -> ::tinyield::by_hand::Outcome<#output> {
                 #captures
-                let value: #output = #block;
                 // The block may never end.
+                #[allow(clippy::diverging_sub_expression)]
+                let value: #output = #block;
                 #[allow(unreachable_code)]
                 ::tinyield::by_hand::Outcome::value(value)
             }

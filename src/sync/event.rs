@@ -238,6 +238,9 @@ pub struct EventStatistics {
     pub remotes: usize,
 }
 
+/// What somebody who was woken leaves behind.
+type Leftover = (Stage, Option<Rc<Listener>>);
+
 impl State {
     fn flag(&self) -> Flag {
         self.outside.get().map_or_else(|| self.flag.get(), |outside| outside.remote.flag())
@@ -261,7 +264,7 @@ impl State {
     }
 
     /// Whoever is to be woken next. With them comes what is to be dropped while nothing is borrowed.
-    fn next_woken(&self, times: u64) -> Option<(Waiter, (Stage, Option<Rc<Listener>>))> {
+    fn next_woken(&self, times: u64) -> Option<(Waiter, Leftover)> {
         let mut waiting = self.waiting.borrow_mut();
         while waiting.front_mut()?.since < times {
             let entry = waiting.advance()?;
