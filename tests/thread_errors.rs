@@ -1,0 +1,380 @@
+//! Threads and failure: errors into, out of, and beside blocking work; pools; cancellation that is seen from any depth.
+#![feature(coroutines)]
+
+mod common;
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use common::{LONG, forever, lines, messages, ms, names, panic_of};
+use tinyield::{
+    Cancelled, Coro, Grouping, Loop, Reason, ThreadPool, TimedOut, catch, co, coro, isolate, race, run_in_thread,
+    sleep, thread, timeout,
+};
+
+/// Says that it has begun, then works until it is told to stop.
+fn until_told(begun: mpsc::Sender<()>) -> Cancelled {
+    begun.send(()).unwrap();
+    loop {
+        if let Err(cancelled) = a_call_deep(20) {
+            return cancelled;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn a_call_deep(depth: u32) -> Result<(), Cancelled> {
+    if depth == 0 { thread::checkpoint() } else { a_call_deep(depth - 1) }
+}
+
+/// Fails as soon as something has begun.
+#[coro]
+fn fails_when(begun: mpsc::Receiver<()>) -> Coro<()> {
+    while begun.try_recv().is_err() {
+        yield sleep(Duration::ZERO);
+    }
+    Err("Raising!")?
+}
+
+#[test]
+fn a_hundred_closures_at_once_take_the_time_of_one() {
+    let calls: Vec<_> = (0..100)
+        .map(|_| {
+            run_in_thread(move || {
+                std::thread::sleep(ms(100));
+                2
+            })
+        })
+        .collect();
+    let start = Instant::now();
+    assert_eq!(Loop::new().run(calls).unwrap(), [2; 100]);
+    assert!(start.elapsed() >= ms(100));
+    assert!(start.elapsed() < ms(5_000), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_pool_of_two_never_runs_three_and_a_pool_of_three_does() {
+    for with_map in [false, true] {
+        for max in [2, 3] {
+            let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let all = Arc::new(Barrier::new(max));
+            let (now, peak) = (running.clone(), most.clone());
+            let count = Arc::new(move |x: usize| {
+                peak.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                // As many as the pool has, at once; more would never come.
+                all.wait();
+                now.fetch_sub(1, SeqCst);
+                (x, x)
+            });
+            let pool = ThreadPool::new(max);
+            let calls = 12;
+            let main = co! {
+                if with_map {
+                    yield pool.map(move |x| count(x), 0..calls)
+                } else {
+                    let all: Vec<_> = (0..calls).map(|x| { let count = count.clone(); pool.run_in_thread(move || count(x)) }).collect();
+                    yield all
+                }
+            };
+            assert_eq!(Loop::new().run(main).unwrap(), (0..calls).map(|x| (x, x)).collect::<Vec<_>>());
+            assert_eq!(most.load(SeqCst), max);
+        }
+    }
+}
+
+#[test]
+fn errors_of_many_threads_are_all_told() {
+    let barrier = Arc::new(Barrier::new(10));
+    let calls: Vec<_> = (0..10)
+        .map(|n| {
+            let barrier = barrier.clone();
+            run_in_thread(move || {
+                barrier.wait();
+                Err::<(), _>(format!("error {n}"))
+            })
+            .raise()
+        })
+        .collect();
+    let error = Loop::new().run(calls).unwrap_err();
+    let mut all = messages(error.others());
+    all.push(error.to_string());
+    all.sort();
+    assert_eq!(all, (0..10).map(|n| format!("error {n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_failure_is_seen_in_the_thread_with_its_reason_and_the_thread_is_joined() {
+    for first in [false, true] {
+        for grouping in [Grouping::Auto, Grouping::Never, Grouping::Always] {
+            let (begun, begin) = mpsc::channel();
+            let seen = Arc::new(Mutex::new(None));
+            let tells = seen.clone();
+            let work = run_in_thread(move || *tells.lock().unwrap() = Some(until_told(begun).reason()));
+            let fails = fails_when(begin);
+            let main = co! { if first { yield (work, fails); } else { yield (fails, work); } };
+            let error = Loop::builder().grouping(grouping).build().run(main.named("main")).unwrap_err();
+            assert_eq!(error.to_string(), "Raising!");
+            assert_eq!(names(error.error()), ["main", "fails_when"]);
+            let seen = seen.lock().unwrap().take();
+            assert!(matches!(seen, Some(Reason::Failed { name, .. }) if name == "fails_when"));
+            let others: Vec<_> = error.others().iter().map(|other| names(other).join("/")).collect();
+            // The closure came to its end, and what it returned was dropped: there, nothing was raised.
+            let expected = if grouping == Grouping::Always { vec!["main"] } else { vec![] };
+            assert_eq!(others, expected, "{error:?}");
+            assert!(error.others().iter().all(tinyield::Error::is_cancelled));
+        }
+    }
+}
+
+#[test]
+fn another_error_of_a_thread_that_was_told_to_stop_is_among_the_others() {
+    for grouping in [Grouping::Auto, Grouping::Never] {
+        let (begun, begin) = mpsc::channel();
+        let work = run_in_thread(move || {
+            let cancelled = until_told(begun);
+            Err::<(), _>(format!("Responding improperly to: {cancelled}"))
+        });
+        let main = co! { yield (fails_when(begin), work.raise()); };
+        let error = Loop::builder().grouping(grouping).build().run(main).unwrap_err();
+        assert_eq!(error.to_string(), "Raising!");
+        if grouping == Grouping::Auto {
+            let [other] = error.others() else { panic!("{error:?}") };
+            assert!(
+                other.to_string().starts_with("Responding improperly to: cancelled: `fails_when` failed at "),
+                "{other}"
+            );
+            assert_eq!(names(other).last(), Some(&"run_in_thread"));
+        } else {
+            assert!(error.others().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_cancellation_raised_by_the_thread_itself_is_well_behaved() {
+    let (begun, begin) = mpsc::channel();
+    let work = run_in_thread(move || Err::<(), _>(until_told(begun)));
+    let error = Loop::new().run((fails_when(begin), work.raise())).unwrap_err();
+    assert_eq!(error.to_string(), "Raising!");
+    assert!(error.others().is_empty(), "{error:?}");
+}
+
+#[test]
+fn an_error_of_a_thread_stops_the_others_and_has_the_trace() {
+    #[coro]
+    fn foo() -> Coro<()> {
+        yield bar()
+    }
+    #[coro]
+    fn bar() -> Coro<()> {
+        let spins = co! { loop { yield; } }.named("baz");
+        yield (spins, run_in_thread(|| Err::<(), _>("Kaboom")).raise());
+    }
+    let line = line!() - 2;
+    for grouping in [Grouping::Auto, Grouping::Never, Grouping::Always] {
+        let error = Loop::builder().grouping(grouping).build().run(foo()).unwrap_err();
+        assert_eq!(error.to_string(), "Kaboom");
+        assert_eq!(names(error.error()), ["foo", "bar", "run_in_thread"]);
+        assert_eq!(lines(error.error()), [line - 5, line, line]);
+        let others: Vec<_> = error.others().iter().map(|other| names(other).join("/")).collect();
+        assert_eq!(others, if grouping == Grouping::Always { vec!["baz", "bar", "foo"] } else { vec![] });
+    }
+}
+
+#[test]
+fn an_error_of_a_thread_keeps_its_cause() {
+    #[derive(Debug)]
+    struct OhNo(std::num::ParseIntError);
+    impl std::fmt::Display for OhNo {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("oh no")
+        }
+    }
+    impl std::error::Error for OhNo {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let error = Loop::new().run(run_in_thread(|| "x".parse::<i32>().map_err(OhNo)).raise()).unwrap_err();
+    assert_eq!(error.to_string(), "oh no");
+    assert!(error.error().downcast_ref::<OhNo>().is_some());
+    assert!(format!("{error:?}").contains("caused by: invalid digit found in string"), "{error:?}");
+}
+
+#[test]
+fn a_stop_while_waiting_for_a_thread_is_seen_there() {
+    // What a signal's thread does.
+    let mut event_loop = Loop::new();
+    let handle = event_loop.stop_handle();
+    let (begun, begin) = mpsc::channel();
+    let signal = std::thread::spawn(move || {
+        begin.recv().unwrap();
+        handle.stop();
+    });
+    let cleaned = Arc::new(AtomicUsize::new(0));
+    let cleans = cleaned.clone();
+    let main = run_in_thread(move || {
+        assert_eq!(until_told(begun).reason(), Reason::Stopped);
+        cleans.fetch_add(1, SeqCst);
+    });
+    let error = event_loop.run([main]).unwrap_err();
+    signal.join().unwrap();
+    assert!(error.is_stopped());
+    assert_eq!(cleaned.load(SeqCst), 1);
+}
+
+#[test]
+fn what_arrives_after_a_cancellation_is_dropped() {
+    struct Value(Arc<AtomicUsize>);
+    impl Drop for Value {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    let drops = Arc::new(AtomicUsize::new(0));
+    let value = Value(drops.clone());
+    let (begun, begin) = mpsc::channel();
+    let work = run_in_thread(move || {
+        until_told(begun);
+        value
+    });
+    let error = Loop::new().run((work, fails_when(begin))).map(drop).unwrap_err();
+    assert!(error.others().is_empty(), "{error:?}");
+    assert_eq!(drops.load(SeqCst), 1);
+}
+
+#[test]
+fn a_closure_that_has_not_begun_never_does() {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let pool = ThreadPool::new(1);
+    let (first_begun, begin) = mpsc::channel();
+    let first = pool.run_in_thread(move || drop(until_told(first_begun)));
+    let captures = Arc::new(());
+    let queued: Vec<_> = (0..10)
+        .map(|_| {
+            let (begun, held) = (begun.clone(), captures.clone());
+            pool.run_in_thread(move || {
+                drop(held);
+                begun.fetch_add(1, SeqCst)
+            })
+        })
+        .collect();
+    Loop::new().run((first, queued, fails_when(begin))).map(drop).unwrap_err();
+    assert_eq!(begun.load(SeqCst), 0);
+    assert_eq!(Arc::strong_count(&captures), 1);
+    // The pool is as good as new.
+    assert_eq!(Loop::new().run(pool.run_in_thread(|| 1)).unwrap(), 1);
+}
+
+#[test]
+fn a_timeout_tells_its_reason() {
+    let (tell, told) = mpsc::channel();
+    let (begun, _begin) = mpsc::channel();
+    let main = co! {
+        // Out of time before the closure has begun, nobody is told anything.
+        loop {
+            let (tell, begun) = (tell.clone(), begun.clone());
+            let work = run_in_thread(move || tell.send(until_told(begun).reason()).unwrap());
+            assert_eq!(yield timeout(work, ms(5)), Err(TimedOut));
+            if let Ok(reason) = told.try_recv() {
+                return reason;
+            }
+        }
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), Reason::TimedOut);
+}
+
+#[test]
+fn a_race_tells_its_reason() {
+    let (tell, told) = mpsc::channel();
+    let (begun, begin) = mpsc::channel();
+    let work = run_in_thread(move || tell.send(until_told(begun).reason()).unwrap());
+    let wins = co! { while begin.try_recv().is_err() { yield sleep(ms(0)); } };
+    Loop::new().run(race([work, wins])).unwrap();
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [Reason::Raced]);
+}
+
+#[test]
+fn a_domain_joins_its_threads_and_tells_them_who_failed() {
+    let (tell, told) = mpsc::channel();
+    let (begun, begin) = mpsc::channel();
+    let main = co! {
+        let work = run_in_thread(move || tell.send(until_told(begun).reason()).unwrap());
+        let error = (yield isolate(co! { yield (work, fails_when(begin)); })).unwrap_err();
+        (error.to_string(), told.try_iter().collect::<Vec<_>>())
+    };
+    let (error, told) = Loop::new().run(main).unwrap();
+    assert_eq!(error, "Raising!");
+    assert!(matches!(&told[..], [Reason::Failed { name, .. }] if name == "fails_when"), "{told:?}");
+}
+
+#[test]
+fn who_waits_for_a_thread_and_catches_its_cancellation_sees_it_after_the_join() {
+    let (begun, begin) = mpsc::channel();
+    let ended = Arc::new(AtomicUsize::new(0));
+    let ends = ended.clone();
+    let watches = co! {
+        let work = run_in_thread(move || {
+            until_told(begun);
+            ends.fetch_add(1, SeqCst);
+        });
+        let error = (yield catch(work)).unwrap_err();
+        assert!(error.is_cancelled());
+        assert_eq!(ended.load(SeqCst), 1);
+        Err(error)?;
+    };
+    let error = Loop::new().run((watches, fails_when(begin))).unwrap_err();
+    assert!(error.others().is_empty(), "{error:?}");
+}
+
+#[test]
+fn outside_of_a_closure_nobody_is_cancelled() {
+    assert!(thread::checkpoint().is_ok());
+    assert!(!thread::is_cancelled());
+    Loop::new().run(run_in_thread(|| assert!(thread::checkpoint().is_ok() && !thread::is_cancelled()))).unwrap();
+    // Also not on a thread of the pool's that was cancelled before.
+    let pool = ThreadPool::new(1);
+    let (begun, begin) = mpsc::channel();
+    let work = pool.run_in_thread(move || drop(until_told(begun)));
+    Loop::new().run((work, fails_when(begin))).unwrap_err();
+    assert!(!Loop::new().run(pool.run_in_thread(thread::is_cancelled)).unwrap());
+}
+
+#[test]
+fn an_empty_pool_panics_where_it_is_made() {
+    let message = panic_of(|| ThreadPool::new(0));
+    assert!(message.contains("at least 1"), "{message}");
+}
+
+#[test]
+fn a_map_of_nothing_gives_nothing_and_one_that_panics_panics() {
+    let pool = ThreadPool::new(2);
+    assert_eq!(Loop::new().run(pool.map(|x: i32| x, [])).unwrap(), []);
+    let map = pool.map(|x| assert_ne!(x, 3, "three"), 0..5);
+    assert!(panic_of(|| Loop::new().run(map)).contains("three"));
+    assert_eq!(Loop::new().run(pool.map(|x: i32| x + 1, 0..3)).unwrap(), [1, 2, 3]);
+}
+
+#[test]
+fn an_idle_loop_waits_for_its_threads_without_turning() {
+    let (begun, begin) = mpsc::channel();
+    let (go, goes) = mpsc::channel();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime((
+        run_in_thread(move || {
+            begun.send(()).unwrap();
+            goes.recv().unwrap();
+            5
+        }),
+        timeout(forever(), LONG),
+    ));
+    let (steps, idle) = common::to_idle(&mut runtime);
+    assert!(steps <= 6, "{steps}");
+    begin.recv().unwrap();
+    assert!(idle.deadline().is_some());
+    go.send(()).unwrap();
+    idle.wait();
+    let (steps, _) = common::to_idle(&mut runtime);
+    assert_eq!(steps, 1);
+}
