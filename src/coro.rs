@@ -86,8 +86,11 @@ impl<T: 'static> Coro<T> {
     /// assert_eq!(Loop::new().run(diamond).unwrap(), (6, 6));
     /// ```
     #[must_use]
-    pub fn shared(self) -> Shared<T> {
-        Shared { task: self.task }
+    pub fn shared(self) -> Shared<T>
+    where
+        T: Shareable,
+    {
+        Shared { task: self.task, clone: T::share }
     }
 
     /// Gives it a name, by which it is called in traces and reports.
@@ -176,11 +179,31 @@ impl<T: 'static> fmt::Debug for Coro<T> {
 /// A waiter that gives up leaves it running, for the others.
 pub struct Shared<T: 'static> {
     task: Task<T>,
+    clone: fn(&T) -> T,
+}
+
+/// Values that can be [shared](Coro::shared): all that are [`Clone`].
+#[diagnostic::on_unimplemented(
+    message = "a coroutine whose value is a `{Self}` cannot be shared, as that cannot be cloned",
+    label = "each of those that wait for it gets a clone",
+    note = "derive `Clone` for it, or have the coroutine give an `Rc` of it"
+)]
+pub trait Shareable {
+    #[doc(hidden)]
+    #[must_use]
+    fn share(&self) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Shareable for T {
+    fn share(&self) -> T {
+        self.clone()
+    }
 }
 
 impl<T: 'static> Clone for Shared<T> {
     fn clone(&self) -> Shared<T> {
-        Shared { task: self.task.clone() }
+        Shared { task: self.task.clone(), clone: self.clone }
     }
 }
 
@@ -211,61 +234,6 @@ impl<T: 'static> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Waits for a task, which it starts if nobody has.
-struct Joining<T: 'static> {
-    task: Task<T>,
-    key: Option<WaiterKey>,
-    refused: Option<Error>,
-}
-
-impl<T: 'static> Joining<T> {
-    fn new(task: Task<T>) -> Joining<T> {
-        Joining { task, key: None, refused: None }
-    }
-
-    fn begin(&mut self, waiting: &TaskRef) {
-        let task = self.task.raw();
-        if task.is_ended() {
-            if task.error().is_some() {
-                Waiter::new(waiting).fail();
-            }
-            return;
-        }
-        if !task.is_started() {
-            start(task, waiting);
-        } else if !join(task, waiting) {
-            let waiter = Waiter::new(waiting);
-            self.refused = Some(of_another_loop(task));
-            return waiter.fail();
-        }
-        self.key = Some(task.add_waiter(Waiter::new(waiting)));
-    }
-
-    fn is_ready(&self) -> bool {
-        self.task.raw().is_ended()
-    }
-
-    fn failure(&self) -> Option<Error> {
-        self.refused.clone().or_else(|| self.task.raw().error())
-    }
-
-    fn finish(&mut self, output: Option<Result<T>>) -> Result<T> {
-        if let Some(error) = self.refused.take() {
-            return Err(error);
-        }
-        self.key = None;
-        output.unwrap_or_else(|| Err(not_there()))
-    }
-}
-
-impl<T: 'static> Drop for Joining<T> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.task.raw().remove_waiter(key);
-        }
-    }
-}
-
 /// Starts `task` where `starter` is.
 fn start(task: &TaskRef, starter: &TaskRef) {
     if let Some(scope) = starter.scope() {
@@ -290,46 +258,122 @@ fn of_another_loop(task: &TaskRef) -> Error {
     ))
 }
 
-/// Waits for a coroutine of which there is one owner.
+/// Waits for a coroutine of which there is one owner, this: so whoever is told when it ends is told by this.
 #[doc(hidden)]
 #[allow(missing_debug_implementations)]
-pub struct JoinOwned<T: 'static>(Joining<T>);
+pub struct JoinOwned<T: 'static> {
+    task: Task<T>,
+}
+
+impl<T> Sealed for JoinOwned<T> {}
+
+#[allow(private_interfaces)]
+impl<T: 'static> Waiting for JoinOwned<T> {
+    type Output = T;
+
+    #[inline]
+    fn begin(&mut self, waiting: &TaskRef) {
+        let task = self.task.raw();
+        if task.is_started() {
+            return self.begin_started(waiting);
+        }
+        start(task, waiting);
+        task.add_waiter(Waiter::new(waiting));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.task.raw().is_ended()
+    }
+
+    fn failure(&self) -> Option<Error> {
+        let task = self.task.raw();
+        let refused = task.is_started() && !task.is_ended() && !task.has_waiter();
+        if refused { Some(of_another_loop(task)) } else { task.error() }
+    }
+
+    #[inline]
+    fn take(&mut self) -> Result<T> {
+        self.task.take_output().unwrap_or_else(|| Err(self.failure().unwrap_or_else(not_there)))
+    }
+}
+
+impl<T: 'static> JoinOwned<T> {
+    #[inline(never)]
+    fn begin_started(&self, waiting: &TaskRef) {
+        let task = self.task.raw();
+        match () {
+            () if task.is_ended() && task.error().is_none() => {}
+            () if task.is_ended() || !join(task, waiting) => Waiter::new(waiting).fail(),
+            () => {
+                task.add_waiter(Waiter::new(waiting));
+            }
+        }
+    }
+}
+
+impl<T: 'static> Drop for JoinOwned<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.task.raw().is_ended() {
+            self.task.raw().remove_waiter(WaiterKey::First);
+        }
+    }
+}
 
 /// Waits for a coroutine that may have many waiters.
 #[doc(hidden)]
 #[allow(missing_debug_implementations)]
-pub struct JoinShared<T: 'static>(Joining<T>);
-
-macro_rules! joins {
-    ($name:ident, $($clone:ident)?, $output:ident) => {
-        impl<T> Sealed for $name<T> {}
-
-        #[allow(private_interfaces)]
-        impl<T: 'static $(+ $clone)?> Waiting for $name<T> {
-            type Output = T;
-
-            fn begin(&mut self, task: &TaskRef) {
-                self.0.begin(task);
-            }
-
-            fn is_ready(&self) -> bool {
-                self.0.is_ready()
-            }
-
-            fn failure(&self) -> Option<Error> {
-                self.0.failure()
-            }
-
-            fn take(&mut self) -> Result<T> {
-                let output = self.0.task.$output();
-                self.0.finish(output)
-            }
-        }
-    };
+pub struct JoinShared<T: 'static> {
+    shared: Shared<T>,
+    key: Option<WaiterKey>,
+    is_refused: bool,
 }
 
-joins!(JoinOwned, , take_output);
-joins!(JoinShared, Clone, clone_output);
+impl<T> Sealed for JoinShared<T> {}
+
+#[allow(private_interfaces)]
+impl<T: 'static> Waiting for JoinShared<T> {
+    type Output = T;
+
+    fn begin(&mut self, waiting: &TaskRef) {
+        let task = self.shared.task.raw();
+        if task.is_ended() {
+            if task.error().is_some() {
+                Waiter::new(waiting).fail();
+            }
+            return;
+        }
+        if !task.is_started() {
+            start(task, waiting);
+        } else if !join(task, waiting) {
+            self.is_refused = true;
+            return Waiter::new(waiting).fail();
+        }
+        self.key = Some(task.add_waiter(Waiter::new(waiting)));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.shared.task.raw().is_ended()
+    }
+
+    fn failure(&self) -> Option<Error> {
+        let task = self.shared.task.raw();
+        if self.is_refused { Some(of_another_loop(task)) } else { task.error() }
+    }
+
+    fn take(&mut self) -> Result<T> {
+        let output = self.shared.task.clone_output(self.shared.clone);
+        output.unwrap_or_else(|| Err(self.failure().unwrap_or_else(not_there)))
+    }
+}
+
+impl<T> Drop for JoinShared<T> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.shared.task.raw().remove_waiter(key);
+        }
+    }
+}
 
 impl<T> Sealed for Coro<T> {}
 
@@ -338,7 +382,7 @@ impl<T: 'static> Wait for Coro<T> {
     type Waiting = JoinOwned<T>;
 
     fn into_waiting(self) -> JoinOwned<T> {
-        JoinOwned(Joining::new(self.task))
+        JoinOwned { task: self.task }
     }
 
     fn into_task(self) -> AnyTask<T> {
@@ -353,24 +397,24 @@ impl<T: 'static> Wait for JoinHandle<T> {
     type Waiting = JoinOwned<T>;
 
     fn into_waiting(self) -> JoinOwned<T> {
-        JoinOwned(Joining::new(self.task))
+        JoinOwned { task: self.task }
     }
 }
 
 impl<T> Sealed for Shared<T> {}
 
-impl<T: Clone + 'static> Wait for Shared<T> {
+impl<T: 'static> Wait for Shared<T> {
     type Output = T;
     type Waiting = JoinShared<T>;
 
     fn into_waiting(self) -> JoinShared<T> {
-        JoinShared(Joining::new(self.task))
+        JoinShared { shared: self, key: None, is_refused: false }
     }
 }
 
 impl<T> Sealed for &Shared<T> {}
 
-impl<T: Clone + 'static> Wait for &Shared<T> {
+impl<T: 'static> Wait for &Shared<T> {
     type Output = T;
     type Waiting = JoinShared<T>;
 

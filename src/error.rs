@@ -80,6 +80,24 @@ impl Error {
         }
     }
 
+    /// Whether it was raised before, by another coroutine.
+    pub(crate) fn is_raised_again(&self) -> bool {
+        matches!(self.0.what, What::Again(_))
+    }
+
+    /// Whether both were the same when they were raised first.
+    pub(crate) fn is_same_as(&self, other: &Error) -> bool {
+        std::ptr::eq(self.first(), other.first())
+    }
+
+    fn first(&self) -> *const Inner {
+        let mut error = self;
+        while let What::Again(before) = &error.0.what {
+            error = before;
+        }
+        Arc::as_ptr(&error.0)
+    }
+
     /// The error that was raised, if it is an `E`.
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {

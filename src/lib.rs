@@ -95,7 +95,7 @@ pub use bridge::from_future;
 pub use bridge::{ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with, to_async_std, to_async_std_with};
 #[cfg(feature = "smol")]
 pub use bridge::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
-pub use coro::{Coro, JoinHandle, Shared, Spawn, Spawnable, spawn};
+pub use coro::{Coro, JoinHandle, Shareable, Shared, Spawn, Spawnable, spawn};
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Reason, Result, Stuck};
 pub use event_loop::{Builder, Idle, Loop, Runtime, Step, StopHandle};
 pub use isolate::{Isolate, isolate};

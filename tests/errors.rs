@@ -80,7 +80,7 @@ fn an_error_comes_out_of_run_with_names_and_lines_of_all_who_waited() {
     let error = error_of(f());
     assert_eq!(names(error.error()), ["f", "g", "h", "i"]);
     let h = here("// 3: the line of the `yield`") - 1;
-    assert_eq!(lines(error.error()), [here("g() // 1"), here(".0; // 2"), h, here("bad?; // 4")]);
+    assert_eq!(lines(error.error()), [here("g() // 1"), here("; // 2"), h, here("bad?; // 4")]);
     assert!(error.error().trace().iter().all(|frame| frame.location().file() == file!()));
     assert_eq!(error.error().downcast_ref::<Kapow>(), Some(&Kapow(1)));
     assert_eq!(error.error().location().line(), here("bad?; // 4"));

@@ -508,16 +508,21 @@ impl Core {
                 Some(error)
             }
             (Some(error), _) => {
-                let error = error.clone().traced(self.chain(task, error.location()));
-                task.extras_mut(|extras| extras.error = Some(error.clone()));
                 let domain = scope.responsible_domain();
+                // Behind a shield, one may have waited for another that was cancelled, and raises what stopped that.
+                let is_told =
+                    domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
+                let error =
+                    if is_told { error } else { error.clone().traced(self.chain(task, error.location())) };
+                task.extras_mut(|extras| extras.error = Some(error.clone()));
                 let name = match error.trace().last() {
                     Some(origin) if task.is_nameless() => origin.name().to_string(),
                     _ => task.name().into_owned(),
                 };
                 let why = Cancelled::new(Reason::Failed { name, location: error.location() });
                 self.cancel_shields(scope, &domain, &why);
-                if domain.set_failure(error.clone()) {
+                if is_told {
+                } else if domain.set_failure(error.clone()) {
                     self.cancel(&domain, &why);
                 } else {
                     domain.add_other(error.clone());

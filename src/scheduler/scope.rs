@@ -141,8 +141,14 @@ impl Scope {
     }
 
     pub(crate) fn add_other(&self, error: Error) {
-        if self.grouping() != Grouping::Never {
-            self.others.borrow_mut().push(error);
+        if self.grouping() == Grouping::Never {
+            return;
+        }
+        let mut others = self.others.borrow_mut();
+        // One that waits behind a shield is not cancelled, and raises what it waited for: which has been told.
+        let is_told = error.is_raised_again() && others.iter().any(|told| told.is_same_as(&error));
+        if !is_told {
+            others.push(error);
         }
     }
 

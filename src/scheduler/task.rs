@@ -562,6 +562,13 @@ impl TaskRef {
         }
     }
 
+    pub(crate) fn has_waiter(&self) -> bool {
+        let first = self.header().waiter.take();
+        let has = first.is_some();
+        self.header().waiter.set(first);
+        has
+    }
+
     /// The waiter gives up, unless it was told already.
     pub(crate) fn remove_waiter(&self, key: WaiterKey) {
         let waiter = match key {
@@ -781,19 +788,16 @@ impl<T: 'static> Task<T> {
     }
 
     /// A clone of the value, if it is there; else what was raised, if anything was.
-    pub(crate) fn clone_output(&self) -> Option<Result<T>>
-    where
-        T: Clone,
-    {
+    pub(crate) fn clone_output(&self, clone: fn(&T) -> T) -> Option<Result<T>> {
         if !self.raw.has(flag::FINISHED) {
             return self.raw.error().map(Err);
         }
-        // While `T::clone` runs it could reach this same task and take the value from under its own feet.
+        // While `clone` runs it could reach this same task and take the value from under its own feet.
         self.raw.header().change(flag::FINISHED, flag::EMPTY);
         let lent = Lent(&self.raw);
         // SAFETY: FINISHED said that the slot holds the value, which is a `T` (see `take_output`). FINISHED is gone until
         // `lent` is dropped, so meanwhile nothing takes or drops it; `self.raw` keeps the task itself.
-        let value = unsafe { (self.raw.header().vtable.output)(self.raw.0).cast::<T>().as_ref() }.clone();
+        let value = clone(unsafe { (self.raw.header().vtable.output)(self.raw.0).cast::<T>().as_ref() });
         drop(lent);
         Some(Ok(value))
     }
