@@ -62,6 +62,6 @@ impl Resume {
     #[inline]
     #[track_caller]
     pub fn poll_future<F: Future>(&self, future: Pin<&mut F>) -> Poll<Result<F::Output>> {
-        self.task.poll_future(future, Location::caller())
+        self.task.poll_foreign_future(future, Location::caller())
     }
 }

@@ -87,10 +87,9 @@ pub fn is_cancelled() -> bool {
 ///
 /// The [`Cancelled`] of the coroutine that waits; never outside of [`run_in_thread`].
 pub fn checkpoint() -> std::result::Result<(), Cancelled> {
-    CURRENT.with_borrow(|current| match current.as_ref().and_then(|cancellation| cancellation.why.get()) {
-        Some(cancelled) => Err(cancelled.clone()),
-        None => Ok(()),
-    })
+    let why = |current: &RefCell<Option<Arc<Cancellation>>>| current.borrow().as_ref()?.why.get().cloned();
+    // A thread that is ending runs nothing.
+    CURRENT.try_with(why).ok().flatten().map_or(Ok(()), Err)
 }
 
 /// The cancellation of what this thread runs; outside of a pool, one that never comes.
@@ -298,7 +297,7 @@ where
         static move |mut resume: Resume| {
             let mut done = pin!(poll_fn(|context| job.poll(context)));
             loop {
-                match resume.poll_future(done.as_mut()) {
+                match resume.task.poll_future(done.as_mut(), Location::caller()) {
                     Poll::Ready(value) => break Outcome(value),
                     Poll::Pending => resume = yield Suspend,
                 }
@@ -461,16 +460,14 @@ impl Pool {
     /// Has a thread do `job`, now or when one is free.
     pub(crate) fn submit(&self, job: Arc<dyn Work>, location: &'static Location<'static>) -> Result<()> {
         let queue = &self.queue;
-        // Counted before it is sent, and read after: so either this sees that nobody is idle, or a thread that is about to
-        // leave sees that a job is coming.
+        // Counted before it is sent, and read after: so either this sees that nobody is idle, and that there is room for one
+        // thread more, or a thread that is about to leave sees that a job is coming.
         let waiting = queue.waiting.fetch_add(1, SeqCst) + 1;
         let mut failed = None;
         if waiting > queue.idle.load(SeqCst) {
-            let started =
-                queue.threads.fetch_update(SeqCst, SeqCst, |threads| (threads < self.max).then_some(threads + 1));
-            if started.is_ok() {
-                let theirs = queue.clone();
-                let spawned = std::thread::Builder::new().name("tinyield".into()).spawn(move || theirs.serve());
+            if queue.add_thread(self.max) {
+                let (theirs, max) = (queue.clone(), self.max);
+                let spawned = std::thread::Builder::new().name("tinyield".into()).spawn(move || theirs.serve(max));
                 if let Err(error) = spawned
                     && queue.threads.fetch_sub(1, SeqCst) == 1
                 {
@@ -488,8 +485,13 @@ impl Pool {
 }
 
 impl Queue {
+    /// Counts one thread more; false if there are as many as there may be.
+    fn add_thread(&self, max: usize) -> bool {
+        self.threads.fetch_update(SeqCst, SeqCst, |threads| (threads < max).then_some(threads + 1)).is_ok()
+    }
+
     /// A thread's life.
-    fn serve(&self) {
+    fn serve(&self, max: usize) {
         loop {
             self.idle.fetch_add(1, SeqCst);
             let job = self.jobs.recv_timeout(KEPT_FOR);
@@ -497,15 +499,15 @@ impl Queue {
             match job {
                 Ok(job) => {
                     self.waiting.fetch_sub(1, SeqCst);
-                    job.work();
+                    // A host's waker may be woken here, which is foreign code.
+                    forget_panic(catch_unwind(AssertUnwindSafe(|| job.work())));
                     // What is left of it belongs to the coroutine; if that is gone, its destructors run here.
-                    let dropped = catch_unwind(AssertUnwindSafe(|| drop(job)));
-                    forget_panic(dropped);
+                    forget_panic(catch_unwind(AssertUnwindSafe(|| drop(job))));
                 }
-                Err(error) => {
-                    // Whoever counted on this thread has counted its job before.
-                    if error.is_disconnected() || self.waiting.load(SeqCst) == 0 {
-                        self.threads.fetch_sub(1, SeqCst);
+                Err(_) => {
+                    // In this order: whoever has counted a job after this looked finds that a thread may be started for it.
+                    self.threads.fetch_sub(1, SeqCst);
+                    if self.waiting.load(SeqCst) == 0 || !self.add_thread(max) {
                         return;
                     }
                 }

@@ -62,7 +62,7 @@ where
         static move |mut resume: Resume| {
             let mut future = pin!(future);
             loop {
-                match resume.task.poll_future(future.as_mut(), location) {
+                match resume.task.poll_foreign_future(future.as_mut(), location) {
                     Poll::Ready(output) => break Outcome(output),
                     Poll::Pending => resume = yield Suspend,
                 }

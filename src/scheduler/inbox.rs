@@ -11,7 +11,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
 use crate::error::Reason;
-use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::primitives::thread::{self, Thread};
 use crate::primitives::{Mutex, MutexGuard};
@@ -131,17 +131,26 @@ impl Inbox {
 
     /// Has `waker` woken when something comes in; false if something has already.
     pub(crate) fn wake_host(&self, waker: &Waker) -> bool {
-        let mut state = self.state();
-        if self.is_signalled() {
-            return false;
+        let mut new = None;
+        loop {
+            let mut state = self.state();
+            if self.is_signalled() {
+                return false;
+            }
+            if matches!(&state.sleeper, Sleeper::Host(old) if old.will_wake(waker)) {
+                return true;
+            }
+            let Some(new) = new.take() else {
+                // Foreign code, as its `wake` and `drop`: it runs without the lock.
+                drop(state);
+                new = Some(waker.clone());
+                continue;
+            };
+            let old = std::mem::replace(&mut state.sleeper, Sleeper::Host(new));
+            drop(state);
+            drop(old);
+            return true;
         }
-        let old = match &state.sleeper {
-            Sleeper::Host(old) if old.will_wake(waker) => return true,
-            _ => std::mem::replace(&mut state.sleeper, Sleeper::Host(waker.clone())),
-        };
-        drop(state);
-        drop(old);
-        true
     }
 
     /// The loop is gone: what comes in from now on is dropped.
@@ -190,9 +199,10 @@ impl Wakeable {
         unsafe { Wakeable::lend(Arc::as_ptr(wakeable)) }.deref().clone()
     }
 
-    /// Taken out of the inbox: the next wake-up is a new one.
+    /// Taken out of the inbox: the next wake-up is a new one. What those have done who found it there already, and so left it
+    /// at that, is seen from here on.
     pub(crate) fn acknowledge(&self) {
-        self.woken.store(false, Release);
+        self.woken.swap(false, AcqRel);
     }
 
     /// There is nothing left to wake.

@@ -74,6 +74,8 @@ pub(crate) struct Core {
     panicked: RefCell<Option<TaskRef>>,
     /// A host sleeps, and is to be woken when something becomes ready.
     host_sleeps: Cell<bool>,
+    #[cfg(feature = "smol")]
+    has_foreign_futures: Cell<bool>,
     /// Since the last look for cycles, some task began to wait for one that had been started before.
     may_be_cyclic: Cell<bool>,
     location: &'static Location<'static>,
@@ -115,6 +117,8 @@ impl Core {
             panic: RefCell::default(),
             panicked: RefCell::default(),
             host_sleeps: Cell::new(false),
+            #[cfg(feature = "smol")]
+            has_foreign_futures: Cell::new(false),
             may_be_cyclic: Cell::new(false),
             location,
         });
@@ -243,10 +247,16 @@ impl Core {
         drop(removed);
     }
 
-    /// Whether foreign futures are being waited for.
+    /// A task waits for a future that is not the library's own.
+    #[cfg(feature = "smol")]
+    pub(crate) fn note_foreign_future(&self) {
+        self.has_foreign_futures.set(true);
+    }
+
+    /// Whether this run has waited for foreign futures.
     #[cfg(feature = "smol")]
     pub(crate) fn has_foreign_futures(&self) -> bool {
-        !self.wakeables.borrow().is_empty()
+        self.has_foreign_futures.get()
     }
 
     // Steps.

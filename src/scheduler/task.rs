@@ -491,6 +491,23 @@ impl TaskRef {
         }
     }
 
+    /// As [`poll_future`](TaskRef::poll_future), for one that is not the library's own: it may need a reactor.
+    #[inline]
+    pub(crate) fn poll_foreign_future<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        location: &'static Location<'static>,
+    ) -> Poll<Result<F::Output>> {
+        let polled = self.poll_future(future, location);
+        #[cfg(feature = "smol")]
+        if polled.is_pending()
+            && let Some(core) = self.core()
+        {
+            core.note_foreign_future();
+        }
+        polled
+    }
+
     /// What comes instead of a poll, if this task may not poll a future now.
     #[inline(never)]
     fn refuses_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
