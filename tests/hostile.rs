@@ -12,7 +12,9 @@ use std::task::Poll;
 
 use common::{Alive, Counter, Gate, LONG, Log, OnDrop, forever, ms, panic_of, to_end, to_idle};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
-use tinyield::{Coro, JoinHandle, Loop, Shared, Wait, catch, co, coro, isolate, race, shield, sleep, spawn, timeout};
+use tinyield::{
+    Coro, JoinHandle, Loop, Shared, Wait, catch, channel, co, coro, isolate, race, shield, sleep, spawn, timeout,
+};
 
 type Kept = Rc<RefCell<Option<Resume>>>;
 
@@ -494,4 +496,37 @@ fn a_host_polls_a_loop_from_within_itself() {
     let message = panic_of(|| cell.borrow_mut().as_mut().unwrap().run(main));
     assert!(message.contains("borrowed"), "{message}");
     assert_eq!(cell.borrow_mut().as_mut().unwrap().run(co! { 2 }).unwrap(), 2);
+}
+
+#[test]
+fn a_loop_in_the_destructor_of_what_never_began_sees_its_own_destructors_at_once() {
+    let out = Log::new();
+    let log = out.clone();
+    let runs = OnDrop(move || {
+        let main = co! {
+            let (sender, receiver) = channel::unbounded::<()>();
+            drop(co! { drop(sender); });
+            (yield receiver.recv()).is_err()
+        };
+        log.push(Loop::new().run(main).unwrap());
+    });
+    drop(co! { drop(runs); });
+    assert_eq!(out.take(), ["true"]);
+}
+
+#[test]
+fn a_panic_whose_payload_panics_in_a_destructor_while_panicking_is_forgotten() {
+    struct Payload;
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            panic!("the payload");
+        }
+    }
+    let bomb = OnDrop(|| std::panic::panic_any(Payload));
+    let coro = co! { drop(bomb); };
+    let message = panic_of(move || {
+        let _dropped_meanwhile = coro;
+        panic!("the first")
+    });
+    assert_eq!(message, "the first");
 }
