@@ -5,10 +5,13 @@ mod common;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use common::{Alive, LONG, ms};
-use tinyield::{AsCompleted, Coro, Deadlock, Event, Loop, as_completed, co, coro, isolate, sleep, spawn, timeout};
+use tinyield::{
+    AsCompleted, Coro, Deadlock, Event, Loop, ThreadPool, as_completed, co, coro, isolate, sleep, spawn, timeout,
+};
 
 /// Takes so many turns.
 #[coro]
@@ -46,6 +49,28 @@ fn out_of_order() {
         [yield first, second, third]
     };
     assert_eq!(Loop::new().run(main).unwrap(), [1, 2, 3]);
+}
+
+#[test]
+fn a_data_loader() {
+    fn slow_transform(x: u64) -> u64 {
+        // The first one ends after many of the others.
+        thread::sleep(ms(if x == 0 { 200 } else { 1 + x * 7 % 20 }));
+        x * x
+    }
+    let main = co! {
+        let pool = ThreadPool::new(16);
+        let mut loaded = Vec::new();
+        for next in yield as_completed((0..100).map(|x| pool.run_in_thread(move || slow_transform(x)))) {
+            loaded.push(yield next);
+        }
+        loaded
+    };
+    let squares: Vec<_> = (0..100).map(|x| x * x).collect();
+    let mut loaded = Loop::new().run(main).unwrap();
+    assert_ne!(loaded, squares, "in order of completion");
+    loaded.sort_unstable();
+    assert_eq!(loaded, squares);
 }
 
 #[test]
