@@ -72,6 +72,14 @@ impl Error {
         Error(Arc::new(Inner { what, location, trace: OnceLock::new() }))
     }
 
+    /// What was raised at first.
+    fn original(&self) -> Error {
+        match &self.0.what {
+            What::Again(error) => error.clone(),
+            _ => self.clone(),
+        }
+    }
+
     fn source(&self) -> &(dyn StdError + Send + Sync + 'static) {
         match &self.0.what {
             What::Raised(error) => &**error,
@@ -141,7 +149,7 @@ impl Error {
         frames.extend_from_slice(inner);
         let error = match self.0.trace.get() {
             None => self,
-            Some(_) => Error::new(What::Again(self.clone()), self.0.location),
+            Some(_) => Error::new(What::Again(self.original()), self.0.location),
         };
         error.0.trace.get_or_init(|| frames);
         error

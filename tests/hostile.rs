@@ -530,3 +530,97 @@ fn a_panic_whose_payload_panics_in_a_destructor_while_panicking_is_forgotten() {
     });
     assert_eq!(message, "the first");
 }
+
+/// A coroutine that ends with a wait for `shared` forgotten, and with a value that panics when it is dropped.
+fn leaves_a_bomb(shared: Shared<()>) -> Coro<OnDrop<impl FnMut()>> {
+    Coro::from_coroutine(
+        #[coroutine]
+        static move |resume: Resume| {
+            std::mem::forget(resume.begin(shared));
+            if false {
+                yield Suspend;
+            }
+            Outcome::value(OnDrop(|| panic!("dropped")))
+        },
+    )
+}
+
+#[test]
+fn a_value_left_to_a_forgotten_wait_panics_and_the_loop_ends_all_the_same() {
+    let slow = co! { for _ in 0..5 { yield; } }.shared();
+    let main = co! {
+        drop(yield spawn(leaves_a_bomb(slow.clone())));
+        drop(yield spawn(slow));
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn a_value_left_to_a_forgotten_wait_panics_and_the_others_are_told_all_the_same() {
+    let slow = co! { for _ in 0..5 { yield; } }.shared();
+    let main = co! {
+        drop(yield spawn(leaves_a_bomb(slow.clone())));
+        yield;
+        yield shield(slow);
+        "told"
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), "told");
+}
+
+#[test]
+fn by_hand_what_is_there_at_once_is_not_held_up_by_what_was_begun_after_it() {
+    let first = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut here = resume.begin(());
+            let mut never = resume.begin(sleep(LONG));
+            loop {
+                if here.poll(&resume).is_ready() {
+                    break Outcome::value("here");
+                }
+                if never.poll(&resume).is_ready() {
+                    break Outcome::value("never");
+                }
+                resume = yield Suspend;
+            }
+        },
+    );
+    assert_eq!(Loop::new().run(first).unwrap(), "here");
+}
+
+#[test]
+fn by_hand_a_future_wakes_a_coroutine_that_began_another_wait_after_polling_it() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let first = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut opened = pin!(opened);
+            let mut never = None;
+            loop {
+                if resume.poll_future(opened.as_mut()).is_ready() {
+                    break Outcome::value("opened");
+                }
+                if never.get_or_insert_with(|| resume.begin(sleep(LONG))).poll(&resume).is_ready() {
+                    break Outcome::value("never");
+                }
+                resume = yield Suspend;
+            }
+        },
+    );
+    let opens = co! { yield sleep(ms(10)); gate.open(); };
+    assert_eq!(Loop::new().run((first, opens)).unwrap().0, "opened");
+}
+
+#[test]
+fn an_error_raised_again_and_again_keeps_only_what_was_raised_first() {
+    let main = co! {
+        let mut error = tinyield::Error::msg("first");
+        for _ in 0..2_000 {
+            let again = error;
+            error = (yield isolate(co! { Err::<(), _>(again)? })).unwrap_err().error().clone();
+        }
+        (error.to_string(), error.trace().len())
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), ("first".to_string(), 2_000));
+}

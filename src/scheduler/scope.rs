@@ -26,6 +26,8 @@ pub(crate) struct Scope {
     core: Rc<Core>,
     kind: Kind,
     parent: RefCell<Option<Rc<Scope>>>,
+    /// The nearest scope above at which errors stop, unless this is one. It stays the same when the parent ends.
+    domain: Option<Rc<Scope>>,
     tasks: RefCell<Vec<TaskRef>>,
     subscopes: RefCell<Vec<Rc<Scope>>>,
     /// Its place among the subscopes of its parent.
@@ -70,9 +72,11 @@ impl Scope {
     }
 
     fn new(core: Rc<Core>, kind: Kind, parent: Option<Rc<Scope>>, owner: Option<Waiter>) -> Rc<Scope> {
+        let domain = parent.as_ref().filter(|_| !matches!(kind, Kind::Domain(_))).map(Scope::domain);
         Rc::new(Scope {
             core,
             kind,
+            domain,
             parent: RefCell::new(parent),
             tasks: RefCell::default(),
             subscopes: RefCell::default(),
@@ -158,13 +162,7 @@ impl Scope {
 
     /// The nearest scope, this or above, at which errors stop.
     pub(crate) fn domain(self: &Rc<Scope>) -> Rc<Scope> {
-        let mut scope = self.clone();
-        while !scope.is_domain()
-            && let Some(parent) = scope.parent()
-        {
-            scope = parent;
-        }
-        scope
+        self.domain.as_ref().unwrap_or(self).clone()
     }
 
     /// The domain that an error raised in here is an error of: a domain that is itself being cancelled from outside has

@@ -10,7 +10,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Coroutine, CoroutineState};
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -412,7 +412,8 @@ impl TaskRef {
     #[inline]
     pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
         let header = self.header();
-        let undisturbed = header.state.get() & low(flag::RUNNING | flag::DISTURBED) == low(flag::RUNNING);
+        let looked_at = low(flag::RUNNING | flag::DISTURBED | flag::TURN);
+        let undisturbed = header.state.get() & looked_at == low(flag::RUNNING);
         // A task that awaits has something pending.
         if undisturbed && header.pending.get() == 0 {
             header.location.set(location);
@@ -430,10 +431,10 @@ impl TaskRef {
         }
         self.header().location.set(location);
         self.header().waits_on.set(0);
-        self.stop_awaiting();
+        let awaited = self.stop_awaiting();
         self.unset(flag::FAILED);
-        if self.header().pending.get() != 0 {
-            // Something else that it began to wait for was not finished, or was forgotten.
+        if awaited || self.has(flag::TURN) || self.header().pending.get() != 0 {
+            // Something else that it began to wait for was not finished, or was forgotten, or is there and not yet taken.
             self.set(flag::EAGER);
         }
         if self.has(flag::CANCELLED) && !shielded {
@@ -556,10 +557,13 @@ impl TaskRef {
         awaiting
     }
 
-    /// Its waker was called. Of no effect unless it waits for a future: an old waker of an old future.
+    /// Its waker was called. Of no effect unless it waits for a future: an old waker of an old future. Of one that has several
+    /// waits, nobody knows.
     pub(crate) fn wake_from_outside(&self) {
-        if self.stop_awaiting() && (self.header().pending.get() == 0 || self.has(flag::EAGER)) {
-            self.set(if self.has(flag::EAGER) { flag::URGENT } else { 0 });
+        let awaited = self.stop_awaiting();
+        let eager = self.has(flag::EAGER);
+        if eager || (awaited && self.header().pending.get() == 0) {
+            self.set(if eager { flag::URGENT } else { 0 });
             Core::enqueue(self);
         }
     }
@@ -698,6 +702,7 @@ impl Waiter {
             self.0.set(if self.0.has(flag::EAGER) { flag::URGENT } else { 0 });
             Core::enqueue(&self.0);
         }
+        self.let_go();
     }
 
     /// As [`settle`](Waiter::settle), for a task that is known to run on `core`, which is running.
@@ -716,11 +721,30 @@ impl Waiter {
         self.lower();
         self.0.set(flag::FAILED | flag::URGENT);
         Core::enqueue(&self.0);
+        self.let_go();
     }
 
     /// The task waits for it no longer.
     pub(crate) fn give_up(self) {
         self.lower();
+        self.let_go();
+    }
+
+    /// Drops the handle. A task that ended with a wait forgotten may have left a value to nobody but this: should that panic
+    /// when it is dropped, then not in the middle of telling the others. There is nobody to tell of it but the hook.
+    #[inline]
+    fn let_go(self) {
+        if self.0.is_ended() {
+            self.let_go_of_ended();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn let_go_of_ended(self) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
+            std::mem::forget(payload);
+        }
     }
 
     fn lower(&self) -> u32 {
