@@ -176,7 +176,8 @@ impl<T: 'static> fmt::Debug for Coro<T> {
 ///
 /// # Cancellation
 ///
-/// A waiter that gives up leaves it running, for the others.
+/// A waiter that gives up leaves it running, for the others. A [`timeout`](crate::timeout) or [`race`](crate::race) that
+/// started it cancels it with the rest, unless somebody outside is waiting for it then.
 pub struct Shared<T: 'static> {
     task: Task<T>,
     clone: fn(&T) -> T,

@@ -30,6 +30,7 @@ pub trait Wait: private::Sealed {
 
     /// A coroutine that does nothing but wait for this.
     #[doc(hidden)]
+    #[track_caller]
     fn into_task(self) -> private::AnyTask<Self::Output>
     where
         Self: Sized,
@@ -89,10 +90,12 @@ impl Named for Hidden {
 /// A task that does nothing but wait.
 #[track_caller]
 pub(crate) fn task_of<X: Waiting>(waiting: X) -> Task<X::Output> {
+    // It is not its own line that is of interest to anybody.
+    let location = Location::caller();
     Task::new::<Hidden, _>(
         #[coroutine]
         static move |mut resume: Resume| {
-            let mut begun = Begun::begin(&resume, waiting);
+            let mut begun = Begun::begin_at(&resume, waiting, location);
             loop {
                 match begun.poll(&resume) {
                     Poll::Ready(result) => break Outcome(result),
@@ -127,8 +130,13 @@ impl<X: Waiting> std::fmt::Debug for Begun<X> {
 impl<X: Waiting> Begun<X> {
     #[inline]
     #[track_caller]
-    pub(crate) fn begin(resume: &Resume, mut waiting: X) -> Begun<X> {
-        if resume.task.begin_wait(X::SHIELDED, Location::caller()) {
+    pub(crate) fn begin(resume: &Resume, waiting: X) -> Begun<X> {
+        Begun::begin_at(resume, waiting, Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn begin_at(resume: &Resume, mut waiting: X, location: &'static Location<'static>) -> Begun<X> {
+        if resume.task.begin_wait(X::SHIELDED, location) {
             waiting.begin(&resume.task);
         }
         Begun { waiting }

@@ -4,7 +4,9 @@
 mod common;
 
 use common::{Alive, Counter, Gate, LONG, Log, forever, messages, ms, names, panic_of};
-use tinyield::{Coro, Loop, Reason, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn, timeout};
+use tinyield::{
+    Coro, Event, Loop, Reason, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn, timeout,
+};
 
 #[coro]
 fn after<T: 'static>(turns: u32, value: T) -> Coro<T> {
@@ -235,4 +237,26 @@ fn a_race_of_many() {
         .collect();
     assert_eq!(Loop::new().run(race(racers)).unwrap(), 7_777);
     assert_eq!(alive.get(), 0);
+}
+
+#[test]
+fn what_others_wait_for_outlives_the_race_that_started_it() {
+    let [gate, begun, joined] = [(); 3].map(|()| Event::new());
+    let opens = gate.clone();
+    let inner = co! { yield gate.wait(); 10 };
+    let base = co! { (yield inner) + 1 }.shared();
+    let (loses, stays) = (base.clone(), base);
+    let (begins, joins) = (begun.clone(), joined.clone());
+    let main = co! {
+        let stays = co! {
+            yield begun.wait();
+            // It waits when the other side of this gather is run.
+            (yield (stays, co! { joins.set(); })).0
+        };
+        let stays = yield spawn(stays);
+        yield race([co! { begins.set(); yield loses; unreachable!() }, co! { yield joined.wait(); }]);
+        opens.set();
+        yield stays
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), 11);
 }

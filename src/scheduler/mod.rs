@@ -522,8 +522,7 @@ impl Core {
                 // Behind a shield, one may have waited for another that was cancelled, and raises what stopped that.
                 let is_told =
                     domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
-                let error =
-                    if is_told { error } else { error.clone().traced(self.chain(task, error.location())) };
+                let error = if is_told { error } else { error.clone().traced(self.chain(task, error.location())) };
                 task.extras_mut(|extras| extras.error = Some(error.clone()));
                 let name = match error.trace().last() {
                     Some(origin) if task.is_nameless() => origin.name().to_string(),
@@ -579,6 +578,9 @@ impl Core {
 
     /// Cancels all that is in `scope` and below, down to any shield.
     pub(crate) fn cancel(&self, scope: &Rc<Scope>, why: &Cancelled) {
+        if matches!(why.why(), Reason::TimedOut | Reason::Raced) {
+            scope.release_what_others_wait_for();
+        }
         let marked = scope.mark_cancelled(why);
         for task in &marked.shielded {
             self.hold_those_waiting_for(task);

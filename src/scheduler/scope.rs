@@ -4,6 +4,7 @@
 //! shield. An error goes up to the nearest scope that is a failure domain, and cancels that.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Core;
@@ -230,6 +231,47 @@ impl Scope {
         }
         drop(subscopes);
         Some(parent)
+    }
+
+    /// This scope gives up, but what somebody outside of it waits for goes on, in the scope above, with what that waits for.
+    pub(crate) fn release_what_others_wait_for(self: &Rc<Scope>) {
+        let Some(parent) = self.parent().filter(|_| !self.is_cancelled()) else { return };
+        let mut inside = BTreeSet::new();
+        let mut scopes = vec![self.clone()];
+        while let Some(scope) = scopes.pop() {
+            inside.insert(Rc::as_ptr(&scope));
+            scopes.extend(scope.subscopes.borrow().iter().cloned());
+        }
+        let is_outside = |task: &TaskRef| task.scope().is_none_or(|scope| !inside.contains(&Rc::as_ptr(&scope)));
+
+        let mut released = BTreeSet::new();
+        loop {
+            let is_wanted = |by: &TaskRef| is_outside(by) || released.contains(&by.header().number.get());
+            let wanted: Vec<TaskRef> = {
+                let tasks = self.tasks.borrow();
+                tasks.iter().filter(|task| task.waiting_tasks().iter().any(is_wanted)).cloned().collect()
+            };
+            if wanted.is_empty() {
+                break;
+            }
+            for task in wanted {
+                released.insert(task.header().number.get());
+                let held = self.remove_task(&task);
+                parent.add_task(&task);
+                drop((held, task.replace_scope(Some(parent.clone()))));
+            }
+        }
+        if released.is_empty() {
+            return;
+        }
+        let is_owned =
+            |scope: &&Rc<Scope>| scope.owner().is_some_and(|owner| released.contains(&owner.header().number.get()));
+        let below: Vec<_> = self.subscopes.borrow().iter().filter(is_owned).cloned().collect();
+        for scope in below {
+            drop(scope.leave_parent());
+            parent.adopt(&scope);
+            *scope.parent.borrow_mut() = Some(parent.clone());
+        }
     }
 
     /// Marks this scope and those below it, down to any shield, as cancelled, and gives the tasks in them that were not
