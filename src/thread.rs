@@ -464,15 +464,13 @@ impl Pool {
         // thread more, or a thread that is about to leave sees that a job is coming.
         let waiting = queue.waiting.fetch_add(1, SeqCst) + 1;
         let mut failed = None;
-        if waiting > queue.idle.load(SeqCst) {
-            if queue.add_thread(self.max) {
-                let (theirs, max) = (queue.clone(), self.max);
-                let spawned = std::thread::Builder::new().name("tinyield".into()).spawn(move || theirs.serve(max));
-                if let Err(error) = spawned
-                    && queue.threads.fetch_sub(1, SeqCst) == 1
-                {
-                    failed = Some(error);
-                }
+        if waiting > queue.idle.load(SeqCst) && queue.add_thread(self.max) {
+            let (theirs, max) = (queue.clone(), self.max);
+            let spawned = std::thread::Builder::new().name("tinyield".into()).spawn(move || theirs.serve(max));
+            if let Err(error) = spawned
+                && queue.threads.fetch_sub(1, SeqCst) == 1
+            {
+                failed = Some(error);
             }
         }
         if let Some(error) = failed {

@@ -416,14 +416,17 @@ fn an_error_in_async_std_drops_the_loop_next_to_it() {
         gate.await;
         Err::<(), _>(Error::msg("async-std's error"))
     };
-    let mut slow = pin!(async { to_async_std(slow).await.map_err(Error::from) });
-    let mut failing = pin!(failing);
-    let first: Result<(), Error> = task::block_on(poll_fn(|context| match failing.as_mut().poll(context) {
-        Poll::Pending => slow.as_mut().poll(context),
-        ready => ready,
-    }));
+    let first: Result<(), Error> = task::block_on(async {
+        let mut slow = pin!(async { to_async_std(slow).await.map_err(Error::from) });
+        let mut failing = pin!(failing);
+        poll_fn(|context| match failing.as_mut().poll(context) {
+            Poll::Pending => slow.as_mut().poll(context),
+            ready => ready,
+        })
+        .await
+    });
     assert_eq!(first.unwrap_err().to_string(), "async-std's error");
-    assert_eq!(done.get(), 0);
+    assert_eq!(done.get(), 1);
 }
 
 #[test]

@@ -642,6 +642,28 @@ fn a_panic_behind_a_shield_cancels_what_else_is_behind_it() {
 }
 
 #[test]
+fn an_error_that_somebody_behind_another_shield_waited_for_is_told_once() {
+    let failing = co! { yield; yield; Err("told once")?; }.shared();
+    let waits = failing.clone();
+    let main = (shield(&failing), co! { yield shield(co! { yield waits }); });
+    let error = Loop::new().run(main).unwrap_err();
+    assert_eq!(error.to_string(), "told once");
+    assert!(error.others().is_empty(), "{error:?}");
+}
+
+#[test]
+fn who_waits_behind_a_shield_for_one_that_is_stopped_adds_nothing_to_the_error() {
+    let stopped = co! { yield forever(); }.shared();
+    let waits = stopped.clone();
+    let mut event_loop = Loop::new();
+    let handle = event_loop.stop_handle();
+    let behind = co! { yield shield(co! { yield waits }); };
+    let error = event_loop.run((stopped, behind, co! { yield; yield; handle.stop(); yield; })).unwrap_err();
+    assert!(error.is_stopped() && error.others().is_empty(), "{error:?}");
+    assert!(error.error().trace().is_empty(), "{error:?}");
+}
+
+#[test]
 fn another_shield_is_not_broken_by_a_failure_behind_one() {
     let log = Log::new();
     let logs = log.clone();

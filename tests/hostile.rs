@@ -434,7 +434,7 @@ fn a_destructor_of_a_value_runs_a_loop_and_drops_the_next() {
     }
     let log = Log::new();
     let first = Value(5, log.clone());
-    drop(Loop::new().run(co! { drop(yield spawn(co! { yield; first })); }).unwrap());
+    Loop::new().run(co! { drop(yield spawn(co! { yield; first })); }).unwrap();
     assert_eq!(log.take(), ["0", "1", "2", "3", "4", "5"]);
 }
 
@@ -471,7 +471,7 @@ fn a_future_wakes_itself_from_everywhere() {
         fn poll(self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<()> {
             self.0.up();
             context.waker().wake_by_ref();
-            context.waker().clone().wake();
+            context.waker().wake_by_ref();
             if self.0.get() == 10 { Poll::Ready(()) } else { Poll::Pending }
         }
     }

@@ -657,3 +657,49 @@ fn it_tells_who_waits() {
     assert!(deadlock.to_string().contains("an event"), "{deadlock}");
     assert!(deadlock.to_string().contains("waiter"), "{deadlock}");
 }
+
+#[derive(Clone)]
+struct SemaphoreOfEvents(Event, Rc<Cell<usize>>);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        self.0.1.set(self.0.1.get() + 1);
+        self.0.0.set();
+    }
+}
+struct Released(SemaphoreOfEvents);
+
+#[test]
+fn alternate_semaphore() {
+    #[coro]
+    fn count(semaphore: SemaphoreOfEvents, inside: Counter, i: usize) -> Coro<usize> {
+        loop {
+            yield semaphore.0.wait();
+            if semaphore.0.is_set() {
+                break;
+            }
+        }
+        assert!(semaphore.1.get() > 0);
+        semaphore.1.set(semaphore.1.get() - 1);
+        if semaphore.1.get() == 0 {
+            semaphore.0.clear();
+        }
+        let _released = Released(semaphore);
+        inside.up();
+        if inside.get() > 2 {
+            Err("too many")?;
+        }
+        yield;
+        inside.down();
+        i
+    }
+    let run = |permits| {
+        let semaphore = SemaphoreOfEvents(Event::new(), Rc::new(Cell::new(permits)));
+        semaphore.0.set();
+        let inside = Counter::new();
+        let all: Vec<_> = (0..50).map(|i| count(semaphore.clone(), inside.clone(), i)).collect();
+        Loop::new().run(all)
+    };
+    assert_eq!(run(2).unwrap(), (0..50).collect::<Vec<_>>());
+    assert_eq!(run(3).unwrap_err().to_string(), "too many");
+}

@@ -417,7 +417,8 @@ impl Core {
         if task.has(flag::CANCELLED) && !task.has(flag::SHIELDED) {
             // It suspended by hand, without waiting for anything.
             if task.has(flag::DOOMED) || task.swallows() {
-                return self.drop_doomed(task);
+                let what = format!("was cancelled {} times in a row and went on", task::MOST_SWALLOWED);
+                return self.drop_doomed(task, &what);
             }
             task.set(flag::URGENT);
         }
@@ -426,19 +427,19 @@ impl Core {
         }
     }
 
-    fn drop_doomed(self: &Rc<Core>, task: &TaskRef) {
+    /// Drops a coroutine that does not end by itself, and says so.
+    fn drop_doomed(self: &Rc<Core>, task: &TaskRef, what: &str) {
         let location = task.header().location.get();
-        let what = format!(
-            "coroutine `{}` was cancelled {} times in a row at {}:{} and went on; it was dropped",
-            task.name(),
-            task::MOST_SWALLOWED,
-            location.file(),
-            location.line()
-        );
+        let (name, file, line) = (task.name(), location.file(), location.line());
+        let error = if task.is_nameless() {
+            Error::cancelled(Cancelled::new(Reason::Dropped), location)
+        } else {
+            Error::at(format!("coroutine `{name}` {what}, at {file}:{line}; it was dropped").into(), location)
+        };
         let on_panic = OnPanic { core: self, task };
         task.drop_body();
         on_panic.defuse();
-        self.end(task, Some(Error::at(what.into(), location)));
+        self.end(task, Some(error));
     }
 
     // Ending.
@@ -773,7 +774,8 @@ impl Core {
         root.add_other(error);
         for task in deadlock::tasks_below(&root) {
             task.set(flag::CANCELLED);
-            let dropped = catch_unwind(AssertUnwindSafe(|| self.drop_doomed(&task)));
+            let what = "waited behind a shield for what can no longer come";
+            let dropped = catch_unwind(AssertUnwindSafe(|| self.drop_doomed(&task, what)));
             if let Err(payload) = dropped {
                 self.panicked(payload);
             }
