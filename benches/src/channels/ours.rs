@@ -1,0 +1,62 @@
+//! The library's channels.
+
+use tinyield::channel::{self, Receiver, Sender};
+use tinyield::{Coro, Loop, co, coro};
+
+use super::{BOUNDED, BURST, BURSTS, UNBOUNDED};
+use crate::harness::{Measured, per_op};
+
+/// Bursts, each of which is acknowledged.
+pub fn unbounded() -> Measured {
+    let mut event_loop = Loop::new();
+    per_op(UNBOUNDED, || {
+        let (sender, receiver) = channel::unbounded();
+        let (acknowledge, acknowledged) = channel::unbounded();
+        let both = (send_bursts(sender, acknowledged), receive_bursts(receiver, acknowledge));
+        let ((), sum) = event_loop.run(both).expect("no error");
+        assert_eq!(sum, UNBOUNDED * (UNBOUNDED - 1) / 2);
+    })
+}
+
+#[coro]
+fn send_bursts(sender: Sender<u64>, acknowledged: Receiver<()>) -> Coro<()> {
+    for burst in 0..BURSTS {
+        for i in 0..BURST {
+            sender.try_send(burst * BURST + i)?;
+        }
+        (yield acknowledged.recv())?;
+    }
+}
+
+#[coro]
+fn receive_bursts(receiver: Receiver<u64>, acknowledge: Sender<()>) -> Coro<u64> {
+    let mut sum = 0;
+    for _ in 0..BURSTS {
+        for _ in 0..BURST {
+            sum += (yield receiver.recv())?;
+        }
+        acknowledge.try_send(())?;
+    }
+    sum
+}
+
+pub fn bounded() -> Measured {
+    let mut event_loop = Loop::new();
+    per_op(BOUNDED, || {
+        let (sender, receiver) = channel::bounded(1);
+        let sending = co! {
+            for i in 0..BOUNDED {
+                (yield sender.send(i))?;
+            }
+        };
+        let receiving = co! {
+            let mut sum = 0;
+            for _ in 0..BOUNDED {
+                sum += (yield receiver.recv())?;
+            }
+            sum
+        };
+        let ((), sum) = event_loop.run((sending, receiving)).expect("no error");
+        assert_eq!(sum, BOUNDED * (BOUNDED - 1) / 2);
+    })
+}

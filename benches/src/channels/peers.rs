@@ -1,0 +1,148 @@
+//! Each peer with the channel that its users take.
+
+use futures::{SinkExt, StreamExt};
+
+use super::{BOUNDED, BURST, BURSTS, UNBOUNDED};
+use crate::harness::{Measured, Stopwatch};
+use crate::peers::Peer;
+
+/// One run of it to warm up, one by the clock; each is a sender in a task, and a receiver in another.
+fn timed<P: Peer>(messages: u64, once: impl AsyncFn(&P) -> u64 + 'static) -> Measured {
+    P::run(move |peer| async move {
+        let mut measured = None;
+        for _ in 0..2 {
+            let stopwatch = Stopwatch::start();
+            assert_eq!(once(&peer).await, messages * (messages - 1) / 2);
+            measured = Some(stopwatch.per(messages));
+        }
+        measured.expect("it ran twice")
+    })
+}
+
+/// Sends in bursts, each of which is acknowledged.
+async fn send_bursts(send: impl Fn(u64), mut acknowledged: impl AsyncFnMut()) {
+    for burst in 0..BURSTS {
+        (0..BURST).for_each(|i| send(burst * BURST + i));
+        acknowledged().await;
+    }
+}
+
+async fn receive_bursts(mut receive: impl AsyncFnMut() -> u64, acknowledge: impl Fn()) -> u64 {
+    let mut sum = 0;
+    for _ in 0..BURSTS {
+        for _ in 0..BURST {
+            sum += receive().await;
+        }
+        acknowledge();
+    }
+    sum
+}
+
+async fn send_all(mut send: impl AsyncFnMut(u64)) {
+    for i in 0..BOUNDED {
+        send(i).await;
+    }
+}
+
+async fn receive_all(mut receive: impl AsyncFnMut() -> u64) -> u64 {
+    let mut sum = 0;
+    for _ in 0..BOUNDED {
+        sum += receive().await;
+    }
+    sum
+}
+
+const OPEN: &str = "the other end is there";
+
+pub fn unbounded_async_channel<P: Peer>() -> Measured {
+    timed(UNBOUNDED, async |peer: &P| {
+        let (sender, receiver) = async_channel::unbounded();
+        let (acknowledge, acknowledged) = async_channel::unbounded();
+        peer.detach(send_bursts(
+            move |i| sender.try_send(i).expect(OPEN),
+            async move || acknowledged.recv().await.expect(OPEN),
+        ));
+        let receiving = receive_bursts(
+            async move || receiver.recv().await.expect(OPEN),
+            move || acknowledge.try_send(()).expect(OPEN),
+        );
+        peer.spawn(receiving).await
+    })
+}
+
+pub fn unbounded_tokio<P: Peer>() -> Measured {
+    timed(UNBOUNDED, async |peer: &P| {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (acknowledge, mut acknowledged) = tokio::sync::mpsc::unbounded_channel();
+        peer.detach(send_bursts(
+            move |i| sender.send(i).expect(OPEN),
+            async move || acknowledged.recv().await.expect(OPEN),
+        ));
+        let receiving =
+            receive_bursts(async move || receiver.recv().await.expect(OPEN), move || acknowledge.send(()).expect(OPEN));
+        peer.spawn(receiving).await
+    })
+}
+
+pub fn unbounded_futures<P: Peer>() -> Measured {
+    timed(UNBOUNDED, async |peer: &P| {
+        let (sender, mut receiver) = futures::channel::mpsc::unbounded();
+        let (acknowledge, mut acknowledged) = futures::channel::mpsc::unbounded();
+        peer.detach(send_bursts(
+            move |i| sender.unbounded_send(i).expect(OPEN),
+            async move || acknowledged.next().await.expect(OPEN),
+        ));
+        let receiving = receive_bursts(
+            async move || receiver.next().await.expect(OPEN),
+            move || acknowledge.unbounded_send(()).expect(OPEN),
+        );
+        peer.spawn(receiving).await
+    })
+}
+
+pub fn unbounded_local_sync<P: Peer>() -> Measured {
+    timed(UNBOUNDED, async |peer: &P| {
+        let (sender, mut receiver) = local_sync::mpsc::unbounded::channel();
+        let (acknowledge, mut acknowledged) = local_sync::mpsc::unbounded::channel();
+        peer.detach(send_bursts(
+            move |i| sender.send(i).expect(OPEN),
+            async move || acknowledged.recv().await.expect(OPEN),
+        ));
+        let receiving =
+            receive_bursts(async move || receiver.recv().await.expect(OPEN), move || acknowledge.send(()).expect(OPEN));
+        peer.spawn(receiving).await
+    })
+}
+
+pub fn bounded_async_channel<P: Peer>() -> Measured {
+    timed(BOUNDED, async |peer: &P| {
+        let (sender, receiver) = async_channel::bounded(1);
+        peer.detach(send_all(async move |i| sender.send(i).await.expect(OPEN)));
+        peer.spawn(receive_all(async move || receiver.recv().await.expect(OPEN))).await
+    })
+}
+
+pub fn bounded_tokio<P: Peer>() -> Measured {
+    timed(BOUNDED, async |peer: &P| {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+        peer.detach(send_all(async move |i| sender.send(i).await.expect(OPEN)));
+        peer.spawn(receive_all(async move || receiver.recv().await.expect(OPEN))).await
+    })
+}
+
+/// Its channel holds one message more for each sender than it is told.
+pub fn bounded_futures<P: Peer>() -> Measured {
+    timed(BOUNDED, async |peer: &P| {
+        let (mut sender, mut receiver) = futures::channel::mpsc::channel(0);
+        peer.detach(send_all(async move |i| sender.send(i).await.expect(OPEN)));
+        peer.spawn(receive_all(async move || receiver.next().await.expect(OPEN))).await
+    })
+}
+
+pub fn bounded_local_sync<P: Peer>() -> Measured {
+    timed(BOUNDED, async |peer: &P| {
+        let (sender, mut receiver) = local_sync::mpsc::bounded::channel(1);
+        peer.detach(send_all(async move |i| sender.send(i).await.expect(OPEN)));
+        peer.spawn(receive_all(async move || receiver.recv().await.expect(OPEN))).await
+    })
+}

@@ -1,0 +1,81 @@
+//! Children are yielded: one, two at once, or a vector of them.
+
+use std::hint::black_box;
+
+use tinyield::{Coro, Loop, co, coro};
+
+use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
+use crate::harness::{Measured, per_op};
+
+/// So often on one loop, which does `ops` operations in all.
+fn timed(ops: u64, times: u64, make: impl Fn() -> Coro<u64>, expected: u64) -> Measured {
+    let mut event_loop = Loop::new();
+    per_op(ops, || {
+        for _ in 0..times {
+            assert_eq!(event_loop.run(make()).expect("no error"), expected);
+        }
+    })
+}
+
+#[coro]
+fn trivial(i: u64) -> Coro<u64> {
+    black_box(i)
+}
+
+pub fn spawn() -> Measured {
+    let parent = || {
+        co! {
+            let mut sum = 0;
+            for i in 0..SPAWNS {
+                sum += yield trivial(i);
+            }
+            sum
+        }
+    };
+    timed(SPAWNS, 1, parent, SPAWNS * (SPAWNS - 1) / 2)
+}
+
+#[coro]
+fn yielding(i: u64) -> Coro<u64> {
+    yield;
+    i
+}
+
+pub fn gather() -> Measured {
+    let parent = || {
+        co! {
+            let mut sum = 0;
+            for _ in 0..GATHERS {
+                let children: Vec<_> = (0..CHILDREN).map(yielding).collect();
+                sum += (yield children).iter().sum::<u64>();
+            }
+            sum
+        }
+    };
+    timed(CHILDREN * GATHERS, 1, parent, GATHERS * CHILDREN * (CHILDREN - 1) / 2)
+}
+
+#[coro]
+fn node(depth: u32) -> Coro<u64> {
+    if depth == 0 {
+        return 1;
+    }
+    let (left, right) = yield (node(depth - 1), node(depth - 1));
+    left + right + 1
+}
+
+pub fn tree() -> Measured {
+    timed(NODES * TREES, TREES, || node(DEPTH), NODES)
+}
+
+#[coro]
+fn link(further: u64) -> Coro<u64> {
+    if further == 0 {
+        return 1;
+    }
+    (yield link(further - 1)) + 1
+}
+
+pub fn chain() -> Measured {
+    timed(LINKS * CHAINS, CHAINS, || link(LINKS - 1), LINKS)
+}

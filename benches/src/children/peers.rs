@@ -1,0 +1,117 @@
+//! The same tasks on every peer; children are awaited by their handles.
+
+use std::hint::black_box;
+
+use futures::StreamExt;
+use futures::future;
+use futures::stream::FuturesUnordered;
+use futures_lite::future::{block_on, yield_now};
+
+use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
+use crate::harness::{Measured, Stopwatch, per_op};
+use crate::peers::Peer;
+
+/// As [`per_op`], within a task.
+async fn timed(ops: u64, mut work: impl AsyncFnMut()) -> Measured {
+    work().await;
+    let stopwatch = Stopwatch::start();
+    work().await;
+    stopwatch.per(ops)
+}
+
+pub fn spawn<P: Peer>() -> Measured {
+    P::run(|peer| {
+        timed(SPAWNS, async move || {
+            let mut sum = 0;
+            for i in 0..SPAWNS {
+                sum += peer.spawn(async move { black_box(i) }).await;
+            }
+            assert_eq!(sum, SPAWNS * (SPAWNS - 1) / 2);
+        })
+    })
+}
+
+pub fn gather<P: Peer>() -> Measured {
+    P::run(|peer| {
+        timed(CHILDREN * GATHERS, async move || {
+            for _ in 0..GATHERS {
+                let child = |i| {
+                    let of_child = peer.clone();
+                    peer.spawn(async move {
+                        of_child.turn().await;
+                        i
+                    })
+                };
+                let children: Vec<_> = (0..CHILDREN).map(child).collect();
+                let mut sum = 0;
+                for child in children {
+                    sum += child.await;
+                }
+                assert_eq!(sum, CHILDREN * (CHILDREN - 1) / 2);
+            }
+        })
+    })
+}
+
+async fn child(i: u64) -> u64 {
+    yield_now().await;
+    i
+}
+
+/// No runtime: the children are polled by the one that waits for them.
+pub fn join_all() -> Measured {
+    per_op(CHILDREN * GATHERS, || {
+        for _ in 0..GATHERS {
+            let sum: u64 = block_on(future::join_all((0..CHILDREN).map(child))).into_iter().sum();
+            assert_eq!(sum, CHILDREN * (CHILDREN - 1) / 2);
+        }
+    })
+}
+
+/// Likewise, in order of completion.
+pub fn futures_unordered() -> Measured {
+    per_op(CHILDREN * GATHERS, || {
+        for _ in 0..GATHERS {
+            let children: FuturesUnordered<_> = (0..CHILDREN).map(child).collect();
+            let sum = block_on(children.fold(0, async |sum, i| sum + i));
+            assert_eq!(sum, CHILDREN * (CHILDREN - 1) / 2);
+        }
+    })
+}
+
+fn node<P: Peer>(peer: &P, depth: u32) -> P::Handle<u64> {
+    let of_node = peer.clone();
+    peer.spawn(async move {
+        if depth == 0 {
+            return 1;
+        }
+        let left = node(&of_node, depth - 1);
+        let right = node(&of_node, depth - 1);
+        left.await + right.await + 1
+    })
+}
+
+pub fn tree<P: Peer>() -> Measured {
+    P::run(|peer| {
+        timed(NODES * TREES, async move || {
+            for _ in 0..TREES {
+                assert_eq!(node(&peer, DEPTH).await, NODES);
+            }
+        })
+    })
+}
+
+fn link<P: Peer>(peer: &P, further: u64) -> P::Handle<u64> {
+    let of_link = peer.clone();
+    peer.spawn(async move { if further == 0 { 1 } else { link(&of_link, further - 1).await + 1 } })
+}
+
+pub fn chain<P: Peer>() -> Measured {
+    P::run(|peer| {
+        timed(LINKS * CHAINS, async move || {
+            for _ in 0..CHAINS {
+                assert_eq!(link(&peer, LINKS - 1).await, LINKS);
+            }
+        })
+    })
+}

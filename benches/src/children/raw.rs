@@ -1,0 +1,189 @@
+//! Boxed coroutines in a slab, each with the key of the one that waits for it.
+
+use std::collections::VecDeque;
+use std::hint::black_box;
+use std::ops::{Coroutine, CoroutineState};
+use std::pin::Pin;
+
+use slab::Slab;
+
+use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
+use crate::harness::{Measured, per_op};
+
+/// It is resumed with the sum of what its children gave, and gives a number.
+type Body = Pin<Box<dyn Coroutine<u64, Yield = Step, Return = u64>>>;
+
+enum Step {
+    /// Let the others run.
+    Turn,
+    /// Run these, and wait for all.
+    One(Body),
+    Two(Body, Body),
+    Many(u64, fn(u64) -> Body),
+}
+
+struct Task {
+    body: Body,
+    parent: usize,
+    missing: u64,
+    sum: u64,
+}
+
+/// The key that no task has: whoever waits for the first one.
+const NOBODY: usize = usize::MAX;
+
+#[derive(Default)]
+struct Scheduler {
+    tasks: Slab<Task>,
+    ready: VecDeque<usize>,
+}
+
+impl Scheduler {
+    fn start(&mut self, body: Body, parent: usize) {
+        let key = self.tasks.insert(Task { body, parent, missing: 0, sum: 0 });
+        self.ready.push_back(key);
+    }
+
+    fn run(&mut self, body: Body) -> u64 {
+        self.start(body, NOBODY);
+        while let Some(key) = self.ready.pop_front() {
+            let task = &mut self.tasks[key];
+            let sum = std::mem::take(&mut task.sum);
+            match task.body.as_mut().resume(sum) {
+                CoroutineState::Yielded(step) => self.wait(key, step),
+                CoroutineState::Complete(value) => {
+                    let parent = self.tasks.remove(key).parent;
+                    if parent == NOBODY {
+                        return value;
+                    }
+                    self.tell(parent, value);
+                }
+            }
+        }
+        unreachable!("somebody is always ready");
+    }
+
+    fn wait(&mut self, key: usize, step: Step) {
+        match step {
+            Step::Turn => self.ready.push_back(key),
+            Step::One(body) => {
+                self.tasks[key].missing = 1;
+                self.start(body, key);
+            }
+            Step::Two(left, right) => {
+                self.tasks[key].missing = 2;
+                self.start(left, key);
+                self.start(right, key);
+            }
+            Step::Many(count, child) => {
+                self.tasks[key].missing = count;
+                (0..count).for_each(|i| self.start(child(i), key));
+            }
+        }
+    }
+
+    fn tell(&mut self, parent: usize, value: u64) {
+        let task = &mut self.tasks[parent];
+        task.sum += value;
+        task.missing -= 1;
+        if task.missing == 0 {
+            self.ready.push_back(parent);
+        }
+    }
+}
+
+pub fn spawn() -> Measured {
+    let mut scheduler = Scheduler::default();
+    per_op(SPAWNS, || {
+        let sum = scheduler.run(Box::pin(
+            #[coroutine]
+            static |_: u64| {
+                let mut sum = 0;
+                for i in 0..SPAWNS {
+                    sum += yield Step::One(trivial(i));
+                }
+                sum
+            },
+        ));
+        assert_eq!(sum, SPAWNS * (SPAWNS - 1) / 2);
+    })
+}
+
+fn trivial(i: u64) -> Body {
+    Box::pin(
+        #[coroutine]
+        static move |_: u64| {
+            if false {
+                yield Step::Turn;
+            }
+            black_box(i)
+        },
+    )
+}
+
+pub fn gather() -> Measured {
+    let mut scheduler = Scheduler::default();
+    per_op(CHILDREN * GATHERS, || {
+        let sum = scheduler.run(Box::pin(
+            #[coroutine]
+            static |_: u64| {
+                let mut sum = 0;
+                for _ in 0..GATHERS {
+                    sum += yield Step::Many(CHILDREN, yielding);
+                }
+                sum
+            },
+        ));
+        assert_eq!(sum, GATHERS * CHILDREN * (CHILDREN - 1) / 2);
+    })
+}
+
+fn yielding(i: u64) -> Body {
+    Box::pin(
+        #[coroutine]
+        static move |_: u64| {
+            yield Step::Turn;
+            i
+        },
+    )
+}
+
+pub fn tree() -> Measured {
+    let mut scheduler = Scheduler::default();
+    per_op(NODES * TREES, || {
+        for _ in 0..TREES {
+            assert_eq!(scheduler.run(node(DEPTH)), NODES);
+        }
+    })
+}
+
+fn node(depth: u32) -> Body {
+    Box::pin(
+        #[coroutine]
+        static move |_: u64| {
+            if depth == 0 {
+                return 1;
+            }
+            let sum = yield Step::Two(node(depth - 1), node(depth - 1));
+            sum + 1
+        },
+    )
+}
+
+pub fn chain() -> Measured {
+    let mut scheduler = Scheduler::default();
+    per_op(LINKS * CHAINS, || {
+        for _ in 0..CHAINS {
+            assert_eq!(scheduler.run(link(LINKS - 1)), LINKS);
+        }
+    })
+}
+
+fn link(further: u64) -> Body {
+    Box::pin(
+        #[coroutine]
+        static move |_: u64| {
+            if further == 0 { 1 } else { (yield Step::One(link(further - 1))) + 1 }
+        },
+    )
+}

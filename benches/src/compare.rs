@@ -1,0 +1,35 @@
+//! tinyield beside the bare mechanism and its peers: `cargo bench`. See `README.md`.
+
+#![feature(coroutines, coroutine_trait)]
+
+mod harness;
+mod peers;
+
+mod channels;
+mod children;
+mod echo;
+mod locks;
+mod loops;
+#[cfg(feature = "tinyield")]
+mod overheads;
+mod sleeps;
+mod threads;
+mod yields;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let groups = [
+        yields::workloads(),
+        children::workloads(),
+        loops::workloads(),
+        sleeps::workloads(),
+        threads::workloads(),
+        channels::workloads(),
+        locks::workloads(),
+        echo::workloads(),
+        #[cfg(feature = "tinyield")]
+        overheads::workloads(),
+    ];
+    harness::main(&groups.into_iter().flatten().collect::<Vec<_>>())
+}

@@ -1,0 +1,68 @@
+//! Echo over TCP: clients and servers on one loop.
+
+#[cfg(feature = "tinyield")]
+mod ours;
+mod peers;
+mod raw;
+mod wires;
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Instant;
+
+use crate::harness::{Contender, Measured, Workload};
+use crate::peers::{AsyncStd, Compio, Monoio, Smol, SmolStatic, TokioLocalRuntime, TokioLocalSet};
+use wires::{ByAsyncIo, ByAsyncStd, ByCompio, ByMonoio, ByTokio};
+
+const CONNECTIONS: usize = 64;
+const BYTES: usize = 1024;
+/// How often each client sends a message and has it back, after as many to warm up as the first number says.
+const WARM_UP: u64 = 50;
+const TRIPS: u64 = 500;
+
+pub fn workloads() -> Vec<Workload> {
+    vec![Workload {
+        name: "echo",
+        what: "64 clients send 1 KiB each and have it back, again and again; clients and servers in one thread",
+        units: &["us per round trip"],
+        pinned: false,
+        contenders: vec![
+            Contender::raw(raw::echo),
+            #[cfg(feature = "tinyield")]
+            Contender::ours(ours::in_block_on),
+            #[cfg(feature = "tinyield")]
+            Contender::ours_too("tinyield no block_on", ours::alone),
+            Contender::peer("smol", peers::echo::<Smol, ByAsyncIo>),
+            Contender::peer("smol static", peers::echo::<SmolStatic, ByAsyncIo>),
+            Contender::peer("tokio LocalSet", peers::echo::<TokioLocalSet, ByTokio>),
+            Contender::peer("tokio LocalRuntime", peers::echo::<TokioLocalRuntime, ByTokio>),
+            Contender::peer("async-std", peers::echo::<AsyncStd, ByAsyncStd>),
+            Contender::peer("monoio", peers::echo::<Monoio, ByMonoio>),
+            Contender::peer("compio", peers::echo::<Compio, ByCompio>),
+        ],
+    }]
+}
+
+/// What a client sends.
+fn message(client: usize) -> Vec<u8> {
+    vec![client as u8; BYTES]
+}
+
+/// Both ends of every connection, client first.
+fn connections() -> Vec<(TcpStream, TcpStream)> {
+    let connect = |listener: &TcpListener| {
+        let client = TcpStream::connect(listener.local_addr()?)?;
+        let (server, _) = listener.accept()?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        io::Result::Ok((client, server))
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    (0..CONNECTIONS).map(|_| connect(&listener).expect("a connection")).collect()
+}
+
+/// Microseconds a round trip.
+fn per_trip(begin: Instant) -> Measured {
+    let trips = CONNECTIONS as u64 * TRIPS;
+    Measured::one(begin.elapsed().as_secs_f64() * 1e6 / trips as f64)
+}

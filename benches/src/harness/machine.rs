@@ -1,0 +1,30 @@
+//! What the machine says of this process.
+
+use std::fs;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// Keeps this thread, and all that it will start, on the last core that it may use.
+pub fn pin_to_one_core() {
+    let allowed = sched_getaffinity(None).expect("the cores of this thread");
+    let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu)).expect("a core");
+    let mut one = CpuSet::new();
+    one.set(last);
+    sched_setaffinity(None, &one).expect("one core");
+}
+
+/// The most memory that this process ever had.
+pub fn peak_mib() -> f64 {
+    status_kib("VmHWM:") / 1024.0
+}
+
+/// The memory that this process has now.
+pub fn resident_bytes() -> f64 {
+    status_kib("VmRSS:") * 1024.0
+}
+
+fn status_kib(key: &str) -> f64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("the line");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}

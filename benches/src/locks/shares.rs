@@ -1,0 +1,54 @@
+//! Who got how much, and how long it took.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{TASKS, TIMES};
+use crate::harness::{Measured, Stopwatch};
+
+/// Made when the tasks start. The clock runs until the first task has had all that it wants: until
+/// then all of them want it.
+pub struct Shares {
+    stopwatch: Stopwatch,
+    holders: Cell<usize>,
+    most: usize,
+    got: RefCell<Vec<u64>>,
+    first: Cell<Option<(Duration, u64, u64)>>,
+}
+
+impl Shares {
+    /// For so many holders at once.
+    pub fn new(most: usize) -> Rc<Self> {
+        Rc::new(Self {
+            stopwatch: Stopwatch::start(),
+            holders: Cell::new(0),
+            most,
+            got: RefCell::new(vec![0; TASKS]),
+            first: Cell::new(None),
+        })
+    }
+
+    pub fn enter(&self) {
+        self.holders.update(|holders| holders + 1);
+        assert!(self.holders.get() <= self.most, "no more at once than there are permits");
+    }
+
+    pub fn leave(&self, task: usize) {
+        self.holders.update(|holders| holders - 1);
+        let mut got = self.got.borrow_mut();
+        got[task] += 1;
+        if got[task] == TIMES && self.first.get().is_none() {
+            let least = got.iter().min().copied().unwrap_or_default();
+            self.first.set(Some((self.stopwatch.elapsed(), got.iter().sum(), least)));
+        }
+    }
+
+    pub fn measured(&self) -> Measured {
+        assert!(self.got.borrow().iter().all(|got| *got == TIMES), "everybody got all in the end");
+        let (taken, sum, least) = self.first.get().expect("somebody was first");
+        let starved = TIMES - least > 1;
+        let note = starved.then(|| format!("unfair: one has {least} when another has {TIMES}"));
+        Measured::one(taken.as_nanos() as f64 / sum as f64).noted(note)
+    }
+}

@@ -1,0 +1,30 @@
+//! Making a loop, running something trivial on it, and dropping it.
+
+#[cfg(feature = "tinyield")]
+mod ours;
+mod peers;
+mod raw;
+
+use crate::harness::{Contender, Workload};
+
+const LOOPS: u64 = 10_000;
+
+pub fn workloads() -> Vec<Workload> {
+    vec![Workload {
+        name: "loop",
+        what: "make a loop, run a trivial task, drop it",
+        units: &["ns per loop"],
+        pinned: false,
+        contenders: vec![
+            Contender::raw(raw::trivial),
+            #[cfg(feature = "tinyield")]
+            Contender::ours(ours::trivial),
+            Contender::peer("smol", peers::smol),
+            Contender::peer("tokio LocalSet", peers::tokio_local_set),
+            Contender::peer("tokio LocalRuntime", peers::tokio_local_runtime),
+            Contender::peer("futures LocalPool", peers::local_pool),
+            Contender::peer("monoio", peers::monoio),
+            Contender::peer("compio", peers::compio),
+        ],
+    }]
+}

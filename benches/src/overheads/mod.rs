@@ -1,0 +1,39 @@
+//! What tinyield adds to something, beside the same thing without it.
+
+mod bridge;
+mod ours;
+mod raw;
+
+use crate::harness::{Contender, Workload};
+
+const READY: u64 = 5_000_000;
+const TIMEOUTS: u64 = 200_000;
+/// Coroutines that only compute, and how often each yields.
+const TASKS: usize = 100;
+const YIELDS: u64 = 10_000;
+
+pub fn workloads() -> Vec<Workload> {
+    vec![
+        Workload {
+            name: "ready-await",
+            what: "to await a future that is ready, and to poll it bare",
+            units: &["ns per future"],
+            pinned: false,
+            contenders: vec![Contender::bare("bare poll", raw::poll), Contender::ours(ours::ready_in_coroutine)],
+        },
+        Workload {
+            name: "timeout-around",
+            what: "`timeout(w, 30 s)` and `w`, a child that yields once",
+            units: &["ns per wait"],
+            pinned: false,
+            contenders: vec![Contender::bare("w", ours::unlimited), Contender::ours(ours::limited)],
+        },
+        Workload {
+            name: "to-smol",
+            what: "100 coroutines that yield in turn, under `to_smol` and under `Loop::run`",
+            units: &["ns per yield"],
+            pinned: false,
+            contenders: vec![Contender::bare("Loop::run", bridge::alone), Contender::ours(bridge::in_smol)],
+        },
+    ]
+}

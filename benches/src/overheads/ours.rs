@@ -1,0 +1,60 @@
+//! With tinyield.
+
+use std::future::ready;
+use std::hint::black_box;
+use std::time::Duration;
+
+use tinyield::{Coro, Loop, co, coro, timeout};
+
+use super::{READY, TIMEOUTS};
+use crate::harness::{Measured, Stopwatch, per_op};
+
+pub fn ready_in_coroutine() -> Measured {
+    let mut event_loop = Loop::new();
+    per_op(READY, || {
+        let main = co! {
+            let mut sum = 0;
+            for i in 0..READY {
+                sum += ready(black_box(i)).await;
+            }
+            sum
+        };
+        assert_eq!(event_loop.run(main).expect("no error"), READY * (READY - 1) / 2);
+    })
+}
+
+#[coro]
+fn child(i: u64) -> Coro<u64> {
+    yield;
+    black_box(i)
+}
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub fn unlimited() -> Measured {
+    let main = co! {
+        let mut stopwatch = Stopwatch::start();
+        for i in 0..2 * TIMEOUTS {
+            if i == TIMEOUTS {
+                stopwatch = Stopwatch::start();
+            }
+            assert_eq!(yield child(i), i);
+        }
+        stopwatch.per(TIMEOUTS)
+    };
+    Loop::new().run(main).expect("no error")
+}
+
+pub fn limited() -> Measured {
+    let main = co! {
+        let mut stopwatch = Stopwatch::start();
+        for i in 0..2 * TIMEOUTS {
+            if i == TIMEOUTS {
+                stopwatch = Stopwatch::start();
+            }
+            assert_eq!((yield timeout(child(i), LIMIT))?, i);
+        }
+        stopwatch.per(TIMEOUTS)
+    };
+    Loop::new().run(main).expect("no error")
+}

@@ -1,0 +1,69 @@
+//! Coroutines in the background that yield a sleep.
+
+use std::cell::Cell;
+use std::process;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tinyield::{Coro, Loop, co, coro, sleep, spawn, timeout};
+
+use super::{LIMIT, LONG, SLEEPERS, TIMEOUTS, nap};
+use crate::harness::{Measured, Stopwatch, machine};
+
+#[coro]
+fn sleeper(number: usize, woken: Rc<Cell<usize>>) -> Coro<()> {
+    yield sleep(nap(number));
+    woken.update(|woken| woken + 1);
+}
+
+pub fn sleeps() -> Measured {
+    let stopwatch = Stopwatch::start();
+    let woken = Rc::new(Cell::new(0));
+    let woken_in_the_end = Rc::clone(&woken);
+    // All of them are there before the first wakes.
+    let main = co! {
+        let sleepers: Vec<_> = (0..SLEEPERS).map(|i| sleeper(i, Rc::clone(&woken))).collect();
+        yield spawn(sleepers);
+    };
+    Loop::new().run(main).expect("no error");
+    assert_eq!(woken_in_the_end.get(), SLEEPERS);
+    Measured { figures: vec![stopwatch.elapsed().as_secs_f64(), machine::peak_mib()], note: None }
+}
+
+#[coro]
+fn long_sleeper(asleep: Rc<Cell<usize>>) -> Coro<()> {
+    asleep.update(|asleep| asleep + 1);
+    yield sleep(LONG);
+    unreachable!("it sleeps for long");
+}
+
+/// Ends the process: to cancel the sleepers is nothing that is asked here.
+pub fn bytes() -> Measured {
+    let before = machine::resident_bytes();
+    let main = co! {
+        let asleep = Rc::new(Cell::new(0));
+        for _ in 0..SLEEPERS {
+            yield spawn(long_sleeper(Rc::clone(&asleep)));
+        }
+        yield sleep(Duration::from_millis(10));
+        assert_eq!(asleep.get(), SLEEPERS);
+        Measured::one((machine::resident_bytes() - before) / SLEEPERS as f64).tell();
+        process::exit(0);
+    };
+    Loop::new().run(main).expect("no error");
+    unreachable!("the process has ended");
+}
+
+pub fn timeouts() -> Measured {
+    let main = co! {
+        let mut stopwatch = Stopwatch::start();
+        for i in 0..2 * TIMEOUTS {
+            if i == TIMEOUTS {
+                stopwatch = Stopwatch::start();
+            }
+            (yield timeout((), LIMIT))?;
+        }
+        stopwatch.per(TIMEOUTS)
+    };
+    Loop::new().run(main).expect("no error")
+}

@@ -1,0 +1,63 @@
+//! Each peer's own timers.
+
+use std::cell::Cell;
+use std::process;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{LIMIT, LONG, SLEEPERS, TIMEOUTS, nap};
+use crate::harness::{Gate, Measured, Stopwatch, machine};
+use crate::peers::Timed;
+
+pub fn sleeps<P: Timed>() -> Measured {
+    let stopwatch = Stopwatch::start();
+    P::run_timed(|peer| async move {
+        let woken = Gate::new(SLEEPERS);
+        for i in 0..SLEEPERS {
+            let (of_task, woken) = (peer.clone(), Rc::clone(&woken));
+            peer.detach(async move {
+                of_task.sleep(nap(i)).await;
+                woken.pass();
+            });
+        }
+        woken.opened().await;
+    });
+    Measured { figures: vec![stopwatch.elapsed().as_secs_f64(), machine::peak_mib()], note: None }
+}
+
+/// Ends the process: to drop the sleepers, or to wait for them, is nothing that is asked here.
+pub fn bytes<P: Timed>() -> Measured {
+    let before = machine::resident_bytes();
+    P::run_timed(move |peer| async move {
+        let asleep = Rc::new(Cell::new(0));
+        // They are started a few at a time, so that no queue of them counts.
+        for i in 0..SLEEPERS {
+            let (of_task, asleep) = (peer.clone(), Rc::clone(&asleep));
+            peer.detach(async move {
+                asleep.update(|asleep| asleep + 1);
+                of_task.sleep(LONG).await;
+                unreachable!("it sleeps for long");
+            });
+            if i % 100 == 0 {
+                peer.turn().await;
+            }
+        }
+        peer.sleep(Duration::from_millis(10)).await;
+        assert_eq!(asleep.get(), SLEEPERS);
+        Measured::one((machine::resident_bytes() - before) / SLEEPERS as f64).tell();
+        process::exit(0);
+    })
+}
+
+pub fn timeout<P: Timed>() -> Measured {
+    P::run_timed(|peer| async move {
+        let mut stopwatch = Stopwatch::start();
+        for i in 0..2 * TIMEOUTS {
+            if i == TIMEOUTS {
+                stopwatch = Stopwatch::start();
+            }
+            assert_eq!(peer.timeout(LIMIT, peer.turn()).await, Some(()));
+        }
+        stopwatch.per(TIMEOUTS)
+    })
+}

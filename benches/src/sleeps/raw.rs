@@ -1,0 +1,116 @@
+//! A queue of boxed coroutines and a binary heap of deadlines.
+
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, VecDeque};
+use std::hint::black_box;
+use std::ops::{Coroutine, CoroutineState};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{LONG, SLEEPERS, TIMEOUTS, nap};
+use crate::harness::{Measured, Stopwatch, machine, per_op};
+
+/// It yields until when it sleeps.
+type Task = Pin<Box<dyn Coroutine<(), Yield = Instant, Return = ()>>>;
+
+struct Sleeper {
+    deadline: Instant,
+    task: Task,
+}
+
+/// The next one to wake is the greatest.
+impl Ord for Sleeper {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.deadline.cmp(&self.deadline)
+    }
+}
+
+impl PartialOrd for Sleeper {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Sleeper {
+    fn eq(&self, other: &Self) -> bool {
+        self.deadline == other.deadline
+    }
+}
+
+impl Eq for Sleeper {}
+
+#[derive(Default)]
+struct Scheduler {
+    ready: VecDeque<Task>,
+    sleepers: BinaryHeap<Sleeper>,
+}
+
+impl Scheduler {
+    /// Until all that is left sleeps.
+    fn run_ready(&mut self) {
+        while let Some(mut task) = self.ready.pop_front() {
+            if let CoroutineState::Yielded(deadline) = task.as_mut().resume(()) {
+                self.sleepers.push(Sleeper { deadline, task });
+            }
+        }
+    }
+
+    fn run(&mut self) {
+        self.run_ready();
+        while let Some(first) = self.sleepers.peek() {
+            thread::sleep(first.deadline.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            while let Some(due) = self.sleepers.peek()
+                && due.deadline <= now
+            {
+                self.ready.extend(self.sleepers.pop().map(|sleeper| sleeper.task));
+            }
+            self.run_ready();
+        }
+    }
+}
+
+/// The time is worked out when it starts, so that nothing but a number lies in each.
+fn sleeper(number: usize, time: impl Fn(usize) -> Duration + 'static, woken: Rc<Cell<usize>>) -> Task {
+    Box::pin(
+        #[coroutine]
+        static move || {
+            yield Instant::now() + time(number);
+            woken.update(|woken| woken + 1);
+        },
+    )
+}
+
+pub fn sleeps() -> Measured {
+    let stopwatch = Stopwatch::start();
+    let woken = Rc::new(Cell::new(0));
+    let mut scheduler = Scheduler::default();
+    scheduler.ready.extend((0..SLEEPERS).map(|i| sleeper(i, nap, Rc::clone(&woken))));
+    scheduler.run();
+    assert_eq!(woken.get(), SLEEPERS);
+    Measured { figures: vec![stopwatch.elapsed().as_secs_f64(), machine::peak_mib()], note: None }
+}
+
+pub fn bytes() -> Measured {
+    let before = machine::resident_bytes();
+    let woken = Rc::new(Cell::new(0));
+    let mut scheduler = Scheduler::default();
+    // They are started one by one, so that no queue of them counts.
+    for i in 0..SLEEPERS {
+        scheduler.ready.push_back(sleeper(i, |_| LONG, Rc::clone(&woken)));
+        scheduler.run_ready();
+    }
+    assert_eq!((woken.get(), scheduler.sleepers.len()), (0, SLEEPERS));
+    Measured::one((machine::resident_bytes() - before) / SLEEPERS as f64)
+}
+
+pub fn now() -> Measured {
+    per_op(TIMEOUTS, || {
+        for _ in 0..TIMEOUTS {
+            black_box(Instant::now());
+        }
+    })
+}

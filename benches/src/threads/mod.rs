@@ -1,0 +1,87 @@
+//! Other threads: waking the loop from one, and blocking closures in a pool. All on one core.
+
+#[cfg(feature = "tinyield")]
+mod event;
+#[cfg(feature = "tinyield")]
+mod ours;
+mod partner;
+mod peers;
+mod pools;
+
+use crate::harness::{Contender, Workload};
+use crate::peers::{AsyncStd, Compio, LocalPool, Monoio, Smol, SmolStatic, TokioLocalRuntime, TokioLocalSet};
+
+/// Round trips between two threads.
+const TRIPS: u64 = 10_000;
+/// Closures, one at a time.
+const CLOSURES: u64 = 10_000;
+/// Closures in flight, so often.
+const FLIGHT: u64 = 64;
+const FLIGHTS: u64 = 500;
+
+/// What the `blocking` crate reads, once.
+const SMOL_POOL: &str = "BLOCKING_MAX_THREADS";
+
+pub fn workloads() -> Vec<Workload> {
+    vec![
+        Workload {
+            name: "event-thread",
+            what: "a task asks a parked thread, which sets an event that the task waits for; raw is two threads that park",
+            units: &["us per round trip"],
+            pinned: true,
+            contenders: vec![
+                Contender::bare("park and unpark", partner::parked),
+                #[cfg(feature = "tinyield")]
+                Contender::ours(event::remote),
+                Contender::peer("smol", peers::listener::<Smol>),
+                Contender::peer("smol static", peers::listener::<SmolStatic>),
+                Contender::peer("tokio LocalSet", peers::notify::<TokioLocalSet>),
+                Contender::peer("tokio LocalRuntime", peers::notify::<TokioLocalRuntime>),
+                Contender::peer("async-std", peers::listener::<AsyncStd>),
+                Contender::peer("futures LocalPool", peers::waker::<LocalPool>),
+                Contender::peer("monoio", peers::waker::<Monoio>),
+                Contender::peer("compio", peers::waker::<Compio>),
+            ],
+        },
+        Workload {
+            name: "blocking-1",
+            what: "a trivial closure in the pool and back, one at a time",
+            units: &["us per closure"],
+            pinned: true,
+            contenders: vec![
+                #[cfg(feature = "tinyield")]
+                Contender::ours(ours::one_at_a_time),
+                Contender::peer("smol", || pools::one_at_a_time(&pools::Smol)),
+                Contender::peer("tokio LocalSet", || pools::one_at_a_time(&pools::TokioLocalSet)),
+                Contender::peer("tokio LocalRuntime", || {
+                    pools::one_at_a_time(&pools::TokioLocalRuntime(pools::TOKIO_DEFAULT))
+                }),
+                Contender::peer("futures ThreadPool(2)", || pools::one_at_a_time(&pools::FuturesTwo)),
+                Contender::peer("monoio pool of 2", || pools::one_at_a_time(&pools::MonoioTwo)),
+                Contender::peer("compio", || pools::one_at_a_time(&pools::Compio)),
+            ],
+        },
+        Workload {
+            name: "blocking-64",
+            what: "trivial closures in the pool and back, 64 in flight",
+            units: &["us per closure"],
+            pinned: true,
+            contenders: vec![
+                #[cfg(feature = "tinyield")]
+                Contender::ours(ours::in_flight),
+                #[cfg(feature = "tinyield")]
+                Contender::ours_too("tinyield pool of 2", ours::in_flight_in_two),
+                Contender::peer("smol", || pools::in_flight(&pools::Smol)),
+                Contender::peer("smol pool of 2", || pools::in_flight(&pools::Smol)).with_environment(SMOL_POOL, "2"),
+                Contender::peer("tokio LocalSet", || pools::in_flight(&pools::TokioLocalSet)),
+                Contender::peer("tokio LocalRuntime", || {
+                    pools::in_flight(&pools::TokioLocalRuntime(pools::TOKIO_DEFAULT))
+                }),
+                Contender::peer("LocalRuntime pool of 2", || pools::in_flight(&pools::TokioLocalRuntime(2))),
+                Contender::peer("futures ThreadPool(2)", || pools::in_flight(&pools::FuturesTwo)),
+                Contender::peer("monoio pool of 2", || pools::in_flight(&pools::MonoioTwo)),
+                Contender::peer("compio", || pools::in_flight(&pools::Compio)),
+            ],
+        },
+    ]
+}

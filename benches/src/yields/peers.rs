@@ -1,0 +1,52 @@
+//! Tasks that wake themselves, as `futures_lite::future::yield_now` does; tokio's own `yield_now`,
+//! which waits for the drivers to be visited, apart.
+
+use std::rc::Rc;
+
+use futures::StreamExt;
+use futures::executor::block_on;
+use futures::stream::FuturesUnordered;
+use futures_lite::future::yield_now;
+
+use crate::harness::{Lap, Measured};
+use crate::peers::Peer;
+
+async fn task(lap: Rc<Lap>, turn: impl AsyncFn()) {
+    for _ in 0..lap.start() {
+        turn().await;
+    }
+    lap.before_last();
+    turn().await;
+    lap.end();
+}
+
+pub fn yields<P: Peer>(tasks: usize, yields: u64) -> Measured {
+    run(tasks, yields, async |peer: &P| peer.turn().await)
+}
+
+pub fn tokio_yield_now<P: Peer>(tasks: usize, yields: u64) -> Measured {
+    run(tasks, yields, async |_: &P| tokio::task::yield_now().await)
+}
+
+fn run<P: Peer>(tasks: usize, yields: u64, turn: impl AsyncFn(&P) + Copy + 'static) -> Measured {
+    P::run(move |peer| async move {
+        let lap = Lap::new(tasks, yields);
+        let spawn = |_| {
+            let (lap, peer_of_task) = (Rc::clone(&lap), peer.clone());
+            peer.spawn(task(lap, async move || turn(&peer_of_task).await))
+        };
+        let handles: Vec<_> = (0..tasks).map(spawn).collect();
+        for handle in handles {
+            handle.await;
+        }
+        lap.per_yield()
+    })
+}
+
+/// No runtime: a set of futures in one task.
+pub fn futures_unordered(tasks: usize, yields: u64) -> Measured {
+    let lap = Lap::new(tasks, yields);
+    let set: FuturesUnordered<_> = (0..tasks).map(|_| task(Rc::clone(&lap), yield_now)).collect();
+    block_on(set.collect::<()>());
+    lap.per_yield()
+}
