@@ -226,13 +226,27 @@ fn nothing_outside_of_a_timeout_is_cancelled() {
 }
 
 #[test]
-fn a_shared_that_a_timeout_cancelled_raises_in_who_waits_outside() {
-    let shared = co! { yield forever(); }.shared();
+fn a_shared_that_others_wait_for_outlives_the_timeout_that_began_it() {
+    let shared = co! {
+        yield sleep(ms(20));
+        "late"
+    }
+    .shared();
     let outside = shared.clone();
     let main = co! {
-        let waits = co! { yield; yield; (yield catch(outside)).unwrap_err() };
-        let (timed_out, error) = yield (timeout(shared, ms(2)), waits);
-        assert_eq!(timed_out, Err(TimedOut));
+        let waits = co! { yield; yield; yield outside };
+        yield (timeout(shared, ms(2)), waits)
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), (Err(TimedOut), "late"));
+}
+
+#[test]
+fn a_shared_that_nobody_else_waits_for_is_cancelled_with_the_timeout_that_began_it() {
+    let shared = co! { yield forever() }.shared();
+    let later = shared.clone();
+    let main = co! {
+        assert_eq!(yield timeout(shared, ms(1)), Err(TimedOut));
+        let error = (yield catch(later)).unwrap_err();
         assert_eq!(error.as_cancelled().unwrap().reason(), Reason::TimedOut);
     };
     Loop::new().run(main).unwrap();
