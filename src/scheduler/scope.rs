@@ -4,7 +4,7 @@
 //! shield. An error goes up to the nearest scope that is a failure domain, and cancels that.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::Core;
@@ -236,33 +236,47 @@ impl Scope {
     /// This scope gives up, but what somebody outside of it waits for goes on, in the scope above, with what that waits for.
     pub(crate) fn release_what_others_wait_for(self: &Rc<Scope>) {
         let Some(parent) = self.parent().filter(|_| !self.is_cancelled()) else { return };
+        let is_own = |by: &TaskRef| by.scope().is_some_and(|scope| Rc::ptr_eq(&scope, self));
+        if self.tasks.borrow().iter().all(|task| task.waiting_tasks().iter().all(is_own)) {
+            return;
+        }
         let mut inside = BTreeSet::new();
-        let mut scopes = vec![self.clone()];
+        let mut scopes = self.with_its_group(&parent);
         while let Some(scope) = scopes.pop() {
             inside.insert(Rc::as_ptr(&scope));
             scopes.extend(scope.subscopes.borrow().iter().cloned());
         }
-        let is_outside = |task: &TaskRef| task.scope().is_none_or(|scope| !inside.contains(&Rc::as_ptr(&scope)));
+
+        // By the number of a task in here: those that it waits for.
+        let mut waits_for = BTreeMap::<u64, Vec<TaskRef>>::new();
+        let mut wanted = Vec::new();
+        let mut background = Vec::new();
+        for task in &*self.tasks.borrow() {
+            let waiting = task.waiting_tasks();
+            if waiting.is_empty() && !task.has(flag::SCOPE_ROOT) {
+                background.push(task.clone());
+            }
+            for by in waiting {
+                if by.scope().is_none_or(|scope| !inside.contains(&Rc::as_ptr(&scope))) {
+                    wanted.push(task.clone());
+                } else {
+                    waits_for.entry(by.header().number.get()).or_default().push(task.clone());
+                }
+            }
+        }
+        let Some(first) = wanted.iter().map(|task| task.header().number.get()).min() else { return };
+        // Nobody has noted who started what runs in the background: it may be theirs.
+        wanted.extend(background.into_iter().filter(|task| task.header().number.get() > first));
 
         let mut released = BTreeSet::new();
-        loop {
-            let is_wanted = |by: &TaskRef| is_outside(by) || released.contains(&by.header().number.get());
-            let wanted: Vec<TaskRef> = {
-                let tasks = self.tasks.borrow();
-                tasks.iter().filter(|task| task.waiting_tasks().iter().any(is_wanted)).cloned().collect()
-            };
-            if wanted.is_empty() {
-                break;
-            }
-            for task in wanted {
-                released.insert(task.header().number.get());
+        while let Some(task) = wanted.pop() {
+            let number = task.header().number.get();
+            if released.insert(number) {
+                wanted.extend(waits_for.remove(&number).unwrap_or_default());
                 let held = self.remove_task(&task);
                 parent.add_task(&task);
                 drop((held, task.replace_scope(Some(parent.clone()))));
             }
-        }
-        if released.is_empty() {
-            return;
         }
         let is_owned =
             |scope: &&Rc<Scope>| scope.owner().is_some_and(|owner| released.contains(&owner.header().number.get()));
@@ -272,6 +286,15 @@ impl Scope {
             parent.adopt(&scope);
             *scope.parent.borrow_mut() = Some(parent.clone());
         }
+    }
+
+    /// This, and the others of its race that are still running: they give up together.
+    fn with_its_group(self: &Rc<Scope>, parent: &Scope) -> Vec<Rc<Scope>> {
+        let group = self.group.borrow();
+        let Some(group) = &*group else { return vec![self.clone()] };
+        let is_of_group =
+            |scope: &&Rc<Scope>| scope.group.borrow().as_ref().is_some_and(|other| Rc::ptr_eq(group, other));
+        parent.subscopes.borrow().iter().filter(is_of_group).cloned().collect()
     }
 
     /// Marks this scope and those below it, down to any shield, as cancelled, and gives the tasks in them that were not
