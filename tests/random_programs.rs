@@ -75,26 +75,6 @@ fn node() -> impl Strategy<Value = Node> {
     })
 }
 
-/// What is shared may outlive the race or timeout in which it began, and waits for nothing there that does not.
-fn without_background(node: Node) -> Node {
-    let one = |node: Box<Node>| Box::new(without_background(*node));
-    let many = |nodes: Vec<Node>| nodes.into_iter().map(without_background).collect();
-    match node {
-        Node::Spawn(node) | Node::SpawnAndWait(node) => without_background(*node),
-        Node::Gather(nodes) => Node::Gather(many(nodes)),
-        Node::Sequence(nodes) => Node::Sequence(many(nodes)),
-        Node::Race(nodes) => Node::Race(many(nodes)),
-        Node::Isolate(node) => Node::Isolate(one(node)),
-        Node::Timeout(node, fires) => Node::Timeout(one(node), fires),
-        Node::Shield(node) => Node::Shield(one(node)),
-        Node::Polite(node) => Node::Polite(one(node)),
-        Node::Permit(node) => Node::Permit(one(node)),
-        Node::FailsInside(node) => Node::FailsInside(one(node)),
-        Node::NestedLoop(node) => Node::NestedLoop(one(node)),
-        Node::Turns(_) | Node::Nap | Node::Thread | Node::Future | Node::Shared(_) => node,
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Not,
@@ -418,7 +398,7 @@ proptest! {
     #[test]
     fn a_random_program_is_stopped_at_a_random_place(
         program in prop::collection::vec(node(), 1..6),
-        shared in prop::collection::vec(node().prop_map(without_background), 3),
+        shared in prop::collection::vec(node(), 3),
         chosen in prop_oneof![3 => 0usize..15, 1 => 0usize..80],
         way in way(),
     ) {
