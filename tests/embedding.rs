@@ -409,7 +409,7 @@ fn a_runtime_that_is_forgotten_does_no_harm() {
     let waits_for = gate.clone();
     let mut runtime = event_loop.runtime((&shared, co! { waits_for.await }, timeout(forever(), LONG)));
     let _ = to_idle(&mut runtime);
-    std::mem::forget(runtime);
+    common::forget(runtime);
     // The loop goes on with a new run; that of before is neither stepped nor cancelled.
     assert_eq!(event_loop.run(co! { yield; 2 }).unwrap(), 2);
     assert!(event_loop.run(&shared).unwrap_err().to_string().contains("another loop"));
@@ -423,16 +423,16 @@ fn a_runtime_that_is_forgotten_does_no_harm() {
 
 #[test]
 fn coroutines_and_handles_that_are_forgotten_do_no_harm() {
-    std::mem::forget(co! { yield forever(); });
-    std::mem::forget(co! { 1 }.shared());
+    common::forget(co! { yield forever(); });
+    common::forget(co! { 1 }.shared());
     let main = co! {
-        std::mem::forget(yield spawn(co! { yield; String::from("never dropped") }));
+        common::forget(yield spawn(co! { yield; String::from("never dropped") }));
         let shared = co! { yield; 1 }.shared();
-        std::mem::forget(shared.clone());
+        common::forget(shared.clone());
         yield spawn(&shared);
-        std::mem::forget(isolate(co! { yield; }));
-        std::mem::forget(race([co! { yield; }]));
-        std::mem::forget(timeout(forever(), LONG));
+        common::forget(isolate(co! { yield; }));
+        common::forget(race([co! { yield; }]));
+        common::forget(timeout(forever(), LONG));
         yield shared
     };
     assert_eq!(Loop::new().run(main).unwrap(), 1);

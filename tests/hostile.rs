@@ -109,10 +109,10 @@ fn a_wait_that_was_begun_and_forgotten_keeps_nobody_from_going_on() {
     let coro: Coro<&str> = Coro::from_coroutine(
         #[coroutine]
         static move |mut resume: Resume| {
-            std::mem::forget(resume.begin(sleep(ms(0))));
-            std::mem::forget(resume.begin(co! { yield; yield; }));
-            std::mem::forget(resume.begin(spawn(co! { yield; })));
-            std::mem::forget(resume.begin(timeout(co! { yield; }, LONG)));
+            common::forget(resume.begin(sleep(ms(0))));
+            common::forget(resume.begin(co! { yield; yield; }));
+            common::forget(resume.begin(spawn(co! { yield; })));
+            common::forget(resume.begin(timeout(co! { yield; }, LONG)));
             let mut wait = resume.begin((co! { yield; yield; yield; }, sleep(ms(2))));
             loop {
                 match wait.poll(&resume) {
@@ -135,9 +135,9 @@ fn a_wait_that_was_begun_and_forgotten_is_cancelled_with_the_rest() {
     let coro: Coro<()> = Coro::from_coroutine(
         #[coroutine]
         static move |mut resume: Resume| {
-            std::mem::forget(resume.begin(forever()));
+            common::forget(resume.begin(forever()));
             let held = co! { let _held = held; yield forever(); };
-            std::mem::forget(resume.begin(isolate(held)));
+            common::forget(resume.begin(isolate(held)));
             resume = yield Suspend;
             let mut wait = resume.begin(forever());
             loop {
@@ -536,7 +536,7 @@ fn leaves_a_bomb(shared: Shared<()>) -> Coro<OnDrop<impl FnMut()>> {
     Coro::from_coroutine(
         #[coroutine]
         static move |resume: Resume| {
-            std::mem::forget(resume.begin(shared));
+            common::forget(resume.begin(shared));
             if false {
                 yield Suspend;
             }

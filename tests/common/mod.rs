@@ -140,6 +140,12 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
+/// As [`std::mem::forget`], but what is forgotten can be reached to the end, so that it is no leak to a sanitizer.
+pub fn forget<T>(value: T) {
+    static FORGOTTEN: std::sync::Mutex<Vec<usize>> = std::sync::Mutex::new(Vec::new());
+    FORGOTTEN.lock().unwrap().push(Box::into_raw(Box::new(value)).expose_provenance());
+}
+
 /// The names in an error's trace, outermost first.
 pub fn names(error: &Error) -> Vec<&str> {
     error.trace().iter().map(|frame| frame.name()).collect()
