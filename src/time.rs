@@ -234,7 +234,9 @@ impl<T: 'static> Waiting for TimingOut<T> {
         };
         let alarm = key.and_then(|key| scope.core().cancel_alarm(key));
         drop(alarm);
-        match scope.cancelled() {
+        let why = scope.cancelled();
+        scope.recycle();
+        match why {
             None => self.work.task.take_output().unwrap_or_else(|| Err(not_there())).map(Ok),
             Some(why) if *why.why() == Reason::TimedOut => Ok(Err(TimedOut)),
             Some(why) => Err(Error::cancelled(why, std::panic::Location::caller())),

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use common::{Alive, Counter, FOREVER, LONG, Log, forever, messages, ms, ran, to_end, to_idle};
 use tinyield::{
-    Coro, Loop, Reason, Step, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield, sleep, sleep_until,
-    spawn, timeout,
+    Coro, Event, Loop, Reason, Step, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield, sleep,
+    sleep_until, spawn, timeout,
 };
 
 /// Long enough for a loaded machine, short enough to tell from `LONG`.
@@ -123,6 +123,18 @@ fn a_due_timer_is_served_however_busy_the_loop_is() {
 }
 
 #[test]
+fn a_timer_far_off_rings_in_time_in_a_busy_loop() {
+    let main = co! {
+        let busy = co! { loop { yield; } };
+        let start = Instant::now();
+        yield race([co! { yield sleep(ms(150)); }, busy]);
+        start.elapsed()
+    };
+    let took = Loop::new().run(main).unwrap();
+    assert!(took >= ms(150) && took < SOON, "{took:?}");
+}
+
+#[test]
 fn a_timer_is_served_within_one_round_of_its_deadline() {
     let order = Log::new();
     let log = order.clone();
@@ -227,15 +239,22 @@ fn nothing_outside_of_a_timeout_is_cancelled() {
 
 #[test]
 fn a_shared_that_others_wait_for_outlives_the_timeout_that_began_it() {
+    let event = Event::new();
+    let late = event.wait();
     let shared = co! {
-        yield sleep(ms(20));
+        yield late;
         "late"
     }
     .shared();
     let outside = shared.clone();
     let main = co! {
         let waits = co! { yield; yield; yield outside };
-        yield (timeout(shared, ms(2)), waits)
+        let times_out = co! {
+            let timed_out = yield timeout(shared, ms(100));
+            event.set();
+            timed_out
+        };
+        yield (times_out, waits)
     };
     assert_eq!(Loop::new().run(main).unwrap(), (Err(TimedOut), "late"));
 }

@@ -4,6 +4,7 @@
 //! may come back to it in any way.
 
 mod deadlock;
+mod due;
 mod inbox;
 mod lingering;
 mod protocol;
@@ -35,9 +36,10 @@ pub(crate) use wait_queue::{Key, WaitQueue};
 
 use crate::error::{Cancelled, Error, Grouping, Reason};
 use crate::trace::Frame;
+use due::Due;
 use lingering::Lingering;
 use ready::Ready;
-use sleepers::{Sleepers, nanoseconds};
+use sleepers::Sleepers;
 use task::Turn;
 
 /// What a task can wait on, as bits: only for telling in a deadlock.
@@ -56,13 +58,14 @@ pub(crate) mod kind {
 pub(crate) struct Core {
     ready: Ready,
     sleepers: RefCell<Option<Sleepers>>,
-    /// There are timers, or scopes whose time is up.
-    is_timed: Cell<bool>,
+    /// Before this, nothing is due; if there is none, there is no need to look at the clock.
+    next_due: Cell<Option<Due>>,
     /// The time, if somebody has looked at the clock since the round began.
-    clock: Cell<Option<u64>>,
+    clock: Cell<Option<Instant>>,
     inbox: Arc<Inbox>,
     wakeables: RefCell<Slab<(Arc<Wakeable>, WakeTarget)>>,
     root: RefCell<Option<Rc<Scope>>>,
+    spare_scope: Cell<Option<Rc<Scope>>>,
     last_number: Cell<u64>,
     /// Tasks that are to see their cancellation, in this order, before anything else happens.
     cancelling: RefCell<VecDeque<TaskRef>>,
@@ -104,11 +107,12 @@ impl Core {
         let core = Rc::new(Core {
             ready: Ready::default(),
             sleepers: RefCell::default(),
-            is_timed: Cell::new(false),
+            next_due: Cell::new(None),
             clock: Cell::new(None),
             inbox: Arc::default(),
             wakeables: RefCell::default(),
             root: RefCell::default(),
+            spare_scope: Cell::default(),
             last_number: Cell::new(0),
             cancelling: RefCell::default(),
             is_cancelling: Cell::new(false),
@@ -126,6 +130,13 @@ impl Core {
         core
     }
 
+    /// A scope that the next one may be made of.
+    fn keep_spare(&self, scope: Rc<Scope>) {
+        // A spare scope keeps the core alive, so there must be somebody who will close it.
+        let is_open = self.root.borrow().is_some();
+        drop(if is_open { self.spare_scope.replace(Some(scope)) } else { Some(scope) });
+    }
+
     pub(crate) fn inbox(&self) -> &Arc<Inbox> {
         &self.inbox
     }
@@ -138,6 +149,7 @@ impl Core {
     pub(crate) fn close(&self) {
         self.inbox.close();
         self.ready.clear();
+        drop(self.spare_scope.take());
         let left = (self.root.take(), self.sleepers.take(), self.wakeables.take(), self.expired.take());
         drop(left);
     }
@@ -196,20 +208,23 @@ impl Core {
 
     /// Has `alarm` ring at `deadline`.
     pub(crate) fn set_alarm_at(&self, deadline: Instant, alarm: Alarm) -> AlarmKey {
-        self.is_timed.set(true);
-        let mut sleepers = self.sleepers.borrow_mut();
-        let sleepers = sleepers.get_or_insert_with(Sleepers::new);
-        sleepers.set(sleepers.at(deadline), alarm)
+        self.set_alarm(Some(deadline), Instant::now(), alarm)
     }
 
     /// Has `alarm` ring when `duration` has passed from now.
     pub(crate) fn set_alarm_after(&self, duration: Duration, alarm: Alarm) -> AlarmKey {
-        self.is_timed.set(true);
-        let mut sleepers = self.sleepers.borrow_mut();
-        let sleepers = sleepers.get_or_insert_with(Sleepers::new);
-        let now = sleepers.now();
+        let now = Instant::now();
+        self.set_alarm(now.checked_add(duration), now, alarm)
+    }
+
+    fn set_alarm(&self, deadline: Option<Instant>, now: Instant, alarm: Alarm) -> AlarmKey {
         self.clock.set(Some(now));
-        sleepers.set(now.saturating_add(nanoseconds(duration)), alarm)
+        if let Some(deadline) = deadline
+            && !self.next_due.get().is_some_and(|due| due.is_before(deadline))
+        {
+            self.next_due.set(Some(Due::new(deadline, now)));
+        }
+        self.sleepers.borrow_mut().get_or_insert_with(Sleepers::new).set(deadline, alarm)
     }
 
     pub(crate) fn alarm_is_set(&self, key: AlarmKey) -> bool {
@@ -217,7 +232,13 @@ impl Core {
     }
 
     pub(crate) fn cancel_alarm(&self, key: AlarmKey) -> Option<Alarm> {
-        self.sleepers.borrow_mut().as_mut()?.cancel(key)
+        let mut sleepers = self.sleepers.borrow_mut();
+        let sleepers = sleepers.as_mut()?;
+        let alarm = sleepers.cancel(key);
+        if sleepers.is_empty() && self.expired.borrow().is_empty() {
+            self.next_due.set(None);
+        }
+        alarm
     }
 
     /// The next deadline. The loop may have timers even so: ones that never ring.
@@ -226,7 +247,7 @@ impl Core {
     }
 
     fn has_timers(&self) -> bool {
-        self.is_timed.get() && self.sleepers.borrow().as_ref().is_some_and(|sleepers| !sleepers.is_empty())
+        self.sleepers.borrow().as_ref().is_some_and(|sleepers| !sleepers.is_empty())
     }
 
     /// A return address in this loop.
@@ -295,7 +316,7 @@ impl Core {
     /// Looks at the inbox and the clock; false if nothing is ready.
     #[inline(always)]
     fn begin_round(self: &Rc<Core>) -> bool {
-        if self.is_timed.get() || self.inbox.is_signalled() {
+        if self.next_due.get().is_some() || self.inbox.is_signalled() {
             self.look_around();
         }
         self.ready.begin_round()
@@ -306,13 +327,17 @@ impl Core {
         if self.inbox.is_signalled() {
             self.serve_inbox();
         }
-        if self.has_timers() {
-            self.serve_sleepers();
+        if let Some(due) = self.next_due.get() {
+            // A coroutine that has just begun to sleep has looked at the clock.
+            let now = match self.clock.take() {
+                Some(now) => now,
+                None if due.is_far() => return,
+                None => Instant::now(),
+            };
+            if due.is_before(now) {
+                self.serve_sleepers(now);
+            }
         }
-        if !self.expired.borrow().is_empty() {
-            self.serve_expired();
-        }
-        self.is_timed.set(self.has_timers() || !self.expired.borrow().is_empty());
     }
 
     fn serve_inbox(self: &Rc<Core>) {
@@ -341,18 +366,21 @@ impl Core {
         }
     }
 
-    fn serve_sleepers(self: &Rc<Core>) {
-        // A coroutine that has just begun to sleep has looked at the clock.
-        let now = self.clock.take();
-        let now = now.or_else(|| self.sleepers.borrow().as_ref().map(Sleepers::now)).unwrap_or_default();
+    #[inline(never)]
+    fn serve_sleepers(self: &Rc<Core>, now: Instant) {
+        let count = self.sleepers.borrow().as_ref().map_or(0, |sleepers| sleepers.count(now));
         loop {
-            let due = self.sleepers.borrow_mut().as_mut().and_then(|sleepers| sleepers.pop_due(now));
+            let due = self.sleepers.borrow_mut().as_mut().and_then(|sleepers| sleepers.pop_due(count));
             match due {
                 None => break,
                 Some(Alarm::Settle(waiter)) => waiter.settle(),
                 Some(Alarm::Expire(scope)) => self.expired.borrow_mut().push((scope, 0)),
             }
         }
+        self.serve_expired();
+        let is_unserved = !self.expired.borrow().is_empty();
+        let next = if is_unserved { Some(now) } else { self.deadline() };
+        self.next_due.set(next.map(|next| Due::new(next, now)));
     }
 
     /// Cancels the scopes whose time was up a round ago. If their work came in the same round, it wins.
@@ -456,9 +484,10 @@ impl Core {
         for waiter in task.take_waiters() {
             waiter.settle_on(self);
         }
-        if scope.has_no_tasks() {
-            scope.end_if_empty();
+        if task.has(flag::SCOPE_ROOT) {
+            scope.root_finished();
         }
+        scope.end_if_empty();
         drop(held);
     }
 

@@ -54,7 +54,7 @@ pub(crate) struct Group {
 
 impl Scope {
     pub(crate) fn root(core: Rc<Core>, grouping: Grouping) -> Rc<Scope> {
-        Scope::new(core, Kind::Domain(grouping), None, None)
+        Scope::new(core, Kind::Domain(grouping), None)
     }
 
     /// A scope below that of `owner`, who waits for it to end.
@@ -63,16 +63,23 @@ impl Scope {
     }
 
     fn inside(parent: Rc<Scope>, kind: Kind, owner: Option<Waiter>) -> Option<Rc<Scope>> {
-        let scope = Scope::new(parent.core.clone(), kind, Some(parent.clone()), owner);
+        let scope = match parent.core.spare_scope.take() {
+            Some(mut spare) => {
+                Rc::get_mut(&mut spare).expect("nobody else has it").renew(kind, &parent);
+                spare
+            }
+            None => Scope::new(parent.core.clone(), kind, Some(parent.clone())),
+        };
+        scope.owner.replace(owner);
         parent.adopt(&scope);
         // A shield may be put up while its surroundings are being cancelled.
-        if kind != Kind::Shield {
+        if kind != Kind::Shield && parent.is_cancelled() {
             *scope.cancelled.borrow_mut() = parent.cancelled();
         }
         Some(scope)
     }
 
-    fn new(core: Rc<Core>, kind: Kind, parent: Option<Rc<Scope>>, owner: Option<Waiter>) -> Rc<Scope> {
+    fn new(core: Rc<Core>, kind: Kind, parent: Option<Rc<Scope>>) -> Rc<Scope> {
         let domain = parent.as_ref().filter(|_| !matches!(kind, Kind::Domain(_))).map(Scope::domain);
         Rc::new(Scope {
             core,
@@ -85,10 +92,32 @@ impl Scope {
             cancelled: RefCell::default(),
             failure: RefCell::default(),
             others: RefCell::default(),
-            owner: RefCell::new(owner),
+            owner: RefCell::default(),
             group: RefCell::default(),
             ended: Cell::new(false),
         })
+    }
+
+    /// Makes a new scope of one that was [recycled](Scope::recycle).
+    fn renew(&mut self, kind: Kind, parent: &Rc<Scope>) {
+        self.kind = kind;
+        self.domain = (!matches!(kind, Kind::Domain(_))).then(|| parent.domain());
+        *self.parent.get_mut() = Some(parent.clone());
+        self.ended.set(false);
+    }
+
+    /// This scope has ended. If nobody else needs it, and nothing has happened in it, the next one is made of it.
+    pub(crate) fn recycle(mut self: Rc<Scope>) {
+        let Some(scope) = Rc::get_mut(&mut self) else { return };
+        let is_plain = scope.kind == Kind::Subtree
+            && scope.cancelled.get_mut().is_none()
+            && scope.failure.get_mut().is_none()
+            && scope.group.get_mut().is_none();
+        if is_plain {
+            scope.domain = None;
+            let core = scope.core.clone();
+            core.keep_spare(self);
+        }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -209,11 +238,6 @@ impl Scope {
         }
         debug_assert!(removed.is(task));
         removed
-    }
-
-    #[inline]
-    pub(crate) fn has_no_tasks(&self) -> bool {
-        self.tasks.borrow().is_empty()
     }
 
     fn adopt(self: &Rc<Scope>, scope: &Rc<Scope>) {
@@ -345,29 +369,31 @@ impl Scope {
         }
         let Some(parent) = self.leave_parent() else { return };
         self.ended.set(true);
-        let left = (self.tasks.take(), self.subscopes.take());
-        let is_empty = left.0.is_empty() && left.1.is_empty();
-        for task in left.0 {
+        if self.is_empty() {
+            return self.end(true);
+        }
+        for task in self.tasks.take() {
             // It may have been the root of this scope only.
             task.unset(flag::SCOPE_ROOT);
             parent.add_task(&task);
             task.replace_scope(Some(parent.clone()));
         }
-        for below in left.1 {
+        for below in self.subscopes.take() {
             parent.adopt(&below);
             *below.parent.borrow_mut() = Some(parent.clone());
         }
-        // What was shielded until now has the cancellation still before it. Most often nothing is left that was, and all of
-        // the parent would be looked through for each shield.
-        let why = if is_empty { None } else { parent.cancelled() };
         self.end(true);
-        if let Some(why) = why {
+        // What was shielded until now has the cancellation still before it.
+        if let Some(why) = parent.cancelled() {
             self.core.cancel(&parent, &why);
         }
     }
 
     /// Ends this scope if nothing is left in it, then the one above ..
     pub(crate) fn end_if_empty(self: &Rc<Scope>) {
+        if self.ended.get() || !self.is_empty() {
+            return;
+        }
         let mut scope = self.clone();
         while scope.is_empty() && !scope.ended.get() {
             scope.ended.set(true);
@@ -386,7 +412,7 @@ impl Scope {
             Some(group) => group.ended(self, well),
             None => {
                 if let Some(owner) = self.owner.take() {
-                    owner.settle();
+                    owner.settle_on(&self.core);
                 }
             }
         }

@@ -56,17 +56,15 @@ impl Sleepers {
         self.alarms.is_empty()
     }
 
-    /// The time, in nanoseconds since the loop's own zero.
-    pub(crate) fn now(&self) -> u64 {
-        nanoseconds(self.zero.elapsed())
+    /// In nanoseconds since the loop's own zero.
+    pub(crate) fn count(&self, time: Instant) -> u64 {
+        let duration = time.saturating_duration_since(self.zero);
+        duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
     }
 
-    /// A point in time in the same count.
-    pub(crate) fn at(&self, deadline: Instant) -> u64 {
-        nanoseconds(deadline.saturating_duration_since(self.zero))
-    }
-
-    pub(crate) fn set(&mut self, deadline: u64, alarm: Alarm) -> AlarmKey {
+    /// Has `alarm` ring at `deadline`, or never if there is none.
+    pub(crate) fn set(&mut self, deadline: Option<Instant>, alarm: Alarm) -> AlarmKey {
+        let deadline = deadline.map_or(NEVER, |deadline| self.count(deadline));
         self.stamp = self.stamp.wrapping_add(1);
         let slot = self.alarms.insert((self.stamp, alarm));
         let slot = u32::try_from(slot).expect("fewer than 2^32 deadlines in one loop");
@@ -100,7 +98,7 @@ impl Sleepers {
         if entry.deadline == NEVER { None } else { self.zero.checked_add(Duration::from_nanos(entry.deadline)) }
     }
 
-    /// An alarm whose time has come, if there is one.
+    /// An alarm whose time has come by `now`, in the same count, if there is one.
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<Alarm> {
         self.skip_cancelled();
         let Reverse(entry) = self.heap.peek()?;
@@ -130,9 +128,4 @@ impl Sleepers {
             self.alarms.shrink_to_fit();
         }
     }
-}
-
-/// For ever, if it is more than five hundred years.
-pub(crate) fn nanoseconds(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }

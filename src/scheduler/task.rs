@@ -305,7 +305,7 @@ impl TaskRef {
         let extras = cell.take();
         let none = extras.is_none();
         std::mem::forget(cell.replace(extras));
-        none && self.header().rare_state.get() == 0
+        none && self.header().rare_state.get() & !flag::SCOPE_ROOT == 0
     }
 
     pub(crate) fn is_ended(&self) -> bool {

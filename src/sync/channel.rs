@@ -112,7 +112,7 @@ impl<T: 'static> State<T> {
         if let Some(outside) = outside {
             return outside.put(value);
         }
-        if self.capacity.is_some_and(|capacity| self.messages.len() - self.claimed >= capacity) {
+        if !self.has_room() {
             return Err(value);
         }
         self.messages.push_back(value);
@@ -127,6 +127,23 @@ impl<T: 'static> State<T> {
         }
         self.claimed += 1;
         true
+    }
+
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.capacity.is_none_or(|capacity| self.messages.len() - self.claimed < capacity)
+    }
+
+    /// Whether it is open, and nobody on this thread waits.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        !self.closed && !self.has_waiters()
+    }
+
+    /// Whether somebody on this thread waits at either end.
+    #[inline]
+    fn has_waiters(&self) -> bool {
+        self.receivers.len() + self.senders.len() != 0
     }
 
     fn is_closed(&self, outside: Option<&Outside<T>>) -> bool {
@@ -163,7 +180,7 @@ impl<T: 'static> Channel<T> {
 
     fn next_served(&self) -> Option<(Waiter, Option<Rc<Listener>>)> {
         let mut state = self.state.borrow_mut();
-        if state.receivers.len() == 0 && state.senders.len() == 0 {
+        if !state.has_waiters() {
             return None;
         }
         let outside = self.outside.get();
@@ -390,6 +407,7 @@ impl<T: 'static> Sender<T> {
     /// # Errors
     ///
     /// Gives the message back if there is none, or if the channel is closed.
+    #[inline]
     pub fn try_send(&self, message: T) -> std::result::Result<(), TrySendError<T>> {
         self.channel.try_send(message)
     }
@@ -438,7 +456,19 @@ impl<T: 'static> Sender<T> {
 }
 
 impl<T: 'static> Channel<T> {
+    #[inline(always)]
     fn try_send(&self, message: T) -> std::result::Result<(), TrySendError<T>> {
+        let mut state = self.state.borrow_mut();
+        if self.outside.get().is_none() && state.is_plain() && state.has_room() {
+            state.messages.push_back(message);
+            return Ok(());
+        }
+        drop(state);
+        self.try_send_anyhow(message)
+    }
+
+    #[inline(never)]
+    fn try_send_anyhow(&self, message: T) -> std::result::Result<(), TrySendError<T>> {
         let mut state = self.state.borrow_mut();
         let outside = self.outside.get();
         if state.is_closed(outside) {
@@ -448,31 +478,55 @@ impl<T: 'static> Channel<T> {
             return Err(TrySendError::Full(message));
         }
         let result = state.put(outside, message).map_err(TrySendError::Full);
+        let has_waiters = state.has_waiters();
         drop(state);
-        self.serve();
+        if has_waiters {
+            self.serve();
+        }
         result
     }
 
+    #[inline(always)]
     fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
         let mut state = self.state.borrow_mut();
-        let outside = self.outside.get();
-        let closed = state.is_closed(outside);
-        if state.receivers.len() != 0 || !state.claim(outside) {
-            return Err(if closed { TryRecvError::Closed } else { TryRecvError::Empty });
+        if self.outside.get().is_none()
+            && state.is_plain()
+            && state.claimed == 0
+            && let Some(message) = state.messages.pop_front()
+        {
+            return Ok(message);
         }
-        // The claimed ones before it belong to receivers that came before.
-        let message = state.unclaim_last();
         drop(state);
-        self.serve();
-        message.ok_or(TryRecvError::Empty)
+        self.try_recv_anyhow()
+    }
+
+    #[inline(never)]
+    fn try_recv_anyhow(&self) -> std::result::Result<T, TryRecvError> {
+        let mut state = self.state.borrow_mut();
+        let outside = self.outside.get();
+        // In this order: what was sent before it was closed is received.
+        let closed = state.is_closed(outside);
+        // Who came before has the first message that comes.
+        let message = if state.receivers.len() == 0 { state.take_unclaimed(outside) } else { None };
+        let Some(message) = message else {
+            return Err(if closed { TryRecvError::Closed } else { TryRecvError::Empty });
+        };
+        let has_waiters = state.has_waiters();
+        drop(state);
+        if has_waiters {
+            self.serve();
+        }
+        Ok(message)
     }
 }
 
-impl<T> State<T> {
-    /// Takes the message that was claimed last.
-    fn unclaim_last(&mut self) -> Option<T> {
-        self.claimed -= 1;
-        self.messages.remove(self.claimed)
+impl<T: 'static> State<T> {
+    /// Takes the first message that nobody has a claim to.
+    fn take_unclaimed(&mut self, outside: Option<&Outside<T>>) -> Option<T> {
+        match outside {
+            None => self.messages.remove(self.claimed),
+            Some(outside) => outside.take(),
+        }
     }
 
     /// Takes the message that was claimed first.
@@ -491,7 +545,8 @@ pub struct Receiver<T: 'static> {
 both_ends!(Receiver, receivers, Receivers);
 
 impl<T: 'static> Receiver<T> {
-    /// Receives a message; waits for one, if there is none. If there is, this is one turn of the others.
+    /// Receives a message; waits for one, if there is none. If there is, this is one turn of the others: who would rather
+    /// have at once what is there takes the rest by [`try_iter`](Receiver::try_iter).
     ///
     /// # Errors
     ///
@@ -509,8 +564,38 @@ impl<T: 'static> Receiver<T> {
     /// # Errors
     ///
     /// Says whether there is none yet, or the channel is closed and there will be none.
+    #[inline]
     pub fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
         self.channel.try_recv()
+    }
+
+    /// The messages that are there, each taken as by [`try_recv`](Receiver::try_recv), without a turn of the others between
+    /// them.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::channel::{Receiver, unbounded};
+    /// use tinyield::{Coro, Loop, coro};
+    ///
+    /// #[coro]
+    /// fn batches(numbers: Receiver<u32>) -> Coro<Vec<Vec<u32>>> {
+    ///     let mut batches = Vec::new();
+    ///     while let Ok(first) = yield numbers.recv() {
+    ///         batches.push(std::iter::once(first).chain(numbers.try_iter()).collect());
+    ///     }
+    ///     batches
+    /// }
+    ///
+    /// let (sender, receiver) = unbounded();
+    /// for number in 1..=3 {
+    ///     sender.try_send(number).unwrap();
+    /// }
+    /// drop(sender);
+    /// assert_eq!(Loop::new().run(batches(receiver)).unwrap(), [[1, 2, 3]]);
+    /// ```
+    #[inline]
+    pub fn try_iter(&self) -> impl Iterator<Item = T> {
+        std::iter::from_fn(|| self.try_recv().ok())
     }
 
     /// A receiver for other threads: it blocks where this one yields.
@@ -662,17 +747,22 @@ enum RecvPlace {
 
 impl<T: 'static> Recv<T> {
     /// How far it is, leaving the line if its turn has come.
+    #[inline]
     fn leave_line(&mut self) -> RecvPlace {
         if let RecvPlace::InLine(key) = self.place
             && self.is_ready()
         {
-            let receiving = self.receiver.channel.state.borrow_mut().receivers.remove(key);
-            self.place = match receiving {
-                Some(Receiving::Given) => RecvPlace::Given,
-                _ => RecvPlace::Closed,
-            };
+            self.place = self.answer(key);
         }
         self.place
+    }
+
+    #[inline(never)]
+    fn answer(&self, key: Key) -> RecvPlace {
+        match self.receiver.channel.state.borrow_mut().receivers.remove(key) {
+            Some(Receiving::Given) => RecvPlace::Given,
+            _ => RecvPlace::Closed,
+        }
     }
 }
 
@@ -726,8 +816,9 @@ impl<T: 'static> Waiting for Recv<T> {
         } else {
             RecvPlace::InLine(state.receivers.push_back(Receiving::Waiting(Waiter::new(task), listener)))
         };
+        let has_waiters = state.has_waiters();
         drop(state);
-        if matches!(self.place, RecvPlace::Given) || outside.is_some() {
+        if has_waiters && (matches!(self.place, RecvPlace::Given) || outside.is_some()) {
             // There may be room now for one who waits to send; and other threads may have sent before there was a listener.
             channel.serve();
         }
@@ -749,8 +840,7 @@ impl<T: 'static> Waiting for Recv<T> {
         let message = match place {
             RecvPlace::Given => state.unclaim_first(),
             // Somebody else may have given a message back.
-            RecvPlace::Closed if state.claim(self.receiver.channel.outside.get()) => state.unclaim_last(),
-            RecvPlace::Closed => None,
+            RecvPlace::Closed => state.take_unclaimed(self.receiver.channel.outside.get()),
             RecvPlace::Unbegun | RecvPlace::InLine(_) | RecvPlace::Through => return Err(not_there()),
         };
         self.place = RecvPlace::Through;
