@@ -20,13 +20,15 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload {
             name: "unbounded",
-            what: "an unbounded channel between two tasks, in bursts of 64; raw has a turn for each message",
+            what: "an unbounded channel between two tasks, in bursts of 64; raw, and `recv` alone, have a turn for each message",
             units: &["ns per message"],
             pinned: false,
             contenders: vec![
                 Contender::raw(raw::unbounded),
                 #[cfg(feature = "tinyield")]
                 Contender::ours(ours::unbounded),
+                #[cfg(feature = "tinyield")]
+                Contender::ours_too("tinyield, recv alone", ours::unbounded_in_turns),
                 Contender::peer("smol + async-channel", peers::unbounded_async_channel::<Smol>),
                 Contender::peer("smol static + async-channel", peers::unbounded_async_channel::<SmolStatic>),
                 Contender::peer("async-std + async-channel", peers::unbounded_async_channel::<AsyncStd>),

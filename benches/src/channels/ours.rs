@@ -6,13 +6,22 @@ use tinyield::{Coro, Loop, co, coro};
 use super::{BOUNDED, BURST, BURSTS, UNBOUNDED};
 use crate::harness::{Measured, per_op};
 
-/// Bursts, each of which is acknowledged.
+/// Bursts, each of which is acknowledged. What is there already is received without a turn, as all the peers do.
 pub fn unbounded() -> Measured {
+    bursts(receive_bursts)
+}
+
+/// Every message is a turn.
+pub fn unbounded_in_turns() -> Measured {
+    bursts(receive_bursts_in_turns)
+}
+
+fn bursts(receive: fn(Receiver<u64>, Sender<()>) -> Coro<u64>) -> Measured {
     let mut event_loop = Loop::new();
     per_op(UNBOUNDED, || {
         let (sender, receiver) = channel::unbounded();
         let (acknowledge, acknowledged) = channel::unbounded();
-        let both = (send_bursts(sender, acknowledged), receive_bursts(receiver, acknowledge));
+        let both = (send_bursts(sender, acknowledged), receive(receiver, acknowledge));
         let ((), sum) = event_loop.run(both).expect("no error");
         assert_eq!(sum, UNBOUNDED * (UNBOUNDED - 1) / 2);
     })
@@ -30,6 +39,23 @@ fn send_bursts(sender: Sender<u64>, acknowledged: Receiver<()>) -> Coro<()> {
 
 #[coro]
 fn receive_bursts(receiver: Receiver<u64>, acknowledge: Sender<()>) -> Coro<u64> {
+    let mut sum = 0;
+    for _ in 0..BURSTS {
+        let mut received = 0;
+        while received < BURST {
+            let first = (yield receiver.recv())?;
+            for message in std::iter::once(first).chain(receiver.try_iter()) {
+                sum += message;
+                received += 1;
+            }
+        }
+        acknowledge.try_send(())?;
+    }
+    sum
+}
+
+#[coro]
+fn receive_bursts_in_turns(receiver: Receiver<u64>, acknowledge: Sender<()>) -> Coro<u64> {
     let mut sum = 0;
     for _ in 0..BURSTS {
         for _ in 0..BURST {

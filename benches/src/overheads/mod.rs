@@ -4,6 +4,11 @@ mod bridge;
 mod ours;
 mod raw;
 
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use crate::harness::{Contender, Workload};
 
 const READY: u64 = 5_000_000;
@@ -12,14 +17,32 @@ const TIMEOUTS: u64 = 200_000;
 const TASKS: usize = 100;
 const YIELDS: u64 = 10_000;
 
+/// A future that is ready, which the compiler does not see.
+struct Opaque(u64);
+
+impl Future for Opaque {
+    type Output = u64;
+
+    #[inline(never)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<u64> {
+        black_box(context);
+        Poll::Ready(self.0)
+    }
+}
+
 pub fn workloads() -> Vec<Workload> {
     vec![
         Workload {
             name: "ready-await",
-            what: "to await a future that is ready, and to poll it bare",
+            what: "in a coroutine, to await a future that is ready, and to poll it bare; its poll is a call",
             units: &["ns per future"],
             pinned: false,
-            contenders: vec![Contender::bare("bare poll", raw::poll), Contender::ours(ours::ready_in_coroutine)],
+            contenders: vec![
+                Contender::bare("bare poll", raw::poll),
+                Contender::ours(ours::awaits),
+                Contender::aside("bare poll, inlined", raw::poll_in_sight),
+                Contender::aside("tinyield, inlined", ours::awaits_in_sight),
+            ],
         },
         Workload {
             name: "timeout-around",

@@ -1,21 +1,29 @@
 //! With tinyield.
 
-use std::future::ready;
+use std::future::{Future, ready};
 use std::hint::black_box;
 use std::time::Duration;
 
 use tinyield::{Coro, Loop, co, coro, timeout};
 
-use super::{READY, TIMEOUTS};
+use super::{Opaque, READY, TIMEOUTS};
 use crate::harness::{Measured, Stopwatch, per_op};
 
-pub fn ready_in_coroutine() -> Measured {
+pub fn awaits() -> Measured {
+    awaits_of(|i| Opaque(black_box(i)))
+}
+
+pub fn awaits_in_sight() -> Measured {
+    awaits_of(|i| ready(black_box(i)))
+}
+
+fn awaits_of<F: Future<Output = u64> + 'static>(future: impl Fn(u64) -> F + Copy + 'static) -> Measured {
     let mut event_loop = Loop::new();
     per_op(READY, || {
         let main = co! {
             let mut sum = 0;
             for i in 0..READY {
-                sum += ready(black_box(i)).await;
+                sum += future(i).await;
             }
             sum
         };
