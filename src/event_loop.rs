@@ -257,11 +257,13 @@ impl<T: 'static> Runtime<'_, T> {
     /// With what a coroutine panicked with, when everything has ended; and if the run is over already.
     pub fn step(&mut self) -> Step<T> {
         self.run.assert_not_done();
+        self.run.core.host_is_awake();
         match self.run.core.run(1) {
             Progress::Ran => Step::Ran,
             Progress::Done => Step::Done(self.run.result()),
             Progress::Idle if self.run.core.stop_if_cyclic() => Step::Ran,
             Progress::Idle => {
+                self.run.core.host_may_sleep();
                 Step::Idle(Idle { deadline: self.run.core.deadline(), inbox: self.run.core.inbox().clone() })
             }
         }

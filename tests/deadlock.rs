@@ -9,10 +9,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 
-use common::{Counter, FOREVER, Gate, Log, forever, messages, ms, ran, to_idle};
+use common::{Counter, FOREVER, Gate, Log, forever, messages, ms, ran, to_end, to_idle};
 use tinyield::{
-    Coro, Deadlock, Loop, LoopError, Reason, Shared, Step, catch, co, coro, isolate, race, run_in_thread, shield,
-    sleep, spawn, timeout,
+    Coro, Deadlock, Event, Loop, LoopError, Reason, Shared, Step, catch, co, coro, isolate, race, run_in_thread,
+    shield, sleep, spawn, timeout,
 };
 
 /// The line at which `never` waits.
@@ -415,6 +415,38 @@ fn a_cycle_is_an_error_of_a_polled_loop_too() {
     let mut runtime = event_loop.runtime(co! { yield circle(["f", "g"]); });
     let Poll::Ready(Err(error)) = runtime.poll(&mut context) else { panic!("it can never go on") };
     assert_eq!(deadlock(&error).cycle().len(), 2);
+}
+
+#[test]
+fn a_cycle_behind_a_shield_ends_a_stepped_loop_and_those_behind_other_shields_go_on() {
+    let event = Event::new();
+    let (set, done) = (event.clone(), Counter::new());
+    let counts = done.clone();
+    let own: Rc<RefCell<Option<Shared<()>>>> = Rc::default();
+    let shared = {
+        let own = own.clone();
+        co! {
+            let own = own.borrow_mut().take().unwrap();
+            yield shield(co! { yield own; });
+        }
+        .shared()
+    };
+    *own.borrow_mut() = Some(shared.clone());
+    let cleans_up = co! {
+        yield shield(event.wait());
+        counts.up();
+        yield
+    };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { yield (shared, cleans_up); });
+    let _idle = to_idle(&mut runtime);
+    assert_eq!(done.get(), 0);
+    set.set();
+    let (_, result) = to_end(&mut runtime);
+    assert_eq!(done.get(), 1);
+    let error = result.unwrap_err();
+    assert!(!deadlock(&error).cycle().is_empty());
+    assert!(messages(error.others()).iter().any(|other| other.contains("behind a shield")), "{error:?}");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use common::{Alive, Counter, Gate, LONG, Log, Wakes, forever, ms, panic_of, ran, to_end, to_idle};
 use tinyield::{
-    Coro, JoinHandle, Loop, Reason, Runtime, Shared, Step, catch, co, coro, isolate, race, run_in_thread, shield,
-    sleep, spawn, timeout,
+    Coro, Event, JoinHandle, Loop, Reason, Runtime, Shared, Step, catch, co, coro, isolate, race, run_in_thread,
+    shield, sleep, spawn, timeout,
 };
 
 #[coro]
@@ -97,6 +97,21 @@ fn a_wake_up_before_the_wait_is_not_lost() {
     idle.wait();
     ran(&mut runtime);
     assert!(matches!(runtime.step(), Step::Done(Ok(3))));
+}
+
+#[test]
+fn what_its_own_thread_makes_ready_before_the_wait_ends_the_wait() {
+    let event = Event::new();
+    let set = event.clone();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(event.wait_timeout(LONG));
+    let (_, idle) = to_idle(&mut runtime);
+    set.set();
+    let start = Instant::now();
+    idle.wait();
+    assert!(start.elapsed() < LONG);
+    let (_, was_set) = to_end(&mut runtime);
+    assert!(was_set.unwrap());
 }
 
 #[test]

@@ -10,11 +10,14 @@ use super::task::{TaskRef, flag};
 use crate::error::{Deadlock, Stuck};
 use crate::trace::Frame;
 
-/// The report, and the name and place of the coroutine to be blamed.
-pub(crate) fn report(
-    root: &Rc<Scope>,
-    run_at: &'static Location<'static>,
-) -> (Deadlock, (String, &'static Location<'static>)) {
+pub(super) struct Report {
+    pub(super) deadlock: Deadlock,
+    /// The name and place of the coroutine to be blamed.
+    pub(super) blamed: (String, &'static Location<'static>),
+    pub(super) cycle: Vec<TaskRef>,
+}
+
+pub(super) fn report(root: &Rc<Scope>, run_at: &'static Location<'static>) -> Report {
     let tasks = tasks_below(root);
     let waits = waits(&tasks);
     let cycle = find_cycle(&tasks, &waits);
@@ -35,12 +38,12 @@ pub(crate) fn report(
     let blamed = cycle.first().or(tasks.last());
     let blamed =
         blamed.map_or((String::new(), run_at), |task| (task.name().into_owned(), task.header().location.get()));
-    let cycle = cycle.iter().filter(|task| !task.is_nameless()).map(|task| task.name().into_owned()).collect();
-    (Deadlock::new(stuck, cycle), blamed)
+    let names = cycle.iter().filter(|task| !task.is_nameless()).map(|task| task.name().into_owned()).collect();
+    Report { deadlock: Deadlock::new(stuck, names), blamed, cycle }
 }
 
 /// All tasks in `scope` and below, first started first.
-pub(crate) fn tasks_below(scope: &Rc<Scope>) -> Vec<TaskRef> {
+pub(super) fn tasks_below(scope: &Rc<Scope>) -> Vec<TaskRef> {
     let mut tasks = Vec::new();
     scope.all_tasks(&mut tasks);
     tasks.sort_unstable_by_key(|task| task.header().number.get());

@@ -36,6 +36,7 @@ pub(crate) use wait_queue::{Key, WaitQueue};
 
 use crate::error::{Cancelled, Error, Grouping, Reason};
 use crate::trace::Frame;
+use deadlock::Report;
 use due::Due;
 use lingering::Lingering;
 use ready::Ready;
@@ -769,39 +770,37 @@ impl Core {
         // In this order: whoever leaves sends first.
         let stuck = !self.has_timers() && !self.inbox.is_watched() && !self.inbox.is_signalled();
         if stuck {
-            let (error, why) = deadlock::report(&self.root(), self.location);
-            let error = Error::at(Box::new(error), why.1);
-            let why = Cancelled::new(Reason::Failed { name: why.0, location: why.1 });
-            self.stop_stuck(error, &why);
+            self.stop_stuck(deadlock::report(&self.root(), self.location), || deadlock::tasks_below(&self.root()));
         }
         stuck
     }
 
     /// Nothing is ready and nothing outside can change that, but whoever hosts the loop may. A cycle they cannot.
     pub(crate) fn stop_if_cyclic(self: &Rc<Core>) -> bool {
-        if self.has_timers() || self.inbox.is_watched() || self.inbox.is_signalled() {
+        if self.has_timers() || self.inbox.is_watched() || self.inbox.is_signalled() || !self.may_be_cyclic.get() {
             return false;
         }
-        if !self.may_be_cyclic.replace(false) {
-            return false;
+        let report = deadlock::report(&self.root(), self.location);
+        let cycle = report.cycle.clone();
+        // A cycle behind a shield is still there when all that can be has been cancelled.
+        self.may_be_cyclic.set(!cycle.is_empty());
+        if !cycle.is_empty() {
+            self.stop_stuck(report, || cycle.clone());
         }
-        let (error, why) = deadlock::report(&self.root(), self.location);
-        let cyclic = !error.cycle().is_empty();
-        if cyclic {
-            let error = Error::at(Box::new(error), why.1);
-            self.stop_stuck(error, &Cancelled::new(Reason::Failed { name: why.0, location: why.1 }));
-        }
-        cyclic
+        !cycle.is_empty()
     }
 
-    fn stop_stuck(self: &Rc<Core>, error: Error, why: &Cancelled) {
+    /// `doomed` are those who must go if the loop was stopping already.
+    fn stop_stuck(self: &Rc<Core>, report: Report, doomed: impl Fn() -> Vec<TaskRef>) {
         let root = self.root();
+        let (name, location) = report.blamed;
+        let error = Error::at(Box::new(report.deadlock), location);
         if root.set_failure(error.clone()) {
-            return self.cancel(&root, why);
+            return self.cancel(&root, &Cancelled::new(Reason::Failed { name, location }));
         }
-        // It was stopping already: what is left waits behind shields for what will never come.
+        // They wait behind shields for what will never come.
         root.add_other(error);
-        for task in deadlock::tasks_below(&root) {
+        for task in doomed() {
             task.set(flag::CANCELLED);
             let what = "waited behind a shield for what can no longer come";
             let dropped = catch_unwind(AssertUnwindSafe(|| self.drop_doomed(&task, what)));
@@ -809,6 +808,11 @@ impl Core {
                 self.panicked(payload);
             }
         }
+    }
+
+    /// The host is about to sleep, unless something becomes ready before.
+    pub(crate) fn host_may_sleep(&self) {
+        self.host_sleeps.set(true);
     }
 
     /// Has `waker` woken when there is something to do; false if there is already.
