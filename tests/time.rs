@@ -489,3 +489,14 @@ fn timed_out_runs_leave_the_loop_as_new() {
         assert_eq!(to_end(&mut runtime).1.unwrap(), Err(TimedOut));
     }
 }
+
+#[test]
+fn work_of_one_turn_is_in_time_without_any_time() {
+    let main = co! {
+        for _ in 0..1000 {
+            assert_eq!(yield timeout((), Duration::ZERO), Ok(()));
+            assert_eq!(yield timeout(co! {}, Duration::ZERO), Ok(()));
+        }
+    };
+    Loop::new().run((main, co! { for _ in 0..1000 { yield; } })).unwrap();
+}
