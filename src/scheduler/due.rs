@@ -17,10 +17,10 @@ pub(super) struct Due {
 const SOON: Duration = Duration::from_millis(100);
 
 impl Due {
-    /// `now` may have been a little while ago.
-    pub(super) fn new(at: Instant, now: Instant) -> Due {
-        let far = at.saturating_duration_since(now).saturating_sub(SOON);
-        let far = u64::try_from(far.as_nanos()).unwrap_or(u64::MAX);
+    /// `at` is `left` from now; from a little while ago will do.
+    pub(super) fn new(at: Instant, left: Duration) -> Due {
+        let far = left.saturating_sub(SOON);
+        let far = far.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(far.subsec_nanos()));
         Due { at, soon: if far == 0 { 0 } else { last_tick().saturating_add(far) } }
     }
 
@@ -36,8 +36,12 @@ impl Due {
 /// In nanoseconds; later than any time if nobody knows.
 #[cfg(target_os = "linux")]
 fn last_tick() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    use nix::sys::time::TimeValLike;
+
+    match nix::time::ClockId::CLOCK_MONOTONIC_COARSE.now() {
+        Ok(time) => u64::try_from(time.num_nanoseconds()).unwrap_or(u64::MAX),
+        Err(_) => u64::MAX,
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

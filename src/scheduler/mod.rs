@@ -209,21 +209,22 @@ impl Core {
 
     /// Has `alarm` ring at `deadline`.
     pub(crate) fn set_alarm_at(&self, deadline: Instant, alarm: Alarm) -> AlarmKey {
-        self.set_alarm(Some(deadline), Instant::now(), alarm)
+        let now = Instant::now();
+        self.set_alarm(Some(deadline), now, deadline.saturating_duration_since(now), alarm)
     }
 
     /// Has `alarm` ring when `duration` has passed from now.
     pub(crate) fn set_alarm_after(&self, duration: Duration, alarm: Alarm) -> AlarmKey {
         let now = Instant::now();
-        self.set_alarm(now.checked_add(duration), now, alarm)
+        self.set_alarm(now.checked_add(duration), now, duration, alarm)
     }
 
-    fn set_alarm(&self, deadline: Option<Instant>, now: Instant, alarm: Alarm) -> AlarmKey {
+    fn set_alarm(&self, deadline: Option<Instant>, now: Instant, left: Duration, alarm: Alarm) -> AlarmKey {
         self.clock.set(Some(now));
         if let Some(deadline) = deadline
             && !self.next_due.get().is_some_and(|due| due.is_before(deadline))
         {
-            self.next_due.set(Some(Due::new(deadline, now)));
+            self.next_due.set(Some(Due::new(deadline, left)));
         }
         self.sleepers.borrow_mut().get_or_insert_with(Sleepers::new).set(deadline, alarm)
     }
@@ -381,7 +382,7 @@ impl Core {
         self.serve_expired();
         let is_unserved = !self.expired.borrow().is_empty();
         let next = if is_unserved { Some(now) } else { self.deadline() };
-        self.next_due.set(next.map(|next| Due::new(next, now)));
+        self.next_due.set(next.map(|next| Due::new(next, next.saturating_duration_since(now))));
     }
 
     /// Cancels the scopes whose time was up a round ago. If their work came in the same round, it wins.
