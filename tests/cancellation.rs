@@ -828,3 +828,26 @@ fn an_error_may_carry_whatever_its_destructor_does() {
     drop(error);
     assert_eq!(receiver.try_iter().count(), 1);
 }
+
+#[test]
+fn what_a_shielded_coroutine_left_in_the_background_is_cancelled_before_who_waited_at_the_shield() {
+    let log = Log::new();
+    let (outer, inner) = (log.clone(), log.clone());
+    let background = co! {
+        let _ends = inner.on_drop("background");
+        yield forever();
+    };
+    let mut event_loop = Loop::new();
+    let stop = event_loop.stop_handle();
+    let waits = co! {
+        let _ends = outer.on_drop("waits");
+        let shielded = co! {
+            stop.stop();
+            yield;
+            yield spawn(background);
+        };
+        yield (shield(shielded),);
+    };
+    assert!(event_loop.run(waits).unwrap_err().is_stopped());
+    assert_eq!(log.take(), ["background", "waits"]);
+}

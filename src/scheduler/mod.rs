@@ -379,7 +379,9 @@ impl Core {
                 Some(Alarm::Expire(scope)) => self.expired.borrow_mut().push((scope, 0)),
             }
         }
-        self.serve_expired();
+        if !self.expired.borrow().is_empty() {
+            self.serve_expired();
+        }
         let is_unserved = !self.expired.borrow().is_empty();
         let next = if is_unserved { Some(now) } else { self.deadline() };
         self.next_due.set(next.map(|next| Due::new(next, next.saturating_duration_since(now))));
@@ -507,11 +509,12 @@ impl Core {
         for waiter in task.take_waiters() {
             if well { waiter.settle() } else { waiter.fail() }
         }
-        if task.has(flag::LINGERING) {
-            self.release_those_held_by(task);
-        }
         if task.has(flag::SCOPE_ROOT) && well {
             scope.root_finished();
+        }
+        // After what it left in the background behind a shield, which is cancelled now.
+        if task.has(flag::LINGERING) {
+            self.release_those_held_by(task);
         }
         scope.end_if_empty();
         // Errors are the user's, and so are their destructors: they run last.
