@@ -1,7 +1,7 @@
 //! Those who wait for a point in time: a heap of deadlines, earliest first, and first come first among equals.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use dary_heap::QuaternaryHeap;
+use std::cmp::{Ordering, Reverse};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -21,20 +21,38 @@ pub(crate) enum Alarm {
 /// The deadlines of a loop. An alarm that is cancelled leaves its entry in the heap; these are swept out before they are as
 /// many as the living.
 pub(crate) struct Sleepers {
-    heap: BinaryHeap<Reverse<Entry>>,
+    heap: QuaternaryHeap<Reverse<Entry>>,
     alarms: Slab<(u32, Alarm)>,
     stamp: u32,
     zero: Instant,
 }
 
-/// Compared from top to bottom.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq)]
 struct Entry {
     /// In nanoseconds since the loop's own zero.
     deadline: u64,
     /// Counts up, so that equals ring in the order in which they were set.
     stamp: u32,
     slot: u32,
+}
+
+impl Entry {
+    /// What it is compared by. As one number, a million sleeps take a tenth less time than field by field.
+    fn rank(&self) -> u128 {
+        u128::from(self.deadline) << 64 | u128::from(self.stamp) << 32 | u128::from(self.slot)
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// The deadline of what never rings.
@@ -49,7 +67,7 @@ pub(crate) struct AlarmKey {
 
 impl Sleepers {
     pub(crate) fn new() -> Sleepers {
-        Sleepers { heap: BinaryHeap::new(), alarms: Slab::new(), stamp: 0, zero: Instant::now() }
+        Sleepers { heap: QuaternaryHeap::new(), alarms: Slab::new(), stamp: 0, zero: Instant::now() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
