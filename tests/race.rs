@@ -4,9 +4,7 @@
 mod common;
 
 use common::{Alive, Counter, Gate, LONG, Log, forever, messages, ms, names, panic_of};
-use tinyield::{
-    Coro, Event, Loop, Reason, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn, timeout,
-};
+use tinyield::{Coro, Event, Loop, Reason, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn};
 
 #[coro]
 fn after<T: 'static>(turns: u32, value: T) -> Coro<T> {
@@ -114,12 +112,17 @@ fn what_the_winner_left_in_the_background_goes_on_outside() {
     let log = Log::new();
     let (logs, ends) = (log.clone(), log.clone());
     let main = co! {
-        let winner = co! {
-            yield spawn(co! { yield sleep(ms(2)); logs.push("background"); });
-            1
+        let goes_on = Event::new();
+        let winner = {
+            let goes_on = goes_on.clone();
+            co! {
+                yield spawn(co! { yield goes_on.wait(); logs.push("background"); });
+                1
+            }
         };
         assert_eq!(yield race([winner, after(50, 2)]), 1);
         ends.push("won");
+        goes_on.set();
     };
     Loop::new().run(main).unwrap();
     assert_eq!(log.take(), ["won", "background"]);
@@ -128,17 +131,22 @@ fn what_the_winner_left_in_the_background_goes_on_outside() {
 #[test]
 fn what_the_winner_left_in_the_background_is_cancelled_with_what_is_around_the_race() {
     let log = Log::new();
-    let background = waits(log.clone(), "background");
+    let (background, begun) = (waits(log.clone(), "background"), Event::new());
     let main = co! {
-        let inside = co! {
-            yield race([co! { yield spawn(background); 1 }]);
-            yield forever();
+        let inside = {
+            let begun = begun.clone();
+            co! {
+                yield race([co! { yield spawn(background); 1 }]);
+                yield;
+                begun.set();
+                yield forever();
+            }
         };
-        assert!((yield timeout(inside, ms(1))).is_err());
-        log.push("timed out");
+        yield race([inside, co! { yield begun.wait(); }]);
+        log.push("cancelled");
         log
     };
-    assert_eq!(Loop::new().run(main).unwrap().take(), ["background", "timed out"]);
+    assert_eq!(Loop::new().run(main).unwrap().take(), ["background", "cancelled"]);
 }
 
 #[test]
