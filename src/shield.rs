@@ -172,7 +172,11 @@ impl<X: Waiting> Waiting for Catching<X> {
     }
 
     fn is_ready(&self) -> bool {
-        self.0.is_ready() || self.0.failure().is_some()
+        self.0.is_ready() || self.0.has_failed()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.0.has_failed()
     }
 
     fn take(&mut self) -> Result<Self::Output> {

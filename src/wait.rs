@@ -61,6 +61,11 @@ pub trait Waiting: private::Sealed + 'static {
         None
     }
 
+    /// Whether a part has failed, also if that is not to be raised.
+    fn has_failed(&self) -> bool {
+        self.failure().is_some()
+    }
+
     /// The output. Raises what a part is to raise, also if a part is not there, which only misuse can bring about.
     fn take(&mut self) -> Result<Self::Output>;
 
@@ -180,12 +185,12 @@ impl<X: Waiting> Begun<X> {
             task.set(if self.waiting.is_ready() { flag::URGENT } else { 0 });
             return Poll::Pending;
         }
+        if task.has(flag::CANCELLED) && self.waiting.has_failed() {
+            // What failed behind the shield was told already.
+            task.stops_swallowing();
+            return self.poll_cancelled(task);
+        }
         if let Some(error) = self.waiting.failure() {
-            if task.has(flag::CANCELLED) {
-                // What failed behind the shield was told already.
-                task.stops_swallowing();
-                return self.poll_cancelled(task);
-            }
             return Poll::Ready(self.waiting.raised(error));
         }
         if self.waiting.is_ready() {

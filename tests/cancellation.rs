@@ -426,6 +426,21 @@ fn a_shield_waits_although_its_coroutine_is_cancelled() {
 }
 
 #[test]
+fn an_error_behind_a_shield_is_caught_as_ones_own_cancellation() {
+    let log = Log::new();
+    let logs = log.clone();
+    let main = co! {
+        let error = (yield catch(shield(fails()))).unwrap_err();
+        logs.push(error.is_cancelled());
+        Err(error)?;
+    };
+    let error = Loop::new().run(main).unwrap_err();
+    assert_eq!(log.take(), ["true"]);
+    assert_eq!(error.to_string(), "failed");
+    assert!(error.others().is_empty(), "{error:?}");
+}
+
+#[test]
 fn a_shield_that_was_up_before_holds() {
     let (gate, log) = (Gate::new(), Log::new());
     let (waits, logs, inside) = (gate.clone(), log.clone(), log.clone());
