@@ -949,7 +949,7 @@ impl<'a> Simulator<'a> {
         let name = self.name(task);
         let why = format!("failed {name}");
         self.cancel_shields(self.tasks[task].scope, ROOT, &why);
-        let failure = self.failure(format!("{name} panicked"));
+        let failure = self.failure(format!("`{name}` panicked"));
         self.stop(failure, &why);
         self.tasks[task].is_cancelled = true;
         let cancelled = self.cancellation(&why);
