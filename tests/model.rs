@@ -23,7 +23,7 @@ fn random_programs_do_what_the_simulator_says() {
         failure_persistence: None,
         ..Config::default()
     };
-    let result = TestRunner::new(config).run(&vec(ANY, 0..300), |bytes| {
+    let result = TestRunner::new(config).run(&vec(ANY, 0..400), |bytes| {
         match model::smallest_difference(Program::from_bytes(&bytes)) {
             Some(difference) => Err(TestCaseError::fail(difference)),
             None => Ok(()),

@@ -38,6 +38,7 @@ pub fn run(program: &Program, unit: u64) -> Observed {
         Drive::Run => catch_unwind(AssertUnwindSafe(|| Some(event_loop.run(main)))),
         _ => catch_unwind(AssertUnwindSafe(|| by_hand(program.drive, &mut event_loop, main, &world))),
     };
+    world.clock.stop();
     let result = match result {
         Err(payload) => {
             format!("panic: {}", payload.downcast::<String>().map_or("of something else".into(), |text| *text))
@@ -46,7 +47,8 @@ pub fn run(program: &Program, unit: u64) -> Observed {
         Ok(Some(Ok(value))) => format!("value c{value}"),
         Ok(Some(Err(error))) => loop_error(&error),
     };
-    Observed { result: result + &world.left_behind(), log: world.log.take(), ..Observed::default() }
+    let is_late = world.clock.is_late.get();
+    Observed { result: result + &world.left_behind(), log: world.log.take(), is_late, ..Observed::default() }
 }
 
 fn by_hand(drive: Drive, event_loop: &mut Loop, main: Coro<Value>, world: &World) -> Option<Result<Value, LoopError>> {
@@ -65,7 +67,10 @@ fn by_hand(drive: Drive, event_loop: &mut Loop, main: Coro<Value>, world: &World
             Step::Ran => {}
             Step::Done(result) => return Some(result),
             Step::Idle(idle) => match idle.deadline() {
-                Some(deadline) => world.clock.advance(deadline),
+                Some(deadline) => {
+                    world.clock.check();
+                    world.clock.advance(deadline);
+                }
                 None if is_stopped => break,
                 None => {
                     is_stopped = true;
@@ -74,7 +79,7 @@ fn by_hand(drive: Drive, event_loop: &mut Loop, main: Coro<Value>, world: &World
             },
         }
     }
-    world.clock.runs.set(false);
+    world.clock.stop();
     drop(runtime);
     None
 }
@@ -95,18 +100,32 @@ struct Clock {
     /// When the loop was last idle: nothing happens later than that until it is so again.
     now: Cell<u64>,
     limits: Cell<u64>,
+    deadlines: RefCell<Vec<u64>>,
+    /// When the first limit since then was asked for.
+    asked: Cell<Option<Instant>>,
+    is_late: Cell<bool>,
     runs: Cell<bool>,
 }
 
 impl Clock {
-    fn in_ticks(&self, ticks: usize) -> u64 {
-        (self.now.get() / TICK + ticks as u64) * TICK
+    /// The loop is idle, or over: whether all that it did was done before the next deadline, and limits were counted from
+    /// when they were asked for.
+    fn check(&self) {
+        let now = Instant::now();
+        let is_past = |deadline: &u64| *deadline > self.now.get() && now >= self.at(*deadline);
+        let is_late = self.asked.take().is_some_and(|asked| now - asked >= self.unit)
+            || self.deadlines.borrow().iter().any(is_past);
+        self.is_late.set(self.is_late.get() || is_late);
     }
 
-    fn at(&self, units: u64) -> Instant {
-        self.zero + self.unit * u32::try_from(units).expect("programs are short")
+    /// From here on, ticks are no time.
+    fn stop(&self) {
+        if self.runs.replace(false) {
+            self.check();
+        }
     }
 
+    /// Waits until it is `deadline`.
     fn advance(&self, deadline: Instant) {
         while Instant::now() < deadline {
             std::hint::spin_loop();
@@ -115,9 +134,20 @@ impl Clock {
         self.now.set(u64::try_from(units).expect("programs are short"));
     }
 
+    fn at(&self, units: u64) -> Instant {
+        self.zero + self.unit * u32::try_from(units).expect("programs are short")
+    }
+
+    /// So many ticks from now, and so many units more.
+    fn later(&self, ticks: usize, units: u64) -> Instant {
+        let deadline = (self.now.get() / TICK + ticks as u64) * TICK + units;
+        self.deadlines.borrow_mut().push(deadline);
+        self.at(deadline)
+    }
+
     fn sleep(&self, limit: Limit) -> Sleep {
         match limit {
-            Limit::Ticks(ticks) if self.runs.get() => sleep_until(self.at(self.in_ticks(ticks))),
+            Limit::Ticks(ticks) if self.runs.get() => sleep_until(self.later(ticks, 0)),
             Limit::Ticks(_) | Limit::Zero => sleep(Duration::ZERO),
             Limit::Never => unreachable!("nobody sleeps for ever"),
         }
@@ -128,7 +158,9 @@ impl Clock {
             Limit::Never => Duration::MAX,
             Limit::Ticks(ticks) if self.runs.get() && self.limits.get() + 1 < TICK => {
                 self.limits.set(self.limits.get() + 1);
-                self.at(self.in_ticks(ticks) + self.limits.get()).saturating_duration_since(Instant::now())
+                let now = Instant::now();
+                self.asked.set(self.asked.get().or(Some(now)));
+                self.later(ticks, self.limits.get()).saturating_duration_since(now)
             }
             Limit::Ticks(_) | Limit::Zero => Duration::ZERO,
         }
@@ -142,6 +174,9 @@ impl World {
             zero: Instant::now(),
             now: Cell::new(0),
             limits: Cell::new(0),
+            deadlines: RefCell::default(),
+            asked: Cell::new(None),
+            is_late: Cell::new(false),
             runs: Cell::new(super::has_clock(program.drive)),
         };
         World {

@@ -119,12 +119,13 @@ struct Choices<'a> {
     left: usize,
 }
 
-const MOST_STATEMENTS: usize = 40;
-const DEEPEST: usize = 5;
+const MOST_IN_SHARED: usize = 5;
+const MOST_IN_MAIN: usize = 40;
+const DEEPEST: usize = 4;
 
 impl Program {
     pub fn from_bytes(bytes: &[u8]) -> Program {
-        let mut choices = Choices { bytes, left: MOST_STATEMENTS };
+        let mut choices = Choices { bytes, left: 0 };
         let grouping = choices.grouping();
         let drive = match choices.of(8) {
             0..=2 => Drive::Run,
@@ -132,8 +133,9 @@ impl Program {
             6 => Drive::StopAt(choices.of(24)),
             _ => Drive::DropAt(choices.of(24)),
         };
-        let main = choices.body(0);
-        let shared = (0..SHARED).map(|_| choices.body(2)).collect();
+        // First, so that there are bytes for them.
+        let shared = (0..SHARED).map(|_| choices.some_body(DEEPEST - 1, MOST_IN_SHARED)).collect();
+        let main = choices.some_body(0, MOST_IN_MAIN);
         let mut program = Program { grouping, drive, main, shared };
         program.number();
         program
@@ -226,9 +228,18 @@ impl Choices<'_> {
         }
     }
 
+    fn some_body(&mut self, depth: usize, most: usize) -> Body {
+        self.left = most;
+        self.body(depth)
+    }
+
     fn body(&mut self, depth: usize) -> Body {
         let mut statements = Vec::new();
-        let length = if depth > DEEPEST { 0 } else { self.of(if depth == 0 { 8 } else { 5 }) };
+        let length = match depth {
+            0 => 2 + self.of(7),
+            1..DEEPEST => 1 + self.of(4),
+            _ => self.of(3),
+        };
         for _ in 0..length {
             if self.bytes.is_empty() || self.left == 0 {
                 break;
@@ -240,6 +251,16 @@ impl Choices<'_> {
     }
 
     fn statement(&mut self, depth: usize) -> Statement {
+        if depth > DEEPEST {
+            // No further coroutines.
+            return match self.of(8) {
+                0..=3 => Statement::Wait { wait: Wait::One(Part::Turn), catch: false },
+                4 => Statement::Wait { wait: Wait::One(Part::Shared(self.of(SHARED))), catch: self.yes() },
+                5 => Statement::Set(self.of(EVENTS)),
+                6 => Statement::Raise,
+                _ => Statement::Wait { wait: Wait::One(Part::Leaf(self.leaf())), catch: self.yes() },
+            };
+        }
         match self.of(32) {
             0..=11 => Statement::Wait { wait: Wait::One(self.part(depth)), catch: self.of(4) == 1 },
             12..=14 => {
@@ -255,14 +276,14 @@ impl Choices<'_> {
             22 => Statement::SpawnShared(self.of(SHARED)),
             23 | 24 => Statement::Set(self.of(EVENTS)),
             25 => Statement::Clear(self.of(EVENTS)),
-            26 | 27 => Statement::Raise,
-            28 => Statement::RaiseCaught,
+            26 => Statement::Raise,
+            27 | 28 => Statement::RaiseCaught,
             29 => match self.of(6) {
                 0 => Statement::Panic,
                 1 => Statement::Stop,
                 2 => Statement::Swallow(150),
                 3 => Statement::Swallow(3),
-                _ => Statement::RaiseCaught,
+                _ => Statement::Raise,
             },
             30 => Statement::Return,
             _ => Statement::Wait { wait: Wait::One(Part::Shared(self.of(SHARED))), catch: true },

@@ -218,6 +218,7 @@ impl<'a> Simulator<'a> {
                 Progress::Idle if self.ring_next() => {}
                 Progress::Idle if drive == Drive::Run => self.deadlock(),
                 Progress::Idle if self.is_cyclic() => {
+                    // A cycle behind a shield.
                     self.seen.is_undecided |= self.scopes[ROOT].failure.is_some();
                     self.deadlock();
                 }
@@ -234,7 +235,8 @@ impl<'a> Simulator<'a> {
             match self.step() {
                 Progress::Ran => {}
                 Progress::Done => return false,
-                Progress::Idle if self.ring_next() => {}
+                // Nobody watches the clock any longer.
+                Progress::Idle if self.ring_next() => self.seen.is_undecided = true,
                 Progress::Idle => self.deadlock(),
             }
         }
@@ -719,8 +721,7 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    fn in_ticks(&mut self, ticks: usize) -> u64 {
-        self.seen.is_timed = true;
+    fn in_ticks(&self, ticks: usize) -> u64 {
         (self.now / TICK + ticks as u64) * TICK
     }
 

@@ -1,0 +1,15 @@
+//! Programs of coroutines, made of bytes, do on tinyield what a naive simulator says that they do.
+#![feature(coroutines)]
+#![no_main]
+
+#[path = "../../tests/model/mod.rs"]
+mod model;
+
+use libfuzzer_sys::fuzz_target;
+use model::program::Program;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Some(difference) = model::smallest_difference(Program::from_bytes(bytes)) {
+        panic!("{difference}");
+    }
+});
