@@ -601,8 +601,9 @@ impl Part {
                 body.print(f, depth)
             }
             Part::Shield(body) => {
-                f.write_str("shield ")?;
-                body.print(f, depth)
+                f.write_str("part(shield ")?;
+                body.print(f, depth)?;
+                f.write_str(")")
             }
         }
     }

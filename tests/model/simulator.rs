@@ -974,14 +974,14 @@ impl<'a> Simulator<'a> {
         for waiter in std::mem::take(&mut self.tasks[task].waiters) {
             self.settle(waiter);
         }
+        if is_root && is_well {
+            self.root_finished(scope);
+        }
         for held in self.tasks[task].holds.take().unwrap_or_default() {
             if self.tasks[held].is_deferred && !self.tasks[held].has_ended && !self.is_held(held) {
                 self.tasks[held].is_deferred = false;
                 self.cancelling.push_back(held);
             }
-        }
-        if is_root && is_well {
-            self.root_finished(scope);
         }
         self.end_if_empty(scope);
     }
@@ -1085,7 +1085,8 @@ impl<'a> Simulator<'a> {
             self.scopes[below].parent = Some(parent);
         }
         self.end_scope(scope, true);
-        if let Some(why) = self.scopes[parent].cancelled.clone() {
+        let is_left = !tasks.is_empty() || !scopes.is_empty();
+        if let Some(why) = self.scopes[parent].cancelled.clone().filter(|_| is_left) {
             self.cancel(parent, &why);
         }
     }
