@@ -268,21 +268,22 @@ impl Choices<'_> {
                 let parts = (0..count).map(|_| (self.part(depth), self.of(4) == 1)).collect();
                 Statement::Wait { wait: Wait::All(parts), catch: self.of(4) == 1 }
             }
-            15 => Statement::Wait { wait: Wait::Shield(self.body(depth + 1)), catch: self.yes() },
-            16 => Statement::Wait { wait: Wait::ShieldLeaf(self.leaf()), catch: self.yes() },
-            17 => Statement::Hold(self.of(PERMITS.len())),
+            15 => match self.of(2) {
+                0 => Statement::Wait { wait: Wait::Shield(self.body(depth + 1)), catch: self.yes() },
+                _ => Statement::Wait { wait: Wait::ShieldLeaf(self.leaf()), catch: self.yes() },
+            },
+            16 | 17 => Statement::Hold(self.of(PERMITS.len())),
             18 => Statement::Release,
             19..=21 => Statement::Spawn(self.body(depth + 1)),
             22 => Statement::SpawnShared(self.of(SHARED)),
             23 | 24 => Statement::Set(self.of(EVENTS)),
             25 => Statement::Clear(self.of(EVENTS)),
             26 => Statement::Raise,
-            27 | 28 => Statement::RaiseCaught,
-            29 => match self.of(6) {
+            27 => Statement::RaiseCaught,
+            28 => Statement::Swallow([2, 99, 100, 101][self.of(4)]),
+            29 => match self.of(4) {
                 0 => Statement::Panic,
                 1 => Statement::Stop,
-                2 => Statement::Swallow(150),
-                3 => Statement::Swallow(3),
                 _ => Statement::Raise,
             },
             30 => Statement::Return,
