@@ -1,61 +1,96 @@
-//! Wakers of hosts that stop the loop when they are cloned, and panic when they are woken.
+//! Wakers of hosts that stop the loop, or panic, whatever is done with them.
+#![feature(coroutines)]
 
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 use std::time::Duration;
 
-use tinyield::{Loop, StopHandle, ThreadPool, sleep, timeout};
+use common::{Alive, LONG, Wakes, forever};
+use tinyield::{Event, Loop, StopHandle, ThreadPool, co, shield, sleep, timeout};
 
-const LONG: Duration = Duration::from_secs(60);
+/// What can be done with a waker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Clone,
+    Wake,
+    WakeByRef,
+    Drop,
+}
+
+use Deed::{Clone as Cloned, Drop as Dropped, Wake as Woken, WakeByRef as WokenByRef};
 
 #[derive(Default)]
 struct Hostile {
-    stops_when_cloned: Mutex<Option<StopHandle>>,
-    panics_when_woken: AtomicBool,
-    was_woken: AtomicBool,
+    stops: Mutex<Option<(Deed, StopHandle)>>,
+    panics: Mutex<Option<Deed>>,
+    done: Mutex<Vec<Deed>>,
 }
 
 impl Hostile {
+    fn panics_when(deed: Deed) -> Arc<Hostile> {
+        Arc::new(Hostile { panics: Mutex::new(Some(deed)), ..Hostile::default() })
+    }
+
+    fn stops_when(deed: Deed, handle: StopHandle) -> Arc<Hostile> {
+        Arc::new(Hostile { stops: Mutex::new(Some((deed, handle))), ..Hostile::default() })
+    }
+
     fn waker(self: &Arc<Self>) -> Waker {
         // SAFETY: the functions below keep the contract: each waker owns one count of the `Arc`, which is `Send + Sync`.
         unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(self.clone()).cast(), &VTABLE)) }
     }
 
-    fn woken(&self) {
-        self.was_woken.store(true, SeqCst);
-        assert!(!self.panics_when_woken.load(SeqCst), "woken");
+    fn calm_down(&self) {
+        *self.panics.lock().unwrap() = None;
+    }
+
+    fn has_seen(&self, deed: Deed) -> bool {
+        self.done.lock().unwrap().contains(&deed)
+    }
+
+    fn suffer(&self, deed: Deed) {
+        self.done.lock().unwrap().push(deed);
+        if let Some((when, handle)) = &*self.stops.lock().unwrap()
+            && *when == deed
+        {
+            handle.stop();
+        }
+        let panics = *self.panics.lock().unwrap() == Some(deed) && !thread::panicking();
+        assert!(!panics, "{deed:?}");
     }
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |data| {
         // SAFETY: `data` is of a live waker, see `waker`.
-        let hostile = unsafe {
-            Arc::increment_strong_count(data.cast::<Hostile>());
-            &*data.cast::<Hostile>()
-        };
-        if let Some(handle) = &*hostile.stops_when_cloned.lock().unwrap() {
-            handle.stop();
-        }
+        unsafe { &*data.cast::<Hostile>() }.suffer(Cloned);
+        // SAFETY: as above; the count is that of the clone.
+        unsafe { Arc::increment_strong_count(data.cast::<Hostile>()) };
         RawWaker::new(data, &VTABLE)
     },
     // SAFETY: as above; the waker is given up.
-    |data| unsafe { Arc::from_raw(data.cast::<Hostile>()) }.woken(),
+    |data| unsafe { Arc::from_raw(data.cast::<Hostile>()) }.suffer(Woken),
     // SAFETY: as above.
-    |data| unsafe { &*data.cast::<Hostile>() }.woken(),
+    |data| unsafe { &*data.cast::<Hostile>() }.suffer(WokenByRef),
     // SAFETY: as above; the waker is given up.
-    |data| drop(unsafe { Arc::from_raw(data.cast::<Hostile>()) }),
+    |data| unsafe { Arc::from_raw(data.cast::<Hostile>()) }.suffer(Dropped),
 );
+
+/// Does `f` on a thread of its own: should it wait for ever, the test fails.
+fn in_time<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || drop(sender.send(f())));
+    receiver.recv_timeout(LONG).expect("it ended")
+}
 
 #[test]
 fn a_waker_stops_the_loop_when_it_is_cloned() {
     let mut event_loop = Loop::new();
-    let hostile = Arc::new(Hostile::default());
-    *hostile.stops_when_cloned.lock().unwrap() = Some(event_loop.stop_handle());
-    let waker = hostile.waker();
+    let waker = Hostile::stops_when(Cloned, event_loop.stop_handle()).waker();
     let mut runtime = event_loop.runtime(sleep(LONG));
     match runtime.poll(&mut Context::from_waker(&waker)) {
         Poll::Ready(result) => assert!(result.unwrap_err().is_stopped()),
@@ -64,18 +99,119 @@ fn a_waker_stops_the_loop_when_it_is_cloned() {
 }
 
 #[test]
+fn a_waker_stops_the_loop_when_it_is_dropped() {
+    in_time(|| {
+        let mut event_loop = Loop::new();
+        let hostile = Hostile::stops_when(Dropped, event_loop.stop_handle());
+        let waker = hostile.waker();
+        let mut runtime = event_loop.runtime(shield(sleep(Duration::from_millis(10))));
+        assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+        // It waits for what is shielded on this thread; there is nothing that a host could be woken for.
+        drop(runtime);
+        assert!(hostile.has_seen(Dropped));
+    });
+}
+
+#[test]
+fn a_waker_stops_the_loop_when_another_takes_its_place() {
+    let mut event_loop = Loop::new();
+    let waker = Hostile::stops_when(Dropped, event_loop.stop_handle()).waker();
+    let mut runtime = event_loop.runtime(sleep(LONG));
+    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+    let (wakes, other) = Wakes::new();
+    assert!(runtime.poll(&mut Context::from_waker(&other)).is_pending());
+    assert_eq!(wakes.get(), 1);
+    match runtime.poll(&mut Context::from_waker(&other)) {
+        Poll::Ready(result) => assert!(result.unwrap_err().is_stopped()),
+        Poll::Pending => panic!("it was stopped when the waker was dropped"),
+    }
+}
+
+#[test]
+fn a_waker_that_panics_at_whatever_is_done_with_it_leaves_the_loop_as_it_was() {
+    for deed in [Cloned, Woken, WokenByRef, Dropped] {
+        let hostile = Hostile::panics_when(deed);
+        let waker = hostile.waker();
+        let event = Event::new();
+        let remote = event.remote();
+        // More turns than one poll takes.
+        let main = co! { yield event.wait(); for _ in 0..1_000 { yield; } "done" };
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(main);
+        let mut poll = |waker: &Waker| {
+            catch_unwind(AssertUnwindSafe(|| runtime.poll(&mut Context::from_waker(waker)))).unwrap_or(Poll::Pending)
+        };
+        let (_, other) = Wakes::new();
+        assert!(poll(&waker).is_pending());
+        assert!(poll(&other).is_pending());
+        assert!(poll(&waker).is_pending());
+        thread::spawn(move || remote.set()).join().expect("who sets an event knows nothing of hosts");
+        let done = (0..20).find_map(|_| match poll(&waker) {
+            Poll::Ready(result) => Some(result.unwrap()),
+            Poll::Pending => None,
+        });
+        assert_eq!(done, Some("done"), "{deed:?}");
+        assert!(hostile.has_seen(deed), "{deed:?}");
+        hostile.calm_down();
+    }
+}
+
+#[test]
+fn a_run_that_is_dropped_with_a_waker_that_panics_cleans_up() {
+    for deed in [Woken, Dropped] {
+        let hostile = Hostile::panics_when(deed);
+        let waker = hostile.waker();
+        let alive = Alive::new();
+        let held = alive.token();
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(co! { let _held = held; yield forever(); });
+        assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(runtime);
+        assert_eq!(alive.get(), 0);
+        assert_eq!(Arc::strong_count(&hostile), 2);
+        assert_eq!(event_loop.run(co! { yield; 1 }).unwrap(), 1);
+        hostile.calm_down();
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+    for from_outside in [false, true] {
+        let hostile = Hostile::panics_when(Woken);
+        let waker = hostile.waker();
+        let (wakes, other) = Wakes::new();
+        let event = Event::new();
+        let remote = event.remote();
+        let (mut one, mut two) = (Loop::new(), Loop::new());
+        let mut first = one.runtime([event.wait(), event.wait()]);
+        let mut second = two.runtime(event.wait());
+        assert!(first.poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(second.poll(&mut Context::from_waker(&other)).is_pending());
+        if from_outside {
+            remote.set();
+        } else {
+            event.set();
+        }
+        assert!(hostile.has_seen(Woken));
+        assert_eq!(wakes.get(), 1);
+        let ready = |polled| matches!(polled, Poll::Ready(Ok(_)));
+        assert!(ready(first.poll(&mut Context::from_waker(&other)).map_ok(drop)));
+        assert!(ready(second.poll(&mut Context::from_waker(&other))));
+    }
+}
+
+#[test]
 fn a_waker_that_panics_on_a_thread_of_a_pool_ends_no_thread() {
     let pool = ThreadPool::new(1);
-    let hostile = Arc::new(Hostile::default());
-    hostile.panics_when_woken.store(true, SeqCst);
+    let hostile = Hostile::panics_when(Woken);
     let waker = hostile.waker();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(pool.run_in_thread(|| thread::sleep(Duration::from_millis(10))));
     assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
-    while !hostile.was_woken.load(SeqCst) {
+    while !hostile.has_seen(Woken) {
         thread::yield_now();
     }
-    hostile.panics_when_woken.store(false, SeqCst);
+    hostile.calm_down();
     drop(runtime);
     assert_eq!(event_loop.run(timeout(pool.run_in_thread(|| 5), LONG)).unwrap(), Ok(5));
 }

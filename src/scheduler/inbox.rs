@@ -6,6 +6,7 @@
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
@@ -81,7 +82,7 @@ impl Inbox {
         match sleeper {
             Sleeper::Awake => {}
             Sleeper::Thread(thread) => thread.unpark(),
-            Sleeper::Host(waker) => waker.wake(),
+            Sleeper::Host(waker) => call_host(|| waker.wake()),
         }
     }
 
@@ -115,18 +116,27 @@ impl Inbox {
 
     /// Blocks the thread until something comes in, or until `deadline`. May come back early.
     pub(crate) fn sleep(&self, deadline: Option<Instant>) {
-        {
-            let mut state = self.state();
-            if self.is_signalled() {
-                return;
-            }
-            state.sleeper = Sleeper::Thread(thread::current());
+        let mut state = self.state();
+        if let Sleeper::Host(_) = state.sleeper {
+            // Before this thread can be unparked, as what drops it may park too.
+            let host = std::mem::take(&mut state.sleeper);
+            drop(state);
+            call_host(|| drop(host));
+            state = self.state();
         }
+        if self.is_signalled() {
+            return;
+        }
+        state.sleeper = Sleeper::Thread(thread::current());
+        drop(state);
         match deadline {
             None => thread::park(),
             Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
         }
-        self.state().sleeper = Sleeper::Awake;
+        let mut state = self.state();
+        if let Sleeper::Thread(_) = state.sleeper {
+            state.sleeper = Sleeper::Awake;
+        }
     }
 
     /// Has `waker` woken when something comes in; false if something has already.
@@ -148,7 +158,7 @@ impl Inbox {
             };
             let old = std::mem::replace(&mut state.sleeper, Sleeper::Host(new));
             drop(state);
-            drop(old);
+            call_host(|| drop(old));
             return true;
         }
     }
@@ -159,7 +169,15 @@ impl Inbox {
         state.closed = true;
         let left = (std::mem::take(&mut state.woken), std::mem::take(&mut state.sleeper));
         drop(state);
-        drop(left);
+        call_host(|| drop(left));
+    }
+}
+
+/// Calls what may be the waker of a host, which is foreign code: not under the lock. Should it panic, there is nobody to tell
+/// but the hook: whoever wakes the loop knows nothing of its host, and may have others to wake.
+fn call_host(call: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        std::mem::forget(payload);
     }
 }
 
@@ -244,8 +262,8 @@ impl fmt::Debug for Wakeable {
 }
 
 /// The data of each waker is an `Arc<Wakeable>` made a raw pointer, and each but a lent one has a count in it and one among
-/// its holders. All functions may be
-/// called from any thread, as `Waker` demands: `Wakeable` is `Send + Sync`, being made of such.
+/// its holders. All functions may be called from any thread, as `Waker` demands: `Wakeable` is `Send + Sync`, being made of
+/// such.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
 const _: () = {
