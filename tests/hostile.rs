@@ -1,20 +1,104 @@
 //! Code that does what nobody should: misuse of the protocol, and destructors that come back to the loop. None of it is unsound,
 //! and the loop keeps its promises to everybody else.
-#![feature(coroutines, stmt_expr_attributes)]
+#![feature(coroutines, coroutine_trait, stmt_expr_attributes)]
 #![forbid(unsafe_code)]
 
 mod common;
 
-use std::cell::RefCell;
-use std::pin::pin;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::ops::{Coroutine, CoroutineState};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Poll, Waker};
+use std::thread;
 
-use common::{Alive, Counter, Gate, LONG, Log, OnDrop, forever, ms, panic_of, to_end, to_idle};
-use tinyield::by_hand::{Outcome, Resume, Suspend};
+use common::{Alive, Counter, Gate, LONG, Log, OnDrop, Token, Wakes, forever, ms, panic_of, to_end, to_idle};
+use tinyield::by_hand::{Begun, Outcome, Resume, Suspend};
 use tinyield::{
-    Coro, JoinHandle, Loop, Shared, Wait, catch, channel, co, coro, isolate, race, shield, sleep, spawn, timeout,
+    AsCompleted, Barrier, Cancelled, Coro, Deadlock, Error, Event, Idle, JoinHandle, Lock, LockGuard, Loop, LoopError,
+    Permit, Reason, RemoteEvent, Runtime, Semaphore, Shared, StopHandle, ThreadPool, Wait, catch, channel, co, coro,
+    isolate, race, shield, sleep, spawn, timeout,
 };
+
+// What crosses threads, and what does not: nothing in the crate says so by hand, so it is what each is made of.
+
+/// That a type does not implement a trait: if it did, there would be two ways to read this.
+macro_rules! is_not {
+    ($trait:path: $($type:ty),+ $(,)?) => {
+        $(const _: fn() = || {
+            trait Ambiguous<A> {
+                fn check() {}
+            }
+            struct Implemented;
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            impl<T: ?Sized + $trait> Ambiguous<Implemented> for T {}
+            <$type as Ambiguous<_>>::check();
+        };)+
+    };
+}
+
+/// What points to a task, to the cells that loops share with it, or to what coroutines of one thread share.
+macro_rules! stays_on_its_thread {
+    ($($type:ty),+ $(,)?) => {
+        is_not!(Send: $($type),+);
+        is_not!(Sync: $($type),+);
+    };
+}
+
+stays_on_its_thread!(
+    Coro<()>,
+    Shared<()>,
+    JoinHandle<()>,
+    Runtime<'static, ()>,
+    Resume,
+    Begun<<Coro<()> as Wait>::Waiting>,
+    AsCompleted<()>,
+    Event,
+    Semaphore,
+    Permit,
+    Lock<()>,
+    LockGuard<()>,
+    Barrier,
+    channel::Sender<()>,
+    channel::Receiver<()>,
+);
+#[cfg(feature = "smol")]
+stays_on_its_thread!(tinyield::ToSmol<()>);
+#[cfg(feature = "async-std")]
+stays_on_its_thread!(tinyield::ToAsyncStd<()>);
+// A message goes with the end that receives it.
+stays_on_its_thread!(channel::RemoteSender<Rc<()>>, channel::RemoteReceiver<Rc<()>>);
+
+const _: () = {
+    const fn crosses_threads<T: Send + Sync>() {}
+    crosses_threads::<RemoteEvent>();
+    crosses_threads::<StopHandle>();
+    crosses_threads::<ThreadPool>();
+    crosses_threads::<channel::RemoteSender<Cell<()>>>();
+    crosses_threads::<channel::RemoteReceiver<Cell<()>>>();
+    crosses_threads::<Error>();
+    crosses_threads::<LoopError>();
+    crosses_threads::<Cancelled>();
+    crosses_threads::<Reason>();
+    crosses_threads::<Deadlock>();
+    crosses_threads::<tinyield::Frame>();
+    crosses_threads::<tinyield::TimedOut>();
+    // What a thread may wait by that does not own the loop: it holds the inbox only.
+    crosses_threads::<Idle>();
+    // Between two runs a loop is its settings and its stop handle. A run borrows it, and stays.
+    crosses_threads::<Loop>();
+    #[cfg(feature = "smol")]
+    {
+        const fn moves_between_threads<T: Send>() {}
+        moves_between_threads::<tinyield::ToSmolWith<Cell<()>>>();
+    }
+};
+
+// Misuse of the protocol.
 
 type Kept = Rc<RefCell<Option<Resume>>>;
 
@@ -623,4 +707,370 @@ fn an_error_raised_again_and_again_keeps_only_what_was_raised_first() {
         (error.to_string(), error.trace().len())
     };
     assert_eq!(Loop::new().run(main).unwrap(), ("first".to_string(), 2_000));
+}
+
+#[test]
+fn a_begun_wait_is_polled_in_a_loop_inside_its_own_coroutine() {
+    let outer: Coro<String> = Coro::from_coroutine(
+        #[coroutine]
+        static move |resume: Resume| {
+            let carried = Rc::new(RefCell::new(resume.begin(co! { yield; yield; String::from("value") })));
+            loop {
+                let theirs = carried.clone();
+                let inner: Coro<Option<String>> = Coro::from_coroutine(
+                    #[coroutine]
+                    static move |resume: Resume| {
+                        if false {
+                            yield Suspend;
+                        }
+                        let polled = theirs.borrow_mut().poll(&resume);
+                        Outcome::value(if let Poll::Ready(Ok(value)) = polled { Some(value) } else { None })
+                    },
+                );
+                if let Some(value) = Loop::new().run(inner).unwrap() {
+                    break Outcome::value(value);
+                }
+                drop(yield Suspend);
+            }
+        },
+    );
+    assert_eq!(Loop::new().run(outer).unwrap(), "value");
+}
+
+// Coroutines that no macro made.
+
+/// Ends in its second turn, and calls `on_drop` with its last `Resume` when it is dropped, which is before it has ended.
+struct Own<F: FnMut(Resume) + Unpin> {
+    resume: Option<Resume>,
+    value: Option<Token>,
+    on_drop: F,
+}
+
+impl<F: FnMut(Resume) + Unpin> Coroutine<Resume> for Own<F> {
+    type Yield = Suspend;
+    type Return = Outcome<Token>;
+
+    fn resume(self: Pin<&mut Self>, resume: Resume) -> CoroutineState<Suspend, Outcome<Token>> {
+        let this = self.get_mut();
+        match this.resume.replace(resume) {
+            None => CoroutineState::Yielded(Suspend),
+            Some(_) => CoroutineState::Complete(Outcome::value(this.value.take().unwrap())),
+        }
+    }
+}
+
+impl<F: FnMut(Resume) + Unpin> Drop for Own<F> {
+    fn drop(&mut self) {
+        if let Some(resume) = self.resume.take() {
+            (self.on_drop)(resume);
+        }
+    }
+}
+
+#[test]
+fn a_coroutine_that_has_given_its_value_comes_back_to_itself_when_its_body_is_dropped() {
+    let alive = Alive::new();
+    let handle = Rc::<RefCell<Option<Shared<Token>>>>::default();
+    let (own, came_back) = (handle.clone(), Counter::new());
+    let counts = came_back.clone();
+    let on_drop = move |resume: Resume| {
+        counts.up();
+        let shared = own.take().unwrap();
+        // It can be waited for no more, and not yet.
+        assert!(Loop::new().run(co! { (yield catch(shared)).is_err() }).unwrap());
+        let mut wait = resume.begin(co! { 1 });
+        assert!(!matches!(wait.poll(&resume), Poll::Ready(Ok(_))));
+        common::forget(wait);
+        drop(resume.begin(sleep(ms(0))));
+        common::forget(resume.begin(sleep(ms(0))));
+        assert!(!matches!(resume.poll_future(pin!(std::future::pending::<()>()).as_mut()), Poll::Ready(Ok(()))));
+        drop(resume);
+    };
+    let coro = Coro::from_coroutine(Own { resume: None, value: Some(alive.token()), on_drop });
+    let shared = coro.shared();
+    *handle.borrow_mut() = Some(shared.clone());
+    let main = co! {
+        let token = yield shared;
+        yield sleep(ms(2));
+        token
+    };
+    let token = Loop::new().run(main).unwrap();
+    assert_eq!((came_back.get(), alive.get()), (1, 1));
+    drop(token);
+    assert_eq!(alive.get(), 0);
+}
+
+#[test]
+fn a_coroutine_that_has_given_its_value_panics_when_its_body_is_dropped() {
+    let alive = Alive::new();
+    let coro = Coro::from_coroutine(Own { resume: None, value: Some(alive.token()), on_drop: |_| panic!("the body") });
+    let held = alive.token();
+    let main = co! { let _held = held; yield coro };
+    assert_eq!(panic_of(|| Loop::new().run(main).map(drop)), "the body");
+    assert_eq!(alive.get(), 0);
+}
+
+// Wakers, lent and kept.
+
+/// What can be done with a waker, by whoever has it.
+fn use_up(wakers: Vec<Waker>) {
+    for waker in wakers {
+        waker.wake_by_ref();
+        drop(waker.clone());
+        common::forget(waker.clone());
+        waker.clone().wake();
+        waker.wake();
+    }
+}
+
+#[test]
+fn a_lent_waker_is_used_on_another_thread_and_its_clones_outlive_the_loop() {
+    let kept = Rc::<RefCell<Vec<Waker>>>::default();
+    let keeps = kept.clone();
+    let polls = Counter::new();
+    let counts = polls.clone();
+    let main = co! {
+        poll_fn(|context| {
+            counts.up();
+            let lent = context.waker();
+            let clones = thread::scope(|scope| {
+                let cloning = || {
+                    lent.wake_by_ref();
+                    drop(lent.clone());
+                    [lent.clone(), lent.clone()]
+                };
+                let threads = [scope.spawn(cloning), scope.spawn(cloning)];
+                threads.map(|thread| thread.join().unwrap())
+            });
+            keeps.borrow_mut().extend(clones.into_iter().flatten());
+            if counts.get() == 3 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        // Here, and when it has ended, they are of no effect.
+        let early = keeps.borrow_mut().split_off(8);
+        thread::spawn(move || use_up(early)).join().unwrap();
+        yield;
+    };
+    Loop::new().run(main).unwrap();
+    assert_eq!(polls.get(), 3);
+    let late = kept.take();
+    assert_eq!(late.len(), 8);
+    thread::spawn(move || use_up(late)).join().unwrap();
+}
+
+#[test]
+fn a_run_that_was_forgotten_is_woken_and_stopped_by_threads() {
+    let gate = Gate::new();
+    let event = Event::new();
+    let remote = event.remote();
+    let waits = gate.clone();
+    let mut event_loop = Loop::new();
+    let handle = event_loop.stop_handle();
+    let (wakes, waker) = Wakes::new();
+    let mut runtime = event_loop.runtime((co! { waits.await }, event.wait()));
+    assert!(runtime.poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    common::forget(runtime);
+    let wakers = vec![gate.waker().unwrap(), gate.waker().unwrap()];
+    thread::spawn(move || {
+        gate.open();
+        handle.stop();
+        remote.set();
+        use_up(wakers);
+    })
+    .join()
+    .unwrap();
+    assert_eq!(wakes.get(), 1);
+    event.clear();
+    event.set();
+}
+
+#[test]
+fn a_future_polls_another_by_an_old_resume_while_it_is_polled_itself() {
+    let kept = Kept::default();
+    let own = kept.clone();
+    let coro: Coro<i32> = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            *own.borrow_mut() = Some(resume);
+            resume = yield Suspend;
+            let (mut left, mut inner) = (3, Box::pin(async { 4 }));
+            let mut outer = pin!(poll_fn(|context| {
+                let old = own.take().unwrap();
+                context.waker().wake_by_ref();
+                // By the same waker, which both have.
+                let wakes = poll_fn(|again| {
+                    assert!(again.waker().will_wake(context.waker()));
+                    Poll::Ready(again.waker().clone())
+                });
+                let Poll::Ready(Ok(waker)) = old.poll_future(pin!(wakes).as_mut()) else { panic!("it was ready") };
+                drop(old.begin((sleep(ms(0)), co! { yield; })));
+                *own.borrow_mut() = Some(old);
+                waker.wake();
+                left -= 1;
+                if left == 0 { inner.as_mut().poll(context) } else { Poll::Pending }
+            }));
+            loop {
+                match resume.poll_future(outer.as_mut()) {
+                    Poll::Ready(output) => break Outcome::value(output?),
+                    Poll::Pending => resume = yield Suspend,
+                }
+            }
+        },
+    );
+    assert_eq!(Loop::new().run(coro).unwrap(), 4);
+    kept.take();
+}
+
+// Values.
+
+#[test]
+fn the_clone_of_a_shared_value_drops_all_other_handles_of_it() {
+    struct Value(String, Rc<RefCell<Vec<Shared<Value>>>>);
+    impl Clone for Value {
+        fn clone(&self) -> Value {
+            self.1.take();
+            Value(self.0.clone(), self.1.clone())
+        }
+    }
+    let handles = Rc::<RefCell<Vec<Shared<Value>>>>::default();
+    let value = Value("value".to_string(), handles.clone());
+    let shared = co! { yield; value }.shared();
+    handles.borrow_mut().extend([shared.clone(), shared.clone()]);
+    let value = Loop::new().run(shared).unwrap();
+    assert_eq!(value.0, "value");
+    assert!(handles.borrow().is_empty());
+}
+
+#[test]
+fn a_value_that_nobody_takes_sets_events_when_it_is_dropped() {
+    let event = Event::new();
+    // After some turns, or as the answer to its cancellation.
+    let sets = |turns: Option<usize>| {
+        let event = event.clone();
+        co! {
+            match turns {
+                Some(turns) => for _ in 0..turns { yield; },
+                None => drop(yield catch(forever())),
+            }
+            OnDrop(move || { event.set(); event.clear(); })
+        }
+    };
+    let log = Log::new();
+    let waits = |name: &'static str| {
+        let (event, log) = (event.clone(), log.clone());
+        co! { yield event.wait(); log.push(name); }
+    };
+    // Of one whose handle is gone when it ends, and of one that has ended before.
+    let (early, late) = (sets(Some(0)), sets(Some(2)));
+    let (first, second) = (waits("first"), waits("second"));
+    let main = co! {
+        let handle = yield spawn(early);
+        drop(yield spawn(late));
+        yield first;
+        let second = yield spawn(second);
+        yield;
+        drop(handle);
+        yield second;
+    };
+    Loop::new().run(main).unwrap();
+    assert_eq!(log.take(), ["first", "second"]);
+    // Of one that loses a race.
+    let (runners, waiting) = ([sets(Some(2)), sets(None)], waits("third"));
+    let main = co! {
+        let waiting = yield spawn(waiting);
+        let winner = yield race(runners);
+        yield waiting;
+        drop(winner);
+    };
+    Loop::new().run(main).unwrap();
+    assert_eq!(log.take(), ["third"]);
+}
+
+#[test]
+fn a_value_that_outlives_its_loop_sets_an_event_of_another_when_it_is_dropped() {
+    let event = Event::new();
+    let sets = event.clone();
+    let handle = Loop::new().run(spawn(co! { yield; OnDrop(move || sets.set()) })).unwrap();
+    assert!(handle.is_finished());
+    let (wakes, waker) = Wakes::new();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(event.wait());
+    assert!(runtime.poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    drop(handle);
+    assert_eq!(wakes.get(), 1);
+    assert!(matches!(runtime.poll(&mut std::task::Context::from_waker(&waker)), Poll::Ready(Ok(()))));
+}
+
+// Loops, and the threads that they live on.
+
+#[test]
+fn a_run_is_out_of_reach_of_the_coroutines_that_it_runs() {
+    type Own = Rc<RefCell<Option<Runtime<'static, ()>>>>;
+    let loops: &'static mut [Loop] = Box::leak(Box::new([Loop::new(), Loop::new()]));
+    // To a sanitizer it is to be no leak.
+    common::forget(std::ptr::from_ref(loops).expose_provenance());
+    for (dropped_in_place, event_loop) in [false, true].into_iter().zip(loops) {
+        let own = Own::default();
+        let (seen, sees, sees_late) = (Log::new(), own.clone(), own.clone());
+        let log = seen.clone();
+        let late = seen.clone();
+        let main = co! {
+            // Who steps it has it.
+            log.push(sees.try_borrow_mut().is_err());
+            let _late = OnDrop(move || {
+                late.push(sees_late.try_borrow_mut().map_or_else(|_| "in use", |mut own| {
+                    if own.take().is_some() { "there" } else { "gone" }
+                }));
+            });
+            yield forever();
+        };
+        *own.borrow_mut() = Some(event_loop.runtime(main));
+        let _ = to_idle(own.borrow_mut().as_mut().unwrap());
+        if dropped_in_place {
+            *own.borrow_mut() = None;
+        } else {
+            drop(own.take());
+        }
+        assert_eq!(seen.take(), ["true", if dropped_in_place { "in use" } else { "gone" }]);
+    }
+}
+
+/// Counts how many there are, on whatever thread.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Counted {
+        count.fetch_add(1, SeqCst);
+        Counted(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+#[test]
+fn a_thread_that_ends_drops_the_coroutines_that_it_kept() {
+    thread_local! {
+        static KEPT: RefCell<Vec<Coro<Counted>>> = const { RefCell::new(Vec::new()) };
+    }
+    let count = Arc::new(AtomicUsize::new(0));
+    let theirs = count.clone();
+    let main = move || {
+        // Thread-locals are gone in the opposite order: that by which the library drops deep chains goes before these.
+        KEPT.with_borrow_mut(Vec::clear);
+        let (unused, held) = (Counted::new(&theirs), Counted::new(&theirs));
+        drop(co! { unused });
+        let mut chain = co! { held };
+        for _ in 0..100 {
+            let (inner, held) = (chain, Counted::new(&theirs));
+            chain = co! { let _held = held; yield inner };
+        }
+        KEPT.with_borrow_mut(|kept| kept.push(chain));
+        assert_eq!(theirs.load(SeqCst), 101);
+    };
+    thread::spawn(main).join().unwrap();
+    assert_eq!(count.load(SeqCst), 0);
 }
