@@ -544,3 +544,51 @@ fn unread_messages_are_dropped_with_the_last_receiver_also_a_remote_one() {
     assert_eq!(Arc::strong_count(&message), 1);
     assert!(sender.is_closed());
 }
+
+#[test]
+fn a_remote_end_that_is_made_later_reaches_those_who_wait_already() {
+    let (sender, receiver) = bounded(1);
+    let receives = receiver.recv();
+    let sends = co! {
+        yield;
+        let remote = sender.remote();
+        drop(sender);
+        run_in_thread(move || remote.clone().send(1)).raise().yield;
+    };
+    assert_eq!(Loop::new().run((receives, sends)).unwrap().0, Ok(1));
+
+    let (sender, receiver) = bounded(1);
+    sender.try_send(1).unwrap();
+    let sends = co! { yield sender.send(2) };
+    let receives = co! {
+        yield;
+        let remote = receiver.remote();
+        drop(receiver);
+        yield run_in_thread(move || remote.clone().iter().collect::<Vec<_>>())
+    };
+    assert_eq!(Loop::new().run((sends, receives)).unwrap(), (Ok(()), vec![1, 2]));
+}
+
+#[test]
+fn a_thread_that_waits_for_room_gets_its_message_back_when_the_channel_is_closed() {
+    // Whether the thread has come to wait is its own affair: so, often.
+    for round in 0..200 {
+        let (sender, receiver) = bounded(1);
+        sender.try_send(0).unwrap();
+        let (remote, seen) = (sender.remote(), receiver.remote());
+        let (begins, has_begun) = std::sync::mpsc::channel();
+        let thread = thread::spawn(move || {
+            begins.send(()).unwrap();
+            remote.send(1)
+        });
+        has_begun.recv().unwrap();
+        for _ in 0..round {
+            thread::yield_now();
+        }
+        assert!(!seen.is_closed() && !seen.is_empty());
+        assert!(receiver.close());
+        assert_eq!(thread.join().unwrap(), Err(SendError(1)));
+        assert!(seen.is_closed());
+        assert_eq!((seen.recv(), seen.recv()), (Ok(0), Err(RecvError)));
+    }
+}

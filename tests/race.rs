@@ -129,6 +129,25 @@ fn what_the_winner_left_in_the_background_goes_on_outside() {
 }
 
 #[test]
+fn a_domain_that_the_winner_left_in_the_background_goes_on_and_is_cancelled_with_what_is_around() {
+    let log = Log::new();
+    let (ends, waits_inside) = (log.clone(), waits(log.clone(), "in the domain"));
+    let main = co! {
+        let background = co! {
+            let well = isolate(co! { yield sleep(ms(2)); ends.push("well"); });
+            let (well, waited) = yield (well, isolate(waits_inside));
+            well?;
+            waited?;
+        };
+        assert_eq!(yield race([co! { yield spawn(background); yield; 1 }, after(50, 2)]), 1);
+        yield sleep(ms(20));
+        Err("enough")?;
+    };
+    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "enough");
+    assert_eq!(log.take(), ["well", "in the domain"]);
+}
+
+#[test]
 fn what_the_winner_left_in_the_background_is_cancelled_with_what_is_around_the_race() {
     let log = Log::new();
     let (background, begun) = (waits(log.clone(), "background"), Event::new());

@@ -703,3 +703,15 @@ fn alternate_semaphore() {
     assert_eq!(run(2).unwrap(), (0..50).collect::<Vec<_>>());
     assert_eq!(run(3).unwrap_err().to_string(), "too many");
 }
+
+#[test]
+fn a_remote_handle_that_is_made_later_reaches_those_who_wait_already() {
+    let event = Event::new();
+    let made = event.clone();
+    let remote = co! {
+        let remote = made.remote();
+        run_in_thread(move || remote.set()).yield;
+    };
+    let (set, (), ()) = Loop::new().run((event.wait_timeout(LONG), event.wait(), remote)).unwrap();
+    assert!(set);
+}

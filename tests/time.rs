@@ -260,6 +260,60 @@ fn a_shared_that_others_wait_for_outlives_the_timeout_that_began_it() {
 }
 
 #[test]
+fn a_shared_that_outlives_its_timeout_takes_along_what_it_started() {
+    let (event, alive) = (Event::new(), Alive::new());
+    let late = event.clone();
+    let (inside, behind) = (alive.token(), alive.token());
+    let shared = co! {
+        yield spawn(co! { yield forever(); drop(behind); });
+        let domain = isolate(co! { yield late.wait(); drop(inside); "late" });
+        (yield domain)?
+    }
+    .shared();
+    let (outside, counted, after) = (shared.clone(), alive.clone(), alive.clone());
+    let main = co! {
+        let waits = co! { yield; yield; yield outside };
+        let times_out = co! {
+            assert!((yield timeout(shared, ms(20))).is_err());
+            assert_eq!(counted.get(), 2);
+            event.set();
+        };
+        let ((), value) = yield (times_out, waits);
+        assert_eq!((value, after.get()), ("late", 1));
+        Err("enough")?;
+    };
+    // What it left in the background is stopped with the rest.
+    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "enough");
+    assert_eq!(alive.get(), 0);
+}
+
+#[test]
+fn a_domain_of_what_outlives_its_timeout_is_cancelled_with_what_is_outside() {
+    let log = Log::new();
+    let (logs, tells) = (log.clone(), log.clone());
+    let shared = co! {
+        let domain = isolate(co! {
+            let error = (yield catch(forever())).unwrap_err();
+            logs.push("in the domain");
+            Err(error)?;
+        });
+        (yield domain)?;
+    }
+    .shared();
+    let outside = shared.clone();
+    let main = co! {
+        let times_out = co! {
+            assert!((yield timeout(shared, ms(20))).is_err());
+            tells.push("timed out");
+            Err("oh no")?;
+        };
+        yield (times_out, co! { yield; yield; yield outside; });
+    };
+    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "oh no");
+    assert_eq!(log.take(), ["timed out", "in the domain"]);
+}
+
+#[test]
 fn a_shared_that_nobody_else_waits_for_is_cancelled_with_the_timeout_that_began_it() {
     let shared = co! { yield forever() }.shared();
     let later = shared.clone();
