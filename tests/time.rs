@@ -554,3 +554,23 @@ fn work_of_one_turn_is_in_time_without_any_time() {
     };
     Loop::new().run((main, co! { for _ in 0..1000 { yield; } })).unwrap();
 }
+
+#[test]
+fn what_others_wait_for_outlives_a_timeout_around_the_one_that_started_it() {
+    let main = co! {
+        let event = Event::new();
+        let set = event.clone();
+        let shared = co! { yield event.wait(); 7 }.shared();
+        let first = shared.clone();
+        yield spawn(co! {
+            let inner = co! { yield timeout(co! { yield first }, FOREVER) };
+            assert!((yield timeout(inner, ms(5))).is_err());
+            set.set();
+        });
+        yield;
+        yield;
+        yield;
+        yield shared
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), 7);
+}

@@ -260,8 +260,11 @@ impl Scope {
     /// This scope gives up, but what somebody outside of it waits for goes on, in the scope above, with what that waits for.
     pub(crate) fn release_what_others_wait_for(self: &Rc<Scope>) {
         let Some(parent) = self.parent().filter(|_| !self.is_cancelled()) else { return };
-        let is_own = |by: &TaskRef| by.scope().is_some_and(|scope| Rc::ptr_eq(&scope, self));
-        if self.tasks.borrow().iter().all(|task| task.waiting_tasks().iter().all(is_own)) {
+        let own = self.with_those_that_give_up();
+        let places: BTreeSet<_> = own.iter().map(Rc::as_ptr).collect();
+        let is_own = |by: &TaskRef| by.scope().is_some_and(|scope| places.contains(&Rc::as_ptr(&scope)));
+        let is_only_own = |task: &TaskRef| task.waiting_tasks().iter().all(is_own);
+        if own.iter().all(|scope| scope.tasks.borrow().iter().all(is_only_own)) {
             return;
         }
         let mut inside = BTreeSet::new();
@@ -275,7 +278,7 @@ impl Scope {
         let mut waits_for = BTreeMap::<u64, Vec<TaskRef>>::new();
         let mut wanted = Vec::new();
         let mut background = Vec::new();
-        for task in &*self.tasks.borrow() {
+        for task in own.iter().flat_map(|scope| scope.tasks.borrow().clone()) {
             let waiting = task.waiting_tasks();
             if waiting.is_empty() && !task.has(flag::SCOPE_ROOT) {
                 background.push(task.clone());
@@ -297,19 +300,31 @@ impl Scope {
             let number = task.header().number.get();
             if released.insert(number) {
                 wanted.extend(waits_for.remove(&number).unwrap_or_default());
-                let held = self.remove_task(&task);
+                let held = task.scope().map(|scope| scope.remove_task(&task));
                 parent.add_task(&task);
                 drop((held, task.replace_scope(Some(parent.clone()))));
             }
         }
         let is_owned =
             |scope: &&Rc<Scope>| scope.owner().is_some_and(|owner| released.contains(&owner.header().number.get()));
-        let below: Vec<_> = self.subscopes.borrow().iter().filter(is_owned).cloned().collect();
-        for scope in below {
+        let below =
+            own.iter().flat_map(|scope| scope.subscopes.borrow().iter().filter(is_owned).cloned().collect::<Vec<_>>());
+        for scope in below.collect::<Vec<_>>() {
             drop(scope.leave_parent());
             parent.adopt(&scope);
             *scope.parent.borrow_mut() = Some(parent.clone());
         }
+    }
+
+    /// This, and the timeouts and races in it: a domain keeps what is its own, and what is behind a shield is not cancelled.
+    fn with_those_that_give_up(self: &Rc<Scope>) -> Vec<Rc<Scope>> {
+        let mut scopes = vec![self.clone()];
+        let mut next = 0;
+        while let Some(scope) = scopes.get(next).cloned() {
+            scopes.extend(scope.subscopes.borrow().iter().filter(|below| below.kind == Kind::Subtree).cloned());
+            next += 1;
+        }
+        scopes
     }
 
     /// This, and the others of its race that are still running: they give up together.

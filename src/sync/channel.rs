@@ -389,7 +389,7 @@ both_ends!(Sender, senders, Senders);
 
 impl<T: 'static> Sender<T> {
     /// Sends `message`; waits for room first, if there is none. If there is, this is one turn of the others, and the
-    /// message has been sent before it.
+    /// message has been sent before it. It counts as a sender until the `yield` that it is part of is over.
     ///
     /// # Errors
     ///
@@ -546,7 +546,8 @@ both_ends!(Receiver, receivers, Receivers);
 
 impl<T: 'static> Receiver<T> {
     /// Receives a message; waits for one, if there is none. If there is, this is one turn of the others: who would rather
-    /// have at once what is there takes the rest by [`try_iter`](Receiver::try_iter).
+    /// have at once what is there takes the rest by [`try_iter`](Receiver::try_iter). It counts as a receiver until the
+    /// `yield` that it is part of is over.
     ///
     /// # Errors
     ///

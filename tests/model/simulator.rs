@@ -1232,7 +1232,17 @@ impl<'a> Simulator<'a> {
             }
             false
         };
-        let own = self.tasks_in(scope);
+        // A domain keeps what is its own, and a shield what is behind it.
+        let mut scopes = vec![scope];
+        let mut index = 0;
+        while let Some(&inner) = scopes.get(index) {
+            let below = self.scopes_in(inner);
+            scopes
+                .extend(below.iter().filter(|&&below| matches!(self.scopes[below].kind, Kind::Timeout | Kind::Runner)));
+            index += 1;
+        }
+        let mut own: Vec<_> = scopes.iter().flat_map(|&scope| self.tasks_in(scope)).collect();
+        own.sort();
         let mut wanted = own.clone();
         wanted.retain(|&task| self.waiting(task).iter().any(|&by| !is_inside(self, by)));
         let Some(&first) = wanted.iter().min() else { return };
@@ -1247,7 +1257,7 @@ impl<'a> Simulator<'a> {
                 wanted.extend(own.iter().filter(|&&other| self.waiting(other).contains(&task)));
             }
         }
-        for below in self.scopes_in(scope) {
+        for below in scopes.iter().flat_map(|&scope| self.scopes_in(scope)).collect::<Vec<_>>() {
             if self.scopes[below].owner.is_some_and(|owner| released.contains(&owner.0)) {
                 self.scopes[below].parent = Some(parent);
             }
