@@ -1,10 +1,12 @@
-//! Random programs of coroutines do on tinyield what a naive simulator says that they do.
+//! Programs of coroutines do on tinyield what a naive simulator says that they do: random ones, and those that the fuzzer kept.
 //!
-//! `TINYIELD_PROGRAMS` says how many, if it is set.
+//! `TINYIELD_PROGRAMS` says how many random ones, if it is set.
 #![feature(coroutines)]
 
 #[path = "model/mod.rs"]
 mod model;
+
+use std::path::Path;
 
 use model::program::Program;
 use proptest::collection::vec;
@@ -34,4 +36,23 @@ fn random_programs_do_what_the_simulator_says() {
         Err(TestError::Fail(difference, _)) => panic!("{difference}"),
         Err(TestError::Abort(why)) => panic!("{why}"),
     }
+}
+
+#[test]
+fn programs_that_the_fuzzer_kept_do_what_the_simulator_says() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    if !fuzz.exists() {
+        // It is not in the package.
+        return;
+    }
+    let mut count = 0;
+    for entry in std::fs::read_dir(fuzz.join("corpus/programs")).unwrap() {
+        let path = entry.unwrap().path();
+        let program = Program::from_bytes(&std::fs::read(&path).unwrap());
+        if let Some(difference) = model::smallest_difference(program) {
+            panic!("{}: {difference}", path.display());
+        }
+        count += 1;
+    }
+    assert!(count >= 100, "only {count} programs were kept");
 }

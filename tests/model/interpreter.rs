@@ -40,9 +40,8 @@ pub fn run(program: &Program, unit: u64) -> Observed {
     };
     world.clock.stop();
     let result = match result {
-        Err(payload) => {
-            format!("panic: {}", payload.downcast::<String>().map_or("of something else".into(), |text| *text))
-        }
+        Err(payload) if payload.is::<First>() => "panic".to_string(),
+        Err(_) => "a later panic".to_string(),
         Ok(None) => "dropped".to_string(),
         Ok(Some(Ok(value))) => format!("value c{value}"),
         Ok(Some(Err(error))) => loop_error(&error),
@@ -91,8 +90,15 @@ struct World {
     semaphores: Vec<Semaphore>,
     shared: Rc<RefCell<Vec<Shared<Value>>>>,
     stop: StopHandle,
+    has_panicked: Rc<Cell<bool>>,
     clock: Rc<Clock>,
 }
+
+/// What the first panic carries, which is to come out of the run.
+struct First;
+
+/// What those carry that come later. They are forgotten, so this has no memory.
+struct Later;
 
 struct Clock {
     unit: Duration,
@@ -185,6 +191,7 @@ impl World {
             semaphores: PERMITS.map(Semaphore::new).into(),
             shared: Rc::default(),
             stop,
+            has_panicked: Rc::default(),
             clock: Rc::new(clock),
         }
     }
@@ -311,7 +318,7 @@ fn start(body: &Body, world: &World) -> Coro<Value> {
                 Statement::Panic => {
                     life.end.set("panics");
                     // As `panic!`, but nothing is printed.
-                    resume_unwind(Box::new(format!("p{}.{at}", body.id)));
+                    resume_unwind(if world.has_panicked.replace(true) { Box::new(Later) } else { Box::new(First) });
                 }
                 Statement::Stop => world.stop.stop(),
                 Statement::Return => break,

@@ -63,7 +63,7 @@ fn compare(expected: &Observed, observed: &Observed) -> Option<String> {
 }
 
 /// With the names of those who failed left out.
-fn without_names(text: &String) -> String {
+fn without_names(text: &str) -> String {
     let mut parts = text.split("(failed ");
     let mut plain = parts.next().unwrap_or_default().to_string();
     for part in parts {

@@ -157,7 +157,7 @@ struct Simulator<'a> {
     free: Vec<usize>,
     permit_waiters: Vec<Vec<Waiter>>,
     is_told_to_stop: bool,
-    panic: Option<String>,
+    has_panicked: bool,
     failures: usize,
     races: usize,
     seen: Observed,
@@ -186,10 +186,10 @@ pub fn run(program: &Program) -> Observed {
     simulator.add_scope(Kind::Domain(program.grouping), None, None);
     simulator.start(Work::Body(&program.main), ROOT, true);
     let is_done = simulator.drive(program.drive);
-    simulator.seen.result = match (&simulator.panic, is_done) {
-        (Some(panic), _) => format!("panic: {panic}"),
-        (None, false) => "dropped".to_string(),
-        (None, true) => match simulator.loop_error(ROOT) {
+    simulator.seen.result = match (simulator.has_panicked, is_done) {
+        (true, _) => "panic".to_string(),
+        (false, false) => "dropped".to_string(),
+        (false, true) => match simulator.loop_error(ROOT) {
             Some(error) => error,
             None => format!("value {}", simulator.tasks[MAIN].output),
         },
@@ -682,7 +682,7 @@ impl<'a> Simulator<'a> {
                         return self.fails(task, "raises", failure);
                     }
                 }
-                Statement::Panic => return self.panics(task, format!("p{}.{}", body.id, self.tasks[task].at)),
+                Statement::Panic => return self.panics(task),
                 Statement::Stop => self.is_told_to_stop = true,
                 Statement::Return => return self.end_well(task),
             }
@@ -944,9 +944,9 @@ impl<'a> Simulator<'a> {
         self.end(task, Some(failure));
     }
 
-    fn panics(&mut self, task: TaskId, text: String) {
+    fn panics(&mut self, task: TaskId) {
         self.drop_body(task, "panics");
-        self.panic.get_or_insert(text);
+        self.has_panicked = true;
         let name = self.name(task);
         let why = format!("failed {name}");
         self.cancel_shields(self.tasks[task].scope, ROOT, &why);
