@@ -531,8 +531,7 @@ fn the_clone_of_a_shared_value_comes_back_to_it() {
             if self.1.get() == 1 {
                 // The value is being looked at: it cannot be had, but nothing breaks.
                 let own = self.0.borrow().clone().unwrap();
-                let inner = Loop::new().run(co! { (yield catch(own)).is_ok() });
-                assert!(inner.is_ok());
+                assert!(Loop::new().run(co! { (yield catch(own)).is_err() }).unwrap());
             }
             Recursive(self.0.clone(), self.1.clone())
         }
@@ -803,10 +802,45 @@ fn a_coroutine_that_has_given_its_value_comes_back_to_itself_when_its_body_is_dr
 #[test]
 fn a_coroutine_that_has_given_its_value_panics_when_its_body_is_dropped() {
     let alive = Alive::new();
-    let coro = Coro::from_coroutine(Own { resume: None, value: Some(alive.token()), on_drop: |_| panic!("the body") });
+    let captured = alive.token();
+    let on_drop = move |_| {
+        let _captured = &captured;
+        panic!("the body")
+    };
+    let coro = Coro::from_coroutine(Own { resume: None, value: Some(alive.token()), on_drop });
     let held = alive.token();
     let main = co! { let _held = held; yield coro };
     assert_eq!(panic_of(|| Loop::new().run(main).map(drop)), "the body");
+    assert_eq!(alive.get(), 0);
+}
+
+#[test]
+fn a_body_that_panics_when_it_is_dropped_is_dropped_once() {
+    let alive = Alive::new();
+    let bomb = || (OnDrop(|| panic!("the body")), alive.token());
+    // It never began.
+    let held = bomb();
+    let never = co! { drop(held); };
+    let main = co! { yield; yield (co! { Err("stop")?; }, never); };
+    assert_eq!(panic_of(|| Loop::new().run(main)), "the body");
+    assert_eq!(alive.get(), 0);
+    // It goes on for ever.
+    let held = bomb();
+    let deaf: Coro<()> = Coro::from_coroutine(
+        #[coroutine]
+        static move |_: Resume| {
+            let _held = held;
+            loop {
+                yield Suspend;
+            }
+        },
+    );
+    assert_eq!(panic_of(|| Loop::new().run((deaf, co! { yield; Err("stop")?; }))), "the body");
+    assert_eq!(alive.get(), 0);
+    // Nobody starts it.
+    let held = bomb();
+    let coro = co! { drop(held); };
+    assert_eq!(panic_of(|| drop(coro)), "the body");
     assert_eq!(alive.get(), 0);
 }
 
