@@ -852,8 +852,9 @@ fn use_up(wakers: Vec<Waker>) {
         waker.wake_by_ref();
         drop(waker.clone());
         common::forget(waker.clone());
-        waker.clone().wake();
+        let clone = waker.clone();
         waker.wake();
+        clone.wake();
     }
 }
 
