@@ -824,7 +824,7 @@ impl<T: 'static> Task<T> {
         self.raw.header().change(flag::FINISHED, flag::EMPTY);
         // SAFETY: FINISHED said that the slot holds the value, which is a `T`: `Task<T>` is only made by `new`, from a
         // cell of the same `T`, or by `clone`. With EMPTY set, nothing will read or drop it again. Nothing borrows it: of
-        // a task that is cloned from (`peek_output`), nothing is taken, see there.
+        // a task that is cloned from (`clone_output`), nothing is taken, see there.
         Some(Ok(unsafe { (self.raw.header().vtable.output)(self.raw.0).cast::<T>().read() }))
     }
 
