@@ -146,7 +146,7 @@ fn a_value_is_given_once_however_often_it_is_asked_for() {
 }
 
 /// Begins to wait, and lets another coroutine poll: what that gives, and what it gives itself after.
-fn is_polled_by_another<W: Wait + 'static>(wait: W) -> Option<String> {
+fn polled_by_another<W: Wait + 'static>(wait: W) -> Coro<Option<String>> {
     let begun = Rc::new(RefCell::new(None));
     let shared = begun.clone();
     let begins = Coro::from_coroutine(
@@ -173,7 +173,11 @@ fn is_polled_by_another<W: Wait + 'static>(wait: W) -> Option<String> {
             })
         },
     );
-    Loop::new().run((begins, polls)).unwrap().1
+    co! { (yield (begins, polls)).1 }
+}
+
+fn is_polled_by_another<W: Wait + 'static>(wait: W) -> Option<String> {
+    Loop::new().run(polled_by_another(wait)).unwrap()
 }
 
 #[test]
@@ -197,6 +201,10 @@ fn what_is_not_there_yet_is_an_error_in_the_name_of_another_coroutine() {
     refused(is_polled_by_another(receiver.recv()));
     sender.try_send(1).unwrap();
     refused(is_polled_by_another(sender.send(2)));
+
+    let first = co! { (yield as_completed([co! { yield sleep(ms(20)); }])).next().unwrap() };
+    let refused_later = Loop::new().run(co! { let next = yield first; yield polled_by_another(next) }).unwrap();
+    refused(refused_later);
 
     assert_eq!(alive.get(), 0);
     assert_eq!(event.statistics().waiting, 0);

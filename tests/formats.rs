@@ -44,6 +44,8 @@ fn coroutines_tell_their_names_and_their_states() {
     assert_eq!(waiting, clerk("waiting"));
     assert_eq!(debug(&shared), clerk("finished"));
     assert_eq!(Loop::new().run(&shared).unwrap(), clerk("running"));
+    let handle = Loop::new().run(spawn(co! {}.named("porter"))).unwrap();
+    assert_eq!(debug(&handle), r#"JoinHandle { task: Task { name: "porter", state: "finished" } }"#);
     let failed = co! { Err("oh no")?; }.named("porter").shared();
     assert!(Loop::new().run(&failed).is_err());
     assert_eq!(debug(&failed), r#"Shared { task: Task { name: "porter", state: "over" } }"#);

@@ -3,7 +3,6 @@
 //! The inbox is the only part of a loop that other threads touch. A [`Wakeable`] is a return address in it, handed out as a
 //! `Waker`, and counted: while nobody outside holds one, nothing outside can wake the loop.
 
-use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -252,12 +251,6 @@ impl Wakeable {
         if self.holders.fetch_sub(1, AcqRel) == 1 {
             self.inbox.outside_one_less();
         }
-    }
-}
-
-impl fmt::Debug for Wakeable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wakeable").field("slot", &self.slot).finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,6 @@
 //! long as there are handles, these loops count as watched: it is no deadlock to wait there.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
@@ -77,12 +76,6 @@ impl Bell {
 impl State {
     fn position(&self, wakeable: &Arc<Wakeable>) -> Option<usize> {
         self.wakers.iter().position(|waker| waker.data() == Arc::as_ptr(wakeable).cast())
-    }
-}
-
-impl fmt::Debug for Bell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bell").field("holders", &self.holders()).finish_non_exhaustive()
     }
 }
 
