@@ -218,7 +218,7 @@ impl<'a> Simulator<'a> {
                 Progress::Idle if self.ring_next() => {}
                 Progress::Idle if drive == Drive::Run => self.deadlock(),
                 Progress::Idle if self.is_cyclic() => {
-                    // A cycle behind a shield.
+                    // A cycle behind a shield is dropped, but nothing says in which order, nor which of several is.
                     self.seen.is_undecided |= self.scopes[ROOT].failure.is_some();
                     self.deadlock();
                 }
