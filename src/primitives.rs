@@ -1,20 +1,16 @@
-//! What threads share by: the standard library's primitives, or those of loom, which checks every order of events.
+//! What threads share by: the standard library's primitives and crossbeam's channels, or those of loom, which checks every
+//! order of events.
+
+#[cfg(tinyield_loom)]
+mod modelled;
+
+#[cfg(tinyield_loom)]
+pub(crate) use modelled::{Mutex, MutexGuard, OnceLock, atomic, channel, thread, thread_local};
 
 #[cfg(not(tinyield_loom))]
+pub(crate) use crossbeam_channel as channel;
+#[cfg(not(tinyield_loom))]
 pub(crate) use std::{
-    sync::{Mutex, MutexGuard, atomic},
-    thread,
+    sync::{Mutex, MutexGuard, OnceLock, atomic},
+    thread, thread_local,
 };
-
-#[cfg(tinyield_loom)]
-pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
-
-#[cfg(tinyield_loom)]
-pub(crate) mod thread {
-    pub(crate) use loom::thread::{Thread, current, park};
-
-    /// Time does not pass in loom.
-    pub(crate) fn park_timeout(_: std::time::Duration) {
-        loom::thread::yield_now();
-    }
-}

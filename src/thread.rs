@@ -6,16 +6,16 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::pin;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-
 use crate::coro::Coro;
 use crate::error::{Cancelled, Error, Reason, Result};
+use crate::primitives::atomic::AtomicUsize;
+use crate::primitives::atomic::Ordering::SeqCst;
+use crate::primitives::channel::{Receiver, Sender, unbounded};
+use crate::primitives::{Mutex, MutexGuard, OnceLock, thread, thread_local};
 use crate::scheduler::{Named, Outcome, Resume, Suspend};
 use crate::shield::shield;
 use crate::wait::{Begun, Hidden, Wait};
@@ -95,7 +95,7 @@ pub fn checkpoint() -> std::result::Result<(), Cancelled> {
 /// The cancellation of what this thread runs; outside of a pool, one that never comes.
 #[cfg(any(feature = "smol", feature = "async-std"))]
 pub(crate) fn cancellation() -> Arc<Cancellation> {
-    CURRENT.with_borrow(Clone::clone).unwrap_or_default()
+    CURRENT.with(|current| current.borrow().clone()).unwrap_or_default()
 }
 
 /// How a closure on a thread is told that it was cancelled.
@@ -398,9 +398,9 @@ where
             _ => return,
         };
         drop(stage);
-        CURRENT.set(Some(self.cancellation.clone()));
+        CURRENT.with(|current| current.replace(Some(self.cancellation.clone())));
         let result = catch_unwind(AssertUnwindSafe(f));
-        CURRENT.set(None);
+        CURRENT.with(|current| current.replace(None));
         let mut stage = self.stage();
         let running = std::mem::replace(&mut *stage, Stage::Done(result));
         drop(stage);
@@ -444,16 +444,16 @@ impl Pool {
         Pool { max, jobs, queue: Arc::new(queue) }
     }
 
-    /// That of the whole process.
+    /// That of the whole process. Not for loom, in which nothing may outlive a model.
     fn shared() -> Arc<Pool> {
-        static SHARED: OnceLock<Arc<Pool>> = OnceLock::new();
+        static SHARED: std::sync::OnceLock<Arc<Pool>> = std::sync::OnceLock::new();
         SHARED.get_or_init(|| Arc::new(Pool::new(SHARED_MAX))).clone()
     }
 
     /// The same, without a limit: for loops and futures, which may wait for each other, from one thread to the next.
     #[cfg(any(feature = "smol", feature = "async-std"))]
     pub(crate) fn unlimited() -> Arc<Pool> {
-        static UNLIMITED: OnceLock<Arc<Pool>> = OnceLock::new();
+        static UNLIMITED: std::sync::OnceLock<Arc<Pool>> = std::sync::OnceLock::new();
         UNLIMITED.get_or_init(|| Arc::new(Pool::new(usize::MAX))).clone()
     }
 
@@ -466,7 +466,7 @@ impl Pool {
         let mut failed = None;
         if waiting > queue.idle.load(SeqCst) && queue.add_thread(self.max) {
             let (theirs, max) = (queue.clone(), self.max);
-            let spawned = std::thread::Builder::new().name("tinyield".into()).spawn(move || theirs.serve(max));
+            let spawned = thread::Builder::new().name("tinyield".into()).spawn(move || theirs.serve(max));
             if let Err(error) = spawned
                 && queue.threads.fetch_sub(1, SeqCst) == 1
             {

@@ -8,14 +8,14 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::rc::{Rc, Weak};
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::AcqRel;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use crossbeam_channel::{self as crossbeam, Select, TryRecvError as Nothing};
+use std::sync::{Arc, PoisonError};
 
 use super::channel::{Channel, RecvError, SendError, TryRecvError, TrySendError};
 use super::outside::{Bell, Listener, Listeners};
+use crate::primitives::atomic::AtomicUsize;
+use crate::primitives::atomic::Ordering::AcqRel;
+use crate::primitives::channel::{self as crossbeam, Select, TryRecvError as Nothing};
+use crate::primitives::{Mutex, MutexGuard};
 use crate::scheduler::TaskRef;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,8 @@ struct Remote<T> {
     /// Messages that a coroutine was to receive, and gave up: older than all others.
     give_back: crossbeam::Sender<T>,
     given_back: crossbeam::Receiver<T>,
-    /// Dropped, to have all threads see it, when the channel is closed.
+    /// Dropped, to have all threads see it, when the channel is closed. Who sends holds it: so what is sent is sent before that,
+    /// and whoever finds the channel closed and empty has missed nothing.
     open: Mutex<Option<crossbeam::Sender<Infallible>>>,
     closed: crossbeam::Receiver<Infallible>,
     /// How many of each there are; those on the channel's own thread count as one.
@@ -57,12 +58,25 @@ impl<T> Remote<T> {
         self.given_back.try_recv().or_else(|_| self.receiver.try_recv()).ok()
     }
 
+    fn open(&self) -> MutexGuard<'_, Option<crossbeam::Sender<Infallible>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rings nobody.
+    fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        let open = self.open();
+        if open.is_none() {
+            return Err(TrySendError::Closed(message));
+        }
+        self.sender.try_send(message).map_err(|unsent| TrySendError::Full(unsent.into_inner()))
+    }
+
     fn is_closed(&self) -> bool {
         self.closed.try_recv() == Err(Nothing::Disconnected)
     }
 
     fn close(&self) -> bool {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let open = self.open().take();
         let was_open = open.is_some();
         drop(open);
         self.message_bell.ring();
@@ -151,7 +165,7 @@ impl<T: 'static> Outside<T> {
     }
 
     pub(super) fn put(&self, message: T) -> Result<(), T> {
-        self.remote.sender.try_send(message).map_err(crossbeam::TrySendError::into_inner)
+        self.remote.try_send(message).map_err(TrySendError::into_inner)
     }
 
     pub(super) fn take(&self) -> Option<T> {
@@ -284,22 +298,18 @@ impl<T> RemoteSender<T> {
     /// Gives the message back if the channel is closed, before or meanwhile.
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         let Remote { sender, closed, .. } = &*self.remote;
-        let message = match self.try_send(message) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Closed(message)) => return Err(SendError(message)),
-            Err(TrySendError::Full(message)) => message,
-        };
-        let mut select = Select::new();
-        let sending = select.send(sender);
-        select.recv(closed);
-        let selected = select.select();
-        if selected.index() != sending {
-            let _ = selected.recv(closed);
-            return Err(SendError(message));
+        let mut message = message;
+        loop {
+            message = match self.try_send(message) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(message)) => return Err(SendError(message)),
+                Err(TrySendError::Full(message)) => message,
+            };
+            let mut select = Select::new();
+            select.send(sender);
+            select.recv(closed);
+            select.ready();
         }
-        selected.send(sender, message).map_err(|unsent| SendError(unsent.into_inner()))?;
-        self.remote.message_bell.ring();
-        Ok(())
     }
 
     /// Sends `message` if there is room.
@@ -308,10 +318,7 @@ impl<T> RemoteSender<T> {
     ///
     /// Gives the message back if there is none, or if the channel is closed.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        if self.remote.is_closed() {
-            return Err(TrySendError::Closed(message));
-        }
-        self.remote.sender.try_send(message).map_err(|unsent| TrySendError::Full(unsent.into_inner()))?;
+        self.remote.try_send(message)?;
         self.remote.message_bell.ring();
         Ok(())
     }

@@ -1,0 +1,176 @@
+//! The primitives as loom has them, and stand-ins for those that it has not.
+
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+pub(crate) mod thread {
+    pub(crate) use loom::thread::{Builder, Thread, current, park};
+
+    /// Time does not pass in loom.
+    pub(crate) fn park_timeout(_: std::time::Duration) {
+        loom::thread::yield_now();
+    }
+}
+
+/// As that of the standard library with a constant, which loom's does not know.
+macro_rules! local {
+    ($(#[$meta:meta])* static $name:ident: $type:ty = const $init:block;) => {
+        loom::thread_local! {
+            $(#[$meta])*
+            static $name: $type = $init;
+        }
+    };
+}
+
+pub(crate) use local as thread_local;
+
+pub(crate) mod atomic {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    /// Each load is an exchange here: it gives the newest value, as `SeqCst` says and loom does not. And loom, which knows the
+    /// last access of each atomic only, overlooks the orders of a load here and a load with an exchange there.
+    #[derive(Default)]
+    pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
+
+    impl AtomicU64 {
+        pub(crate) fn new(value: u64) -> AtomicU64 {
+            AtomicU64(loom::sync::atomic::AtomicU64::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> u64 {
+            self.0.fetch_add(0, order)
+        }
+
+        pub(crate) fn compare_exchange_weak(
+            &self,
+            current: u64,
+            new: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            self.0.compare_exchange_weak(current, new, success, failure)
+        }
+    }
+}
+
+/// Whether it is set is for loom to know; the value is kept by that of the standard library.
+pub(crate) struct OnceLock<T> {
+    is_set: atomic::AtomicBool,
+    value: std::sync::OnceLock<T>,
+}
+
+impl<T> OnceLock<T> {
+    pub(crate) fn get(&self) -> Option<&T> {
+        if self.is_set.load(atomic::Ordering::Acquire) { self.value.get() } else { None }
+    }
+
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        self.value.set(value)?;
+        self.is_set.store(true, atomic::Ordering::Release);
+        Ok(())
+    }
+}
+
+impl<T> Default for OnceLock<T> {
+    fn default() -> OnceLock<T> {
+        OnceLock { is_set: atomic::AtomicBool::new(false), value: std::sync::OnceLock::new() }
+    }
+}
+
+/// Crossbeam's channels, of which each operation that does not block is one step that loom knows of. One that blocks does so
+/// for ever.
+pub(crate) mod channel {
+    use std::ops::Deref;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::time::Duration;
+
+    pub(crate) use crossbeam_channel::{RecvTimeoutError, Select, SendError, TryRecvError, TrySendError};
+
+    use super::Mutex;
+
+    pub(crate) struct Sender<T> {
+        /// Until it is dropped, which is a step too.
+        sender: Option<crossbeam_channel::Sender<T>>,
+        steps: Arc<Mutex<()>>,
+    }
+
+    pub(crate) struct Receiver<T> {
+        receiver: crossbeam_channel::Receiver<T>,
+        steps: Arc<Mutex<()>>,
+        /// Nothing that loom is to know of.
+        timed_out: AtomicBool,
+    }
+
+    pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+        pair(crossbeam_channel::bounded(capacity))
+    }
+
+    pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+        pair(crossbeam_channel::unbounded())
+    }
+
+    fn pair<T>(ends: (crossbeam_channel::Sender<T>, crossbeam_channel::Receiver<T>)) -> (Sender<T>, Receiver<T>) {
+        let steps = Arc::new(Mutex::new(()));
+        let receiver = Receiver { receiver: ends.1, steps: steps.clone(), timed_out: AtomicBool::new(false) };
+        (Sender { sender: Some(ends.0), steps }, receiver)
+    }
+
+    impl<T> Sender<T> {
+        pub(crate) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+            let _step = self.steps.lock();
+            self.deref().try_send(message)
+        }
+
+        pub(crate) fn send(&self, message: T) -> Result<(), SendError<T>> {
+            let _step = self.steps.lock();
+            self.deref().send(message)
+        }
+    }
+
+    impl<T> Deref for Sender<T> {
+        type Target = crossbeam_channel::Sender<T>;
+
+        fn deref(&self) -> &crossbeam_channel::Sender<T> {
+            self.sender.as_ref().expect("it is there until it is dropped")
+        }
+    }
+
+    impl<T> Drop for Sender<T> {
+        fn drop(&mut self) {
+            let _step = self.steps.lock();
+            self.sender = None;
+        }
+    }
+
+    impl<T> Receiver<T> {
+        pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
+            let _step = self.steps.lock();
+            self.receiver.try_recv()
+        }
+
+        /// Time does not pass: it is up at once. After that, whoever tries again lets the others go on first, so that it does
+        /// not try for ever.
+        pub(crate) fn recv_timeout(&self, _: Duration) -> Result<T, RecvTimeoutError> {
+            if self.timed_out.swap(false, Relaxed) {
+                loom::thread::yield_now();
+            }
+            let _step = self.steps.lock();
+            let result = self.receiver.recv_timeout(Duration::ZERO);
+            self.timed_out.store(result.is_err(), Relaxed);
+            result
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            let _step = self.steps.lock();
+            self.receiver.len()
+        }
+    }
+
+    impl<T> Deref for Receiver<T> {
+        type Target = crossbeam_channel::Receiver<T>;
+
+        fn deref(&self) -> &crossbeam_channel::Receiver<T> {
+            &self.receiver
+        }
+    }
+}
