@@ -1,6 +1,6 @@
 //! Waiting costs no processor time, on either side of a bridge. Alone in its process, whose time it takes.
-#![feature(coroutines)]
 #![cfg(all(target_os = "linux", feature = "smol", feature = "async-std"))]
+#![feature(coroutines)]
 
 mod common;
 
