@@ -592,3 +592,22 @@ fn a_thread_that_waits_for_room_gets_its_message_back_when_the_channel_is_closed
         assert_eq!((seen.recv(), seen.recv()), (Ok(0), Err(RecvError)));
     }
 }
+
+#[test]
+fn a_send_that_is_part_of_more_counts_as_a_sender_until_its_message_is_sent() {
+    for capacity in [1, 2] {
+        let (sender, receiver) = bounded(capacity);
+        let sends = [sender.send(1), sender.send(2), sender.send(3)];
+        drop(sender);
+        let receives = co! {
+            let mut received = Vec::new();
+            while let Ok(number) = yield receiver.recv() {
+                received.push(number);
+            }
+            received
+        };
+        let (sent, received) = Loop::new().run((sends, receives)).unwrap();
+        assert!(sent.iter().all(Result::is_ok));
+        assert_eq!(received, [1, 2, 3]);
+    }
+}

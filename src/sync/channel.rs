@@ -73,7 +73,7 @@ pub fn unbounded<T: 'static>() -> (Sender<T>, Receiver<T>) {
     Channel::open(None)
 }
 
-pub(super) struct Channel<T> {
+pub(super) struct Channel<T: 'static> {
     state: RefCell<State<T>>,
     /// How many there are on this thread, those who wait included.
     senders: Cell<usize>,
@@ -81,7 +81,7 @@ pub(super) struct Channel<T> {
     outside: OnceCell<Outside<T>>,
 }
 
-struct State<T> {
+struct State<T: 'static> {
     capacity: Option<usize>,
     /// The first `claimed` of them are for receivers that know nothing of it yet. Once there is an outside, the others are
     /// there.
@@ -93,10 +93,19 @@ struct State<T> {
 }
 
 /// A sender that waits. When its value is gone, it was sent.
-struct Sending<T> {
+struct Sending<T: 'static> {
     value: Option<T>,
     waiter: Option<Waiter>,
     listener: Option<Rc<Listener>>,
+    /// It counts as a sender for as long as it waits.
+    sender: Option<Sender<T>>,
+}
+
+/// Who need not wait any longer, and what was kept for the wait.
+struct Served<T: 'static> {
+    waiter: Waiter,
+    listener: Option<Rc<Listener>>,
+    sender: Option<Sender<T>>,
 }
 
 enum Receiving {
@@ -172,13 +181,14 @@ impl<T: 'static> Channel<T> {
 
     /// Gives messages to those who wait for one, room to those who wait to send, and tells both if it is closed.
     pub(super) fn serve(&self) {
-        while let Some((waiter, listener)) = self.next_served() {
+        while let Some(Served { waiter, listener, sender }) = self.next_served() {
             waiter.settle();
-            drop(listener);
+            // The last sender may leave, which closes the channel.
+            drop((listener, sender));
         }
     }
 
-    fn next_served(&self) -> Option<(Waiter, Option<Rc<Listener>>)> {
+    fn next_served(&self) -> Option<Served<T>> {
         let mut state = self.state.borrow_mut();
         if !state.has_waiters() {
             return None;
@@ -192,7 +202,7 @@ impl<T: 'static> Channel<T> {
             if let Some(answer) = answer
                 && let Receiving::Waiting(waiter, listener) = std::mem::replace(state.receivers.advance()?, answer)
             {
-                return Some((waiter, listener));
+                return Some(Served { waiter, listener, sender: None });
             }
         }
         if !closed {
@@ -203,7 +213,11 @@ impl<T: 'static> Channel<T> {
             }
         }
         let sending = state.senders.advance()?;
-        Some((sending.waiter.take()?, sending.listener.take()))
+        Some(Served {
+            waiter: sending.waiter.take()?,
+            listener: sending.listener.take(),
+            sender: sending.sender.take(),
+        })
     }
 
     /// A message that was set apart for a receiver is for somebody else now.
@@ -389,7 +403,7 @@ both_ends!(Sender, senders, Senders);
 
 impl<T: 'static> Sender<T> {
     /// Sends `message`; waits for room first, if there is none. If there is, this is one turn of the others, and the
-    /// message has been sent before it. It counts as a sender until the `yield` that it is part of is over.
+    /// message has been sent before it. It counts as a sender until the message is sent.
     ///
     /// # Errors
     ///
@@ -399,7 +413,7 @@ impl<T: 'static> Sender<T> {
     ///
     /// The message is not sent, and is dropped, unless there had been room for it already.
     pub fn send(&self, message: T) -> Send<T> {
-        Send { sender: self.clone(), place: SendPlace::Unbegun(message) }
+        Send { place: SendPlace::Unbegun(self.clone(), message) }
     }
 
     /// Sends `message` if there is room, and nobody waits for room.
@@ -639,13 +653,12 @@ impl<T: 'static> Receiver<T> {
 /// What [`Sender::send`] gives: a [`Wait`] for a `Result<(), SendError<T>>`.
 #[must_use = "nothing is sent before this is yielded"]
 pub struct Send<T: 'static> {
-    sender: Sender<T>,
     place: SendPlace<T>,
 }
 
-enum SendPlace<T> {
-    Unbegun(T),
-    InLine(Key),
+enum SendPlace<T: 'static> {
+    Unbegun(Sender<T>, T),
+    InLine(Rc<Channel<T>>, Key),
     Sent,
     Refused(T),
     Through,
@@ -653,9 +666,9 @@ enum SendPlace<T> {
 
 impl<T> Drop for Send<T> {
     fn drop(&mut self) {
-        let SendPlace::InLine(key) = self.place else { return };
-        let sending = self.sender.channel.state.borrow_mut().senders.remove(key);
-        if let Some(waiter) = sending.and_then(|sending| sending.waiter) {
+        let SendPlace::InLine(channel, key) = &self.place else { return };
+        let mut sending = channel.state.borrow_mut().senders.remove(*key);
+        if let Some(waiter) = sending.as_mut().and_then(|sending| sending.waiter.take()) {
             waiter.give_up();
         }
     }
@@ -663,7 +676,11 @@ impl<T> Drop for Send<T> {
 
 impl<T> fmt::Debug for Send<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Send").field("sender", &self.sender).finish()
+        let mut debug = f.debug_struct("Send");
+        match &self.place {
+            SendPlace::Unbegun(sender, _) => debug.field("sender", sender).finish(),
+            _ => debug.finish_non_exhaustive(),
+        }
     }
 }
 
@@ -683,31 +700,34 @@ impl<T: 'static> Waiting for Send<T> {
     type Output = std::result::Result<(), SendError<T>>;
 
     fn begin(&mut self, task: &TaskRef) {
-        let SendPlace::Unbegun(message) = std::mem::replace(&mut self.place, SendPlace::Through) else { return };
+        let place = std::mem::replace(&mut self.place, SendPlace::Through);
+        let SendPlace::Unbegun(sender, message) = place else { return };
         task.note(kind::CHANNEL);
-        let channel = &self.sender.channel;
+        let channel = &sender.channel;
         self.place = match channel.try_send(message) {
             Ok(()) => SendPlace::Sent,
             Err(TrySendError::Closed(message)) => SendPlace::Refused(message),
             Err(TrySendError::Full(message)) => {
                 let outside = channel.outside.get();
                 let listener = outside.and_then(|outside| outside.listen(Side::Senders, task));
-                let sending = Sending { value: Some(message), waiter: Some(Waiter::new(task)), listener };
+                let waiter = Some(Waiter::new(task));
+                let channel = channel.clone();
+                let sending = Sending { value: Some(message), waiter, listener, sender: Some(sender) };
                 let key = channel.state.borrow_mut().senders.push_back(sending);
-                if outside.is_some() {
+                if channel.outside.get().is_some() {
                     // Other threads may have made room before there was a listener.
                     channel.serve();
                 }
-                SendPlace::InLine(key)
+                SendPlace::InLine(channel, key)
             }
         };
     }
 
     fn is_ready(&self) -> bool {
-        match self.place {
-            SendPlace::Unbegun(_) => false,
-            SendPlace::InLine(key) => {
-                self.sender.channel.state.borrow().senders.get(key).is_none_or(|sending| sending.waiter.is_none())
+        match &self.place {
+            SendPlace::Unbegun(..) => false,
+            SendPlace::InLine(channel, key) => {
+                channel.state.borrow().senders.get(*key).is_none_or(|sending| sending.waiter.is_none())
             }
             SendPlace::Sent | SendPlace::Refused(_) | SendPlace::Through => true,
         }
@@ -720,11 +740,11 @@ impl<T: 'static> Waiting for Send<T> {
         match std::mem::replace(&mut self.place, SendPlace::Through) {
             SendPlace::Sent => Ok(Ok(())),
             SendPlace::Refused(message) => Ok(Err(SendError(message))),
-            SendPlace::InLine(key) => {
-                let sending = self.sender.channel.state.borrow_mut().senders.remove(key);
+            SendPlace::InLine(channel, key) => {
+                let sending = channel.state.borrow_mut().senders.remove(key);
                 Ok(sending.and_then(|sending| sending.value).map_or(Ok(()), |message| Err(SendError(message))))
             }
-            SendPlace::Unbegun(_) | SendPlace::Through => Err(not_there()),
+            SendPlace::Unbegun(..) | SendPlace::Through => Err(not_there()),
         }
     }
 }
