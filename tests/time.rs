@@ -159,6 +159,33 @@ fn a_timer_is_served_within_one_round_of_its_deadline() {
 }
 
 #[test]
+fn a_timer_is_served_within_one_round_of_its_deadline_whoever_has_begun_to_sleep_before_it_in_that_round() {
+    let order = Log::new();
+    let at = Instant::now() + ms(2);
+    let sleeper = {
+        let log = order.clone();
+        co! { yield sleep_until(at); log.push("timer"); }
+    };
+    let begins_to_sleep = co! { yield; assert!((yield timeout(forever(), ms(5))).is_err()); };
+    let busy = {
+        let log = order.clone();
+        co! {
+            yield;
+            spin_until(at);
+            for turn in ["due", "next turn", "turn after that"] {
+                log.push(turn);
+                yield;
+            }
+        }
+    };
+    let main = co! { let _ = yield (sleeper, begins_to_sleep, busy); };
+    Loop::new().run(main).unwrap();
+    let log = order.take();
+    let place = |what: &str| log.iter().position(|entry| entry == what).unwrap();
+    assert!(place("due") < place("timer") && place("timer") < place("turn after that"), "{log:?}");
+}
+
+#[test]
 fn a_timeout_gives_the_value_or_tells_that_it_ran_out() {
     #[coro]
     fn nap(duration: Duration) -> Coro<i32> {

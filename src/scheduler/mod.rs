@@ -61,11 +61,12 @@ pub(crate) struct Core {
     sleepers: RefCell<Option<Sleepers>>,
     /// Before this, nothing is due; if there is none, there is no need to look at the clock.
     next_due: Cell<Option<Due>>,
-    /// The time, if somebody has looked at the clock since the round began.
+    /// The time, if somebody has looked at the clock in the last turn of the round.
     clock: Cell<Option<Instant>>,
     inbox: Arc<Inbox>,
     wakeables: RefCell<Slab<(Arc<Wakeable>, WakeTarget)>>,
     root: RefCell<Option<Rc<Scope>>>,
+    /// One that has ended, for the next one to be made of.
     spare_scope: Cell<Option<Rc<Scope>>>,
     last_number: Cell<u64>,
     /// Tasks that are to see their cancellation, in this order, before anything else happens.
@@ -220,7 +221,10 @@ impl Core {
     }
 
     fn set_alarm(&self, deadline: Option<Instant>, now: Instant, left: Duration, alarm: Alarm) -> AlarmKey {
-        self.clock.set(Some(now));
+        // Turns may take long, so what is known of the time now is of use only if no other is taken before the next look.
+        if self.ready.is_round_over() {
+            self.clock.set(Some(now));
+        }
         if let Some(deadline) = deadline
             && !self.next_due.get().is_some_and(|due| due.is_before(deadline))
         {
@@ -330,7 +334,6 @@ impl Core {
             self.serve_inbox();
         }
         if let Some(due) = self.next_due.get() {
-            // A coroutine that has just begun to sleep has looked at the clock.
             let now = match self.clock.take() {
                 Some(now) => now,
                 None if due.is_far() => return,

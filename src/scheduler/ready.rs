@@ -66,6 +66,11 @@ impl Ready {
         })
     }
 
+    /// Whether the turn that is being taken is the last of its round.
+    pub(crate) fn is_round_over(&self) -> bool {
+        self.with(|queues| queues.round.is_empty())
+    }
+
     pub(crate) fn is_next_round_empty(&self) -> bool {
         self.with(|queues| queues.next_round.is_empty())
     }
