@@ -206,8 +206,10 @@ fn a_waker_that_panics_on_a_thread_of_a_pool_ends_no_thread() {
     let hostile = Hostile::panics_when(Woken);
     let waker = hostile.waker();
     let mut event_loop = Loop::new();
-    let mut runtime = event_loop.runtime(pool.run_in_thread(|| thread::sleep(Duration::from_millis(10))));
+    let (begin, may_begin) = mpsc::channel::<()>();
+    let mut runtime = event_loop.runtime(pool.run_in_thread(move || may_begin.recv().is_ok()));
     assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+    begin.send(()).unwrap();
     while !hostile.has_seen(Woken) {
         thread::yield_now();
     }
