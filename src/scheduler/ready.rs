@@ -24,8 +24,11 @@ const KEPT_CAPACITY: usize = 1024;
 impl Queues {
     #[inline(never)]
     fn shrink(&mut self) {
-        if self.round.len() < self.next_round.capacity() / 4 {
-            self.next_round.shrink_to(KEPT_CAPACITY);
+        let count = self.round.len();
+        for queue in [&mut self.round, &mut self.next_round] {
+            if count < queue.capacity() / 4 {
+                queue.shrink_to(KEPT_CAPACITY);
+            }
         }
     }
 }
@@ -55,11 +58,14 @@ impl Ready {
     #[inline(always)]
     pub(crate) fn begin_round(&self) -> bool {
         self.with(|queues| {
-            std::mem::swap(&mut queues.round, &mut queues.next_round);
-            if queues.round.len() > 1 {
+            if queues.next_round.len() == 1 && queues.round.capacity() != 0 {
+                // To swap the queues is to read as one what was written in pieces, for which a processor waits.
+                queues.round.extend(queues.next_round.pop());
+            } else {
+                std::mem::swap(&mut queues.round, &mut queues.next_round);
                 queues.round.reverse();
             }
-            if queues.next_round.capacity() > KEPT_CAPACITY {
+            if queues.round.capacity().max(queues.next_round.capacity()) > KEPT_CAPACITY {
                 queues.shrink();
             }
             !queues.round.is_empty()
