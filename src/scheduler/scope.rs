@@ -3,7 +3,7 @@
 //! Every task belongs to one scope; scopes form a tree. Cancelling one cancels what is in it and below, except below a
 //! shield. An error goes up to the nearest scope that is a failure domain, and cancels that.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -34,8 +34,8 @@ pub(crate) struct Scope {
     /// Its place among the subscopes of its parent.
     index: Cell<usize>,
     /// Why it was cancelled, if it was.
-    cancelled: RefCell<Option<Cancelled>>,
-    failure: RefCell<Option<Error>>,
+    cancelled: OnceCell<Cancelled>,
+    failure: OnceCell<Error>,
     others: RefCell<Vec<Error>>,
     /// Who waits for it to end.
     owner: RefCell<Option<Waiter>>,
@@ -73,8 +73,10 @@ impl Scope {
         scope.owner.replace(owner);
         parent.adopt(&scope);
         // A shield may be put up while its surroundings are being cancelled.
-        if kind != Kind::Shield && parent.is_cancelled() {
-            *scope.cancelled.borrow_mut() = parent.cancelled();
+        if kind != Kind::Shield
+            && let Some(why) = parent.cancelled()
+        {
+            scope.cancelled.get_or_init(|| why);
         }
         Some(scope)
     }
@@ -89,8 +91,8 @@ impl Scope {
             tasks: RefCell::default(),
             subscopes: RefCell::default(),
             index: Cell::new(0),
-            cancelled: RefCell::default(),
-            failure: RefCell::default(),
+            cancelled: OnceCell::new(),
+            failure: OnceCell::new(),
             others: RefCell::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
@@ -110,8 +112,8 @@ impl Scope {
     pub(crate) fn recycle(mut self: Rc<Scope>) {
         let Some(scope) = Rc::get_mut(&mut self) else { return };
         let is_plain = scope.kind == Kind::Subtree
-            && scope.cancelled.get_mut().is_none()
-            && scope.failure.get_mut().is_none()
+            && scope.cancelled.get().is_none()
+            && scope.failure.get().is_none()
             && scope.group.get_mut().is_none();
         if is_plain {
             scope.domain = None;
@@ -147,31 +149,27 @@ impl Scope {
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.tasks.borrow().is_empty() && self.subscopes.borrow().is_empty()
     }
 
     pub(crate) fn cancelled(&self) -> Option<Cancelled> {
-        self.cancelled.borrow().clone()
+        self.cancelled.get().cloned()
     }
 
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.borrow().is_some()
+        self.cancelled.get().is_some()
     }
 
     pub(crate) fn failure(&self) -> Option<Error> {
-        self.failure.borrow().clone()
+        self.failure.get().cloned()
     }
 
     /// The first error is the failure; false if there is one already.
     pub(crate) fn set_failure(&self, error: Error) -> bool {
-        let mut failure = self.failure.borrow_mut();
-        let first = failure.is_none();
-        if first {
-            *failure = Some(error);
-        }
-        first
+        self.failure.set(error).is_ok()
     }
 
     pub(crate) fn add_other(&self, error: Error) {
@@ -199,8 +197,8 @@ impl Scope {
     /// nobody to tell.
     pub(crate) fn responsible_domain(self: &Rc<Scope>) -> Rc<Scope> {
         let mut domain = self.domain();
-        while domain.failure.borrow().is_none()
-            && domain.cancelled.borrow().is_some()
+        while domain.failure.get().is_none()
+            && domain.cancelled.get().is_some()
             && let Some(parent) = domain.parent()
         {
             domain = parent.domain();
@@ -217,15 +215,16 @@ impl Scope {
     }
 
     /// The task is to be told its scope by the caller.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add_task(&self, task: &TaskRef) {
         let mut tasks = self.tasks.borrow_mut();
-        task.header().index.set(u32::try_from(tasks.len()).expect("fewer than 2^32 tasks in one scope"));
+        assert!(u32::MAX as usize > tasks.len(), "fewer than 2^32 tasks in one scope");
+        task.index.set(tasks.len() as u32);
         tasks.push(task.clone());
     }
 
     /// Gives back what it held.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove_task(&self, task: &TaskRef) -> TaskRef {
         let mut tasks = self.tasks.borrow_mut();
         let index = task.header().index.get();
@@ -342,7 +341,7 @@ impl Scope {
         let mut marked = Marked::default();
         let mut scopes = vec![self.clone()];
         while let Some(scope) = scopes.pop() {
-            scope.cancelled.borrow_mut().get_or_insert_with(|| why.clone());
+            scope.cancelled.get_or_init(|| why.clone());
             for task in &*scope.tasks.borrow() {
                 if !task.has(flag::CANCELLED) {
                     task.set(flag::CANCELLED);
@@ -378,7 +377,7 @@ impl Scope {
 
     /// Its first task has ended well.
     pub(crate) fn root_finished(self: &Rc<Scope>) {
-        if self.is_domain() || self.ended.get() || self.cancelled.borrow().is_some() {
+        if self.is_domain() || self.ended.get() || self.cancelled.get().is_some() {
             // It ends when all in it have.
             return;
         }
