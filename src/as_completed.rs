@@ -318,7 +318,7 @@ impl<T: 'static> Waiting for NextCompleted<T> {
 
     fn failure(&self) -> Option<Error> {
         let lost = self.results.lost.get().filter(|_| !self.is_ready())?;
-        let error = self.results.reporters.borrow().get(lost).and_then(TaskRef::error);
+        let error = self.results.reporters.borrow().get(lost).and_then(|task| task.error());
         Some(error.unwrap_or_else(|| Error::msg("a coroutine of `as_completed` was cancelled")))
     }
 

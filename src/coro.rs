@@ -236,6 +236,7 @@ impl<T: 'static> fmt::Debug for JoinHandle<T> {
 }
 
 /// Starts `task` where `starter` is.
+#[inline]
 fn start(task: &TaskRef, starter: &TaskRef) {
     if let Some(scope) = starter.scope() {
         Core::start(task, scope);
@@ -279,7 +280,7 @@ impl<T: 'static> Waiting for JoinOwned<T> {
             return self.begin_started(waiting);
         }
         start(task, waiting);
-        task.add_waiter(Waiter::new(waiting));
+        task.add_first_waiter(Waiter::new(waiting));
     }
 
     fn is_ready(&self) -> bool {

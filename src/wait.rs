@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::task::Poll;
 
 use crate::error::{Error, Result};
-use crate::scheduler::{Named, Outcome, Resume, Suspend, Task, TaskRef, flag, misused};
+use crate::scheduler::{Header, Named, Outcome, Resume, Suspend, Task, TaskRef, flag, misused};
 
 /// What a coroutine can `yield`: it waits until the thing is there, and gets its `Output`.
 ///
@@ -163,7 +163,7 @@ impl<X: Waiting> Begun<X> {
         if task.has(flag::TURN) {
             return Poll::Pending;
         }
-        if task.header().pending.get() == 0 {
+        if task.pending.get() == 0 {
             return Poll::Ready(self.waiting.take());
         }
         if X::SHIELDED {
@@ -173,9 +173,9 @@ impl<X: Waiting> Begun<X> {
     }
 
     #[inline(never)]
-    fn poll_disturbed(&mut self, task: &TaskRef) -> Poll<Result<X::Output>> {
+    fn poll_disturbed(&mut self, task: &Header) -> Poll<Result<X::Output>> {
         if !task.has(flag::RUNNING) {
-            return Poll::Ready(self.waiting.raised(misused(task.header().location.get())));
+            return Poll::Ready(self.waiting.raised(misused(task.location.get())));
         }
         if task.has(flag::CANCELLED) && !X::SHIELDED {
             return self.poll_cancelled(task);
@@ -206,7 +206,7 @@ impl<X: Waiting> Begun<X> {
     }
 
     #[cold]
-    fn poll_cancelled(&mut self, task: &TaskRef) -> Poll<Result<X::Output>> {
+    fn poll_cancelled(&mut self, task: &Header) -> Poll<Result<X::Output>> {
         match task.raise_cancelled() {
             Some(error) => Poll::Ready(self.waiting.raised(error)),
             None => Poll::Pending,

@@ -100,7 +100,7 @@ fn child(x: u64) -> Coro<u64> {
 #[test]
 fn a_coroutine_is_one_allocation_with_a_small_header() {
     // The empty body takes a word.
-    at_most(72, "header", size(empty) - 8);
+    at_most(64, "header", size(empty) - 8);
 }
 
 #[test]

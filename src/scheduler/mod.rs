@@ -31,7 +31,7 @@ pub use protocol::{Outcome, Resume, Suspend};
 pub(crate) use scope::{Group, Kind, Scope};
 pub(crate) use sleepers::{Alarm, AlarmKey};
 pub use task::Named;
-pub(crate) use task::{Task, TaskRef, TypeName, Waiter, WaiterKey, flag, misused};
+pub(crate) use task::{Header, Task, TaskRef, TypeName, Waiter, WaiterKey, flag, misused};
 pub(crate) use wait_queue::{Key, WaitQueue};
 
 use crate::error::{Cancelled, Error, Grouping, Reason};
@@ -305,7 +305,7 @@ impl Core {
             if self.is_cancelling.get() {
                 if let Some(task) = self.next_to_cancel() {
                     *steps += 1;
-                    self.cancelling_turn(&task);
+                    self.cancelling_turn(task);
                 }
             } else if let Some(task) = self.ready.pop() {
                 *steps += 1;
@@ -411,7 +411,7 @@ impl Core {
 
     #[inline(always)]
     fn ready_turn(self: &Rc<Core>, task: TaskRef) {
-        if (task.header().pending.get() != 0 || task.has(flag::DISTURBED)) && !Core::is_due(&task) {
+        if (task.pending.get() != 0 || task.has(flag::DISTURBED)) && !Core::is_due(&task) {
             return;
         }
         self.turn(task, flag::QUEUED);
@@ -419,8 +419,8 @@ impl Core {
 
     /// Whether a task from the ready queue, which has parts pending or is disturbed, is to have its turn.
     #[inline(never)]
-    fn is_due(task: &TaskRef) -> bool {
-        let due = task.header().pending.get() == 0 || task.has(flag::URGENT);
+    fn is_due(task: &Header) -> bool {
+        let due = task.pending.get() == 0 || task.has(flag::URGENT);
         // One that waits to be cancelled has its turn when those that hold it back have ended.
         let due = due && !task.has(flag::DEFERRED);
         task.unset(if due { flag::URGENT } else { flag::QUEUED });
@@ -430,25 +430,30 @@ impl Core {
     /// Resumes `task` once.
     #[inline(always)]
     fn turn(self: &Rc<Core>, task: TaskRef, cleared: u32) {
-        let on_panic = OnPanic { core: self, task: &task };
-        let turn = task.resume(cleared | flag::SHIELDED | flag::TURN);
-        on_panic.defuse();
+        let on_panic = OnPanic::new(self, task);
+        let turn = on_panic.task().resume(cleared | flag::SHIELDED | flag::TURN);
+        let task = on_panic.defuse();
         match turn {
-            Turn::Suspended => {
-                if task.has(flag::DISTURBED | flag::ENDED) {
-                    self.suspended_disturbed(&task);
-                } else if task.header().pending.get() == 0 {
-                    task.set(flag::QUEUED);
+            Some(Turn::Suspended) if !task.has(flag::DISTURBED | flag::ENDED) => {
+                let is_ready = task.pending.get() == 0;
+                task.change(flag::RUNNING, if is_ready { flag::QUEUED } else { 0 });
+                if is_ready {
                     self.ready.push(task);
                 }
             }
-            Turn::Finished => self.finish(&task),
-            Turn::Raised(error) => self.end(&task, Some(error)),
+            Some(Turn::Suspended) => self.suspended_disturbed(task),
+            Some(Turn::Finished) => self.finish(task),
+            Some(Turn::Raised(error)) => {
+                task.unset(flag::RUNNING);
+                self.end(task, Some(error));
+            }
+            None => {}
         }
     }
 
     #[inline(never)]
-    fn suspended_disturbed(self: &Rc<Core>, task: &TaskRef) {
+    fn suspended_disturbed(self: &Rc<Core>, task: TaskRef) {
+        task.unset(flag::RUNNING);
         if task.has(flag::CANCELLED) && !task.has(flag::SHIELDED) {
             // It suspended by hand, without waiting for anything.
             if task.has(flag::DOOMED) || task.swallows() {
@@ -457,53 +462,54 @@ impl Core {
             }
             task.set(flag::URGENT);
         }
-        if task.header().pending.get() == 0 || task.has(flag::URGENT) {
-            Core::enqueue(task);
+        if task.pending.get() == 0 || task.has(flag::URGENT) {
+            Core::enqueue(&task);
         }
     }
 
     /// Drops a coroutine that does not end by itself, and says so.
-    fn drop_doomed(self: &Rc<Core>, task: &TaskRef, what: &str) {
-        let location = task.header().location.get();
+    fn drop_doomed(self: &Rc<Core>, task: TaskRef, what: &str) {
+        let location = task.location.get();
         let (name, file, line) = (task.name(), location.file(), location.line());
         let error = if task.is_nameless() {
             Error::cancelled(Cancelled::new(Reason::Dropped), location)
         } else {
             Error::at(format!("coroutine `{name}` {what}, at {file}:{line}; it was dropped").into(), location)
         };
-        let on_panic = OnPanic { core: self, task };
-        task.drop_body();
-        on_panic.defuse();
-        self.end(task, Some(error));
+        let on_panic = OnPanic::new(self, task);
+        on_panic.task().drop_body();
+        self.end(on_panic.defuse(), Some(error));
     }
 
     // Ending.
 
     /// `task` has ended with a value.
     #[inline]
-    fn finish(self: &Rc<Core>, task: &TaskRef) {
+    fn finish(self: &Rc<Core>, task: TaskRef) {
         if !task.is_plain() {
             return self.end(task, None);
         }
         // As in `end`, but for all that a task does not have that nothing ever happened to.
         let Some(scope) = task.replace_scope(None) else { return };
-        let held = scope.remove_task(task);
-        for waiter in task.take_waiters() {
+        let held = scope.remove_task(&task);
+        if let Some(waiter) = task.take_first_waiter() {
             waiter.settle_on(self);
         }
         if task.has(flag::SCOPE_ROOT) {
             scope.root_finished();
         }
-        scope.end_if_empty();
+        if scope.is_empty() {
+            scope.end_if_empty();
+        }
         drop(held);
     }
 
     /// `task` has ended: with a value, which is in it, or with what it raised.
     #[inline(never)]
-    fn end(self: &Rc<Core>, task: &TaskRef, raised: Option<Error>) {
+    fn end(self: &Rc<Core>, task: TaskRef, raised: Option<Error>) {
         let Some(scope) = task.scope() else { return };
-        let kept = (raised.clone(), self.judge(task, &scope, raised));
-        let held = scope.remove_task(task);
+        let kept = (raised.clone(), self.judge(&task, &scope, raised));
+        let held = scope.remove_task(&task);
         task.replace_scope(None);
         if let Some(wakeable) = task.extras(|extras| extras.wakeable.take()).flatten() {
             self.remove_wakeable(&wakeable);
@@ -517,7 +523,7 @@ impl Core {
         }
         // After what it left in the background behind a shield, which is cancelled now.
         if task.has(flag::LINGERING) {
-            self.release_those_held_by(task);
+            self.release_those_held_by(&task);
         }
         scope.end_if_empty();
         // Errors are the user's, and so are their destructors: they run last.
@@ -660,28 +666,28 @@ impl Core {
     }
 
     #[inline(never)]
-    fn cancelling_turn(self: &Rc<Core>, task: &TaskRef) {
+    fn cancelling_turn(self: &Rc<Core>, task: TaskRef) {
         if task.has(flag::ENDED | flag::RUNNING) {
             return;
         }
         if !task.has(flag::BEGUN) {
-            let location = task.header().location.get();
-            let on_panic = OnPanic { core: self, task };
-            task.drop_body();
-            on_panic.defuse();
+            let location = task.location.get();
+            let on_panic = OnPanic::new(self, task);
+            on_panic.task().drop_body();
+            let task = on_panic.defuse();
             let why = task.scope().and_then(|scope| scope.cancelled());
             let why = why.unwrap_or_else(|| Cancelled::new(Reason::Dropped));
             return self.end(task, Some(Error::cancelled(why, location)));
         }
         if task.has(flag::SHIELDED) {
             // It will see it at its next `yield`.
-        } else if self.lingering.borrow().holds(task) {
+        } else if self.lingering.borrow().holds(&task) {
             task.set(flag::DEFERRED);
         } else {
             self.turn(task.clone(), 0);
         }
         if !task.is_ended() {
-            self.hold_those_waiting_for(task);
+            self.hold_those_waiting_for(&task);
         }
     }
 
@@ -743,7 +749,7 @@ impl Core {
             None => (String::from("a destructor"), self.location),
         };
         let why = Cancelled::new(Reason::Failed { name: name.clone(), location });
-        if let Some(scope) = task.as_ref().and_then(TaskRef::scope) {
+        if let Some(scope) = task.as_ref().and_then(|task| task.scope()) {
             self.cancel_shields(&scope, &self.root(), &why);
         }
         self.stop(Error::at(format!("`{name}` panicked").into(), location), &why);
@@ -753,7 +759,7 @@ impl Core {
                 std::mem::forget(payload);
             }
             task.set(flag::CANCELLED);
-            let ended = catch_unwind(AssertUnwindSafe(|| self.end(&task, Some(Error::cancelled(why, location)))));
+            let ended = catch_unwind(AssertUnwindSafe(|| self.end(task, Some(Error::cancelled(why, location)))));
             if let Err(payload) = ended {
                 std::mem::forget(payload);
             }
@@ -810,7 +816,7 @@ impl Core {
         for task in doomed() {
             task.set(flag::CANCELLED);
             let what = "waited behind a shield for what can no longer come";
-            let dropped = catch_unwind(AssertUnwindSafe(|| self.drop_doomed(&task, what)));
+            let dropped = catch_unwind(AssertUnwindSafe(|| self.drop_doomed(task, what)));
             if let Err(payload) = dropped {
                 self.panicked(payload);
             }
@@ -841,22 +847,35 @@ impl Core {
     }
 }
 
-/// Marks the task whose coroutine panicked.
+/// Holds a task while code of its coroutine runs. Should that panic, it marks the task as the one that did.
 struct OnPanic<'a> {
     core: &'a Core,
-    task: &'a TaskRef,
+    task: Option<TaskRef>,
 }
 
 impl OnPanic<'_> {
     #[inline]
-    fn defuse(self) {
-        std::mem::forget(self);
+    fn new(core: &Core, task: TaskRef) -> OnPanic<'_> {
+        OnPanic { core, task: Some(task) }
+    }
+
+    #[inline]
+    fn task(&self) -> &TaskRef {
+        self.task.as_ref().expect("it is there until this is given up")
+    }
+
+    #[inline]
+    fn defuse(mut self) -> TaskRef {
+        self.task.take().expect("it is there until this is given up")
     }
 }
 
 impl Drop for OnPanic<'_> {
+    #[inline]
     fn drop(&mut self) {
-        *self.core.panicked.borrow_mut() = Some(self.task.clone());
+        if let Some(task) = self.task.take() {
+            *self.core.panicked.borrow_mut() = Some(task);
+        }
     }
 }
 

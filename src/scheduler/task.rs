@@ -9,7 +9,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ops::{Coroutine, CoroutineState};
+use std::ops::{Coroutine, CoroutineState, Deref};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -84,9 +84,8 @@ pub(crate) struct Header {
     state: Cell<u8>,
     /// The [kinds](super::kind) of what it waits for.
     pub(crate) waits_on: Cell<u8>,
-    swallowed: Cell<u8>,
     /// The high flags.
-    rare_state: Cell<u32>,
+    rare_state: Cell<u16>,
     /// Its place in the list of its scope.
     pub(crate) index: Cell<u32>,
     /// Tasks are numbered as they are started, from 1.
@@ -98,19 +97,22 @@ pub(crate) struct Header {
     extras: Cell<Option<Box<Extras>>>,
 }
 
+/// What is slow, or would be too much code in each coroutine, is out of line. It takes the header, which a handle points to, and
+/// not the handle: that would have to have a place in memory for it.
 impl Header {
+    /// Whether any of `flags` is set.
     #[inline(always)]
-    fn has(&self, flags: u32) -> bool {
-        self.state.get() & low(flags) != 0 || (flags > 0xff && self.rare_state.get() & flags & !0xff != 0)
+    pub(crate) fn has(&self, flags: u32) -> bool {
+        self.state.get() & low(flags) != 0 || (flags > 0xff && self.rare_state.get() & high(flags) != 0)
     }
 
     #[inline(always)]
-    fn change(&self, unset: u32, set: u32) {
+    pub(super) fn change(&self, unset: u32, set: u32) {
         if (unset | set) > 0xff {
-            let rare = (self.rare_state.get() & !unset) | (set & !0xff);
+            let rare = (self.rare_state.get() & !high(unset)) | high(set);
             self.rare_state.set(rare);
             if (unset | set) & flag::DISTURBING != 0 {
-                let disturbed = rare & flag::DISTURBING != 0;
+                let disturbed = rare & high(flag::DISTURBING) != 0;
                 let state = self.state.get() & !low(flag::DISTURBED);
                 self.state.set(if disturbed { state | low(flag::DISTURBED) } else { state });
             }
@@ -118,6 +120,248 @@ impl Header {
         if (unset | set) & 0xff != 0 {
             self.state.set((self.state.get() & !low(unset)) | low(set));
         }
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, flags: u32) {
+        self.change(0, flags);
+    }
+
+    #[inline]
+    pub(crate) fn unset(&self, flags: u32) {
+        self.change(flags, 0);
+    }
+
+    /// Whether it has been started, on some loop.
+    pub(crate) fn is_started(&self) -> bool {
+        self.number.get() != 0
+    }
+
+    /// Whether nothing has happened to it that ending it would have to look at.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        let cell = &self.extras;
+        let extras = cell.take();
+        let none = extras.is_none();
+        std::mem::forget(cell.replace(extras));
+        none && self.rare_state.get() & !high(flag::SCOPE_ROOT) == 0
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.has(flag::ENDED)
+    }
+
+    /// The coroutine's name, empty for those that the library makes and nobody wants to see.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        self.extras(|extras| extras.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.vtable.name))
+    }
+
+    /// Whether the library made it to carry a wait: nobody has heard of it.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.name().is_empty()
+    }
+
+    pub(crate) fn scope(&self) -> Option<Rc<Scope>> {
+        let cell = &self.scope;
+        let scope = cell.take();
+        cell.set(scope.clone());
+        scope
+    }
+
+    pub(crate) fn replace_scope(&self, scope: Option<Rc<Scope>>) -> Option<Rc<Scope>> {
+        self.scope.replace(scope)
+    }
+
+    pub(crate) fn core(&self) -> Option<Rc<Core>> {
+        self.scope().map(|scope| scope.core().clone())
+    }
+
+    /// Looks at the extras, if there are any. `look` must not come back to them.
+    pub(crate) fn extras<R>(&self, look: impl FnOnce(&mut Extras) -> R) -> Option<R> {
+        let mut extras = self.extras.take()?;
+        let result = look(&mut extras);
+        self.extras.set(Some(extras));
+        Some(result)
+    }
+
+    /// Changes the extras. `change` must not come back to them.
+    pub(crate) fn extras_mut<R>(&self, change: impl FnOnce(&mut Extras) -> R) -> R {
+        let mut extras = self.extras.take().unwrap_or_default();
+        let result = change(&mut extras);
+        self.extras.set(Some(extras));
+        result
+    }
+
+    /// What it raised, or what its cancelled domain failed with.
+    pub(crate) fn error(&self) -> Option<Error> {
+        self.extras(|extras| extras.error.clone()).flatten()
+    }
+
+    /// Counts one more cancellation that was raised in it; whether that was one too many.
+    pub(crate) fn swallows(&self) -> bool {
+        let doomed = self.extras_mut(|extras| {
+            extras.swallowed = extras.swallowed.saturating_add(1);
+            extras.swallowed > MOST_SWALLOWED
+        });
+        self.set(if doomed { flag::DOOMED | flag::RAISED } else { flag::RAISED });
+        doomed
+    }
+
+    /// Whatever it ends with now is a proper answer to its cancellation.
+    pub(crate) fn answers_well(&self) {
+        self.unset(flag::RAISED);
+    }
+
+    /// It waited at a shield in between: the count of cancellations in a row starts anew.
+    pub(crate) fn stops_swallowing(&self) {
+        self.extras(|extras| extras.swallowed = 0);
+    }
+
+    /// The coroutine is about to wait for something, at `location`; false if it may not, and polling is to raise why.
+    #[inline]
+    pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
+        let looked_at = low(flag::RUNNING | flag::DISTURBED | flag::TURN);
+        let undisturbed = self.state.get() & looked_at == low(flag::RUNNING);
+        // A task that awaits has something pending.
+        if undisturbed && self.pending.get() == 0 {
+            self.location.set(location);
+            self.waits_on.set(0);
+            self.set(if shielded { flag::TURN | flag::SHIELDED } else { flag::TURN });
+            return true;
+        }
+        self.begin_disturbed_wait(shielded, location)
+    }
+
+    #[inline(never)]
+    fn begin_disturbed_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
+        if !self.has(flag::RUNNING) {
+            return false;
+        }
+        self.location.set(location);
+        self.waits_on.set(0);
+        let awaited = self.stop_awaiting();
+        self.unset(flag::FAILED);
+        if awaited || self.has(flag::TURN) || self.pending.get() != 0 {
+            // Something else that it began to wait for was not finished, or was forgotten, or is there and not yet taken.
+            self.set(flag::EAGER);
+        }
+        if self.has(flag::CANCELLED) && !shielded {
+            return false;
+        }
+        self.set(if shielded { flag::TURN | flag::SHIELDED } else { flag::TURN });
+        true
+    }
+
+    /// The cancellation, to be raised at the wait that it is in. None if it has swallowed too many: then it is to suspend,
+    /// and will not be resumed.
+    pub(crate) fn raise_cancelled(&self) -> Option<Error> {
+        self.stop_awaiting();
+        if self.swallows() {
+            return None;
+        }
+        let why = self.scope().and_then(|scope| scope.cancelled());
+        let why = why.unwrap_or_else(|| Cancelled::new(Reason::Dropped));
+        Some(Error::cancelled(why, self.location.get()))
+    }
+
+    /// What comes instead of a poll, if this task may not poll a future now.
+    #[inline(never)]
+    fn refuses_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
+        if !self.has(flag::RUNNING) {
+            return Some(Poll::Ready(misused(location)));
+        }
+        if !self.has(flag::CANCELLED) {
+            return None;
+        }
+        self.location.set(location);
+        Some(self.raise_cancelled().map_or(Poll::Pending, Poll::Ready))
+    }
+
+    /// Where this task is woken from outside, if it has been before.
+    #[inline]
+    fn wakeable(&self) -> Option<*const Wakeable> {
+        // SAFETY: the extras are only reached by functions of this thread, and this one calls none that changes them while
+        // it looks; what it gives back does not borrow them.
+        let extras = unsafe { &*self.extras.as_ptr() };
+        extras.as_ref()?.wakeable.as_ref().map(Arc::as_ptr)
+    }
+
+    /// It waits for something of this [kind](super::kind).
+    pub(crate) fn note(&self, kind: u8) {
+        let waits_on = &self.waits_on;
+        waits_on.set(waits_on.get() | kind);
+    }
+
+    #[inline]
+    fn stop_awaiting(&self) -> bool {
+        let awaiting = self.has(flag::AWAITING);
+        if awaiting {
+            self.unset(flag::AWAITING);
+            let pending = &self.pending;
+            pending.set(pending.get() - 1);
+        }
+        awaiting
+    }
+
+    /// Has `waiter` told when this task ends.
+    pub(crate) fn add_waiter(&self, waiter: Waiter) -> WaiterKey {
+        match self.waiter.take() {
+            // If the first gave up, those who came after it come before this one.
+            None if self.extras(|extras| extras.waiters.len()).unwrap_or(0) == 0 => {
+                self.waiter.set(Some(waiter));
+                WaiterKey::First
+            }
+            first => {
+                self.waiter.set(first);
+                WaiterKey::Further(self.extras_mut(|extras| extras.waiters.push_back(waiter)))
+            }
+        }
+    }
+
+    /// As [`add_waiter`](Header::add_waiter), for a task that has not been started until now: nobody waits for it.
+    #[inline]
+    pub(crate) fn add_first_waiter(&self, waiter: Waiter) {
+        self.waiter.set(Some(waiter));
+    }
+
+    /// The one that waits for this task, if there is one and no others.
+    #[inline]
+    pub(crate) fn take_first_waiter(&self) -> Option<Waiter> {
+        self.waiter.take()
+    }
+
+    pub(crate) fn has_waiter(&self) -> bool {
+        let first = self.waiter.take();
+        let has = first.is_some();
+        self.waiter.set(first);
+        has
+    }
+
+    /// The waiter gives up, unless it was told already.
+    pub(crate) fn remove_waiter(&self, key: WaiterKey) {
+        let waiter = match key {
+            WaiterKey::First => self.waiter.take(),
+            WaiterKey::Further(key) => self.extras(|extras| extras.waiters.remove(key)).flatten(),
+        };
+        if let Some(waiter) = waiter {
+            waiter.give_up();
+        }
+    }
+
+    /// Those that wait for this task, first come first.
+    pub(crate) fn take_waiters(&self) -> impl Iterator<Item = Waiter> {
+        let mut first = self.waiter.take();
+        std::iter::from_fn(move || first.take().or_else(|| self.extras(|extras| extras.waiters.pop_front()).flatten()))
+    }
+
+    /// The tasks that wait for this one.
+    pub(crate) fn waiting_tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = Vec::new();
+        let first = self.waiter.take();
+        tasks.extend(first.as_ref().map(|waiter| waiter.0.clone()));
+        self.waiter.set(first);
+        self.extras(|extras| tasks.extend(extras.waiters.iter().map(|waiter| waiter.0.clone())));
+        tasks
     }
 }
 
@@ -127,6 +371,13 @@ const fn low(flags: u32) -> u8 {
     flags.to_le_bytes()[0]
 }
 
+/// The others.
+#[inline(always)]
+const fn high(flags: u32) -> u16 {
+    let [_, low, high, _] = flags.to_le_bytes();
+    u16::from_le_bytes([low, high])
+}
+
 /// What few tasks have.
 #[derive(Default)]
 pub(crate) struct Extras {
@@ -134,6 +385,8 @@ pub(crate) struct Extras {
     pub(crate) error: Option<Error>,
     pub(crate) waiters: WaitQueue<Waiter>,
     pub(crate) wakeable: Option<Arc<Wakeable>>,
+    /// How many cancellations in a row were raised in it.
+    swallowed: u8,
 }
 
 struct VTable {
@@ -210,7 +463,7 @@ where
                         // SAFETY: the slot is empty now (EMPTY was set by `drop_body`), so writing forgets nothing.
                         unsafe { (*slot).output = ManuallyDrop::new(value) };
                         // SAFETY: by contract.
-                        unsafe { task.as_ref() }.change(flag::EMPTY, flag::FINISHED);
+                        unsafe { task.as_ref() }.change(flag::EMPTY | flag::RUNNING, flag::FINISHED);
                         Turn::Finished
                     }
                     Err(error) => Turn::Raised(error),
@@ -277,62 +530,25 @@ impl TaskRef {
         unsafe { self.0.as_ref() }
     }
 
-    /// Whether any of `flags` is set.
-    #[inline]
-    pub(crate) fn has(&self, flags: u32) -> bool {
-        self.header().has(flags)
-    }
-
-    #[inline]
-    pub(crate) fn set(&self, flags: u32) {
-        self.header().change(0, flags);
-    }
-
-    #[inline]
-    pub(crate) fn unset(&self, flags: u32) {
-        self.header().change(flags, 0);
-    }
-
-    /// Whether it has been started, on some loop.
-    pub(crate) fn is_started(&self) -> bool {
-        self.header().number.get() != 0
-    }
-
-    /// Whether nothing has happened to it that ending it would have to look at.
-    #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        let cell = &self.header().extras;
-        let extras = cell.take();
-        let none = extras.is_none();
-        std::mem::forget(cell.replace(extras));
-        none && self.header().rare_state.get() & !flag::SCOPE_ROOT == 0
-    }
-
-    pub(crate) fn is_ended(&self) -> bool {
-        self.has(flag::ENDED)
-    }
-
     pub(crate) fn is(&self, other: &TaskRef) -> bool {
         self.0 == other.0
     }
 
-    /// Resumes the coroutine once, with `cleared` flags cleared. Does nothing, and says that it is suspended, if there is
-    /// none to resume.
+    /// Resumes the coroutine once, with `cleared` flags cleared, if there is one to resume. It stays
+    /// [`RUNNING`](flag::RUNNING), for the caller to take that off together with what else changes.
     ///
     /// # Panics
     ///
-    /// With what the coroutine panics with; it stays [`RUNNING`](flag::RUNNING) then.
+    /// With what the coroutine panics with.
     #[inline]
-    pub(crate) fn resume(&self, cleared: u32) -> Turn {
+    pub(crate) fn resume(&self, cleared: u32) -> Option<Turn> {
         if self.has(flag::ENDED | flag::RUNNING) {
-            return Turn::Suspended;
+            return None;
         }
         self.header().change(cleared, flag::RUNNING | flag::BEGUN);
         // SAFETY: the table is that of the cell that the header is part of; ENDED is not set, so the slot holds the body;
         // RUNNING was not set, so it is not being resumed.
-        let turn = unsafe { (self.header().vtable.resume)(self.0, Resume { task: self.clone() }) };
-        self.unset(flag::RUNNING);
-        turn
+        Some(unsafe { (self.header().vtable.resume)(self.0, Resume { task: self.clone() }) })
     }
 
     /// Drops the coroutine where it stands, if it is there and not running.
@@ -341,119 +557,6 @@ impl TaskRef {
             // SAFETY: the table is that of the cell; the slot holds the body, which is not being resumed.
             unsafe { (self.header().vtable.drop_body)(self.0) };
         }
-    }
-
-    /// The coroutine's name, empty for those that the library makes and nobody wants to see.
-    pub(crate) fn name(&self) -> Cow<'static, str> {
-        self.extras(|extras| extras.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.header().vtable.name))
-    }
-
-    /// Whether the library made it to carry a wait: nobody has heard of it.
-    pub(crate) fn is_nameless(&self) -> bool {
-        self.name().is_empty()
-    }
-
-    pub(crate) fn scope(&self) -> Option<Rc<Scope>> {
-        let cell = &self.header().scope;
-        let scope = cell.take();
-        cell.set(scope.clone());
-        scope
-    }
-
-    pub(crate) fn replace_scope(&self, scope: Option<Rc<Scope>>) -> Option<Rc<Scope>> {
-        self.header().scope.replace(scope)
-    }
-
-    pub(crate) fn core(&self) -> Option<Rc<Core>> {
-        self.scope().map(|scope| scope.core().clone())
-    }
-
-    /// Looks at the extras, if there are any. `look` must not come back to them.
-    pub(crate) fn extras<R>(&self, look: impl FnOnce(&mut Extras) -> R) -> Option<R> {
-        let mut extras = self.header().extras.take()?;
-        let result = look(&mut extras);
-        self.header().extras.set(Some(extras));
-        Some(result)
-    }
-
-    /// Changes the extras. `change` must not come back to them.
-    pub(crate) fn extras_mut<R>(&self, change: impl FnOnce(&mut Extras) -> R) -> R {
-        let mut extras = self.header().extras.take().unwrap_or_default();
-        let result = change(&mut extras);
-        self.header().extras.set(Some(extras));
-        result
-    }
-
-    /// What it raised, or what its cancelled domain failed with.
-    pub(crate) fn error(&self) -> Option<Error> {
-        self.extras(|extras| extras.error.clone()).flatten()
-    }
-
-    /// Counts one more cancellation that was raised in it; whether that was one too many.
-    pub(crate) fn swallows(&self) -> bool {
-        let swallowed = self.header().swallowed.get();
-        self.header().swallowed.set(swallowed.saturating_add(1));
-        let doomed = swallowed >= MOST_SWALLOWED;
-        self.set(if doomed { flag::DOOMED | flag::RAISED } else { flag::RAISED });
-        doomed
-    }
-
-    /// Whatever it ends with now is a proper answer to its cancellation.
-    pub(crate) fn answers_well(&self) {
-        self.unset(flag::RAISED);
-    }
-
-    /// It waited at a shield in between: the count of cancellations in a row starts anew.
-    pub(crate) fn stops_swallowing(&self) {
-        self.header().swallowed.set(0);
-    }
-
-    /// The coroutine is about to wait for something, at `location`; false if it may not, and polling is to raise why.
-    #[inline]
-    pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
-        let header = self.header();
-        let looked_at = low(flag::RUNNING | flag::DISTURBED | flag::TURN);
-        let undisturbed = header.state.get() & looked_at == low(flag::RUNNING);
-        // A task that awaits has something pending.
-        if undisturbed && header.pending.get() == 0 {
-            header.location.set(location);
-            header.waits_on.set(0);
-            self.set(if shielded { flag::TURN | flag::SHIELDED } else { flag::TURN });
-            return true;
-        }
-        self.begin_disturbed_wait(shielded, location)
-    }
-
-    #[inline(never)]
-    fn begin_disturbed_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
-        if !self.has(flag::RUNNING) {
-            return false;
-        }
-        self.header().location.set(location);
-        self.header().waits_on.set(0);
-        let awaited = self.stop_awaiting();
-        self.unset(flag::FAILED);
-        if awaited || self.has(flag::TURN) || self.header().pending.get() != 0 {
-            // Something else that it began to wait for was not finished, or was forgotten, or is there and not yet taken.
-            self.set(flag::EAGER);
-        }
-        if self.has(flag::CANCELLED) && !shielded {
-            return false;
-        }
-        self.set(if shielded { flag::TURN | flag::SHIELDED } else { flag::TURN });
-        true
-    }
-
-    /// The cancellation, to be raised at the wait that it is in. None if it has swallowed too many: then it is to suspend,
-    /// and will not be resumed.
-    pub(crate) fn raise_cancelled(&self) -> Option<Error> {
-        self.stop_awaiting();
-        if self.swallows() {
-            return None;
-        }
-        let why = self.scope().and_then(|scope| scope.cancelled());
-        let why = why.unwrap_or_else(|| Cancelled::new(Reason::Dropped));
-        Some(Error::cancelled(why, self.header().location.get()))
     }
 
     /// Polls a foreign future in the name of this task, which is running.
@@ -509,28 +612,6 @@ impl TaskRef {
         polled
     }
 
-    /// What comes instead of a poll, if this task may not poll a future now.
-    #[inline(never)]
-    fn refuses_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
-        if !self.has(flag::RUNNING) {
-            return Some(Poll::Ready(misused(location)));
-        }
-        if !self.has(flag::CANCELLED) {
-            return None;
-        }
-        self.header().location.set(location);
-        Some(self.raise_cancelled().map_or(Poll::Pending, Poll::Ready))
-    }
-
-    /// Where this task is woken from outside, if it has been before.
-    #[inline]
-    fn wakeable(&self) -> Option<*const Wakeable> {
-        // SAFETY: the extras are only reached by functions of this thread, and this one calls none that changes them while
-        // it looks; what it gives back does not borrow them.
-        let extras = unsafe { &*self.header().extras.as_ptr() };
-        extras.as_ref()?.wakeable.as_ref().map(Arc::as_ptr)
-    }
-
     #[inline(never)]
     fn new_wakeable(&self) -> *const Wakeable {
         let core = self.core().expect("a running task has a loop");
@@ -538,23 +619,6 @@ impl TaskRef {
         let pointer = Arc::as_ptr(&wakeable);
         self.extras_mut(|extras| extras.wakeable = Some(wakeable));
         pointer
-    }
-
-    /// It waits for something of this [kind](super::kind).
-    pub(crate) fn note(&self, kind: u8) {
-        let waits_on = &self.header().waits_on;
-        waits_on.set(waits_on.get() | kind);
-    }
-
-    #[inline]
-    fn stop_awaiting(&self) -> bool {
-        let awaiting = self.has(flag::AWAITING);
-        if awaiting {
-            self.unset(flag::AWAITING);
-            let pending = &self.header().pending;
-            pending.set(pending.get() - 1);
-        }
-        awaiting
     }
 
     /// Its waker was called. Of no effect unless it waits for a future: an old waker of an old future. Of one that has several
@@ -567,54 +631,14 @@ impl TaskRef {
             Core::enqueue(self);
         }
     }
+}
 
-    /// Has `waiter` told when this task ends.
-    pub(crate) fn add_waiter(&self, waiter: Waiter) -> WaiterKey {
-        match self.header().waiter.take() {
-            // If the first gave up, those who came after it come before this one.
-            None if self.extras(|extras| extras.waiters.len()).unwrap_or(0) == 0 => {
-                self.header().waiter.set(Some(waiter));
-                WaiterKey::First
-            }
-            first => {
-                self.header().waiter.set(first);
-                WaiterKey::Further(self.extras_mut(|extras| extras.waiters.push_back(waiter)))
-            }
-        }
-    }
+impl Deref for TaskRef {
+    type Target = Header;
 
-    pub(crate) fn has_waiter(&self) -> bool {
-        let first = self.header().waiter.take();
-        let has = first.is_some();
-        self.header().waiter.set(first);
-        has
-    }
-
-    /// The waiter gives up, unless it was told already.
-    pub(crate) fn remove_waiter(&self, key: WaiterKey) {
-        let waiter = match key {
-            WaiterKey::First => self.header().waiter.take(),
-            WaiterKey::Further(key) => self.extras(|extras| extras.waiters.remove(key)).flatten(),
-        };
-        if let Some(waiter) = waiter {
-            waiter.give_up();
-        }
-    }
-
-    /// Those that wait for this task, first come first.
-    pub(crate) fn take_waiters(&self) -> impl Iterator<Item = Waiter> {
-        let mut first = self.header().waiter.take();
-        std::iter::from_fn(move || first.take().or_else(|| self.extras(|extras| extras.waiters.pop_front()).flatten()))
-    }
-
-    /// The tasks that wait for this one.
-    pub(crate) fn waiting_tasks(&self) -> Vec<TaskRef> {
-        let mut tasks = Vec::new();
-        let first = self.header().waiter.take();
-        tasks.extend(first.as_ref().map(|waiter| waiter.0.clone()));
-        self.header().waiter.set(first);
-        self.extras(|extras| tasks.extend(extras.waiters.iter().map(|waiter| waiter.0.clone())));
-        tasks
+    #[inline]
+    fn deref(&self) -> &Header {
+        self.header()
     }
 }
 
@@ -640,23 +664,24 @@ impl Drop for TaskRef {
         let refs = header.refs.get() - 1;
         header.refs.set(refs);
         if refs == 0 {
-            self.drop_slow();
+            // By value: a handle of which a reference is passed on would have to have a place in memory.
+            TaskRef::drop_last(ManuallyDrop::new(TaskRef(self.0)));
         }
     }
 }
 
 impl TaskRef {
+    /// `last` has been counted down to nothing.
     #[inline(never)]
-    fn drop_slow(&self) {
-        let vtable = self.header().vtable;
-        if self.has(flag::EMPTY) || (self.has(flag::FINISHED) && !vtable.output_needs_drop) {
+    fn drop_last(last: ManuallyDrop<TaskRef>) {
+        let vtable = last.vtable;
+        if last.has(flag::EMPTY) || (last.has(flag::FINISHED) && !vtable.output_needs_drop) {
             // SAFETY: this was the last reference, and the slot is empty, or as good as empty.
-            unsafe { (vtable.free)(self.0) };
+            unsafe { (vtable.free)(last.0) };
         } else {
             // What is in the slot may hold the last reference to a task that holds the last reference to a task ..
-            let last = TaskRef(self.0);
-            last.header().refs.set(1);
-            trampoline::drop_later(last);
+            last.refs.set(1);
+            trampoline::drop_later(ManuallyDrop::into_inner(last));
         }
     }
 
@@ -786,24 +811,27 @@ impl<T: 'static> Task<T> {
         {
             const TABLE: &'static VTable = &TaskCell::<T, C>::vtable(N::NAME);
         }
-        let cell = Box::new(TaskCell {
-            header: Header {
-                vtable: Table::<N, T, C>::TABLE,
-                refs: Cell::new(1),
-                pending: Cell::new(0),
-                state: Cell::new(0),
-                waits_on: Cell::new(0),
-                swallowed: Cell::new(0),
-                rare_state: Cell::new(0),
-                index: Cell::new(0),
-                number: Cell::new(0),
-                scope: Cell::new(None),
-                waiter: Cell::new(None),
-                location: Cell::new(Location::caller()),
-                extras: Cell::new(None),
+        // In this order, so that it is written where it is to be, and not put together elsewhere and copied.
+        let cell = Box::write(
+            Box::new_uninit(),
+            TaskCell {
+                header: Header {
+                    vtable: Table::<N, T, C>::TABLE,
+                    refs: Cell::new(1),
+                    pending: Cell::new(0),
+                    state: Cell::new(0),
+                    waits_on: Cell::new(0),
+                    rare_state: Cell::new(0),
+                    index: Cell::new(0),
+                    number: Cell::new(0),
+                    scope: Cell::new(None),
+                    waiter: Cell::new(None),
+                    location: Cell::new(Location::caller()),
+                    extras: Cell::new(None),
+                },
+                slot: UnsafeCell::new(Slot::<T, C> { body: ManuallyDrop::new(body) }),
             },
-            slot: UnsafeCell::new(Slot::<T, C> { body: ManuallyDrop::new(body) }),
-        });
+        );
         let raw = TaskRef(NonNull::from(Box::leak(cell)).cast());
         Task { raw, output: PhantomData }
     }
