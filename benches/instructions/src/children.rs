@@ -38,6 +38,25 @@ pub fn gather(rounds: u64) -> u64 {
     CHILDREN * rounds
 }
 
+#[coro]
+fn node(depth: u32) -> Coro<u64> {
+    if depth == 0 {
+        return 1;
+    }
+    let (left, right) = yield (node(depth - 1), node(depth - 1));
+    left + right + 1
+}
+
+pub fn tree(rounds: u64) -> u64 {
+    const DEPTH: u32 = 9;
+    const NODES: u64 = (1 << (DEPTH + 1)) - 1;
+
+    for _ in 0..rounds {
+        assert_eq!(Loop::new().run(node(DEPTH)).expect("no error"), NODES);
+    }
+    NODES * rounds
+}
+
 pub fn run(rounds: u64) -> u64 {
     for i in 0..rounds {
         assert_eq!(Loop::new().run(trivial(i)).expect("no error"), i);

@@ -38,6 +38,12 @@ const OPERATIONS: &[Operation] = &[
         run: children::gather,
     },
     Operation {
+        name: "tree",
+        what: "a node of a binary tree of 1023, each of which waits for its two children",
+        rounds: [2, 12],
+        run: children::tree,
+    },
+    Operation {
         name: "loop",
         what: "make a loop, run a trivial child, drop it",
         rounds: [100, 2_100],
