@@ -275,7 +275,11 @@ impl<X: Waiting> Waiting for Vec<X> {
     }
 
     fn take(&mut self) -> Result<Vec<X::Output>> {
-        self.iter_mut().map(X::take).collect()
+        let mut outputs = Vec::with_capacity(self.len());
+        for part in self {
+            outputs.push(part.take()?);
+        }
+        Ok(outputs)
     }
 }
 
