@@ -291,6 +291,8 @@ impl Core {
     /// Takes at most `most` steps. Panics of the user's code do not come out: they stop the loop, and are kept for
     /// [`take_panic`](Core::take_panic).
     pub(crate) fn run(self: &Rc<Core>, most: usize) -> Progress {
+        // Since the last step a host may have been busy for long.
+        self.clock.set(None);
         let mut steps = 0;
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.steps(most, &mut steps))) {
