@@ -777,7 +777,12 @@ impl Core {
         // In this order: whoever leaves sends first.
         let stuck = !self.has_timers() && !self.inbox.is_watched() && !self.inbox.is_signalled();
         if stuck {
-            self.stop_stuck(deadlock::report(&self.root(), self.location), || deadlock::tasks_below(&self.root()));
+            self.stop_stuck(deadlock::report(&self.root(), self.location), || {
+                let mut tasks = deadlock::tasks_below(&self.root());
+                // Who waits for them is cancelled when they have ended.
+                tasks.retain(|task| !task.has(flag::DEFERRED));
+                tasks
+            });
         }
         stuck
     }
@@ -807,7 +812,9 @@ impl Core {
         }
         // They wait behind shields for what will never come.
         root.add_other(error);
-        for task in doomed() {
+        let mut doomed = doomed();
+        doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.header().number.get()));
+        for task in doomed {
             task.set(flag::CANCELLED);
             let what = "waited behind a shield for what can no longer come";
             let dropped = catch_unwind(AssertUnwindSafe(|| self.drop_doomed(&task, what)));

@@ -319,9 +319,9 @@ impl<'a> Simulator<'a> {
             self.seen.is_blame_open = !cycle.is_empty();
             return self.stop(failure, &format!("failed {blamed}"));
         }
-        // What is left waits behind shields.
+        // What is left waits behind shields, or for that, and is cancelled when that has ended.
         self.add_other(ROOT, failure);
-        for task in stuck {
+        for task in stuck.into_iter().rev().filter(|&task| !self.tasks[task].is_deferred).collect::<Vec<_>>() {
             self.tasks[task].is_cancelled = true;
             self.drop_doomed(task, "waits in vain");
         }
