@@ -174,7 +174,7 @@ impl Core {
         task.replace_scope(Some(scope));
     }
 
-    /// Only a coroutine that is not being looked after can get here; what it starts does not begin.
+    /// It was cancelled in the middle of beginning a wait, by a destructor that ran in there: what it starts does not begin.
     #[cold]
     fn start_cancelled(task: &TaskRef, scope: Rc<Scope>) {
         task.replace_scope(Some(scope.clone()));
