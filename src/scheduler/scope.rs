@@ -36,6 +36,8 @@ pub(crate) struct Scope {
     /// Why it was cancelled, if it was.
     cancelled: RefCell<Option<Cancelled>>,
     failure: RefCell<Option<Error>>,
+    /// The domain that its errors went to when it was found to have nobody to tell: it will not be responsible again.
+    responsible: RefCell<Option<Rc<Scope>>>,
     others: RefCell<Vec<Error>>,
     /// Who waits for it to end.
     owner: RefCell<Option<Waiter>>,
@@ -91,6 +93,7 @@ impl Scope {
             index: Cell::new(0),
             cancelled: RefCell::default(),
             failure: RefCell::default(),
+            responsible: RefCell::default(),
             others: RefCell::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
@@ -199,13 +202,24 @@ impl Scope {
     /// nobody to tell.
     pub(crate) fn responsible_domain(self: &Rc<Scope>) -> Rc<Scope> {
         let mut domain = self.domain();
+        let mut passed = Vec::new();
         while domain.failure.borrow().is_none()
             && domain.cancelled.borrow().is_some()
-            && let Some(parent) = domain.parent()
+            && let Some(above) = domain.above()
         {
-            domain = parent.domain();
+            passed.push(std::mem::replace(&mut domain, above));
+        }
+        // Domains may be nested thousands deep, and are asked one after the other.
+        for passed in passed {
+            *passed.responsible.borrow_mut() = Some(domain.clone());
         }
         domain
+    }
+
+    /// The next domain that may be responsible in place of this one.
+    fn above(&self) -> Option<Rc<Scope>> {
+        let known = self.responsible.borrow().clone();
+        known.or_else(|| self.parent().map(|parent| parent.domain()))
     }
 
     /// The task that waits for this scope, or for the race that it runs in.
