@@ -616,7 +616,7 @@ impl Core {
 
     /// Cancels all that is in `scope` and below, down to any shield.
     pub(crate) fn cancel(&self, scope: &Rc<Scope>, why: &Cancelled) {
-        if matches!(why.why(), Reason::TimedOut | Reason::Raced) {
+        if matches!(why.why(), Reason::TimedOut | Reason::Raced | Reason::Dropped) && !scope.is_domain() {
             scope.release_what_others_wait_for();
         }
         let marked = scope.mark_cancelled(why);
