@@ -369,3 +369,25 @@ fn what_is_started_by_a_wait_in_which_its_own_coroutine_is_cancelled_never_begin
     assert!(Loop::new().run(main).unwrap());
     assert_eq!((begun.get(), alive.get()), (false, 0));
 }
+
+#[test]
+fn a_coroutine_whose_wait_is_dropped_by_another_goes_on_in_its_next_turn() {
+    let event = Event::new();
+    let wait: Rc<RefCell<Option<Box<dyn Any>>>> = Rc::default();
+    let dropped = wait.clone();
+    let waits = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut begun = resume.begin(event.wait());
+            assert!(begun.poll(&resume).is_pending());
+            *wait.borrow_mut() = Some(Box::new(begun));
+            while wait.borrow().is_some() {
+                resume = yield Suspend;
+            }
+            drop(resume);
+            Outcome::value("goes on")
+        },
+    );
+    let drops = co! { yield; yield; drop(dropped.take()); };
+    assert_eq!(Loop::new().run((waits, drops)).unwrap().0, "goes on");
+}
