@@ -143,17 +143,20 @@ impl Inbox {
             call_host(|| drop(host));
             state = self.state();
         }
-        if self.is_signalled() {
+        if state.closed || self.is_signalled() {
             return;
         }
-        state.sleeper = Sleeper::Thread(thread::current());
+        let own = thread::current();
+        let other = std::mem::replace(&mut state.sleeper, Sleeper::Thread(own.clone()));
         drop(state);
+        // Another thread may wait for the same loop, and is free to come back early.
+        other.wake();
         match deadline {
             None => thread::park(),
             Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
         }
         let mut state = self.state();
-        if let Sleeper::Thread(_) = state.sleeper {
+        if matches!(&state.sleeper, Sleeper::Thread(sleeping) if sleeping.id() == own.id()) {
             state.sleeper = Sleeper::Awake;
         }
     }
@@ -188,6 +191,10 @@ impl Inbox {
         state.closed = true;
         let left = (std::mem::take(&mut state.woken), std::mem::take(&mut state.sleeper));
         drop(state);
+        if let Sleeper::Thread(waiting) = &left.1 {
+            // It waits for a loop that another thread has brought to its end.
+            waiting.unpark();
+        }
         call_host(|| drop(left));
     }
 }

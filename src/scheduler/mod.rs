@@ -845,6 +845,8 @@ impl Core {
     /// The host does not sleep, so nobody need wake it.
     pub(crate) fn host_is_awake(&self) {
         self.host_sleeps.set(false);
+        // It may have been away for long.
+        self.clock.set(None);
     }
 }
 
