@@ -231,10 +231,10 @@ fn a_deadlock_while_stopping_is_among_the_others_and_the_shields_are_dropped() {
 #[test]
 fn what_is_stuck_behind_shields_is_dropped_last_started_first() {
     let log = Log::new();
-    let stuck = |name| {
+    let stuck = |name: &'static str| {
         let log = log.clone();
         co! {
-            let _outer = log.on_drop(format!("{name}"));
+            let _outer = log.on_drop(name);
             yield shield(co! {
                 let _inner = log.on_drop(format!("in {name}"));
                 yield never();
