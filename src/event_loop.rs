@@ -146,9 +146,10 @@ impl StopHandle {
         let mut state = self.stop.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &*state {
             StopState::Running(inbox) => {
-                let inbox = inbox.clone();
+                // Under the lock, so that it is there before a next run looks whether this one has heard of it.
+                let sleeper = inbox.ask_to_stop(Reason::Stopped);
                 drop(state);
-                inbox.stop(Reason::Stopped);
+                sleeper.wake();
             }
             StopState::Between | StopState::Asked => *state = StopState::Asked,
         }
@@ -169,10 +170,15 @@ enum StopState {
 }
 
 impl Stop {
-    /// A run begins: whether it was asked to stop before.
+    /// A run begins, or ends: whether a stop was asked for before that no run has used up.
     fn replace(&self, state: StopState) -> bool {
         let mut current = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(std::mem::replace(&mut *current, state), StopState::Asked)
+        match std::mem::replace(&mut *current, state) {
+            StopState::Between => false,
+            StopState::Asked => true,
+            // When a run begins: the one before was forgotten, and never hears of it.
+            StopState::Running(inbox) => inbox.take_stop(),
+        }
     }
 }
 

@@ -4,11 +4,12 @@
 
 mod common;
 
-use std::cell::RefCell;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Poll;
 
-use common::{Alive, LONG, Token, forever, ms};
+use common::{Alive, LONG, OnDrop, Token, forever, ms};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::{bounded, unbounded};
 use tinyield::{
@@ -320,4 +321,73 @@ fn what_fails_is_seen_through_whatever_gathers_it() {
         all.map(|result| result.unwrap_err().to_string())
     };
     assert_eq!(Loop::new().run(seen).unwrap(), ["oh no"; 4]);
+}
+
+#[test]
+fn what_is_started_by_a_wait_in_which_its_own_coroutine_is_cancelled_never_begins() {
+    let (barrier, given_up) = (Barrier::new(2), Event::new());
+    let (alive, begun) = (Alive::new(), Rc::new(Cell::new(false)));
+    let work: Rc<RefCell<Option<Box<dyn Any>>>> = Rc::default();
+    let (kept, gives_up, meets) = (work.clone(), given_up.clone(), barrier.clone());
+    // It ends with a wait at the barrier forgotten, so its value is dropped when that opens.
+    let leaves = Coro::from_coroutine(
+        #[coroutine]
+        static move |resume: Resume| {
+            common::forget(resume.begin(meets.wait()));
+            if false {
+                yield Suspend;
+            }
+            Outcome::value(OnDrop(move || {
+                drop(kept.take());
+                gives_up.set();
+            }))
+        },
+    );
+    let (begins, held) = (begun.clone(), alive.token());
+    let never_begins = co! { begins.set(true); drop(held); };
+    let held = alive.token();
+    let opens = co! {
+        let _held = held;
+        yield (barrier.wait(), spawn(never_begins));
+        unreachable!("it is cancelled in the middle of this");
+    };
+    let waits = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            *work.borrow_mut() = Some(Box::new(resume.begin(timeout(opens, LONG))));
+            let mut wait = resume.begin(given_up.wait());
+            while wait.poll(&resume).is_pending() {
+                resume = yield Suspend;
+            }
+            Outcome::value(work.borrow().is_none())
+        },
+    );
+    let main = co! {
+        drop(yield spawn(leaves));
+        yield waits
+    };
+    assert!(Loop::new().run(main).unwrap());
+    assert_eq!((begun.get(), alive.get()), (false, 0));
+}
+
+#[test]
+fn a_coroutine_whose_wait_is_dropped_by_another_goes_on_in_its_next_turn() {
+    let event = Event::new();
+    let wait: Rc<RefCell<Option<Box<dyn Any>>>> = Rc::default();
+    let dropped = wait.clone();
+    let waits = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut begun = resume.begin(event.wait());
+            assert!(begun.poll(&resume).is_pending());
+            *wait.borrow_mut() = Some(Box::new(begun));
+            while wait.borrow().is_some() {
+                resume = yield Suspend;
+            }
+            drop(resume);
+            Outcome::value("goes on")
+        },
+    );
+    let drops = co! { yield; yield; drop(dropped.take()); };
+    assert_eq!(Loop::new().run((waits, drops)).unwrap().0, "goes on");
 }

@@ -229,6 +229,45 @@ fn a_deadlock_while_stopping_is_among_the_others_and_the_shields_are_dropped() {
 }
 
 #[test]
+fn what_is_stuck_behind_shields_is_dropped_last_started_first() {
+    let log = Log::new();
+    let stuck = |name: &'static str| {
+        let log = log.clone();
+        co! {
+            let _outer = log.on_drop(name);
+            yield shield(co! {
+                let _inner = log.on_drop(format!("in {name}"));
+                yield never();
+            });
+        }
+    };
+    let error = Loop::new().run((stuck("1"), stuck("2"), co! { yield; Err("first")?; })).unwrap_err();
+    assert_eq!(error.to_string(), "first");
+    assert_eq!(log.take(), ["in 2", "in 1", "2", "1"]);
+}
+
+#[test]
+fn who_waits_for_what_is_stuck_behind_a_shield_is_cancelled_after_that_and_cleans_up() {
+    let log = Log::new();
+    let (inner, outer) = (log.clone(), log.clone());
+    let stuck = co! {
+        let _ends = inner.on_drop("stuck");
+        yield shield(never());
+    };
+    let waits = co! {
+        let error = (yield catch(stuck)).unwrap_err();
+        outer.push(format_args!("waits sees {}", error.is_cancelled()));
+        yield shield(());
+        outer.push("waits cleaned up");
+        Err(error)?;
+    }
+    .named("waits");
+    let error = Loop::new().run((waits, co! { yield; Err("first")?; })).unwrap_err();
+    assert_eq!(log.take(), ["stuck", "waits sees true", "waits cleaned up"]);
+    assert!(!messages(error.others()).iter().any(|other| other.contains("`waits` waited behind")), "{error:?}");
+}
+
+#[test]
 fn a_stop_handle_alone_does_not_count() {
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();

@@ -5,6 +5,7 @@ mod common;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -267,7 +268,8 @@ fn a_loop_that_is_hosted_in_a_coroutine_of_another_is_woken_through_it() {
         opener.open();
     });
     assert_eq!(Loop::new().run(host).unwrap(), 6);
-    assert_eq!(polls.get(), 2);
+    // If it was opened while the inner loop was still looking, once.
+    assert!((1..=2).contains(&polls.get()));
     thread.join().unwrap();
 }
 
@@ -451,4 +453,40 @@ fn coroutines_and_handles_that_are_forgotten_do_no_harm() {
         yield shared
     };
     assert_eq!(Loop::new().run(main).unwrap(), 1);
+}
+
+#[test]
+fn a_sleeper_that_is_due_when_its_host_comes_back_has_its_turn_in_that_step() {
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { yield sleep(ms(2)); });
+    let begun = Instant::now();
+    ran(&mut runtime);
+    while begun.elapsed() < ms(4) {
+        std::hint::spin_loop();
+    }
+    ran(&mut runtime);
+}
+
+#[test]
+fn an_idle_that_is_waited_for_on_another_thread_comes_back_when_the_run_ends() {
+    for waits_first in [false, true] {
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(forever());
+        let (_, idle) = to_idle(&mut runtime);
+        let (begins, begun) = mpsc::channel();
+        let (ends, ended) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            begins.send(()).unwrap();
+            idle.wait();
+            ends.send(()).unwrap();
+        });
+        if waits_first {
+            begun.recv().unwrap();
+            // Until it is most likely parked; it may come late, and must come back all the same.
+            (0..1000).for_each(|_| std::thread::yield_now());
+        }
+        drop(runtime);
+        ended.recv_timeout(LONG).unwrap();
+        thread.join().unwrap();
+    }
 }

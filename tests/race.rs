@@ -3,8 +3,11 @@
 
 mod common;
 
-use common::{Alive, Counter, Gate, LONG, Log, forever, messages, ms, names, panic_of};
-use tinyield::{Coro, Event, Loop, Reason, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn};
+use common::{Alive, Counter, FOREVER, Gate, LONG, Log, forever, messages, ms, names, panic_of};
+use tinyield::{
+    Coro, Event, Loop, Reason, Shared, Wait, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn,
+    timeout,
+};
 
 #[coro]
 fn after<T: 'static>(turns: u32, value: T) -> Coro<T> {
@@ -286,4 +289,84 @@ fn what_others_wait_for_outlives_the_race_that_started_it() {
         yield stays
     };
     assert_eq!(Loop::new().run(main).unwrap(), 11);
+}
+
+/// Waits for `work` in a race that is lost as soon as `gone` is set; sets `over` then.
+#[coro]
+fn loses<T: 'static>(work: Coro<T>, gone: Event, over: Event) -> Coro<()> {
+    let lost = yield race([co! { yield work; false }, co! { yield gone.wait(); true }]);
+    assert!(lost);
+    over.set();
+}
+
+/// Waits for `shared` some turns later, and then sets `gone`.
+#[coro]
+fn comes_later<T: Clone + 'static>(shared: Shared<T>, gone: Event) -> Coro<T> {
+    for _ in 0..10 {
+        yield;
+    }
+    (yield (shared, co! { gone.set(); })).0
+}
+
+#[test]
+fn what_others_wait_for_keeps_its_own_timeouts_and_races_and_what_is_in_the_background_of_these() {
+    let (log, gone, over) = (Log::new(), Event::new(), Event::new());
+    let (background, ends, own) = (log.clone(), over.clone(), log.clone());
+    let shared = co! {
+        let work = co! {
+            yield spawn(co! {
+                let _ends = background.on_drop("background");
+                yield Event::new().wait();
+            });
+            yield Event::new().wait();
+        };
+        yield race([work, co! { yield ends.wait(); }]);
+        own.push("after its own race");
+    }
+    .shared();
+    let waits = shared.clone();
+    Loop::new().run((loses(co! { yield waits }, gone.clone(), over), comes_later(shared, gone))).unwrap();
+    assert_eq!(log.take(), ["background", "after its own race"]);
+}
+
+#[test]
+fn what_others_wait_for_goes_on_with_what_is_waited_for_in_its_own_timeouts_and_races() {
+    let (gone, over) = (Event::new(), Event::new());
+    let set = over.clone();
+    let needed = co! { yield set.wait(); 7 }.shared();
+    let also = needed.clone();
+    let shared = co! {
+        yield;
+        let inner = co! { yield race([co! { yield also }]) };
+        (yield timeout(inner, FOREVER)).unwrap() + 1
+    }
+    .shared();
+    let waits = shared.clone();
+    let work = co! { yield (needed, waits) };
+    assert_eq!(Loop::new().run((loses(work, gone.clone(), over), comes_later(shared, gone))).unwrap().1, 8);
+}
+
+#[test]
+fn what_others_wait_for_outlives_a_timeout_race_or_shield_that_is_given_up_as_another_part_failed() {
+    fn check<W: Wait + 'static>(waits: impl FnOnce(Shared<i32>) -> W) {
+        let (gone, over) = (Event::new(), Event::new());
+        let (fail, set) = (gone.clone(), over.clone());
+        let fails = co! { yield fail.wait(); Err("inside")?; }.shared();
+        let shared = co! { yield set.wait(); 7 }.shared();
+        let (seen, wait) = (fails.clone(), waits(shared.clone()));
+        let gives_up = co! {
+            // The other domain has `fails` first.
+            for _ in 0..3 {
+                yield;
+            }
+            assert_eq!((yield catch((wait, seen))).err().unwrap().to_string(), "inside");
+            over.set();
+        };
+        let domain = co! { (yield isolate(co! { yield fails })).unwrap_err(); };
+        assert_eq!(Loop::new().run((domain, gives_up, comes_later(shared, gone))).unwrap().2, 7);
+    }
+    check(|shared| shared);
+    check(|shared| timeout(shared, FOREVER));
+    check(|shared| race([co! { yield shared }]));
+    check(|shared| shield(shared));
 }

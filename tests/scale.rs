@@ -6,6 +6,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Instant;
 
 use common::{Alive, LONG, forever, ms, to_idle};
 use tinyield::{Coro, Loop, Shared, Step, co, coro, isolate, race, shield, sleep, spawn, timeout};
@@ -202,6 +203,22 @@ fn deep_domains_and_timeouts_fail_and_are_cancelled() {
     assert_eq!(alive.get(), 0);
     let inner = deep(1, true, alive.clone());
     assert_eq!(Loop::new().run(co! { (yield isolate(inner)).unwrap_err().to_string() }).unwrap(), "deep down");
+    assert_eq!(alive.get(), 0);
+}
+
+#[test]
+fn domains_in_domains_are_cancelled_in_a_time_that_grows_with_their_number() {
+    let alive = Alive::new();
+    let held = alive.token();
+    let mut deep = co! { let _held = held; yield forever(); };
+    for _ in 0..DEEP {
+        let (inner, held) = (deep, alive.token());
+        deep = co! { let _held = held; (yield isolate(inner)).unwrap(); };
+    }
+    let main = (co! { for _ in 0..DEEP + 2 { yield; } Err("outside")?; }, deep);
+    let start = Instant::now();
+    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "outside");
+    assert!(start.elapsed() < LONG);
     assert_eq!(alive.get(), 0);
 }
 

@@ -42,6 +42,34 @@ fn stopped_between_two_runs_it_stops_the_next_one_before_it_begins() {
 }
 
 #[test]
+fn a_stop_after_a_run_was_forgotten_stops_the_next() {
+    let mut event_loop = Loop::new();
+    let handle = event_loop.stop_handle();
+    for steps in 0..3 {
+        let mut runtime = event_loop.runtime(co! { loop { yield; } });
+        for _ in 0..steps {
+            ran(&mut runtime);
+        }
+        common::forget(runtime);
+        handle.stop();
+        assert!(event_loop.run(co! { 1 }).unwrap_err().is_stopped());
+        assert_eq!(event_loop.run(co! { 1 }).unwrap(), 1);
+    }
+}
+
+#[test]
+fn a_run_that_was_forgotten_has_used_up_the_stop_that_it_heard_of() {
+    let mut event_loop = Loop::new();
+    let handle = event_loop.stop_handle();
+    let mut runtime = event_loop.runtime(co! { yield shield(forever()); });
+    let _idle = to_idle(&mut runtime);
+    handle.stop();
+    let _idle = to_idle(&mut runtime);
+    common::forget(runtime);
+    assert_eq!(event_loop.run(co! { 1 }).unwrap(), 1);
+}
+
+#[test]
 fn stopped_by_a_thread_while_it_is_idle() {
     let log = Log::new();
     let mut event_loop = Loop::new();

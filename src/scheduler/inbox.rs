@@ -36,11 +36,23 @@ struct State {
 
 /// Who is to be told when something comes in.
 #[derive(Default)]
-enum Sleeper {
+#[must_use = "it sleeps until it is woken"]
+pub(crate) enum Sleeper {
     #[default]
     Awake,
     Thread(Thread),
     Host(Waker),
+}
+
+impl Sleeper {
+    /// The host's waker is foreign code: not under a lock.
+    pub(crate) fn wake(self) {
+        match self {
+            Sleeper::Awake => {}
+            Sleeper::Thread(thread) => thread.unpark(),
+            Sleeper::Host(waker) => call_host(|| waker.wake()),
+        }
+    }
 }
 
 /// What has come in since the loop looked last.
@@ -67,29 +79,37 @@ impl Inbox {
         Delivery { woken: std::mem::take(&mut state.woken), stop: std::mem::take(&mut state.stop) }
     }
 
-    /// Has the loop look at what `change` left in the state.
-    fn signal(&self, change: impl FnOnce(&mut State)) {
+    /// Has the loop look at what `change` left in the state, once the sleeper is woken.
+    fn leave(&self, change: impl FnOnce(&mut State)) -> Sleeper {
         let mut state = self.state();
         if state.closed {
-            return;
+            return Sleeper::Awake;
         }
         change(&mut state);
         self.signalled.store(true, Relaxed);
-        let sleeper = std::mem::take(&mut state.sleeper);
-        // The host's waker is foreign code: it runs without the lock.
-        drop(state);
-        match sleeper {
-            Sleeper::Awake => {}
-            Sleeper::Thread(thread) => thread.unpark(),
-            Sleeper::Host(waker) => call_host(|| waker.wake()),
-        }
+        std::mem::take(&mut state.sleeper)
+    }
+
+    /// Has the loop look at what `change` left in the state.
+    fn signal(&self, change: impl FnOnce(&mut State)) {
+        self.leave(change).wake();
     }
 
     /// Has the loop cancel everything.
     pub(crate) fn stop(&self, why: Reason) {
-        self.signal(|state| {
+        self.ask_to_stop(why).wake();
+    }
+
+    /// Has the loop cancel everything, once the sleeper is woken.
+    pub(crate) fn ask_to_stop(&self, why: Reason) -> Sleeper {
+        self.leave(|state| {
             state.stop.get_or_insert(why);
-        });
+        })
+    }
+
+    /// Whether it was asked to stop and the loop has not come to hear of it; now it will not.
+    pub(crate) fn take_stop(&self) -> bool {
+        self.state().stop.take().is_some()
     }
 
     /// Has the host poll the loop again, if it sleeps.
@@ -123,17 +143,20 @@ impl Inbox {
             call_host(|| drop(host));
             state = self.state();
         }
-        if self.is_signalled() {
+        if state.closed || self.is_signalled() {
             return;
         }
-        state.sleeper = Sleeper::Thread(thread::current());
+        let own = thread::current();
+        let other = std::mem::replace(&mut state.sleeper, Sleeper::Thread(own.clone()));
         drop(state);
+        // Another thread may wait for the same loop, and is free to come back early.
+        other.wake();
         match deadline {
             None => thread::park(),
             Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
         }
         let mut state = self.state();
-        if let Sleeper::Thread(_) = state.sleeper {
+        if matches!(&state.sleeper, Sleeper::Thread(sleeping) if sleeping.id() == own.id()) {
             state.sleeper = Sleeper::Awake;
         }
     }
@@ -168,6 +191,10 @@ impl Inbox {
         state.closed = true;
         let left = (std::mem::take(&mut state.woken), std::mem::take(&mut state.sleeper));
         drop(state);
+        if let Sleeper::Thread(waiting) = &left.1 {
+            // It waits for a loop that another thread has brought to its end.
+            waiting.unpark();
+        }
         call_host(|| drop(left));
     }
 }

@@ -174,7 +174,7 @@ impl Core {
         task.replace_scope(Some(scope));
     }
 
-    /// Only a coroutine that is not being looked after can get here; what it starts does not begin.
+    /// It was cancelled in the middle of beginning a wait, by a destructor that ran in there: what it starts does not begin.
     #[cold]
     fn start_cancelled(task: &TaskRef, scope: Rc<Scope>) {
         task.replace_scope(Some(scope.clone()));
@@ -291,8 +291,6 @@ impl Core {
     /// Takes at most `most` steps. Panics of the user's code do not come out: they stop the loop, and are kept for
     /// [`take_panic`](Core::take_panic).
     pub(crate) fn run(self: &Rc<Core>, most: usize) -> Progress {
-        // Since the last step a host may have been busy for long.
-        self.clock.set(None);
         let mut steps = 0;
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.steps(most, &mut steps))) {
@@ -624,7 +622,7 @@ impl Core {
 
     /// Cancels all that is in `scope` and below, down to any shield.
     pub(crate) fn cancel(&self, scope: &Rc<Scope>, why: &Cancelled) {
-        if matches!(why.why(), Reason::TimedOut | Reason::Raced) {
+        if matches!(why.why(), Reason::TimedOut | Reason::Raced | Reason::Dropped) && !scope.is_domain() {
             scope.release_what_others_wait_for();
         }
         let marked = scope.mark_cancelled(why);
@@ -785,7 +783,12 @@ impl Core {
         // In this order: whoever leaves sends first.
         let stuck = !self.has_timers() && !self.inbox.is_watched() && !self.inbox.is_signalled();
         if stuck {
-            self.stop_stuck(deadlock::report(&self.root(), self.location), || deadlock::tasks_below(&self.root()));
+            self.stop_stuck(deadlock::report(&self.root(), self.location), || {
+                let mut tasks = deadlock::tasks_below(&self.root());
+                // Who waits for them is cancelled when they have ended.
+                tasks.retain(|task| !task.has(flag::DEFERRED));
+                tasks
+            });
         }
         stuck
     }
@@ -815,7 +818,9 @@ impl Core {
         }
         // They wait behind shields for what will never come.
         root.add_other(error);
-        for task in doomed() {
+        let mut doomed = doomed();
+        doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.header().number.get()));
+        for task in doomed {
             task.set(flag::CANCELLED);
             let what = "waited behind a shield for what can no longer come";
             let dropped = catch_unwind(AssertUnwindSafe(|| self.drop_doomed(task, what)));
@@ -846,6 +851,8 @@ impl Core {
     /// The host does not sleep, so nobody need wake it.
     pub(crate) fn host_is_awake(&self) {
         self.host_sleeps.set(false);
+        // It may have been away for long.
+        self.clock.set(None);
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Scope {
     /// Why it was cancelled, if it was.
     cancelled: OnceCell<Cancelled>,
     failure: OnceCell<Error>,
+    /// The domain that its errors went to when it was found to have nobody to tell: it will not be responsible again.
+    responsible: RefCell<Option<Rc<Scope>>>,
     others: RefCell<Vec<Error>>,
     /// Who waits for it to end.
     owner: RefCell<Option<Waiter>>,
@@ -93,6 +95,7 @@ impl Scope {
             index: Cell::new(0),
             cancelled: OnceCell::new(),
             failure: OnceCell::new(),
+            responsible: RefCell::default(),
             others: RefCell::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
@@ -197,13 +200,24 @@ impl Scope {
     /// nobody to tell.
     pub(crate) fn responsible_domain(self: &Rc<Scope>) -> Rc<Scope> {
         let mut domain = self.domain();
+        let mut passed = Vec::new();
         while domain.failure.get().is_none()
             && domain.cancelled.get().is_some()
-            && let Some(parent) = domain.parent()
+            && let Some(above) = domain.above()
         {
-            domain = parent.domain();
+            passed.push(std::mem::replace(&mut domain, above));
+        }
+        // Domains may be nested thousands deep, and are asked one after the other.
+        for passed in passed {
+            *passed.responsible.borrow_mut() = Some(domain.clone());
         }
         domain
+    }
+
+    /// The next domain that may be responsible in place of this one.
+    fn above(&self) -> Option<Rc<Scope>> {
+        let known = self.responsible.borrow().clone();
+        known.or_else(|| self.parent().map(|parent| parent.domain()))
     }
 
     /// The task that waits for this scope, or for the race that it runs in.
@@ -258,7 +272,9 @@ impl Scope {
 
     /// This scope gives up, but what somebody outside of it waits for goes on, in the scope above, with what that waits for.
     pub(crate) fn release_what_others_wait_for(self: &Rc<Scope>) {
-        let Some(parent) = self.parent().filter(|_| !self.is_cancelled()) else { return };
+        let Some(parent) = self.parent().filter(|parent| !self.is_cancelled() && !parent.is_cancelled()) else {
+            return;
+        };
         let own = self.with_those_that_give_up();
         let places: BTreeSet<_> = own.iter().map(Rc::as_ptr).collect();
         let is_own = |by: &TaskRef| by.scope().is_some_and(|scope| places.contains(&Rc::as_ptr(&scope)));
@@ -273,8 +289,9 @@ impl Scope {
             scopes.extend(scope.subscopes.borrow().iter().cloned());
         }
 
-        // By the number of a task in here: those that it waits for.
+        // By the number of a task in here: those that it waits for, and the scopes that it does.
         let mut waits_for = BTreeMap::<u64, Vec<TaskRef>>::new();
+        let mut owns = BTreeMap::<u64, Vec<Rc<Scope>>>::new();
         let mut wanted = Vec::new();
         let mut background = Vec::new();
         for task in own.iter().flat_map(|scope| scope.tasks.borrow().clone()) {
@@ -290,28 +307,54 @@ impl Scope {
                 }
             }
         }
+        for below in own.iter().flat_map(|scope| scope.subscopes.borrow().clone()) {
+            if let Some(owner) = below.owner() {
+                owns.entry(owner.header().number.get()).or_default().push(below);
+            }
+        }
         let Some(first) = wanted.iter().map(|task| task.header().number.get()).min() else { return };
-        // Nobody has noted who started what runs in the background: it may be theirs.
-        wanted.extend(background.into_iter().filter(|task| task.header().number.get() > first));
 
-        let mut released = BTreeSet::new();
-        while let Some(task) = wanted.pop() {
-            let number = task.header().number.get();
-            if released.insert(number) {
+        let mut kept = BTreeMap::new();
+        let mut kept_scopes = BTreeMap::new();
+        loop {
+            while let Some(task) = wanted.pop() {
+                let number = task.header().number.get();
+                if kept.insert(number, task).is_some() {
+                    continue;
+                }
                 wanted.extend(waits_for.remove(&number).unwrap_or_default());
-                let held = task.scope().map(|scope| scope.remove_task(&task));
+                for below in owns.remove(&number).unwrap_or_default() {
+                    if places.contains(&Rc::as_ptr(&below)) {
+                        wanted.extend(below.tasks.borrow().iter().cloned());
+                    } else {
+                        below.all_tasks(&mut wanted);
+                    }
+                    kept_scopes.insert(Rc::as_ptr(&below), below);
+                }
+            }
+            // Nobody has noted who started what runs in the background: it may be theirs.
+            background.retain(|task| task.header().number.get() > first);
+            wanted.append(&mut background);
+            if wanted.is_empty() {
+                break;
+            }
+        }
+
+        let is_kept = |scope: &Rc<Scope>| kept_scopes.contains_key(&Rc::as_ptr(scope));
+        for task in kept.into_values() {
+            // What is in a scope that is kept goes with it.
+            if let Some(scope) = task.scope().filter(|scope| places.contains(&Rc::as_ptr(scope)) && !is_kept(scope)) {
+                let held = scope.remove_task(&task);
                 parent.add_task(&task);
                 drop((held, task.replace_scope(Some(parent.clone()))));
             }
         }
-        let is_owned =
-            |scope: &&Rc<Scope>| scope.owner().is_some_and(|owner| released.contains(&owner.header().number.get()));
-        let below =
-            own.iter().flat_map(|scope| scope.subscopes.borrow().iter().filter(is_owned).cloned().collect::<Vec<_>>());
-        for scope in below.collect::<Vec<_>>() {
-            drop(scope.leave_parent());
-            parent.adopt(&scope);
-            *scope.parent.borrow_mut() = Some(parent.clone());
+        for scope in kept_scopes.values() {
+            if scope.parent().is_some_and(|above| !is_kept(&above)) {
+                drop(scope.leave_parent());
+                parent.adopt(scope);
+                *scope.parent.borrow_mut() = Some(parent.clone());
+            }
         }
     }
 

@@ -749,9 +749,11 @@ impl Waiter {
         self.let_go();
     }
 
-    /// The task waits for it no longer.
+    /// The task waits for it no longer. If it was not the task itself that gave it up, it may wait for nothing now.
     pub(crate) fn give_up(self) {
-        self.lower();
+        if self.lower() == 0 {
+            Core::enqueue(&self.0);
+        }
         self.let_go();
     }
 

@@ -407,7 +407,8 @@ impl<T: 'static> Sender<T> {
     ///
     /// # Errors
     ///
-    /// The `yield` gives the message back if the channel is closed, before or meanwhile.
+    /// The `yield` gives the message back if the channel is closed, before or meanwhile. How to raise that if the message is
+    /// not `Send` and `Sync`: see [`SendError`].
     ///
     /// # Cancellation
     ///

@@ -4,6 +4,20 @@ use std::error::Error;
 use std::fmt;
 
 /// The channel is closed. Gives back the message that was not sent.
+///
+/// `?` raises it if the message is `Send` and `Sync`, as errors may go to other threads. If it is not, it is left behind:
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::rc::Rc;
+/// use tinyield::channel::bounded;
+/// use tinyield::{Loop, co};
+///
+/// let (sender, receiver) = bounded(1);
+/// drop(receiver);
+/// let main = co! { (yield sender.send(Rc::new(1))).map_err(|error| error.to_string())?; };
+/// assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "sending into a closed channel");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 

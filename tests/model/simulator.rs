@@ -319,9 +319,9 @@ impl<'a> Simulator<'a> {
             self.seen.is_blame_open = !cycle.is_empty();
             return self.stop(failure, &format!("failed {blamed}"));
         }
-        // What is left waits behind shields.
+        // What is left waits behind shields, or for that, and is cancelled when that has ended.
         self.add_other(ROOT, failure);
-        for task in stuck {
+        for task in stuck.into_iter().rev().filter(|&task| !self.tasks[task].is_deferred).collect::<Vec<_>>() {
             self.tasks[task].is_cancelled = true;
             self.drop_doomed(task, "waits in vain");
         }
@@ -1128,7 +1128,7 @@ impl<'a> Simulator<'a> {
 
     /// Cancels all that is in `scope` and below, but for what is behind shields: last started first.
     fn cancel(&mut self, scope: ScopeId, why: &str) {
-        if why == "timed out" || why == "raced" {
+        if matches!(why, "timed out" | "raced" | "dropped") && !matches!(self.scopes[scope].kind, Kind::Domain(_)) {
             self.release_what_others_wait_for(scope);
         }
         let mut scopes = vec![scope];
@@ -1213,10 +1213,10 @@ impl<'a> Simulator<'a> {
 
     /// `scope` gives up, but what somebody outside waits for goes on above it, with what that waits for.
     fn release_what_others_wait_for(&mut self, scope: ScopeId) {
-        if self.scopes[scope].cancelled.is_some() {
+        let parent = self.scopes[scope].parent.expect("the root has no limit");
+        if self.scopes[scope].cancelled.is_some() || self.scopes[parent].cancelled.is_some() {
             return;
         }
-        let parent = self.scopes[scope].parent.expect("the root has no limit");
         let race = self.scopes[scope].race;
         let together = |simulator: &Self, other: ScopeId| {
             other == scope
@@ -1246,25 +1246,54 @@ impl<'a> Simulator<'a> {
         let mut wanted = own.clone();
         wanted.retain(|&task| self.waiting(task).iter().any(|&by| !is_inside(self, by)));
         let Some(&first) = wanted.iter().min() else { return };
-        // Nobody has noted who started what runs in the background: it may be theirs.
-        wanted.extend(
-            own.iter().filter(|&&task| task > first && self.waiting(task).is_empty() && !self.tasks[task].is_root),
-        );
-        let mut released = Vec::new();
-        while let Some(task) = wanted.pop() {
-            if !released.contains(&task) {
-                released.push(task);
+        // They go on, with those that they wait for, and with the scopes that they wait for and all that is in these.
+        let mut kept: Vec<TaskId> = Vec::new();
+        let mut kept_scopes: Vec<ScopeId> = Vec::new();
+        let mut background = own.clone();
+        background.retain(|&task| task > first && self.waiting(task).is_empty() && !self.tasks[task].is_root);
+        while !wanted.is_empty() {
+            while let Some(task) = wanted.pop() {
+                if kept.contains(&task) {
+                    continue;
+                }
+                kept.push(task);
                 wanted.extend(own.iter().filter(|&&other| self.waiting(other).contains(&task)));
+                let is_owned = |&below: &ScopeId| self.scopes[below].owner.is_some_and(|owner| owner.0 == task);
+                let owned: Vec<_> = scopes.iter().flat_map(|&scope| self.scopes_in(scope)).filter(is_owned).collect();
+                for below in owned {
+                    kept_scopes.push(below);
+                    let is_in = |&task: &TaskId| self.is_below(self.tasks[task].scope, below);
+                    wanted.extend((0..self.tasks.len()).filter(is_in).filter(|&task| !self.tasks[task].has_ended));
+                }
             }
+            // Nobody has noted who started what runs in the background: it may be theirs.
+            wanted.append(&mut background);
         }
-        for below in scopes.iter().flat_map(|&scope| self.scopes_in(scope)).collect::<Vec<_>>() {
-            if self.scopes[below].owner.is_some_and(|owner| released.contains(&owner.0)) {
-                self.scopes[below].parent = Some(parent);
-            }
+        let is_kept = |scope: ScopeId| kept_scopes.iter().any(|&kept| self.is_below(scope, kept));
+        let moved: Vec<_> =
+            own.into_iter().filter(|task| kept.contains(task) && !is_kept(self.tasks[*task].scope)).collect();
+        let carried: Vec<_> = kept_scopes
+            .iter()
+            .copied()
+            .filter(|&scope| !is_kept(self.scopes[scope].parent.expect("it is below")))
+            .collect();
+        for scope in carried {
+            self.scopes[scope].parent = Some(parent);
         }
-        for task in released {
+        for task in moved {
             self.tasks[task].scope = parent;
         }
+    }
+
+    fn is_below(&self, scope: ScopeId, above: ScopeId) -> bool {
+        let mut scope = Some(scope);
+        while let Some(inner) = scope {
+            if inner == above {
+                return true;
+            }
+            scope = self.scopes[inner].parent;
+        }
+        false
     }
 }
 
