@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tinyield::{Coro, Loop, co, coro, sleep, spawn, timeout};
 
-use super::{LIMIT, LONG, SLEEPERS, TIMEOUTS, nap};
+use super::memory::Memory;
+use super::naps::{Naps, Plan};
+use super::{LIMIT, LONG, LONGEST, SLEEPERS, TIMEOUTS, nap};
 use crate::harness::{Measured, Stopwatch, machine};
 
 #[coro]
 fn sleeper(number: usize, woken: Rc<Cell<usize>>) -> Coro<()> {
-    yield sleep(nap(number));
+    yield sleep(nap(number, LONGEST));
     woken.update(|woken| woken + 1);
 }
 
@@ -31,6 +33,23 @@ pub fn sleeps() -> Measured {
 }
 
 #[coro]
+fn napper(naps: Rc<Naps>) -> Coro<()> {
+    naps.start();
+    loop {
+        let nap = naps.next();
+        yield sleep(nap);
+        naps.woken(nap);
+    }
+}
+
+pub fn naps(plan: Plan) -> Measured {
+    let naps = Naps::new(plan);
+    let nappers: Vec<_> = (0..plan.tasks).map(|_| napper(Rc::clone(&naps))).collect();
+    Loop::new().run(nappers).expect("no error");
+    unreachable!("the process has ended");
+}
+
+#[coro]
 fn long_sleeper(asleep: Rc<Cell<usize>>) -> Coro<()> {
     asleep.update(|asleep| asleep + 1);
     yield sleep(LONG);
@@ -38,16 +57,16 @@ fn long_sleeper(asleep: Rc<Cell<usize>>) -> Coro<()> {
 }
 
 /// Ends the process: to cancel the sleepers is nothing that is asked here.
-pub fn bytes() -> Measured {
-    let before = machine::resident_bytes();
+pub fn bytes(sleepers: usize) -> Measured {
+    let before = Memory::now();
     let main = co! {
         let asleep = Rc::new(Cell::new(0));
-        for _ in 0..SLEEPERS {
+        for _ in 0..sleepers {
             yield spawn(long_sleeper(Rc::clone(&asleep)));
         }
         yield sleep(Duration::from_millis(10));
-        assert_eq!(asleep.get(), SLEEPERS);
-        Measured::one((machine::resident_bytes() - before) / SLEEPERS as f64).tell();
+        assert_eq!(asleep.get(), sleepers);
+        before.per_task(sleepers).tell();
         process::exit(0);
     };
     Loop::new().run(main).expect("no error");

@@ -1,11 +1,14 @@
 //! Each peer's own timers.
 
 use std::cell::Cell;
+use std::future::pending;
 use std::process;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{LIMIT, LONG, SLEEPERS, TIMEOUTS, nap};
+use super::memory::Memory;
+use super::naps::{Naps, Plan};
+use super::{LIMIT, LONG, LONGEST, SLEEPERS, TIMEOUTS, nap};
 use crate::harness::{Gate, Measured, Stopwatch, machine};
 use crate::peers::Timed;
 
@@ -16,7 +19,7 @@ pub fn sleeps<P: Timed>() -> Measured {
         for i in 0..SLEEPERS {
             let (of_task, woken) = (peer.clone(), Rc::clone(&woken));
             peer.detach(async move {
-                of_task.sleep(nap(i)).await;
+                of_task.sleep(nap(i, LONGEST)).await;
                 woken.pass();
             });
         }
@@ -25,13 +28,31 @@ pub fn sleeps<P: Timed>() -> Measured {
     Measured { figures: vec![stopwatch.elapsed().as_secs_f64(), machine::peak_mib()], note: None }
 }
 
+pub fn naps<P: Timed>(plan: Plan) -> Measured {
+    P::run_timed(move |peer| async move {
+        let naps = Naps::new(plan);
+        for _ in 0..plan.tasks {
+            let (of_task, naps) = (peer.clone(), Rc::clone(&naps));
+            peer.detach(async move {
+                naps.start();
+                loop {
+                    let nap = naps.next();
+                    of_task.sleep(nap).await;
+                    naps.woken(nap);
+                }
+            });
+        }
+        pending().await
+    })
+}
+
 /// Ends the process: to drop the sleepers, or to wait for them, is nothing that is asked here.
-pub fn bytes<P: Timed>() -> Measured {
-    let before = machine::resident_bytes();
+pub fn bytes<P: Timed>(sleepers: usize) -> Measured {
+    let before = Memory::now();
     P::run_timed(move |peer| async move {
         let asleep = Rc::new(Cell::new(0));
         // They are started a few at a time, so that no queue of them counts.
-        for i in 0..SLEEPERS {
+        for i in 0..sleepers {
             let (of_task, asleep) = (peer.clone(), Rc::clone(&asleep));
             peer.detach(async move {
                 asleep.update(|asleep| asleep + 1);
@@ -43,8 +64,8 @@ pub fn bytes<P: Timed>() -> Measured {
             }
         }
         peer.sleep(Duration::from_millis(10)).await;
-        assert_eq!(asleep.get(), SLEEPERS);
-        Measured::one((machine::resident_bytes() - before) / SLEEPERS as f64).tell();
+        assert_eq!(asleep.get(), sleepers);
+        before.per_task(sleepers).tell();
         process::exit(0);
     })
 }

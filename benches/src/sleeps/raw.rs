@@ -10,7 +10,9 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{LONG, SLEEPERS, TIMEOUTS, nap};
+use super::memory::Memory;
+use super::naps::{Naps, Plan};
+use super::{LONG, LONGEST, SLEEPERS, TIMEOUTS, nap};
 use crate::harness::{Measured, Stopwatch, machine, per_op};
 
 /// It yields until when it sleeps.
@@ -88,23 +90,45 @@ pub fn sleeps() -> Measured {
     let stopwatch = Stopwatch::start();
     let woken = Rc::new(Cell::new(0));
     let mut scheduler = Scheduler::default();
-    scheduler.ready.extend((0..SLEEPERS).map(|i| sleeper(i, nap, Rc::clone(&woken))));
+    scheduler.ready.extend((0..SLEEPERS).map(|i| sleeper(i, |number| nap(number, LONGEST), Rc::clone(&woken))));
     scheduler.run();
     assert_eq!(woken.get(), SLEEPERS);
     Measured { figures: vec![stopwatch.elapsed().as_secs_f64(), machine::peak_mib()], note: None }
 }
 
-pub fn bytes() -> Measured {
-    let before = machine::resident_bytes();
+fn napper(naps: Rc<Naps>) -> Task {
+    Box::pin(
+        #[coroutine]
+        static move || {
+            naps.start();
+            loop {
+                let nap = naps.next();
+                yield Instant::now() + nap;
+                naps.woken(nap);
+            }
+        },
+    )
+}
+
+pub fn naps(plan: Plan) -> Measured {
+    let naps = Naps::new(plan);
+    let mut scheduler = Scheduler::default();
+    scheduler.ready.extend((0..plan.tasks).map(|_| napper(Rc::clone(&naps))));
+    scheduler.run();
+    unreachable!("the process has ended");
+}
+
+pub fn bytes(sleepers: usize) -> Measured {
+    let before = Memory::now();
     let woken = Rc::new(Cell::new(0));
     let mut scheduler = Scheduler::default();
     // They are started one by one, so that no queue of them counts.
-    for i in 0..SLEEPERS {
+    for i in 0..sleepers {
         scheduler.ready.push_back(sleeper(i, |_| LONG, Rc::clone(&woken)));
         scheduler.run_ready();
     }
-    assert_eq!((woken.get(), scheduler.sleepers.len()), (0, SLEEPERS));
-    Measured::one((machine::resident_bytes() - before) / SLEEPERS as f64)
+    assert_eq!((woken.get(), scheduler.sleepers.len()), (0, sleepers));
+    before.per_task(sleepers)
 }
 
 pub fn now() -> Measured {
