@@ -16,7 +16,7 @@ mod trampoline;
 mod wait_queue;
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
@@ -63,7 +63,8 @@ pub(crate) struct Core {
     next_due: Cell<Option<Due>>,
     /// The time, if somebody has looked at the clock in the last turn of the round.
     clock: Cell<Option<Instant>>,
-    inbox: Arc<Inbox>,
+    /// What other threads share with this run, once there is something to share.
+    inbox: OnceCell<Arc<Inbox>>,
     wakeables: RefCell<Slab<(Arc<Wakeable>, WakeTarget)>>,
     root: RefCell<Option<Rc<Scope>>>,
     /// One that has ended, for the next one to be made of.
@@ -111,7 +112,7 @@ impl Core {
             sleepers: RefCell::default(),
             next_due: Cell::new(None),
             clock: Cell::new(None),
-            inbox: Arc::default(),
+            inbox: OnceCell::new(),
             wakeables: RefCell::default(),
             root: RefCell::default(),
             spare_scope: Cell::default(),
@@ -140,7 +141,26 @@ impl Core {
     }
 
     pub(crate) fn inbox(&self) -> &Arc<Inbox> {
-        &self.inbox
+        self.inbox.get_or_init(|| {
+            let inbox = Arc::<Inbox>::default();
+            if self.root.borrow().is_none() {
+                // The run is over.
+                inbox.close();
+            }
+            inbox
+        })
+    }
+
+    /// Whether something has come in from outside.
+    #[inline]
+    fn is_signalled(&self) -> bool {
+        self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
+    }
+
+    /// Whether somebody outside could wake this loop, or has.
+    fn may_be_woken(&self) -> bool {
+        // In this order: whoever leaves sends first.
+        self.inbox.get().is_some_and(|inbox| inbox.is_watched() || inbox.is_signalled())
     }
 
     pub(crate) fn root(&self) -> Rc<Scope> {
@@ -149,10 +169,12 @@ impl Core {
 
     /// All has ended: lets go of everything, so that nothing keeps the core alive.
     pub(crate) fn close(&self) {
-        self.inbox.close();
+        let left = (self.root.take(), self.sleepers.take(), self.wakeables.take(), self.expired.take());
+        if let Some(inbox) = self.inbox.get() {
+            inbox.close();
+        }
         self.ready.clear();
         drop(self.spare_scope.take());
-        let left = (self.root.take(), self.sleepers.take(), self.wakeables.take(), self.expired.take());
         drop(left);
     }
 
@@ -199,7 +221,7 @@ impl Core {
         task.set(flag::QUEUED);
         core.ready.push(task.clone());
         if core.host_sleeps.replace(false) {
-            core.inbox.nudge();
+            core.inbox().nudge();
         }
     }
 
@@ -260,7 +282,7 @@ impl Core {
     pub(crate) fn add_wakeable(&self, target: WakeTarget) -> Arc<Wakeable> {
         let mut wakeables = self.wakeables.borrow_mut();
         let entry = wakeables.vacant_entry();
-        let wakeable = Wakeable::new(self.inbox.clone(), entry.key());
+        let wakeable = Wakeable::new(self.inbox().clone(), entry.key());
         entry.insert((wakeable.clone(), target));
         wakeable
     }
@@ -322,7 +344,7 @@ impl Core {
     /// Looks at the inbox and the clock; false if nothing is ready.
     #[inline(always)]
     fn begin_round(self: &Rc<Core>) -> bool {
-        if self.next_due.get().is_some() || self.inbox.is_signalled() {
+        if self.next_due.get().is_some() || self.is_signalled() {
             self.look_around();
         }
         self.ready.begin_round()
@@ -330,7 +352,7 @@ impl Core {
 
     #[inline(never)]
     fn look_around(self: &Rc<Core>) {
-        if self.inbox.is_signalled() {
+        if self.is_signalled() {
             self.serve_inbox();
         }
         if let Some(due) = self.next_due.get() {
@@ -346,7 +368,7 @@ impl Core {
     }
 
     fn serve_inbox(self: &Rc<Core>) {
-        let delivery = self.inbox.take();
+        let delivery = self.inbox().take();
         for wakeable in delivery.woken {
             wakeable.acknowledge();
             let wakeables = self.wakeables.borrow();
@@ -632,7 +654,7 @@ impl Core {
         self.cancelling.borrow_mut().extend(marked.tasks);
         self.is_cancelling.set(true);
         if self.host_sleeps.replace(false) {
-            self.inbox.nudge();
+            self.inbox().nudge();
         }
     }
 
@@ -775,13 +797,12 @@ impl Core {
 
     /// Blocks until something may be ready.
     pub(crate) fn sleep(&self) {
-        self.inbox.sleep(self.deadline());
+        self.inbox().sleep(self.deadline());
     }
 
     /// Nothing is ready, and nobody but the loop and what is outside can change that: if they cannot either, stops the loop.
     pub(crate) fn stop_if_stuck(self: &Rc<Core>) -> bool {
-        // In this order: whoever leaves sends first.
-        let stuck = !self.has_timers() && !self.inbox.is_watched() && !self.inbox.is_signalled();
+        let stuck = !self.has_timers() && !self.may_be_woken();
         if stuck {
             self.stop_stuck(deadlock::report(&self.root(), self.location), || {
                 let mut tasks = deadlock::tasks_below(&self.root());
@@ -795,7 +816,7 @@ impl Core {
 
     /// Nothing is ready and nothing outside can change that, but whoever hosts the loop may. A cycle they cannot.
     pub(crate) fn stop_if_cyclic(self: &Rc<Core>) -> bool {
-        if self.has_timers() || self.inbox.is_watched() || self.inbox.is_signalled() || !self.may_be_cyclic.get() {
+        if self.has_timers() || self.may_be_woken() || !self.may_be_cyclic.get() {
             return false;
         }
         let report = deadlock::report(&self.root(), self.location);
@@ -837,7 +858,7 @@ impl Core {
 
     /// Has `waker` woken when there is something to do; false if there is already.
     pub(crate) fn wake_host(&self, waker: &Waker) -> bool {
-        let sleeps = self.inbox.wake_host(waker);
+        let sleeps = self.inbox().wake_host(waker);
         self.host_sleeps.set(sleeps);
         sleeps
     }
