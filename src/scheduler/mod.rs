@@ -262,11 +262,11 @@ impl Core {
     pub(crate) fn cancel_alarm(&self, key: AlarmKey) -> Option<Alarm> {
         let mut sleepers = self.sleepers.borrow_mut();
         let sleepers = sleepers.as_mut()?;
-        let alarm = sleepers.cancel(key);
+        let alarm = sleepers.cancel(key)?;
         if sleepers.is_empty() && self.expired.borrow().is_empty() {
             self.next_due.set(None);
         }
-        alarm
+        Some(alarm)
     }
 
     /// The next deadline. The loop may have timers even so: ones that never ring.
@@ -397,11 +397,22 @@ impl Core {
     fn serve_sleepers(self: &Rc<Core>, now: Instant) {
         let count = self.sleepers.borrow().as_ref().map_or(0, |sleepers| sleepers.count(now));
         loop {
-            let due = self.sleepers.borrow_mut().as_mut().and_then(|sleepers| sleepers.pop_due(count));
-            match due {
-                None => break,
-                Some(Alarm::Settle(waiter)) => waiter.settle(),
-                Some(Alarm::Expire(scope)) => self.expired.borrow_mut().push((scope, 0)),
+            let Some(mut due) = self.sleepers.borrow_mut().as_mut().map(|sleepers| sleepers.take_due(count)) else {
+                break;
+            };
+            let is_over = due.is_empty();
+            for alarm in due.drain(..) {
+                match alarm {
+                    Alarm::Settle(waiter) => waiter.settle_on(self),
+                    Alarm::Expire(scope) => self.expired.borrow_mut().push((scope, 0)),
+                }
+            }
+            if let Some(sleepers) = self.sleepers.borrow_mut().as_mut() {
+                sleepers.keep(due);
+            }
+            // If more are due, they ring after the round of those that are ready now.
+            if is_over || !self.ready.is_next_round_empty() {
+                break;
             }
         }
         if !self.expired.borrow().is_empty() {

@@ -1,14 +1,14 @@
-//! Those who wait for a point in time: a heap of deadlines, earliest first, and first come first among equals.
+//! Those who wait for a point in time, earliest first, and first come first among equals.
 
-use dary_heap::QuaternaryHeap;
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use dary_heap::{PeekMut, QuaternaryHeap};
 use slab::Slab;
 
 use super::scope::Scope;
 use super::task::Waiter;
-use std::rc::Rc;
 
 /// What happens at a deadline.
 pub(crate) enum Alarm {
@@ -18,39 +18,117 @@ pub(crate) enum Alarm {
     Expire(Rc<Scope>),
 }
 
-/// The deadlines of a loop. An alarm that is cancelled leaves its entry in the heap; these are swept out before they are as
-/// many as the living.
+/// The deadlines of a loop.
+///
+/// Those that were set lately are in a heap. Whenever it is full, it is sorted and becomes a run, and the runs are in a heap
+/// themselves, by their first: so of a million deadlines, all but a few thousand lie still in the order in which they are read.
+///
+/// An alarm that is cancelled leaves its entry; these are swept out before they are many more than the living.
 pub(crate) struct Sleepers {
-    heap: QuaternaryHeap<Reverse<Entry>>,
-    alarms: Slab<(u32, Alarm)>,
+    heap: QuaternaryHeap<Entry>,
+    runs: QuaternaryHeap<Run>,
+    alarms: Slab<Stamped>,
+    /// Empty.
+    due: Vec<Alarm>,
+    /// How many entries are of alarms that were cancelled.
+    cancelled: usize,
     stamp: u32,
     zero: Instant,
 }
 
-#[derive(PartialEq, Eq)]
+/// So many alarms ring before those that they woke have their turns. A million sleepers that are woken all at once, and then have
+/// their turns, are out of the cache in between.
+const AT_ONCE: usize = 1024;
+
+/// How many entries a full heap has: 32 KiB.
+const RUN: usize = 2048;
+
+/// An alarm, with its stamp inside and not beside it, so that it takes two words.
+enum Stamped {
+    Settle(u32, Waiter),
+    Expire(u32, Rc<Scope>),
+}
+
+const _: () = assert!(size_of::<Option<Stamped>>() == 16);
+
+impl Stamped {
+    fn new(stamp: u32, alarm: Alarm) -> Stamped {
+        match alarm {
+            Alarm::Settle(waiter) => Stamped::Settle(stamp, waiter),
+            Alarm::Expire(scope) => Stamped::Expire(stamp, scope),
+        }
+    }
+
+    fn stamp(&self) -> u32 {
+        match self {
+            Stamped::Settle(stamp, _) | Stamped::Expire(stamp, _) => *stamp,
+        }
+    }
+
+    fn alarm(self) -> Alarm {
+        match self {
+            Stamped::Settle(_, waiter) => Alarm::Settle(waiter),
+            Stamped::Expire(_, scope) => Alarm::Expire(scope),
+        }
+    }
+}
+
+/// The first to ring is the greatest.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
     /// In nanoseconds since the loop's own zero.
     deadline: u64,
-    /// Counts up, so that equals ring in the order in which they were set.
-    stamp: u32,
-    slot: u32,
+    key: AlarmKey,
 }
 
 impl Entry {
     /// What it is compared by. As one number, a million sleeps take a tenth less time than field by field.
     fn rank(&self) -> u128 {
-        u128::from(self.deadline) << 64 | u128::from(self.stamp) << 32 | u128::from(self.slot)
+        u128::from(self.deadline) << 64 | u128::from(self.key.stamp) << 32 | u128::from(self.key.slot)
     }
 }
 
 impl Ord for Entry {
     fn cmp(&self, other: &Entry) -> Ordering {
-        self.rank().cmp(&other.rank())
+        other.rank().cmp(&self.rank())
     }
 }
 
 impl PartialOrd for Entry {
     fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Sorted entries.
+#[derive(PartialEq, Eq)]
+struct Run {
+    first: Entry,
+    /// From the last to the second.
+    rest: Vec<Entry>,
+}
+
+impl Run {
+    fn new(mut sorted: Vec<Entry>) -> Option<Run> {
+        sorted.pop().map(|first| Run { first, rest: sorted })
+    }
+
+    fn retain(mut self, keep: impl Fn(&Entry) -> bool) -> Option<Run> {
+        self.rest.push(self.first);
+        self.rest.retain(keep);
+        self.rest.shrink_to_fit();
+        Run::new(self.rest)
+    }
+}
+
+impl Ord for Run {
+    fn cmp(&self, other: &Run) -> Ordering {
+        self.first.cmp(&other.first)
+    }
+}
+
+impl PartialOrd for Run {
+    fn partial_cmp(&self, other: &Run) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
@@ -62,12 +140,27 @@ const NEVER: u64 = u64::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AlarmKey {
     slot: u32,
+    /// Counts up, so that equals ring in the order in which they were set.
     stamp: u32,
+}
+
+impl AlarmKey {
+    fn is_of(self, alarms: &Slab<Stamped>) -> bool {
+        alarms.get(self.slot as usize).is_some_and(|alarm| alarm.stamp() == self.stamp)
+    }
 }
 
 impl Sleepers {
     pub(crate) fn new() -> Sleepers {
-        Sleepers { heap: QuaternaryHeap::new(), alarms: Slab::new(), stamp: 0, zero: Instant::now() }
+        Sleepers {
+            heap: QuaternaryHeap::new(),
+            runs: QuaternaryHeap::new(),
+            alarms: Slab::new(),
+            due: Vec::new(),
+            cancelled: 0,
+            stamp: 0,
+            zero: Instant::now(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -84,58 +177,107 @@ impl Sleepers {
     pub(crate) fn set(&mut self, deadline: Option<Instant>, alarm: Alarm) -> AlarmKey {
         let deadline = deadline.map_or(NEVER, |deadline| self.count(deadline));
         self.stamp = self.stamp.wrapping_add(1);
-        let slot = self.alarms.insert((self.stamp, alarm));
+        let slot = self.alarms.insert(Stamped::new(self.stamp, alarm));
         let slot = u32::try_from(slot).expect("fewer than 2^32 deadlines in one loop");
-        self.heap.push(Reverse(Entry { deadline, stamp: self.stamp, slot }));
-        AlarmKey { slot, stamp: self.stamp }
+        let key = AlarmKey { slot, stamp: self.stamp };
+        if self.heap.len() == RUN {
+            self.add_run();
+        }
+        self.heap.push(Entry { deadline, key });
+        key
+    }
+
+    #[cold]
+    fn add_run(&mut self) {
+        let mut entries: Vec<Entry> = self.heap.drain().collect();
+        entries.sort_unstable();
+        self.runs.extend(Run::new(entries));
     }
 
     pub(crate) fn is_set(&self, key: AlarmKey) -> bool {
-        self.alarms.get(key.slot as usize).is_some_and(|(stamp, _)| *stamp == key.stamp)
+        key.is_of(&self.alarms)
     }
 
     pub(crate) fn cancel(&mut self, key: AlarmKey) -> Option<Alarm> {
         if !self.is_set(key) {
             return None;
         }
-        let (_, alarm) = self.alarms.remove(key.slot as usize);
-        if self.heap.len() > 2 * self.alarms.len() + 32 {
-            let alarms = &self.alarms;
-            self.heap.retain(|Reverse(entry)| {
-                alarms.get(entry.slot as usize).is_some_and(|(stamp, _)| *stamp == entry.stamp)
-            });
-            self.shrink();
+        let alarm = self.alarms.remove(key.slot as usize).alarm();
+        self.cancelled += 1;
+        if self.cancelled > self.alarms.len() + 32 {
+            self.sweep();
         }
         Some(alarm)
+    }
+
+    fn sweep(&mut self) {
+        let alarms = &self.alarms;
+        let is_set = |entry: &Entry| entry.key.is_of(alarms);
+        self.heap.retain(is_set);
+        self.runs = self.runs.drain().filter_map(|run| run.retain(is_set)).collect();
+        self.cancelled = 0;
+        self.shrink();
     }
 
     /// The next deadline; `None` if there is none, or if it is never.
     pub(crate) fn next(&mut self) -> Option<Instant> {
-        self.skip_cancelled();
-        let Reverse(entry) = self.heap.peek()?;
-        if entry.deadline == NEVER { None } else { self.zero.checked_add(Duration::from_nanos(entry.deadline)) }
+        let mut first = self.first()?;
+        while !self.is_set(first.key) {
+            self.pop();
+            self.cancelled -= 1;
+            first = self.first()?;
+        }
+        if first.deadline == NEVER { None } else { self.zero.checked_add(Duration::from_nanos(first.deadline)) }
     }
 
-    /// An alarm whose time has come by `now`, in the same count, if there is one.
-    pub(crate) fn pop_due(&mut self, now: u64) -> Option<Alarm> {
-        self.skip_cancelled();
-        let Reverse(entry) = self.heap.peek()?;
-        if entry.deadline > now || entry.deadline == NEVER {
-            return None;
+    /// The first few alarms whose time has come by `now`, in the same count.
+    ///
+    /// To take them one by one, and wake a task in between, would be to wait for the memory of each: a million sleeps would take
+    /// two fifths more.
+    pub(crate) fn take_due(&mut self, now: u64) -> Vec<Alarm> {
+        let mut due = std::mem::take(&mut self.due);
+        while due.len() < AT_ONCE
+            && let Some(first) = self.first()
+            && first.deadline <= now
+            && first.deadline != NEVER
+        {
+            self.pop();
+            if self.is_set(first.key) {
+                due.push(self.alarms.remove(first.key.slot as usize).alarm());
+            } else {
+                self.cancelled -= 1;
+            }
         }
-        let slot = entry.slot as usize;
-        self.heap.pop();
-        let (_, alarm) = self.alarms.remove(slot);
         if self.alarms.is_empty() {
             self.shrink();
         }
-        Some(alarm)
+        due
     }
 
-    fn skip_cancelled(&mut self) {
-        while let Some(Reverse(entry)) = self.heap.peek()
-            && !self.is_set(AlarmKey { slot: entry.slot, stamp: entry.stamp })
+    /// Takes back what [`take_due`](Sleepers::take_due) gave, when that is empty, for the next time.
+    pub(crate) fn keep(&mut self, due: Vec<Alarm>) {
+        self.due = due;
+    }
+
+    fn first(&self) -> Option<Entry> {
+        self.heap.peek().copied().max(self.runs.peek().map(|run| run.first))
+    }
+
+    /// Removes the first entry.
+    fn pop(&mut self) {
+        if let Some(mut run) = self.runs.peek_mut()
+            && self.heap.peek().is_none_or(|entry| *entry < run.first)
         {
+            match run.rest.pop() {
+                Some(next) => {
+                    run.first = next;
+                    if run.rest.capacity() > 4 * run.rest.len() + 64 {
+                        run.rest.shrink_to_fit();
+                    }
+                }
+                None => drop(PeekMut::pop(run)),
+            }
+        } else {
             self.heap.pop();
         }
     }
@@ -143,6 +285,8 @@ impl Sleepers {
     fn shrink(&mut self) {
         if self.heap.capacity() > 4 * self.heap.len() + 64 {
             self.heap.shrink_to(2 * self.heap.len());
+        }
+        if self.alarms.capacity() > 4 * self.alarms.len() + 64 {
             self.alarms.shrink_to_fit();
         }
     }
