@@ -30,6 +30,11 @@ pub(crate) struct Key {
     stamp: u32,
 }
 
+impl Key {
+    /// Of an entry that has not come yet.
+    pub(crate) const NOBODY: Key = Key { index: NOWHERE, stamp: 0 };
+}
+
 impl<T> Default for WaitQueue<T> {
     fn default() -> WaitQueue<T> {
         WaitQueue { nodes: Slab::new(), first: NOWHERE, last: NOWHERE, in_line: 0, stamp: 0 }
@@ -54,6 +59,11 @@ impl<T> WaitQueue<T> {
         key
     }
 
+    /// An entry that is not in line, as if its turn had come.
+    pub(crate) fn put_aside(&mut self, value: T) -> Key {
+        self.insert(value, false, NOWHERE)
+    }
+
     fn insert(&mut self, value: T, is_in_line: bool, before: u32) -> Key {
         self.stamp = self.stamp.wrapping_add(1);
         let index = self.nodes.insert(Node { value, stamp: self.stamp, is_in_line, before, after: NOWHERE });
@@ -72,7 +82,10 @@ impl<T> WaitQueue<T> {
     /// The first leaves the line, and stays as what this is made of it, until it is [removed](WaitQueue::remove).
     pub(crate) fn advance(&mut self) -> Option<&mut T> {
         let first = self.first;
-        self.leave_line(first)?;
+        let node = self.nodes.get_mut(first as usize)?;
+        node.is_in_line = false;
+        let after = node.after;
+        self.close_gap(NOWHERE, after);
         self.nodes.get_mut(first as usize).map(|node| &mut node.value)
     }
 
@@ -84,6 +97,16 @@ impl<T> WaitQueue<T> {
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let is_there = self.get(key).is_some();
         is_there.then(|| self.take(key.index))
+    }
+
+    /// How many are not in line.
+    pub(crate) fn aside(&self) -> usize {
+        self.nodes.len() - self.in_line
+    }
+
+    /// Those that are not in line, in no order.
+    pub(crate) fn iter_aside(&self) -> impl Iterator<Item = &T> {
+        self.nodes.iter().filter(|(_, node)| !node.is_in_line).map(|(_, node)| &node.value)
     }
 
     /// Those in line.
@@ -106,8 +129,10 @@ impl<T> WaitQueue<T> {
     }
 
     fn take(&mut self, index: u32) -> T {
-        self.leave_line(index);
         let node = self.nodes.remove(index as usize);
+        if node.is_in_line {
+            self.close_gap(node.before, node.after);
+        }
         if self.nodes.is_empty() && self.nodes.capacity() > 64 {
             self.shrink();
         }
@@ -120,11 +145,8 @@ impl<T> WaitQueue<T> {
         self.nodes.shrink_to_fit();
     }
 
-    /// None if it was not in line.
-    fn leave_line(&mut self, index: u32) -> Option<()> {
-        let node = self.nodes.get_mut(index as usize).filter(|node| node.is_in_line)?;
-        node.is_in_line = false;
-        let (before, after) = (node.before, node.after);
+    /// One has left the line, between these two.
+    fn close_gap(&mut self, before: u32, after: u32) {
         match self.nodes.get_mut(before as usize) {
             Some(node) => node.after = after,
             None => self.first = after,
@@ -134,6 +156,5 @@ impl<T> WaitQueue<T> {
             None => self.last = before,
         }
         self.in_line -= 1;
-        Some(())
     }
 }
