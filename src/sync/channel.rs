@@ -493,6 +493,19 @@ impl<T: 'static> Channel<T> {
         if state.is_closed(outside) {
             return Err(TrySendError::Closed(message));
         }
+        if outside.is_none()
+            && let Some(receiving) = state.receivers.advance()
+        {
+            // Somebody waits for it, so it is the only one: no need to look for others to serve.
+            let served = std::mem::replace(receiving, Receiving::Given);
+            state.messages.push_back(message);
+            state.claimed += 1;
+            drop(state);
+            if let Receiving::Waiting(waiter, _) = served {
+                waiter.settle();
+            }
+            return Ok(());
+        }
         if state.senders.len() != 0 {
             return Err(TrySendError::Full(message));
         }
@@ -827,6 +840,7 @@ impl<T: 'static> Recv<T> {
     }
 
     /// Leaves the line if its turn has come.
+    #[inline(always)]
     fn leave_line(&mut self) {
         if let RecvPlace::InLine(key) = self.place
             && self.is_ready()
