@@ -384,13 +384,15 @@ impl Visit {
     fn begin(&mut self, task: &TaskRef, limit: Option<Duration>) {
         task.note(kind::EVENT);
         let state = &self.event.state;
-        let Some(core) = task.core().filter(|_| !state.flag().is_set()) else {
-            self.place = Place::Through;
-            return;
-        };
-        let listener = state.outside.get().and_then(|outside| outside.listeners.listen(&core));
-        // Other threads can reach it from here on, so a look at the flag now tells whether it is too late for them to.
-        let flag = state.flag();
+        let mut flag = state.flag();
+        let mut listener = None;
+        if !flag.is_set()
+            && let Some(outside) = state.outside.get()
+        {
+            listener = task.core().and_then(|core| outside.listeners.listen(&core));
+            // Other threads can reach it from here on, so a look at the flag now tells whether it is too late for them to.
+            flag = state.flag();
+        }
         if flag.is_set() {
             self.place = Place::Through;
             return;
@@ -398,6 +400,7 @@ impl Visit {
         let stage = match limit.filter(|&limit| limit < Duration::MAX) {
             None => Stage::Waiting(Waiter::new(task)),
             Some(limit) => {
+                let core = task.core().expect("a running task has a loop");
                 task.note(kind::TIMER);
                 let alarm = core.set_alarm_after(limit, Alarm::Settle(Waiter::new(task)));
                 Stage::Limited(core, alarm)
