@@ -74,7 +74,7 @@ impl Flag {
     }
 }
 
-/// Somebody who waits.
+/// Somebody who waits. It is gone when the event was set.
 struct Entry {
     /// How often the event had been set when they began.
     since: u64,
@@ -87,7 +87,6 @@ enum Stage {
     Waiting(Waiter),
     /// The alarm has the waiter. When it has rung, this stays until it is fetched.
     Limited(Rc<Core>, AlarmKey),
-    Set,
 }
 
 /// What an event shares with its remote handles.
@@ -198,7 +197,6 @@ impl Event {
             let core = match &entry.stage {
                 Stage::Waiting(waiter) => waiter.task().core(),
                 Stage::Limited(core, _) => Some(core.clone()),
-                Stage::Set => None,
             };
             if let Some(core) = core {
                 entry.listener = outside.listeners.listen(&core);
@@ -239,7 +237,7 @@ pub struct EventStatistics {
 }
 
 /// What somebody who was woken leaves behind.
-type Leftover = (Stage, Option<Rc<Listener>>);
+type Leftover = (Option<Rc<Core>>, Option<Rc<Listener>>);
 
 impl State {
     fn flag(&self) -> Flag {
@@ -266,23 +264,22 @@ impl State {
     /// Whoever is to be woken next. With them comes what is to be dropped while nothing is borrowed.
     fn next_woken(&self, times: u64) -> Option<(Waiter, Leftover)> {
         let mut waiting = self.waiting.borrow_mut();
-        while waiting.front_mut()?.since < times {
-            let entry = waiting.advance()?;
-            if let Stage::Limited(core, alarm) = &entry.stage
+        while let Some(Entry { stage, .. }) = waiting.front_mut().filter(|entry| entry.since < times) {
+            if let Stage::Limited(core, alarm) = stage
                 && !core.alarm_is_set(*alarm)
             {
                 // It was too late for this one, which does not know yet.
+                waiting.advance();
                 continue;
             }
-            let listener = entry.listener.take();
-            match std::mem::replace(&mut entry.stage, Stage::Set) {
-                Stage::Waiting(waiter) => return Some((waiter, (Stage::Set, listener))),
+            let Entry { stage, listener, .. } = waiting.pop_front()?;
+            match stage {
+                Stage::Waiting(waiter) => return Some((waiter, (None, listener))),
                 Stage::Limited(core, alarm) => {
                     if let Some(Alarm::Settle(waiter)) = core.cancel_alarm(alarm) {
-                        return Some((waiter, (Stage::Limited(core, alarm), listener)));
+                        return Some((waiter, (Some(core), listener)));
                     }
                 }
-                Stage::Set => {}
             }
         }
         None
@@ -417,7 +414,7 @@ impl Visit {
             Place::InLine(key) => match self.event.state.waiting.borrow().get(key) {
                 Some(Entry { stage: Stage::Waiting(_), .. }) => false,
                 Some(Entry { stage: Stage::Limited(core, alarm), .. }) => !core.alarm_is_set(*alarm),
-                Some(Entry { stage: Stage::Set, .. }) | None => true,
+                None => true,
             },
         }
     }
@@ -427,9 +424,10 @@ impl Visit {
         if !self.is_ready() {
             return Err(not_there());
         }
-        let Place::InLine(key) = std::mem::replace(&mut self.place, Place::Through) else { return Ok(true) };
-        let entry = self.event.state.waiting.borrow_mut().remove(key);
-        Ok(!matches!(entry, Some(Entry { stage: Stage::Limited(..), .. })))
+        let Place::InLine(key) = self.place else { return Ok(true) };
+        self.place = Place::Through;
+        let too_late = self.event.state.waiting.borrow_mut().remove(key);
+        Ok(too_late.is_none())
     }
 }
 
@@ -444,7 +442,7 @@ impl Drop for Visit {
                     waiter.give_up();
                 }
             }
-            Some(Stage::Set) | None => {}
+            None => {}
         }
     }
 }
