@@ -108,10 +108,9 @@ struct Served<T: 'static> {
     sender: Option<Sender<T>>,
 }
 
+/// A receiver that waits. When it is gone, one of the claimed messages is for it.
 enum Receiving {
     Waiting(Waiter, Option<Rc<Listener>>),
-    /// One of the claimed messages is for it.
-    Given,
     Closed,
 }
 
@@ -191,11 +190,14 @@ impl<T: 'static> Channel<T> {
         // In this order: what was sent before it was closed is received.
         let closed = state.is_closed(outside);
         if state.receivers.len() != 0 {
-            let answer =
-                if state.claim(outside) { Some(Receiving::Given) } else { closed.then_some(Receiving::Closed) };
-            if let Some(answer) = answer
-                && let Receiving::Waiting(waiter, listener) = std::mem::replace(state.receivers.advance()?, answer)
-            {
+            let served = if state.claim(outside) {
+                state.receivers.pop_front()
+            } else if closed {
+                state.receivers.advance().map(|receiving| std::mem::replace(receiving, Receiving::Closed))
+            } else {
+                None
+            };
+            if let Some(Receiving::Waiting(waiter, listener)) = served {
                 return Some(Served { waiter, listener, sender: None });
             }
         }
@@ -494,16 +496,13 @@ impl<T: 'static> Channel<T> {
             return Err(TrySendError::Closed(message));
         }
         if outside.is_none()
-            && let Some(receiving) = state.receivers.advance()
+            && let Some(Receiving::Waiting(waiter, _)) = state.receivers.pop_front()
         {
             // Somebody waits for it, so it is the only one: no need to look for others to serve.
-            let served = std::mem::replace(receiving, Receiving::Given);
             state.messages.push_back(message);
             state.claimed += 1;
             drop(state);
-            if let Receiving::Waiting(waiter, _) = served {
-                waiter.settle();
-            }
+            waiter.settle();
             return Ok(());
         }
         if state.senders.len() != 0 {
@@ -842,13 +841,15 @@ impl<T: 'static> Recv<T> {
     /// Leaves the line if its turn has come.
     #[inline(always)]
     fn leave_line(&mut self) {
-        if let RecvPlace::InLine(key) = self.place
-            && self.is_ready()
-        {
-            self.place = match self.receiver.channel.state.borrow_mut().receivers.remove(key) {
-                Some(Receiving::Given) => RecvPlace::Given,
-                _ => RecvPlace::Closed,
-            };
+        let RecvPlace::InLine(key) = self.place else { return };
+        let mut state = self.receiver.channel.state.borrow_mut();
+        match state.receivers.get(key) {
+            None => self.place = RecvPlace::Given,
+            Some(Receiving::Closed) => {
+                state.receivers.remove(key);
+                self.place = RecvPlace::Closed;
+            }
+            Some(Receiving::Waiting(..)) => {}
         }
     }
 
