@@ -127,8 +127,8 @@ fn a_wait_is_all_that_a_frame_holds_while_it_waits() {
     at_most(16, "catch", frame(|| co! { yield catch(child(1)) }));
     at_most(40, "event", frame(|| co! { yield event.wait(); }));
     at_most(72, "event with a limit", frame(|| co! { yield limited.wait_timeout(second) }));
-    at_most(48, "semaphore", frame(|| co! { drop(yield semaphore.acquire()); }));
-    at_most(64, "lock", frame(|| co! { drop(yield lock.acquire()); }));
+    at_most(32, "semaphore", frame(|| co! { drop(yield semaphore.acquire()); }));
+    at_most(48, "lock", frame(|| co! { drop(yield lock.acquire()); }));
     at_most(56, "barrier", frame(|| co! { yield barrier.wait() }));
     at_most(40, "send", frame(|| co! { yield sender.send(1_u64) }));
     at_most(40, "receive", frame(|| co! { yield receiver.recv() }));

@@ -6,7 +6,8 @@ use slab::Slab;
 /// answer, until it is fetched.
 pub(crate) struct WaitQueue<T> {
     nodes: Slab<Node<T>>,
-    ends: Option<(usize, usize)>,
+    first: u32,
+    last: u32,
     in_line: usize,
     stamp: u32,
 }
@@ -15,9 +16,12 @@ struct Node<T> {
     value: T,
     stamp: u32,
     is_in_line: bool,
-    before: Option<usize>,
-    after: Option<usize>,
+    before: u32,
+    after: u32,
 }
+
+/// Instead of a place: to look there finds nobody.
+const NOWHERE: u32 = u32::MAX;
 
 /// An entry. Of one that is gone, it stays behind and names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +30,14 @@ pub(crate) struct Key {
     stamp: u32,
 }
 
+impl Key {
+    /// Of an entry that has not come yet.
+    pub(crate) const NOBODY: Key = Key { index: NOWHERE, stamp: 0 };
+}
+
 impl<T> Default for WaitQueue<T> {
     fn default() -> WaitQueue<T> {
-        WaitQueue { nodes: Slab::new(), ends: None, in_line: 0, stamp: 0 }
+        WaitQueue { nodes: Slab::new(), first: NOWHERE, last: NOWHERE, in_line: 0, stamp: 0 }
     }
 }
 
@@ -39,35 +48,45 @@ impl<T> WaitQueue<T> {
     }
 
     pub(crate) fn push_back(&mut self, value: T) -> Key {
-        self.stamp = self.stamp.wrapping_add(1);
-        let before = self.ends.map(|(_, last)| last);
-        let index = self.nodes.insert(Node { value, stamp: self.stamp, is_in_line: true, before, after: None });
+        let before = self.last;
+        let key = self.insert(value, true, before);
         self.in_line += 1;
-        match &mut self.ends {
-            None => self.ends = Some((index, index)),
-            Some((_, last)) => {
-                self.nodes[*last].after = Some(index);
-                *last = index;
-            }
+        self.last = key.index;
+        match self.nodes.get_mut(before as usize) {
+            Some(node) => node.after = key.index,
+            None => self.first = key.index,
         }
-        Key { index: u32::try_from(index).expect("fewer than 2^32 wait in one queue"), stamp: self.stamp }
+        key
+    }
+
+    /// An entry that is not in line, as if its turn had come.
+    pub(crate) fn put_aside(&mut self, value: T) -> Key {
+        self.insert(value, false, NOWHERE)
+    }
+
+    fn insert(&mut self, value: T, is_in_line: bool, before: u32) -> Key {
+        self.stamp = self.stamp.wrapping_add(1);
+        let index = self.nodes.insert(Node { value, stamp: self.stamp, is_in_line, before, after: NOWHERE });
+        assert!(index < NOWHERE as usize, "fewer than 2^32 - 1 wait in one queue");
+        Key { index: index as u32, stamp: self.stamp }
     }
 
     pub(crate) fn pop_front(&mut self) -> Option<T> {
-        let (first, _) = self.ends?;
-        Some(self.take(first))
+        self.nodes.contains(self.first as usize).then(|| self.take(self.first))
     }
 
     pub(crate) fn front_mut(&mut self) -> Option<&mut T> {
-        let (first, _) = self.ends?;
-        Some(&mut self.nodes[first].value)
+        self.nodes.get_mut(self.first as usize).map(|node| &mut node.value)
     }
 
     /// The first leaves the line, and stays as what this is made of it, until it is [removed](WaitQueue::remove).
     pub(crate) fn advance(&mut self) -> Option<&mut T> {
-        let (first, _) = self.ends?;
-        self.leave_line(first);
-        Some(&mut self.nodes[first].value)
+        let first = self.first;
+        let node = self.nodes.get_mut(first as usize)?;
+        node.is_in_line = false;
+        let after = node.after;
+        self.close_gap(NOWHERE, after);
+        self.nodes.get_mut(first as usize).map(|node| &mut node.value)
     }
 
     /// An entry, in line or not.
@@ -77,14 +96,24 @@ impl<T> WaitQueue<T> {
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let is_there = self.get(key).is_some();
-        is_there.then(|| self.take(key.index as usize))
+        is_there.then(|| self.take(key.index))
+    }
+
+    /// How many are not in line.
+    pub(crate) fn aside(&self) -> usize {
+        self.nodes.len() - self.in_line
+    }
+
+    /// Those that are not in line, in no order.
+    pub(crate) fn iter_aside(&self) -> impl Iterator<Item = &T> {
+        self.nodes.iter().filter(|(_, node)| !node.is_in_line).map(|(_, node)| &node.value)
     }
 
     /// Those in line.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let mut next = self.ends.map(|(first, _)| first);
+        let mut next = self.first;
         std::iter::from_fn(move || {
-            let node = &self.nodes[next?];
+            let node = self.nodes.get(next as usize)?;
             next = node.after;
             Some(&node.value)
         })
@@ -92,40 +121,40 @@ impl<T> WaitQueue<T> {
 
     /// Those in line, first come first.
     pub(crate) fn for_each_mut(&mut self, mut change: impl FnMut(&mut T)) {
-        let mut next = self.ends.map(|(first, _)| first);
-        while let Some(index) = next {
-            let node = &mut self.nodes[index];
+        let mut next = self.first;
+        while let Some(node) = self.nodes.get_mut(next as usize) {
             next = node.after;
             change(&mut node.value);
         }
     }
 
-    fn take(&mut self, index: usize) -> T {
-        self.leave_line(index);
-        let node = self.nodes.remove(index);
+    fn take(&mut self, index: u32) -> T {
+        let node = self.nodes.remove(index as usize);
+        if node.is_in_line {
+            self.close_gap(node.before, node.after);
+        }
         if self.nodes.is_empty() && self.nodes.capacity() > 64 {
-            self.nodes.shrink_to_fit();
+            self.shrink();
         }
         node.value
     }
 
-    fn leave_line(&mut self, index: usize) {
-        let node = &mut self.nodes[index];
-        if !std::mem::take(&mut node.is_in_line) {
-            return;
+    #[cold]
+    #[inline(never)]
+    fn shrink(&mut self) {
+        self.nodes.shrink_to_fit();
+    }
+
+    /// One has left the line, between these two.
+    fn close_gap(&mut self, before: u32, after: u32) {
+        match self.nodes.get_mut(before as usize) {
+            Some(node) => node.after = after,
+            None => self.first = after,
         }
-        let (before, after) = (node.before.take(), node.after.take());
-        if let Some(before) = before {
-            self.nodes[before].after = after;
+        match self.nodes.get_mut(after as usize) {
+            Some(node) => node.before = before,
+            None => self.last = before,
         }
-        if let Some(after) = after {
-            self.nodes[after].before = before;
-        }
-        self.ends = self.ends.and_then(|(first, last)| {
-            let first = if first == index { after } else { Some(first) };
-            let last = if last == index { before } else { Some(last) };
-            first.zip(last)
-        });
         self.in_line -= 1;
     }
 }

@@ -30,7 +30,7 @@
 //! assert_eq!(Loop::new().run(main).unwrap(), 10);
 //! ```
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
@@ -108,10 +108,9 @@ struct Served<T: 'static> {
     sender: Option<Sender<T>>,
 }
 
+/// A receiver that waits. When it is gone, one of the claimed messages is for it.
 enum Receiving {
     Waiting(Waiter, Option<Rc<Listener>>),
-    /// One of the claimed messages is for it.
-    Given,
     Closed,
 }
 
@@ -141,12 +140,6 @@ impl<T: 'static> State<T> {
     #[inline]
     fn has_room(&self) -> bool {
         self.capacity.is_none_or(|capacity| self.messages.len() - self.claimed < capacity)
-    }
-
-    /// Whether it is open, and nobody on this thread waits.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        !self.closed && !self.has_waiters()
     }
 
     /// Whether somebody on this thread waits at either end.
@@ -197,11 +190,14 @@ impl<T: 'static> Channel<T> {
         // In this order: what was sent before it was closed is received.
         let closed = state.is_closed(outside);
         if state.receivers.len() != 0 {
-            let answer =
-                if state.claim(outside) { Some(Receiving::Given) } else { closed.then_some(Receiving::Closed) };
-            if let Some(answer) = answer
-                && let Receiving::Waiting(waiter, listener) = std::mem::replace(state.receivers.advance()?, answer)
-            {
+            let served = if state.claim(outside) {
+                state.receivers.pop_front()
+            } else if closed {
+                state.receivers.advance().map(|receiving| std::mem::replace(receiving, Receiving::Closed))
+            } else {
+                None
+            };
+            if let Some(Receiving::Waiting(waiter, listener)) = served {
                 return Some(Served { waiter, listener, sender: None });
             }
         }
@@ -362,6 +358,7 @@ macro_rules! both_ends {
         }
 
         impl<T: 'static> Drop for $end<T> {
+            #[inline]
             fn drop(&mut self) {
                 let left = self.channel.$count.get() - 1;
                 self.channel.$count.set(left);
@@ -381,6 +378,8 @@ macro_rules! both_ends {
 
 impl<T: 'static> Channel<T> {
     /// There are no more senders, or receivers, on this thread.
+    #[cold]
+    #[inline(never)]
     fn last_one_left(&self, side: Side) {
         if let Some(outside) = self.outside.get() {
             outside.leave(side);
@@ -471,14 +470,22 @@ impl<T: 'static> Sender<T> {
 }
 
 impl<T: 'static> Channel<T> {
+    /// The state, if all of the channel is on this thread, and nobody waits: then there is nobody to serve either.
+    #[inline(always)]
+    fn plain_state(&self) -> Option<RefMut<'_, State<T>>> {
+        let state = self.state.borrow_mut();
+        (self.outside.get().is_none() && !state.has_waiters()).then_some(state)
+    }
+
     #[inline(always)]
     fn try_send(&self, message: T) -> std::result::Result<(), TrySendError<T>> {
-        let mut state = self.state.borrow_mut();
-        if self.outside.get().is_none() && state.is_plain() && state.has_room() {
+        if let Some(mut state) = self.plain_state()
+            && !state.closed
+            && state.has_room()
+        {
             state.messages.push_back(message);
             return Ok(());
         }
-        drop(state);
         self.try_send_anyhow(message)
     }
 
@@ -488,6 +495,16 @@ impl<T: 'static> Channel<T> {
         let outside = self.outside.get();
         if state.is_closed(outside) {
             return Err(TrySendError::Closed(message));
+        }
+        if outside.is_none()
+            && let Some(Receiving::Waiting(waiter, _)) = state.receivers.pop_front()
+        {
+            // Somebody waits for it, so it is the only one: no need to look for others to serve.
+            state.messages.push_back(message);
+            state.claimed += 1;
+            drop(state);
+            waiter.settle();
+            return Ok(());
         }
         if state.senders.len() != 0 {
             return Err(TrySendError::Full(message));
@@ -503,15 +520,12 @@ impl<T: 'static> Channel<T> {
 
     #[inline(always)]
     fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
-        let mut state = self.state.borrow_mut();
-        if self.outside.get().is_none()
-            && state.is_plain()
+        if let Some(mut state) = self.plain_state()
             && state.claimed == 0
             && let Some(message) = state.messages.pop_front()
         {
             return Ok(message);
         }
-        drop(state);
         self.try_recv_anyhow()
     }
 
@@ -665,6 +679,47 @@ enum SendPlace<T: 'static> {
     Through,
 }
 
+impl<T: 'static> Sender<T> {
+    /// Where a message is that could not be sent at once.
+    #[inline(never)]
+    fn not_at_once(self, refused: TrySendError<T>, task: &TaskRef) -> SendPlace<T> {
+        let message = match refused {
+            TrySendError::Full(message) => message,
+            TrySendError::Closed(message) => return SendPlace::Refused(message),
+        };
+        let channel = self.channel.clone();
+        let outside = channel.outside.get();
+        let listener = outside.and_then(|outside| outside.listen(Side::Senders, task));
+        let waiter = Some(Waiter::new(task));
+        let sending = Sending { value: Some(message), waiter, listener, sender: Some(self) };
+        let key = channel.state.borrow_mut().senders.push_back(sending);
+        if outside.is_some() {
+            // Other threads may have made room before there was a listener.
+            channel.serve();
+        }
+        SendPlace::InLine(channel, key)
+    }
+}
+
+impl<T: 'static> Send<T> {
+    /// What became of a message that could not be sent at once.
+    #[inline(never)]
+    fn take_late(&mut self) -> Result<std::result::Result<(), SendError<T>>> {
+        if !self.is_ready() {
+            return Err(not_there());
+        }
+        match std::mem::replace(&mut self.place, SendPlace::Through) {
+            SendPlace::Sent => Ok(Ok(())),
+            SendPlace::Refused(message) => Ok(Err(SendError(message))),
+            SendPlace::InLine(channel, key) => {
+                let sending = channel.state.borrow_mut().senders.remove(key);
+                Ok(sending.and_then(|sending| sending.value).map_or(Ok(()), |message| Err(SendError(message))))
+            }
+            SendPlace::Unbegun(..) | SendPlace::Through => Err(not_there()),
+        }
+    }
+}
+
 impl<T> Drop for Send<T> {
     fn drop(&mut self) {
         let SendPlace::InLine(channel, key) = &self.place else { return };
@@ -701,27 +756,12 @@ impl<T: 'static> Waiting for Send<T> {
     type Output = std::result::Result<(), SendError<T>>;
 
     fn begin(&mut self, task: &TaskRef) {
-        let place = std::mem::replace(&mut self.place, SendPlace::Through);
+        let place = std::mem::replace(&mut self.place, SendPlace::Sent);
         let SendPlace::Unbegun(sender, message) = place else { return };
         task.note(kind::CHANNEL);
-        let channel = &sender.channel;
-        self.place = match channel.try_send(message) {
-            Ok(()) => SendPlace::Sent,
-            Err(TrySendError::Closed(message)) => SendPlace::Refused(message),
-            Err(TrySendError::Full(message)) => {
-                let outside = channel.outside.get();
-                let listener = outside.and_then(|outside| outside.listen(Side::Senders, task));
-                let waiter = Some(Waiter::new(task));
-                let channel = channel.clone();
-                let sending = Sending { value: Some(message), waiter, listener, sender: Some(sender) };
-                let key = channel.state.borrow_mut().senders.push_back(sending);
-                if channel.outside.get().is_some() {
-                    // Other threads may have made room before there was a listener.
-                    channel.serve();
-                }
-                SendPlace::InLine(channel, key)
-            }
-        };
+        if let Err(refused) = sender.channel.try_send(message) {
+            self.place = sender.not_at_once(refused, task);
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -735,18 +775,12 @@ impl<T: 'static> Waiting for Send<T> {
     }
 
     fn take(&mut self) -> Result<Self::Output> {
-        if !self.is_ready() {
-            return Err(not_there());
+        if !matches!(self.place, SendPlace::Sent) {
+            return self.take_late();
         }
-        match std::mem::replace(&mut self.place, SendPlace::Through) {
-            SendPlace::Sent => Ok(Ok(())),
-            SendPlace::Refused(message) => Ok(Err(SendError(message))),
-            SendPlace::InLine(channel, key) => {
-                let sending = channel.state.borrow_mut().senders.remove(key);
-                Ok(sending.and_then(|sending| sending.value).map_or(Ok(()), |message| Err(SendError(message))))
-            }
-            SendPlace::Unbegun(..) | SendPlace::Through => Err(not_there()),
-        }
+        // There is nothing to drop in it, but the compiler does not see that.
+        std::mem::forget(std::mem::replace(&mut self.place, SendPlace::Through));
+        Ok(Ok(()))
     }
 }
 
@@ -768,29 +802,62 @@ enum RecvPlace {
 }
 
 impl<T: 'static> Recv<T> {
-    /// How far it is, leaving the line if its turn has come.
-    #[inline]
-    fn leave_line(&mut self) -> RecvPlace {
-        if let RecvPlace::InLine(key) = self.place
-            && self.is_ready()
-        {
-            self.place = self.answer(key);
+    #[inline(never)]
+    fn begin_anyhow(&self, task: &TaskRef) -> RecvPlace {
+        let channel = &self.receiver.channel;
+        let outside = channel.outside.get();
+        let listener = outside.and_then(|outside| outside.listen(Side::Receivers, task));
+        let mut state = channel.state.borrow_mut();
+        let closed = state.is_closed(outside);
+        let place = if state.receivers.len() == 0 && state.claim(outside) {
+            RecvPlace::Given
+        } else if closed {
+            RecvPlace::Closed
+        } else {
+            RecvPlace::InLine(state.receivers.push_back(Receiving::Waiting(Waiter::new(task), listener)))
+        };
+        let has_waiters = state.has_waiters();
+        drop(state);
+        if has_waiters && (matches!(place, RecvPlace::Given) || outside.is_some()) {
+            // There may be room now for one who waits to send; and other threads may have sent before there was a listener.
+            channel.serve();
         }
-        self.place
+        place
     }
 
     #[inline(never)]
-    fn answer(&self, key: Key) -> RecvPlace {
-        match self.receiver.channel.state.borrow_mut().receivers.remove(key) {
-            Some(Receiving::Given) => RecvPlace::Given,
-            _ => RecvPlace::Closed,
+    fn take_anyhow(&mut self) -> Result<std::result::Result<T, RecvError>> {
+        self.leave_line();
+        let mut state = self.receiver.channel.state.borrow_mut();
+        let message = match self.place {
+            RecvPlace::Given => state.unclaim_first(),
+            // Somebody else may have given a message back.
+            RecvPlace::Closed => state.take_unclaimed(self.receiver.channel.outside.get()),
+            RecvPlace::Unbegun | RecvPlace::InLine(_) | RecvPlace::Through => return Err(not_there()),
+        };
+        self.place = RecvPlace::Through;
+        Ok(message.ok_or(RecvError))
+    }
+
+    /// Leaves the line if its turn has come.
+    #[inline(always)]
+    fn leave_line(&mut self) {
+        let RecvPlace::InLine(key) = self.place else { return };
+        let mut state = self.receiver.channel.state.borrow_mut();
+        match state.receivers.get(key) {
+            None => self.place = RecvPlace::Given,
+            Some(Receiving::Closed) => {
+                state.receivers.remove(key);
+                self.place = RecvPlace::Closed;
+            }
+            Some(Receiving::Waiting(..)) => {}
         }
     }
-}
 
-impl<T> Drop for Recv<T> {
-    fn drop(&mut self) {
-        match self.leave_line() {
+    #[inline(never)]
+    fn give_up(&mut self) {
+        self.leave_line();
+        match self.place {
             RecvPlace::Given => self.receiver.channel.give_back(),
             RecvPlace::InLine(key) => {
                 let receiving = self.receiver.channel.state.borrow_mut().receivers.remove(key);
@@ -799,6 +866,15 @@ impl<T> Drop for Recv<T> {
                 }
             }
             RecvPlace::Unbegun | RecvPlace::Closed | RecvPlace::Through => {}
+        }
+    }
+}
+
+impl<T> Drop for Recv<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !matches!(self.place, RecvPlace::Through) {
+            self.give_up();
         }
     }
 }
@@ -826,24 +902,13 @@ impl<T: 'static> Waiting for Recv<T> {
 
     fn begin(&mut self, task: &TaskRef) {
         task.note(kind::CHANNEL);
-        let channel = &self.receiver.channel;
-        let outside = channel.outside.get();
-        let listener = outside.and_then(|outside| outside.listen(Side::Receivers, task));
-        let mut state = channel.state.borrow_mut();
-        let closed = state.is_closed(outside);
-        self.place = if state.receivers.len() == 0 && state.claim(outside) {
-            RecvPlace::Given
-        } else if closed {
-            RecvPlace::Closed
-        } else {
-            RecvPlace::InLine(state.receivers.push_back(Receiving::Waiting(Waiter::new(task), listener)))
-        };
-        let has_waiters = state.has_waiters();
-        drop(state);
-        if has_waiters && (matches!(self.place, RecvPlace::Given) || outside.is_some()) {
-            // There may be room now for one who waits to send; and other threads may have sent before there was a listener.
-            channel.serve();
+        if let Some(mut state) = self.receiver.channel.plain_state()
+            && state.claim(None)
+        {
+            self.place = RecvPlace::Given;
+            return;
         }
+        self.place = self.begin_anyhow(task);
     }
 
     fn is_ready(&self) -> bool {
@@ -856,16 +921,13 @@ impl<T: 'static> Waiting for Recv<T> {
         }
     }
 
+    // In each coroutine that receives, this would be a lot of code.
+    #[inline(never)]
     fn take(&mut self) -> Result<Self::Output> {
-        let place = self.leave_line();
-        let mut state = self.receiver.channel.state.borrow_mut();
-        let message = match place {
-            RecvPlace::Given => state.unclaim_first(),
-            // Somebody else may have given a message back.
-            RecvPlace::Closed => state.take_unclaimed(self.receiver.channel.outside.get()),
-            RecvPlace::Unbegun | RecvPlace::InLine(_) | RecvPlace::Through => return Err(not_there()),
-        };
-        self.place = RecvPlace::Through;
-        Ok(message.ok_or(RecvError))
+        if let RecvPlace::Given = self.place {
+            self.place = RecvPlace::Through;
+            return Ok(self.receiver.channel.state.borrow_mut().unclaim_first().ok_or(RecvError));
+        }
+        self.take_anyhow()
     }
 }

@@ -74,7 +74,7 @@ impl Flag {
     }
 }
 
-/// Somebody who waits.
+/// Somebody who waits. It is gone when the event was set.
 struct Entry {
     /// How often the event had been set when they began.
     since: u64,
@@ -87,7 +87,6 @@ enum Stage {
     Waiting(Waiter),
     /// The alarm has the waiter. When it has rung, this stays until it is fetched.
     Limited(Rc<Core>, AlarmKey),
-    Set,
 }
 
 /// What an event shares with its remote handles.
@@ -198,7 +197,6 @@ impl Event {
             let core = match &entry.stage {
                 Stage::Waiting(waiter) => waiter.task().core(),
                 Stage::Limited(core, _) => Some(core.clone()),
-                Stage::Set => None,
             };
             if let Some(core) = core {
                 entry.listener = outside.listeners.listen(&core);
@@ -239,7 +237,7 @@ pub struct EventStatistics {
 }
 
 /// What somebody who was woken leaves behind.
-type Leftover = (Stage, Option<Rc<Listener>>);
+type Leftover = (Option<Rc<Core>>, Option<Rc<Listener>>);
 
 impl State {
     fn flag(&self) -> Flag {
@@ -266,23 +264,22 @@ impl State {
     /// Whoever is to be woken next. With them comes what is to be dropped while nothing is borrowed.
     fn next_woken(&self, times: u64) -> Option<(Waiter, Leftover)> {
         let mut waiting = self.waiting.borrow_mut();
-        while waiting.front_mut()?.since < times {
-            let entry = waiting.advance()?;
-            if let Stage::Limited(core, alarm) = &entry.stage
+        while let Some(Entry { stage, .. }) = waiting.front_mut().filter(|entry| entry.since < times) {
+            if let Stage::Limited(core, alarm) = stage
                 && !core.alarm_is_set(*alarm)
             {
                 // It was too late for this one, which does not know yet.
+                waiting.advance();
                 continue;
             }
-            let listener = entry.listener.take();
-            match std::mem::replace(&mut entry.stage, Stage::Set) {
-                Stage::Waiting(waiter) => return Some((waiter, (Stage::Set, listener))),
+            let Entry { stage, listener, .. } = waiting.pop_front()?;
+            match stage {
+                Stage::Waiting(waiter) => return Some((waiter, (None, listener))),
                 Stage::Limited(core, alarm) => {
                     if let Some(Alarm::Settle(waiter)) = core.cancel_alarm(alarm) {
-                        return Some((waiter, (Stage::Limited(core, alarm), listener)));
+                        return Some((waiter, (Some(core), listener)));
                     }
                 }
-                Stage::Set => {}
             }
         }
         None
@@ -384,13 +381,15 @@ impl Visit {
     fn begin(&mut self, task: &TaskRef, limit: Option<Duration>) {
         task.note(kind::EVENT);
         let state = &self.event.state;
-        let Some(core) = task.core().filter(|_| !state.flag().is_set()) else {
-            self.place = Place::Through;
-            return;
-        };
-        let listener = state.outside.get().and_then(|outside| outside.listeners.listen(&core));
-        // Other threads can reach it from here on, so a look at the flag now tells whether it is too late for them to.
-        let flag = state.flag();
+        let mut flag = state.flag();
+        let mut listener = None;
+        if !flag.is_set()
+            && let Some(outside) = state.outside.get()
+        {
+            listener = task.core().and_then(|core| outside.listeners.listen(&core));
+            // Other threads can reach it from here on, so a look at the flag now tells whether it is too late for them to.
+            flag = state.flag();
+        }
         if flag.is_set() {
             self.place = Place::Through;
             return;
@@ -398,6 +397,7 @@ impl Visit {
         let stage = match limit.filter(|&limit| limit < Duration::MAX) {
             None => Stage::Waiting(Waiter::new(task)),
             Some(limit) => {
+                let core = task.core().expect("a running task has a loop");
                 task.note(kind::TIMER);
                 let alarm = core.set_alarm_after(limit, Alarm::Settle(Waiter::new(task)));
                 Stage::Limited(core, alarm)
@@ -414,7 +414,7 @@ impl Visit {
             Place::InLine(key) => match self.event.state.waiting.borrow().get(key) {
                 Some(Entry { stage: Stage::Waiting(_), .. }) => false,
                 Some(Entry { stage: Stage::Limited(core, alarm), .. }) => !core.alarm_is_set(*alarm),
-                Some(Entry { stage: Stage::Set, .. }) | None => true,
+                None => true,
             },
         }
     }
@@ -424,9 +424,10 @@ impl Visit {
         if !self.is_ready() {
             return Err(not_there());
         }
-        let Place::InLine(key) = std::mem::replace(&mut self.place, Place::Through) else { return Ok(true) };
-        let entry = self.event.state.waiting.borrow_mut().remove(key);
-        Ok(!matches!(entry, Some(Entry { stage: Stage::Limited(..), .. })))
+        let Place::InLine(key) = self.place else { return Ok(true) };
+        self.place = Place::Through;
+        let too_late = self.event.state.waiting.borrow_mut().remove(key);
+        Ok(too_late.is_none())
     }
 }
 
@@ -441,7 +442,7 @@ impl Drop for Visit {
                     waiter.give_up();
                 }
             }
-            Some(Stage::Set) | None => {}
+            None => {}
         }
     }
 }

@@ -5,8 +5,6 @@ use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
 
-use slab::Slab;
-
 use crate::error::Result;
 use crate::scheduler::{Key, TaskRef, WaitQueue, Waiter, kind};
 use crate::trace::Frame;
@@ -45,15 +43,15 @@ pub struct Semaphore {
 
 struct State {
     permits: usize,
-    /// Who has the permits that are out. If there are others, nobody waits.
-    holders: Slab<Frame>,
-    waiting: WaitQueue<Stage>,
+    /// Those in line wait, the others have a permit. If one is free, nobody waits.
+    visitors: WaitQueue<Visitor>,
 }
 
-enum Stage {
-    Waiting(Waiter),
-    /// It has this permit, and does not know yet.
-    Chosen(usize),
+struct Visitor {
+    /// To be told who has a permit.
+    frame: Frame,
+    /// There until it has a permit.
+    waiter: Option<Waiter>,
 }
 
 impl Semaphore {
@@ -66,7 +64,7 @@ impl Semaphore {
     #[track_caller]
     pub fn new(permits: usize) -> Semaphore {
         assert!(permits > 0, "a semaphore of 0 permits could never be acquired; it takes at least 1");
-        let state = State { permits, holders: Slab::new(), waiting: WaitQueue::default() };
+        let state = State { permits, visitors: WaitQueue::default() };
         Semaphore { state: Rc::new(RefCell::new(state)) }
     }
 
@@ -76,7 +74,7 @@ impl Semaphore {
     ///
     /// Its place in the queue is given up, or, if it was its turn already, the permit is passed on.
     pub fn acquire(&self) -> Acquire {
-        Acquire { semaphore: self.clone(), place: Place::Unbegun }
+        Acquire { permit: Some(Permit { semaphore: self.clone(), key: Key::NOBODY }) }
     }
 
     /// A permit, if one is free.
@@ -94,16 +92,20 @@ impl Semaphore {
     #[must_use = "a permit that is dropped is given back"]
     #[track_caller]
     pub fn try_acquire(&self) -> Option<Permit> {
-        let holder = Frame::new("try_acquire".into(), Location::caller());
-        let slot = self.state.borrow_mut().give_out(holder)?;
-        Some(Permit { semaphore: self.clone(), slot })
+        let mut state = self.state.borrow_mut();
+        if !state.has_permit() {
+            return None;
+        }
+        let frame = Frame::new("try_acquire".into(), Location::caller());
+        let key = state.visitors.put_aside(Visitor { frame, waiter: None });
+        Some(Permit { semaphore: self.clone(), key })
     }
 
     /// How many permits are free.
     #[must_use]
     pub fn available(&self) -> usize {
         let state = self.state.borrow();
-        state.permits - state.holders.len()
+        state.permits - state.visitors.aside()
     }
 
     /// Who holds the permits, and how many wait.
@@ -127,43 +129,40 @@ impl Semaphore {
         SemaphoreStatistics {
             permits: state.permits,
             available: self.available(),
-            holders: state.holders.iter().map(|(_, holder)| holder.clone()).collect(),
-            waiting: state.waiting.len(),
+            holders: state.visitors.iter_aside().map(|visitor| visitor.frame.clone()).collect(),
+            waiting: state.visitors.len(),
         }
     }
 
-    /// The permit `slot` comes back: it goes to whoever has waited longest.
-    fn take_back(&self, slot: usize) {
+    /// A visitor leaves. If it had a permit, that goes to whoever has waited longest.
+    fn leave(&self, key: Key) {
         let mut state = self.state.borrow_mut();
-        let holder = state.holders.remove(slot);
-        let next = state.choose_next();
-        drop(state);
-        drop(holder);
-        if let Some(waiter) = next {
-            waiter.settle();
+        let Some(visitor) = state.visitors.remove(key) else { return };
+        match visitor.waiter {
+            Some(waiter) => {
+                drop(state);
+                waiter.give_up();
+            }
+            None => {
+                let next = state.visitors.advance().and_then(|next| next.waiter.take());
+                drop(state);
+                if let Some(waiter) = next {
+                    waiter.settle();
+                }
+            }
         }
     }
 }
 
 impl State {
-    /// A permit for `holder`, if one is free.
-    fn give_out(&mut self, holder: Frame) -> Option<usize> {
-        (self.holders.len() < self.permits).then(|| self.holders.insert(holder))
-    }
-
-    /// Gives the permit that has just become free to whoever has waited longest.
-    fn choose_next(&mut self) -> Option<Waiter> {
-        let stage = self.waiting.advance()?;
-        let Stage::Waiting(waiter) = std::mem::replace(stage, Stage::Chosen(usize::MAX)) else {
-            unreachable!("who is in line waits")
-        };
-        *stage = Stage::Chosen(self.holders.insert(frame_of(waiter.task())));
-        Some(waiter)
+    /// Whether one is free.
+    fn has_permit(&self) -> bool {
+        self.visitors.aside() < self.permits
     }
 }
 
 /// The name of a coroutine, and the line at which it waits.
-pub(super) fn frame_of(task: &TaskRef) -> Frame {
+fn frame_of(task: &TaskRef) -> Frame {
     Frame::new(task.name(), task.header().location.get())
 }
 
@@ -197,12 +196,20 @@ pub struct SemaphoreStatistics {
 #[must_use = "a permit that is dropped is given back"]
 pub struct Permit {
     semaphore: Semaphore,
-    slot: usize,
+    key: Key,
+}
+
+impl Permit {
+    /// Whether it can be taken already.
+    fn is_there(&self) -> bool {
+        let state = self.semaphore.state.borrow();
+        state.visitors.get(self.key).is_some_and(|visitor| visitor.waiter.is_none())
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.semaphore.take_back(self.slot);
+        self.semaphore.leave(self.key);
     }
 }
 
@@ -215,44 +222,33 @@ impl fmt::Debug for Permit {
 /// What [`Semaphore::acquire`] gives: a [`Wait`] for a [`Permit`].
 #[must_use = "nothing is acquired before this is yielded"]
 pub struct Acquire {
-    semaphore: Semaphore,
-    place: Place,
-}
-
-enum Place {
-    Unbegun,
-    InLine(Key),
-    There(Permit),
-    Through,
+    /// There until it is taken. Who is in line, or has not come yet, has nothing but the makings of one: to drop it is to
+    /// leave.
+    permit: Option<Permit>,
 }
 
 impl Acquire {
     /// Begins to wait for what counts, in a deadlock, as a thing of this [`kind`].
     pub(super) fn begin_for(&mut self, task: &TaskRef, kind: u8) {
         task.note(kind);
-        let mut state = self.semaphore.state.borrow_mut();
-        self.place = match state.give_out(frame_of(task)) {
-            Some(slot) => Place::There(Permit { semaphore: self.semaphore.clone(), slot }),
-            None => Place::InLine(state.waiting.push_back(Stage::Waiting(Waiter::new(task)))),
+        let Some(permit) = &mut self.permit else { return };
+        let mut state = permit.semaphore.state.borrow_mut();
+        let frame = frame_of(task);
+        permit.key = if state.has_permit() {
+            state.visitors.put_aside(Visitor { frame, waiter: None })
+        } else {
+            state.visitors.push_back(Visitor { frame, waiter: Some(Waiter::new(task)) })
         };
-    }
-}
-
-impl Drop for Acquire {
-    fn drop(&mut self) {
-        let Place::InLine(key) = self.place else { return };
-        let stage = self.semaphore.state.borrow_mut().waiting.remove(key);
-        match stage {
-            Some(Stage::Waiting(waiter)) => waiter.give_up(),
-            Some(Stage::Chosen(slot)) => self.semaphore.take_back(slot),
-            None => {}
-        }
     }
 }
 
 impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acquire").field("semaphore", &self.semaphore).finish()
+        let mut debug = f.debug_struct("Acquire");
+        match &self.permit {
+            Some(permit) => debug.field("semaphore", &permit.semaphore).finish(),
+            None => debug.finish_non_exhaustive(),
+        }
     }
 }
 
@@ -276,29 +272,10 @@ impl Waiting for Acquire {
     }
 
     fn is_ready(&self) -> bool {
-        match self.place {
-            Place::Unbegun => false,
-            Place::There(_) | Place::Through => true,
-            Place::InLine(key) => {
-                matches!(self.semaphore.state.borrow().waiting.get(key), Some(Stage::Chosen(_)))
-            }
-        }
+        self.permit.as_ref().is_none_or(Permit::is_there)
     }
 
     fn take(&mut self) -> Result<Permit> {
-        if !self.is_ready() {
-            return Err(not_there());
-        }
-        match std::mem::replace(&mut self.place, Place::Through) {
-            Place::There(permit) => Ok(permit),
-            Place::InLine(key) => {
-                let stage = self.semaphore.state.borrow_mut().waiting.remove(key);
-                match stage {
-                    Some(Stage::Chosen(slot)) => Ok(Permit { semaphore: self.semaphore.clone(), slot }),
-                    _ => Err(not_there()),
-                }
-            }
-            Place::Unbegun | Place::Through => Err(not_there()),
-        }
+        self.permit.take_if(|permit| permit.is_there()).ok_or_else(not_there)
     }
 }
