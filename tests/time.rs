@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use common::{Alive, Counter, FOREVER, LONG, Log, forever, messages, ms, ran, to_end, to_idle};
@@ -193,6 +195,57 @@ fn a_timer_that_came_due_between_two_steps_is_served_by_the_next() {
     assert!(matches!(runtime.step(), Step::Ran), "it begins to sleep");
     spin_until(at);
     assert!(matches!(runtime.step(), Step::Ran), "it wakes");
+}
+
+/// More than have room in one heap, or are taken out of it at once.
+const MANY: u32 = 5000;
+
+#[test]
+fn many_timers_ring_in_the_order_of_their_deadlines_and_equal_ones_in_that_in_which_they_were_set() {
+    let first = Instant::now() + ms(200);
+    let deadline = move |number: u32| first + Duration::from_micros(10) * (number * 7919 % 500);
+    let woken = Rc::new(RefCell::new(Vec::new()));
+    let sleepers: Vec<_> = (0..MANY)
+        .map(|number| {
+            let woken = woken.clone();
+            co! {
+                yield sleep_until(deadline(number));
+                woken.borrow_mut().push(number);
+            }
+        })
+        .collect();
+    let given_up: Vec<_> = (0..MANY).map(|number| timeout((), Duration::from_secs(3600) - ms(number.into()))).collect();
+    Loop::new().run((sleepers, given_up, co! { spin_until(deadline(499)); })).unwrap();
+    let mut in_order: Vec<_> = (0..MANY).collect();
+    in_order.sort_by_key(|number| deadline(*number));
+    assert!(*woken.borrow() == in_order);
+}
+
+#[test]
+fn however_many_timers_come_due_at_once_all_ring_in_one_round() {
+    let at = Instant::now() + ms(50);
+    let woken = Rc::new(Cell::new(0));
+    let sleepers: Vec<_> = (0..MANY)
+        .map(|_| {
+            let woken = woken.clone();
+            co! {
+                yield sleep_until(at);
+                woken.update(|woken| woken + 1);
+            }
+        })
+        .collect();
+    let turns = co! {
+        yield;
+        spin_until(at);
+        let mut turns = 0;
+        while woken.get() < MANY {
+            yield;
+            turns += 1;
+        }
+        turns
+    };
+    let (_, turns) = Loop::new().run((sleepers, turns)).unwrap();
+    assert!(turns <= 2, "the others had {turns} turns meanwhile");
 }
 
 #[test]

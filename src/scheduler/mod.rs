@@ -400,7 +400,9 @@ impl Core {
             let Some(mut due) = self.sleepers.borrow_mut().as_mut().map(|sleepers| sleepers.take_due(count)) else {
                 break;
             };
-            let is_over = due.is_empty();
+            if due.is_empty() {
+                break;
+            }
             for alarm in due.drain(..) {
                 match alarm {
                     Alarm::Settle(waiter) => waiter.settle_on(self),
@@ -409,10 +411,6 @@ impl Core {
             }
             if let Some(sleepers) = self.sleepers.borrow_mut().as_mut() {
                 sleepers.keep(due);
-            }
-            // If more are due, they ring after the round of those that are ready now.
-            if is_over || !self.ready.is_next_round_empty() {
-                break;
             }
         }
         if !self.expired.borrow().is_empty() {

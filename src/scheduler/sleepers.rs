@@ -36,8 +36,7 @@ pub(crate) struct Sleepers {
     zero: Instant,
 }
 
-/// So many alarms ring before those that they woke have their turns. A million sleepers that are woken all at once, and then have
-/// their turns, are out of the cache in between.
+/// So many alarms are taken out before the first of their tasks is woken.
 const AT_ONCE: usize = 1024;
 
 /// How many entries a full heap has: 32 KiB.
