@@ -114,6 +114,8 @@ pub(crate) fn task_of<X: Waiting>(waiting: X) -> Task<X::Output> {
 /// The error of a wait that is asked for its output when it has none: it was polled again after it was ready, or with the
 /// `Resume` of another coroutine.
 #[track_caller]
+#[cold]
+#[inline(never)]
 pub(crate) fn not_there() -> Error {
     Error::msg("a wait was polled after it had been ready, or with the `Resume` of another coroutine")
 }

@@ -400,9 +400,7 @@ impl Core {
             let Some(mut due) = self.sleepers.borrow_mut().as_mut().map(|sleepers| sleepers.take_due(count)) else {
                 break;
             };
-            if due.is_empty() {
-                break;
-            }
+            let may_be_more = due.len() == sleepers::AT_ONCE;
             for alarm in due.drain(..) {
                 match alarm {
                     Alarm::Settle(waiter) => waiter.settle_on(self),
@@ -411,6 +409,9 @@ impl Core {
             }
             if let Some(sleepers) = self.sleepers.borrow_mut().as_mut() {
                 sleepers.keep(due);
+            }
+            if !may_be_more {
+                break;
             }
         }
         if !self.expired.borrow().is_empty() {

@@ -37,7 +37,7 @@ pub(crate) struct Sleepers {
 }
 
 /// So many alarms are taken out before the first of their tasks is woken.
-const AT_ONCE: usize = 1024;
+pub(super) const AT_ONCE: usize = 1024;
 
 /// How many entries a full heap has: 32 KiB.
 const RUN: usize = 2048;

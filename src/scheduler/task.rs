@@ -161,11 +161,19 @@ impl Header {
         self.name().is_empty()
     }
 
+    /// Looks at its scope, if it is in one. `look` must not come back to it.
+    #[inline]
+    fn look_at_scope<R>(&self, look: impl FnOnce(&Rc<Scope>) -> R) -> Option<R> {
+        let scope = self.scope.take();
+        let seen = scope.as_ref().map(look);
+        // Nothing is there now that would have to be dropped.
+        std::mem::forget(self.scope.replace(scope));
+        seen
+    }
+
+    #[inline]
     pub(crate) fn scope(&self) -> Option<Rc<Scope>> {
-        let cell = &self.scope;
-        let scope = cell.take();
-        cell.set(scope.clone());
-        scope
+        self.look_at_scope(Rc::clone)
     }
 
     pub(crate) fn replace_scope(&self, scope: Option<Rc<Scope>>) -> Option<Rc<Scope>> {
@@ -173,7 +181,7 @@ impl Header {
     }
 
     pub(crate) fn core(&self) -> Option<Rc<Core>> {
-        self.scope().map(|scope| scope.core().clone())
+        self.look_at_scope(|scope| scope.core().clone())
     }
 
     /// Looks at the extras, if there are any. `look` must not come back to them.
