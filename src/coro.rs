@@ -216,7 +216,25 @@ impl<T: 'static> fmt::Debug for Shared<T> {
 
 /// A coroutine that was started in the background, by [`spawn`].
 ///
-/// Yielded, it gives the coroutine's value, once. Dropped, the coroutine goes on.
+/// Yielded, it gives the coroutine's value, once. Dropped, the coroutine goes on. It does not cancel: a coroutine that is to
+/// end early is raced with an [`Event`](crate::Event), or given a limit by [`timeout`](crate::timeout), when it is started.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::time::Duration;
+/// use tinyield::{Event, Loop, co, race, sleep, spawn};
+///
+/// let main = co! {
+///     let enough = Event::new();
+///     let poll = co! { loop { yield sleep(Duration::from_secs(1)); } };
+///     let stop = { let enough = enough.clone(); co! { yield enough.wait() } };
+///     let polling = yield spawn(co! { yield race([poll, stop]) });
+///     yield sleep(Duration::from_millis(5));
+///     enough.set();
+///     yield polling; // it has been cancelled, and has ended
+/// };
+/// Loop::new().run(main).unwrap();
+/// ```
 pub struct JoinHandle<T: 'static> {
     task: Task<T>,
 }

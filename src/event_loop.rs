@@ -133,6 +133,9 @@ impl Builder {
 /// std::thread::spawn(move || handle.stop());
 /// assert!(event_loop.run(sleep(Duration::MAX)).unwrap_err().is_stopped());
 /// ```
+///
+/// It does not keep a run from being a [`Deadlock`](crate::Deadlock): what is to wait until it is stopped, and for nothing
+/// else, waits as above.
 #[derive(Clone, Debug)]
 pub struct StopHandle {
     stop: Arc<Stop>,

@@ -27,6 +27,7 @@
 //! [`#[coro]`](macro@coro) makes a coroutine of a function, [`co!`] of a block; both give a [`Coro<T>`](Coro), which does
 //! nothing before it is yielded or run. The body is like a `try` block: `?` raises any error, the tail or `return v` is the
 //! value. `yield w` waits for `w` and gives its output; `w.yield` is the same. `future.await` polls any future in place.
+//! Before a `{`, a mere name needs parentheses: `match (yield handle) { .. }`.
 //!
 //! # What can be yielded
 //!
@@ -44,7 +45,7 @@
 //! | [`race`] | the first to finish; the others are cancelled | `T` |
 //! | [`isolate`] | a failure domain of its own | `Result<T, `[`LoopError`]`>` |
 //! | [`shield`] | cannot be cancelled meanwhile | the output of what it shields |
-//! | [`catch`] | what is raised there, a cancellation say, as a value | `Result<_, `[`Error`]`>` |
+//! | [`catch`] | what is raised there as a value: a cancellation, not an error in what it waits for | `Result<_, `[`Error`]`>` |
 //! | [`as_completed`] | starts coroutines, to be had in the order in which they finish | [`AsCompleted<T>`](AsCompleted) |
 //! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | blocking work | what it returns |
 //! | [`Event::wait`], [`Event::wait_timeout`] | waits until it is set | `()`, `bool` |

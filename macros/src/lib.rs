@@ -32,6 +32,9 @@ mod tokens;
 /// macros that take expressions too (`println!`, `assert_eq!`, `vec!`, ..). Closures, `async` blocks and items in the
 /// body are left alone.
 ///
+/// After `match`, `if`, `while` and `for`, write `(yield name)` or `name.yield`: in `match yield name { .. }`, rustc takes
+/// `name { .. }` for a struct.
+///
 /// Attributes, docs, visibility, generics, `where` clauses and patterns in parameters pass through, also on methods of
 /// traits. The function becomes `#[must_use]`. Its arguments live as long as the coroutine, used or not, and are
 /// dropped last to first, after the locals of the body.
