@@ -427,7 +427,9 @@ impl Scope {
         let Some(parent) = self.leave_parent() else { return };
         self.ended.set(true);
         if self.is_empty() {
-            return self.end(true);
+            self.end(true);
+            // Its owner, who had forgotten it, may have ended long ago, as the last above.
+            return parent.end_if_empty();
         }
         for task in self.tasks.take() {
             // It may have been the root of this scope only.
