@@ -175,7 +175,10 @@ impl Core {
         }
         self.ready.clear();
         drop(self.spare_scope.take());
-        drop(left);
+        // A wait that was forgotten may have kept the value of its coroutine until now.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(left))) {
+            self.keep_panic(payload);
+        }
     }
 
     // Starting and waking.
@@ -768,13 +771,7 @@ impl Core {
     }
 
     fn panicked(self: &Rc<Core>, payload: Box<dyn Any + Send>) {
-        // Only one panic can go on: the first. What a second one carries might panic in its turn.
-        let mut panic = self.panic.borrow_mut();
-        match &*panic {
-            None => *panic = Some(payload),
-            Some(_) => std::mem::forget(payload),
-        }
-        drop(panic);
+        self.keep_panic(payload);
         let task = self.panicked.take();
         let (name, location) = match &task {
             Some(task) => (task.name().into_owned(), task.header().location.get()),
@@ -795,6 +792,15 @@ impl Core {
             if let Err(payload) = ended {
                 std::mem::forget(payload);
             }
+        }
+    }
+
+    /// Only one panic can go on: the first. What a second one carries might panic in its turn.
+    fn keep_panic(&self, payload: Box<dyn Any + Send>) {
+        let mut panic = self.panic.borrow_mut();
+        match &*panic {
+            None => *panic = Some(payload),
+            Some(_) => std::mem::forget(payload),
         }
     }
 

@@ -454,12 +454,14 @@ impl Scope {
             return;
         }
         let mut scope = self.clone();
+        // What one failed with is the user's, and so is its destructor: it runs when all have ended.
+        let mut passed = Vec::new();
         while scope.is_empty() && !scope.ended.get() {
             scope.ended.set(true);
             let parent = scope.leave_parent();
             scope.end(false);
             match parent {
-                Some(parent) => scope = parent,
+                Some(parent) => passed.push(std::mem::replace(&mut scope, parent)),
                 None => break,
             }
         }
