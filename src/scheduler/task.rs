@@ -515,7 +515,7 @@ where
     ///
     /// `task` is the header of a `TaskCell<T, C>` with an empty slot, to which no reference is left.
     unsafe fn free(task: NonNull<Header>) {
-        // SAFETY: it was made by `Box::new` in `Task::new`, and is given up here, once. The union drops nothing.
+        // SAFETY: it is the box of `Task::new`, and is given up here, once. The union drops nothing.
         drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
     }
 }
