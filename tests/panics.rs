@@ -423,3 +423,35 @@ fn a_panic_in_the_destructor_of_what_was_left_to_a_forgotten_sleep_is_not_the_on
     };
     assert_eq!(panic_of(|| Loop::new().run(main)), "boo");
 }
+
+#[test]
+fn a_panic_in_the_destructor_of_what_waited_for_one_behind_a_shield_keeps_nobody_from_being_cancelled() {
+    let polite = co! { yield shield(sleep(ms(60))); }.shared();
+    let waited = polite.clone();
+    let waits = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut before = resume.begin(sleep(ms(5)));
+            while before.poll(&resume).is_pending() {
+                resume = yield Suspend;
+            }
+            let given_up = resume.begin(waited);
+            let mut sleep = resume.begin(sleep(ms(10)));
+            while sleep.poll(&resume).is_pending() {
+                resume = yield Suspend;
+            }
+            drop(given_up);
+            Outcome::value(Bomb("boo"))
+        },
+    );
+    let main = co! {
+        drop(yield spawn(waits));
+        drop(yield isolate(co! {
+            yield spawn(polite);
+            yield sleep(ms(10));
+            Err("the domain")?;
+        }));
+    };
+    let fails = co! { yield sleep(ms(30)); Err("the run")?; };
+    assert_eq!(panic_of(|| Loop::new().run((main, fails))), "boo");
+}
