@@ -239,6 +239,13 @@ fn a_wait_that_was_begun_and_forgotten_is_over_after_the_one_that_began_it_has_e
 }
 
 #[test]
+fn a_wait_that_was_begun_and_forgotten_does_not_keep_what_it_was_for_from_a_timeout() {
+    let shared = co! { yield forever(); }.shared();
+    let main = co! { yield timeout(co! { yield forgets(shared); yield forever(); }, ms(1)) };
+    assert_eq!(Loop::new().run(main).unwrap(), Err(tinyield::TimedOut));
+}
+
+#[test]
 fn a_wait_that_was_begun_and_forgotten_is_cancelled_with_the_rest() {
     let alive = Alive::new();
     let held = alive.token();
