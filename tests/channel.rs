@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use common::{Alive, Counter, LONG, Log, ms, panic_of, to_end, to_idle};
+use common::{Alive, Counter, LONG, Log, forever, ms, panic_of, to_end, to_idle};
 use tinyield::channel::{
     Receiver, RecvError, RemoteReceiver, RemoteSender, SendError, Sender, TryRecvError, TrySendError, bounded,
     unbounded,
 };
-use tinyield::{Coro, Deadlock, Loop, LoopError, catch, co, coro, isolate, run_in_thread, spawn, timeout};
+use tinyield::{Coro, Deadlock, Loop, LoopError, TimedOut, catch, co, coro, isolate, run_in_thread, spawn, timeout};
 
 #[coro]
 fn collects<T: 'static>(receiver: Receiver<T>) -> Coro<Vec<T>> {
@@ -609,5 +609,17 @@ fn a_send_that_is_part_of_more_counts_as_a_sender_until_its_message_is_sent() {
         let (sent, received) = Loop::new().run((sends, receives)).unwrap();
         assert!(sent.iter().all(Result::is_ok));
         assert_eq!(received, [1, 2, 3]);
+    }
+}
+
+#[test]
+fn messages_that_are_given_back_are_received_in_the_order_in_which_they_were_sent() {
+    for has_remote in [false, true] {
+        let (sender, receiver) = unbounded();
+        let _remote = has_remote.then(|| sender.remote());
+        (1..=4).for_each(|number| sender.try_send(number).unwrap());
+        let gives_up = timeout((receiver.recv(), receiver.recv(), receiver.recv(), forever()), ms(1));
+        assert_eq!(Loop::new().run(gives_up).unwrap(), Err(TimedOut));
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2, 3, 4], "remote: {has_remote}");
     }
 }

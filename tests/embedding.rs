@@ -490,3 +490,24 @@ fn an_idle_that_is_waited_for_on_another_thread_comes_back_when_the_run_ends() {
         thread.join().unwrap();
     }
 }
+
+#[test]
+fn an_idle_that_is_waited_for_on_another_thread_comes_back_when_the_loop_is_polled() {
+    let (done, is_done) = mpsc::channel();
+    let mut event_loop = Loop::new();
+    let event = Event::new();
+    let _remote = event.remote();
+    let mut runtime = event_loop.runtime(event.wait());
+    let (_, idle) = to_idle(&mut runtime);
+    std::thread::spawn(move || {
+        idle.wait();
+        done.send(()).unwrap();
+    });
+    // The waker of the poll takes the place of the thread, as soon as that sleeps.
+    let start = Instant::now();
+    while is_done.recv_timeout(ms(5)).is_err() {
+        assert!(start.elapsed() < LONG, "it sleeps for ever");
+        let (_, waker) = Wakes::new();
+        assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+}

@@ -212,6 +212,39 @@ fn a_wait_that_was_begun_and_forgotten_keeps_nobody_from_going_on() {
     assert_eq!(Loop::new().run(coro).unwrap(), "went on");
 }
 
+/// Begins a wait, forgets it, and ends.
+fn forgets<W: Wait + 'static>(wait: W) -> Coro<()> {
+    Coro::from_coroutine(
+        #[coroutine]
+        static move |resume: Resume| {
+            common::forget(resume.begin(wait));
+            if false {
+                yield Suspend;
+            }
+            Outcome::value(())
+        },
+    )
+}
+
+#[test]
+fn a_wait_that_was_begun_and_forgotten_is_over_after_the_one_that_began_it_has_ended() {
+    let slow = || co! { for _ in 0..5 { yield; } };
+    Loop::new().run(forgets(timeout(slow(), LONG))).unwrap();
+    Loop::new().run(forgets(timeout(forever(), ms(1)))).unwrap();
+    Loop::new().run(forgets(shield(slow()))).unwrap();
+    Loop::new().run(forgets(race([slow(), slow()]))).unwrap();
+    Loop::new().run(forgets(isolate(slow()))).unwrap();
+    let inside = co! { yield isolate(forgets(timeout(isolate(forgets(shield(slow()))), LONG))) };
+    Loop::new().run(inside).unwrap().unwrap();
+}
+
+#[test]
+fn a_wait_that_was_begun_and_forgotten_does_not_keep_what_it_was_for_from_a_timeout() {
+    let shared = co! { yield forever(); }.shared();
+    let main = co! { yield timeout(co! { yield forgets(shared); yield forever(); }, ms(1)) };
+    assert_eq!(Loop::new().run(main).unwrap(), Err(tinyield::TimedOut));
+}
+
 #[test]
 fn a_wait_that_was_begun_and_forgotten_is_cancelled_with_the_rest() {
     let alive = Alive::new();

@@ -3,12 +3,15 @@
 
 mod common;
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use common::{Alive, Counter, Log, OnDrop, forever, panic_of, ran, to_idle};
-use tinyield::{Coro, Loop, Step, catch, co, coro, isolate, race, run_in_thread, shield, spawn, timeout};
+use common::{Alive, Counter, LONG, Log, OnDrop, forever, ms, panic_of, ran, to_idle};
+use tinyield::by_hand::{Outcome, Resume, Suspend};
+use tinyield::{Coro, Loop, Step, Wait, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn, timeout};
 
 /// What a body returns is leaked by rustc (its issue 47949) when the destructor of one of its locals panics after that: here, the
 /// cancellation that was being raised. No leak of these tests is to be told by a sanitizer.
@@ -350,4 +353,105 @@ fn an_unstarted_coroutine_whose_captures_panic_drops_the_rest_of_them() {
     let coro = co! { drop((bomb, guard)); yield inner; };
     assert_eq!(panic_of(|| drop(coro)), "capture");
     assert_eq!(drops.get(), 2);
+}
+
+struct Failed {
+    _bomb: Bomb,
+}
+
+impl fmt::Debug for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Failed")
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it failed")
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// Begins a wait, and drops it some time later.
+fn gives_up<W: Wait + 'static>(wait: W, later: Duration) -> Coro<()> {
+    Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let begun = resume.begin(wait);
+            let mut sleep = resume.begin(sleep(later));
+            while sleep.poll(&resume).is_pending() {
+                resume = yield Suspend;
+            }
+            drop(begun);
+            Outcome::value(())
+        },
+    )
+}
+
+#[test]
+fn a_panic_in_the_destructor_of_what_a_domain_failed_with_comes_when_the_scopes_above_have_ended_too() {
+    // The inner domain outlives, behind its shield, those who waited for either, and ends the outer one.
+    let main = co! {
+        let inner = isolate(co! { yield shield(sleep(ms(60))); });
+        let outer = isolate(co! {
+            yield spawn(gives_up(inner, ms(1)));
+            yield sleep(ms(10));
+            Err(Failed { _bomb: Bomb("boo") })?;
+        });
+        yield spawn(gives_up(outer, ms(30)));
+    };
+    assert_eq!(panic_of(|| Loop::new().run(main)), "boo");
+}
+
+#[test]
+fn a_panic_in_the_destructor_of_what_was_left_to_a_forgotten_sleep_is_not_the_one_that_goes_on() {
+    let leaves_a_bomb = Coro::from_coroutine(
+        #[coroutine]
+        static move |resume: Resume| {
+            common::forget(resume.begin(sleep(LONG)));
+            if false {
+                yield Suspend;
+            }
+            Outcome::value(Bomb("left"))
+        },
+    );
+    let main = co! {
+        drop(yield spawn(leaves_a_bomb));
+        yield;
+        panic!("boo")
+    };
+    assert_eq!(panic_of(|| Loop::new().run(main)), "boo");
+}
+
+#[test]
+fn a_panic_in_the_destructor_of_what_waited_for_one_behind_a_shield_keeps_nobody_from_being_cancelled() {
+    let polite = co! { yield shield(sleep(ms(60))); }.shared();
+    let waited = polite.clone();
+    let waits = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut before = resume.begin(sleep(ms(5)));
+            while before.poll(&resume).is_pending() {
+                resume = yield Suspend;
+            }
+            let given_up = resume.begin(waited);
+            let mut sleep = resume.begin(sleep(ms(10)));
+            while sleep.poll(&resume).is_pending() {
+                resume = yield Suspend;
+            }
+            drop(given_up);
+            Outcome::value(Bomb("boo"))
+        },
+    );
+    let main = co! {
+        drop(yield spawn(waits));
+        drop(yield isolate(co! {
+            yield spawn(polite);
+            yield sleep(ms(10));
+            Err("the domain")?;
+        }));
+    };
+    let fails = co! { yield sleep(ms(30)); Err("the run")?; };
+    assert_eq!(panic_of(|| Loop::new().run((main, fails))), "boo");
 }

@@ -53,6 +53,15 @@ impl Sleeper {
             Sleeper::Host(waker) => call_host(|| waker.wake()),
         }
     }
+
+    /// Nobody will wake it any longer: a thread comes back early.
+    fn let_go(self) {
+        match self {
+            Sleeper::Awake => {}
+            Sleeper::Thread(thread) => thread.unpark(),
+            Sleeper::Host(waker) => call_host(|| drop(waker)),
+        }
+    }
 }
 
 /// What has come in since the loop looked last.
@@ -180,7 +189,7 @@ impl Inbox {
             };
             let old = std::mem::replace(&mut state.sleeper, Sleeper::Host(new));
             drop(state);
-            call_host(|| drop(old));
+            old.let_go();
             return true;
         }
     }
@@ -189,13 +198,11 @@ impl Inbox {
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        let left = (std::mem::take(&mut state.woken), std::mem::take(&mut state.sleeper));
+        let (woken, sleeper) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.sleeper));
         drop(state);
-        if let Sleeper::Thread(waiting) = &left.1 {
-            // It waits for a loop that another thread has brought to its end.
-            waiting.unpark();
-        }
-        call_host(|| drop(left));
+        // A thread may wait for a loop that another one has brought to its end.
+        sleeper.let_go();
+        drop(woken);
     }
 }
 

@@ -175,7 +175,10 @@ impl Core {
         }
         self.ready.clear();
         drop(self.spare_scope.take());
-        drop(left);
+        // A wait that was forgotten may have kept the value of its coroutine until now.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(left))) {
+            self.keep_panic(payload);
+        }
     }
 
     // Starting and waking.
@@ -554,12 +557,10 @@ impl Core {
             scope.root_finished();
         }
         // After what it left in the background behind a shield, which is cancelled now.
-        if task.has(flag::LINGERING) {
-            self.release_those_held_by(&task);
-        }
+        let released = if task.has(flag::LINGERING) { self.release_those_held_by(&task) } else { Vec::new() };
         scope.end_if_empty();
-        // Errors are the user's, and so are their destructors: they run last.
-        drop((kept, held));
+        // Errors and values are the user's, and so are their destructors: they run last.
+        drop((kept, held, released));
     }
 
     /// Says who is to be told of how `task` ended, and keeps its error for those who still wait for it. Gives back what is
@@ -742,15 +743,17 @@ impl Core {
         }
     }
 
-    fn release_those_held_by(&self, task: &TaskRef) {
+    /// Gives back those that it released: what they hold, if they have ended, may be nobody else's.
+    fn release_those_held_by(&self, task: &TaskRef) -> Vec<TaskRef> {
         let released = self.lingering.borrow_mut().release(task);
-        for task in released {
+        for task in &released {
             if task.has(flag::DEFERRED) && !task.is_ended() {
                 task.unset(flag::DEFERRED);
-                self.cancelling.borrow_mut().push_back(task);
+                self.cancelling.borrow_mut().push_back(task.clone());
                 self.is_cancelling.set(true);
             }
         }
+        released
     }
 
     /// Stops the loop, unless it is stopping already.
@@ -768,13 +771,7 @@ impl Core {
     }
 
     fn panicked(self: &Rc<Core>, payload: Box<dyn Any + Send>) {
-        // Only one panic can go on: the first. What a second one carries might panic in its turn.
-        let mut panic = self.panic.borrow_mut();
-        match &*panic {
-            None => *panic = Some(payload),
-            Some(_) => std::mem::forget(payload),
-        }
-        drop(panic);
+        self.keep_panic(payload);
         let task = self.panicked.take();
         let (name, location) = match &task {
             Some(task) => (task.name().into_owned(), task.header().location.get()),
@@ -795,6 +792,15 @@ impl Core {
             if let Err(payload) = ended {
                 std::mem::forget(payload);
             }
+        }
+    }
+
+    /// Only one panic can go on: the first. What a second one carries might panic in its turn.
+    fn keep_panic(&self, payload: Box<dyn Any + Send>) {
+        let mut panic = self.panic.borrow_mut();
+        match &*panic {
+            None => *panic = Some(payload),
+            Some(_) => std::mem::forget(payload),
         }
     }
 

@@ -427,7 +427,9 @@ impl Scope {
         let Some(parent) = self.leave_parent() else { return };
         self.ended.set(true);
         if self.is_empty() {
-            return self.end(true);
+            self.end(true);
+            // Its owner, who had forgotten it, may have ended long ago, as the last above.
+            return parent.end_if_empty();
         }
         for task in self.tasks.take() {
             // It may have been the root of this scope only.
@@ -452,12 +454,14 @@ impl Scope {
             return;
         }
         let mut scope = self.clone();
+        // What one failed with is the user's, and so is its destructor: it runs when all have ended.
+        let mut passed = Vec::new();
         while scope.is_empty() && !scope.ended.get() {
             scope.ended.set(true);
             let parent = scope.leave_parent();
             scope.end(false);
             match parent {
-                Some(parent) => scope = parent,
+                Some(parent) => passed.push(std::mem::replace(&mut scope, parent)),
                 None => break,
             }
         }

@@ -362,13 +362,14 @@ impl Header {
         std::iter::from_fn(move || first.take().or_else(|| self.extras(|extras| extras.waiters.pop_front()).flatten()))
     }
 
-    /// The tasks that wait for this one.
+    /// The tasks that wait for this one; not those that have ended and only forgot to give up.
     pub(crate) fn waiting_tasks(&self) -> Vec<TaskRef> {
         let mut tasks = Vec::new();
         let first = self.waiter.take();
         tasks.extend(first.as_ref().map(|waiter| waiter.0.clone()));
         self.waiter.set(first);
         self.extras(|extras| tasks.extend(extras.waiters.iter().map(|waiter| waiter.0.clone())));
+        tasks.retain(|task| !task.is_ended());
         tasks
     }
 }
@@ -515,7 +516,7 @@ where
     ///
     /// `task` is the header of a `TaskCell<T, C>` with an empty slot, to which no reference is left.
     unsafe fn free(task: NonNull<Header>) {
-        // SAFETY: it was made by `Box::new` in `Task::new`, and is given up here, once. The union drops nothing.
+        // SAFETY: it is the box of `Task::new`, and is given up here, once. The union drops nothing.
         drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
     }
 }

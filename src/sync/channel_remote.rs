@@ -172,9 +172,14 @@ impl<T: 'static> Outside<T> {
         self.remote.take()
     }
 
+    /// `message` is older than those that were given back before.
     pub(super) fn give_back(&self, message: T) {
-        // It cannot fail: the remote has both ends.
-        let _ = self.remote.give_back.try_send(message);
+        let Remote { give_back, given_back, .. } = &*self.remote;
+        let younger: Vec<T> = std::iter::from_fn(|| given_back.try_recv().ok()).collect();
+        for message in std::iter::once(message).chain(younger) {
+            // It cannot fail: the remote has both ends.
+            let _ = give_back.try_send(message);
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
