@@ -176,6 +176,10 @@ impl Sleepers {
     pub(crate) fn set(&mut self, deadline: Option<Instant>, alarm: Alarm) -> AlarmKey {
         let deadline = deadline.map_or(NEVER, |deadline| self.count(deadline));
         self.stamp = self.stamp.wrapping_add(1);
+        if self.stamp == 0 {
+            // From here on they come again, and none is to be taken for one that was cancelled long ago.
+            self.sweep();
+        }
         let slot = self.alarms.insert(Stamped::new(self.stamp, alarm));
         let slot = u32::try_from(slot).expect("fewer than 2^32 deadlines in one loop");
         let key = AlarmKey { slot, stamp: self.stamp };
