@@ -125,6 +125,7 @@ pub mod __private {
     pub use crate::scheduler::Named;
 
     use std::ops::Coroutine;
+    use std::panic::Location;
 
     use crate::by_hand::{Begun, Outcome, Resume, Suspend};
     use crate::coro::Coro;
@@ -149,11 +150,18 @@ pub mod __private {
         Coro::from_named::<N, C>(body)
     }
 
+    /// A wait in the place where it is to be: it is begun there, and not moved any more. To copy what was just written in
+    /// pieces is to wait for that.
+    #[inline]
+    pub fn wait<X: Waiting>(waiting: X) -> Begun<X> {
+        Begun::unbegun(waiting)
+    }
+
     /// Takes the resume and gives it back: so the coroutine's frame need not hold it while it waits.
     #[inline]
     #[track_caller]
-    pub fn begin<X: Waiting>(waiting: X, resume: Resume) -> (Begun<X>, Resume) {
-        let begun = Begun::begin(&resume, waiting);
-        (begun, resume)
+    pub fn begin<X: Waiting>(wait: &mut Begun<X>, resume: Resume) -> Resume {
+        wait.begin_in_place(&resume, Location::caller());
+        resume
     }
 }

@@ -75,6 +75,7 @@ impl Wait for Sleep {
     type Output = ();
     type Waiting = Sleeping;
 
+    #[inline]
     fn into_waiting(self) -> Sleeping {
         Sleeping::Awake(self.until)
     }
@@ -159,6 +160,7 @@ impl Drop for Sleeping {
 ///
 /// What it started is cancelled with it, first.
 #[track_caller]
+#[inline]
 pub fn timeout<W: Wait>(wait: W, limit: Duration) -> Timeout<W::Output> {
     let AnyTask(task) = wait.into_task();
     Timeout { task, limit }
@@ -195,6 +197,7 @@ impl<T: 'static> Wait for Timeout<T> {
     type Output = std::result::Result<T, TimedOut>;
     type Waiting = TimingOut<T>;
 
+    #[inline]
     fn into_waiting(self) -> TimingOut<T> {
         TimingOut { work: self, running: None }
     }

@@ -142,11 +142,23 @@ impl<X: Waiting> Begun<X> {
     }
 
     #[inline]
-    pub(crate) fn begin_at(resume: &Resume, mut waiting: X, location: &'static Location<'static>) -> Begun<X> {
-        if resume.task.begin_wait(X::SHIELDED, location) {
-            waiting.begin(&resume.task);
-        }
+    pub(crate) fn begin_at(resume: &Resume, waiting: X, location: &'static Location<'static>) -> Begun<X> {
+        let mut begun = Begun::unbegun(waiting);
+        begun.begin_in_place(resume, location);
+        begun
+    }
+
+    /// Is to be begun right away.
+    #[inline]
+    pub(crate) fn unbegun(waiting: X) -> Begun<X> {
         Begun { waiting }
+    }
+
+    #[inline]
+    pub(crate) fn begin_in_place(&mut self, resume: &Resume, location: &'static Location<'static>) {
+        if resume.task.begin_wait(X::SHIELDED, location) {
+            self.waiting.begin(&resume.task);
+        }
     }
 
     /// What it waited for, if that is there; if not, the coroutine is to suspend itself and ask again when it is resumed.
