@@ -16,12 +16,31 @@ pub(super) struct Due {
 /// Ticks are at most 10 ms apart. Ten times that is for those of a virtual machine, which may come late.
 const SOON: Duration = Duration::from_millis(100);
 
+/// One point in time by both clocks.
+#[derive(Clone, Copy)]
+pub(super) struct Ticks {
+    at: Instant,
+    tick: u64,
+}
+
+impl Ticks {
+    pub(super) fn new() -> Ticks {
+        // In this order: so what is reckoned from it is early, if anything.
+        let tick = last_tick();
+        Ticks { at: Instant::now(), tick }
+    }
+}
+
 impl Due {
     /// `at` is `left` from now; from a little while ago will do.
-    pub(super) fn new(at: Instant, left: Duration) -> Due {
-        let far = left.saturating_sub(SOON);
+    pub(super) fn new(at: Instant, left: Duration, ticks: impl FnOnce() -> Ticks) -> Due {
+        if left <= SOON {
+            return Due { at, soon: 0 };
+        }
+        let Ticks { at: then, tick } = ticks();
+        let far = at.saturating_duration_since(then).saturating_sub(SOON);
         let far = far.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(far.subsec_nanos()));
-        Due { at, soon: if far == 0 { 0 } else { last_tick().saturating_add(far) } }
+        Due { at, soon: if tick == UNKNOWN { 0 } else { tick.saturating_add(far) } }
     }
 
     pub(super) fn is_before(&self, at: Instant) -> bool {
@@ -33,18 +52,21 @@ impl Due {
     }
 }
 
-/// In nanoseconds; later than any time if nobody knows.
+/// Later than any time.
+const UNKNOWN: u64 = u64::MAX;
+
+/// In nanoseconds.
 #[cfg(target_os = "linux")]
 fn last_tick() -> u64 {
     use nix::sys::time::TimeValLike;
 
     match nix::time::ClockId::CLOCK_MONOTONIC_COARSE.now() {
-        Ok(time) => u64::try_from(time.num_nanoseconds()).unwrap_or(u64::MAX),
-        Err(_) => u64::MAX,
+        Ok(time) => u64::try_from(time.num_nanoseconds()).unwrap_or(UNKNOWN),
+        Err(_) => UNKNOWN,
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn last_tick() -> u64 {
-    u64::MAX
+    UNKNOWN
 }

@@ -37,7 +37,7 @@ pub(crate) use wait_queue::{Key, WaitQueue};
 use crate::error::{Cancelled, Error, Grouping, Reason};
 use crate::trace::Frame;
 use deadlock::Report;
-use due::Due;
+use due::{Due, Ticks};
 use lingering::Lingering;
 use ready::Ready;
 use sleepers::Sleepers;
@@ -61,6 +61,7 @@ pub(crate) struct Core {
     sleepers: RefCell<Option<Sleepers>>,
     /// Before this, nothing is due; if there is none, there is no need to look at the clock.
     next_due: Cell<Option<Due>>,
+    ticks: OnceCell<Ticks>,
     /// The time, if somebody has looked at the clock in the last turn of the round.
     clock: Cell<Option<Instant>>,
     /// What other threads share with this run, once there is something to share.
@@ -111,6 +112,7 @@ impl Core {
             ready: Ready::default(),
             sleepers: RefCell::default(),
             next_due: Cell::new(None),
+            ticks: OnceCell::new(),
             clock: Cell::new(None),
             inbox: OnceCell::new(),
             wakeables: RefCell::default(),
@@ -253,9 +255,13 @@ impl Core {
         if let Some(deadline) = deadline
             && !self.next_due.get().is_some_and(|due| due.is_before(deadline))
         {
-            self.next_due.set(Some(Due::new(deadline, left)));
+            self.next_due.set(Some(Due::new(deadline, left, || self.ticks())));
         }
         self.sleepers.borrow_mut().get_or_insert_with(Sleepers::new).set(deadline, alarm)
+    }
+
+    fn ticks(&self) -> Ticks {
+        *self.ticks.get_or_init(Ticks::new)
     }
 
     pub(crate) fn alarm_is_set(&self, key: AlarmKey) -> bool {
@@ -422,7 +428,7 @@ impl Core {
         }
         let is_unserved = !self.expired.borrow().is_empty();
         let next = if is_unserved { Some(now) } else { self.deadline() };
-        self.next_due.set(next.map(|next| Due::new(next, next.saturating_duration_since(now))));
+        self.next_due.set(next.map(|next| Due::new(next, next.saturating_duration_since(now), || self.ticks())));
     }
 
     /// Cancels the scopes whose time was up a round ago. If their work came in the same round, it wins.
@@ -533,9 +539,7 @@ impl Core {
         if task.has(flag::SCOPE_ROOT) {
             scope.root_finished();
         }
-        if scope.is_empty() {
-            scope.end_if_empty();
-        }
+        scope.end_if_empty();
         drop(held);
     }
 

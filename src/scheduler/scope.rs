@@ -70,7 +70,7 @@ impl Scope {
                 Rc::get_mut(&mut spare).expect("nobody else has it").renew(kind, &parent);
                 spare
             }
-            None => Scope::new(parent.core.clone(), kind, Some(parent.clone())),
+            None => Scope::new(parent.core.clone(), kind, Some(&parent)),
         };
         scope.owner.replace(owner);
         parent.adopt(&scope);
@@ -80,16 +80,18 @@ impl Scope {
         {
             scope.cancelled.get_or_init(|| why);
         }
+        scope.parent.replace(Some(parent));
         Some(scope)
     }
 
-    fn new(core: Rc<Core>, kind: Kind, parent: Option<Rc<Scope>>) -> Rc<Scope> {
-        let domain = parent.as_ref().filter(|_| !matches!(kind, Kind::Domain(_))).map(Scope::domain);
+    /// The parent is to be told by the caller.
+    fn new(core: Rc<Core>, kind: Kind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
+        let domain = parent.filter(|_| !matches!(kind, Kind::Domain(_))).map(Scope::domain);
         Rc::new(Scope {
             core,
             kind,
             domain,
-            parent: RefCell::new(parent),
+            parent: RefCell::default(),
             tasks: RefCell::default(),
             subscopes: RefCell::default(),
             index: Cell::new(0),
@@ -103,11 +105,10 @@ impl Scope {
         })
     }
 
-    /// Makes a new scope of one that was [recycled](Scope::recycle).
+    /// Makes a new scope of one that was [recycled](Scope::recycle). The parent is to be told by the caller.
     fn renew(&mut self, kind: Kind, parent: &Rc<Scope>) {
         self.kind = kind;
         self.domain = (!matches!(kind, Kind::Domain(_))).then(|| parent.domain());
-        *self.parent.get_mut() = Some(parent.clone());
         self.ended.set(false);
     }
 
@@ -449,10 +450,14 @@ impl Scope {
     }
 
     /// Ends this scope if nothing is left in it, then the one above ..
+    #[inline]
     pub(crate) fn end_if_empty(self: &Rc<Scope>) {
-        if self.ended.get() || !self.is_empty() {
-            return;
+        if self.is_empty() && !self.ended.get() {
+            self.end_empty();
         }
+    }
+
+    fn end_empty(self: &Rc<Scope>) {
         let mut scope = self.clone();
         // What one failed with is the user's, and so is its destructor: it runs when all have ended.
         let mut passed = Vec::new();
