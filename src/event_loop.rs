@@ -252,8 +252,9 @@ impl fmt::Debug for Idle {
     }
 }
 
-/// How many steps one [`Runtime::poll`] takes at most, before it lets the host's other tasks run.
-const STEPS_PER_POLL: usize = 256;
+/// How many steps one [`Runtime::poll`] takes at most, before it lets the host's other tasks run. Between two polls a host may
+/// visit the kernel, which takes as long as hundreds of the shortest turns.
+const STEPS_PER_POLL: usize = 768;
 
 impl<T: 'static> Runtime<'_, T> {
     /// Lets one coroutine have its turn.
