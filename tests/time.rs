@@ -187,16 +187,6 @@ fn a_timer_is_served_within_one_round_of_its_deadline_whoever_has_begun_to_sleep
     assert!(place("due") < place("timer") && place("timer") < place("turn after that"), "{log:?}");
 }
 
-#[test]
-fn a_timer_that_came_due_between_two_steps_is_served_by_the_next() {
-    let at = Instant::now() + ms(2);
-    let mut event_loop = Loop::new();
-    let mut runtime = event_loop.runtime(sleep_until(at));
-    assert!(matches!(runtime.step(), Step::Ran), "it begins to sleep");
-    spin_until(at);
-    assert!(matches!(runtime.step(), Step::Ran), "it wakes");
-}
-
 /// More than have room in one heap, or are taken out of it at once.
 const MANY: u32 = 5000;
 
