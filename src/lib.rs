@@ -45,7 +45,7 @@
 //! | [`race`] | the first to finish; the others are cancelled | `T` |
 //! | [`isolate`] | a failure domain of its own | `Result<T, `[`LoopError`]`>` |
 //! | [`shield`] | cannot be cancelled meanwhile | the output of what it shields |
-//! | [`catch`] | what is raised there as a value: a cancellation, not an error in what it waits for | `Result<_, `[`Error`]`>` |
+//! | [`catch`] | what is raised there, a cancellation say, as a value; an error in what it waits for stops the loop all the same | `Result<_, `[`Error`]`>` |
 //! | [`as_completed`] | starts coroutines, to be had in the order in which they finish | [`AsCompleted<T>`](AsCompleted) |
 //! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | blocking work | what it returns |
 //! | [`Event::wait`], [`Event::wait_timeout`] | waits until it is set | `()`, `bool` |

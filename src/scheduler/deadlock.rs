@@ -25,7 +25,7 @@ pub(super) fn report(root: &Rc<Scope>, run_at: &'static Location<'static>) -> Re
         .iter()
         .filter(|task| !task.is_nameless())
         .map(|task| {
-            let frame = Frame::new(task.name(), task.header().location.get());
+            let frame = Frame::new(task.name(), task.location.get());
             Stuck::new(frame, in_words(task, &waits))
         })
         .collect();
@@ -36,8 +36,7 @@ pub(super) fn report(root: &Rc<Scope>, run_at: &'static Location<'static>) -> Re
         stuck.push(Stuck::new(Frame::new("run".into(), run_at), in_words(main, &waits)));
     }
     let blamed = cycle.first().or(tasks.last());
-    let blamed =
-        blamed.map_or((String::new(), run_at), |task| (task.name().into_owned(), task.header().location.get()));
+    let blamed = blamed.map_or((String::new(), run_at), |task| (task.name().into_owned(), task.location.get()));
     let names = cycle.iter().filter(|task| !task.is_nameless()).map(|task| task.name().into_owned()).collect();
     Report { deadlock: Deadlock::new(stuck, names), blamed, cycle }
 }
@@ -46,7 +45,7 @@ pub(super) fn report(root: &Rc<Scope>, run_at: &'static Location<'static>) -> Re
 pub(super) fn tasks_below(scope: &Rc<Scope>) -> Vec<TaskRef> {
     let mut tasks = Vec::new();
     scope.all_tasks(&mut tasks);
-    tasks.sort_unstable_by_key(|task| task.header().number.get());
+    tasks.sort_unstable_by_key(|task| task.number.get());
     tasks
 }
 
@@ -62,7 +61,7 @@ fn waits(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
             waiting.extend(scope.owner());
         }
         for other in waiting {
-            waits.entry(other.header().number.get()).or_default().push(task.clone());
+            waits.entry(other.number.get()).or_default().push(task.clone());
         }
     }
     waits
@@ -73,9 +72,9 @@ fn find_cycle(tasks: &[TaskRef], waits: &BTreeMap<u64, Vec<TaskRef>>) -> Vec<Tas
     let mut done = BTreeSet::new();
     for start in tasks {
         let mut path: Vec<(TaskRef, usize)> = vec![(start.clone(), 0)];
-        let mut on_path = BTreeMap::from([(start.header().number.get(), 0)]);
+        let mut on_path = BTreeMap::from([(start.number.get(), 0)]);
         while let Some((task, next)) = path.last_mut() {
-            let number = task.header().number.get();
+            let number = task.number.get();
             let next_one =
                 if done.contains(&number) { None } else { waits.get(&number).and_then(|on| on.get(*next)).cloned() };
             *next += 1;
@@ -86,7 +85,7 @@ fn find_cycle(tasks: &[TaskRef], waits: &BTreeMap<u64, Vec<TaskRef>>) -> Vec<Tas
                     path.pop();
                 }
                 Some(other) => {
-                    let other_number = other.header().number.get();
+                    let other_number = other.number.get();
                     if let Some(&from) = on_path.get(&other_number) {
                         return path[from..].iter().map(|(task, _)| task.clone()).collect();
                     }
@@ -107,9 +106,9 @@ fn in_words(task: &TaskRef, waits: &BTreeMap<u64, Vec<TaskRef>>) -> String {
     let mut seen = BTreeSet::new();
     let mut next = vec![task];
     while let Some(task) = next.pop() {
-        kinds |= task.header().waits_on.get();
-        for other in waits.get(&task.header().number.get()).into_iter().flatten() {
-            if !seen.insert(other.header().number.get()) {
+        kinds |= task.waits_on.get();
+        for other in waits.get(&task.number.get()).into_iter().flatten() {
+            if !seen.insert(other.number.get()) {
             } else if other.is_nameless() {
                 next.push(other);
             } else {

@@ -15,20 +15,20 @@ pub(crate) struct Lingering {
 impl Lingering {
     pub(crate) fn hold(&mut self, lingering: &TaskRef, held: Vec<TaskRef>) {
         for task in &held {
-            *self.holders.entry(task.header().number.get()).or_default() += 1;
+            *self.holders.entry(task.number.get()).or_default() += 1;
         }
-        self.held_by.insert(lingering.header().number.get(), held);
+        self.held_by.insert(lingering.number.get(), held);
     }
 
     pub(crate) fn holds(&self, task: &TaskRef) -> bool {
-        self.holders.contains_key(&task.header().number.get())
+        self.holders.contains_key(&task.number.get())
     }
 
     /// `lingering` has ended: gives those that nothing holds back any longer.
     pub(crate) fn release(&mut self, lingering: &TaskRef) -> Vec<TaskRef> {
-        let mut free = self.held_by.remove(&lingering.header().number.get()).unwrap_or_default();
+        let mut free = self.held_by.remove(&lingering.number.get()).unwrap_or_default();
         free.retain(|task| {
-            let number = task.header().number.get();
+            let number = task.number.get();
             let Some(count) = self.holders.get_mut(&number) else { return false };
             *count -= 1;
             let is_free = *count == 0;

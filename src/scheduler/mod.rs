@@ -61,6 +61,7 @@ pub(crate) struct Core {
     sleepers: RefCell<Option<Sleepers>>,
     /// Before this, nothing is due; if there is none, there is no need to look at the clock.
     next_due: Cell<Option<Due>>,
+    /// By which deadlines are told in ticks, once one is far off.
     ticks: OnceCell<Ticks>,
     /// The time, if somebody has looked at the clock in the last turn of the round.
     clock: Cell<Option<Instant>>,
@@ -191,7 +192,7 @@ impl Core {
         let core = scope.core();
         let number = core.last_number.get() + 1;
         core.last_number.set(number);
-        task.header().number.set(number);
+        task.number.set(number);
         scope.add_task(task);
         if scope.is_cancelled() {
             return Core::start_cancelled(task, scope);
@@ -576,7 +577,7 @@ impl Core {
             (None, Some(why)) => {
                 let ignores = matches!(why.why(), Reason::TimedOut | Reason::Raced);
                 if task.has(flag::RAISED) && !ignores && !task.is_nameless() {
-                    let location = task.header().location.get();
+                    let location = task.location.get();
                     let what = format!(
                         "coroutine `{}` answered its cancellation at {}:{} with a value",
                         task.name(),
@@ -629,7 +630,7 @@ impl Core {
         let mut seen = BTreeSet::new();
         let mut next = Some((task.clone(), location));
         while let Some((task, location)) = next {
-            if !seen.insert(task.header().number.get()) {
+            if !seen.insert(task.number.get()) {
                 break;
             }
             let name = task.name();
@@ -645,7 +646,7 @@ impl Core {
             }
             next = match <[TaskRef; 1]>::try_from(waiting) {
                 Ok([waiting]) if in_one_domain(&task, &waiting) => {
-                    let location = waiting.header().location.get();
+                    let location = waiting.location.get();
                     Some((waiting, location))
                 }
                 _ => None,
@@ -740,7 +741,7 @@ impl Core {
             scope = inner.parent();
         }
         // Those that were started after it have had their turn: only cycles, and those who came late to something shared.
-        waiting.retain(|other| other.header().number.get() < task.header().number.get() && !other.is_ended());
+        waiting.retain(|other| other.number.get() < task.number.get() && !other.is_ended());
         if !waiting.is_empty() {
             task.set(flag::LINGERING);
             self.lingering.borrow_mut().hold(task, waiting);
@@ -778,7 +779,7 @@ impl Core {
         self.keep_panic(payload);
         let task = self.panicked.take();
         let (name, location) = match &task {
-            Some(task) => (task.name().into_owned(), task.header().location.get()),
+            Some(task) => (task.name().into_owned(), task.location.get()),
             None => (String::from("a destructor"), self.location),
         };
         let why = Cancelled::new(Reason::Failed { name: name.clone(), location });
@@ -860,7 +861,7 @@ impl Core {
         // They wait behind shields for what will never come.
         root.add_other(error);
         let mut doomed = doomed();
-        doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.header().number.get()));
+        doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.number.get()));
         for task in doomed {
             task.set(flag::CANCELLED);
             let what = "waited behind a shield for what can no longer come";

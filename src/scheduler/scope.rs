@@ -242,10 +242,10 @@ impl Scope {
     #[inline(always)]
     pub(crate) fn remove_task(&self, task: &TaskRef) -> TaskRef {
         let mut tasks = self.tasks.borrow_mut();
-        let index = task.header().index.get();
+        let index = task.index.get();
         let removed = tasks.swap_remove(index as usize);
         if let Some(moved) = tasks.get(index as usize) {
-            moved.header().index.set(index);
+            moved.index.set(index);
         }
         if tasks.is_empty() && tasks.capacity() > 1024 {
             *tasks = Vec::new();
@@ -304,22 +304,22 @@ impl Scope {
                 if by.scope().is_none_or(|scope| !inside.contains(&Rc::as_ptr(&scope))) {
                     wanted.push(task.clone());
                 } else {
-                    waits_for.entry(by.header().number.get()).or_default().push(task.clone());
+                    waits_for.entry(by.number.get()).or_default().push(task.clone());
                 }
             }
         }
         for below in own.iter().flat_map(|scope| scope.subscopes.borrow().clone()) {
             if let Some(owner) = below.owner() {
-                owns.entry(owner.header().number.get()).or_default().push(below);
+                owns.entry(owner.number.get()).or_default().push(below);
             }
         }
-        let Some(first) = wanted.iter().map(|task| task.header().number.get()).min() else { return };
+        let Some(first) = wanted.iter().map(|task| task.number.get()).min() else { return };
 
         let mut kept = BTreeMap::new();
         let mut kept_scopes = BTreeMap::new();
         loop {
             while let Some(task) = wanted.pop() {
-                let number = task.header().number.get();
+                let number = task.number.get();
                 if kept.insert(number, task).is_some() {
                     continue;
                 }
@@ -334,7 +334,7 @@ impl Scope {
                 }
             }
             // Nobody has noted who started what runs in the background: it may be theirs.
-            background.retain(|task| task.header().number.get() > first);
+            background.retain(|task| task.number.get() > first);
             wanted.append(&mut background);
             if wanted.is_empty() {
                 break;
@@ -400,7 +400,7 @@ impl Scope {
                 }
             }
         }
-        marked.tasks.sort_unstable_by_key(|task| std::cmp::Reverse(task.header().number.get()));
+        marked.tasks.sort_unstable_by_key(|task| std::cmp::Reverse(task.number.get()));
         marked
     }
 

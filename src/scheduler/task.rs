@@ -554,17 +554,17 @@ impl TaskRef {
         if self.has(flag::ENDED | flag::RUNNING) {
             return None;
         }
-        self.header().change(cleared, flag::RUNNING | flag::BEGUN);
+        self.change(cleared, flag::RUNNING | flag::BEGUN);
         // SAFETY: the table is that of the cell that the header is part of; ENDED is not set, so the slot holds the body;
         // RUNNING was not set, so it is not being resumed.
-        Some(unsafe { (self.header().vtable.resume)(self.0, Resume { task: self.clone() }) })
+        Some(unsafe { (self.vtable.resume)(self.0, Resume { task: self.clone() }) })
     }
 
     /// Drops the coroutine where it stands, if it is there and not running.
     pub(crate) fn drop_body(&self) {
         if !self.has(flag::ENDED | flag::RUNNING) {
             // SAFETY: the table is that of the cell; the slot holds the body, which is not being resumed.
-            unsafe { (self.header().vtable.drop_body)(self.0) };
+            unsafe { (self.vtable.drop_body)(self.0) };
         }
     }
 
@@ -635,7 +635,7 @@ impl TaskRef {
     pub(crate) fn wake_from_outside(&self) {
         let awaited = self.stop_awaiting();
         let eager = self.has(flag::EAGER);
-        if eager || (awaited && self.header().pending.get() == 0) {
+        if eager || (awaited && self.pending.get() == 0) {
             self.set(if eager { flag::URGENT } else { 0 });
             Core::enqueue(self);
         }
@@ -654,7 +654,7 @@ impl Deref for TaskRef {
 impl Clone for TaskRef {
     #[inline]
     fn clone(&self) -> TaskRef {
-        let refs = &self.header().refs;
+        let refs = &self.refs;
         let count = refs.get();
         // A count that overflowed would free a task in use. Only a program that forgets four thousand million clones gets
         // here, and `Rc` ends it just so.
@@ -698,7 +698,7 @@ impl TaskRef {
     pub(super) fn empty(&self) {
         if self.has(flag::FINISHED) {
             // SAFETY: FINISHED says that the slot holds the value.
-            unsafe { (self.header().vtable.drop_output)(self.0) };
+            unsafe { (self.vtable.drop_output)(self.0) };
         } else {
             self.drop_body();
         }
@@ -725,7 +725,7 @@ pub(crate) struct Waiter(TaskRef);
 impl Waiter {
     /// `task` waits for one thing more.
     pub(crate) fn new(task: &TaskRef) -> Waiter {
-        let pending = &task.header().pending;
+        let pending = &task.pending;
         pending.set(pending.get() + 1);
         Waiter(task.clone())
     }
@@ -784,7 +784,7 @@ impl Waiter {
     }
 
     fn lower(&self) -> u32 {
-        let pending = &self.0.header().pending;
+        let pending = &self.0.pending;
         pending.set(pending.get() - 1);
         pending.get()
     }
@@ -860,11 +860,11 @@ impl<T: 'static> Task<T> {
         if !self.raw.has(flag::FINISHED) {
             return self.raw.error().map(Err);
         }
-        self.raw.header().change(flag::FINISHED, flag::EMPTY);
+        self.raw.change(flag::FINISHED, flag::EMPTY);
         // SAFETY: FINISHED said that the slot holds the value, which is a `T`: `Task<T>` is only made by `new`, from a
         // cell of the same `T`, or by `clone`. With EMPTY set, nothing will read or drop it again. Nothing borrows it: of
         // a task that is cloned from (`clone_output`), nothing is taken, see there.
-        Some(Ok(unsafe { (self.raw.header().vtable.output)(self.raw.0).cast::<T>().read() }))
+        Some(Ok(unsafe { (self.raw.vtable.output)(self.raw.0).cast::<T>().read() }))
     }
 
     /// A clone of the value, if it is there; else what was raised, if anything was.
@@ -873,11 +873,11 @@ impl<T: 'static> Task<T> {
             return self.raw.error().map(Err);
         }
         // While `clone` runs it could reach this same task and take the value from under its own feet.
-        self.raw.header().change(flag::FINISHED, flag::EMPTY);
+        self.raw.change(flag::FINISHED, flag::EMPTY);
         let lent = Lent(&self.raw);
         // SAFETY: FINISHED said that the slot holds the value, which is a `T` (see `take_output`). FINISHED is gone until
         // `lent` is dropped, so meanwhile nothing takes or drops it; `self.raw` keeps the task itself.
-        let value = clone(unsafe { (self.raw.header().vtable.output)(self.raw.0).cast::<T>().as_ref() });
+        let value = clone(unsafe { (self.raw.vtable.output)(self.raw.0).cast::<T>().as_ref() });
         drop(lent);
         Some(Ok(value))
     }
@@ -894,7 +894,7 @@ struct Lent<'a>(&'a TaskRef);
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.0.header().change(flag::EMPTY, flag::FINISHED);
+        self.0.change(flag::EMPTY, flag::FINISHED);
     }
 }
 

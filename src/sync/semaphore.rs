@@ -163,7 +163,7 @@ impl State {
 
 /// The name of a coroutine, and the line at which it waits.
 fn frame_of(task: &TaskRef) -> Frame {
-    Frame::new(task.name(), task.header().location.get())
+    Frame::new(task.name(), task.location.get())
 }
 
 impl fmt::Debug for Semaphore {
