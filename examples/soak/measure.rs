@@ -3,17 +3,26 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use peak_alloc::PeakAlloc;
+
 use crate::fault::Fault;
 use crate::run::Run;
 
 const SAMPLES: u32 = 200;
 const ROWS: u32 = 20;
 
-/// How much a process may grow from the second quarter of the time to the last one. Allocators keep some.
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+/// How much more may be alive on the heap in the last quarter of the time than in the second one. A thread has half a KiB of it.
+const HEAP_MAY_GROW_KIB: u64 = 32;
+/// How much more may be resident. Allocators keep some for each thread.
 const MAY_GROW_KIB: u64 = 1024;
 /// In a short one it still warms up.
 const MAY_GROW_AT_FIRST_KIB: u64 = 8 * 1024;
 const SHORT: Duration = Duration::from_secs(60);
+/// How many more may be there at a time.
+const MORE_THREADS_OR_FILES: u64 = 16;
 
 #[derive(Clone, Copy, Default)]
 struct Counts {
@@ -23,9 +32,10 @@ struct Counts {
     effects: u64,
 }
 
-/// What the system says about this process; nothing where there is no `/proc`.
+/// What is alive between two runs, and what the system says about this process; nothing where there is no `/proc`.
 #[derive(Clone, Copy)]
 struct Sample {
+    heap_kib: u64,
     resident_kib: u64,
     threads: u64,
     files: u64,
@@ -33,13 +43,14 @@ struct Sample {
 
 impl Sample {
     fn take() -> Option<Sample> {
+        let heap_kib = HEAP.current_usage() as u64 / 1024;
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let number = |key: &str| {
             let line = status.lines().find(|line| line.starts_with(key))?;
             line.split_whitespace().nth(1)?.parse().ok()
         };
         let files = fs::read_dir("/proc/self/fd").ok()?.count() as u64;
-        Some(Sample { resident_kib: number("VmRSS:")?, threads: number("Threads:")?, files })
+        Some(Sample { heap_kib, resident_kib: number("VmRSS:")?, threads: number("Threads:")?, files })
     }
 }
 
@@ -55,8 +66,8 @@ pub struct Measure {
 impl Measure {
     pub fn new(duration: Duration) -> Measure {
         println!(
-            "{:>8} {:>9} {:>8} {:>12} {:>9} {:>9} {:>8} {:>6} {:>12}",
-            "time", "runs", "runs/s", "coroutines/s", "places/s", "faults/s", "threads", "files", "resident"
+            "{:>8} {:>9} {:>8} {:>12} {:>9} {:>9} {:>8} {:>6} {:>8} {:>9}",
+            "time", "runs", "runs/s", "coroutines/s", "places/s", "faults/s", "threads", "files", "heap", "resident"
         );
         let began = Instant::now();
         Measure {
@@ -100,16 +111,14 @@ impl Measure {
     fn row(&mut self, elapsed: Duration) {
         let (then, before) = std::mem::replace(&mut self.at_last_row, (Instant::now(), self.now));
         let rate = |now: u64, before: u64| (now - before) as f64 / then.elapsed().as_secs_f64();
-        let (threads, files, resident) = match self.samples.last() {
-            Some(sample) => (
-                sample.threads.to_string(),
-                sample.files.to_string(),
-                format!("{:.1} MiB", sample.resident_kib as f64 / 1024.0),
-            ),
-            None => ("?".to_string(), "?".to_string(), "?".to_string()),
+        let system = match self.samples.last() {
+            Some(Sample { heap_kib, resident_kib, threads, files }) => {
+                format!("{threads:>8} {files:>6} {heap_kib:>4} KiB {:>5.1} MiB", *resident_kib as f64 / 1024.0)
+            }
+            None => "?".to_string(),
         };
         println!(
-            "{:>6} s {:>9} {:>8.0} {:>12.0} {:>9.0} {:>9.0} {threads:>8} {files:>6} {resident:>12}",
+            "{:>6} s {:>9} {:>8.0} {:>12.0} {:>9.0} {:>9.0} {system}",
             elapsed.as_secs(),
             self.now.runs,
             rate(self.now.runs, before.runs),
@@ -135,28 +144,27 @@ impl Measure {
             println!("memory was not measured");
             return Ok(());
         }
-        // Medians, as a single sample may find a run with many threads.
-        let grown = |of: fn(&Sample) -> u64| {
+        let second = &self.samples[quarter..2 * quarter];
+        let last = &self.samples[self.samples.len() - quarter..];
+        let check = |what: &str, of: fn(&Sample) -> u64, may_grow: u64| {
+            // Medians, as a single sample may find a run with many threads.
             let median = |samples: &[Sample]| {
                 let mut values: Vec<_> = samples.iter().map(of).collect();
                 values.sort_unstable();
                 values[values.len() / 2]
             };
-            let (before, after) =
-                (median(&self.samples[quarter..2 * quarter]), median(&self.samples[self.samples.len() - quarter..]));
-            (before, after, after.saturating_sub(before))
+            let (before, after) = (median(second), median(last));
+            println!("{what}: {before} in the second quarter, {after} in the last (medians)");
+            if after > before + may_grow {
+                return Err(format!("{what}: {} more than before, and {may_grow} may be", after - before));
+            }
+            Ok(())
         };
-        let may_grow = if self.duration < SHORT { MAY_GROW_AT_FIRST_KIB } else { MAY_GROW_KIB };
-        let (before, after, more_kib) = grown(|sample| sample.resident_kib);
-        println!("resident, median of the second quarter: {before} KiB, of the last: {after} KiB");
-        if more_kib > may_grow {
-            return Err(format!("memory is not flat: {more_kib} KiB more; {may_grow} KiB may be"));
-        }
-        let (_, _, more_threads) = grown(|sample| sample.threads);
-        let (_, _, more_files) = grown(|sample| sample.files);
-        if more_threads > 16 || more_files > 16 {
-            return Err(format!("{more_threads} more threads, and {more_files} more open files"));
-        }
-        Ok(())
+        let warms_up = self.duration < SHORT;
+        let if_warm = |may_grow| if warms_up { MAY_GROW_AT_FIRST_KIB } else { may_grow };
+        check("KiB alive on the heap", |sample| sample.heap_kib, if_warm(HEAP_MAY_GROW_KIB))?;
+        check("KiB resident", |sample| sample.resident_kib, if_warm(MAY_GROW_KIB))?;
+        check("threads", |sample| sample.threads, MORE_THREADS_OR_FILES)?;
+        check("open files", |sample| sample.files, MORE_THREADS_OR_FILES)
     }
 }
