@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::scheduler::{Core, Named, Outcome, Resume, Scope, Suspend, Task, TaskRef, TypeName, Waiter, WaiterKey};
 use crate::trace::Frame;
 use crate::wait::private::{AnyTask, Sealed};
-use crate::wait::{Begun, Hidden, Wait, Waiting, not_there};
+use crate::wait::{Begun, Hidden, Wait, Waiting, for_tuples, not_there};
 
 /// A coroutine that has not been started: a value that will be a `T`.
 ///
@@ -686,18 +686,7 @@ macro_rules! tuples {
     };
 }
 
-tuples!(A);
-tuples!(A B);
-tuples!(A B C);
-tuples!(A B C D);
-tuples!(A B C D E);
-tuples!(A B C D E F);
-tuples!(A B C D E F G);
-tuples!(A B C D E F G H);
-tuples!(A B C D E F G H I);
-tuples!(A B C D E F G H I J);
-tuples!(A B C D E F G H I J K);
-tuples!(A B C D E F G H I J K L);
+for_tuples!(tuples);
 
 /// Starts the first task of `scope`, below the one that waits for it.
 pub(crate) fn start_in<T: 'static>(task: &Task<T>, scope: &Rc<Scope>) {

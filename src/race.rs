@@ -7,7 +7,7 @@ use crate::coro::{Coro, start_in};
 use crate::error::{Cancelled, Reason, Result};
 use crate::scheduler::{Group, Task, TaskRef};
 use crate::wait::private::Sealed;
-use crate::wait::{Wait, Waiting, not_there};
+use crate::wait::{Wait, Waiting, for_tuples, not_there};
 
 /// Starts all of `coros`; the first to finish is the winner, and gives the `yield` its value. The others, with all that they
 /// started, are cancelled, and have ended by then.
@@ -95,18 +95,7 @@ macro_rules! tuples {
     (@ $name:ident) => { Coro<T> };
 }
 
-tuples!(A);
-tuples!(A B);
-tuples!(A B C);
-tuples!(A B C D);
-tuples!(A B C D E);
-tuples!(A B C D E F);
-tuples!(A B C D E F G);
-tuples!(A B C D E F G H);
-tuples!(A B C D E F G H I);
-tuples!(A B C D E F G H I J);
-tuples!(A B C D E F G H I J K);
-tuples!(A B C D E F G H I J K L);
+for_tuples!(tuples);
 
 /// What [`race`] gives: a [`Wait`] for the winner's value.
 #[must_use = "nothing is started before this is yielded"]

@@ -371,6 +371,26 @@ impl<X: Waiting> Waiting for Option<X> {
     }
 }
 
+/// Tuples of up to 12 can be waited for, spawned, and raced.
+macro_rules! for_tuples {
+    ($implement:ident) => {
+        $implement!(A);
+        $implement!(A B);
+        $implement!(A B C);
+        $implement!(A B C D);
+        $implement!(A B C D E);
+        $implement!(A B C D E F);
+        $implement!(A B C D E F G);
+        $implement!(A B C D E F G H);
+        $implement!(A B C D E F G H I);
+        $implement!(A B C D E F G H I J);
+        $implement!(A B C D E F G H I J K);
+        $implement!(A B C D E F G H I J K L);
+    };
+}
+
+pub(crate) use for_tuples;
+
 macro_rules! tuples {
     ($($name:ident)+) => {
         impl<$($name),+> private::Sealed for ($($name,)+) {}
@@ -413,15 +433,4 @@ macro_rules! tuples {
     };
 }
 
-tuples!(A);
-tuples!(A B);
-tuples!(A B C);
-tuples!(A B C D);
-tuples!(A B C D E);
-tuples!(A B C D E F);
-tuples!(A B C D E F G);
-tuples!(A B C D E F G H);
-tuples!(A B C D E F G H I);
-tuples!(A B C D E F G H I J);
-tuples!(A B C D E F G H I J K);
-tuples!(A B C D E F G H I J K L);
+for_tuples!(tuples);
