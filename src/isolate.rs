@@ -3,19 +3,20 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::coro::{Coro, start_in};
+use crate::coro::start_in;
 use crate::error::{Cancelled, Grouping, LoopError, Reason, Result};
 use crate::scheduler::{Kind, Scope, Task, TaskRef};
-use crate::wait::private::Sealed;
+use crate::wait::private::{AnyTask, Sealed};
 use crate::wait::{Wait, Waiting, not_there};
 
-/// Runs `coro` as a failure domain of its own: an error in it, or in anything started inside, cancels only what was started
-/// inside, and the `yield` gives it as a value when all of that has ended.
+/// Waits for `wait`, as a failure domain of its own: an error in it, or in anything started inside, cancels only what was
+/// started inside, and the `yield` gives it as a value when all of that has ended.
 ///
 /// Also when nothing fails it waits for all that was started inside. A panic is not an error: it stops the whole loop.
 ///
 /// A [`Shared`](crate::Shared) coroutine belongs to the domain that first waited for it, and may be waited for from any
-/// other. One that waits for it from outside when its domain fails gets the error raised.
+/// other. One that waits for it from outside when its domain fails gets the error raised. What was started before, and is
+/// waited for in here by its handle, stays in the domain where it was started.
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -31,8 +32,9 @@ use crate::wait::{Wait, Waiting, not_there};
 /// # Cancellation
 ///
 /// What was started inside is cancelled with it, first.
-pub fn isolate<T: 'static>(coro: Coro<T>) -> Isolate<T> {
-    let task = coro.into_task();
+#[track_caller]
+pub fn isolate<W: Wait>(wait: W) -> Isolate<W::Output> {
+    let AnyTask(task) = wait.into_task();
     Isolate { task, grouping: Grouping::default() }
 }
 

@@ -445,3 +445,36 @@ fn domains_one_after_the_other_leave_nothing_behind() {
     Loop::new().run(main).unwrap();
     drop(race([co! { 1 }]));
 }
+
+#[test]
+fn whatever_can_be_yielded_can_be_a_domain() {
+    let log = Log::new();
+    let logs = log.clone();
+    let main = co! {
+        let gathered = isolate((waits(logs.clone(), "1"), [waits(logs.clone(), "2")], fails_with("three")));
+        let error = (yield gathered).unwrap_err();
+        logs.push("back");
+        let handle = yield spawn(co! { yield; 4 });
+        let value = (yield isolate(handle))?;
+        let late = (yield isolate(timeout(waits(logs.clone(), "5"), ms(1))))?;
+        (yield isolate(sleep(ms(0))))?;
+        (error, value, late)
+    };
+    let (error, value, late) = Loop::new().run(main).unwrap();
+    assert_eq!(error.to_string(), "three");
+    assert_eq!(names(error.error()), ["fails_with"]);
+    assert_eq!((value, late), (4, Err(TimedOut)));
+    assert_eq!(log.take(), ["2", "1", "back", "5"]);
+}
+
+#[test]
+fn a_handle_in_a_domain_stays_where_it_was_started() {
+    let log = Log::new();
+    let logs = log.clone();
+    let main = co! {
+        let handle = yield spawn(co! { yield; yield; yield; Err("outside")?; });
+        logs.push(if (yield isolate((handle, waits(logs.clone(), "inside")))).is_ok() { "survived" } else { "failed" });
+    };
+    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "outside");
+    assert_eq!(log.take(), ["inside"]);
+}
