@@ -635,6 +635,16 @@ impl TaskRef {
         pointer
     }
 
+    /// A shield at which it waits is dropped, and holds its cancellation off no longer: its other waits raise it.
+    pub(crate) fn leaves_shield(&self) {
+        self.unset(flag::SHIELDED);
+        // One that runs is looked at when it suspends itself.
+        if self.has(flag::CANCELLED) && !self.has(flag::RUNNING) {
+            self.set(flag::URGENT);
+            Core::enqueue(self);
+        }
+    }
+
     /// Its waker was called. Of no effect unless it waits for a future: an old waker of an old future. Of one that has several
     /// waits, nobody knows.
     pub(crate) fn wake_from_outside(&self) {
