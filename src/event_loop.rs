@@ -334,11 +334,14 @@ impl<T: 'static> Run<T> {
 
     /// Runs to the end, on this thread.
     pub(crate) fn finish(&mut self) -> Result<T, LoopError> {
-        self.drive();
+        self.drive(true);
         self.result()
     }
 
-    fn drive(&mut self) {
+    /// Runs until all has ended. What foreign futures wait for comes by async-io's reactor, which this thread drives meanwhile, or,
+    /// if it does not `drive_reactor`, async-io's own.
+    #[cfg_attr(not(feature = "smol"), expect(unused_variables))]
+    fn drive(&mut self, drive_reactor: bool) {
         self.core.host_is_awake();
         loop {
             match self.core.run(usize::MAX) {
@@ -349,7 +352,7 @@ impl<T: 'static> Run<T> {
                         continue;
                     }
                     #[cfg(feature = "smol")]
-                    if self.core.has_foreign_futures() {
+                    if drive_reactor && self.core.has_foreign_futures() {
                         return crate::reactor::drive(|waker| self.turns(waker));
                     }
                     self.core.sleep();
@@ -444,7 +447,8 @@ impl<T: 'static> Drop for Run<T> {
         // Whoever polled it is not to be woken for what is done here.
         self.core.host_is_awake();
         self.core.abandon(Reason::Dropped);
-        self.drive();
+        // A thread that ends may have kept it, and async-io's `block_on` needs a thread-local that may be gone by now.
+        self.drive(false);
         self.close();
         if let Some(payload) = self.core.take_panic() {
             if std::thread::panicking() {

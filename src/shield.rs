@@ -100,9 +100,11 @@ impl<T: 'static> Waiting for Shielding<T> {
 
 impl<T> Drop for Shielding<T> {
     fn drop(&mut self) {
-        if let Some(scope) = &self.scope
-            && scope.disown()
-        {
+        let Some(scope) = &self.scope else { return };
+        if let Some(owner) = scope.owner() {
+            owner.leaves_shield();
+        }
+        if scope.disown() {
             scope.core().cancel(scope, &Cancelled::new(Reason::Dropped));
         }
     }

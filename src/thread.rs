@@ -365,6 +365,15 @@ where
         }
     }
 
+    /// Whether it is the closure of this job that asks.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn runs_here(&self) -> bool {
+        let is_own = |current: &RefCell<Option<Arc<Cancellation>>>| {
+            current.borrow().as_ref().is_some_and(|current| Arc::ptr_eq(current, &self.cancellation))
+        };
+        CURRENT.try_with(is_own).unwrap_or(false)
+    }
+
     /// Tells the closure to stop; true if it had not begun, and never will.
     pub(crate) fn cancel(&self, why: Cancelled) -> bool {
         self.cancellation.tell(why);

@@ -4,14 +4,14 @@
 
 mod common;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{poll_fn, ready};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
@@ -21,8 +21,8 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{LocalExecutor, Timer, block_on};
 use tinyield::{
-    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Shared, TimedOut, catch, co, coro, from_smol, isolate,
-    run_in_thread, shield, sleep, spawn, timeout, to_smol, to_smol_with,
+    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Shared, TimedOut, ToSmol, ToSmolWith, catch, co, coro,
+    from_smol, isolate, run_in_thread, shield, sleep, spawn, timeout, to_smol, to_smol_with,
 };
 
 /// Counts how often a future is polled.
@@ -567,6 +567,44 @@ fn dropped_half_way_a_loop_on_its_own_thread_has_ended() {
         drop(threaded);
         assert_eq!(ended.load(SeqCst), 1);
     });
+}
+
+#[test]
+fn dropped_by_what_it_runs_a_loop_on_its_own_thread_is_cancelled_and_not_waited_for() {
+    let (send, receive) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
+    let mut threaded: ToSmolWith<()> = to_smol_with(move || {
+        co! {
+            drop(receive.recv().unwrap());
+            let error = (yield catch(forever())).unwrap_err();
+            tell.send(error.as_cancelled().unwrap().reason()).unwrap();
+            Err(error)?;
+        }
+    });
+    assert!(block_on(poll_once(&mut threaded)).is_pending());
+    send.send(threaded).unwrap();
+    assert_eq!(told.recv().unwrap(), tinyield::Reason::Dropped);
+}
+
+#[test]
+fn a_loop_that_a_thread_kept_cleans_up_when_the_thread_ends() {
+    thread_local!(static KEPT: RefCell<Option<Pin<Box<ToSmol<()>>>>> = const { RefCell::new(None) });
+    let cleaned = Arc::new(AtomicBool::new(false));
+    let theirs = cleaned.clone();
+    thread::spawn(move || {
+        // Of thread-local values, those of smol come after this one, so they go before it.
+        KEPT.with_borrow(|kept| assert!(kept.is_none()));
+        let mut run = Box::pin(to_smol(co! {
+            let _ = yield catch(from_smol(Timer::never()));
+            yield shield(from_smol(Timer::after(ms(1))));
+            theirs.store(true, SeqCst);
+        }));
+        assert!(block_on(poll_once(&mut run)).is_pending());
+        KEPT.set(Some(run));
+    })
+    .join()
+    .unwrap();
+    assert!(cleaned.load(SeqCst));
 }
 
 #[test]

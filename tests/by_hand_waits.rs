@@ -13,8 +13,8 @@ use common::{Alive, LONG, OnDrop, Token, forever, ms};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::{bounded, unbounded};
 use tinyield::{
-    Barrier, Coro, Event, Lock, Loop, Semaphore, Wait, as_completed, catch, co, isolate, race, shield, sleep, spawn,
-    timeout,
+    Barrier, Coro, Event, Lock, Loop, Semaphore, TimedOut, Wait, as_completed, catch, co, isolate, race, shield, sleep,
+    spawn, timeout,
 };
 
 /// Never ends by itself, and is counted.
@@ -390,4 +390,41 @@ fn a_coroutine_whose_wait_is_dropped_by_another_goes_on_in_its_next_turn() {
     );
     let drops = co! { yield; yield; drop(dropped.take()); };
     assert_eq!(Loop::new().run((waits, drops)).unwrap().0, "goes on");
+}
+
+#[test]
+fn a_shield_that_was_dropped_holds_no_cancellation_off() {
+    // By its own coroutine, which waits for something else then.
+    let drops = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            drop(resume.begin(shield(forever())));
+            let mut wait = resume.begin(forever());
+            loop {
+                match wait.poll(&resume) {
+                    Poll::Ready(result) => break Outcome::value(result?),
+                    Poll::Pending => resume = yield Suspend,
+                }
+            }
+        },
+    );
+    assert_eq!(Loop::new().run(timeout(drops, ms(1))).unwrap(), Err(TimedOut));
+    // By another, when it has held off a cancellation already.
+    let slot = Rc::new(RefCell::new(None));
+    let theirs = slot.clone();
+    let shares = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            *theirs.borrow_mut() = Some(resume.begin(shield(forever())));
+            let mut wait = resume.begin(forever());
+            loop {
+                match wait.poll(&resume) {
+                    Poll::Ready(result) => break Outcome::value(result?),
+                    Poll::Pending => resume = yield Suspend,
+                }
+            }
+        },
+    );
+    let other = co! { yield sleep(ms(10)); drop(slot.take()); };
+    assert_eq!(Loop::new().run((timeout(shares, ms(1)), other)).unwrap().0, Err(TimedOut));
 }

@@ -545,6 +545,53 @@ fn unread_messages_are_dropped_with_the_last_receiver_also_a_remote_one() {
     assert!(sender.is_closed());
 }
 
+/// Panics when it is dropped.
+#[derive(Debug)]
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("boo");
+    }
+}
+
+#[test]
+fn a_panic_of_an_unread_message_keeps_nobody_from_hearing_that_the_last_receiver_has_left() {
+    // On a thread, in front of a message that somebody waits to see dropped.
+    let (answer, answers) = unbounded::<()>();
+    let (sender, receiver) = unbounded();
+    sender.try_send((Some(Bomb), None)).unwrap();
+    sender.try_send((None, Some(answer.remote()))).unwrap();
+    drop(answer);
+    let remote = receiver.remote();
+    drop(receiver);
+    assert_eq!(panic_of(|| drop(remote)), "boo");
+    assert_eq!(Loop::new().run(answers.recv()).unwrap(), Err(RecvError));
+    assert_eq!((sender.statistics().receivers, sender.len()), (0, 0));
+
+    // In a coroutine, while another waits for room.
+    let (sender, receiver) = bounded(1);
+    let _remote = sender.remote();
+    sender.try_send(Some(Bomb)).unwrap();
+    let leaves = co! { yield; panic_of(|| drop(receiver)) };
+    let (sent, message) = Loop::new().run((sender.send(None), leaves)).unwrap();
+    assert!(sent.is_err());
+    assert_eq!(message, "boo");
+}
+
+#[test]
+fn room_for_more_than_there_is_memory_is_room_for_all() {
+    let (sender, receiver) = bounded(usize::MAX);
+    sender.try_send(1).unwrap();
+    let (remote, seen) = (sender.remote(), receiver.remote());
+    assert_eq!(
+        (remote.capacity(), seen.capacity(), sender.capacity()),
+        (Some(usize::MAX), Some(usize::MAX), Some(usize::MAX))
+    );
+    remote.send(2).unwrap();
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
+}
+
 #[test]
 fn a_remote_end_that_is_made_later_reaches_those_who_wait_already() {
     let (sender, receiver) = bounded(1);

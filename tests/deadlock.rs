@@ -134,6 +134,21 @@ fn a_cycle_is_called_a_cycle() {
 }
 
 #[test]
+fn a_coroutine_of_the_librarys_own_is_not_to_blame() {
+    let told = Rc::<RefCell<String>>::default();
+    let theirs = told.clone();
+    let watches = co! {
+        let error = (yield catch(Event::new().wait())).unwrap_err();
+        *theirs.borrow_mut() = error.to_string();
+        Err(error)?;
+    };
+    // That of the timeout was started last.
+    let stuck = timeout(Event::new().wait(), FOREVER);
+    Loop::new().run((watches, stuck)).unwrap_err();
+    assert!(told.borrow().starts_with("cancelled: `co!` failed"), "{}", told.borrow());
+}
+
+#[test]
 fn a_cycle_of_one() {
     let own = Rc::<RefCell<Option<Shared<()>>>>::default();
     let theirs = own.clone();

@@ -3,15 +3,19 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use common::{Alive, Counter, LONG, Log, OnDrop, forever, ms, panic_of, ran, to_idle};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
-use tinyield::{Coro, Loop, Step, Wait, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn, timeout};
+use tinyield::{
+    Coro, JoinHandle, Loop, Step, Wait, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn, timeout,
+};
 
 /// What a body returns is leaked by rustc (its issue 47949) when the destructor of one of its locals panics after that: here, the
 /// cancellation that was being raised. No leak of these tests is to be told by a sanitizer.
@@ -355,23 +359,87 @@ fn an_unstarted_coroutine_whose_captures_panic_drops_the_rest_of_them() {
     assert_eq!(drops.get(), 2);
 }
 
-struct Failed {
-    _bomb: Bomb,
+struct Failed<B = Bomb> {
+    _bomb: B,
 }
 
-impl fmt::Debug for Failed {
+impl<B> fmt::Debug for Failed<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Failed")
     }
 }
 
-impl fmt::Display for Failed {
+impl<B> fmt::Display for Failed<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("it failed")
     }
 }
 
-impl std::error::Error for Failed {}
+impl<B> std::error::Error for Failed<B> {}
+
+/// Panics when it is dropped, also while another panic is on its way.
+struct Relentless;
+
+impl Drop for Relentless {
+    fn drop(&mut self) {
+        panic!("relentless");
+    }
+}
+
+#[test]
+fn a_panic_goes_on_out_of_a_run_whatever_the_errors_panic_with_that_the_run_was_to_tell() {
+    let failed = || Failed { _bomb: Relentless };
+    let answers = move || {
+        co! { let _ = yield catch(forever()); Err(failed())?; }
+    };
+    let panics = || {
+        co! { let _ = yield catch(forever()); panic!("boo") }
+    };
+    let fails = move || {
+        co! { yield; yield; Err(failed())?; }
+    };
+    assert_eq!(panic_of(|| Loop::new().run((panics(), answers(), answers(), fails()))), "boo");
+    // It is kept by a handle of what had failed.
+    let main = co! {
+        let kept = Rc::<RefCell<Option<JoinHandle<()>>>>::default();
+        let theirs = kept.clone();
+        let error = yield isolate(co! { *theirs.borrow_mut() = Some(yield spawn(fails())); });
+        common::forget(error);
+        panic!("boo");
+    };
+    assert_eq!(panic_of(|| Loop::new().run(main)), "boo");
+    // There is no panic but theirs.
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime((answers(), answers(), fails()));
+    for _ in 0..8 {
+        ran(&mut runtime);
+    }
+    assert_eq!(panic_of(|| drop(runtime)), "relentless");
+}
+
+#[test]
+fn the_others_are_told_of_the_coroutine_whose_wait_panicked() {
+    struct Unclonable;
+    impl Clone for Unclonable {
+        fn clone(&self) -> Unclonable {
+            panic!("boo");
+        }
+    }
+    let log = Log::new();
+    let told = log.clone();
+    let shared = co! { Unclonable }.shared();
+    let watches = co! {
+        let error = (yield catch(forever())).unwrap_err();
+        if let tinyield::Reason::Failed { name, .. } = error.as_cancelled().unwrap().reason() {
+            told.push(name);
+        }
+        Err(error)?;
+    };
+    // It is a coroutine of the library's own that waits for both, behind the shield.
+    let main = co! { yield; yield shield((shared.clone(), shared)); }.named("clones");
+    assert_eq!(panic_of(|| Loop::new().run((watches, main))), "boo");
+    assert_eq!(log.take(), ["clones"]);
+}
 
 /// Begins a wait, and drops it some time later.
 fn gives_up<W: Wait + 'static>(wait: W, later: Duration) -> Coro<()> {

@@ -121,8 +121,8 @@ impl<T: 'static> Future for ToSmol<T> {
 ///
 /// # Cancellation
 ///
-/// Dropped half-way, it cancels all that it runs, and comes back when that has ended. If the thread had not come to it, it
-/// never begins.
+/// Dropped half-way, it cancels all that it runs, and comes back when that has ended; or at once, if it is dropped by what it runs.
+/// If the thread had not come to it, it never begins.
 #[track_caller]
 pub fn to_smol_with<B, W>(build: B) -> ToSmolWith<W::Output>
 where

@@ -14,7 +14,7 @@ use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
 /// A run that begins, on another thread, when it is polled first. Dropped half-way, it has that thread cancel the run, and
-/// comes back when it has.
+/// comes back when it has, or, if it is dropped there, at once.
 pub(super) struct Threaded<T: Send + 'static> {
     state: State<T>,
     /// The function that the user called.
@@ -77,6 +77,8 @@ impl<T: Send + 'static> Drop for Threaded<T> {
     fn drop(&mut self) {
         if let State::Running(job) = std::mem::replace(&mut self.state, State::Over)
             && !job.cancel(Cancelled::new(Reason::Dropped))
+            // A coroutine of the very run may have got hold of it, and would wait for itself.
+            && !job.runs_here()
             && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(wait_for(&job))))
         {
             // A second panic would end the process.

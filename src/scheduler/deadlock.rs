@@ -35,8 +35,8 @@ pub(super) fn report(root: &Rc<Scope>, run_at: &'static Location<'static>) -> Re
         // There is no coroutine but the one that the library made for what it was told to run.
         stuck.push(Stuck::new(Frame::new("run".into(), run_at), in_words(main, &waits)));
     }
-    let blamed = cycle.first().or(tasks.last());
-    let blamed = blamed.map_or((String::new(), run_at), |task| (task.name().into_owned(), task.location.get()));
+    let blamed = cycle.iter().chain(tasks.iter().rev()).find(|task| !task.is_nameless());
+    let blamed = blamed.map_or(("run".into(), run_at), |task| (task.name().into_owned(), task.location.get()));
     let names = cycle.iter().filter(|task| !task.is_nameless()).map(|task| task.name().into_owned()).collect();
     Report { deadlock: Deadlock::new(stuck, names), blamed, cycle }
 }

@@ -608,6 +608,7 @@ impl Core {
                 task.extras_mut(|extras| extras.error = Some(error.clone()));
                 let name = match error.trace().last() {
                     Some(origin) if task.is_nameless() => origin.name().to_string(),
+                    None if task.is_nameless() => "run".into(),
                     _ => task.name().into_owned(),
                 };
                 let why = Cancelled::new(Reason::Failed { name, location: error.location() });
@@ -779,7 +780,12 @@ impl Core {
         self.keep_panic(payload);
         let task = self.panicked.take();
         let (name, location) = match &task {
-            Some(task) => (task.name().into_owned(), task.location.get()),
+            // One that only carries a wait has no name: it is the coroutine that waits there, or the run.
+            Some(task) => {
+                let location = task.location.get();
+                let name = self.chain(task, location).pop().map_or("run".into(), |frame| frame.name().to_string());
+                (name, location)
+            }
             None => (String::from("a destructor"), self.location),
         };
         let why = Cancelled::new(Reason::Failed { name: name.clone(), location });

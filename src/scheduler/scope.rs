@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use super::Core;
@@ -491,6 +492,24 @@ impl Scope {
             owner.give_up();
         }
         !self.ended.get()
+    }
+}
+
+/// Errors are the user's, and so are their destructors. Each runs, whatever the others do; and none panics in the middle of another
+/// panic, as the one that goes on out of a run, which would end the process.
+impl Drop for Scope {
+    fn drop(&mut self) {
+        let mut panicked = None;
+        for error in self.failure.take().into_iter().chain(self.others.take()) {
+            match catch_unwind(AssertUnwindSafe(|| drop(error))) {
+                Ok(()) => {}
+                Err(payload) if panicked.is_none() && !std::thread::panicking() => panicked = Some(payload),
+                Err(payload) => std::mem::forget(payload),
+            }
+        }
+        if let Some(payload) = panicked {
+            resume_unwind(payload);
+        }
     }
 }
 

@@ -205,6 +205,11 @@ impl Header {
         self.extras(|extras| extras.error.clone()).flatten()
     }
 
+    /// Whether it keeps what it raised, which is the user's.
+    fn keeps_error(&self) -> bool {
+        self.extras(|extras| extras.error.is_some()).unwrap_or(false)
+    }
+
     /// Counts one more cancellation that was raised in it; whether that was one too many.
     pub(crate) fn swallows(&self) -> bool {
         let doomed = self.extras_mut(|extras| {
@@ -630,6 +635,16 @@ impl TaskRef {
         pointer
     }
 
+    /// A shield at which it waits is dropped, and holds its cancellation off no longer: its other waits raise it.
+    pub(crate) fn leaves_shield(&self) {
+        self.unset(flag::SHIELDED);
+        // One that runs is looked at when it suspends itself.
+        if self.has(flag::CANCELLED) && !self.has(flag::RUNNING) {
+            self.set(flag::URGENT);
+            Core::enqueue(self);
+        }
+    }
+
     /// Its waker was called. Of no effect unless it waits for a future: an old waker of an old future. Of one that has several
     /// waits, nobody knows.
     pub(crate) fn wake_from_outside(&self) {
@@ -684,7 +699,8 @@ impl TaskRef {
     #[inline(never)]
     fn drop_last(last: ManuallyDrop<TaskRef>) {
         let vtable = last.vtable;
-        if last.has(flag::EMPTY) || (last.has(flag::FINISHED) && !vtable.output_needs_drop) {
+        let is_empty = last.has(flag::EMPTY) || (last.has(flag::FINISHED) && !vtable.output_needs_drop);
+        if is_empty && !last.keeps_error() {
             // SAFETY: this was the last reference, and the slot is empty, or as good as empty.
             unsafe { (vtable.free)(last.0) };
         } else {
@@ -694,7 +710,7 @@ impl TaskRef {
         }
     }
 
-    /// Empties the slot, so that dropping this last reference frees the task at once.
+    /// Empties the slot and drops what it raised, so that dropping this last reference frees the task at once.
     pub(super) fn empty(&self) {
         if self.has(flag::FINISHED) {
             // SAFETY: FINISHED says that the slot holds the value.
@@ -702,6 +718,8 @@ impl TaskRef {
         } else {
             self.drop_body();
         }
+        let error = self.extras(|extras| extras.error.take());
+        drop(error);
     }
 }
 

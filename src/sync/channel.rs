@@ -382,8 +382,9 @@ impl<T: 'static> Channel<T> {
     #[inline(never)]
     fn last_one_left(&self, side: Side) {
         if let Some(outside) = self.outside.get() {
-            outside.leave(side);
-            return self.serve();
+            let unread = outside.leave(side);
+            self.serve();
+            return drop(unread);
         }
         self.close();
         if side == Side::Receivers {

@@ -35,6 +35,7 @@ pub(super) struct Outside<T> {
 
 /// What all ends share.
 struct Remote<T> {
+    capacity: Option<usize>,
     sender: crossbeam::Sender<T>,
     receiver: crossbeam::Receiver<T>,
     /// Messages that a coroutine was to receive, and gave up: older than all others.
@@ -98,13 +99,16 @@ impl<T> Remote<T> {
         }
     }
 
-    /// One end less.
-    fn leave(&self, side: Side) {
-        if self.count(side).fetch_sub(1, AcqRel) == 1 {
-            self.close();
-            if side == Side::Receivers {
-                while self.take().is_some() {}
-            }
+    /// One end less. Gives what nobody will read any longer: its destructors are the user's, and run when all have been told.
+    #[must_use = "it is to be dropped when all have been told"]
+    fn leave(&self, side: Side) -> Vec<T> {
+        if self.count(side).fetch_sub(1, AcqRel) != 1 {
+            return Vec::new();
+        }
+        self.close();
+        match side {
+            Side::Senders => Vec::new(),
+            Side::Receivers => std::iter::from_fn(|| self.take()).collect(),
         }
     }
 
@@ -112,6 +116,10 @@ impl<T> Remote<T> {
         self.given_back.len() + self.receiver.len()
     }
 }
+
+/// Crossbeam makes all the places of a bounded channel at once. No memory has more than these, so a channel that is to have more is
+/// as good as unbounded.
+const MOST_PLACES: usize = u32::MAX as usize;
 
 impl<T: 'static> Outside<T> {
     /// The messages that are in the channel go here. `sides` tells which of them has ends on the channel's own thread.
@@ -122,7 +130,8 @@ impl<T: 'static> Outside<T> {
         sides: (bool, bool),
         closed: bool,
     ) -> Outside<T> {
-        let (sender, receiver) = capacity.map_or_else(crossbeam::unbounded, crossbeam::bounded);
+        let places = capacity.filter(|&capacity| capacity <= MOST_PLACES);
+        let (sender, receiver) = places.map_or_else(crossbeam::unbounded, crossbeam::bounded);
         let (give_back, given_back) = crossbeam::unbounded();
         // One that was given back may be one too many.
         let excess = capacity.map_or(0, |capacity| messages.len().saturating_sub(capacity));
@@ -132,6 +141,7 @@ impl<T: 'static> Outside<T> {
         }
         let (open, closed_receiver) = crossbeam::bounded(0);
         let remote = Arc::new(Remote {
+            capacity,
             sender,
             receiver,
             give_back,
@@ -190,8 +200,8 @@ impl<T: 'static> Outside<T> {
         self.remote.close();
     }
 
-    pub(super) fn leave(&self, side: Side) {
-        self.remote.leave(side);
+    pub(super) fn leave(&self, side: Side) -> Vec<T> {
+        self.remote.leave(side)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -259,7 +269,7 @@ macro_rules! both_ends {
             /// How many messages there is room for; `None` is any number.
             #[must_use]
             pub fn capacity(&self) -> Option<usize> {
-                self.remote.sender.capacity()
+                self.remote.capacity
             }
         }
 
@@ -272,8 +282,9 @@ macro_rules! both_ends {
         impl<T> Drop for $end<T> {
             fn drop(&mut self) {
                 // In this order: who waits hears that it is over before nobody can tell them.
-                self.remote.leave(Side::$side);
+                let unread = self.remote.leave(Side::$side);
                 self.remote.bell(Side::$side).release();
+                drop(unread);
             }
         }
 

@@ -315,7 +315,8 @@ impl<'a> Simulator<'a> {
             stuck.iter().filter(|&&task| !self.is_nameless(task)).map(|&task| self.name(task)).collect();
         let failure = self.failure(format!("deadlock({cycle}{})", names.join(" ")));
         if self.scopes[ROOT].failure.is_none() {
-            let blamed = stuck.last().map_or(String::new(), |&task| self.name(task));
+            let blamed = stuck.iter().rfind(|&&task| !self.is_nameless(task));
+            let blamed = blamed.map_or("run".into(), |&task| self.name(task));
             self.seen.is_blame_open = !cycle.is_empty();
             return self.stop(failure, &format!("failed {blamed}"));
         }
