@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use common::{Alive, Counter, FOREVER, Gate, LONG, Log, forever, messages, ms, names, panic_of};
 use tinyield::{
     Coro, Event, Loop, Reason, Shared, Wait, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn,
@@ -344,6 +347,37 @@ fn what_others_wait_for_goes_on_with_what_is_waited_for_in_its_own_timeouts_and_
     let waits = shared.clone();
     let work = co! { yield (needed, waits) };
     assert_eq!(Loop::new().run((loses(work, gone.clone(), over), comes_later(shared, gone))).unwrap().1, 8);
+}
+
+#[test]
+fn what_a_loser_left_behind_a_shield_stays_there_although_others_wait_for_it_when_all_around_gives_up() {
+    let [begun, gate, gone, over] = [(); 4].map(|()| Event::new());
+    let (begins, waits, goes) = (begun.clone(), gate.clone(), gone.clone());
+    let left = Rc::new(Cell::new(None));
+    let leaves = left.clone();
+    let loser = co! {
+        leaves.set(Some(yield spawn(co! { yield shield(waits.wait()); 7 })));
+        yield;
+        begins.set();
+        yield forever();
+    };
+    // It is decided, but it waits for what the loser has left.
+    let work = race([loser, co! { yield begun.wait(); }]);
+    let comes_later = co! {
+        for _ in 0..10 {
+            yield;
+        }
+        let opens = co! {
+            goes.set();
+            for _ in 0..10 {
+                yield;
+            }
+            gate.set();
+        };
+        (yield (left.take().unwrap(), opens)).0
+    };
+    let work = co! { yield work };
+    assert_eq!(Loop::new().run((loses(work, gone, over), comes_later)).unwrap(), ((), 7));
 }
 
 #[test]

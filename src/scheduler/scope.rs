@@ -360,12 +360,14 @@ impl Scope {
         }
     }
 
-    /// This, and the timeouts and races in it: a domain keeps what is its own, and what is behind a shield is not cancelled.
+    /// This, and the timeouts and races in it that had not given up before: a domain keeps what is its own, and what is behind a
+    /// shield is not cancelled. What is left in one that had ends there, as it ends when that has.
     fn with_those_that_give_up(self: &Rc<Scope>) -> Vec<Rc<Scope>> {
         let mut scopes = vec![self.clone()];
         let mut next = 0;
         while let Some(scope) = scopes.get(next).cloned() {
-            scopes.extend(scope.subscopes.borrow().iter().filter(|below| below.kind == Kind::Subtree).cloned());
+            let gives_up = |below: &&Rc<Scope>| below.kind == Kind::Subtree && !below.is_cancelled();
+            scopes.extend(scope.subscopes.borrow().iter().filter(gives_up).cloned());
             next += 1;
         }
         scopes
