@@ -27,7 +27,7 @@ use loom::sync::atomic::AtomicUsize;
 use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 use tinyield::channel::{RecvError, TryRecvError, TrySendError, bounded, unbounded};
-use tinyield::{Deadlock, Event, Loop, LoopError, Step, ThreadPool, co, race, spawn};
+use tinyield::{Deadlock, Event, Idle, Loop, LoopError, Runtime, Step, ThreadPool, co, race, spawn};
 
 fn is_deadlock(error: &LoopError) -> bool {
     error.error().downcast_ref::<Deadlock>().is_some()
@@ -72,9 +72,13 @@ impl Letter {
         self.0.store(1, Relaxed);
     }
 
+    fn is_seen(&self) -> bool {
+        self.0.load(Relaxed) == 1
+    }
+
     #[track_caller]
     fn assert_written(&self) {
-        assert_eq!(self.0.load(Relaxed), 1, "what was done before is not seen");
+        assert!(self.is_seen(), "what was done before is not seen");
     }
 }
 
@@ -335,6 +339,49 @@ fn an_unfinished_loop_is_dropped_while_it_is_woken() {
     });
 }
 
+/// Steps it until it is idle.
+fn to_idle<T: 'static>(runtime: &mut Runtime<'_, T>) -> Idle {
+    loop {
+        match runtime.step() {
+            Step::Ran => {}
+            Step::Idle(idle) => break idle,
+            Step::Done(_) => panic!("it is done, not idle"),
+        }
+    }
+}
+
+#[test]
+fn idle_waits_on_other_threads_come_back_when_the_run_is_dropped() {
+    check_bounded(3, || {
+        let event = Event::new();
+        let _watched = event.remote();
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(event.wait());
+        // Each takes the place of the other, whoever comes first.
+        let threads = [to_idle(&mut runtime), to_idle(&mut runtime)].map(|idle| thread::spawn(move || idle.wait()));
+        drop(runtime);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_idle_wait_on_another_thread_comes_back_although_the_loop_is_polled() {
+    check(|| {
+        let event = Event::new();
+        let remote = event.remote();
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(event.wait());
+        let idle = to_idle(&mut runtime);
+        let thread = thread::spawn(move || idle.wait());
+        // Whoever of the two comes later is the one that is woken by the set; so the other must have been let go.
+        assert!(runtime.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        remote.set();
+        thread.join().unwrap();
+    });
+}
+
 // Stopping.
 
 #[test]
@@ -373,6 +420,20 @@ fn a_stop_before_within_or_between_runs_stops_one_of_them_at_most() {
 }
 
 #[test]
+fn a_stop_of_a_run_that_is_forgotten_stops_the_next() {
+    check(|| {
+        let mut event_loop = Loop::new();
+        let stop = event_loop.stop_handle();
+        let event = Event::new();
+        let _watched = event.remote();
+        std::mem::forget(event_loop.runtime(()));
+        let thread = thread::spawn(move || stop.stop());
+        assert!(event_loop.run(event.wait()).unwrap_err().is_stopped());
+        thread.join().unwrap();
+    });
+}
+
+#[test]
 fn a_stop_and_a_set_come_at_once() {
     check_bounded(2, || {
         let mut event_loop = Loop::new();
@@ -404,6 +465,25 @@ fn a_future_is_completed_by_a_thread() {
         };
         Loop::new().run(co! { completed(completion).await; letter.assert_written(); }).unwrap();
         thread.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_done_before_a_wake_up_is_seen_although_another_came_first() {
+    check_bounded(2, || {
+        let letters = [Letter::new(), Letter::new()];
+        let mut unwritten = Some(letters.clone());
+        let both_seen = poll_fn(move |context| {
+            for letter in unwritten.take().into_iter().flatten() {
+                let waker = context.waker().clone();
+                thread::spawn(move || {
+                    letter.write();
+                    waker.wake();
+                });
+            }
+            if letters.iter().all(Letter::is_seen) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        Loop::new().run(co! { both_seen.await; }).unwrap();
     });
 }
 
@@ -492,14 +572,20 @@ fn a_waker_of_a_wait_that_is_over_wakes_nobody_else() {
             let completion = completion.clone();
             thread::spawn(move || complete(&completion))
         };
-        let event = Event::new();
+        let polls = Rc::new(Cell::new(0));
+        let counted = polls.clone();
+        let never = poll_fn(move |_| {
+            counted.set(counted.get() + 1);
+            Poll::<()>::Pending
+        });
         let gives_up = race([co! { completed(completion).await; }, co! { yield; }]);
         let main = co! {
             yield gives_up;
             // In its place, there is now somebody else.
-            yield event.wait();
+            never.await;
         };
         assert!(is_deadlock(&Loop::new().run(main).unwrap_err()));
+        assert_eq!(polls.get(), 1);
         thread.join().unwrap();
     });
 }
@@ -518,6 +604,35 @@ fn a_remote_sender_and_its_end_wake_the_loop() {
             assert_eq!(yield receiver.recv(), Err(RecvError));
         };
         Loop::new().run(main).unwrap();
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_message_wakes_the_loop_although_its_sender_stays() {
+    check_bounded(4, || {
+        let (sender, receiver) = unbounded();
+        let remote = sender.remote();
+        let thread = thread::spawn(move || {
+            remote.try_send(1).unwrap();
+            remote
+        });
+        assert_eq!(Loop::new().run(co! { yield receiver.recv() }).unwrap(), Ok(1));
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn room_wakes_the_loop_although_its_receiver_stays() {
+    check_bounded(4, || {
+        let (sender, receiver) = bounded(1);
+        sender.try_send(1).unwrap();
+        let remote = receiver.remote();
+        let thread = thread::spawn(move || {
+            assert_eq!(remote.try_recv(), Ok(1));
+            remote
+        });
+        assert!(Loop::new().run(co! { (yield sender.send(2)).is_ok() }).unwrap());
         thread.join().unwrap();
     });
 }
@@ -604,6 +719,26 @@ fn a_remote_sender_finds_the_channel_closed_or_is_heard() {
     });
 }
 
+#[test]
+fn what_was_sent_before_the_end_is_received_before_it_on_any_thread() {
+    check(|| {
+        let (sender, receiver) = unbounded();
+        let (sends, receives) = (sender.remote(), receiver.remote());
+        drop(sender);
+        let thread = thread::spawn(move || sends.try_send(1).unwrap());
+        let mut received = receives.try_recv();
+        if received == Err(TryRecvError::Empty) {
+            received = receiver.try_recv();
+        }
+        assert_ne!(received, Err(TryRecvError::Closed), "it is closed, but not empty");
+        thread.join().unwrap();
+        if received == Err(TryRecvError::Empty) {
+            received = receiver.try_recv();
+        }
+        assert_eq!(received, Ok(1));
+    });
+}
+
 // Threads that work for a loop.
 
 #[test]
@@ -637,6 +772,20 @@ fn two_threads_share_the_jobs() {
     check_bounded(1, || {
         let pool = ThreadPool::new(2);
         assert_eq!(Loop::new().run(pool.map(|number| number, [1, 2])).unwrap(), [1, 2]);
+    });
+}
+
+#[test]
+fn jobs_that_wait_for_each_other_have_a_thread_each() {
+    check_bounded(1, || {
+        let (pool, came) = (ThreadPool::new(2), AtomicUsize::new(0));
+        let meet = move |()| {
+            came.fetch_add(1, Relaxed);
+            while came.load(Relaxed) < 2 {
+                thread::yield_now();
+            }
+        };
+        Loop::new().run(pool.map(meet, [(), ()])).unwrap();
     });
 }
 

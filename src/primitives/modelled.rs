@@ -27,7 +27,8 @@ pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     /// Each load is an exchange here: it gives the newest value, as `SeqCst` says and loom does not. And loom, which knows the
-    /// last access of each atomic only, overlooks the orders of a load here and a load with an exchange there.
+    /// last access of each atomic only, overlooks the orders of a load here and a load with an exchange there. But it releases
+    /// nothing, as no load does: whoever finds what was stored after it would see what a store that should have does not show.
     #[derive(Default)]
     pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
 
@@ -37,7 +38,7 @@ pub(crate) mod atomic {
         }
 
         pub(crate) fn load(&self, order: Ordering) -> u64 {
-            self.0.fetch_add(0, order)
+            self.0.fetch_add(0, if order == Ordering::Relaxed { Ordering::Relaxed } else { Ordering::Acquire })
         }
 
         pub(crate) fn compare_exchange_weak(
