@@ -435,7 +435,8 @@ impl Core {
     /// Cancels the scopes whose time was up a round ago. If their work came in the same round, it wins.
     fn serve_expired(self: &Rc<Core>) {
         let why = Cancelled::new(Reason::TimedOut);
-        for (scope, rounds) in self.expired.take() {
+        // By reference: what is dropped, and may panic, is dropped when all of them have been served.
+        for (scope, rounds) in &self.expired.take() {
             // One round for what is ready now; if that made the work ready, one for the work.
             let waits = match rounds {
                 0 => !self.ready.is_next_round_empty(),
@@ -444,9 +445,9 @@ impl Core {
             };
             if scope.is_ended() {
             } else if waits {
-                self.expired.borrow_mut().push((scope, rounds + 1));
+                self.expired.borrow_mut().push((scope.clone(), rounds + 1));
             } else {
-                self.cancel(&scope, &why);
+                self.cancel(scope, &why);
             }
         }
     }
