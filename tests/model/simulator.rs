@@ -1233,13 +1233,15 @@ impl<'a> Simulator<'a> {
             }
             false
         };
-        // A domain keeps what is its own, and a shield what is behind it.
+        // A domain keeps what is its own, a shield what is behind it, and one that had given up before what is left in it.
         let mut scopes = vec![scope];
         let mut index = 0;
         while let Some(&inner) = scopes.get(index) {
-            let below = self.scopes_in(inner);
-            scopes
-                .extend(below.iter().filter(|&&below| matches!(self.scopes[below].kind, Kind::Timeout | Kind::Runner)));
+            let gives_up = |below: &ScopeId| {
+                let below = &self.scopes[*below];
+                matches!(below.kind, Kind::Timeout | Kind::Runner) && below.cancelled.is_none()
+            };
+            scopes.extend(self.scopes_in(inner).into_iter().filter(gives_up));
             index += 1;
         }
         let mut own: Vec<_> = scopes.iter().flat_map(|&scope| self.tasks_in(scope)).collect();
