@@ -739,6 +739,19 @@ fn what_was_sent_before_the_end_is_received_before_it_on_any_thread() {
     });
 }
 
+#[test]
+fn of_those_who_close_a_channel_at_once_one_has_closed_it() {
+    check_bounded(4, || {
+        let (sender, receiver) = unbounded::<u32>();
+        let remotes = [sender.remote(), sender.remote()];
+        let threads = remotes.map(|remote| thread::spawn(move || remote.close()));
+        let closed_here = receiver.close();
+        let closed_there = threads.map(|thread| thread.join().unwrap());
+        let times = usize::from(closed_here) + closed_there.map(usize::from).iter().sum::<usize>();
+        assert_eq!(times, 1, "so many say that it was they");
+    });
+}
+
 // Threads that work for a loop.
 
 #[test]

@@ -232,14 +232,12 @@ impl<T: 'static> Channel<T> {
     fn close(&self) -> bool {
         let outside = self.outside.get();
         let mut state = self.state.borrow_mut();
-        let was_closed = state.is_closed(outside);
-        state.closed = true;
+        let was_closed = std::mem::replace(&mut state.closed, true);
         drop(state);
-        if let Some(outside) = outside {
-            outside.close();
-        }
+        // Other threads may close it at this very moment: then it tells which of all was the first.
+        let was_open = outside.map_or(!was_closed, Outside::close);
         self.serve();
-        !was_closed
+        was_open
     }
 
     fn is_closed(&self) -> bool {

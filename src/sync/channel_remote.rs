@@ -196,8 +196,8 @@ impl<T: 'static> Outside<T> {
         self.remote.is_closed()
     }
 
-    pub(super) fn close(&self) {
-        self.remote.close();
+    pub(super) fn close(&self) -> bool {
+        self.remote.close()
     }
 
     pub(super) fn leave(&self, side: Side) -> Vec<T> {
