@@ -503,6 +503,20 @@ fn the_last_end_of_a_side_closes_wherever_it_is() {
 }
 
 #[test]
+fn the_last_end_of_a_side_closes_after_the_remote_ones_are_gone() {
+    let (sender, receiver) = unbounded::<()>();
+    drop(sender.remote());
+    let main = (receiver.recv(), co! { yield; drop(sender); });
+    assert_eq!(Loop::new().run(main).unwrap().0, Err(RecvError));
+
+    let (sender, receiver) = bounded(1);
+    drop(receiver.remote());
+    sender.try_send(0).unwrap();
+    let main = (sender.send(1), co! { yield; drop(receiver); });
+    assert_eq!(Loop::new().run(main).unwrap().0, Err(SendError(1)));
+}
+
+#[test]
 fn a_remote_end_outlives_the_loop_and_the_other_side() {
     let (sender, receiver) = bounded(1);
     let (remote_sender, remote_receiver) = (sender.remote(), receiver.remote());

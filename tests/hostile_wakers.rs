@@ -5,12 +5,13 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
 use common::{Alive, LONG, Wakes, forever};
-use tinyield::{Event, Loop, StopHandle, ThreadPool, co, shield, sleep, timeout};
+use tinyield::thread::is_cancelled;
+use tinyield::{Event, Loop, StopHandle, ThreadPool, co, race, shield, sleep, timeout};
 
 /// What can be done with a waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,4 +217,37 @@ fn a_waker_that_panics_on_a_thread_of_a_pool_ends_no_thread() {
     hostile.calm_down();
     drop(runtime);
     assert_eq!(event_loop.run(timeout(pool.run_in_thread(|| 5), LONG)).unwrap(), Ok(5));
+}
+
+/// Tells whether whoever wakes it is cancelled.
+struct Asks(mpsc::Sender<bool>);
+
+impl Wake for Asks {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(is_cancelled());
+    }
+}
+
+#[test]
+fn a_waker_on_a_thread_of_a_pool_is_not_cancelled_with_the_closure_before() {
+    let (pool, event) = (ThreadPool::new(1), Event::new());
+    let (begins, has_begun) = mpsc::channel();
+    let (end, may_end) = mpsc::channel();
+    let job = pool.run_in_thread(move || {
+        begins.send(()).unwrap();
+        may_end.recv().unwrap();
+        assert!(is_cancelled());
+    });
+    let (asks, answers) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Asks(asks)));
+    let mut event_loop = Loop::new();
+    let set = event.wait();
+    let mut runtime = event_loop.runtime(race([job, co! { yield set; }]));
+    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+    has_begun.recv().unwrap();
+    event.set();
+    assert_eq!(answers.recv_timeout(LONG), Ok(false));
+    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending(), "it waits for the closure");
+    end.send(()).unwrap();
+    assert_eq!(answers.recv_timeout(LONG), Ok(false));
 }
