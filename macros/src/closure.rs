@@ -1,6 +1,6 @@
 //! The one closure that a body becomes.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::Parser;
 use syn::{Block, Type};
@@ -17,7 +17,10 @@ pub fn block(input: &TokenStream) -> TokenStream {
     let name = quote!(::tinyield::__private::Block);
     match Block::parse_within.parse2(tokens::mark(input.clone())) {
         Ok(stmts) => {
-            let block = Block { brace_token: syn::token::Brace::default(), stmts };
+            // The whole call, in the hygiene of what the user wrote.
+            let place = input.clone().into_iter().next().map_or_else(Span::call_site, |first| first.span());
+            let brace_token = syn::token::Brace(place.located_at(Span::call_site()));
+            let block = Block { brace_token, stmts };
             tokens::unmark(make(&name, None, &TokenStream::new(), block))
         }
         // The tokens stay, so that an editor still knows what is in there.
@@ -34,22 +37,30 @@ pub fn make(name: &TokenStream, output: Option<&Type>, captures: &TokenStream, m
 
     // Every token of our own is in the hygiene of the macro, where lints are silent, but has the place of the user's
     // block, where errors are to point.
-    let at = Span::mixed_site().located_at(block.brace_token.span.join());
+    let written = block.brace_token.span.join();
+    let at = Span::mixed_site().located_at(written);
     let resume = resume();
     block.brace_token = syn::token::Brace(at);
 
     let output = output.map_or_else(|| quote_spanned!(at=> _), ToTokens::to_token_stream);
+    let mut body = Group::new(
+        Delimiter::Brace,
+        quote_spanned! {at=>
+            #captures
+            // The block may never end.
+            #[allow(clippy::diverging_sub_expression)]
+            let value: #output = #block;
+            #[allow(unreachable_code)]
+            ::tinyield::by_hand::Outcome::value(value)
+        },
+    );
+    // But for where the closure begins and ends: of one that is a macro's, rustc does not name the variables.
+    body.set_span(written);
+    let begin = quote_spanned!(written=> static);
     quote_spanned! {at=>
         ::tinyield::__private::coro::<#name, _, _>(
             #[coroutine]
-            static move |mut #resume: ::tinyield::by_hand::Resume| -> ::tinyield::by_hand::Outcome<#output> {
-                #captures
-                // The block may never end.
-                #[allow(clippy::diverging_sub_expression)]
-                let value: #output = #block;
-                #[allow(unreachable_code)]
-                ::tinyield::by_hand::Outcome::value(value)
-            }
+            #begin move |mut #resume: ::tinyield::by_hand::Resume| -> ::tinyield::by_hand::Outcome<#output> #body
         )
     }
 }
