@@ -35,6 +35,7 @@ use crate::wait::{Begun, Hidden, Wait, Waiting, for_tuples, not_there};
 /// # Cancellation
 ///
 /// When a coroutine that waits for one is cancelled, so is that one, first.
+#[must_use = "a coroutine does nothing until it is yielded, spawned or run"]
 pub struct Coro<T: 'static> {
     task: Task<T>,
 }
@@ -103,7 +104,6 @@ impl<T: 'static> Coro<T> {
     /// let error = Loop::new().run(coro).unwrap_err();
     /// assert_eq!(error.error().trace()[0].name(), "upload 3");
     /// ```
-    #[must_use]
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Coro<T> {
         let name = name.into();
         let old = self.task.raw().extras_mut(|extras| extras.name.replace(name));
@@ -127,7 +127,6 @@ where
     /// let length = co! { (yield run_in_thread(|| std::fs::read("/no/such/file")).raise()).len() };
     /// assert!(Loop::new().run(length).unwrap_err().error().downcast_ref::<std::io::Error>().is_some());
     /// ```
-    #[must_use]
     #[track_caller]
     pub fn raise(self) -> Coro<T> {
         let location = Location::caller();

@@ -89,11 +89,6 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
         return answer(errors, &attrs, &vis, &sig);
     };
 
-    // On a method of a trait's impl it means nothing; rustc would say so if it had been written by hand.
-    let must_use = (!attrs.iter().any(|attr| attr.path().is_ident("must_use"))).then(|| {
-        let at = Span::mixed_site().located_at(sig.ident.span());
-        quote_spanned!(at=> #[must_use = "a coroutine does nothing until it is yielded, spawned or run"])
-    });
     let at = Span::mixed_site().located_at(block.brace_token.span.join());
     let name = sig.ident.unraw().to_string();
     let arguments::Arguments { before, inside } = arguments::take(&mut sig, &block);
@@ -103,7 +98,6 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
 
     quote_spanned! {at=>
         #(#attrs)*
-        #must_use
         #vis #sig {
             enum __Function {}
             impl ::tinyield::__private::Named for __Function {
@@ -167,7 +161,10 @@ fn output(sig: &Signature) -> syn::Result<&Type> {
         }
         _ => {
             let value = tokens::text(output.to_token_stream());
-            format!("a `#[coro]` function returns a `Coro`: write `-> Coro<{value}>`")
+            format!(
+                "a `#[coro]` function returns a `Coro`: write `-> Coro<{value}>`; or, if this is another name for one, write what \
+                 that stands for"
+            )
         }
     };
     Err(Error::new_spanned(output, message))

@@ -36,8 +36,8 @@ mod tokens;
 /// `name { .. }` for a struct.
 ///
 /// Attributes, docs, visibility, generics, `where` clauses and patterns in parameters pass through, also on methods of
-/// traits. The function becomes `#[must_use]`. Its arguments live as long as the coroutine, used or not, and are
-/// dropped last to first, after the locals of the body.
+/// traits. Its arguments live as long as the coroutine, used or not, and are dropped last to first, after the locals of
+/// the body.
 ///
 /// The only feature that a crate needs is `#![feature(coroutines)]`.
 ///

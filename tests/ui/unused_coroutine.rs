@@ -1,6 +1,6 @@
 #![feature(coroutines)]
 #![deny(unused_must_use)]
-use tinyield::{Coro, coro};
+use tinyield::{Coro, co, coro, run_in_thread};
 
 #[coro]
 fn ready() -> Coro<i32> {
@@ -10,6 +10,10 @@ fn ready() -> Coro<i32> {
 #[coro]
 fn forgets() -> Coro<()> {
     ready();
+    co! { yield ready(); };
+    run_in_thread(|| 1);
+    vec![ready(), ready()];
+    (ready(), ready());
     yield ready();
 }
 
