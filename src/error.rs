@@ -1,6 +1,6 @@
 //! What goes wrong: the error that a coroutine raises, the cancellation that the others see, and what `run` returns.
 
-use std::error::Error as StdError;
+use std::error::{Error as StdError, Request, request_ref};
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
@@ -118,6 +118,18 @@ impl Error {
         self.as_cancelled().is_some()
     }
 
+    /// Whether it is a cancellation, or came of one: an error of the user's own that wraps it.
+    pub(crate) fn comes_of_cancellation(&self) -> bool {
+        let mut cause: Option<&dyn StdError> = Some(self.source());
+        while let Some(error) = cause {
+            if request_ref::<Cancelled>(error).is_some() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// The cancellation, if this is one.
     #[must_use]
     pub fn as_cancelled(&self) -> Option<&Cancelled> {
@@ -213,6 +225,10 @@ impl StdError for Boxed {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source().source()
     }
+
+    fn provide<'a>(&'a self, request: &mut Request<'a>) {
+        self.0.source().provide(request);
+    }
 }
 
 impl From<Error> for Box<dyn StdError + Send + Sync> {
@@ -236,7 +252,8 @@ impl From<Error> for Box<dyn StdError> {
 /// What a coroutine sees, raised at the `yield` where it waits, when it is to stop.
 ///
 /// It passes through `?` as any error does. A coroutine that wants to know of it looks at
-/// [`Error::as_cancelled`] of what [`catch`](crate::catch) gives, cleans up, and raises it again.
+/// [`Error::as_cancelled`] of what [`catch`](crate::catch) gives, cleans up, and raises it again,
+/// or an error that has it as a [source](std::error::Error::source) or is an `anyhow::Error` made of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cancelled(Arc<Reason>);
 
@@ -277,7 +294,12 @@ impl fmt::Debug for Cancelled {
     }
 }
 
-impl StdError for Cancelled {}
+impl StdError for Cancelled {
+    // So it is seen in what neither is it nor has it as its source: an `anyhow::Error`.
+    fn provide<'a>(&'a self, request: &mut Request<'a>) {
+        request.provide_ref(self);
+    }
+}
 
 /// Why a coroutine was [cancelled](Cancelled).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,11 +52,11 @@
 //! | [`Semaphore::acquire`], [`Lock::acquire`] | waits for its turn | [`Permit`], [`LockGuard`] |
 //! | [`Barrier::wait`] | waits for the others | in which place it came |
 //! | [`channel::Sender::send`], [`channel::Receiver::recv`] | waits for room, for a message | a `Result` |
-//! | [`from_smol`], [`from_async_std`], [`from_future`] | a foreign future | its output |
+//! | [`from_smol`], `from_async_std`, [`from_future`] | a foreign future | its output |
 //!
 //! # Where to go on
 //!
-//! - [`Loop`] runs coroutines to the end; [`Loop::runtime`] step by step; [`to_smol`] and [`to_async_std`] inside those
+//! - [`Loop`] runs coroutines to the end; [`Loop::runtime`] step by step; [`to_smol`] and `to_async_std` inside those
 //!   runtimes; [`StopHandle`] stops it from elsewhere.
 //! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] tell what went wrong; [`Grouping`] how much of it.
 //! - [`thread`] has what closures in threads need. [`by_hand`] makes coroutines without macros.
@@ -65,7 +65,8 @@
 //!
 //! `smol` (default) has the bridges to smol, `async-std` those to async-std.
 
-#![feature(const_type_name, coroutines, coroutine_trait, try_trait_v2, stmt_expr_attributes)]
+#![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access)]
+#![feature(try_trait_v2, stmt_expr_attributes)]
 #![deny(unsafe_code)]
 
 extern crate self as tinyield;

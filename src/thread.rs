@@ -44,7 +44,7 @@ use crate::wait::{Begun, Hidden, Wait};
 ///
 /// If `f` has not begun, it never does. If it has, it is told, by [`checkpoint`] and [`is_cancelled`], and is waited for. What
 /// it returns then is dropped; if that is an error that [`raise`](Coro::raise) was to raise, it is among the
-/// [`others`](crate::LoopError::others).
+/// [`others`](crate::LoopError::others), unless it is the [`Cancelled`], or has it as a cause.
 #[track_caller]
 pub fn run_in_thread<F, R>(f: F) -> Coro<R>
 where

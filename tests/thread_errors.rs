@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -158,6 +159,77 @@ fn a_cancellation_raised_by_the_thread_itself_is_well_behaved() {
     let error = Loop::new().run((fails_when(begin), work.raise())).unwrap_err();
     assert_eq!(error.to_string(), "Raising!");
     assert!(error.others().is_empty(), "{error:?}");
+}
+
+/// What a program's own functions raise.
+#[derive(Debug)]
+struct WrapsCancelled(Cancelled);
+
+impl fmt::Display for WrapsCancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the work was given up")
+    }
+}
+
+impl std::error::Error for WrapsCancelled {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+type Boxed = Box<dyn std::error::Error + Send + Sync>;
+
+/// The ways in which a cancellation becomes another error.
+const WRAPS: [fn(Cancelled) -> Boxed; 6] = [
+    |cancelled| cancelled.into(),
+    |cancelled| WrapsCancelled(cancelled).into(),
+    |cancelled| tinyield::Error::from(cancelled).into(),
+    |cancelled| anyhow::Error::from(cancelled).into(),
+    |cancelled| anyhow::Error::from(WrapsCancelled(cancelled)).context("while indexing").into(),
+    |cancelled| anyhow::Error::from_boxed(tinyield::Error::from(cancelled).into()).into(),
+];
+
+#[test]
+fn a_cancellation_that_is_the_cause_of_what_a_thread_raises_is_well_behaved() {
+    for wrap in WRAPS {
+        let work = |begun| run_in_thread(move || Err::<(), _>(wrap(until_told(begun)))).raise();
+
+        let (begun, begin) = mpsc::channel();
+        let error = Loop::new().run((fails_when(begin), work(begun))).unwrap_err();
+        assert_eq!(error.to_string(), "Raising!");
+        assert!(error.others().is_empty(), "{error:?}");
+
+        let (begun, begin) = mpsc::channel();
+        let wins = co! { let _ = yield isolate(fails_when(begin)); };
+        assert_eq!(Loop::new().run(race([work(begun), wins])).unwrap(), ());
+
+        let (begun, _begin) = mpsc::channel();
+        assert_eq!(Loop::new().run(timeout(work(begun), ms(20))).unwrap(), Err(TimedOut));
+    }
+}
+
+#[test]
+fn a_cancellation_that_is_the_cause_of_what_a_coroutine_raises_is_well_behaved() {
+    for wrap in WRAPS {
+        let wraps = co! {
+            let Err(error) = yield catch(forever()) else { unreachable!() };
+            Err(wrap(error.as_cancelled().unwrap().clone()))?;
+        };
+        let error = Loop::new().run((wraps, co! { yield; Err("Raising!")?; })).unwrap_err();
+        assert_eq!(error.to_string(), "Raising!");
+        assert!(error.others().is_empty(), "{error:?}");
+    }
+}
+
+#[test]
+fn what_only_quotes_a_cancellation_is_another_error() {
+    let quotes = co! {
+        let Err(error) = yield catch(forever()) else { unreachable!() };
+        Err(anyhow::anyhow!("not ended: {error}"))?;
+    };
+    let error = Loop::new().run((quotes, co! { yield; Err("Raising!")?; })).unwrap_err();
+    assert_eq!(error.to_string(), "Raising!");
+    assert_eq!(error.others().len(), 1, "{error:?}");
 }
 
 #[test]

@@ -590,7 +590,7 @@ impl Core {
                 }
                 None
             }
-            (Some(error), Some(why)) if error.is_cancelled() => {
+            (Some(error), Some(why)) if error.comes_of_cancellation() => {
                 let domain = scope.responsible_domain();
                 let seen_outside = domain.failure().unwrap_or_else(|| Error::cancelled(why, error.location()));
                 task.extras_mut(|extras| extras.error = Some(seen_outside));
