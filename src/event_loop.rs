@@ -142,7 +142,8 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// Cancels everything that the loop runs; its `run` returns an error for which [`LoopError::is_stopped`] holds.
+    /// Cancels everything that the loop runs; its `run` returns an error for which [`LoopError::is_stopped`] holds, unless
+    /// all has ended before the loop comes to hear of it.
     ///
     /// Asked between two runs, it stops the next one. A run uses it up. When the loop is gone, it does nothing.
     pub fn stop(&self) {
