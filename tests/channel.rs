@@ -484,6 +484,35 @@ fn a_thread_that_closes_reaches_coroutines_that_wait() {
 }
 
 #[test]
+fn a_thread_that_closes_by_an_end_of_their_own_side_reaches_coroutines_that_wait() {
+    let (sender, receiver) = bounded::<()>(1);
+    let remote = receiver.remote();
+    let closes = co! { yield; yield run_in_thread(move || remote.close()) };
+    assert_eq!(Loop::new().run((receiver.recv(), closes)).unwrap(), (Err(RecvError), true));
+    drop(sender);
+
+    let (sender, receiver) = bounded(1);
+    sender.try_send(0).unwrap();
+    let remote = sender.remote();
+    let closes = co! { yield; yield run_in_thread(move || remote.close()) };
+    assert_eq!(Loop::new().run((sender.send(1), closes)).unwrap(), (Err(SendError(1)), true));
+    drop(receiver);
+}
+
+#[test]
+fn a_thread_that_closes_by_an_end_made_after_they_came_reaches_coroutines_that_wait() {
+    let (sender, receiver) = bounded::<()>(1);
+    let recv = receiver.recv();
+    let closes = co! {
+        yield;
+        let remote = receiver.remote();
+        yield run_in_thread(move || remote.close())
+    };
+    assert_eq!(Loop::new().run((recv, closes)).unwrap(), (Err(RecvError), true));
+    drop(sender);
+}
+
+#[test]
 fn the_last_end_of_a_side_closes_wherever_it_is() {
     let (sender, receiver) = unbounded::<()>();
     let remote = sender.remote();

@@ -264,7 +264,7 @@ impl Wakeable {
         }
     }
 
-    fn wake(this: &Arc<Wakeable>) {
+    pub(crate) fn wake(this: &Arc<Wakeable>) {
         if this.holders.load(Relaxed) & RETIRED == 0 && !this.woken.swap(true, AcqRel) {
             this.inbox.signal(|state| state.woken.push(Arc::clone(this)));
         }

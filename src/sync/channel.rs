@@ -274,6 +274,21 @@ impl<T: 'static> Channel<T> {
         })
     }
 
+    /// Those who wait already are now to be reached from outside.
+    fn listen(&self, outside: &Outside<T>) {
+        let mut state = self.state.borrow_mut();
+        state.receivers.for_each_mut(|receiving| {
+            if let Receiving::Waiting(waiter, listener) = receiving {
+                *listener = outside.listen(Side::Receivers, waiter.task());
+            }
+        });
+        state.senders.for_each_mut(|sending| {
+            if let Some(waiter) = &sending.waiter {
+                sending.listener = outside.listen(Side::Senders, waiter.task());
+            }
+        });
+    }
+
     fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let statistics = self.statistics();
         f.debug_struct(name)
@@ -459,11 +474,7 @@ impl<T: 'static> Sender<T> {
     {
         let outside = self.channel.outside();
         let remote = outside.sender();
-        self.channel.state.borrow_mut().receivers.for_each_mut(|receiving| {
-            if let Receiving::Waiting(waiter, listener) = receiving {
-                *listener = outside.listen(Side::Receivers, waiter.task());
-            }
-        });
+        self.channel.listen(outside);
         remote
     }
 }
@@ -655,11 +666,7 @@ impl<T: 'static> Receiver<T> {
     {
         let outside = self.channel.outside();
         let remote = outside.receiver();
-        self.channel.state.borrow_mut().senders.for_each_mut(|sending| {
-            if let Some(waiter) = &sending.waiter {
-                sending.listener = outside.listen(Side::Senders, waiter.task());
-            }
-        });
+        self.channel.listen(outside);
         remote
     }
 }

@@ -48,9 +48,9 @@ struct Remote<T> {
     /// How many of each there are; those on the channel's own thread count as one.
     senders: AtomicUsize,
     receivers: AtomicUsize,
-    /// Rung by remote senders.
+    /// Rung by remote senders, and by whoever closes the channel.
     message_bell: Arc<Bell>,
-    /// Rung by remote receivers.
+    /// Rung by remote receivers, and by whoever closes the channel.
     room_bell: Arc<Bell>,
 }
 
@@ -165,13 +165,17 @@ impl<T: 'static> Outside<T> {
         Outside { receivers: listeners(&remote.message_bell), senders: listeners(&remote.room_bell), remote }
     }
 
-    /// Has a loop rung, in which `task` waits on this side.
+    /// Has a loop rung, in which `task` waits on this side, if anybody could ring: remote ends of its own side close the channel,
+    /// too.
     pub(super) fn listen(&self, side: Side, task: &TaskRef) -> Option<Rc<Listener>> {
         let listeners = match side {
             Side::Senders => &self.senders,
             Side::Receivers => &self.receivers,
         };
-        listeners.listen(&task.core()?)
+        if self.remotes(Side::Senders) + self.remotes(Side::Receivers) == 0 {
+            return None;
+        }
+        Some(listeners.listen(&task.core()?))
     }
 
     pub(super) fn put(&self, message: T) -> Result<(), T> {

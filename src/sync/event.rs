@@ -95,6 +95,13 @@ struct Outside {
     listeners: Listeners,
 }
 
+impl Outside {
+    /// Has the loop `core` rung, if anybody could ring.
+    fn listen(&self, core: &Rc<Core>) -> Option<Rc<Listener>> {
+        (self.listeners.bell().holders() != 0).then(|| self.listeners.listen(core))
+    }
+}
+
 #[derive(Default)]
 struct Remote {
     flag: AtomicU64,
@@ -199,7 +206,7 @@ impl Event {
                 Stage::Limited(core, _) => Some(core.clone()),
             };
             if let Some(core) = core {
-                entry.listener = outside.listeners.listen(&core);
+                entry.listener = outside.listen(&core);
             }
         });
         RemoteEvent { remote: outside.remote.clone() }
@@ -386,7 +393,7 @@ impl Visit {
         if !flag.is_set()
             && let Some(outside) = state.outside.get()
         {
-            listener = task.core().and_then(|core| outside.listeners.listen(&core));
+            listener = task.core().and_then(|core| outside.listen(&core));
             // Other threads can reach it from here on, so a look at the flag now tells whether it is too late for them to.
             flag = state.flag();
         }

@@ -1,7 +1,8 @@
 //! How handles on other threads reach the coroutines that wait here.
 //!
 //! A [`Bell`] is what such handles share. It rings the loops in which somebody waits for what the handles may bring; and as
-//! long as there are handles, these loops count as watched: it is no deadlock to wait there.
+//! long as there are handles, these loops count as watched: it is no deadlock to wait there. Others may ring it as well, and are
+//! heard, but do not count.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -21,8 +22,8 @@ pub(crate) struct Bell {
 struct State {
     /// How many handles there are.
     holders: usize,
-    /// One for each loop that listens, while there are handles.
-    wakers: Vec<Waker>,
+    /// One for each loop that listens; with a waker, which is what counts, while there are handles.
+    listening: Vec<(Arc<Wakeable>, Option<Waker>)>,
 }
 
 impl Bell {
@@ -43,7 +44,9 @@ impl Bell {
     pub(crate) fn release(&self) {
         let mut state = self.state();
         state.holders -= 1;
-        let wakers = if state.holders == 0 { std::mem::take(&mut state.wakers) } else { Vec::new() };
+        let nobody_left = state.holders == 0;
+        let take = |(_, waker): &mut (Arc<Wakeable>, Option<Waker>)| if nobody_left { waker.take() } else { None };
+        let wakers: Vec<Waker> = state.listening.iter_mut().filter_map(take).collect();
         // What a waker does may come back here, so none is dropped or woken under the lock.
         drop(state);
         drop(wakers);
@@ -51,31 +54,36 @@ impl Bell {
 
     /// Has all loops that listen look at what has come.
     pub(crate) fn ring(&self) {
-        let wakers = self.state().wakers.clone();
-        for waker in wakers {
-            waker.wake();
+        let listening = self.state().listening.clone();
+        for (wakeable, waker) in listening {
+            Wakeable::wake(&wakeable);
+            drop(waker);
         }
     }
 
-    /// From now on `wakeable` is rung, if there is anybody who could.
+    /// From now on `wakeable` is rung.
     fn add(&self, wakeable: &Arc<Wakeable>) {
         let mut state = self.state();
-        if state.holders != 0 && state.position(wakeable).is_none() {
-            state.wakers.push(Wakeable::waker(wakeable));
+        let position = state.position(wakeable).unwrap_or_else(|| {
+            state.listening.push((wakeable.clone(), None));
+            state.listening.len() - 1
+        });
+        if state.holders != 0 {
+            state.listening[position].1.get_or_insert_with(|| Wakeable::waker(wakeable));
         }
     }
 
     fn remove(&self, wakeable: &Arc<Wakeable>) {
         let mut state = self.state();
-        let waker = state.position(wakeable).map(|position| state.wakers.swap_remove(position));
+        let removed = state.position(wakeable).map(|position| state.listening.swap_remove(position));
         drop(state);
-        drop(waker);
+        drop(removed);
     }
 }
 
 impl State {
     fn position(&self, wakeable: &Arc<Wakeable>) -> Option<usize> {
-        self.wakers.iter().position(|waker| waker.data() == Arc::as_ptr(wakeable).cast())
+        self.listening.iter().position(|(listening, _)| Arc::ptr_eq(listening, wakeable))
     }
 }
 
@@ -96,11 +104,8 @@ impl Listeners {
         &self.bell
     }
 
-    /// The listener of the loop `core`, if anybody could ring. It listens for as long as it is kept.
-    pub(crate) fn listen(&self, core: &Rc<Core>) -> Option<Rc<Listener>> {
-        if self.bell.holders() == 0 {
-            return None;
-        }
+    /// The listener of the loop `core`. It listens for as long as it is kept.
+    pub(crate) fn listen(&self, core: &Rc<Core>) -> Rc<Listener> {
         let mut listeners = self.listeners.borrow_mut();
         listeners.retain(|listener| listener.strong_count() != 0);
         let known = listeners.iter().filter_map(Weak::upgrade).find(|listener| Rc::ptr_eq(&listener.core, core));
@@ -112,7 +117,7 @@ impl Listeners {
         });
         drop(listeners);
         self.bell.add(&listener.wakeable);
-        Some(listener)
+        listener
     }
 }
 
