@@ -740,6 +740,33 @@ fn what_was_sent_before_the_end_is_received_before_it_on_any_thread() {
 }
 
 #[test]
+fn what_is_given_back_is_there_for_threads_while_more_is_given_back() {
+    check_bounded(3, || {
+        let (sender, receiver) = unbounded();
+        for number in [1, 2] {
+            sender.try_send(number).unwrap();
+        }
+        let remote = receiver.remote();
+        sender.close();
+        let (one, two) = (receiver.recv(), receiver.recv());
+        let (handle, handles) = std::sync::mpsc::channel();
+        let gives_up = race([
+            co! { let _ = yield (one, two); },
+            co! {
+                // Both are set apart by now, so what there is has been given back, and nobody else takes it.
+                let looks = move || if remote.is_empty() { None } else { Some(remote.try_recv()) };
+                handle.send(thread::spawn(looks)).unwrap();
+            },
+        ]);
+        Loop::new().run(gives_up).unwrap();
+        let received = handles.recv().unwrap().join().unwrap();
+        assert!(!matches!(received, Some(Err(_))), "it was not empty: {received:?}");
+        let rest: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
+        assert_eq!(received.into_iter().flatten().chain(rest).count(), 2);
+    });
+}
+
+#[test]
 fn of_those_who_close_a_channel_at_once_one_has_closed_it() {
     check_bounded(4, || {
         let (sender, receiver) = unbounded::<u32>();

@@ -165,6 +165,10 @@ pub(crate) mod channel {
             let _step = self.steps.lock();
             self.receiver.len()
         }
+
+        pub(crate) fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
     }
 
     impl<T> Deref for Receiver<T> {

@@ -38,9 +38,11 @@ struct Remote<T> {
     capacity: Option<usize>,
     sender: crossbeam::Sender<T>,
     receiver: crossbeam::Receiver<T>,
-    /// Messages that a coroutine was to receive, and gave up: older than all others.
-    give_back: crossbeam::Sender<T>,
-    given_back: crossbeam::Receiver<T>,
+    /// Messages that a coroutine was to receive, and gave up: older than all others, the oldest last.
+    given_back: Mutex<Vec<T>>,
+    /// One for each of these, for threads to wait for. Changed together with them.
+    give_back: crossbeam::Sender<()>,
+    were_given_back: crossbeam::Receiver<()>,
     /// Dropped, to have all threads see it, when the channel is closed. Who sends holds it: so what is sent is sent before that,
     /// and whoever finds the channel closed and empty has missed nothing.
     open: Mutex<Option<crossbeam::Sender<Infallible>>>,
@@ -56,7 +58,30 @@ struct Remote<T> {
 
 impl<T> Remote<T> {
     fn take(&self) -> Option<T> {
-        self.given_back.try_recv().or_else(|_| self.receiver.try_recv()).ok()
+        // The second look is for one that was given back after the first: who is told that there is nothing relies on it.
+        self.take_given_back().or_else(|| self.receiver.try_recv().ok()).or_else(|| self.take_given_back())
+    }
+
+    fn take_given_back(&self) -> Option<T> {
+        if self.were_given_back.is_empty() {
+            return None;
+        }
+        let mut given_back = self.given_back();
+        let message = given_back.pop()?;
+        let _ = self.were_given_back.try_recv();
+        Some(message)
+    }
+
+    /// `message` is older than those that were given back before.
+    fn give_back(&self, message: T) {
+        let mut given_back = self.given_back();
+        given_back.push(message);
+        // It cannot fail: there is room for any number, and this has both ends.
+        let _ = self.give_back.try_send(());
+    }
+
+    fn given_back(&self) -> MutexGuard<'_, Vec<T>> {
+        self.given_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> MutexGuard<'_, Option<crossbeam::Sender<Infallible>>> {
@@ -113,7 +138,7 @@ impl<T> Remote<T> {
     }
 
     fn len(&self) -> usize {
-        self.given_back.len() + self.receiver.len()
+        self.were_given_back.len() + self.receiver.len()
     }
 }
 
@@ -126,26 +151,29 @@ impl<T: 'static> Outside<T> {
     pub(super) fn new(
         channel: Weak<Channel<T>>,
         capacity: Option<usize>,
-        messages: VecDeque<T>,
+        mut messages: VecDeque<T>,
         sides: (bool, bool),
         closed: bool,
     ) -> Outside<T> {
         let places = capacity.filter(|&capacity| capacity <= MOST_PLACES);
         let (sender, receiver) = places.map_or_else(crossbeam::unbounded, crossbeam::bounded);
-        let (give_back, given_back) = crossbeam::unbounded();
+        let (give_back, were_given_back) = crossbeam::unbounded();
         // One that was given back may be one too many.
         let excess = capacity.map_or(0, |capacity| messages.len().saturating_sub(capacity));
-        for (index, message) in messages.into_iter().enumerate() {
-            let to = if index < excess { &give_back } else { &sender };
-            to.try_send(message).unwrap_or_else(|_| unreachable!("there is room for it, and somebody who receives it"));
+        let excess: Vec<T> = messages.drain(..excess).collect();
+        for message in messages {
+            sender
+                .try_send(message)
+                .unwrap_or_else(|_| unreachable!("there is room for it, and somebody who receives it"));
         }
         let (open, closed_receiver) = crossbeam::bounded(0);
         let remote = Arc::new(Remote {
             capacity,
             sender,
             receiver,
+            given_back: Mutex::default(),
             give_back,
-            given_back,
+            were_given_back,
             open: Mutex::new((!closed).then_some(open)),
             closed: closed_receiver,
             senders: AtomicUsize::new(usize::from(sides.0)),
@@ -153,6 +181,7 @@ impl<T: 'static> Outside<T> {
             message_bell: Arc::default(),
             room_bell: Arc::default(),
         });
+        excess.into_iter().rev().for_each(|message| remote.give_back(message));
         let listeners = |bell: &Arc<Bell>| {
             let channel = channel.clone();
             let answer = move || {
@@ -188,12 +217,7 @@ impl<T: 'static> Outside<T> {
 
     /// `message` is older than those that were given back before.
     pub(super) fn give_back(&self, message: T) {
-        let Remote { give_back, given_back, .. } = &*self.remote;
-        let younger: Vec<T> = std::iter::from_fn(|| given_back.try_recv().ok()).collect();
-        for message in std::iter::once(message).chain(younger) {
-            // It cannot fail: the remote has both ends.
-            let _ = give_back.try_send(message);
-        }
+        self.remote.give_back(message);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -354,7 +378,7 @@ impl<T> RemoteReceiver<T> {
     ///
     /// Says that the channel is closed and nothing is left in it.
     pub fn recv(&self) -> Result<T, RecvError> {
-        let Remote { receiver, given_back, closed, .. } = &*self.remote;
+        let Remote { receiver, were_given_back, closed, .. } = &*self.remote;
         loop {
             match self.try_recv() {
                 Ok(message) => return Ok(message),
@@ -362,7 +386,7 @@ impl<T> RemoteReceiver<T> {
                 Err(TryRecvError::Empty) => {}
             }
             let mut select = Select::new();
-            select.recv(given_back);
+            select.recv(were_given_back);
             select.recv(receiver);
             select.recv(closed);
             select.ready();
