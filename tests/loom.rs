@@ -767,6 +767,21 @@ fn what_is_given_back_is_there_for_threads_while_more_is_given_back() {
 }
 
 #[test]
+fn who_sends_while_a_thread_closes_is_not_told_that_there_is_no_room() {
+    check(|| {
+        let (sender, receiver) = unbounded();
+        let remote = receiver.remote();
+        let thread = thread::spawn(move || remote.close());
+        let sent = sender.try_send(1);
+        assert!(thread.join().unwrap());
+        match sent {
+            Ok(()) => assert_eq!(receiver.try_recv(), Ok(1)),
+            Err(unsent) => assert!(unsent.is_closed(), "{unsent:?}"),
+        }
+    });
+}
+
+#[test]
 fn of_those_who_close_a_channel_at_once_one_has_closed_it() {
     check_bounded(4, || {
         let (sender, receiver) = unbounded::<u32>();

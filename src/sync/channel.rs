@@ -115,13 +115,13 @@ enum Receiving {
 }
 
 impl<T: 'static> State<T> {
-    /// Sends `value`, if there is room.
-    fn put(&mut self, outside: Option<&Outside<T>>, value: T) -> std::result::Result<(), T> {
+    /// Sends `value`, if there is room, and if no other thread has closed the channel meanwhile.
+    fn put(&mut self, outside: Option<&Outside<T>>, value: T) -> std::result::Result<(), TrySendError<T>> {
         if let Some(outside) = outside {
             return outside.put(value);
         }
         if !self.has_room() {
-            return Err(value);
+            return Err(TrySendError::Full(value));
         }
         self.messages.push_back(value);
         Ok(())
@@ -203,8 +203,8 @@ impl<T: 'static> Channel<T> {
         }
         if !closed {
             let value = state.senders.front_mut()?.value.take()?;
-            if let Err(value) = state.put(outside, value) {
-                state.senders.front_mut()?.value = Some(value);
+            if let Err(unsent) = state.put(outside, value) {
+                state.senders.front_mut()?.value = Some(unsent.into_inner());
                 return None;
             }
         }
@@ -519,7 +519,7 @@ impl<T: 'static> Channel<T> {
         if state.senders.len() != 0 {
             return Err(TrySendError::Full(message));
         }
-        let result = state.put(outside, message).map_err(TrySendError::Full);
+        let result = state.put(outside, message);
         let has_waiters = state.has_waiters();
         drop(state);
         if has_waiters {

@@ -207,8 +207,8 @@ impl<T: 'static> Outside<T> {
         Some(listeners.listen(&task.core()?))
     }
 
-    pub(super) fn put(&self, message: T) -> Result<(), T> {
-        self.remote.try_send(message).map_err(TrySendError::into_inner)
+    pub(super) fn put(&self, message: T) -> Result<(), TrySendError<T>> {
+        self.remote.try_send(message)
     }
 
     pub(super) fn take(&self) -> Option<T> {
