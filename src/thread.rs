@@ -6,6 +6,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::pin;
+#[cfg(any(feature = "smol", feature = "async-std"))]
+use std::sync::Weak;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -104,9 +106,25 @@ pub(crate) struct Cancellation {
     why: OnceLock<Cancelled>,
     /// Of a closure that does not look, but waits to be told.
     waker: Mutex<Option<Waker>>,
+    /// Of the closure that this one was started by, if a loop of its own did.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    starter: Weak<Cancellation>,
 }
 
 impl Cancellation {
+    /// For a closure that is started here.
+    fn new() -> Cancellation {
+        Cancellation {
+            #[cfg(any(feature = "smol", feature = "async-std"))]
+            starter: CURRENT
+                .try_with(|current| current.borrow().as_ref().map(Arc::downgrade))
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
+            ..Cancellation::default()
+        }
+    }
+
     fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -325,7 +343,7 @@ where
     R: Send + 'static,
 {
     pub(crate) fn new(f: F) -> Job<F, R> {
-        Job { stage: Mutex::new(Stage::Waiting(f, None)), cancellation: Arc::default() }
+        Job { stage: Mutex::new(Stage::Waiting(f, None)), cancellation: Arc::new(Cancellation::new()) }
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage<F, R>> {
@@ -365,13 +383,17 @@ where
         }
     }
 
-    /// Whether it is the closure of this job that asks.
+    /// Whether it is the closure of this job that asks, or one that was started by it, and so on.
     #[cfg(any(feature = "smol", feature = "async-std"))]
     pub(crate) fn runs_here(&self) -> bool {
-        let is_own = |current: &RefCell<Option<Arc<Cancellation>>>| {
-            current.borrow().as_ref().is_some_and(|current| Arc::ptr_eq(current, &self.cancellation))
-        };
-        CURRENT.try_with(is_own).unwrap_or(false)
+        let mut next = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
+        while let Some(current) = next {
+            if Arc::ptr_eq(&current, &self.cancellation) {
+                return true;
+            }
+            next = current.starter.upgrade();
+        }
+        false
     }
 
     /// Tells the closure to stop; true if it had not begun, and never will.

@@ -587,6 +587,22 @@ fn dropped_by_what_it_runs_a_loop_on_its_own_thread_is_cancelled_and_not_waited_
 }
 
 #[test]
+fn dropped_by_a_closure_that_it_runs_a_loop_on_its_own_thread_is_cancelled_and_not_waited_for() {
+    let (send, receive) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
+    let mut threaded: ToSmolWith<()> = to_smol_with(move || {
+        co! {
+            let error = (yield catch(run_in_thread(move || drop(receive.recv().unwrap())))).unwrap_err();
+            tell.send(error.as_cancelled().unwrap().reason()).unwrap();
+            Err(error)?;
+        }
+    });
+    assert!(block_on(poll_once(&mut threaded)).is_pending());
+    send.send(threaded).unwrap();
+    assert_eq!(told.recv().unwrap(), tinyield::Reason::Dropped);
+}
+
+#[test]
 fn a_loop_that_a_thread_kept_cleans_up_when_the_thread_ends() {
     thread_local!(static KEPT: RefCell<Option<Pin<Box<ToSmol<()>>>>> = const { RefCell::new(None) });
     let cleaned = Arc::new(AtomicBool::new(false));

@@ -77,7 +77,7 @@ impl<T: Send + 'static> Drop for Threaded<T> {
     fn drop(&mut self) {
         if let State::Running(job) = std::mem::replace(&mut self.state, State::Over)
             && !job.cancel(Cancelled::new(Reason::Dropped))
-            // A coroutine of the very run may have got hold of it, and would wait for itself.
+            // A coroutine of the very run, or a closure that it waits for, may have got hold of it, and would wait for itself.
             && !job.runs_here()
             && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(wait_for(&job))))
         {
