@@ -58,6 +58,8 @@ where
 
 /// Whether what waits for this closure was cancelled; false outside of [`run_in_thread`].
 ///
+/// A loop that has a thread of its own, as by `to_smol_with`, and a future that async-std runs on one, is such a closure, too.
+///
 /// ```
 /// assert!(!tinyield::thread::is_cancelled());
 /// ```
@@ -87,7 +89,8 @@ pub fn is_cancelled() -> bool {
 ///
 /// # Errors
 ///
-/// The [`Cancelled`] of the coroutine that waits; never outside of [`run_in_thread`].
+/// The [`Cancelled`] of the coroutine that waits, or [dropped](Reason::Dropped), if it is a future; never outside of
+/// [`run_in_thread`], as [`is_cancelled`] has it.
 pub fn checkpoint() -> std::result::Result<(), Cancelled> {
     let why = |current: &RefCell<Option<Arc<Cancellation>>>| current.borrow().as_ref()?.why.get().cloned();
     // A thread that is ending runs nothing.
