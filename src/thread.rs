@@ -218,18 +218,18 @@ impl ThreadPool {
         R: Send + 'static,
     {
         let f = Arc::new(f);
-        let calls: Vec<_> = xs
-            .into_iter()
-            .map(|x| {
-                let f = f.clone();
-                self.run_in_thread(move || f(x))
-            })
-            .collect();
+        let location = Location::caller();
+        let mut calls = Vec::new();
+        // Not in a closure, whose line would be that of each call.
+        for x in xs {
+            let f = f.clone();
+            calls.push(self.run_in_thread(move || f(x)));
+        }
         let waiting = calls.into_waiting();
         Coro::from_named::<Map, _>(
             #[coroutine]
             static move |mut resume: Resume| {
-                let mut begun = Begun::begin(&resume, waiting);
+                let mut begun = Begun::begin_at(&resume, waiting, location);
                 loop {
                     match begun.poll(&resume) {
                         Poll::Ready(result) => break Outcome(result),

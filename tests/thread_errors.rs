@@ -450,3 +450,26 @@ fn an_idle_loop_waits_for_its_threads_without_turning() {
     let (steps, _) = common::to_idle(&mut runtime);
     assert_eq!(steps, 1);
 }
+
+#[test]
+fn what_is_told_of_a_map_is_told_of_the_line_that_asked_for_it() {
+    let pool = ThreadPool::new(1);
+    let map = pool.map(|()| std::panic::resume_unwind(Box::new("a call")), [()]);
+    let asked_for = line!() - 1;
+    let (tell, told) = mpsc::channel();
+    let watches = co! {
+        let error = (yield catch(forever())).unwrap_err();
+        tell.send(error.as_cancelled().unwrap().reason()).unwrap();
+        Err(error)?;
+    };
+    assert_eq!(panic_of(|| drop(Loop::new().run((map, watches)))), "a call");
+    let Reason::Failed { name, location } = told.recv().unwrap() else { panic!("a call has failed") };
+    assert_eq!((&*name, location.file(), location.line()), ("run_in_thread", file!(), asked_for));
+
+    let map = pool.map(|()| (), [()]);
+    let asked_for = line!() - 1;
+    let main = co! { yield (map, co! { Err("oh no")?; }); };
+    let error = Loop::builder().grouping(Grouping::Always).build().run(main).unwrap_err();
+    let map = error.others().iter().find(|other| names(other) == ["ThreadPool::map"]).unwrap();
+    assert_eq!((map.location().file(), lines(map)), (file!(), vec![asked_for]));
+}
