@@ -5,7 +5,7 @@ mod common;
 
 use common::{Counter, LONG, Log, ms, panic_of, to_end, to_idle};
 use tinyield::{
-    Coro, Deadlock, Loop, Permit, Semaphore, TimedOut, catch, co, coro, isolate, race, sleep, spawn, timeout,
+    Coro, Deadlock, Loop, Permit, Semaphore, TimedOut, catch, co, coro, isolate, race, shield, sleep, spawn, timeout,
 };
 
 #[coro]
@@ -219,6 +219,31 @@ fn who_fails_while_holding_it_gives_it_back() {
         semaphore.available()
     };
     assert_eq!(Loop::new().run(main).unwrap(), 1);
+}
+
+#[test]
+fn it_tells_who_holds_it_also_if_that_was_acquired_within_something_else() {
+    let semaphore = Semaphore::new(4);
+    let names = |semaphore: &Semaphore| {
+        let holders = semaphore.statistics().holders;
+        holders.iter().map(|holder| holder.name().to_string()).collect::<Vec<_>>()
+    };
+    let theirs = semaphore.clone();
+    let main = co! {
+        let permits = (
+            yield timeout(semaphore.acquire(), LONG),
+            yield isolate(timeout(semaphore.acquire(), LONG)),
+            yield shield(semaphore.acquire()),
+            yield race([co! { yield theirs.acquire() }.named("racer")]),
+        );
+        let holders = names(&semaphore);
+        drop(permits);
+        (semaphore, holders)
+    };
+    let (semaphore, holders) = Loop::new().run(main.named("holder")).unwrap();
+    assert_eq!(holders, ["holder", "holder", "holder", "racer"]);
+    let _permit = Loop::new().run(semaphore.acquire()).unwrap();
+    assert_eq!(names(&semaphore), ["run"]);
 }
 
 #[test]

@@ -161,9 +161,21 @@ impl State {
     }
 }
 
-/// The name of a coroutine, and the line at which it waits.
+/// The name of a coroutine, and the line at which it waits. Of one that the library made to carry the wait, as in a timeout, the
+/// name of who waits for that; as in a deadlock, it is `run` if it was a loop that was told to.
 fn frame_of(task: &TaskRef) -> Frame {
-    Frame::new(task.name(), task.location.get())
+    let mut name = task.name();
+    let mut next = task.clone();
+    while name.is_empty() {
+        match next.scope().and_then(|scope| scope.owner()) {
+            Some(owner) => {
+                name = owner.name();
+                next = owner;
+            }
+            None => name = "run".into(),
+        }
+    }
+    Frame::new(name, task.location.get())
 }
 
 impl fmt::Debug for Semaphore {
