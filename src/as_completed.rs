@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::iter::FusedIterator;
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -46,18 +47,20 @@ use crate::wait::{Begun, Hidden, Wait, Waiting, not_there};
 /// # Cancellation
 ///
 /// They run in the background, as if spawned: who waits for one of their values may be cancelled, and they go on.
+#[track_caller]
 pub fn as_completed<T, I>(coros: I) -> StartAsCompleted<T>
 where
     T: 'static,
     I: IntoIterator<Item = Coro<T>>,
 {
-    StartAsCompleted { stage: Stage::Unstarted(coros.into_iter().collect()) }
+    StartAsCompleted { stage: Stage::Unstarted(coros.into_iter().collect()), location: Location::caller() }
 }
 
 /// What [`as_completed`] gives: a [`Wait`] for an [`AsCompleted`].
 #[must_use = "nothing is started before this is yielded"]
 pub struct StartAsCompleted<T: 'static> {
     stage: Stage<T>,
+    location: &'static Location<'static>,
 }
 
 enum Stage<T: 'static> {
@@ -94,7 +97,7 @@ impl<T: 'static> Waiting for StartAsCompleted<T> {
         let results = Rc::new(Results::new(coros.len()));
         for (index, coro) in coros.into_iter().enumerate() {
             let reporter = Reporter { results: results.clone(), index, has_reported: false };
-            let task = reporting(coro, reporter).into_task().into_raw();
+            let task = reporting(coro, reporter, self.location).into_task().into_raw();
             results.reporters.borrow_mut().push(task.clone());
             Core::start(&task, scope.clone());
         }
@@ -114,12 +117,12 @@ impl<T: 'static> Waiting for StartAsCompleted<T> {
 }
 
 /// A coroutine that waits for `coro` and reports its value.
-fn reporting<T: 'static>(coro: Coro<T>, mut reporter: Reporter<T>) -> Coro<()> {
+fn reporting<T: 'static>(coro: Coro<T>, mut reporter: Reporter<T>, location: &'static Location<'static>) -> Coro<()> {
     let waiting = coro.into_waiting();
     Coro::from_named::<Hidden, _>(
         #[coroutine]
         static move |mut resume: Resume| {
-            let mut begun = Begun::begin(&resume, waiting);
+            let mut begun = Begun::begin_at(&resume, waiting, location);
             let result = loop {
                 match begun.poll(&resume) {
                     Poll::Ready(result) => break result,

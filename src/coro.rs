@@ -136,7 +136,7 @@ where
         Coro::from_named::<Hidden, _>(
             #[coroutine]
             static move |mut resume: Resume| {
-                let mut begun = Begun::begin(&resume, waiting);
+                let mut begun = Begun::begin_at(&resume, waiting, location);
                 let result = loop {
                     match begun.poll(&resume) {
                         Poll::Ready(Ok(result)) => break result,

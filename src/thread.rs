@@ -292,7 +292,7 @@ where
             if job.cancel(why.unwrap_or_else(|| Cancelled::new(Reason::Dropped))) {
                 return Outcome(Err(cancelled));
             }
-            let mut joining = Begun::begin(&resume, shield(joined(job)).into_waiting());
+            let mut joining = Begun::begin_at(&resume, shield(joined(job, location)).into_waiting(), location);
             let value = loop {
                 match joining.poll(&resume) {
                     Poll::Ready(result) => break result?,
@@ -308,7 +308,7 @@ where
 }
 
 /// Waits until the closure has ended, whatever happens.
-fn joined<F, R>(job: Arc<Job<F, R>>) -> Coro<R>
+fn joined<F, R>(job: Arc<Job<F, R>>, location: &'static Location<'static>) -> Coro<R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
@@ -318,7 +318,7 @@ where
         static move |mut resume: Resume| {
             let mut done = pin!(poll_fn(|context| job.poll(context)));
             loop {
-                match resume.task.poll_future(done.as_mut(), Location::caller()) {
+                match resume.task.poll_future(done.as_mut(), location) {
                     Poll::Ready(value) => break Outcome(value),
                     Poll::Pending => resume = yield Suspend,
                 }

@@ -3,14 +3,15 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::fmt;
 use std::rc::Rc;
 
 use common::{FOREVER, LONG, forever, lines, names};
 use tinyield::{
-    Coro, Error, Grouping, Loop, LoopError, Shared, catch, co, coro, isolate, race, run_in_thread, shield, spawn,
-    timeout,
+    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Reason, Shared, Stuck, as_completed, catch, co, coro,
+    isolate, race, run_in_thread, shield, spawn, thread, timeout,
 };
 
 #[derive(Debug, PartialEq)]
@@ -334,4 +335,52 @@ fn a_usage_error_in_a_coroutine_is_a_panic_with_the_others_cleaned_up() {
     let message = common::panic_of(|| Loop::new().run(main));
     assert!(message.contains("at least 1"), "{message}");
     assert_eq!(drops.get(), 1);
+}
+
+#[test]
+fn what_the_library_waits_for_is_waited_for_at_a_line_of_the_users() {
+    let never = Event::new();
+    let asked_for = line!() + 1;
+    let upload = co! { yield never.wait(); Ok::<(), Kapow>(()) }.raise().named("upload");
+    let error = Loop::new().run(upload).unwrap_err();
+    let stuck = error.error().downcast_ref::<Deadlock>().unwrap().stuck();
+    let frame = stuck.iter().map(Stuck::frame).find(|frame| frame.name() == "upload").unwrap();
+    assert_eq!((frame.location().file(), frame.location().line()), (file!(), asked_for));
+
+    let kept = Rc::new(RefCell::new(None));
+    let keeps = kept.clone();
+    let asked_for = line!() + 2;
+    let loses = co! {
+        let next = (yield as_completed([co! { yield forever(); }])).next();
+        *keeps.borrow_mut() = next;
+        yield forever();
+    };
+    let main = co! {
+        yield race([loses, co! { yield; yield; yield; }]);
+        let next = kept.borrow_mut().take().unwrap();
+        yield next;
+    };
+    let error = Loop::new().run(main).unwrap_err();
+    assert_eq!((error.error().location().file(), error.error().location().line()), (file!(), asked_for));
+
+    let (begun, told) = (Event::new(), Rc::new(RefCell::new(None)));
+    let (begins, tell) = (begun.remote(), told.clone());
+    let works = move || {
+        begins.set();
+        while !thread::is_cancelled() {
+            std::thread::yield_now();
+        }
+        std::panic::resume_unwind(Box::new("too late"));
+    };
+    let asked_for = line!() + 1;
+    let runs = co! { yield run_in_thread(works); };
+    let watches = co! {
+        let error = (yield catch(forever())).unwrap_err();
+        *tell.borrow_mut() = Some(error.as_cancelled().unwrap().reason());
+        Err(error)?;
+    };
+    let main = co! { yield (watches, co! { yield race([runs, co! { yield begun.wait(); }]); }); };
+    assert_eq!(common::panic_of(|| Loop::new().run(main)), "too late");
+    let Some(Reason::Failed { name, location }) = told.take() else { panic!("the closure has failed") };
+    assert_eq!((&*name, location.file(), location.line()), ("run_in_thread", file!(), asked_for));
 }
