@@ -1,7 +1,7 @@
 //! Channels: many senders, many receivers, each message to one of them.
 //!
 //! Names and errors are those of `async-channel`. A channel is closed when one side is gone, or by hand; what is in it can
-//! still be received. Who waits is served in the order in which they came, and nobody comes in between. The
+//! still be received. Who waits is served in the order in which they came, and nobody on its thread comes in between. The
 //! [remote](Sender::remote) ends are for other threads: they block where the others yield.
 //!
 //! ```
@@ -46,6 +46,8 @@ use crate::wait::private::Sealed;
 use crate::wait::{Wait, Waiting, not_there};
 
 /// A channel with room for so many messages: who sends one more waits until one has been received.
+///
+/// A message that a coroutine was to receive and gave up is in it again, as the oldest. If there are remote ends, it takes no room.
 ///
 /// # Panics
 ///

@@ -165,15 +165,10 @@ impl State {
 /// name of who waits for that; as in a deadlock, it is `run` if it was a loop that was told to.
 fn frame_of(task: &TaskRef) -> Frame {
     let mut name = task.name();
-    let mut next = task.clone();
+    let mut owner = None;
     while name.is_empty() {
-        match next.scope().and_then(|scope| scope.owner()) {
-            Some(owner) => {
-                name = owner.name();
-                next = owner;
-            }
-            None => name = "run".into(),
-        }
+        owner = owner.as_ref().unwrap_or(task).scope().and_then(|scope| scope.owner());
+        name = owner.as_ref().map_or_else(|| "run".into(), |owner| owner.name());
     }
     Frame::new(name, task.location.get())
 }
