@@ -1,5 +1,6 @@
 //! So many at once, and no more.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
@@ -161,16 +162,25 @@ impl State {
     }
 }
 
-/// The name of a coroutine, and the line at which it waits. Of one that the library made to carry the wait, as in a timeout, the
-/// name of who waits for that; as in a deadlock, it is `run` if it was a loop that was told to.
+/// The name of a coroutine, and the line at which it waits.
 fn frame_of(task: &TaskRef) -> Frame {
-    let mut name = task.name();
-    let mut owner = None;
-    while name.is_empty() {
-        owner = owner.as_ref().unwrap_or(task).scope().and_then(|scope| scope.owner());
-        name = owner.as_ref().map_or_else(|| "run".into(), |owner| owner.name());
+    let name = task.name();
+    Frame::new(if name.is_empty() { name_of_owner(task) } else { name }, task.location.get())
+}
+
+/// Who waits for a coroutine that the library made to carry a wait, as in a timeout. As in a deadlock, it is `run` if it was a loop
+/// that was told to.
+#[cold]
+fn name_of_owner(task: &TaskRef) -> Cow<'static, str> {
+    let mut next = task.scope().and_then(|scope| scope.owner());
+    while let Some(owner) = next {
+        let name = owner.name();
+        if !name.is_empty() {
+            return name;
+        }
+        next = owner.scope().and_then(|scope| scope.owner());
     }
-    Frame::new(name, task.location.get())
+    "run".into()
 }
 
 impl fmt::Debug for Semaphore {
