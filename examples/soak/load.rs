@@ -32,6 +32,7 @@ const PIECES: &[(&str, Piece)] = &[
     ("barrier", barrier),
     ("channel", channel),
     ("remote channel", remote_channel),
+    ("closed elsewhere", closed_elsewhere),
     ("completed", completed),
     ("pool", pool),
     ("races", races),
@@ -296,6 +297,22 @@ fn remote_channel(world: World) -> Coro<()> {
     });
     let (sent, (), received) = yield (producer, worker, consumer);
     world.run.check((sent, received) == (10, 10), "a message was lost between threads");
+}
+
+/// Another thread closes channels, by ends of the side that waits here.
+#[coro]
+fn closed_elsewhere(world: World) -> Coro<()> {
+    let _held = world.run.begins();
+    let (sender, _full) = bounded(1);
+    let (_empty, receiver) = bounded::<Value>(1);
+    world.run.check(sender.try_send(world.run.value()).is_ok(), "a new channel had no room");
+    let (senders, receivers) = (sender.remote(), receiver.remote());
+    world.run.elsewhere.later(world.random.micros(300), move || {
+        senders.close();
+        receivers.close();
+    });
+    let told = yield timeout((sender.send(world.run.value()), receiver.recv()), LONG);
+    world.run.check(matches!(told, Ok((Err(_), Err(_)))), "who waited was not told that the channel was closed");
 }
 
 #[coro]
