@@ -135,11 +135,11 @@ fn receivers_are_served_first_in_first_out_and_nobody_barges_in() {
         sender.try_send(2)?;
         sender.try_send(3)?;
         sender.try_send(4)?;
-        assert_eq!(receiver.try_recv(), Ok(4));
+        assert_eq!(receiver.try_recv(), Ok(1), "there is one more than are waited for, and all are received in order");
         yield turns(2);
         log
     };
-    assert_eq!(Loop::new().run(main).unwrap().take(), ["a1", "b2", "c3"]);
+    assert_eq!(Loop::new().run(main).unwrap().take(), ["a2", "b3", "c4"]);
 }
 
 #[test]
@@ -238,6 +238,26 @@ fn a_part_of_a_gather_sends_and_receives_by_itself() {
     };
     let ((sent, answer), ()) = Loop::new().run(main).unwrap();
     assert_eq!((sent, answer), (Ok(()), Ok("yes")));
+}
+
+#[test]
+fn trying_gets_what_was_sent_first_although_somebody_has_a_claim() {
+    for has_remote in [false, true] {
+        let (sender, receiver) = unbounded();
+        let _remote = has_remote.then(|| receiver.remote());
+        let recv = receiver.recv();
+        let claims = co! { (yield (recv, turns(3))).0? };
+        let main = co! {
+            sender.try_send(0)?;
+            let claims = yield spawn(claims);
+            yield; // one of them is to be received, when the turns have been taken
+            sender.try_send(1)?;
+            sender.try_send(2)?;
+            let own = (receiver.try_recv()?, (yield receiver.recv())?);
+            (own, yield claims)
+        };
+        assert_eq!(Loop::new().run(main).unwrap(), ((0, 1), 2), "{has_remote}");
+    }
 }
 
 #[test]

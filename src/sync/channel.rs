@@ -85,8 +85,8 @@ pub(super) struct Channel<T: 'static> {
 
 struct State<T: 'static> {
     capacity: Option<usize>,
-    /// The first `claimed` of them are for receivers that know nothing of it yet. Once there is an outside, the others are
-    /// there.
+    /// So many as are `claimed` are for receivers that know nothing of it yet: each takes what is the first then. Once there is an
+    /// outside, the others are there.
     messages: VecDeque<T>,
     claimed: usize,
     senders: WaitQueue<Sending<T>>,
@@ -562,12 +562,10 @@ impl<T: 'static> Channel<T> {
 }
 
 impl<T: 'static> State<T> {
-    /// Takes the first message that nobody has a claim to.
+    /// Takes the first message, if there is one more than are claimed: whoever has a claim takes the one after it, so that all are
+    /// taken in the order in which they were sent.
     fn take_unclaimed(&mut self, outside: Option<&Outside<T>>) -> Option<T> {
-        match outside {
-            None => self.messages.remove(self.claimed),
-            Some(outside) => outside.take(),
-        }
+        self.claim(outside).then(|| self.unclaim_first()).flatten()
     }
 
     /// Takes the message that was claimed first.
