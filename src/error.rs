@@ -1,9 +1,9 @@
 //! What goes wrong: the error that a coroutine raises, the cancellation that the others see, and what `run` returns.
 
 use std::error::{Error as StdError, Request, request_ref};
-use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
+use std::{fmt, io};
 
 use crate::trace::Frame;
 
@@ -125,7 +125,9 @@ impl Error {
             if request_ref::<Cancelled>(error).is_some() {
                 return true;
             }
-            cause = error.source();
+            // An `io::Error` has the source of what it is made of, not that itself.
+            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            cause = inner.map_or_else(|| error.source(), |inner| Some(inner));
         }
         false
     }
@@ -253,7 +255,8 @@ impl From<Error> for Box<dyn StdError> {
 ///
 /// It passes through `?` as any error does. A coroutine that wants to know of it looks at
 /// [`Error::as_cancelled`] of what [`catch`](crate::catch) gives, cleans up, and raises it again,
-/// or an error that has it as a [source](std::error::Error::source) or is an `anyhow::Error` made of it.
+/// or an error that has it as a [source](std::error::Error::source), or is an `anyhow::Error`, an [`io::Error`] or a [`LoopError`]
+/// made of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cancelled(Arc<Reason>);
 
@@ -387,6 +390,10 @@ impl fmt::Debug for LoopError {
 impl StdError for LoopError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.error.source().source()
+    }
+
+    fn provide<'a>(&'a self, request: &mut Request<'a>) {
+        self.error.source().provide(request);
     }
 }
 

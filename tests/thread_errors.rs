@@ -3,10 +3,10 @@
 
 mod common;
 
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use common::{LONG, forever, lines, messages, ms, names, panic_of};
 use tinyield::{
@@ -180,13 +180,16 @@ impl std::error::Error for WrapsCancelled {
 type Boxed = Box<dyn std::error::Error + Send + Sync>;
 
 /// The ways in which a cancellation becomes another error.
-const WRAPS: [fn(Cancelled) -> Boxed; 6] = [
+const WRAPS: [fn(Cancelled) -> Boxed; 9] = [
     |cancelled| cancelled.into(),
     |cancelled| WrapsCancelled(cancelled).into(),
     |cancelled| tinyield::Error::from(cancelled).into(),
     |cancelled| anyhow::Error::from(cancelled).into(),
     |cancelled| anyhow::Error::from(WrapsCancelled(cancelled)).context("while indexing").into(),
     |cancelled| anyhow::Error::from_boxed(tinyield::Error::from(cancelled).into()).into(),
+    |cancelled| io::Error::other(cancelled).into(),
+    |cancelled| anyhow::Error::from(io::Error::other(tinyield::Error::from(cancelled))).context("while reading").into(),
+    |cancelled| Loop::new().run(co! { Err::<(), _>(cancelled)? }).unwrap_err().into(),
 ];
 
 #[test]
