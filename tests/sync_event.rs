@@ -590,6 +590,22 @@ fn a_remote_handle_of_an_event_that_nobody_waits_for_does_not_hide_a_deadlock() 
 }
 
 #[test]
+fn a_remote_handle_of_an_event_whose_limit_is_over_does_not_hide_a_deadlock() {
+    let (event, other) = (Event::new(), Event::new());
+    let _before = event.remote();
+    let waits = (event.wait_timeout(ms(1)), other.wait());
+    let main = co! {
+        yield spawn(co! { yield waits; });
+        yield;
+        let _after = event.remote();
+        yield sleep(ms(1)); // which is over after the limit
+        assert_eq!(event.statistics().waiting, 0);
+        yield Event::new().wait();
+    };
+    assert!(is_deadlock(&Loop::new().run(main).unwrap_err()));
+}
+
+#[test]
 fn setting_as_the_last_act_of_a_handle_is_never_taken_for_a_deadlock() {
     for _ in 0..500 {
         let event = Event::new();

@@ -189,7 +189,7 @@ impl<T: 'static> Outside<T> {
                     channel.serve();
                 }
             };
-            Listeners::new(bell.clone(), answer)
+            Listeners::new(bell.clone(), true, answer)
         };
         Outside { receivers: listeners(&remote.message_bell), senders: listeners(&remote.room_bell), remote }
     }

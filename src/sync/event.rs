@@ -89,16 +89,29 @@ enum Stage {
     Limited(Rc<Core>, AlarmKey),
 }
 
+impl Entry {
+    fn still_waits(&self) -> bool {
+        match &self.stage {
+            Stage::Waiting(_) => true,
+            Stage::Limited(core, alarm) => core.alarm_is_set(*alarm),
+        }
+    }
+}
+
 /// What an event shares with its remote handles.
 struct Outside {
     remote: Arc<Remote>,
+    /// Of those who wait without a limit.
     listeners: Listeners,
+    /// Of those who wait with one. They do not count: until it is over, the loop has a timer, and afterwards nobody can wake them.
+    limited: Listeners,
 }
 
 impl Outside {
     /// Has the loop `core` rung, if anybody could ring.
-    fn listen(&self, core: &Rc<Core>) -> Option<Rc<Listener>> {
-        (self.listeners.bell().holders() != 0).then(|| self.listeners.listen(core))
+    fn listen(&self, core: &Rc<Core>, is_limited: bool) -> Option<Rc<Listener>> {
+        let listeners = if is_limited { &self.limited } else { &self.listeners };
+        (self.remote.bell.holders() != 0).then(|| listeners.listen(core))
     }
 }
 
@@ -190,23 +203,26 @@ impl Event {
     pub fn remote(&self) -> RemoteEvent {
         let outside = self.state.outside.get_or_init(|| {
             let remote = Arc::new(Remote { flag: AtomicU64::new(self.state.flag.get().0), ..Remote::default() });
-            let state = Rc::downgrade(&self.state);
-            let answer = move || {
-                if let Some(state) = state.upgrade() {
-                    state.wake(state.flag().times());
-                }
+            let listeners = |counts| {
+                let state = Rc::downgrade(&self.state);
+                let answer = move || {
+                    if let Some(state) = state.upgrade() {
+                        state.wake(state.flag().times());
+                    }
+                };
+                Listeners::new(remote.bell.clone(), counts, answer)
             };
-            Outside { listeners: Listeners::new(remote.bell.clone(), answer), remote }
+            Outside { listeners: listeners(true), limited: listeners(false), remote }
         });
         outside.remote.bell.hold();
         // Those who wait already are now to be reached from outside.
         self.state.waiting.borrow_mut().for_each_mut(|entry| {
-            let core = match &entry.stage {
-                Stage::Waiting(waiter) => waiter.task().core(),
-                Stage::Limited(core, _) => Some(core.clone()),
+            let (core, is_limited) = match &entry.stage {
+                Stage::Waiting(waiter) => (waiter.task().core(), false),
+                Stage::Limited(core, _) => (Some(core.clone()), true),
             };
             if let Some(core) = core {
-                entry.listener = outside.listen(&core);
+                entry.listener = outside.listen(&core, is_limited);
             }
         });
         RemoteEvent { remote: outside.remote.clone() }
@@ -217,8 +233,8 @@ impl Event {
     pub fn statistics(&self) -> EventStatistics {
         EventStatistics {
             is_set: self.is_set(),
-            waiting: self.state.waiting.borrow().len(),
-            remotes: self.state.outside.get().map_or(0, |outside| outside.listeners.bell().holders()),
+            waiting: self.state.waiting.borrow().iter().filter(|entry| entry.still_waits()).count(),
+            remotes: self.state.outside.get().map_or(0, |outside| outside.remote.bell.holders()),
         }
     }
 }
@@ -387,13 +403,14 @@ enum Place {
 impl Visit {
     fn begin(&mut self, task: &TaskRef, limit: Option<Duration>) {
         task.note(kind::EVENT);
+        let limit = limit.filter(|&limit| limit < Duration::MAX);
         let state = &self.event.state;
         let mut flag = state.flag();
         let mut listener = None;
         if !flag.is_set()
             && let Some(outside) = state.outside.get()
         {
-            listener = task.core().and_then(|core| outside.listen(&core));
+            listener = task.core().and_then(|core| outside.listen(&core, limit.is_some()));
             // Other threads can reach it from here on, so a look at the flag now tells whether it is too late for them to.
             flag = state.flag();
         }
@@ -401,7 +418,7 @@ impl Visit {
             self.place = Place::Through;
             return;
         }
-        let stage = match limit.filter(|&limit| limit < Duration::MAX) {
+        let stage = match limit {
             None => Stage::Waiting(Waiter::new(task)),
             Some(limit) => {
                 let core = task.core().expect("a running task has a loop");
@@ -418,11 +435,7 @@ impl Visit {
         match self.place {
             Place::Unbegun => false,
             Place::Through => true,
-            Place::InLine(key) => match self.event.state.waiting.borrow().get(key) {
-                Some(Entry { stage: Stage::Waiting(_), .. }) => false,
-                Some(Entry { stage: Stage::Limited(core, alarm), .. }) => !core.alarm_is_set(*alarm),
-                None => true,
-            },
+            Place::InLine(key) => !self.event.state.waiting.borrow().get(key).is_some_and(Entry::still_waits),
         }
     }
 

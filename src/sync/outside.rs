@@ -22,7 +22,7 @@ pub(crate) struct Bell {
 struct State {
     /// How many handles there are.
     holders: usize,
-    /// One for each loop that listens; with a waker, which is what counts, while there are handles.
+    /// One for each loop that listens; with a waker, which is what counts, while there are handles, unless it is not to count.
     listening: Vec<(Arc<Wakeable>, Option<Waker>)>,
 }
 
@@ -62,13 +62,13 @@ impl Bell {
     }
 
     /// From now on `wakeable` is rung.
-    fn add(&self, wakeable: &Arc<Wakeable>) {
+    fn add(&self, wakeable: &Arc<Wakeable>, counts: bool) {
         let mut state = self.state();
         let position = state.position(wakeable).unwrap_or_else(|| {
             state.listening.push((wakeable.clone(), None));
             state.listening.len() - 1
         });
-        if state.holders != 0 {
+        if counts && state.holders != 0 {
             state.listening[position].1.get_or_insert_with(|| Wakeable::waker(wakeable));
         }
     }
@@ -90,18 +90,15 @@ impl State {
 /// The loops in which somebody waits, one [`Listener`] each.
 pub(crate) struct Listeners {
     bell: Arc<Bell>,
+    counts: bool,
     listeners: RefCell<Vec<Weak<Listener>>>,
     answer: Rc<dyn Fn()>,
 }
 
 impl Listeners {
-    /// When the bell rings, `answer` is called in each loop that listens.
-    pub(crate) fn new(bell: Arc<Bell>, answer: impl Fn() + 'static) -> Listeners {
-        Listeners { bell, listeners: RefCell::default(), answer: Rc::new(answer) }
-    }
-
-    pub(crate) fn bell(&self) -> &Arc<Bell> {
-        &self.bell
+    /// When the bell rings, `answer` is called in each loop that listens. `counts` says whether handles are a reason to wait for that.
+    pub(crate) fn new(bell: Arc<Bell>, counts: bool, answer: impl Fn() + 'static) -> Listeners {
+        Listeners { bell, counts, listeners: RefCell::default(), answer: Rc::new(answer) }
     }
 
     /// The listener of the loop `core`. It listens for as long as it is kept.
@@ -116,7 +113,7 @@ impl Listeners {
             listener
         });
         drop(listeners);
-        self.bell.add(&listener.wakeable);
+        self.bell.add(&listener.wakeable, self.counts);
         listener
     }
 }
