@@ -5,6 +5,7 @@ mod common;
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::mpsc;
 use std::thread;
 
 use common::{Alive, Counter, LONG, Log, forever, ms, panic_of, to_end, to_idle};
@@ -587,11 +588,38 @@ fn a_remote_sender_that_is_kept_is_no_deadlock_and_dropped_it_is_one_at_once() {
 }
 
 #[test]
-fn only_the_other_side_counts_as_a_watcher() {
+fn a_remote_end_of_their_own_side_is_a_watcher_too_and_may_close() {
+    fn closes(close: impl FnOnce() -> bool + Send + 'static) -> Coro<()> {
+        let (begin, begun) = mpsc::channel();
+        thread::spawn(move || {
+            begun.recv().unwrap();
+            close();
+        });
+        co! { yield; begin.send(())?; }
+    }
+
+    let (sender, receiver) = bounded::<()>(1);
+    let remote = receiver.remote();
+    let closes_it = closes(move || remote.close());
+    assert_eq!(Loop::new().run((receiver.recv(), closes_it)).unwrap().0, Err(RecvError));
+    drop(sender);
+
+    let (sender, receiver) = bounded(1);
+    sender.try_send(0).unwrap();
+    let remote = sender.remote();
+    let closes_it = closes(move || remote.close());
+    assert_eq!(Loop::new().run((sender.send(1), closes_it)).unwrap().0, Err(SendError(1)));
+    drop(receiver);
+}
+
+#[test]
+fn a_remote_end_of_their_own_side_that_is_dropped_leaves_a_deadlock() {
     let (sender, receiver) = unbounded::<()>();
     let remote = receiver.remote();
+    let thread = thread::spawn(move || drop(remote));
     assert!(is_deadlock(&Loop::new().run(receiver.recv()).unwrap_err()));
-    drop((sender, remote));
+    thread.join().unwrap();
+    drop(sender);
 }
 
 #[test]

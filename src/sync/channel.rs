@@ -253,12 +253,13 @@ impl<T: 'static> Channel<T> {
 
     fn statistics(&self) -> ChannelStatistics {
         let outside = self.outside.get();
+        let ends = |own, side| own + outside.map_or(0, |outside| outside.remotes(side, own != 0));
         let state = self.state.borrow();
         ChannelStatistics {
             messages: self.len(),
             capacity: state.capacity,
-            senders: self.senders.get() + outside.map_or(0, |outside| outside.remotes(Side::Senders)),
-            receivers: self.receivers.get() + outside.map_or(0, |outside| outside.remotes(Side::Receivers)),
+            senders: ends(self.senders.get(), Side::Senders),
+            receivers: ends(self.receivers.get(), Side::Receivers),
             waiting_senders: state.senders.len(),
             waiting_receivers: state.receivers.len(),
             is_closed: state.is_closed(outside),
@@ -444,7 +445,7 @@ impl<T: 'static> Sender<T> {
 
     /// A sender for other threads: it blocks where this one yields.
     ///
-    /// While there is one, a loop whose coroutines wait for a message is not deadlocked.
+    /// While there is one, a loop whose coroutines wait for a message, or for room, is not deadlocked: it could close the channel.
     ///
     /// ```
     /// # #![feature(coroutines)]
@@ -640,7 +641,7 @@ impl<T: 'static> Receiver<T> {
 
     /// A receiver for other threads: it blocks where this one yields.
     ///
-    /// While there is one, a loop whose coroutines wait for room is not deadlocked.
+    /// While there is one, a loop whose coroutines wait for room, or for a message, is not deadlocked: it could close the channel.
     ///
     /// ```
     /// # #![feature(coroutines)]

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError};
 use super::channel::{Channel, RecvError, SendError, TryRecvError, TrySendError};
 use super::outside::{Bell, Listener, Listeners};
 use crate::primitives::atomic::AtomicUsize;
-use crate::primitives::atomic::Ordering::AcqRel;
+use crate::primitives::atomic::Ordering::{AcqRel, Acquire};
 use crate::primitives::channel::{self as crossbeam, Select, TryRecvError as Nothing};
 use crate::primitives::{Mutex, MutexGuard};
 use crate::scheduler::TaskRef;
@@ -50,9 +50,9 @@ struct Remote<T> {
     /// How many of each there are; those on the channel's own thread count as one.
     senders: AtomicUsize,
     receivers: AtomicUsize,
-    /// Rung by remote senders, and by whoever closes the channel.
+    /// Rung by remote senders, and by whoever closes the channel: held by all remote ends.
     message_bell: Arc<Bell>,
-    /// Rung by remote receivers, and by whoever closes the channel.
+    /// Rung by remote receivers, and by whoever closes the channel: held by all remote ends.
     room_bell: Arc<Bell>,
 }
 
@@ -194,14 +194,13 @@ impl<T: 'static> Outside<T> {
         Outside { receivers: listeners(&remote.message_bell), senders: listeners(&remote.room_bell), remote }
     }
 
-    /// Has a loop rung, in which `task` waits on this side, if anybody could ring: remote ends of its own side close the channel,
-    /// too.
+    /// Has a loop rung, in which `task` waits on this side, if anybody could ring.
     pub(super) fn listen(&self, side: Side, task: &TaskRef) -> Option<Rc<Listener>> {
         let listeners = match side {
             Side::Senders => &self.senders,
             Side::Receivers => &self.receivers,
         };
-        if self.remotes(Side::Senders) + self.remotes(Side::Receivers) == 0 {
+        if self.remote.bell(side).holders() == 0 {
             return None;
         }
         Some(listeners.listen(&task.core()?))
@@ -236,8 +235,9 @@ impl<T: 'static> Outside<T> {
         self.remote.len()
     }
 
-    pub(super) fn remotes(&self, side: Side) -> usize {
-        self.remote.bell(side).holders()
+    /// How many remote ends there are on this side, besides those on the channel's own thread if that has some.
+    pub(super) fn remotes(&self, side: Side, has_own: bool) -> usize {
+        self.remote.count(side).load(Acquire) - usize::from(has_own)
     }
 
     pub(super) fn sender(&self) -> RemoteSender<T> {
@@ -264,7 +264,8 @@ macro_rules! both_ends {
         impl<T> $end<T> {
             fn new(remote: &Arc<Remote<T>>) -> $end<T> {
                 remote.count(Side::$side).fetch_add(1, AcqRel);
-                remote.bell(Side::$side).hold();
+                remote.message_bell.hold();
+                remote.room_bell.hold();
                 $end { remote: remote.clone() }
             }
 
@@ -311,7 +312,8 @@ macro_rules! both_ends {
             fn drop(&mut self) {
                 // In this order: who waits hears that it is over before nobody can tell them.
                 let unread = self.remote.leave(Side::$side);
-                self.remote.bell(Side::$side).release();
+                self.remote.message_bell.release();
+                self.remote.room_bell.release();
                 drop(unread);
             }
         }
