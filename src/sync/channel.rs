@@ -279,15 +279,21 @@ impl<T: 'static> Channel<T> {
 
     /// Those who wait already are now to be reached from outside.
     fn listen(&self, outside: &Outside<T>) {
+        let listen = |side, waiter: &Waiter, listener: &mut Option<Rc<Listener>>| {
+            // None is dropped here, as that may wake a host, which may look at this channel: who listens already gets the same.
+            if let Some(now) = outside.listen(side, waiter.task()) {
+                *listener = Some(now);
+            }
+        };
         let mut state = self.state.borrow_mut();
         state.receivers.for_each_mut(|receiving| {
             if let Receiving::Waiting(waiter, listener) = receiving {
-                *listener = outside.listen(Side::Receivers, waiter.task());
+                listen(Side::Receivers, waiter, listener);
             }
         });
         state.senders.for_each_mut(|sending| {
             if let Some(waiter) = &sending.waiter {
-                sending.listener = outside.listen(Side::Senders, waiter.task());
+                listen(Side::Senders, waiter, &mut sending.listener);
             }
         });
     }

@@ -54,11 +54,8 @@ impl Bell {
 
     /// Has all loops that listen look at what has come.
     pub(crate) fn ring(&self) {
-        let listening = self.state().listening.clone();
-        for (wakeable, waker) in listening {
-            Wakeable::wake(&wakeable);
-            drop(waker);
-        }
+        let listening: Vec<_> = self.state().listening.iter().map(|(wakeable, _)| wakeable.clone()).collect();
+        listening.iter().for_each(Wakeable::wake);
     }
 
     /// From now on `wakeable` is rung.
