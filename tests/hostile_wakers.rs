@@ -1,8 +1,9 @@
-//! Wakers of hosts that stop the loop, or panic, whatever is done with them.
+//! Wakers of hosts that stop the loop, set an event, or panic, whatever is done with them.
 #![feature(coroutines)]
 
 mod common;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
@@ -24,9 +25,15 @@ enum Deed {
 
 use Deed::{Clone as Cloned, Drop as Dropped, Wake as Woken, WakeByRef as WokenByRef};
 
+thread_local! {
+    /// What a waker sets on the loop's own thread.
+    static EVENT: Cell<Option<Event>> = const { Cell::new(None) };
+}
+
 #[derive(Default)]
 struct Hostile {
     stops: Mutex<Option<(Deed, StopHandle)>>,
+    sets: Mutex<Option<Deed>>,
     panics: Mutex<Option<Deed>>,
     done: Mutex<Vec<Deed>>,
 }
@@ -38,6 +45,12 @@ impl Hostile {
 
     fn stops_when(deed: Deed, handle: StopHandle) -> Arc<Hostile> {
         Arc::new(Hostile { stops: Mutex::new(Some((deed, handle))), ..Hostile::default() })
+    }
+
+    /// The event is that of this thread.
+    fn sets_when(deed: Deed, event: &Event) -> Arc<Hostile> {
+        EVENT.set(Some(event.clone()));
+        Arc::new(Hostile { sets: Mutex::new(Some(deed)), ..Hostile::default() })
     }
 
     fn waker(self: &Arc<Self>) -> Waker {
@@ -59,6 +72,11 @@ impl Hostile {
             && *when == deed
         {
             handle.stop();
+        }
+        if *self.sets.lock().unwrap() == Some(deed)
+            && let Some(event) = EVENT.take()
+        {
+            event.set();
         }
         let panics = *self.panics.lock().unwrap() == Some(deed) && !thread::panicking();
         assert!(!panics, "{deed:?}");
@@ -126,6 +144,41 @@ fn a_waker_stops_the_loop_when_another_takes_its_place() {
         Poll::Ready(result) => assert!(result.unwrap_err().is_stopped()),
         Poll::Pending => panic!("it was stopped when the waker was dropped"),
     }
+}
+
+#[test]
+fn a_waker_sets_an_event_when_it_is_cloned() {
+    let event = Event::new();
+    let waker = Hostile::sets_when(Cloned, &event).waker();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(event.wait());
+    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_ready(), "it was set when the waker was cloned");
+}
+
+#[test]
+fn a_waker_sets_an_event_when_another_takes_its_place() {
+    let event = Event::new();
+    let waker = Hostile::sets_when(Dropped, &event).waker();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(event.wait());
+    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+    let (wakes, other) = Wakes::new();
+    assert!(runtime.poll(&mut Context::from_waker(&other)).is_pending());
+    assert_eq!(wakes.get(), 1);
+    assert!(runtime.poll(&mut Context::from_waker(&other)).is_ready(), "it was set when the waker was dropped");
+}
+
+#[test]
+fn a_waker_sets_an_event_when_it_is_dropped() {
+    in_time(|| {
+        let event = Event::new();
+        let waker = Hostile::sets_when(Dropped, &event).waker();
+        let mut event_loop = Loop::new();
+        // The limit keeps the loop from calling it a deadlock.
+        let mut runtime = event_loop.runtime(shield(timeout(event.wait(), 2 * LONG)));
+        assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(runtime);
+    });
 }
 
 #[test]

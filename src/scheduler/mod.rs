@@ -825,7 +825,10 @@ impl Core {
 
     /// Blocks until something may be ready.
     pub(crate) fn sleep(&self) {
+        // There may be the waker of a host, which is dropped there: that is foreign code, and may make something ready.
+        self.host_may_sleep();
         self.inbox().sleep(self.deadline());
+        self.host_is_awake();
     }
 
     /// Nothing is ready, and nobody but the loop and what is outside can change that: if they cannot either, stops the loop.
@@ -886,8 +889,12 @@ impl Core {
 
     /// Has `waker` woken when there is something to do; false if there is already.
     pub(crate) fn wake_host(&self, waker: &Waker) -> bool {
+        // Before: it is foreign code, and may make something ready when it is cloned, or takes the place of another.
+        self.host_may_sleep();
         let sleeps = self.inbox().wake_host(waker);
-        self.host_sleeps.set(sleeps);
+        if !sleeps {
+            self.host_is_awake();
+        }
         sleeps
     }
 
