@@ -355,6 +355,11 @@ where
 
     /// What the closure returned, if it has; a panic goes on from here.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<R> {
+        self.poll_result(context).map(|result| result.unwrap_or_else(|payload| resume_unwind(payload)))
+    }
+
+    /// What the closure returned or panicked with, if it has.
+    pub(crate) fn poll_result(&self, context: &Context<'_>) -> Poll<std::thread::Result<R>> {
         // A waker is foreign code: it is cloned and dropped while nothing is locked.
         let mut new = None;
         loop {
@@ -379,8 +384,7 @@ where
             };
             drop(stage);
             match done {
-                Stage::Done(Ok(value)) => return Poll::Ready(value),
-                Stage::Done(Err(payload)) => resume_unwind(payload),
+                Stage::Done(result) => return Poll::Ready(result),
                 _ => unreachable!("it was done"),
             }
         }

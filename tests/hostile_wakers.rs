@@ -272,6 +272,41 @@ fn a_waker_that_panics_on_a_thread_of_a_pool_ends_no_thread() {
     assert_eq!(event_loop.run(timeout(pool.run_in_thread(|| 5), LONG)).unwrap(), Ok(5));
 }
 
+#[cfg(feature = "smol")]
+#[test]
+fn a_waker_that_panics_when_a_loop_on_its_own_thread_is_polled_leaves_it_as_it_was() {
+    use common::OnDrop;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    for drops in [false, true] {
+        let hostile = Hostile::panics_when(Cloned);
+        let waker = hostile.waker();
+        let ended = Arc::new(AtomicBool::new(false));
+        let ends = ended.clone();
+        let (begins, has_begun) = mpsc::channel();
+        let main = move || {
+            co! {
+                let _ends = OnDrop(move || ends.store(true, SeqCst));
+                begins.send(()).unwrap();
+                yield sleep(if drops { LONG } else { Duration::ZERO });
+                "done"
+            }
+        };
+        let mut future = tinyield::to_smol_with(main);
+        let mut poll = || Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+        assert!(catch_unwind(AssertUnwindSafe(&mut poll)).is_err());
+        has_begun.recv().unwrap();
+        hostile.calm_down();
+        if drops {
+            drop(future);
+        } else {
+            assert_eq!(smol::block_on(future).unwrap(), "done");
+        }
+        assert!(ended.load(SeqCst), "it is waited for");
+    }
+}
+
 /// Tells whether whoever wakes it is cancelled.
 struct Asks(mpsc::Sender<bool>);
 

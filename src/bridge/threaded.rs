@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::Thread;
 
 use crate::error::{Cancelled, Grouping, LoopError, Reason};
@@ -61,15 +61,13 @@ impl<T: Send + 'static> Threaded<T> {
             }
             self.state = State::Running(job);
         }
-        // Out of its place while it is polled: if a panic goes on from there, it is over.
-        let State::Running(job) = std::mem::replace(&mut self.state, State::Over) else {
+        let State::Running(job) = &self.state else {
             panic!("the future of `{}` was polled after it had given its output", self.name)
         };
-        let result = job.poll(context);
-        if result.is_pending() {
-            self.state = State::Running(job);
-        }
-        result
+        // The waker is foreign code: if that panics, nothing is over.
+        let result = ready!(job.poll_result(context));
+        self.state = State::Over;
+        Poll::Ready(result.unwrap_or_else(|payload| resume_unwind(payload)))
     }
 }
 
