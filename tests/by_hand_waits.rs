@@ -6,8 +6,10 @@ mod common;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::future::{poll_fn, ready};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use common::{Alive, LONG, OnDrop, Token, forever, ms};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
@@ -427,4 +429,34 @@ fn a_shield_that_was_dropped_holds_no_cancellation_off() {
     );
     let other = co! { yield sleep(ms(10)); drop(slot.take()); };
     assert_eq!(Loop::new().run((timeout(shares, ms(1)), other)).unwrap().0, Err(TimedOut));
+}
+
+#[test]
+fn a_future_that_is_pending_wakes_its_coroutine_although_another_was_ready_after_it() {
+    let waker = Rc::new(RefCell::new(None::<Waker>));
+    let (kept, nobody_sets) = (waker.clone(), Event::new());
+    let main = Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut polls = 0;
+            let mut slow = pin!(poll_fn(move |context| {
+                polls += 1;
+                *kept.borrow_mut() = Some(context.waker().clone());
+                if polls == 1 { Poll::Pending } else { Poll::Ready("slow") }
+            }));
+            assert!(resume.poll_future(slow.as_mut()).is_pending());
+            assert!(resume.poll_future(pin!(ready("fast"))).is_ready());
+            let mut begun = resume.begin(nobody_sets.wait());
+            assert!(begun.poll(&resume).is_pending());
+            loop {
+                resume = yield Suspend;
+                match resume.poll_future(slow.as_mut()) {
+                    Poll::Ready(value) => break Outcome::value(value?),
+                    Poll::Pending => {}
+                }
+            }
+        },
+    );
+    let wakes = co! { yield; waker.take().unwrap().wake(); };
+    assert_eq!(Loop::new().run((main, wakes)).unwrap().0, "slow");
 }

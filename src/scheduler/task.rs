@@ -593,7 +593,10 @@ impl TaskRef {
         let waker = unsafe { Wakeable::lend(wakeable) };
         match future.poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(value) => {
-                self.stop_awaiting();
+                if self.stop_awaiting() {
+                    // Nobody knows whether it was this one that it awaited, or another that is still pending.
+                    self.set(flag::EAGER);
+                }
                 Poll::Ready(Ok(value))
             }
             Poll::Pending => {
