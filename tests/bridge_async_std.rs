@@ -180,6 +180,22 @@ fn a_panic_in_an_async_std_future_goes_on_out_of_run_with_its_own_payload() {
 }
 
 #[test]
+fn a_panic_leaves_async_stds_executor_to_the_next_on_that_thread() {
+    let panicking = from_async_std(async { std::panic::panic_any(thread::current().id()) });
+    let payload = catch_unwind(AssertUnwindSafe(|| Loop::new().run(co! { yield panicking; }))).unwrap_err();
+    let panicked = *payload.downcast_ref::<thread::ThreadId>().unwrap();
+    let next = || {
+        Loop::new().run(from_async_std_with(|| async {
+            // `task::spawn_local`, for which async-std would have to be `unstable`.
+            let local = async_global_executor::spawn_local(async { thread::current().id() });
+            async_std::future::timeout(LONG, local).await.expect("the executor runs")
+        }))
+    };
+    // Other tests may have left threads, too.
+    (0..1_000).find(|_| next().unwrap() == panicked).expect("it was kept");
+}
+
+#[test]
 fn a_panic_in_its_destructor_goes_on_out_of_run() {
     let begun = Gate::new();
     let opener = begun.clone();

@@ -1,6 +1,7 @@
 //! Loops inside async-std programs, and their futures inside loops.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -223,14 +224,25 @@ where
 {
     thread::run_on::<FromAsyncStd, _, _>(Pool::unlimited, move || {
         let cancellation = thread::cancellation();
-        ::async_std::task::block_on(async move {
+        let running = async move {
             let mut future = pin!(build());
             poll_fn(|context| match cancellation.poll(context) {
                 Poll::Ready(()) => Poll::Ready(None),
                 Poll::Pending => future.as_mut().poll(context).map(Some),
             })
             .await
-        })
+        };
+        // A panic out of its `block_on` would have async-std believe for ever that the thread is in there: whatever ran on it
+        // afterwards would go without its executor.
+        let result = ::async_std::task::block_on(async move {
+            let mut running = pin!(running);
+            poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
+                Ok(polled) => polled.map(Ok),
+                Err(payload) => Poll::Ready(Err(payload)),
+            })
+            .await
+        });
+        result.unwrap_or_else(|payload| resume_unwind(payload))
     })
 }
 
