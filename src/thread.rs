@@ -109,9 +109,9 @@ pub(crate) struct Cancellation {
     why: OnceLock<Cancelled>,
     /// Of a closure that does not look, but waits to be told.
     waker: Mutex<Option<Waker>>,
-    /// Of the closure that this one was started by, if a loop of its own did.
+    /// Of the closure in which somebody waits for this one, if it is one.
     #[cfg(any(feature = "smol", feature = "async-std"))]
-    starter: Weak<Cancellation>,
+    waiting: Mutex<Weak<Cancellation>>,
 }
 
 impl Cancellation {
@@ -119,13 +119,20 @@ impl Cancellation {
     fn new() -> Cancellation {
         Cancellation {
             #[cfg(any(feature = "smol", feature = "async-std"))]
-            starter: CURRENT
-                .try_with(|current| current.borrow().as_ref().map(Arc::downgrade))
-                .ok()
-                .flatten()
-                .unwrap_or_default(),
+            waiting: Mutex::new(Cancellation::of_this_thread()),
             ..Cancellation::default()
         }
+    }
+
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    fn of_this_thread() -> Weak<Cancellation> {
+        let here = CURRENT.try_with(|current| current.borrow().as_ref().map(Arc::downgrade));
+        here.ok().flatten().unwrap_or_default()
+    }
+
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    fn waiting(&self) -> MutexGuard<'_, Weak<Cancellation>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
@@ -390,15 +397,27 @@ where
         }
     }
 
-    /// Whether it is the closure of this job that asks, or one that was started by it, and so on.
+    /// Whoever waits for it does so here; it may have been somebody else until now.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn is_waited_for_here(&self) {
+        *self.cancellation.waiting() = Cancellation::of_this_thread();
+    }
+
+    /// Whether it is the closure of this job that asks, or one that it waits for, and so on.
     #[cfg(any(feature = "smol", feature = "async-std"))]
     pub(crate) fn runs_here(&self) -> bool {
-        let mut next = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
+        let mut seen = Vec::new();
+        let mut next = Cancellation::of_this_thread().upgrade();
         while let Some(current) = next {
             if Arc::ptr_eq(&current, &self.cancellation) {
                 return true;
             }
-            next = current.starter.upgrade();
+            // Futures that go from hand to hand may come round.
+            if seen.contains(&Arc::as_ptr(&current)) {
+                break;
+            }
+            seen.push(Arc::as_ptr(&current));
+            next = current.waiting().upgrade();
         }
         false
     }

@@ -603,6 +603,60 @@ fn dropped_by_a_closure_that_it_runs_a_loop_on_its_own_thread_is_cancelled_and_n
 }
 
 #[test]
+fn dropped_by_a_loop_that_it_waits_for_it_is_not_waited_for_wherever_that_one_began() {
+    let (send, receive) = mpsc::channel::<ToSmolWith<()>>();
+    let (tell, told) = mpsc::channel();
+    let (wait, waits) = mpsc::channel();
+    let mut inner = to_smol_with(move || co! { drop(receive.recv().unwrap()); });
+    assert!(block_on(poll_once(&mut inner)).is_pending());
+    let mut outer = to_smol_with(move || {
+        let polled = poll_fn(move |context| {
+            let polled = Pin::new(&mut inner).poll(context);
+            let _ = wait.send(());
+            polled.map(drop)
+        });
+        co! {
+            let error = (yield catch(from_smol(polled))).unwrap_err();
+            tell.send(error.as_cancelled().unwrap().reason()).unwrap();
+            Err(error)?;
+        }
+    });
+    assert!(block_on(poll_once(&mut outer)).is_pending());
+    waits.recv().unwrap();
+    send.send(outer).unwrap();
+    assert_eq!(told.recv_timeout(LONG), Ok(tinyield::Reason::Dropped));
+}
+
+#[test]
+fn dropped_by_a_loop_that_it_began_and_handed_on_it_is_waited_for() {
+    let (send, receive) = mpsc::channel::<ToSmolWith<()>>();
+    let (hand, handed) = mpsc::channel();
+    let ended = Arc::new(AtomicBool::new(false));
+    let ends = ended.clone();
+    let mut outer = to_smol_with(move || {
+        co! {
+            let mut inner = to_smol_with(move || {
+                co! {
+                    drop(receive.recv().unwrap());
+                    ended.load(SeqCst)
+                }
+            });
+            assert!(poll_once(&mut inner).await.is_pending());
+            hand.send(inner).unwrap();
+            let error = (yield catch(forever())).unwrap_err();
+            yield shield(sleep(ms(20)));
+            ends.store(true, SeqCst);
+            Err(error)?;
+        }
+    });
+    assert!(block_on(poll_once(&mut outer)).is_pending());
+    let mut inner = handed.recv().unwrap();
+    assert!(block_on(poll_once(&mut inner)).is_pending());
+    send.send(outer).unwrap();
+    assert!(block_on(inner).unwrap());
+}
+
+#[test]
 fn a_loop_that_a_thread_kept_cleans_up_when_the_thread_ends() {
     thread_local!(static KEPT: RefCell<Option<Pin<Box<ToSmol<()>>>>> = const { RefCell::new(None) });
     let cleaned = Arc::new(AtomicBool::new(false));

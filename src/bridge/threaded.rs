@@ -64,6 +64,7 @@ impl<T: Send + 'static> Threaded<T> {
         let State::Running(job) = &self.state else {
             panic!("the future of `{}` was polled after it had given its output", self.name)
         };
+        job.is_waited_for_here();
         // The waker is foreign code: if that panics, nothing is over.
         let result = ready!(job.poll_result(context));
         self.state = State::Over;
@@ -123,6 +124,7 @@ impl Wake for Abandon {
 /// others have, as their `block_on`s do.
 fn wait_for<T: Send + 'static>(job: &Running<T>) -> Result<T, LoopError> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    job.is_waited_for_here();
     loop {
         match job.poll(&Context::from_waker(&waker)) {
             Poll::Ready(result) => return result,
