@@ -6,7 +6,7 @@ mod common;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::future::{poll_fn, ready};
+use std::future::{pending, poll_fn, ready};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -459,4 +459,43 @@ fn a_future_that_is_pending_wakes_its_coroutine_although_another_was_ready_after
     );
     let wakes = co! { yield; waker.take().unwrap().wake(); };
     assert_eq!(Loop::new().run((main, wakes)).unwrap().0, "slow");
+}
+
+/// Begins `wait`, which is there at once, and polls it; then begins something that never comes, and waits for either.
+fn is_there_before_what_never_comes<W: Wait + 'static>(wait: W, future: bool) -> Coro<W::Output> {
+    Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let nobody_sets = Event::new();
+            let mut never = pin!(pending::<()>());
+            let mut there = resume.begin(wait);
+            assert!(there.poll(&resume).is_pending());
+            let mut begun = (!future).then(|| resume.begin(nobody_sets.wait()));
+            loop {
+                match &mut begun {
+                    Some(begun) => assert!(begun.poll(&resume).is_pending()),
+                    None => assert!(resume.poll_future(never.as_mut()).is_pending()),
+                }
+                resume = yield Suspend;
+                if let Poll::Ready(value) = there.poll(&resume) {
+                    break Outcome::value(value?);
+                }
+            }
+        },
+    )
+}
+
+#[test]
+fn what_is_there_at_once_wakes_its_coroutine_although_that_began_to_wait_for_more() {
+    for future in [false, true] {
+        let main = co! {
+            yield is_there_before_what_never_comes((), future);
+            let handle = yield spawn(co! { "ended" });
+            yield;
+            assert_eq!(yield is_there_before_what_never_comes(handle, future), "ended");
+            let handle = yield is_there_before_what_never_comes(spawn(co! { "spawned" }), future);
+            yield handle
+        };
+        assert_eq!(Loop::new().run(main).unwrap(), "spawned");
+    }
 }

@@ -256,13 +256,19 @@ impl Header {
         self.unset(flag::FAILED);
         if awaited || self.has(flag::TURN) || self.pending.get() != 0 {
             // Something else that it began to wait for was not finished, or was forgotten, or is there and not yet taken.
-            self.set(flag::EAGER);
+            self.waits_for_several();
         }
         if self.has(flag::CANCELLED) && !shielded {
             return false;
         }
         self.set(if shielded { flag::TURN | flag::SHIELDED } else { flag::TURN });
         true
+    }
+
+    /// It has several waits at once. What it began in this very turn may be there, and was not asked if it was polled before this.
+    fn waits_for_several(&self) {
+        let may_be_there = !self.has(flag::EAGER) && self.has(flag::TURN);
+        self.set(if may_be_there { flag::EAGER | flag::URGENT } else { flag::EAGER });
     }
 
     /// The cancellation, to be raised at the wait that it is in. None if it has swallowed too many: then it is to suspend,
@@ -595,7 +601,7 @@ impl TaskRef {
             Poll::Ready(value) => {
                 if self.stop_awaiting() {
                     // Nobody knows whether it was this one that it awaited, or another that is still pending.
-                    self.set(flag::EAGER);
+                    self.waits_for_several();
                 }
                 Poll::Ready(Ok(value))
             }
@@ -604,8 +610,11 @@ impl TaskRef {
                     let pending = header.pending.get();
                     header.pending.set(pending + 1);
                     header.waits_on.set(super::kind::FUTURE);
-                    // As in `begin_wait`: something else was left unfinished.
-                    self.set(if pending == 0 { flag::AWAITING } else { flag::AWAITING | flag::EAGER });
+                    self.set(flag::AWAITING);
+                    // As in `begin_wait`: something else was left unfinished, or is there and not yet taken.
+                    if pending != 0 || self.has(flag::TURN) {
+                        self.waits_for_several();
+                    }
                 }
                 Poll::Pending
             }
