@@ -5,7 +5,7 @@
 //! That is what [`coro`](crate::coro) and [`co!`](crate::co) expand to; nothing of it needs `unsafe`.
 //!
 //! Several waits may have begun at once; then the coroutine is resumed for each of them that is ready, and each is polled in
-//! turn.
+//! turn. Those that have begun before are polled before another begins.
 //!
 //! ```
 //! #![feature(coroutines, stmt_expr_attributes)]
