@@ -569,14 +569,13 @@ fn dropped_half_way_a_loop_on_its_own_thread_has_ended() {
     });
 }
 
-#[test]
-fn dropped_by_what_it_runs_a_loop_on_its_own_thread_is_cancelled_and_not_waited_for() {
+/// `drops` makes what drops the future that runs it, once it is sent there.
+fn is_cancelled_and_not_waited_for(drops: fn(mpsc::Receiver<ToSmolWith<()>>) -> Coro<()>) {
     let (send, receive) = mpsc::channel();
     let (tell, told) = mpsc::channel();
-    let mut threaded: ToSmolWith<()> = to_smol_with(move || {
+    let mut threaded = to_smol_with(move || {
         co! {
-            drop(receive.recv().unwrap());
-            let error = (yield catch(forever())).unwrap_err();
+            let error = (yield catch(drops(receive))).unwrap_err();
             tell.send(error.as_cancelled().unwrap().reason()).unwrap();
             Err(error)?;
         }
@@ -587,19 +586,13 @@ fn dropped_by_what_it_runs_a_loop_on_its_own_thread_is_cancelled_and_not_waited_
 }
 
 #[test]
+fn dropped_by_what_it_runs_a_loop_on_its_own_thread_is_cancelled_and_not_waited_for() {
+    is_cancelled_and_not_waited_for(|receive| co! { drop(receive.recv().unwrap()); yield forever(); });
+}
+
+#[test]
 fn dropped_by_a_closure_that_it_runs_a_loop_on_its_own_thread_is_cancelled_and_not_waited_for() {
-    let (send, receive) = mpsc::channel();
-    let (tell, told) = mpsc::channel();
-    let mut threaded: ToSmolWith<()> = to_smol_with(move || {
-        co! {
-            let error = (yield catch(run_in_thread(move || drop(receive.recv().unwrap())))).unwrap_err();
-            tell.send(error.as_cancelled().unwrap().reason()).unwrap();
-            Err(error)?;
-        }
-    });
-    assert!(block_on(poll_once(&mut threaded)).is_pending());
-    send.send(threaded).unwrap();
-    assert_eq!(told.recv().unwrap(), tinyield::Reason::Dropped);
+    is_cancelled_and_not_waited_for(|receive| run_in_thread(move || drop(receive.recv().unwrap())));
 }
 
 #[test]

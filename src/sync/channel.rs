@@ -280,7 +280,7 @@ impl<T: 'static> Channel<T> {
     /// Those who wait already are now to be reached from outside.
     fn listen(&self, outside: &Outside<T>) {
         let listen = |side, waiter: &Waiter, listener: &mut Option<Rc<Listener>>| {
-            // None is dropped here, as that may wake a host, which may look at this channel: who listens already gets the same.
+            // No listener is dropped here, as that may wake a host, which may look at this channel: who listens gets the same again.
             if let Some(now) = outside.listen(side, waiter.task()) {
                 *listener = Some(now);
             }
