@@ -9,9 +9,9 @@ use std::task::Poll;
 
 use crate::coro::Coro;
 use crate::error::{Error, Result};
-use crate::scheduler::{Core, Outcome, Resume, Suspend, TaskRef, Waiter, kind};
+use crate::scheduler::{BlockedOn, Outcome, Resume, Scheduler, Suspend, TaskRef, Waiter};
 use crate::wait::private::Sealed;
-use crate::wait::{Begun, Hidden, Wait, Waiting, not_there};
+use crate::wait::{ActiveWait, Internal, Wait, WaitState, polled_after_completion};
 
 /// Starts all of `coros`; the `yield` gives an iterator over their values in the order in which they will come.
 ///
@@ -80,15 +80,15 @@ impl<T> Sealed for StartAsCompleted<T> {}
 
 impl<T: 'static> Wait for StartAsCompleted<T> {
     type Output = AsCompleted<T>;
-    type Waiting = StartAsCompleted<T>;
+    type State = StartAsCompleted<T>;
 
-    fn into_waiting(self) -> StartAsCompleted<T> {
+    fn into_state(self) -> StartAsCompleted<T> {
         self
     }
 }
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for StartAsCompleted<T> {
+impl<T: 'static> WaitState for StartAsCompleted<T> {
     type Output = AsCompleted<T>;
 
     fn begin(&mut self, task: &TaskRef) {
@@ -99,7 +99,7 @@ impl<T: 'static> Waiting for StartAsCompleted<T> {
             let reporter = Reporter { results: results.clone(), index, has_reported: false };
             let task = reporting(coro, reporter, self.location).into_task().into_raw();
             results.reporters.borrow_mut().push(task.clone());
-            Core::start(&task, scope.clone());
+            Scheduler::start(&task, scope.clone());
         }
         self.stage = Stage::Started(AsCompleted { results, next: 0 });
     }
@@ -111,18 +111,18 @@ impl<T: 'static> Waiting for StartAsCompleted<T> {
     fn take(&mut self) -> Result<AsCompleted<T>> {
         match std::mem::replace(&mut self.stage, Stage::Taken) {
             Stage::Started(completed) => Ok(completed),
-            _ => Err(not_there()),
+            _ => Err(polled_after_completion()),
         }
     }
 }
 
 /// A coroutine that waits for `coro` and reports its value.
 fn reporting<T: 'static>(coro: Coro<T>, mut reporter: Reporter<T>, location: &'static Location<'static>) -> Coro<()> {
-    let waiting = coro.into_waiting();
-    Coro::from_named::<Hidden, _>(
+    let waiting = coro.into_state();
+    Coro::from_named::<Internal, _>(
         #[coroutine]
         static move |mut resume: Resume| {
-            let mut begun = Begun::begin_at(&resume, waiting, location);
+            let mut begun = ActiveWait::begin_at(&resume, waiting, location);
             let result = loop {
                 match begun.poll(&resume) {
                     Poll::Ready(result) => break result,
@@ -292,15 +292,15 @@ impl<T> Sealed for NextCompleted<T> {}
 
 impl<T: 'static> Wait for NextCompleted<T> {
     type Output = T;
-    type Waiting = NextCompleted<T>;
+    type State = NextCompleted<T>;
 
-    fn into_waiting(self) -> NextCompleted<T> {
+    fn into_state(self) -> NextCompleted<T> {
         self
     }
 }
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for NextCompleted<T> {
+impl<T: 'static> WaitState for NextCompleted<T> {
     type Output = T;
 
     fn begin(&mut self, task: &TaskRef) {
@@ -311,7 +311,7 @@ impl<T: 'static> Waiting for NextCompleted<T> {
         if self.results.lost.get().is_some() {
             return waiter.fail();
         }
-        task.note(kind::COMPLETION);
+        task.note(BlockedOn::COMPLETION);
         self.results.replace(self.index, Slot::Awaited(waiter));
     }
 
@@ -327,11 +327,11 @@ impl<T: 'static> Waiting for NextCompleted<T> {
 
     fn take(&mut self) -> Result<T> {
         if !self.is_ready() {
-            return Err(not_there());
+            return Err(polled_after_completion());
         }
         match self.results.replace(self.index, Slot::Closed) {
             Slot::Value(value) => Ok(value),
-            _ => Err(not_there()),
+            _ => Err(polled_after_completion()),
         }
     }
 }

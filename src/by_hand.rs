@@ -1,7 +1,7 @@
 //! Coroutines without macros: the protocol between a coroutine and its loop.
 //!
 //! A coroutine is resumed with a [`Resume`], a new one each time; it begins to wait by [`Resume::begin`], and polls the
-//! [`Begun`] wait at once and after each resumption, yielding [`Suspend`] until it is ready. It ends with an [`Outcome`].
+//! [`ActiveWait`] wait at once and after each resumption, yielding [`Suspend`] until it is ready. It ends with an [`Outcome`].
 //! That is what [`coro`](crate::coro) and [`co!`](crate::co) expand to; nothing of it needs `unsafe`.
 //!
 //! Several waits may have begun at once; then the coroutine is resumed for each of them that is ready, and each is polled in
@@ -38,7 +38,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 pub use crate::scheduler::{Outcome, Resume, Suspend};
-pub use crate::wait::Begun;
+pub use crate::wait::ActiveWait;
 
 use crate::error::Result;
 use crate::wait::Wait;
@@ -49,8 +49,8 @@ impl Resume {
     /// A coroutine that is cancelled begins nothing, unless it is a [`shield`](crate::shield): polled, it raises.
     #[inline]
     #[track_caller]
-    pub fn begin<W: Wait>(&self, wait: W) -> Begun<W::Waiting> {
-        Begun::begin(self, wait.into_waiting())
+    pub fn begin<W: Wait>(&self, wait: W) -> ActiveWait<W::State> {
+        ActiveWait::begin(self, wait.into_state())
     }
 
     /// Polls `future` in the name of the coroutine. If it is pending, the coroutine is to suspend itself; it is resumed when

@@ -9,10 +9,12 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::error::{Error, Result};
-use crate::scheduler::{Core, Named, Outcome, Resume, Scope, Suspend, Task, TaskRef, TypeName, Waiter, WaiterKey};
+use crate::scheduler::{
+    Outcome, Resume, Scheduler, Scope, Suspend, Task, TaskName, TaskRef, TypeName, Waiter, WaiterKey,
+};
 use crate::trace::Frame;
 use crate::wait::private::{AnyTask, Sealed};
-use crate::wait::{Begun, Hidden, Wait, Waiting, for_tuples, not_there};
+use crate::wait::{ActiveWait, Internal, Wait, WaitState, for_tuples, polled_after_completion};
 
 /// A coroutine that has not been started: a value that will be a `T`.
 ///
@@ -55,7 +57,7 @@ impl<T: 'static> Coro<T> {
     #[track_caller]
     pub(crate) fn from_named<N, C>(coroutine: C) -> Coro<T>
     where
-        N: Named,
+        N: TaskName,
         C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
     {
         Coro { task: Task::new::<N, C>(coroutine) }
@@ -106,7 +108,7 @@ impl<T: 'static> Coro<T> {
     /// ```
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Coro<T> {
         let name = name.into();
-        let old = self.task.raw().extras_mut(|extras| extras.name.replace(name));
+        let old = self.task.raw().cold_mut(|cold| cold.name.replace(name));
         drop(old);
         self
     }
@@ -132,11 +134,11 @@ where
         let location = Location::caller();
         let name = self.task.raw().name();
         let task = self.task.clone();
-        let waiting = self.into_waiting();
-        Coro::from_named::<Hidden, _>(
+        let waiting = self.into_state();
+        Coro::from_named::<Internal, _>(
             #[coroutine]
             static move |mut resume: Resume| {
-                let mut begun = Begun::begin_at(&resume, waiting, location);
+                let mut begun = ActiveWait::begin_at(&resume, waiting, location);
                 let result = loop {
                     match begun.poll(&resume) {
                         Poll::Ready(Ok(result)) => break result,
@@ -256,15 +258,15 @@ impl<T: 'static> fmt::Debug for JoinHandle<T> {
 #[inline]
 fn start(task: &TaskRef, starter: &TaskRef) {
     if let Some(scope) = starter.scope() {
-        Core::start(task, scope);
+        Scheduler::start(task, scope);
     }
 }
 
 /// Whether `waiting` may wait for `task`, which was started before: it is on the same loop.
 fn join(task: &TaskRef, waiting: &TaskRef) -> bool {
-    let same = task.core().zip(waiting.core()).filter(|(one, other)| Rc::ptr_eq(one, other));
-    if let Some((core, _)) = &same {
-        core.note_join();
+    let same = task.scheduler().zip(waiting.scheduler()).filter(|(one, other)| Rc::ptr_eq(one, other));
+    if let Some((scheduler, _)) = &same {
+        scheduler.note_join();
     }
     same.is_some()
 }
@@ -287,7 +289,7 @@ pub struct JoinOwned<T: 'static> {
 impl<T> Sealed for JoinOwned<T> {}
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for JoinOwned<T> {
+impl<T: 'static> WaitState for JoinOwned<T> {
     type Output = T;
 
     #[inline]
@@ -312,7 +314,7 @@ impl<T: 'static> Waiting for JoinOwned<T> {
 
     #[inline]
     fn take(&mut self) -> Result<T> {
-        self.task.take_output().unwrap_or_else(|| Err(self.failure().unwrap_or_else(not_there)))
+        self.task.take_output().unwrap_or_else(|| Err(self.failure().unwrap_or_else(polled_after_completion)))
     }
 }
 
@@ -351,7 +353,7 @@ pub struct JoinShared<T: 'static> {
 impl<T> Sealed for JoinShared<T> {}
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for JoinShared<T> {
+impl<T: 'static> WaitState for JoinShared<T> {
     type Output = T;
 
     fn begin(&mut self, waiting: &TaskRef) {
@@ -382,7 +384,7 @@ impl<T: 'static> Waiting for JoinShared<T> {
 
     fn take(&mut self) -> Result<T> {
         let output = self.shared.task.clone_output(self.shared.clone);
-        output.unwrap_or_else(|| Err(self.failure().unwrap_or_else(not_there)))
+        output.unwrap_or_else(|| Err(self.failure().unwrap_or_else(polled_after_completion)))
     }
 }
 
@@ -398,9 +400,9 @@ impl<T> Sealed for Coro<T> {}
 
 impl<T: 'static> Wait for Coro<T> {
     type Output = T;
-    type Waiting = JoinOwned<T>;
+    type State = JoinOwned<T>;
 
-    fn into_waiting(self) -> JoinOwned<T> {
+    fn into_state(self) -> JoinOwned<T> {
         JoinOwned { task: self.task }
     }
 
@@ -413,9 +415,9 @@ impl<T> Sealed for JoinHandle<T> {}
 
 impl<T: 'static> Wait for JoinHandle<T> {
     type Output = T;
-    type Waiting = JoinOwned<T>;
+    type State = JoinOwned<T>;
 
-    fn into_waiting(self) -> JoinOwned<T> {
+    fn into_state(self) -> JoinOwned<T> {
         JoinOwned { task: self.task }
     }
 }
@@ -424,9 +426,9 @@ impl<T> Sealed for Shared<T> {}
 
 impl<T: 'static> Wait for Shared<T> {
     type Output = T;
-    type Waiting = JoinShared<T>;
+    type State = JoinShared<T>;
 
-    fn into_waiting(self) -> JoinShared<T> {
+    fn into_state(self) -> JoinShared<T> {
         JoinShared { shared: self, key: None, is_refused: false }
     }
 }
@@ -435,10 +437,10 @@ impl<T> Sealed for &Shared<T> {}
 
 impl<T: 'static> Wait for &Shared<T> {
     type Output = T;
-    type Waiting = JoinShared<T>;
+    type State = JoinShared<T>;
 
-    fn into_waiting(self) -> JoinShared<T> {
-        self.clone().into_waiting()
+    fn into_state(self) -> JoinShared<T> {
+        self.clone().into_state()
     }
 }
 
@@ -502,9 +504,9 @@ impl<S> Sealed for Spawn<S> {}
 
 impl<S: Spawnable> Wait for Spawn<S> {
     type Output = S::Handles;
-    type Waiting = Spawning<S::Owned>;
+    type State = Spawning<S::Owned>;
 
-    fn into_waiting(self) -> Spawning<S::Owned> {
+    fn into_state(self) -> Spawning<S::Owned> {
         Spawning::Unstarted(self.0.into_owned())
     }
 }
@@ -520,7 +522,7 @@ pub enum Spawning<O: Startable> {
 impl<O: Startable> Sealed for Spawning<O> {}
 
 #[allow(private_interfaces)]
-impl<O: Startable> Waiting for Spawning<O> {
+impl<O: Startable> WaitState for Spawning<O> {
     type Output = O::Handles;
 
     fn begin(&mut self, task: &TaskRef) {
@@ -537,7 +539,7 @@ impl<O: Startable> Waiting for Spawning<O> {
     fn take(&mut self) -> Result<O::Handles> {
         match std::mem::replace(self, Spawning::Taken) {
             Spawning::Started(handles) => Ok(handles),
-            _ => Err(not_there()),
+            _ => Err(polled_after_completion()),
         }
     }
 }
@@ -689,5 +691,5 @@ for_tuples!(tuples);
 
 /// Starts the first task of `scope`, below the one that waits for it.
 pub(crate) fn start_in<T: 'static>(task: &Task<T>, scope: &Rc<Scope>) {
-    Core::start_root(task.raw(), scope);
+    Scheduler::start_root(task.raw(), scope);
 }

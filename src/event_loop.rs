@@ -13,7 +13,7 @@ use std::{ops::ControlFlow, task::Waker};
 use crate::coro::start_in;
 use crate::error::{Grouping, LoopError, Reason};
 use crate::primitives::Mutex;
-use crate::scheduler::{Core, Inbox, Progress, Task};
+use crate::scheduler::{Inbox, Progress, Scheduler, Task};
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
@@ -151,9 +151,9 @@ impl StopHandle {
         match &*state {
             StopState::Running(inbox) => {
                 // Under the lock, so that it is there before a next run looks whether this one has heard of it.
-                let sleeper = inbox.ask_to_stop(Reason::Stopped);
+                let parked = inbox.ask_to_stop(Reason::Stopped);
                 drop(state);
-                sleeper.wake();
+                parked.wake();
             }
             StopState::Between | StopState::Asked => *state = StopState::Asked,
         }
@@ -208,7 +208,7 @@ pub struct Runtime<'a, T: 'static> {
 
 /// A run that owns what it needs.
 pub(crate) struct Run<T: 'static> {
-    core: Rc<Core>,
+    scheduler: Rc<Scheduler>,
     main: Task<T>,
     stop: Option<Arc<Stop>>,
     done: bool,
@@ -268,14 +268,14 @@ impl<T: 'static> Runtime<'_, T> {
     /// With what a coroutine panicked with, when everything has ended; and if the run is over already.
     pub fn step(&mut self) -> Step<T> {
         self.run.assert_not_done();
-        self.run.core.host_is_awake();
-        match self.run.core.run(1) {
+        self.run.scheduler.host_is_awake();
+        match self.run.scheduler.run(1) {
             Progress::Ran => Step::Ran,
             Progress::Done => Step::Done(self.run.result()),
-            Progress::Idle if self.run.core.stop_if_cyclic() => Step::Ran,
+            Progress::Idle if self.run.scheduler.stop_if_cyclic() => Step::Ran,
             Progress::Idle => {
-                self.run.core.host_may_sleep();
-                Step::Idle(Idle { deadline: self.run.core.deadline(), inbox: self.run.core.inbox().clone() })
+                self.run.scheduler.host_may_sleep();
+                Step::Idle(Idle { deadline: self.run.scheduler.deadline(), inbox: self.run.scheduler.inbox().clone() })
             }
         }
     }
@@ -319,14 +319,14 @@ impl<T: 'static> Run<T> {
         stop: Option<Arc<Stop>>,
         location: &'static Location<'static>,
     ) -> Run<T> {
-        let core = Core::new(grouping, location);
-        start_main(&core, &main);
+        let scheduler = Scheduler::new(grouping, location);
+        start_main(&scheduler, &main);
         if let Some(stop) = &stop
-            && stop.replace(StopState::Running(core.inbox().clone()))
+            && stop.replace(StopState::Running(scheduler.inbox().clone()))
         {
-            core.inbox().stop(Reason::Stopped);
+            scheduler.inbox().stop(Reason::Stopped);
         }
-        Run { core, main, stop, done: false }
+        Run { scheduler, main, stop, done: false }
     }
 
     fn assert_not_done(&self) {
@@ -343,20 +343,20 @@ impl<T: 'static> Run<T> {
     /// if it does not `drive_reactor`, async-io's own.
     #[cfg_attr(not(feature = "smol"), expect(unused_variables))]
     fn drive(&mut self, drive_reactor: bool) {
-        self.core.host_is_awake();
+        self.scheduler.host_is_awake();
         loop {
-            match self.core.run(usize::MAX) {
+            match self.scheduler.run(usize::MAX) {
                 Progress::Ran => {}
                 Progress::Done => return,
                 Progress::Idle => {
-                    if self.core.stop_if_stuck() {
+                    if self.scheduler.stop_if_stuck() {
                         continue;
                     }
                     #[cfg(feature = "smol")]
-                    if drive_reactor && self.core.has_foreign_futures() {
+                    if drive_reactor && self.scheduler.has_foreign_futures() {
                         return crate::reactor::drive(|waker| self.turns(waker));
                     }
-                    self.core.sleep();
+                    self.scheduler.sleep();
                 }
             }
         }
@@ -365,14 +365,14 @@ impl<T: 'static> Run<T> {
     /// Takes all the steps that can be taken now. Then `waker` is woken when there are more.
     #[cfg(feature = "smol")]
     fn turns(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
-        self.core.host_is_awake();
+        self.scheduler.host_is_awake();
         loop {
-            match self.core.run(usize::MAX) {
+            match self.scheduler.run(usize::MAX) {
                 Progress::Ran => {}
                 Progress::Done => return ControlFlow::Break(()),
                 Progress::Idle => {
-                    if !self.core.stop_if_stuck() && self.core.wake_host(waker) {
-                        return ControlFlow::Continue(self.core.deadline());
+                    if !self.scheduler.stop_if_stuck() && self.scheduler.set_host_waker(waker) {
+                        return ControlFlow::Continue(self.scheduler.deadline());
                     }
                 }
             }
@@ -381,16 +381,16 @@ impl<T: 'static> Run<T> {
 
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
         self.assert_not_done();
-        self.core.host_is_awake();
+        self.scheduler.host_is_awake();
         loop {
-            match self.core.run(STEPS_PER_POLL) {
+            match self.scheduler.run(STEPS_PER_POLL) {
                 Progress::Done => return Poll::Ready(self.result()),
                 Progress::Ran => {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 Progress::Idle => {
-                    if !self.core.stop_if_cyclic() && self.core.wake_host(context.waker()) {
+                    if !self.scheduler.stop_if_cyclic() && self.scheduler.set_host_waker(context.waker()) {
                         return Poll::Pending;
                     }
                 }
@@ -399,26 +399,26 @@ impl<T: 'static> Run<T> {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.core.deadline()
+        self.scheduler.deadline()
     }
 
     /// Whether the last poll found nothing ready, and nothing has become so since.
     #[cfg(any(feature = "smol", feature = "async-std"))]
     pub(crate) fn is_idle(&self) -> bool {
-        self.core.host_sleeps()
+        self.scheduler.host_sleeps()
     }
 
     /// What other threads share with it.
     #[cfg(any(feature = "smol", feature = "async-std"))]
     pub(crate) fn inbox(&self) -> &Arc<Inbox> {
-        self.core.inbox()
+        self.scheduler.inbox()
     }
 
     /// Everything has ended.
     fn result(&mut self) -> Result<T, LoopError> {
-        let root = self.core.root();
+        let root = self.scheduler.root();
         self.close();
-        if let Some(payload) = self.core.take_panic() {
+        if let Some(payload) = self.scheduler.take_panic() {
             resume_unwind(payload);
         }
         if let Some(error) = root.failure() {
@@ -436,7 +436,7 @@ impl<T: 'static> Run<T> {
         if let Some(stop) = &self.stop {
             stop.replace(StopState::Between);
         }
-        self.core.close();
+        self.scheduler.close();
     }
 }
 
@@ -446,12 +446,12 @@ impl<T: 'static> Drop for Run<T> {
             return;
         }
         // Whoever polled it is not to be woken for what is done here.
-        self.core.host_is_awake();
-        self.core.abandon(Reason::Dropped);
+        self.scheduler.host_is_awake();
+        self.scheduler.abandon(Reason::Dropped);
         // A thread that ends may have kept it, and async-io's `block_on` needs a thread-local that may be gone by now.
         self.drive(false);
         self.close();
-        if let Some(payload) = self.core.take_panic() {
+        if let Some(payload) = self.scheduler.take_panic() {
             if std::thread::panicking() {
                 std::mem::forget(payload);
             } else {
@@ -462,8 +462,8 @@ impl<T: 'static> Drop for Run<T> {
 }
 
 /// Starts the coroutine that a run is for.
-fn start_main<T: 'static>(core: &Rc<Core>, main: &Task<T>) {
-    let root = core.root();
+fn start_main<T: 'static>(scheduler: &Rc<Scheduler>, main: &Task<T>) {
+    let root = scheduler.root();
     if main.raw().is_started() {
         return;
     }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use crate::coro::start_in;
 use crate::error::{Cancelled, Grouping, LoopError, Reason, Result};
-use crate::scheduler::{Kind, Scope, Task, TaskRef};
+use crate::scheduler::{Scope, ScopeKind, Task, TaskRef};
 use crate::wait::private::{AnyTask, Sealed};
-use crate::wait::{Wait, Waiting, not_there};
+use crate::wait::{Wait, WaitState, polled_after_completion};
 
 /// Waits for `wait`, as a failure domain of its own: an error in it, or in anything started inside, cancels only what was
 /// started inside, and the `yield` gives it as a value when all of that has ended.
@@ -63,9 +63,9 @@ impl<T> Sealed for Isolate<T> {}
 
 impl<T: 'static> Wait for Isolate<T> {
     type Output = std::result::Result<T, LoopError>;
-    type Waiting = Isolating<T>;
+    type State = Isolating<T>;
 
-    fn into_waiting(self) -> Isolating<T> {
+    fn into_state(self) -> Isolating<T> {
         Isolating { work: self, scope: None }
     }
 }
@@ -80,11 +80,11 @@ pub struct Isolating<T: 'static> {
 impl<T> Sealed for Isolating<T> {}
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for Isolating<T> {
+impl<T: 'static> WaitState for Isolating<T> {
     type Output = std::result::Result<T, LoopError>;
 
     fn begin(&mut self, task: &TaskRef) {
-        if let Some(scope) = Scope::below(task, Kind::Domain(self.work.grouping)) {
+        if let Some(scope) = Scope::below(task, ScopeKind::Domain(self.work.grouping)) {
             start_in(&self.work.task, &scope);
             self.scope = Some(scope);
         }
@@ -95,10 +95,10 @@ impl<T: 'static> Waiting for Isolating<T> {
     }
 
     fn take(&mut self) -> Result<Self::Output> {
-        let Some(scope) = self.scope.take_if(|scope| scope.is_ended()) else { return Err(not_there()) };
+        let Some(scope) = self.scope.take_if(|scope| scope.is_ended()) else { return Err(polled_after_completion()) };
         match scope.failure() {
             Some(error) => Ok(Err(LoopError::new(error, scope.take_others()))),
-            None => self.work.task.take_output().unwrap_or_else(|| Err(not_there())).map(Ok),
+            None => self.work.task.take_output().unwrap_or_else(|| Err(polled_after_completion())).map(Ok),
         }
     }
 }
@@ -108,7 +108,7 @@ impl<T> Drop for Isolating<T> {
         if let Some(scope) = &self.scope
             && scope.disown()
         {
-            scope.core().cancel(scope, &Cancelled::new(Reason::Dropped));
+            scope.scheduler().cancel(scope, &Cancelled::new(Reason::Dropped));
         }
     }
 }

@@ -123,20 +123,20 @@ mod readme {}
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::scheduler::Named;
+    pub use crate::scheduler::TaskName;
 
     use std::ops::Coroutine;
     use std::panic::Location;
 
-    use crate::by_hand::{Begun, Outcome, Resume, Suspend};
+    use crate::by_hand::{ActiveWait, Outcome, Resume, Suspend};
     use crate::coro::Coro;
-    use crate::wait::Waiting;
+    use crate::wait::WaitState;
 
     /// The name of a block.
     #[derive(Debug)]
     pub struct Block;
 
-    impl Named for Block {
+    impl TaskName for Block {
         const NAME: &'static str = "co!";
     }
 
@@ -144,7 +144,7 @@ pub mod __private {
     #[track_caller]
     pub fn coro<N, T, C>(body: C) -> Coro<T>
     where
-        N: Named,
+        N: TaskName,
         T: 'static,
         C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
     {
@@ -154,14 +154,14 @@ pub mod __private {
     /// A wait in the place where it is to be: it is begun there, and not moved any more. To copy what was just written in
     /// pieces is to wait for that.
     #[inline]
-    pub fn wait<X: Waiting>(waiting: X) -> Begun<X> {
-        Begun::unbegun(waiting)
+    pub fn wait<X: WaitState>(waiting: X) -> ActiveWait<X> {
+        ActiveWait::unbegun(waiting)
     }
 
     /// Takes the resume and gives it back: so the coroutine's frame need not hold it while it waits.
     #[inline]
     #[track_caller]
-    pub fn begin<X: Waiting>(wait: &mut Begun<X>, resume: Resume) -> Resume {
+    pub fn begin<X: WaitState>(wait: &mut ActiveWait<X>, resume: Resume) -> Resume {
         wait.begin_in_place(&resume, Location::caller());
         resume
     }

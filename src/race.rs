@@ -7,7 +7,7 @@ use crate::coro::{Coro, start_in};
 use crate::error::{Cancelled, Reason, Result};
 use crate::scheduler::{Group, Task, TaskRef};
 use crate::wait::private::Sealed;
-use crate::wait::{Wait, Waiting, for_tuples, not_there};
+use crate::wait::{Wait, WaitState, for_tuples, polled_after_completion};
 
 /// Starts all of `coros`; the first to finish is the winner, and gives the `yield` its value. The others, with all that they
 /// started, are cancelled, and have ended by then.
@@ -52,7 +52,7 @@ pub fn race<C: Racers<K>, K>(coros: C) -> Race<C::Output> {
     note = "`race` takes an array, `Vec`, iterator or tuple of `Coro<T>`; anything else goes into a coroutine first: \
             `co! {{ yield .. }}`"
 )]
-pub trait Racers<Kind> {
+pub trait Racers<ScopeKind> {
     /// What each of them gives.
     type Output: 'static;
 
@@ -113,9 +113,9 @@ impl<T> Sealed for Race<T> {}
 
 impl<T: 'static> Wait for Race<T> {
     type Output = T;
-    type Waiting = Racing<T>;
+    type State = Racing<T>;
 
-    fn into_waiting(self) -> Racing<T> {
+    fn into_state(self) -> Racing<T> {
         Racing { runners: self.runners.into_iter().map(Coro::into_task).collect(), group: None }
     }
 }
@@ -130,7 +130,7 @@ pub struct Racing<T: 'static> {
 impl<T> Sealed for Racing<T> {}
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for Racing<T> {
+impl<T: 'static> WaitState for Racing<T> {
     type Output = T;
 
     fn begin(&mut self, task: &TaskRef) {
@@ -147,9 +147,9 @@ impl<T: 'static> Waiting for Racing<T> {
     }
 
     fn take(&mut self) -> Result<T> {
-        let winner = self.group.as_ref().and_then(|group| group.winner()).ok_or_else(not_there)?;
+        let winner = self.group.as_ref().and_then(|group| group.winner()).ok_or_else(polled_after_completion)?;
         self.group = None;
-        self.runners.swap_remove(winner).take_output().unwrap_or_else(|| Err(not_there()))
+        self.runners.swap_remove(winner).take_output().unwrap_or_else(|| Err(polled_after_completion()))
     }
 }
 
@@ -157,7 +157,7 @@ impl<T> Drop for Racing<T> {
     fn drop(&mut self) {
         if let Some(group) = &self.group {
             for scope in group.disown() {
-                scope.core().cancel(&scope, &Cancelled::new(Reason::Dropped));
+                scope.scheduler().cancel(&scope, &Cancelled::new(Reason::Dropped));
             }
         }
     }

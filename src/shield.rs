@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use crate::coro::start_in;
 use crate::error::{Cancelled, Error, Reason, Result};
-use crate::scheduler::{Kind, Scope, Task, TaskRef};
+use crate::scheduler::{Scope, ScopeKind, Task, TaskRef};
 use crate::wait::private::{AnyTask, Sealed};
-use crate::wait::{Wait, Waiting, not_there};
+use crate::wait::{Wait, WaitState, polled_after_completion};
 
 /// Waits for `wait`, and cannot be cancelled meanwhile, nor can what it starts: for cleaning up, which may have to wait.
 ///
@@ -55,9 +55,9 @@ impl<T> Sealed for Shield<T> {}
 
 impl<T: 'static> Wait for Shield<T> {
     type Output = T;
-    type Waiting = Shielding<T>;
+    type State = Shielding<T>;
 
-    fn into_waiting(self) -> Shielding<T> {
+    fn into_state(self) -> Shielding<T> {
         Shielding { task: self.task, scope: None }
     }
 }
@@ -72,13 +72,13 @@ pub struct Shielding<T: 'static> {
 impl<T> Sealed for Shielding<T> {}
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for Shielding<T> {
+impl<T: 'static> WaitState for Shielding<T> {
     type Output = T;
 
     const SHIELDED: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {
-        if let Some(scope) = Scope::below(task, Kind::Shield) {
+        if let Some(scope) = Scope::below(task, ScopeKind::Shield) {
             start_in(&self.task, &scope);
             self.scope = Some(scope);
         }
@@ -93,8 +93,8 @@ impl<T: 'static> Waiting for Shielding<T> {
     }
 
     fn take(&mut self) -> Result<T> {
-        self.scope.take_if(|scope| scope.is_ended()).ok_or_else(not_there)?;
-        self.task.take_output().unwrap_or_else(|| Err(not_there()))
+        self.scope.take_if(|scope| scope.is_ended()).ok_or_else(polled_after_completion)?;
+        self.task.take_output().unwrap_or_else(|| Err(polled_after_completion()))
     }
 }
 
@@ -102,10 +102,10 @@ impl<T> Drop for Shielding<T> {
     fn drop(&mut self) {
         let Some(scope) = &self.scope else { return };
         if let Some(owner) = scope.owner() {
-            owner.leaves_shield();
+            owner.leave_shield();
         }
         if scope.disown() {
-            scope.core().cancel(scope, &Cancelled::new(Reason::Dropped));
+            scope.scheduler().cancel(scope, &Cancelled::new(Reason::Dropped));
         }
     }
 }
@@ -150,10 +150,10 @@ impl<W> Sealed for Catch<W> {}
 
 impl<W: Wait> Wait for Catch<W> {
     type Output = std::result::Result<W::Output, Error>;
-    type Waiting = Catching<W::Waiting>;
+    type State = Catching<W::State>;
 
-    fn into_waiting(self) -> Catching<W::Waiting> {
-        Catching(self.wait.into_waiting())
+    fn into_state(self) -> Catching<W::State> {
+        Catching(self.wait.into_state())
     }
 }
 
@@ -164,7 +164,7 @@ pub struct Catching<X>(X);
 impl<X> Sealed for Catching<X> {}
 
 #[allow(private_interfaces)]
-impl<X: Waiting> Waiting for Catching<X> {
+impl<X: WaitState> WaitState for Catching<X> {
     type Output = std::result::Result<X::Output, Error>;
 
     const SHIELDED: bool = X::SHIELDED;

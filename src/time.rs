@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::coro::start_in;
 use crate::error::{Cancelled, Error, Reason, Result};
-use crate::scheduler::{Alarm, AlarmKey, Core, Kind, Scope, Task, TaskRef, Waiter, kind};
+use crate::scheduler::{BlockedOn, Scheduler, Scope, ScopeKind, Task, TaskRef, Timer, TimerKey, Waiter};
 use crate::wait::private::{AnyTask, Sealed};
-use crate::wait::{Wait, Waiting, not_there};
+use crate::wait::{Wait, WaitState, polled_after_completion};
 
 /// Waits for `duration`, counted from the `yield`; not shorter, and longer only if the loop is busy.
 ///
@@ -73,10 +73,10 @@ impl Sealed for Sleep {}
 
 impl Wait for Sleep {
     type Output = ();
-    type Waiting = Sleeping;
+    type State = Sleeping;
 
     #[inline]
-    fn into_waiting(self) -> Sleeping {
+    fn into_state(self) -> Sleeping {
         Sleeping::Awake(self.until)
     }
 }
@@ -85,34 +85,34 @@ impl Wait for Sleep {
 #[allow(missing_debug_implementations, private_interfaces)]
 pub enum Sleeping {
     Awake(Until),
-    Asleep(Rc<Core>, AlarmKey),
+    Asleep(Rc<Scheduler>, TimerKey),
     Over,
 }
 
 impl Sealed for Sleeping {}
 
 #[allow(private_interfaces)]
-impl Waiting for Sleeping {
+impl WaitState for Sleeping {
     type Output = ();
 
     fn begin(&mut self, task: &TaskRef) {
         if let Sleeping::Awake(until) = *self
-            && let Some(core) = task.core()
+            && let Some(scheduler) = task.scheduler()
         {
-            task.note(kind::TIMER);
-            let alarm = Alarm::Settle(Waiter::new(task));
+            task.note(BlockedOn::TIMER);
+            let timer = Timer::Settle(Waiter::new(task));
             let key = match until {
-                Until::After(duration) => core.set_alarm_after(duration, alarm),
-                Until::At(deadline) => core.set_alarm_at(deadline, alarm),
+                Until::After(duration) => scheduler.set_timer_after(duration, timer),
+                Until::At(deadline) => scheduler.set_timer_at(deadline, timer),
             };
-            *self = Sleeping::Asleep(core, key);
+            *self = Sleeping::Asleep(scheduler, key);
         }
     }
 
     fn is_ready(&self) -> bool {
         match self {
             Sleeping::Awake(_) => false,
-            Sleeping::Asleep(core, key) => !core.alarm_is_set(*key),
+            Sleeping::Asleep(scheduler, key) => !scheduler.timer_is_set(*key),
             Sleeping::Over => true,
         }
     }
@@ -122,15 +122,15 @@ impl Waiting for Sleeping {
             *self = Sleeping::Over;
             Ok(())
         } else {
-            Err(not_there())
+            Err(polled_after_completion())
         }
     }
 }
 
 impl Drop for Sleeping {
     fn drop(&mut self) {
-        if let Sleeping::Asleep(core, key) = self
-            && let Some(Alarm::Settle(waiter)) = core.cancel_alarm(*key)
+        if let Sleeping::Asleep(scheduler, key) = self
+            && let Some(Timer::Settle(waiter)) = scheduler.cancel_timer(*key)
         {
             waiter.give_up();
         }
@@ -195,10 +195,10 @@ impl<T> Sealed for Timeout<T> {}
 
 impl<T: 'static> Wait for Timeout<T> {
     type Output = std::result::Result<T, TimedOut>;
-    type Waiting = TimingOut<T>;
+    type State = TimingOut<T>;
 
     #[inline]
-    fn into_waiting(self) -> TimingOut<T> {
+    fn into_state(self) -> TimingOut<T> {
         TimingOut { work: self, running: None }
     }
 }
@@ -207,21 +207,21 @@ impl<T: 'static> Wait for Timeout<T> {
 #[allow(missing_debug_implementations)]
 pub struct TimingOut<T: 'static> {
     work: Timeout<T>,
-    running: Option<(Rc<Scope>, Option<AlarmKey>)>,
+    running: Option<(Rc<Scope>, Option<TimerKey>)>,
 }
 
 impl<T> Sealed for TimingOut<T> {}
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for TimingOut<T> {
+impl<T: 'static> WaitState for TimingOut<T> {
     type Output = std::result::Result<T, TimedOut>;
 
     fn begin(&mut self, task: &TaskRef) {
-        if let Some(scope) = Scope::below(task, Kind::Subtree) {
+        if let Some(scope) = Scope::below(task, ScopeKind::Subtree) {
             // No limit is no timer: waiting in vain is a deadlock then.
             let is_limited = self.work.limit < Duration::MAX;
-            let alarm = || scope.core().set_alarm_after(self.work.limit, Alarm::Expire(scope.clone()));
-            let key = is_limited.then(alarm);
+            let timer = || scope.scheduler().set_timer_after(self.work.limit, Timer::Expire(scope.clone()));
+            let key = is_limited.then(timer);
             start_in(&self.work.task, &scope);
             self.running = Some((scope, key));
         }
@@ -233,14 +233,14 @@ impl<T: 'static> Waiting for TimingOut<T> {
 
     fn take(&mut self) -> Result<Self::Output> {
         let Some((scope, key)) = self.running.take_if(|(scope, _)| scope.is_ended()) else {
-            return Err(not_there());
+            return Err(polled_after_completion());
         };
-        let alarm = key.and_then(|key| scope.core().cancel_alarm(key));
-        drop(alarm);
+        let timer = key.and_then(|key| scope.scheduler().cancel_timer(key));
+        drop(timer);
         let why = scope.cancelled();
         scope.recycle();
         match why {
-            None => self.work.task.take_output().unwrap_or_else(|| Err(not_there())).map(Ok),
+            None => self.work.task.take_output().unwrap_or_else(|| Err(polled_after_completion())).map(Ok),
             Some(why) if *why.why() == Reason::TimedOut => Ok(Err(TimedOut)),
             Some(why) => Err(Error::cancelled(why, std::panic::Location::caller())),
         }
@@ -250,10 +250,10 @@ impl<T: 'static> Waiting for TimingOut<T> {
 impl<T> Drop for TimingOut<T> {
     fn drop(&mut self) {
         if let Some((scope, key)) = &self.running {
-            let alarm = key.and_then(|key| scope.core().cancel_alarm(key));
-            drop(alarm);
+            let timer = key.and_then(|key| scope.scheduler().cancel_timer(key));
+            drop(timer);
             if scope.disown() {
-                scope.core().cancel(scope, &Cancelled::new(Reason::Dropped));
+                scope.scheduler().cancel(scope, &Cancelled::new(Reason::Dropped));
             }
         }
     }

@@ -17,7 +17,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 
 use common::{Alive, Counter, Gate, LONG, Log, OnDrop, Token, Wakes, forever, ms, panic_of, to_end, to_idle};
-use tinyield::by_hand::{Begun, Outcome, Resume, Suspend};
+use tinyield::by_hand::{ActiveWait, Outcome, Resume, Suspend};
 use tinyield::{
     AsCompleted, Barrier, Cancelled, Coro, Deadlock, Error, Event, Idle, JoinHandle, Lock, LockGuard, Loop, LoopError,
     Permit, Reason, RemoteEvent, Runtime, Semaphore, Shared, StopHandle, ThreadPool, Wait, catch, channel, co, coro,
@@ -55,7 +55,7 @@ stays_on_its_thread!(
     JoinHandle<()>,
     Runtime<'static, ()>,
     Resume,
-    Begun<<Coro<()> as Wait>::Waiting>,
+    ActiveWait<<Coro<()> as Wait>::State>,
     AsCompleted<()>,
     Event,
     Semaphore,

@@ -142,13 +142,13 @@ fn wait(what: &TokenStream, at: Span, whole: Span) -> TokenStream {
     let resume = resume();
     let ours = Span::mixed_site().located_at(at);
     // Has the very place of what is yielded, so that rustc says once, and there, that it is nothing to wait for.
-    let waiting = quote_spanned!(place(what)=> ::tinyield::Wait::into_waiting(#what));
+    let state = quote_spanned!(place(what)=> ::tinyield::Wait::into_state(#what));
     let wait = quote_spanned!(ours=> wait);
     let begin = quote_spanned!(at=> ::tinyield::__private::begin(&mut #wait, #resume));
     let poll = quote_spanned!(ours=> wait.poll(&given));
     let suspend = suspend_until_ready(&poll, ours);
     let result = quote_spanned! {ours=> {
-        let mut #wait = ::tinyield::__private::wait(#waiting);
+        let mut #wait = ::tinyield::__private::wait(#state);
         #resume = #begin;
         #suspend
     }};

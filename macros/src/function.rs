@@ -100,7 +100,7 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
         #(#attrs)*
         #vis #sig {
             enum __Function {}
-            impl ::tinyield::__private::Named for __Function {
+            impl ::tinyield::__private::TaskName for __Function {
                 const NAME: &'static ::core::primitive::str = #name;
             }
             #before

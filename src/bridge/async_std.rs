@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use super::hosted::Hosted;
-use super::threaded::Threaded;
+use super::host::Hosted;
+use super::thread::Threaded;
 use crate::coro::Coro;
 use crate::error::{Grouping, LoopError};
-use crate::scheduler::Named;
+use crate::scheduler::TaskName;
 use crate::thread::{self, Pool};
 use crate::wait::Wait;
 
@@ -248,6 +248,6 @@ where
 
 struct FromAsyncStd;
 
-impl Named for FromAsyncStd {
+impl TaskName for FromAsyncStd {
     const NAME: &'static str = "from_async_std";
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use crate::coro::Coro;
-use crate::scheduler::{Named, Outcome, Resume, Suspend};
+use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
 
 /// A coroutine that awaits `future`, and gives its output: for futures that need no runtime of their own, as those of
 /// channels, locks and other threads.
@@ -45,7 +45,7 @@ where
 
 struct FromFuture;
 
-impl Named for FromFuture {
+impl TaskName for FromFuture {
     const NAME: &'static str = "from_future";
 }
 
@@ -53,7 +53,7 @@ impl Named for FromFuture {
 #[track_caller]
 pub(super) fn awaiting<N, F>(future: F) -> Coro<F::Output>
 where
-    N: Named,
+    N: TaskName,
     F: Future + 'static,
 {
     let location = Location::caller();

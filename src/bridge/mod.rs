@@ -2,9 +2,9 @@
 
 mod future;
 #[cfg(any(feature = "smol", feature = "async-std"))]
-mod hosted;
+mod host;
 #[cfg(any(feature = "smol", feature = "async-std"))]
-mod threaded;
+mod thread;
 
 #[cfg(feature = "async-std")]
 mod async_std;

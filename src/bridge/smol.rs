@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::future::awaiting;
-use super::hosted::Hosted;
-use super::threaded::Threaded;
+use super::host::Hosted;
+use super::thread::Threaded;
 use crate::coro::Coro;
 use crate::error::{Grouping, LoopError};
-use crate::scheduler::Named;
+use crate::scheduler::TaskName;
 use crate::wait::Wait;
 
 /// A loop that runs `wait`, as a future for smol: for [`block_on`](async_io::block_on), or a task of a `LocalExecutor`.
@@ -198,6 +198,6 @@ where
 
 struct FromSmol;
 
-impl Named for FromSmol {
+impl TaskName for FromSmol {
     const NAME: &'static str = "from_smol";
 }

@@ -1,6 +1,6 @@
 //! Wake-ups from outside: from other threads, from foreign futures, from handles that outlive the loop.
 //!
-//! The inbox is the only part of a loop that other threads touch. A [`Wakeable`] is a return address in it, handed out as a
+//! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is a return address in it, handed out as a
 //! `Waker`, and counted: while nobody outside holds one, nothing outside can wake the loop.
 
 use std::mem::ManuallyDrop;
@@ -21,52 +21,52 @@ use crate::primitives::{Mutex, MutexGuard};
 pub(crate) struct Inbox {
     /// Something is in the state that the loop has not seen.
     signalled: AtomicBool,
-    /// How many wakeables somebody outside holds.
+    /// How many wake_slots somebody outside holds.
     outside: AtomicUsize,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    woken: Vec<Arc<Wakeable>>,
+    woken: Vec<Arc<WakeSlot>>,
     stop: Option<Reason>,
     closed: bool,
-    sleeper: Sleeper,
+    parked: Parked,
 }
 
 /// Who is to be told when something comes in.
 #[derive(Default)]
 #[must_use = "it sleeps until it is woken"]
-pub(crate) enum Sleeper {
+pub(crate) enum Parked {
     #[default]
     Awake,
     Thread(Thread),
     Host(Waker),
 }
 
-impl Sleeper {
+impl Parked {
     /// The host's waker is foreign code: not under a lock.
     pub(crate) fn wake(self) {
         match self {
-            Sleeper::Awake => {}
-            Sleeper::Thread(thread) => thread.unpark(),
-            Sleeper::Host(waker) => call_host(|| waker.wake()),
+            Parked::Awake => {}
+            Parked::Thread(thread) => thread.unpark(),
+            Parked::Host(waker) => call_host(|| waker.wake()),
         }
     }
 
     /// Nobody will wake it any longer: a thread comes back early.
     fn let_go(self) {
         match self {
-            Sleeper::Awake => {}
-            Sleeper::Thread(thread) => thread.unpark(),
-            Sleeper::Host(waker) => call_host(|| drop(waker)),
+            Parked::Awake => {}
+            Parked::Thread(thread) => thread.unpark(),
+            Parked::Host(waker) => call_host(|| drop(waker)),
         }
     }
 }
 
 /// What has come in since the loop looked last.
 pub(crate) struct Delivery {
-    pub(crate) woken: Vec<Arc<Wakeable>>,
+    pub(crate) woken: Vec<Arc<WakeSlot>>,
     /// Why the loop is to stop, if it is.
     pub(crate) stop: Option<Reason>,
 }
@@ -88,15 +88,15 @@ impl Inbox {
         Delivery { woken: std::mem::take(&mut state.woken), stop: std::mem::take(&mut state.stop) }
     }
 
-    /// Has the loop look at what `change` left in the state, once the sleeper is woken.
-    fn leave(&self, change: impl FnOnce(&mut State)) -> Sleeper {
+    /// Has the loop look at what `change` left in the state, once the parked is woken.
+    fn leave(&self, change: impl FnOnce(&mut State)) -> Parked {
         let mut state = self.state();
         if state.closed {
-            return Sleeper::Awake;
+            return Parked::Awake;
         }
         change(&mut state);
         self.signalled.store(true, Relaxed);
-        std::mem::take(&mut state.sleeper)
+        std::mem::take(&mut state.parked)
     }
 
     /// Has the loop look at what `change` left in the state.
@@ -109,8 +109,8 @@ impl Inbox {
         self.ask_to_stop(why).wake();
     }
 
-    /// Has the loop cancel everything, once the sleeper is woken.
-    pub(crate) fn ask_to_stop(&self, why: Reason) -> Sleeper {
+    /// Has the loop cancel everything, once the parked is woken.
+    pub(crate) fn ask_to_stop(&self, why: Reason) -> Parked {
         self.leave(|state| {
             state.stop.get_or_insert(why);
         })
@@ -122,7 +122,7 @@ impl Inbox {
     }
 
     /// Has the host poll the loop again, if it sleeps.
-    pub(crate) fn nudge(&self) {
+    pub(crate) fn wake_host(&self) {
         self.signal(|_| {});
     }
 
@@ -145,9 +145,9 @@ impl Inbox {
     /// Blocks the thread until something comes in, or until `deadline`. May come back early.
     pub(crate) fn sleep(&self, deadline: Option<Instant>) {
         let mut state = self.state();
-        if let Sleeper::Host(_) = state.sleeper {
+        if let Parked::Host(_) = state.parked {
             // Before this thread can be unparked, as what drops it may park too.
-            let host = std::mem::take(&mut state.sleeper);
+            let host = std::mem::take(&mut state.parked);
             drop(state);
             call_host(|| drop(host));
             state = self.state();
@@ -156,7 +156,7 @@ impl Inbox {
             return;
         }
         let own = thread::current();
-        let other = std::mem::replace(&mut state.sleeper, Sleeper::Thread(own.clone()));
+        let other = std::mem::replace(&mut state.parked, Parked::Thread(own.clone()));
         drop(state);
         // Another thread may wait for the same loop, and is free to come back early.
         other.wake();
@@ -165,20 +165,20 @@ impl Inbox {
             Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
         }
         let mut state = self.state();
-        if matches!(&state.sleeper, Sleeper::Thread(sleeping) if sleeping.id() == own.id()) {
-            state.sleeper = Sleeper::Awake;
+        if matches!(&state.parked, Parked::Thread(sleeping) if sleeping.id() == own.id()) {
+            state.parked = Parked::Awake;
         }
     }
 
     /// Has `waker` woken when something comes in; false if something has already.
-    pub(crate) fn wake_host(&self, waker: &Waker) -> bool {
+    pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
         let mut new = None;
         loop {
             let mut state = self.state();
             if self.is_signalled() {
                 return false;
             }
-            if matches!(&state.sleeper, Sleeper::Host(old) if old.will_wake(waker)) {
+            if matches!(&state.parked, Parked::Host(old) if old.will_wake(waker)) {
                 return true;
             }
             let Some(new) = new.take() else {
@@ -187,7 +187,7 @@ impl Inbox {
                 new = Some(waker.clone());
                 continue;
             };
-            let old = std::mem::replace(&mut state.sleeper, Sleeper::Host(new));
+            let old = std::mem::replace(&mut state.parked, Parked::Host(new));
             drop(state);
             old.let_go();
             return true;
@@ -198,10 +198,10 @@ impl Inbox {
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        let (woken, sleeper) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.sleeper));
+        let (woken, parked) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.parked));
         drop(state);
         // A thread may wait for a loop that another one has brought to its end.
-        sleeper.let_go();
+        parked.let_go();
         drop(woken);
     }
 }
@@ -214,8 +214,8 @@ fn call_host(call: impl FnOnce()) {
     }
 }
 
-/// Something in a loop that may be woken from outside, by its number there.
-pub(crate) struct Wakeable {
+/// Something in a loop that may be woken from outside, by its id there.
+pub(crate) struct WakeSlot {
     inbox: Arc<Inbox>,
     pub(crate) slot: usize,
     /// How many wakers of it are held outside, and [`RETIRED`].
@@ -227,27 +227,27 @@ pub(crate) struct Wakeable {
 /// Nothing is left to wake: wakers of it no longer count. In the high bit of the count of holders.
 const RETIRED: usize = 1 << (usize::BITS - 1);
 
-impl Wakeable {
-    pub(crate) fn new(inbox: Arc<Inbox>, slot: usize) -> Arc<Wakeable> {
-        Arc::new(Wakeable { inbox, slot, holders: AtomicUsize::new(0), woken: AtomicBool::new(false) })
+impl WakeSlot {
+    pub(crate) fn new(inbox: Arc<Inbox>, slot: usize) -> Arc<WakeSlot> {
+        Arc::new(WakeSlot { inbox, slot, holders: AtomicUsize::new(0), woken: AtomicBool::new(false) })
     }
 
     /// A waker to be lent, not kept: it is not counted, but its clones are.
     ///
     /// # Safety
     ///
-    /// `wakeable` came from [`Arc::as_ptr`], and some `Arc` of it lives for as long as what is returned.
+    /// `wake_slot` came from [`Arc::as_ptr`], and some `Arc` of it lives for as long as what is returned.
     #[inline]
-    pub(crate) unsafe fn lend(wakeable: *const Wakeable) -> ManuallyDrop<Waker> {
+    pub(crate) unsafe fn lend(wake_slot: *const WakeSlot) -> ManuallyDrop<Waker> {
         // SAFETY: `VTABLE` asks for a pointer of an `Arc` that is alive whenever the waker is used, and by contract this is
         // one. The waker's own `drop` never runs, so that it needs no count of its own.
-        ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(wakeable.cast(), &VTABLE)) })
+        ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(wake_slot.cast(), &VTABLE)) })
     }
 
     /// A waker to be kept by somebody outside.
-    pub(crate) fn waker(wakeable: &Arc<Wakeable>) -> Waker {
-        // SAFETY: `wakeable` is borrowed for longer than this line.
-        unsafe { Wakeable::lend(Arc::as_ptr(wakeable)) }.deref().clone()
+    pub(crate) fn waker(wake_slot: &Arc<WakeSlot>) -> Waker {
+        // SAFETY: `wake_slot` is borrowed for longer than this line.
+        unsafe { WakeSlot::lend(Arc::as_ptr(wake_slot)) }.deref().clone()
     }
 
     /// Taken out of the inbox: the next wake-up is a new one. What those have done who found it there already, and so left it
@@ -264,7 +264,7 @@ impl Wakeable {
         }
     }
 
-    pub(crate) fn wake(this: &Arc<Wakeable>) {
+    pub(crate) fn wake(this: &Arc<WakeSlot>) {
         if this.holders.load(Relaxed) & RETIRED == 0 && !this.woken.swap(true, AcqRel) {
             this.inbox.signal(|state| state.woken.push(Arc::clone(this)));
         }
@@ -288,20 +288,20 @@ impl Wakeable {
     }
 }
 
-/// The data of each waker is an `Arc<Wakeable>` made a raw pointer, and each but a lent one has a count in it and one among
-/// its holders. All functions may be called from any thread, as `Waker` demands: `Wakeable` is `Send + Sync`, being made of
+/// The data of each waker is an `Arc<WakeSlot>` made a raw pointer, and each but a lent one has a count in it and one among
+/// its holders. All functions may be called from any thread, as `Waker` demands: `WakeSlot` is `Send + Sync`, being made of
 /// such.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
 const _: () = {
     const fn is_send_and_sync<T: Send + Sync>() {}
-    is_send_and_sync::<Wakeable>();
+    is_send_and_sync::<WakeSlot>();
 };
 
 /// # Safety
 ///
 /// `data` is that of a waker of [`VTABLE`] which is alive during the call.
-unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<Wakeable>> {
+unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<WakeSlot>> {
     // SAFETY: by contract `data` came from `Arc::into_raw` and its count is still held by the waker; `ManuallyDrop` leaves
     // it there.
     ManuallyDrop::new(unsafe { Arc::from_raw(data.cast()) })
@@ -312,9 +312,9 @@ unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<Wakeable>> {
 /// As [`borrow`].
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: by contract.
-    let wakeable = unsafe { borrow(data) };
-    wakeable.hold();
-    RawWaker::new(Arc::into_raw(Arc::clone(&wakeable)).cast(), &VTABLE)
+    let wake_slot = unsafe { borrow(data) };
+    wake_slot.hold();
+    RawWaker::new(Arc::into_raw(Arc::clone(&wake_slot)).cast(), &VTABLE)
 }
 
 /// # Safety
@@ -333,7 +333,7 @@ unsafe fn wake(data: *const ()) {
 /// As [`borrow`].
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: by contract.
-    Wakeable::wake(&*unsafe { borrow(data) });
+    WakeSlot::wake(&*unsafe { borrow(data) });
 }
 
 /// # Safety
@@ -341,6 +341,6 @@ unsafe fn wake_by_ref(data: *const ()) {
 /// As [`borrow`]; the waker is given up.
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: by contract: the waker's count goes with it.
-    let wakeable = ManuallyDrop::into_inner(unsafe { borrow(data) });
-    wakeable.release();
+    let wake_slot = ManuallyDrop::into_inner(unsafe { borrow(data) });
+    wake_slot.release();
 }

@@ -3,15 +3,14 @@
 //! No code of the user's (a coroutine, a destructor, a foreign waker) runs while one of its cells is borrowed, so that code
 //! may come back to it in any way.
 
+mod cancel_order;
+mod coarse_clock;
 mod deadlock;
-mod due;
 mod inbox;
-mod lingering;
-mod protocol;
-mod ready;
+mod run_queue;
 mod scope;
-mod sleepers;
 mod task;
+mod timers;
 mod trampoline;
 mod wait_queue;
 
@@ -26,56 +25,45 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-pub(crate) use inbox::{Inbox, Wakeable};
-pub use protocol::{Outcome, Resume, Suspend};
-pub(crate) use scope::{Group, Kind, Scope};
-pub(crate) use sleepers::{Alarm, AlarmKey};
-pub use task::Named;
-pub(crate) use task::{Header, Task, TaskRef, TypeName, Waiter, WaiterKey, flag, misused};
+pub(crate) use inbox::{Inbox, WakeSlot};
+pub(crate) use scope::{Group, Scope, ScopeKind};
+pub use task::TaskName;
+pub use task::protocol::{Outcome, Resume, Suspend};
+pub(crate) use task::state::{BlockedOn, State};
+pub(crate) use task::{Header, Task, TaskRef, TypeName, Waiter, WaiterKey, second_wait, stale_resume};
+pub(crate) use timers::{Timer, TimerKey};
 pub(crate) use wait_queue::{Key, WaitQueue};
 
 use crate::error::{Cancelled, Error, Grouping, Reason};
 use crate::trace::Frame;
+use cancel_order::CancelOrder;
+use coarse_clock::{CoarseClock, DueTime};
 use deadlock::Report;
-use due::{Due, Ticks};
-use lingering::Lingering;
-use ready::Ready;
-use sleepers::Sleepers;
+use run_queue::RunQueue;
 use task::Turn;
-
-/// What a task can wait on, as bits: only for telling in a deadlock.
-pub(crate) mod kind {
-    pub const EVENT: u8 = 1;
-    pub const SEMAPHORE: u8 = 1 << 1;
-    pub const LOCK: u8 = 1 << 2;
-    pub const BARRIER: u8 = 1 << 3;
-    pub const CHANNEL: u8 = 1 << 4;
-    pub const FUTURE: u8 = 1 << 5;
-    pub const TIMER: u8 = 1 << 6;
-    pub const COMPLETION: u8 = 1 << 7;
-}
+use timers::Timers;
 
 /// One run of a loop.
-pub(crate) struct Core {
-    ready: Ready,
-    sleepers: RefCell<Option<Sleepers>>,
+pub(crate) struct Scheduler {
+    run_queue: RunQueue,
+    timers: RefCell<Option<Timers>>,
     /// Before this, nothing is due; if there is none, there is no need to look at the clock.
-    next_due: Cell<Option<Due>>,
+    next_due: Cell<Option<DueTime>>,
     /// By which deadlines are told in ticks, once one is far off.
-    ticks: OnceCell<Ticks>,
+    ticks: OnceCell<CoarseClock>,
     /// The time, if somebody has looked at the clock in the last turn of the round.
     clock: Cell<Option<Instant>>,
     /// What other threads share with this run, once there is something to share.
     inbox: OnceCell<Arc<Inbox>>,
-    wakeables: RefCell<Slab<(Arc<Wakeable>, WakeTarget)>>,
+    wake_slots: RefCell<Slab<(Arc<WakeSlot>, WakeTarget)>>,
     root: RefCell<Option<Rc<Scope>>>,
     /// One that has ended, for the next one to be made of.
     spare_scope: Cell<Option<Rc<Scope>>>,
-    last_number: Cell<u64>,
+    last_id: Cell<u64>,
     /// Tasks that are to see their cancellation, in this order, before anything else happens.
     cancelling: RefCell<VecDeque<TaskRef>>,
     is_cancelling: Cell<bool>,
-    lingering: RefCell<Lingering>,
+    cancel_order: RefCell<CancelOrder>,
     /// Scopes whose time is up, and for how many rounds it has been.
     expired: RefCell<Vec<(Rc<Scope>, u8)>>,
     panic: RefCell<Option<Box<dyn Any + Send>>>,
@@ -106,23 +94,23 @@ pub(crate) enum Progress {
     Done,
 }
 
-impl Core {
+impl Scheduler {
     /// `location` is where the run was asked for.
-    pub(crate) fn new(grouping: Grouping, location: &'static Location<'static>) -> Rc<Core> {
-        let core = Rc::new(Core {
-            ready: Ready::default(),
-            sleepers: RefCell::default(),
+    pub(crate) fn new(grouping: Grouping, location: &'static Location<'static>) -> Rc<Scheduler> {
+        let scheduler = Rc::new(Scheduler {
+            run_queue: RunQueue::default(),
+            timers: RefCell::default(),
             next_due: Cell::new(None),
             ticks: OnceCell::new(),
             clock: Cell::new(None),
             inbox: OnceCell::new(),
-            wakeables: RefCell::default(),
+            wake_slots: RefCell::default(),
             root: RefCell::default(),
             spare_scope: Cell::default(),
-            last_number: Cell::new(0),
+            last_id: Cell::new(0),
             cancelling: RefCell::default(),
             is_cancelling: Cell::new(false),
-            lingering: RefCell::default(),
+            cancel_order: RefCell::default(),
             expired: RefCell::default(),
             panic: RefCell::default(),
             panicked: RefCell::default(),
@@ -132,13 +120,13 @@ impl Core {
             may_be_cyclic: Cell::new(false),
             location,
         });
-        *core.root.borrow_mut() = Some(Scope::root(core.clone(), grouping));
-        core
+        *scheduler.root.borrow_mut() = Some(Scope::root(scheduler.clone(), grouping));
+        scheduler
     }
 
     /// A scope that the next one may be made of.
     fn keep_spare(&self, scope: Rc<Scope>) {
-        // A spare scope keeps the core alive, so there must be somebody who will close it.
+        // A spare scope keeps the scheduler alive, so there must be somebody who will close it.
         let is_open = self.root.borrow().is_some();
         drop(if is_open { self.spare_scope.replace(Some(scope)) } else { Some(scope) });
     }
@@ -170,13 +158,13 @@ impl Core {
         self.root.borrow().clone().expect("the root scope is there until the run is over")
     }
 
-    /// All has ended: lets go of everything, so that nothing keeps the core alive.
+    /// All has ended: lets go of everything, so that nothing keeps the scheduler alive.
     pub(crate) fn close(&self) {
-        let left = (self.root.take(), self.sleepers.take(), self.wakeables.take(), self.expired.take());
+        let left = (self.root.take(), self.timers.take(), self.wake_slots.take(), self.expired.take());
         if let Some(inbox) = self.inbox.get() {
             inbox.close();
         }
-        self.ready.clear();
+        self.run_queue.clear();
         drop(self.spare_scope.take());
         // A wait that was forgotten may have kept the value of its coroutine until now.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(left))) {
@@ -189,16 +177,16 @@ impl Core {
     /// Starts `task` in `scope`.
     #[inline]
     pub(crate) fn start(task: &TaskRef, scope: Rc<Scope>) {
-        let core = scope.core();
-        let number = core.last_number.get() + 1;
-        core.last_number.set(number);
-        task.number.set(number);
+        let scheduler = scope.scheduler();
+        let id = scheduler.last_id.get() + 1;
+        scheduler.last_id.set(id);
+        task.id.set(id);
         scope.add_task(task);
         if scope.is_cancelled() {
-            return Core::start_cancelled(task, scope);
+            return Scheduler::start_cancelled(task, scope);
         }
-        task.set(flag::QUEUED);
-        core.ready.push(task.clone());
+        task.set(State::QUEUED);
+        scheduler.run_queue.push(task.clone());
         task.replace_scope(Some(scope));
     }
 
@@ -207,27 +195,27 @@ impl Core {
     fn start_cancelled(task: &TaskRef, scope: Rc<Scope>) {
         task.replace_scope(Some(scope.clone()));
         if let Some(why) = scope.cancelled() {
-            scope.core().cancel(&scope, &why);
+            scope.scheduler().cancel(&scope, &why);
         }
     }
 
     /// Starts `task` as the first of `scope`.
     pub(crate) fn start_root(task: &TaskRef, scope: &Rc<Scope>) {
-        task.set(flag::SCOPE_ROOT);
-        Core::start(task, scope.clone());
+        task.set(State::SCOPE_ROOT);
+        Scheduler::start(task, scope.clone());
     }
 
     /// `task` is to have a turn.
     pub(crate) fn enqueue(task: &TaskRef) {
         // One that runs is looked at when it suspends itself.
-        if task.has(flag::QUEUED | flag::RUNNING | flag::ENDED) {
+        if task.has(State::QUEUED | State::RUNNING | State::ENDED) {
             return;
         }
-        let Some(core) = task.core() else { return };
-        task.set(flag::QUEUED);
-        core.ready.push(task.clone());
-        if core.host_sleeps.replace(false) {
-            core.inbox().nudge();
+        let Some(scheduler) = task.scheduler() else { return };
+        task.set(State::QUEUED);
+        scheduler.run_queue.push(task.clone());
+        if scheduler.host_sleeps.replace(false) {
+            scheduler.inbox().wake_host();
         }
     }
 
@@ -236,73 +224,73 @@ impl Core {
         self.may_be_cyclic.set(true);
     }
 
-    /// Has `alarm` ring at `deadline`.
-    pub(crate) fn set_alarm_at(&self, deadline: Instant, alarm: Alarm) -> AlarmKey {
+    /// Has `timer` ring at `deadline`.
+    pub(crate) fn set_timer_at(&self, deadline: Instant, timer: Timer) -> TimerKey {
         let now = Instant::now();
-        self.set_alarm(Some(deadline), now, deadline.saturating_duration_since(now), alarm)
+        self.set_timer(Some(deadline), now, deadline.saturating_duration_since(now), timer)
     }
 
-    /// Has `alarm` ring when `duration` has passed from now.
-    pub(crate) fn set_alarm_after(&self, duration: Duration, alarm: Alarm) -> AlarmKey {
+    /// Has `timer` ring when `duration` has passed from now.
+    pub(crate) fn set_timer_after(&self, duration: Duration, timer: Timer) -> TimerKey {
         let now = Instant::now();
-        self.set_alarm(now.checked_add(duration), now, duration, alarm)
+        self.set_timer(now.checked_add(duration), now, duration, timer)
     }
 
-    fn set_alarm(&self, deadline: Option<Instant>, now: Instant, left: Duration, alarm: Alarm) -> AlarmKey {
+    fn set_timer(&self, deadline: Option<Instant>, now: Instant, left: Duration, timer: Timer) -> TimerKey {
         // Turns may take long, so what is known of the time now is of use only if no other is taken before the next look.
-        if self.ready.is_round_over() {
+        if self.run_queue.is_round_over() {
             self.clock.set(Some(now));
         }
         if let Some(deadline) = deadline
             && !self.next_due.get().is_some_and(|due| due.is_before(deadline))
         {
-            self.next_due.set(Some(Due::new(deadline, left, || self.ticks())));
+            self.next_due.set(Some(DueTime::new(deadline, left, || self.ticks())));
         }
-        self.sleepers.borrow_mut().get_or_insert_with(Sleepers::new).set(deadline, alarm)
+        self.timers.borrow_mut().get_or_insert_with(Timers::new).set(deadline, timer)
     }
 
-    fn ticks(&self) -> Ticks {
-        *self.ticks.get_or_init(Ticks::new)
+    fn ticks(&self) -> CoarseClock {
+        *self.ticks.get_or_init(CoarseClock::new)
     }
 
-    pub(crate) fn alarm_is_set(&self, key: AlarmKey) -> bool {
-        self.sleepers.borrow().as_ref().is_some_and(|sleepers| sleepers.is_set(key))
+    pub(crate) fn timer_is_set(&self, key: TimerKey) -> bool {
+        self.timers.borrow().as_ref().is_some_and(|timers| timers.is_set(key))
     }
 
-    pub(crate) fn cancel_alarm(&self, key: AlarmKey) -> Option<Alarm> {
-        let mut sleepers = self.sleepers.borrow_mut();
-        let sleepers = sleepers.as_mut()?;
-        let alarm = sleepers.cancel(key)?;
-        if sleepers.is_empty() && self.expired.borrow().is_empty() {
+    pub(crate) fn cancel_timer(&self, key: TimerKey) -> Option<Timer> {
+        let mut timers = self.timers.borrow_mut();
+        let timers = timers.as_mut()?;
+        let timer = timers.cancel(key)?;
+        if timers.is_empty() && self.expired.borrow().is_empty() {
             self.next_due.set(None);
         }
-        Some(alarm)
+        Some(timer)
     }
 
     /// The next deadline. The loop may have timers even so: ones that never ring.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.sleepers.borrow_mut().as_mut()?.next()
+        self.timers.borrow_mut().as_mut()?.next()
     }
 
     fn has_timers(&self) -> bool {
-        self.sleepers.borrow().as_ref().is_some_and(|sleepers| !sleepers.is_empty())
+        self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty())
     }
 
     /// A return address in this loop.
-    pub(crate) fn add_wakeable(&self, target: WakeTarget) -> Arc<Wakeable> {
-        let mut wakeables = self.wakeables.borrow_mut();
-        let entry = wakeables.vacant_entry();
-        let wakeable = Wakeable::new(self.inbox().clone(), entry.key());
-        entry.insert((wakeable.clone(), target));
-        wakeable
+    pub(crate) fn add_wake_slot(&self, target: WakeTarget) -> Arc<WakeSlot> {
+        let mut wake_slots = self.wake_slots.borrow_mut();
+        let entry = wake_slots.vacant_entry();
+        let wake_slot = WakeSlot::new(self.inbox().clone(), entry.key());
+        entry.insert((wake_slot.clone(), target));
+        wake_slot
     }
 
-    pub(crate) fn remove_wakeable(&self, wakeable: &Arc<Wakeable>) {
-        wakeable.retire();
-        let mut wakeables = self.wakeables.borrow_mut();
-        let is_there = wakeables.get(wakeable.slot).is_some_and(|(there, _)| Arc::ptr_eq(there, wakeable));
-        let removed = is_there.then(|| wakeables.remove(wakeable.slot));
-        drop(wakeables);
+    pub(crate) fn remove_wake_slot(&self, wake_slot: &Arc<WakeSlot>) {
+        wake_slot.retire();
+        let mut wake_slots = self.wake_slots.borrow_mut();
+        let is_there = wake_slots.get(wake_slot.slot).is_some_and(|(there, _)| Arc::ptr_eq(there, wake_slot));
+        let removed = is_there.then(|| wake_slots.remove(wake_slot.slot));
+        drop(wake_slots);
         drop(removed);
     }
 
@@ -321,8 +309,8 @@ impl Core {
     // Steps.
 
     /// Takes at most `most` steps. Panics of the user's code do not come out: they stop the loop, and are kept for
-    /// [`take_panic`](Core::take_panic).
-    pub(crate) fn run(self: &Rc<Core>, most: usize) -> Progress {
+    /// [`take_panic`](Scheduler::take_panic).
+    pub(crate) fn run(self: &Rc<Scheduler>, most: usize) -> Progress {
         let mut steps = 0;
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.steps(most, &mut steps))) {
@@ -332,14 +320,14 @@ impl Core {
         }
     }
 
-    fn steps(self: &Rc<Core>, most: usize, steps: &mut usize) -> Progress {
+    fn steps(self: &Rc<Scheduler>, most: usize, steps: &mut usize) -> Progress {
         while *steps < most {
             if self.is_cancelling.get() {
                 if let Some(task) = self.next_to_cancel() {
                     *steps += 1;
                     self.cancelling_turn(task);
                 }
-            } else if let Some(task) = self.ready.pop() {
+            } else if let Some(task) = self.run_queue.pop() {
                 *steps += 1;
                 self.ready_turn(task);
             } else {
@@ -353,15 +341,15 @@ impl Core {
 
     /// Looks at the inbox and the clock; false if nothing is ready.
     #[inline(always)]
-    fn begin_round(self: &Rc<Core>) -> bool {
+    fn begin_round(self: &Rc<Scheduler>) -> bool {
         if self.next_due.get().is_some() || self.is_signalled() {
             self.look_around();
         }
-        self.ready.begin_round()
+        self.run_queue.begin_round()
     }
 
     #[inline(never)]
-    fn look_around(self: &Rc<Core>) {
+    fn look_around(self: &Rc<Scheduler>) {
         if self.is_signalled() {
             self.serve_inbox();
         }
@@ -372,26 +360,26 @@ impl Core {
                 None => Instant::now(),
             };
             if due.is_before(now) {
-                self.serve_sleepers(now);
+                self.fire_timers(now);
             }
         }
     }
 
-    fn serve_inbox(self: &Rc<Core>) {
+    fn serve_inbox(self: &Rc<Scheduler>) {
         let delivery = self.inbox().take();
-        for wakeable in delivery.woken {
-            wakeable.acknowledge();
-            let wakeables = self.wakeables.borrow();
-            match wakeables.get(wakeable.slot) {
-                Some((there, target)) if Arc::ptr_eq(there, &wakeable) => match target {
+        for wake_slot in delivery.woken {
+            wake_slot.acknowledge();
+            let wake_slots = self.wake_slots.borrow();
+            match wake_slots.get(wake_slot.slot) {
+                Some((there, target)) if Arc::ptr_eq(there, &wake_slot) => match target {
                     WakeTarget::Task(task) => {
                         let task = task.clone();
-                        drop(wakeables);
+                        drop(wake_slots);
                         task.wake_from_outside();
                     }
                     WakeTarget::Call(call) => {
                         let call = call.clone();
-                        drop(wakeables);
+                        drop(wake_slots);
                         call();
                     }
                 },
@@ -404,21 +392,21 @@ impl Core {
     }
 
     #[inline(never)]
-    fn serve_sleepers(self: &Rc<Core>, now: Instant) {
-        let count = self.sleepers.borrow().as_ref().map_or(0, |sleepers| sleepers.count(now));
+    fn fire_timers(self: &Rc<Scheduler>, now: Instant) {
+        let count = self.timers.borrow().as_ref().map_or(0, |timers| timers.count(now));
         loop {
-            let Some(mut due) = self.sleepers.borrow_mut().as_mut().map(|sleepers| sleepers.take_due(count)) else {
+            let Some(mut due) = self.timers.borrow_mut().as_mut().map(|timers| timers.take_due(count)) else {
                 break;
             };
-            let may_be_more = due.len() == sleepers::AT_ONCE;
-            for alarm in due.drain(..) {
-                match alarm {
-                    Alarm::Settle(waiter) => waiter.settle_on(self),
-                    Alarm::Expire(scope) => self.expired.borrow_mut().push((scope, 0)),
+            let may_be_more = due.len() == timers::AT_ONCE;
+            for timer in due.drain(..) {
+                match timer {
+                    Timer::Settle(waiter) => waiter.settle_on(self),
+                    Timer::Expire(scope) => self.expired.borrow_mut().push((scope, 0)),
                 }
             }
-            if let Some(sleepers) = self.sleepers.borrow_mut().as_mut() {
-                sleepers.keep(due);
+            if let Some(timers) = self.timers.borrow_mut().as_mut() {
+                timers.keep(due);
             }
             if !may_be_more {
                 break;
@@ -429,17 +417,17 @@ impl Core {
         }
         let is_unserved = !self.expired.borrow().is_empty();
         let next = if is_unserved { Some(now) } else { self.deadline() };
-        self.next_due.set(next.map(|next| Due::new(next, next.saturating_duration_since(now), || self.ticks())));
+        self.next_due.set(next.map(|next| DueTime::new(next, next.saturating_duration_since(now), || self.ticks())));
     }
 
     /// Cancels the scopes whose time was up a round ago. If their work came in the same round, it wins.
-    fn serve_expired(self: &Rc<Core>) {
+    fn serve_expired(self: &Rc<Scheduler>) {
         let why = Cancelled::new(Reason::TimedOut);
         // By reference: what is dropped, and may panic, is dropped when all of them have been served.
         for (scope, rounds) in &self.expired.take() {
             // One round for what is ready now; if that made the work ready, one for the work.
             let waits = match rounds {
-                0 => !self.ready.is_next_round_empty(),
+                0 => !self.run_queue.is_next_round_empty(),
                 1 => scope.is_about_to_go_on(),
                 _ => false,
             };
@@ -453,41 +441,41 @@ impl Core {
     }
 
     #[inline(always)]
-    fn ready_turn(self: &Rc<Core>, task: TaskRef) {
-        if (task.pending.get() != 0 || task.has(flag::DISTURBED)) && !Core::is_due(&task) {
+    fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
+        if (task.pending.get() != 0 || task.has(State::SLOW)) && !Scheduler::is_due(&task) {
             return;
         }
-        self.turn(task, flag::QUEUED);
+        self.turn(task, State::QUEUED);
     }
 
     /// Whether a task from the ready queue, which has parts pending or is disturbed, is to have its turn.
     #[inline(never)]
     fn is_due(task: &Header) -> bool {
-        let due = task.pending.get() == 0 || task.has(flag::URGENT);
+        let due = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
         // One that waits to be cancelled has its turn when those that hold it back have ended.
-        let due = due && !task.has(flag::DEFERRED);
-        task.unset(if due { flag::URGENT } else { flag::QUEUED });
+        let due = due && !task.has(State::CANCEL_DEFERRED);
+        task.unset(if due { State::FORCE_RESUME } else { State::QUEUED });
         due
     }
 
     /// Resumes `task` once.
     #[inline(always)]
-    fn turn(self: &Rc<Core>, task: TaskRef, cleared: u32) {
+    fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
         let on_panic = OnPanic::new(self, task);
-        let turn = on_panic.task().resume(cleared | flag::SHIELDED | flag::TURN);
+        let turn = on_panic.task().resume(cleared | State::SHIELDED | State::WAIT_BEGUN | State::SECOND_WAIT);
         let task = on_panic.defuse();
         match turn {
-            Some(Turn::Suspended) if !task.has(flag::DISTURBED | flag::ENDED) => {
+            Some(Turn::Suspended) if !task.has(State::SLOW | State::ENDED) => {
                 let is_ready = task.pending.get() == 0;
-                task.change(flag::RUNNING, if is_ready { flag::QUEUED } else { 0 });
+                task.change(State::RUNNING, if is_ready { State::QUEUED } else { State::empty() });
                 if is_ready {
-                    self.ready.push(task);
+                    self.run_queue.push(task);
                 }
             }
-            Some(Turn::Suspended) => self.suspended_disturbed(task),
+            Some(Turn::Suspended) => self.suspended_slow(task),
             Some(Turn::Finished) => self.finish(task),
             Some(Turn::Raised(error)) => {
-                task.unset(flag::RUNNING);
+                task.unset(State::RUNNING);
                 self.end(task, Some(error));
             }
             None => {}
@@ -495,26 +483,26 @@ impl Core {
     }
 
     #[inline(never)]
-    fn suspended_disturbed(self: &Rc<Core>, task: TaskRef) {
-        task.unset(flag::RUNNING);
-        if task.has(flag::CANCELLED) && !task.has(flag::SHIELDED) {
+    fn suspended_slow(self: &Rc<Scheduler>, task: TaskRef) {
+        task.unset(State::RUNNING);
+        if task.has(State::CANCELLED) && !task.has(State::SHIELDED) {
             // It suspended by hand, without waiting for anything.
-            if task.has(flag::DOOMED) || task.swallows() {
+            if task.is_doomed() || task.count_cancellation() {
                 let what = format!("was cancelled {} times in a row and went on", task::MOST_SWALLOWED);
                 return self.drop_doomed(task, &what);
             }
-            task.set(flag::URGENT);
+            task.set(State::FORCE_RESUME);
         }
-        if task.pending.get() == 0 || task.has(flag::URGENT) {
-            Core::enqueue(&task);
+        if task.pending.get() == 0 || task.has(State::FORCE_RESUME) {
+            Scheduler::enqueue(&task);
         }
     }
 
     /// Drops a coroutine that does not end by itself, and says so.
-    fn drop_doomed(self: &Rc<Core>, task: TaskRef, what: &str) {
+    fn drop_doomed(self: &Rc<Scheduler>, task: TaskRef, what: &str) {
         let location = task.location.get();
         let (name, file, line) = (task.name(), location.file(), location.line());
-        let error = if task.is_nameless() {
+        let error = if task.is_internal() {
             Error::cancelled(Cancelled::new(Reason::Dropped), location)
         } else {
             Error::at(format!("coroutine `{name}` {what}, at {file}:{line}; it was dropped").into(), location)
@@ -528,7 +516,7 @@ impl Core {
 
     /// `task` has ended with a value.
     #[inline]
-    fn finish(self: &Rc<Core>, task: TaskRef) {
+    fn finish(self: &Rc<Scheduler>, task: TaskRef) {
         if !task.is_plain() {
             return self.end(task, None);
         }
@@ -538,7 +526,7 @@ impl Core {
         if let Some(waiter) = task.take_first_waiter() {
             waiter.settle_on(self);
         }
-        if task.has(flag::SCOPE_ROOT) {
+        if task.has(State::SCOPE_ROOT) {
             scope.root_finished();
         }
         scope.end_if_empty();
@@ -547,23 +535,23 @@ impl Core {
 
     /// `task` has ended: with a value, which is in it, or with what it raised.
     #[inline(never)]
-    fn end(self: &Rc<Core>, task: TaskRef, raised: Option<Error>) {
+    fn end(self: &Rc<Scheduler>, task: TaskRef, raised: Option<Error>) {
         let Some(scope) = task.scope() else { return };
-        let kept = (raised.clone(), self.judge(&task, &scope, raised));
+        let kept = (raised.clone(), self.record_outcome(&task, &scope, raised));
         let held = scope.remove_task(&task);
         task.replace_scope(None);
-        if let Some(wakeable) = task.extras(|extras| extras.wakeable.take()).flatten() {
-            self.remove_wakeable(&wakeable);
+        if let Some(wake_slot) = task.cold(|cold| cold.wake_slot.take()).flatten() {
+            self.remove_wake_slot(&wake_slot);
         }
-        let well = task.has(flag::FINISHED);
+        let well = task.has(State::COMPLETED);
         for waiter in task.take_waiters() {
             if well { waiter.settle() } else { waiter.fail() }
         }
-        if task.has(flag::SCOPE_ROOT) && well {
+        if task.has(State::SCOPE_ROOT) && well {
             scope.root_finished();
         }
         // After what it left in the background behind a shield, which is cancelled now.
-        let released = if task.has(flag::LINGERING) { self.release_those_held_by(&task) } else { Vec::new() };
+        let released = if task.has(State::HOLDS_WAITERS) { self.release_those_held_by(&task) } else { Vec::new() };
         scope.end_if_empty();
         // Errors and values are the user's, and so are their destructors: they run last.
         drop((kept, held, released));
@@ -571,13 +559,13 @@ impl Core {
 
     /// Says who is to be told of how `task` ended, and keeps its error for those who still wait for it. Gives back what is
     /// of no use to anybody, to be dropped later.
-    fn judge(self: &Rc<Core>, task: &TaskRef, scope: &Rc<Scope>, raised: Option<Error>) -> Option<Error> {
-        let cancelled = if task.has(flag::CANCELLED) { scope.cancelled() } else { None };
+    fn record_outcome(self: &Rc<Scheduler>, task: &TaskRef, scope: &Rc<Scope>, raised: Option<Error>) -> Option<Error> {
+        let cancelled = if task.has(State::CANCELLED) { scope.cancelled() } else { None };
         match (raised, cancelled) {
             (None, None) => None,
             (None, Some(why)) => {
                 let ignores = matches!(why.why(), Reason::TimedOut | Reason::Raced);
-                if task.has(flag::RAISED) && !ignores && !task.is_nameless() {
+                if task.has_seen_cancellation() && !ignores && !task.is_internal() {
                     let location = task.location.get();
                     let what = format!(
                         "coroutine `{}` answered its cancellation at {}:{} with a value",
@@ -593,8 +581,8 @@ impl Core {
             (Some(error), Some(why)) if error.comes_of_cancellation() => {
                 let domain = scope.responsible_domain();
                 let seen_outside = domain.failure().unwrap_or_else(|| Error::cancelled(why, error.location()));
-                task.extras_mut(|extras| extras.error = Some(seen_outside));
-                if domain.grouping() == Grouping::Always && domain.failure().is_some() && !task.is_nameless() {
+                task.cold_mut(|cold| cold.error = Some(seen_outside));
+                if domain.grouping() == Grouping::Always && domain.failure().is_some() && !task.is_internal() {
                     let frame = Frame::new(task.name(), error.location());
                     domain.add_other(error.clone().traced(vec![frame]));
                 }
@@ -606,10 +594,10 @@ impl Core {
                 let is_told =
                     domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
                 let error = if is_told { error } else { error.clone().traced(self.chain(task, error.location())) };
-                task.extras_mut(|extras| extras.error = Some(error.clone()));
+                task.cold_mut(|cold| cold.error = Some(error.clone()));
                 let name = match error.trace().last() {
-                    Some(origin) if task.is_nameless() => origin.name().to_string(),
-                    None if task.is_nameless() => "run".into(),
+                    Some(origin) if task.is_internal() => origin.name().to_string(),
+                    None if task.is_internal() => "run".into(),
                     _ => task.name().into_owned(),
                 };
                 let why = Cancelled::new(Reason::Failed { name, location: error.location() });
@@ -632,7 +620,7 @@ impl Core {
         let mut seen = BTreeSet::new();
         let mut next = Some((task.clone(), location));
         while let Some((task, location)) = next {
-            if !seen.insert(task.number.get()) {
+            if !seen.insert(task.id.get()) {
                 break;
             }
             let name = task.name();
@@ -640,7 +628,7 @@ impl Core {
                 frames.push(Frame::new(name, location));
             }
             let mut waiting = task.waiting_tasks();
-            if task.has(flag::SCOPE_ROOT)
+            if task.has(State::SCOPE_ROOT)
                 && let Some(scope) = task.scope()
                 && !scope.is_domain()
             {
@@ -672,7 +660,7 @@ impl Core {
         self.cancelling.borrow_mut().extend(marked.tasks);
         self.is_cancelling.set(true);
         if self.host_sleeps.replace(false) {
-            self.inbox().nudge();
+            self.inbox().wake_host();
         }
     }
 
@@ -706,11 +694,11 @@ impl Core {
     }
 
     #[inline(never)]
-    fn cancelling_turn(self: &Rc<Core>, task: TaskRef) {
-        if task.has(flag::ENDED | flag::RUNNING) {
+    fn cancelling_turn(self: &Rc<Scheduler>, task: TaskRef) {
+        if task.has(State::ENDED | State::RUNNING) {
             return;
         }
-        if !task.has(flag::BEGUN) {
+        if !task.has(State::BEGUN) {
             let location = task.location.get();
             let on_panic = OnPanic::new(self, task);
             on_panic.task().drop_body();
@@ -719,12 +707,12 @@ impl Core {
             let why = why.unwrap_or_else(|| Cancelled::new(Reason::Dropped));
             return self.end(task, Some(Error::cancelled(why, location)));
         }
-        if task.has(flag::SHIELDED) {
+        if task.has(State::SHIELDED) {
             // It will see it at its next `yield`.
-        } else if self.lingering.borrow().holds(&task) {
-            task.set(flag::DEFERRED);
+        } else if self.cancel_order.borrow().holds(&task) {
+            task.set(State::CANCEL_DEFERRED);
         } else {
-            self.turn(task.clone(), 0);
+            self.turn(task.clone(), State::empty());
         }
         if !task.is_ended() {
             self.hold_those_waiting_for(&task);
@@ -733,7 +721,7 @@ impl Core {
 
     /// `task` has outlived its cancellation, so what waits for it is cancelled only when it has ended.
     fn hold_those_waiting_for(&self, task: &TaskRef) {
-        if task.has(flag::LINGERING) {
+        if task.has(State::HOLDS_WAITERS) {
             return;
         }
         let mut waiting = task.waiting_tasks();
@@ -743,19 +731,19 @@ impl Core {
             scope = inner.parent();
         }
         // Those that were started after it have had their turn: only cycles, and those who came late to something shared.
-        waiting.retain(|other| other.number.get() < task.number.get() && !other.is_ended());
+        waiting.retain(|other| other.id.get() < task.id.get() && !other.is_ended());
         if !waiting.is_empty() {
-            task.set(flag::LINGERING);
-            self.lingering.borrow_mut().hold(task, waiting);
+            task.set(State::HOLDS_WAITERS);
+            self.cancel_order.borrow_mut().hold(task, waiting);
         }
     }
 
     /// Gives back those that it released: what they hold, if they have ended, may be nobody else's.
     fn release_those_held_by(&self, task: &TaskRef) -> Vec<TaskRef> {
-        let released = self.lingering.borrow_mut().release(task);
+        let released = self.cancel_order.borrow_mut().release(task);
         for task in &released {
-            if task.has(flag::DEFERRED) && !task.is_ended() {
-                task.unset(flag::DEFERRED);
+            if task.has(State::CANCEL_DEFERRED) && !task.is_ended() {
+                task.unset(State::CANCEL_DEFERRED);
                 self.cancelling.borrow_mut().push_back(task.clone());
                 self.is_cancelling.set(true);
             }
@@ -777,7 +765,7 @@ impl Core {
         self.stop(Error::cancelled(why.clone(), self.location), &why);
     }
 
-    fn panicked(self: &Rc<Core>, payload: Box<dyn Any + Send>) {
+    fn panicked(self: &Rc<Scheduler>, payload: Box<dyn Any + Send>) {
         self.keep_panic(payload);
         let task = self.panicked.take();
         let (name, location) = match &task {
@@ -795,11 +783,11 @@ impl Core {
         }
         self.stop(Error::at(format!("`{name}` panicked").into(), location), &why);
         if let Some(task) = task {
-            task.unset(flag::RUNNING);
+            task.unset(State::RUNNING);
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task.drop_body())) {
                 std::mem::forget(payload);
             }
-            task.set(flag::CANCELLED);
+            task.set(State::CANCELLED);
             let ended = catch_unwind(AssertUnwindSafe(|| self.end(task, Some(Error::cancelled(why, location)))));
             if let Err(payload) = ended {
                 std::mem::forget(payload);
@@ -832,13 +820,13 @@ impl Core {
     }
 
     /// Nothing is ready, and nobody but the loop and what is outside can change that: if they cannot either, stops the loop.
-    pub(crate) fn stop_if_stuck(self: &Rc<Core>) -> bool {
+    pub(crate) fn stop_if_stuck(self: &Rc<Scheduler>) -> bool {
         let stuck = !self.has_timers() && !self.may_be_woken();
         if stuck {
             self.stop_stuck(deadlock::report(&self.root(), self.location), || {
                 let mut tasks = deadlock::tasks_below(&self.root());
                 // Who waits for them is cancelled when they have ended.
-                tasks.retain(|task| !task.has(flag::DEFERRED));
+                tasks.retain(|task| !task.has(State::CANCEL_DEFERRED));
                 tasks
             });
         }
@@ -846,7 +834,7 @@ impl Core {
     }
 
     /// Nothing is ready and nothing outside can change that, but whoever hosts the loop may. A cycle they cannot.
-    pub(crate) fn stop_if_cyclic(self: &Rc<Core>) -> bool {
+    pub(crate) fn stop_if_cyclic(self: &Rc<Scheduler>) -> bool {
         if self.has_timers() || self.may_be_woken() || !self.may_be_cyclic.get() {
             return false;
         }
@@ -861,7 +849,7 @@ impl Core {
     }
 
     /// `doomed` are those who must go if the loop was stopping already.
-    fn stop_stuck(self: &Rc<Core>, report: Report, doomed: impl Fn() -> Vec<TaskRef>) {
+    fn stop_stuck(self: &Rc<Scheduler>, report: Report, doomed: impl Fn() -> Vec<TaskRef>) {
         let root = self.root();
         let (name, location) = report.blamed;
         let error = Error::at(Box::new(report.deadlock), location);
@@ -871,9 +859,9 @@ impl Core {
         // They wait behind shields for what will never come.
         root.add_other(error);
         let mut doomed = doomed();
-        doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.number.get()));
+        doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
         for task in doomed {
-            task.set(flag::CANCELLED);
+            task.set(State::CANCELLED);
             let what = "waited behind a shield for what can no longer come";
             let dropped = catch_unwind(AssertUnwindSafe(|| self.drop_doomed(task, what)));
             if let Err(payload) = dropped {
@@ -888,10 +876,10 @@ impl Core {
     }
 
     /// Has `waker` woken when there is something to do; false if there is already.
-    pub(crate) fn wake_host(&self, waker: &Waker) -> bool {
+    pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
         // Before: it is foreign code, and may make something ready when it is cloned, or takes the place of another.
         self.host_may_sleep();
-        let sleeps = self.inbox().wake_host(waker);
+        let sleeps = self.inbox().set_host_waker(waker);
         if !sleeps {
             self.host_is_awake();
         }
@@ -914,14 +902,14 @@ impl Core {
 
 /// Holds a task while code of its coroutine runs. Should that panic, it marks the task as the one that did.
 struct OnPanic<'a> {
-    core: &'a Core,
+    scheduler: &'a Scheduler,
     task: Option<TaskRef>,
 }
 
 impl OnPanic<'_> {
     #[inline]
-    fn new(core: &Core, task: TaskRef) -> OnPanic<'_> {
-        OnPanic { core, task: Some(task) }
+    fn new(scheduler: &Scheduler, task: TaskRef) -> OnPanic<'_> {
+        OnPanic { scheduler, task: Some(task) }
     }
 
     #[inline]
@@ -939,7 +927,7 @@ impl Drop for OnPanic<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(task) = self.task.take() {
-            *self.core.panicked.borrow_mut() = Some(task);
+            *self.scheduler.panicked.borrow_mut() = Some(task);
         }
     }
 }

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
-use super::Core;
-use super::task::{TaskRef, Waiter, flag};
+use super::Scheduler;
+use super::State;
+use super::task::{TaskRef, Waiter};
 use crate::error::{Cancelled, Error, Grouping};
 
 /// What a scope is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ScopeKind {
     /// Errors stop here; it ends when all in it have: a run, an `isolate`.
     Domain(Grouping),
     /// Errors pass through; it ends when its first task has, and what is left goes on in the parent: a `timeout`, a runner
@@ -25,8 +26,8 @@ pub(crate) enum Kind {
 }
 
 pub(crate) struct Scope {
-    core: Rc<Core>,
-    kind: Kind,
+    scheduler: Rc<Scheduler>,
+    kind: ScopeKind,
     parent: RefCell<Option<Rc<Scope>>>,
     /// The nearest scope above at which errors stop, unless this is one. It stays the same when the parent ends.
     domain: Option<Rc<Scope>>,
@@ -56,27 +57,27 @@ pub(crate) struct Group {
 }
 
 impl Scope {
-    pub(crate) fn root(core: Rc<Core>, grouping: Grouping) -> Rc<Scope> {
-        Scope::new(core, Kind::Domain(grouping), None)
+    pub(crate) fn root(scheduler: Rc<Scheduler>, grouping: Grouping) -> Rc<Scope> {
+        Scope::new(scheduler, ScopeKind::Domain(grouping), None)
     }
 
     /// A scope below that of `owner`, who waits for it to end.
-    pub(crate) fn below(owner: &TaskRef, kind: Kind) -> Option<Rc<Scope>> {
+    pub(crate) fn below(owner: &TaskRef, kind: ScopeKind) -> Option<Rc<Scope>> {
         Scope::inside(owner.scope()?, kind, Some(Waiter::new(owner)))
     }
 
-    fn inside(parent: Rc<Scope>, kind: Kind, owner: Option<Waiter>) -> Option<Rc<Scope>> {
-        let scope = match parent.core.spare_scope.take() {
+    fn inside(parent: Rc<Scope>, kind: ScopeKind, owner: Option<Waiter>) -> Option<Rc<Scope>> {
+        let scope = match parent.scheduler.spare_scope.take() {
             Some(mut spare) => {
                 Rc::get_mut(&mut spare).expect("nobody else has it").renew(kind, &parent);
                 spare
             }
-            None => Scope::new(parent.core.clone(), kind, Some(&parent)),
+            None => Scope::new(parent.scheduler.clone(), kind, Some(&parent)),
         };
         scope.owner.replace(owner);
         parent.adopt(&scope);
         // A shield may be put up while its surroundings are being cancelled.
-        if kind != Kind::Shield
+        if kind != ScopeKind::Shield
             && let Some(why) = parent.cancelled()
         {
             scope.cancelled.get_or_init(|| why);
@@ -86,10 +87,10 @@ impl Scope {
     }
 
     /// The parent is to be told by the caller.
-    fn new(core: Rc<Core>, kind: Kind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
-        let domain = parent.filter(|_| !matches!(kind, Kind::Domain(_))).map(Scope::domain);
+    fn new(scheduler: Rc<Scheduler>, kind: ScopeKind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
+        let domain = parent.filter(|_| !matches!(kind, ScopeKind::Domain(_))).map(Scope::domain);
         Rc::new(Scope {
-            core,
+            scheduler,
             kind,
             domain,
             parent: RefCell::default(),
@@ -107,28 +108,28 @@ impl Scope {
     }
 
     /// Makes a new scope of one that was [recycled](Scope::recycle). The parent is to be told by the caller.
-    fn renew(&mut self, kind: Kind, parent: &Rc<Scope>) {
+    fn renew(&mut self, kind: ScopeKind, parent: &Rc<Scope>) {
         self.kind = kind;
-        self.domain = (!matches!(kind, Kind::Domain(_))).then(|| parent.domain());
+        self.domain = (!matches!(kind, ScopeKind::Domain(_))).then(|| parent.domain());
         self.ended.set(false);
     }
 
     /// This scope has ended. If nobody else needs it, and nothing has happened in it, the next one is made of it.
     pub(crate) fn recycle(mut self: Rc<Scope>) {
         let Some(scope) = Rc::get_mut(&mut self) else { return };
-        let is_plain = scope.kind == Kind::Subtree
+        let is_plain = scope.kind == ScopeKind::Subtree
             && scope.cancelled.get().is_none()
             && scope.failure.get().is_none()
             && scope.group.get_mut().is_none();
         if is_plain {
             scope.domain = None;
-            let core = scope.core.clone();
-            core.keep_spare(self);
+            let scheduler = scope.scheduler.clone();
+            scheduler.keep_spare(self);
         }
     }
 
-    pub(crate) fn core(&self) -> &Rc<Core> {
-        &self.core
+    pub(crate) fn scheduler(&self) -> &Rc<Scheduler> {
+        &self.scheduler
     }
 
     pub(crate) fn parent(&self) -> Option<Rc<Scope>> {
@@ -140,16 +141,16 @@ impl Scope {
     }
 
     pub(crate) fn is_shield(&self) -> bool {
-        self.kind == Kind::Shield
+        self.kind == ScopeKind::Shield
     }
 
     pub(crate) fn is_domain(&self) -> bool {
-        matches!(self.kind, Kind::Domain(_))
+        matches!(self.kind, ScopeKind::Domain(_))
     }
 
     pub(crate) fn grouping(&self) -> Grouping {
         match self.kind {
-            Kind::Domain(grouping) => grouping,
+            ScopeKind::Domain(grouping) => grouping,
             _ => Grouping::Never,
         }
     }
@@ -291,41 +292,41 @@ impl Scope {
             scopes.extend(scope.subscopes.borrow().iter().cloned());
         }
 
-        // By the number of a task in here: those that it waits for, and the scopes that it does.
+        // By the id of a task in here: those that it waits for, and the scopes that it does.
         let mut waits_for = BTreeMap::<u64, Vec<TaskRef>>::new();
         let mut owns = BTreeMap::<u64, Vec<Rc<Scope>>>::new();
         let mut wanted = Vec::new();
         let mut background = Vec::new();
         for task in own.iter().flat_map(|scope| scope.tasks.borrow().clone()) {
             let waiting = task.waiting_tasks();
-            if waiting.is_empty() && !task.has(flag::SCOPE_ROOT) {
+            if waiting.is_empty() && !task.has(State::SCOPE_ROOT) {
                 background.push(task.clone());
             }
             for by in waiting {
                 if by.scope().is_none_or(|scope| !inside.contains(&Rc::as_ptr(&scope))) {
                     wanted.push(task.clone());
                 } else {
-                    waits_for.entry(by.number.get()).or_default().push(task.clone());
+                    waits_for.entry(by.id.get()).or_default().push(task.clone());
                 }
             }
         }
         for below in own.iter().flat_map(|scope| scope.subscopes.borrow().clone()) {
             if let Some(owner) = below.owner() {
-                owns.entry(owner.number.get()).or_default().push(below);
+                owns.entry(owner.id.get()).or_default().push(below);
             }
         }
-        let Some(first) = wanted.iter().map(|task| task.number.get()).min() else { return };
+        let Some(first) = wanted.iter().map(|task| task.id.get()).min() else { return };
 
         let mut kept = BTreeMap::new();
         let mut kept_scopes = BTreeMap::new();
         loop {
             while let Some(task) = wanted.pop() {
-                let number = task.number.get();
-                if kept.insert(number, task).is_some() {
+                let id = task.id.get();
+                if kept.insert(id, task).is_some() {
                     continue;
                 }
-                wanted.extend(waits_for.remove(&number).unwrap_or_default());
-                for below in owns.remove(&number).unwrap_or_default() {
+                wanted.extend(waits_for.remove(&id).unwrap_or_default());
+                for below in owns.remove(&id).unwrap_or_default() {
                     if places.contains(&Rc::as_ptr(&below)) {
                         wanted.extend(below.tasks.borrow().iter().cloned());
                     } else {
@@ -335,7 +336,7 @@ impl Scope {
                 }
             }
             // Nobody has noted who started what runs in the background: it may be theirs.
-            background.retain(|task| task.number.get() > first);
+            background.retain(|task| task.id.get() > first);
             wanted.append(&mut background);
             if wanted.is_empty() {
                 break;
@@ -366,7 +367,7 @@ impl Scope {
         let mut scopes = vec![self.clone()];
         let mut next = 0;
         while let Some(scope) = scopes.get(next).cloned() {
-            let gives_up = |below: &&Rc<Scope>| below.kind == Kind::Subtree && !below.is_cancelled();
+            let gives_up = |below: &&Rc<Scope>| below.kind == ScopeKind::Subtree && !below.is_cancelled();
             scopes.extend(scope.subscopes.borrow().iter().filter(gives_up).cloned());
             next += 1;
         }
@@ -390,8 +391,8 @@ impl Scope {
         while let Some(scope) = scopes.pop() {
             scope.cancelled.get_or_init(|| why.clone());
             for task in &*scope.tasks.borrow() {
-                if !task.has(flag::CANCELLED) {
-                    task.set(flag::CANCELLED);
+                if !task.has(State::CANCELLED) {
+                    task.set(State::CANCELLED);
                     marked.tasks.push(task.clone());
                 }
             }
@@ -403,7 +404,7 @@ impl Scope {
                 }
             }
         }
-        marked.tasks.sort_unstable_by_key(|task| std::cmp::Reverse(task.number.get()));
+        marked.tasks.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
         marked
     }
 
@@ -419,7 +420,7 @@ impl Scope {
 
     /// Whether its first task is about to be resumed.
     pub(crate) fn is_about_to_go_on(&self) -> bool {
-        self.tasks.borrow().iter().any(|task| task.has(flag::SCOPE_ROOT) && task.has(flag::QUEUED))
+        self.tasks.borrow().iter().any(|task| task.has(State::SCOPE_ROOT) && task.has(State::QUEUED))
     }
 
     /// Its first task has ended well.
@@ -437,7 +438,7 @@ impl Scope {
         }
         for task in self.tasks.take() {
             // It may have been the root of this scope only.
-            task.unset(flag::SCOPE_ROOT);
+            task.unset(State::SCOPE_ROOT);
             parent.add_task(&task);
             task.replace_scope(Some(parent.clone()));
         }
@@ -448,7 +449,7 @@ impl Scope {
         self.end(true);
         // What was shielded until now has the cancellation still before it.
         if let Some(why) = parent.cancelled() {
-            self.core.cancel(&parent, &why);
+            self.scheduler.cancel(&parent, &why);
         }
     }
 
@@ -481,7 +482,7 @@ impl Scope {
             Some(group) => group.ended(self, well),
             None => {
                 if let Some(owner) = self.owner.take() {
-                    owner.settle_on(&self.core);
+                    owner.settle_on(&self.scheduler);
                 }
             }
         }
@@ -528,7 +529,7 @@ impl Group {
         let parent = owner.scope()?;
         let group = Rc::new(Group::default());
         for _ in 0..count {
-            let scope = Scope::inside(parent.clone(), Kind::Subtree, None)?;
+            let scope = Scope::inside(parent.clone(), ScopeKind::Subtree, None)?;
             *scope.group.borrow_mut() = Some(group.clone());
             group.scopes.borrow_mut().push(scope);
         }
@@ -553,7 +554,7 @@ impl Group {
             self.winner.set(scopes.iter().position(|other| Rc::ptr_eq(other, scope)));
             let why = Cancelled::new(crate::error::Reason::Raced);
             for loser in scopes.iter().rev().filter(|other| !other.is_ended()) {
-                loser.core.cancel(loser, &why);
+                loser.scheduler.cancel(loser, &why);
             }
         }
         if self.running.get() == 0

@@ -5,9 +5,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::scheduler::{Key, TaskRef, WaitQueue, Waiter, kind};
+use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
 use crate::wait::private::Sealed;
-use crate::wait::{Wait, Waiting, not_there};
+use crate::wait::{Wait, WaitState, polled_after_completion};
 
 /// Holds coroutines back until so many have come; then lets all of them through, and begins anew.
 ///
@@ -131,19 +131,19 @@ impl Sealed for BarrierWait {}
 
 impl Wait for BarrierWait {
     type Output = usize;
-    type Waiting = BarrierWait;
+    type State = BarrierWait;
 
-    fn into_waiting(self) -> BarrierWait {
+    fn into_state(self) -> BarrierWait {
         self
     }
 }
 
 #[allow(private_interfaces)]
-impl Waiting for BarrierWait {
+impl WaitState for BarrierWait {
     type Output = usize;
 
     fn begin(&mut self, task: &TaskRef) {
-        task.note(kind::BARRIER);
+        task.note(BlockedOn::BARRIER);
         let others = self.barrier.waiting.borrow().len();
         if others + 1 < self.barrier.parties {
             let stage = Stage::Waiting(Waiter::new(task));
@@ -168,13 +168,13 @@ impl Waiting for BarrierWait {
 
     fn take(&mut self) -> Result<usize> {
         if !self.is_ready() {
-            return Err(not_there());
+            return Err(polled_after_completion());
         }
         let Place::InLine(key) = self.place else { return Ok(self.barrier.parties - 1) };
         let stage = self.barrier.waiting.borrow_mut().remove(key);
         match stage {
             Some(Stage::Through(index)) => Ok(index),
-            _ => Err(not_there()),
+            _ => Err(polled_after_completion()),
         }
     }
 }

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::outside::{Bell, Listener, Listeners};
+use super::notify::{Listener, Listeners, Notifier};
 use crate::error::Result;
 use crate::primitives::atomic::AtomicU64;
 use crate::primitives::atomic::Ordering::SeqCst;
-use crate::scheduler::{Alarm, AlarmKey, Core, Key, TaskRef, WaitQueue, Waiter, kind};
+use crate::scheduler::{BlockedOn, Key, Scheduler, TaskRef, Timer, TimerKey, WaitQueue, Waiter};
 use crate::wait::private::Sealed;
-use crate::wait::{Wait, Waiting, not_there};
+use crate::wait::{Wait, WaitState, polled_after_completion};
 
 /// A flag that coroutines wait for, until somebody sets it.
 ///
@@ -85,15 +85,15 @@ struct Entry {
 
 enum Stage {
     Waiting(Waiter),
-    /// The alarm has the waiter. When it has rung, this stays until it is fetched.
-    Limited(Rc<Core>, AlarmKey),
+    /// The timer has the waiter. When it has rung, this stays until it is fetched.
+    Limited(Rc<Scheduler>, TimerKey),
 }
 
 impl Entry {
     fn still_waits(&self) -> bool {
         match &self.stage {
             Stage::Waiting(_) => true,
-            Stage::Limited(core, alarm) => core.alarm_is_set(*alarm),
+            Stage::Limited(scheduler, timer) => scheduler.timer_is_set(*timer),
         }
     }
 }
@@ -108,17 +108,17 @@ struct Outside {
 }
 
 impl Outside {
-    /// Has the loop `core` rung, if anybody could ring.
-    fn listen(&self, core: &Rc<Core>, is_limited: bool) -> Option<Rc<Listener>> {
+    /// Has the loop `scheduler` rung, if anybody could ring.
+    fn listen(&self, scheduler: &Rc<Scheduler>, is_limited: bool) -> Option<Rc<Listener>> {
         let listeners = if is_limited { &self.limited } else { &self.listeners };
-        (self.remote.bell.holders() != 0).then(|| listeners.listen(core))
+        (self.remote.notifier.holders() != 0).then(|| listeners.listen(scheduler))
     }
 }
 
 #[derive(Default)]
 struct Remote {
     flag: AtomicU64,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
 }
 
 impl Remote {
@@ -168,7 +168,7 @@ impl Event {
     ///
     /// Nothing is left behind.
     pub fn wait(&self) -> EventWait {
-        EventWait(Visit { event: self.clone(), place: Place::Unbegun })
+        EventWait(Init { event: self.clone(), place: Place::Unbegun })
     }
 
     /// Waits until it is set, but no longer than `limit`, counted from the `yield`; gives whether it was set.
@@ -193,7 +193,7 @@ impl Event {
     ///
     /// Nothing is left behind, neither a timer nor a place in the queue.
     pub fn wait_timeout(&self, limit: Duration) -> EventWaitTimeout {
-        EventWaitTimeout { visit: Visit { event: self.clone(), place: Place::Unbegun }, limit }
+        EventWaitTimeout { visit: Init { event: self.clone(), place: Place::Unbegun }, limit }
     }
 
     /// A handle for other threads.
@@ -210,19 +210,19 @@ impl Event {
                         state.wake(state.flag().times());
                     }
                 };
-                Listeners::new(remote.bell.clone(), counts, answer)
+                Listeners::new(remote.notifier.clone(), counts, answer)
             };
             Outside { listeners: listeners(true), limited: listeners(false), remote }
         });
-        outside.remote.bell.hold();
+        outside.remote.notifier.hold();
         // Those who wait already are now to be reached from outside.
         self.state.waiting.borrow_mut().for_each_mut(|entry| {
-            let (core, is_limited) = match &entry.stage {
-                Stage::Waiting(waiter) => (waiter.task().core(), false),
-                Stage::Limited(core, _) => (Some(core.clone()), true),
+            let (scheduler, is_limited) = match &entry.stage {
+                Stage::Waiting(waiter) => (waiter.task().scheduler(), false),
+                Stage::Limited(scheduler, _) => (Some(scheduler.clone()), true),
             };
-            if let Some(core) = core {
-                entry.listener = outside.listen(&core, is_limited);
+            if let Some(scheduler) = scheduler {
+                entry.listener = outside.listen(&scheduler, is_limited);
             }
         });
         RemoteEvent { remote: outside.remote.clone() }
@@ -234,7 +234,7 @@ impl Event {
         EventStatistics {
             is_set: self.is_set(),
             waiting: self.state.waiting.borrow().iter().filter(|entry| entry.still_waits()).count(),
-            remotes: self.state.outside.get().map_or(0, |outside| outside.remote.bell.holders()),
+            remotes: self.state.outside.get().map_or(0, |outside| outside.remote.notifier.holders()),
         }
     }
 }
@@ -260,7 +260,7 @@ pub struct EventStatistics {
 }
 
 /// What somebody who was woken leaves behind.
-type Leftover = (Option<Rc<Core>>, Option<Rc<Listener>>);
+type Leftover = (Option<Rc<Scheduler>>, Option<Rc<Listener>>);
 
 impl State {
     fn flag(&self) -> Flag {
@@ -288,8 +288,8 @@ impl State {
     fn next_woken(&self, times: u64) -> Option<(Waiter, Leftover)> {
         let mut waiting = self.waiting.borrow_mut();
         while let Some(Entry { stage, .. }) = waiting.front_mut().filter(|entry| entry.since < times) {
-            if let Stage::Limited(core, alarm) = stage
-                && !core.alarm_is_set(*alarm)
+            if let Stage::Limited(scheduler, timer) = stage
+                && !scheduler.timer_is_set(*timer)
             {
                 // It was too late for this one, which does not know yet.
                 waiting.advance();
@@ -298,9 +298,9 @@ impl State {
             let Entry { stage, listener, .. } = waiting.pop_front()?;
             match stage {
                 Stage::Waiting(waiter) => return Some((waiter, (None, listener))),
-                Stage::Limited(core, alarm) => {
-                    if let Some(Alarm::Settle(waiter)) = core.cancel_alarm(alarm) {
-                        return Some((waiter, (Some(core), listener)));
+                Stage::Limited(scheduler, timer) => {
+                    if let Some(Timer::Settle(waiter)) = scheduler.cancel_timer(timer) {
+                        return Some((waiter, (Some(scheduler), listener)));
                     }
                 }
             }
@@ -344,7 +344,7 @@ impl RemoteEvent {
     /// Sets the event, and wakes all that wait for it at this moment.
     pub fn set(&self) {
         self.remote.change(Flag::set);
-        self.remote.bell.ring();
+        self.remote.notifier.notify();
     }
 
     /// Sets it back. Those that waited when it was set are woken all the same.
@@ -361,14 +361,14 @@ impl RemoteEvent {
 
 impl Clone for RemoteEvent {
     fn clone(&self) -> RemoteEvent {
-        self.remote.bell.hold();
+        self.remote.notifier.hold();
         RemoteEvent { remote: self.remote.clone() }
     }
 }
 
 impl Drop for RemoteEvent {
     fn drop(&mut self) {
-        self.remote.bell.release();
+        self.remote.notifier.release();
     }
 }
 
@@ -380,16 +380,16 @@ impl fmt::Debug for RemoteEvent {
 
 /// What [`Event::wait`] gives: a [`Wait`] for `()`.
 #[must_use = "nobody waits before this is yielded"]
-pub struct EventWait(Visit);
+pub struct EventWait(Init);
 
 /// What [`Event::wait_timeout`] gives: a [`Wait`] for whether the event was set.
 #[must_use = "nobody waits before this is yielded"]
 pub struct EventWaitTimeout {
-    visit: Visit,
+    visit: Init,
     limit: Duration,
 }
 
-struct Visit {
+struct Init {
     event: Event,
     place: Place,
 }
@@ -400,9 +400,9 @@ enum Place {
     Through,
 }
 
-impl Visit {
+impl Init {
     fn begin(&mut self, task: &TaskRef, limit: Option<Duration>) {
-        task.note(kind::EVENT);
+        task.note(BlockedOn::EVENT);
         let limit = limit.filter(|&limit| limit < Duration::MAX);
         let state = &self.event.state;
         let mut flag = state.flag();
@@ -410,7 +410,7 @@ impl Visit {
         if !flag.is_set()
             && let Some(outside) = state.outside.get()
         {
-            listener = task.core().and_then(|core| outside.listen(&core, limit.is_some()));
+            listener = task.scheduler().and_then(|scheduler| outside.listen(&scheduler, limit.is_some()));
             // Other threads can reach it from here on, so a look at the flag now tells whether it is too late for them to.
             flag = state.flag();
         }
@@ -421,10 +421,10 @@ impl Visit {
         let stage = match limit {
             None => Stage::Waiting(Waiter::new(task)),
             Some(limit) => {
-                let core = task.core().expect("a running task has a loop");
-                task.note(kind::TIMER);
-                let alarm = core.set_alarm_after(limit, Alarm::Settle(Waiter::new(task)));
-                Stage::Limited(core, alarm)
+                let scheduler = task.scheduler().expect("a running task has a loop");
+                task.note(BlockedOn::TIMER);
+                let timer = scheduler.set_timer_after(limit, Timer::Settle(Waiter::new(task)));
+                Stage::Limited(scheduler, timer)
             }
         };
         let entry = Entry { since: flag.times(), stage, listener };
@@ -442,7 +442,7 @@ impl Visit {
     /// Whether it was set.
     fn take(&mut self) -> Result<bool> {
         if !self.is_ready() {
-            return Err(not_there());
+            return Err(polled_after_completion());
         }
         let Place::InLine(key) = self.place else { return Ok(true) };
         self.place = Place::Through;
@@ -451,14 +451,14 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for Init {
     fn drop(&mut self) {
         let Place::InLine(key) = self.place else { return };
         let entry = self.event.state.waiting.borrow_mut().remove(key);
         match entry.map(|entry| entry.stage) {
             Some(Stage::Waiting(waiter)) => waiter.give_up(),
-            Some(Stage::Limited(core, alarm)) => {
-                if let Some(Alarm::Settle(waiter)) = core.cancel_alarm(alarm) {
+            Some(Stage::Limited(scheduler, timer)) => {
+                if let Some(Timer::Settle(waiter)) = scheduler.cancel_timer(timer) {
                     waiter.give_up();
                 }
             }
@@ -483,15 +483,15 @@ impl Sealed for EventWait {}
 
 impl Wait for EventWait {
     type Output = ();
-    type Waiting = EventWait;
+    type State = EventWait;
 
-    fn into_waiting(self) -> EventWait {
+    fn into_state(self) -> EventWait {
         self
     }
 }
 
 #[allow(private_interfaces)]
-impl Waiting for EventWait {
+impl WaitState for EventWait {
     type Output = ();
 
     fn begin(&mut self, task: &TaskRef) {
@@ -511,15 +511,15 @@ impl Sealed for EventWaitTimeout {}
 
 impl Wait for EventWaitTimeout {
     type Output = bool;
-    type Waiting = EventWaitTimeout;
+    type State = EventWaitTimeout;
 
-    fn into_waiting(self) -> EventWaitTimeout {
+    fn into_state(self) -> EventWaitTimeout {
         self
     }
 }
 
 #[allow(private_interfaces)]
-impl Waiting for EventWaitTimeout {
+impl WaitState for EventWaitTimeout {
     type Output = bool;
 
     fn begin(&mut self, task: &TaskRef) {

@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use super::semaphore::{Acquire, Permit, Semaphore};
 use crate::error::Result;
-use crate::scheduler::{TaskRef, kind};
+use crate::scheduler::{BlockedOn, TaskRef};
 use crate::trace::Frame;
 use crate::wait::private::Sealed;
-use crate::wait::{Wait, Waiting};
+use crate::wait::{Wait, WaitState};
 
 /// Lets one coroutine at a time through, to the data that it guards; by default to none.
 ///
@@ -194,19 +194,19 @@ impl<T> Sealed for AcquireLock<T> {}
 
 impl<T: 'static> Wait for AcquireLock<T> {
     type Output = LockGuard<T>;
-    type Waiting = AcquireLock<T>;
+    type State = AcquireLock<T>;
 
-    fn into_waiting(self) -> AcquireLock<T> {
+    fn into_state(self) -> AcquireLock<T> {
         self
     }
 }
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for AcquireLock<T> {
+impl<T: 'static> WaitState for AcquireLock<T> {
     type Output = LockGuard<T>;
 
     fn begin(&mut self, task: &TaskRef) {
-        self.acquire.begin_for(task, kind::LOCK);
+        self.acquire.begin_for(task, BlockedOn::LOCK);
     }
 
     fn is_ready(&self) -> bool {

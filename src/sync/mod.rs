@@ -2,11 +2,9 @@
 
 mod barrier;
 pub mod channel;
-mod channel_errors;
-mod channel_remote;
 mod event;
 mod lock;
-mod outside;
+mod notify;
 mod semaphore;
 
 pub use barrier::{Barrier, BarrierStatistics, BarrierWait};

@@ -7,10 +7,10 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::scheduler::{Key, TaskRef, WaitQueue, Waiter, kind};
+use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
 use crate::trace::Frame;
 use crate::wait::private::Sealed;
-use crate::wait::{Wait, Waiting, not_there};
+use crate::wait::{Wait, WaitState, polled_after_completion};
 
 /// Lets so many coroutines at once through, and has the others wait.
 ///
@@ -246,8 +246,8 @@ pub struct Acquire {
 
 impl Acquire {
     /// Begins to wait for what counts, in a deadlock, as a thing of this [`kind`].
-    pub(super) fn begin_for(&mut self, task: &TaskRef, kind: u8) {
-        task.note(kind);
+    pub(super) fn begin_for(&mut self, task: &TaskRef, on: BlockedOn) {
+        task.note(on);
         let Some(permit) = &mut self.permit else { return };
         let mut state = permit.semaphore.state.borrow_mut();
         let frame = frame_of(task);
@@ -273,19 +273,19 @@ impl Sealed for Acquire {}
 
 impl Wait for Acquire {
     type Output = Permit;
-    type Waiting = Acquire;
+    type State = Acquire;
 
-    fn into_waiting(self) -> Acquire {
+    fn into_state(self) -> Acquire {
         self
     }
 }
 
 #[allow(private_interfaces)]
-impl Waiting for Acquire {
+impl WaitState for Acquire {
     type Output = Permit;
 
     fn begin(&mut self, task: &TaskRef) {
-        self.begin_for(task, kind::SEMAPHORE);
+        self.begin_for(task, BlockedOn::SEMAPHORE);
     }
 
     fn is_ready(&self) -> bool {
@@ -293,6 +293,6 @@ impl Waiting for Acquire {
     }
 
     fn take(&mut self) -> Result<Permit> {
-        self.permit.take_if(|permit| permit.is_there()).ok_or_else(not_there)
+        self.permit.take_if(|permit| permit.is_there()).ok_or_else(polled_after_completion)
     }
 }

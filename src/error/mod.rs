@@ -38,7 +38,7 @@ enum What {
     Raised(Box<dyn StdError + Send + Sync>),
     Cancelled(Cancelled),
     /// An error that already has the trace of an earlier failure, raised again.
-    Again(Error),
+    Reraised(Error),
 }
 
 impl Error {
@@ -75,7 +75,7 @@ impl Error {
     /// What was raised at first.
     fn original(&self) -> Error {
         match &self.0.what {
-            What::Again(error) => error.clone(),
+            What::Reraised(error) => error.clone(),
             _ => self.clone(),
         }
     }
@@ -84,13 +84,13 @@ impl Error {
         match &self.0.what {
             What::Raised(error) => &**error,
             What::Cancelled(cancelled) => cancelled,
-            What::Again(error) => error.source(),
+            What::Reraised(error) => error.source(),
         }
     }
 
     /// Whether it was raised before, by another coroutine.
     pub(crate) fn is_raised_again(&self) -> bool {
-        matches!(self.0.what, What::Again(_))
+        matches!(self.0.what, What::Reraised(_))
     }
 
     /// Whether both were the same when they were raised first.
@@ -100,7 +100,7 @@ impl Error {
 
     fn first(&self) -> *const Inner {
         let mut error = self;
-        while let What::Again(before) = &error.0.what {
+        while let What::Reraised(before) = &error.0.what {
             error = before;
         }
         Arc::as_ptr(&error.0)
@@ -163,7 +163,7 @@ impl Error {
         frames.extend_from_slice(inner);
         let error = match self.0.trace.get() {
             None => self,
-            Some(_) => Error::new(What::Again(self.original()), self.0.location),
+            Some(_) => Error::new(What::Reraised(self.original()), self.0.location),
         };
         error.0.trace.get_or_init(|| frames);
         error

@@ -18,9 +18,9 @@ use crate::primitives::atomic::AtomicUsize;
 use crate::primitives::atomic::Ordering::SeqCst;
 use crate::primitives::channel::{Receiver, Sender, unbounded};
 use crate::primitives::{Mutex, MutexGuard, OnceLock, thread, thread_local};
-use crate::scheduler::{Named, Outcome, Resume, Suspend};
+use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
 use crate::shield::shield;
-use crate::wait::{Begun, Hidden, Wait};
+use crate::wait::{ActiveWait, Internal, Wait};
 
 /// Runs `f` on a thread, and gives what it returns. Any number may run at once, up to 500; what is over waits.
 ///
@@ -232,11 +232,11 @@ impl ThreadPool {
             let f = f.clone();
             calls.push(self.run_in_thread(move || f(x)));
         }
-        let waiting = calls.into_waiting();
+        let waiting = calls.into_state();
         Coro::from_named::<Map, _>(
             #[coroutine]
             static move |mut resume: Resume| {
-                let mut begun = Begun::begin_at(&resume, waiting, location);
+                let mut begun = ActiveWait::begin_at(&resume, waiting, location);
                 loop {
                     match begun.poll(&resume) {
                         Poll::Ready(result) => break Outcome(result),
@@ -260,13 +260,13 @@ impl fmt::Debug for ThreadPool {
 
 struct Map;
 
-impl Named for Map {
+impl TaskName for Map {
     const NAME: &'static str = "ThreadPool::map";
 }
 
 struct RunInThread;
 
-impl Named for RunInThread {
+impl TaskName for RunInThread {
     const NAME: &'static str = "run_in_thread";
 }
 
@@ -274,7 +274,7 @@ impl Named for RunInThread {
 #[track_caller]
 pub(crate) fn run_on<N, F, R>(pool: impl FnOnce() -> Arc<Pool> + 'static, f: F) -> Coro<R>
 where
-    N: Named,
+    N: TaskName,
     F: FnOnce() -> Option<R> + Send + 'static,
     R: Send + 'static,
 {
@@ -299,7 +299,7 @@ where
             if job.cancel(why.unwrap_or_else(|| Cancelled::new(Reason::Dropped))) {
                 return Outcome(Err(cancelled));
             }
-            let mut joining = Begun::begin_at(&resume, shield(joined(job, location)).into_waiting(), location);
+            let mut joining = ActiveWait::begin_at(&resume, shield(joined(job, location)).into_state(), location);
             let value = loop {
                 match joining.poll(&resume) {
                     Poll::Ready(result) => break result?,
@@ -308,7 +308,7 @@ where
             };
             let Some(value) = value else { return Outcome(Err(cancelled)) };
             // For a `raise` that may wait for it; nobody else will look.
-            resume.task.answers_well();
+            resume.task.mark_cancellation_handled();
             Outcome::value(value)
         },
     )
@@ -320,7 +320,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    Coro::from_named::<Hidden, _>(
+    Coro::from_named::<Internal, _>(
         #[coroutine]
         static move |mut resume: Resume| {
             let mut done = pin!(poll_fn(|context| job.poll(context)));

@@ -10,13 +10,13 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, PoisonError};
 
-use super::channel::{Channel, RecvError, SendError, TryRecvError, TrySendError};
-use super::outside::{Bell, Listener, Listeners};
+use super::{Channel, RecvError, SendError, TryRecvError, TrySendError};
 use crate::primitives::atomic::AtomicUsize;
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire};
 use crate::primitives::channel::{self as crossbeam, Select, TryRecvError as Nothing};
 use crate::primitives::{Mutex, MutexGuard};
 use crate::scheduler::TaskRef;
+use crate::sync::notify::{Listener, Listeners, Notifier};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -51,9 +51,9 @@ struct Remote<T> {
     senders: AtomicUsize,
     receivers: AtomicUsize,
     /// Rung by remote senders, and by whoever closes the channel: held by all remote ends.
-    message_bell: Arc<Bell>,
+    message_bell: Arc<Notifier>,
     /// Rung by remote receivers, and by whoever closes the channel: held by all remote ends.
-    room_bell: Arc<Bell>,
+    room_bell: Arc<Notifier>,
 }
 
 impl<T> Remote<T> {
@@ -105,8 +105,8 @@ impl<T> Remote<T> {
         let open = self.open().take();
         let was_open = open.is_some();
         drop(open);
-        self.message_bell.ring();
-        self.room_bell.ring();
+        self.message_bell.notify();
+        self.room_bell.notify();
         was_open
     }
 
@@ -117,7 +117,7 @@ impl<T> Remote<T> {
         }
     }
 
-    fn bell(&self, side: Side) -> &Arc<Bell> {
+    fn notifier(&self, side: Side) -> &Arc<Notifier> {
         match side {
             Side::Senders => &self.message_bell,
             Side::Receivers => &self.room_bell,
@@ -182,14 +182,14 @@ impl<T: 'static> Outside<T> {
             room_bell: Arc::default(),
         });
         excess.into_iter().rev().for_each(|message| remote.give_back(message));
-        let listeners = |bell: &Arc<Bell>| {
+        let listeners = |notifier: &Arc<Notifier>| {
             let channel = channel.clone();
             let answer = move || {
                 if let Some(channel) = channel.upgrade() {
                     channel.serve();
                 }
             };
-            Listeners::new(bell.clone(), true, answer)
+            Listeners::new(notifier.clone(), true, answer)
         };
         Outside { receivers: listeners(&remote.message_bell), senders: listeners(&remote.room_bell), remote }
     }
@@ -200,10 +200,10 @@ impl<T: 'static> Outside<T> {
             Side::Senders => &self.senders,
             Side::Receivers => &self.receivers,
         };
-        if self.remote.bell(side).holders() == 0 {
+        if self.remote.notifier(side).holders() == 0 {
             return None;
         }
-        Some(listeners.listen(&task.core()?))
+        Some(listeners.listen(&task.scheduler()?))
     }
 
     pub(super) fn put(&self, message: T) -> Result<(), TrySendError<T>> {
@@ -249,12 +249,12 @@ impl<T: 'static> Outside<T> {
     }
 }
 
-/// Sends messages from other threads. Made by [`Sender::remote`](super::channel::Sender::remote).
+/// Sends messages from other threads. Made by [`Sender::remote`](super::Sender::remote).
 pub struct RemoteSender<T> {
     remote: Arc<Remote<T>>,
 }
 
-/// Receives messages on other threads. Made by [`Receiver::remote`](super::channel::Receiver::remote).
+/// Receives messages on other threads. Made by [`Receiver::remote`](super::Receiver::remote).
 pub struct RemoteReceiver<T> {
     remote: Arc<Remote<T>>,
 }
@@ -337,7 +337,7 @@ impl<T> RemoteSender<T> {
     /// Sends `message`; blocks the thread until there is room.
     ///
     /// On the thread of the loop itself this would block those who are to make room: use
-    /// [`Sender::send`](super::channel::Sender::send) there.
+    /// [`Sender::send`](super::Sender::send) there.
     ///
     /// # Errors
     ///
@@ -365,7 +365,7 @@ impl<T> RemoteSender<T> {
     /// Gives the message back if there is none, or if the channel is closed.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         self.remote.try_send(message)?;
-        self.remote.message_bell.ring();
+        self.remote.message_bell.notify();
         Ok(())
     }
 }
@@ -374,7 +374,7 @@ impl<T> RemoteReceiver<T> {
     /// Receives a message; blocks the thread until there is one.
     ///
     /// On the thread of the loop itself this would block those who are to send: use
-    /// [`Receiver::recv`](super::channel::Receiver::recv) there.
+    /// [`Receiver::recv`](super::Receiver::recv) there.
     ///
     /// # Errors
     ///
@@ -405,7 +405,7 @@ impl<T> RemoteReceiver<T> {
         let closed = self.remote.is_closed();
         match self.remote.take() {
             Some(message) => {
-                self.remote.room_bell.ring();
+                self.remote.room_bell.notify();
                 Ok(message)
             }
             None if closed => Err(TryRecvError::Closed),

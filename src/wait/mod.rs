@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::task::Poll;
 
 use crate::error::{Error, Result};
-use crate::scheduler::{Header, Named, Outcome, Resume, Suspend, Task, TaskRef, flag, misused};
+use crate::scheduler::{Header, Outcome, Resume, State, Suspend, Task, TaskName, TaskRef, second_wait, stale_resume};
 
 /// What a coroutine can `yield`: it waits until the thing is there, and gets its `Output`.
 ///
@@ -23,10 +23,10 @@ pub trait Wait: private::Sealed {
 
     /// The wait, once it owns what it needs.
     #[doc(hidden)]
-    type Waiting: Waiting<Output = Self::Output>;
+    type State: WaitState<Output = Self::Output>;
 
     #[doc(hidden)]
-    fn into_waiting(self) -> Self::Waiting;
+    fn into_state(self) -> Self::State;
 
     /// A coroutine that does nothing but wait for this.
     #[doc(hidden)]
@@ -35,7 +35,7 @@ pub trait Wait: private::Sealed {
     where
         Self: Sized,
     {
-        private::AnyTask(task_of(self.into_waiting()))
+        private::AnyTask(task_of(self.into_state()))
     }
 }
 
@@ -44,7 +44,7 @@ pub trait Wait: private::Sealed {
 /// Dropped before, it gives up: no part of it stays behind.
 #[doc(hidden)]
 #[allow(private_interfaces)]
-pub trait Waiting: private::Sealed + 'static {
+pub trait WaitState: private::Sealed + 'static {
     type Output: 'static;
 
     /// Whether a cancellation waits for it, instead of the other way around.
@@ -86,21 +86,21 @@ pub(crate) mod private {
 }
 
 /// The name of coroutines that only carry a wait.
-pub(crate) struct Hidden;
+pub(crate) struct Internal;
 
-impl Named for Hidden {
+impl TaskName for Internal {
     const NAME: &'static str = "";
 }
 
 /// A task that does nothing but wait.
 #[track_caller]
-pub(crate) fn task_of<X: Waiting>(waiting: X) -> Task<X::Output> {
+pub(crate) fn task_of<X: WaitState>(waiting: X) -> Task<X::Output> {
     // It is not its own line that is of interest to anybody.
     let location = Location::caller();
-    Task::new::<Hidden, _>(
+    Task::new::<Internal, _>(
         #[coroutine]
         static move |mut resume: Resume| {
-            let mut begun = Begun::begin_at(&resume, waiting, location);
+            let mut begun = ActiveWait::begin_at(&resume, waiting, location);
             loop {
                 match begun.poll(&resume) {
                     Poll::Ready(result) => break Outcome(result),
@@ -116,42 +116,42 @@ pub(crate) fn task_of<X: Waiting>(waiting: X) -> Task<X::Output> {
 #[track_caller]
 #[cold]
 #[inline(never)]
-pub(crate) fn not_there() -> Error {
+pub(crate) fn polled_after_completion() -> Error {
     Error::msg("a wait was polled after it had been ready, or with the `Resume` of another coroutine")
 }
 
-/// A wait that has begun: to be [polled](Begun::poll) at once, and after each resumption until it is ready.
+/// A wait that has begun: to be [polled](ActiveWait::poll) at once, and after each resumption until it is ready.
 ///
 /// Dropped before, it gives up, and leaves nothing behind.
 #[must_use = "a wait that has begun is to be polled"]
-pub struct Begun<X: Waiting> {
+pub struct ActiveWait<X: WaitState> {
     waiting: X,
 }
 
-impl<X: Waiting> std::fmt::Debug for Begun<X> {
+impl<X: WaitState> std::fmt::Debug for ActiveWait<X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Begun").field("ready", &self.waiting.is_ready()).finish_non_exhaustive()
+        f.debug_struct("ActiveWait").field("ready", &self.waiting.is_ready()).finish_non_exhaustive()
     }
 }
 
-impl<X: Waiting> Begun<X> {
+impl<X: WaitState> ActiveWait<X> {
     #[inline]
     #[track_caller]
-    pub(crate) fn begin(resume: &Resume, waiting: X) -> Begun<X> {
-        Begun::begin_at(resume, waiting, Location::caller())
+    pub(crate) fn begin(resume: &Resume, waiting: X) -> ActiveWait<X> {
+        ActiveWait::begin_at(resume, waiting, Location::caller())
     }
 
     #[inline]
-    pub(crate) fn begin_at(resume: &Resume, waiting: X, location: &'static Location<'static>) -> Begun<X> {
-        let mut begun = Begun::unbegun(waiting);
+    pub(crate) fn begin_at(resume: &Resume, waiting: X, location: &'static Location<'static>) -> ActiveWait<X> {
+        let mut begun = ActiveWait::unbegun(waiting);
         begun.begin_in_place(resume, location);
         begun
     }
 
     /// Is to be begun right away.
     #[inline]
-    pub(crate) fn unbegun(waiting: X) -> Begun<X> {
-        Begun { waiting }
+    pub(crate) fn unbegun(waiting: X) -> ActiveWait<X> {
+        ActiveWait { waiting }
     }
 
     #[inline]
@@ -171,37 +171,38 @@ impl<X: Waiting> Begun<X> {
     #[inline]
     pub fn poll(&mut self, resume: &Resume) -> Poll<Result<X::Output>> {
         let task = &resume.task;
-        if task.has(flag::DISTURBED) || !task.has(flag::RUNNING) {
-            return self.poll_disturbed(task);
+        if task.has(State::SLOW) || !task.has(State::RUNNING) {
+            return self.poll_slow(task);
         }
-        if task.has(flag::TURN) {
+        if task.has(State::WAIT_BEGUN) {
             return Poll::Pending;
         }
         if task.pending.get() == 0 {
             return Poll::Ready(self.waiting.take());
         }
         if X::SHIELDED {
-            task.set(flag::SHIELDED);
+            task.set(State::SHIELDED);
         }
         Poll::Pending
     }
 
     #[inline(never)]
-    fn poll_disturbed(&mut self, task: &Header) -> Poll<Result<X::Output>> {
-        if !task.has(flag::RUNNING) {
-            return Poll::Ready(self.waiting.raised(misused(task.location.get())));
+    fn poll_slow(&mut self, task: &Header) -> Poll<Result<X::Output>> {
+        if !task.has(State::RUNNING) {
+            return Poll::Ready(self.waiting.raised(stale_resume(task.location.get())));
         }
-        if task.has(flag::CANCELLED) && !X::SHIELDED {
+        if task.has(State::CANCELLED) && !X::SHIELDED {
             return self.poll_cancelled(task);
         }
-        if task.has(flag::TURN) {
-            // It is resumed for each part that is there, and maybe all are already.
-            task.set(if self.waiting.is_ready() { flag::URGENT } else { 0 });
+        if task.has(State::SECOND_WAIT) {
+            return Poll::Ready(self.waiting.raised(second_wait(task.location.get())));
+        }
+        if task.has(State::WAIT_BEGUN) {
             return Poll::Pending;
         }
-        if task.has(flag::CANCELLED) && self.waiting.has_failed() {
+        if task.has(State::CANCELLED) && self.waiting.has_failed() {
             // What failed behind the shield was told already.
-            task.stops_swallowing();
+            task.reset_cancel_count();
             return self.poll_cancelled(task);
         }
         if let Some(error) = self.waiting.failure() {
@@ -209,12 +210,12 @@ impl<X: Waiting> Begun<X> {
         }
         if self.waiting.is_ready() {
             if X::SHIELDED {
-                task.stops_swallowing();
+                task.reset_cancel_count();
             }
             return Poll::Ready(self.waiting.take());
         }
         if X::SHIELDED {
-            task.set(flag::SHIELDED);
+            task.set(State::SHIELDED);
         }
         Poll::Pending
     }
@@ -234,14 +235,14 @@ impl private::Sealed for () {}
 
 impl Wait for () {
     type Output = ();
-    type Waiting = ();
+    type State = ();
 
     #[inline]
-    fn into_waiting(self) {}
+    fn into_state(self) {}
 }
 
 #[allow(private_interfaces)]
-impl Waiting for () {
+impl WaitState for () {
     type Output = ();
 
     #[inline]
@@ -263,15 +264,15 @@ impl<W> private::Sealed for Vec<W> {}
 
 impl<W: Wait> Wait for Vec<W> {
     type Output = Vec<W::Output>;
-    type Waiting = Vec<W::Waiting>;
+    type State = Vec<W::State>;
 
-    fn into_waiting(self) -> Vec<W::Waiting> {
-        self.into_iter().map(Wait::into_waiting).collect()
+    fn into_state(self) -> Vec<W::State> {
+        self.into_iter().map(Wait::into_state).collect()
     }
 }
 
 #[allow(private_interfaces)]
-impl<X: Waiting> Waiting for Vec<X> {
+impl<X: WaitState> WaitState for Vec<X> {
     type Output = Vec<X::Output>;
 
     fn begin(&mut self, task: &TaskRef) {
@@ -301,15 +302,15 @@ impl<W, const N: usize> private::Sealed for [W; N] {}
 
 impl<W: Wait, const N: usize> Wait for [W; N] {
     type Output = [W::Output; N];
-    type Waiting = [W::Waiting; N];
+    type State = [W::State; N];
 
-    fn into_waiting(self) -> [W::Waiting; N] {
-        self.map(Wait::into_waiting)
+    fn into_state(self) -> [W::State; N] {
+        self.map(Wait::into_state)
     }
 }
 
 #[allow(private_interfaces)]
-impl<X: Waiting, const N: usize> Waiting for [X; N] {
+impl<X: WaitState, const N: usize> WaitState for [X; N] {
     type Output = [X::Output; N];
 
     fn begin(&mut self, task: &TaskRef) {
@@ -341,15 +342,15 @@ impl<W> private::Sealed for Option<W> {}
 
 impl<W: Wait> Wait for Option<W> {
     type Output = Option<W::Output>;
-    type Waiting = Option<W::Waiting>;
+    type State = Option<W::State>;
 
-    fn into_waiting(self) -> Option<W::Waiting> {
-        self.map(Wait::into_waiting)
+    fn into_state(self) -> Option<W::State> {
+        self.map(Wait::into_state)
     }
 }
 
 #[allow(private_interfaces)]
-impl<X: Waiting> Waiting for Option<X> {
+impl<X: WaitState> WaitState for Option<X> {
     type Output = Option<X::Output>;
 
     fn begin(&mut self, task: &TaskRef) {
@@ -397,17 +398,17 @@ macro_rules! tuples {
 
         impl<$($name: Wait),+> Wait for ($($name,)+) {
             type Output = ($($name::Output,)+);
-            type Waiting = ($($name::Waiting,)+);
+            type State = ($($name::State,)+);
 
             #[allow(non_snake_case)]
-            fn into_waiting(self) -> Self::Waiting {
+            fn into_state(self) -> Self::State {
                 let ($($name,)+) = self;
-                ($($name.into_waiting(),)+)
+                ($($name.into_state(),)+)
             }
         }
 
         #[allow(private_interfaces, non_snake_case)]
-        impl<$($name: Waiting),+> Waiting for ($($name,)+) {
+        impl<$($name: WaitState),+> WaitState for ($($name,)+) {
             type Output = ($($name::Output,)+);
 
             fn begin(&mut self, task: &TaskRef) {

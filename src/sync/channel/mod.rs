@@ -35,15 +35,18 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
-pub use super::channel_errors::{RecvError, SendError, TryRecvError, TrySendError};
-pub use super::channel_remote::{RemoteReceiver, RemoteSender};
+mod error;
+mod remote;
 
-use super::channel_remote::{Outside, Side};
-use super::outside::Listener;
+pub use self::error::{RecvError, SendError, TryRecvError, TrySendError};
+pub use self::remote::{RemoteReceiver, RemoteSender};
+
+use self::remote::{Outside, Side};
 use crate::error::Result;
-use crate::scheduler::{Key, TaskRef, WaitQueue, Waiter, kind};
+use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
+use crate::sync::notify::Listener;
 use crate::wait::private::Sealed;
-use crate::wait::{Wait, Waiting, not_there};
+use crate::wait::{Wait, WaitState, polled_after_completion};
 
 /// A channel with room for so many messages: who sends one more waits until one has been received.
 ///
@@ -719,7 +722,7 @@ impl<T: 'static> Send<T> {
     #[inline(never)]
     fn take_late(&mut self) -> Result<std::result::Result<(), SendError<T>>> {
         if !self.is_ready() {
-            return Err(not_there());
+            return Err(polled_after_completion());
         }
         match std::mem::replace(&mut self.place, SendPlace::Through) {
             SendPlace::Sent => Ok(Ok(())),
@@ -728,7 +731,7 @@ impl<T: 'static> Send<T> {
                 let sending = channel.state.borrow_mut().senders.remove(key);
                 Ok(sending.and_then(|sending| sending.value).map_or(Ok(()), |message| Err(SendError(message))))
             }
-            SendPlace::Unbegun(..) | SendPlace::Through => Err(not_there()),
+            SendPlace::Unbegun(..) | SendPlace::Through => Err(polled_after_completion()),
         }
     }
 }
@@ -757,21 +760,21 @@ impl<T> Sealed for Send<T> {}
 
 impl<T: 'static> Wait for Send<T> {
     type Output = std::result::Result<(), SendError<T>>;
-    type Waiting = Send<T>;
+    type State = Send<T>;
 
-    fn into_waiting(self) -> Send<T> {
+    fn into_state(self) -> Send<T> {
         self
     }
 }
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for Send<T> {
+impl<T: 'static> WaitState for Send<T> {
     type Output = std::result::Result<(), SendError<T>>;
 
     fn begin(&mut self, task: &TaskRef) {
         let place = std::mem::replace(&mut self.place, SendPlace::Sent);
         let SendPlace::Unbegun(sender, message) = place else { return };
-        task.note(kind::CHANNEL);
+        task.note(BlockedOn::CHANNEL);
         if let Err(refused) = sender.channel.try_send(message) {
             self.place = sender.not_at_once(refused, task);
         }
@@ -846,7 +849,7 @@ impl<T: 'static> Recv<T> {
             RecvPlace::Given => state.unclaim_first(),
             // Somebody else may have given a message back.
             RecvPlace::Closed => state.take_unclaimed(self.receiver.channel.outside.get()),
-            RecvPlace::Unbegun | RecvPlace::InLine(_) | RecvPlace::Through => return Err(not_there()),
+            RecvPlace::Unbegun | RecvPlace::InLine(_) | RecvPlace::Through => return Err(polled_after_completion()),
         };
         self.place = RecvPlace::Through;
         Ok(message.ok_or(RecvError))
@@ -902,19 +905,19 @@ impl<T> Sealed for Recv<T> {}
 
 impl<T: 'static> Wait for Recv<T> {
     type Output = std::result::Result<T, RecvError>;
-    type Waiting = Recv<T>;
+    type State = Recv<T>;
 
-    fn into_waiting(self) -> Recv<T> {
+    fn into_state(self) -> Recv<T> {
         self
     }
 }
 
 #[allow(private_interfaces)]
-impl<T: 'static> Waiting for Recv<T> {
+impl<T: 'static> WaitState for Recv<T> {
     type Output = std::result::Result<T, RecvError>;
 
     fn begin(&mut self, task: &TaskRef) {
-        task.note(kind::CHANNEL);
+        task.note(BlockedOn::CHANNEL);
         if let Some(mut state) = self.receiver.channel.plain_state()
             && state.claim(None)
         {

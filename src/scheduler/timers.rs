@@ -11,7 +11,7 @@ use super::scope::Scope;
 use super::task::Waiter;
 
 /// What happens at a deadline.
-pub(crate) enum Alarm {
+pub(crate) enum Timer {
     /// A wait is over.
     Settle(Waiter),
     /// A scope has run out of time.
@@ -23,26 +23,26 @@ pub(crate) enum Alarm {
 /// Those that were set lately are in a heap. Whenever it is full, it is sorted and becomes a run, and the runs are in a heap
 /// themselves, by their first: so of a million deadlines, all but a few thousand lie still in the order in which they are read.
 ///
-/// An alarm that is cancelled leaves its entry; these are swept out before they are many more than the living.
-pub(crate) struct Sleepers {
+/// An timer that is cancelled leaves its entry; these are swept out before they are many more than the living.
+pub(crate) struct Timers {
     heap: QuaternaryHeap<Entry>,
     runs: QuaternaryHeap<Run>,
-    alarms: Slab<Stamped>,
+    timers: Slab<Stamped>,
     /// Empty.
-    due: Vec<Alarm>,
-    /// How many entries are of alarms that were cancelled.
+    due: Vec<Timer>,
+    /// How many entries are of timers that were cancelled.
     cancelled: usize,
     stamp: u32,
     zero: Instant,
 }
 
-/// So many alarms are taken out before the first of their tasks is woken.
+/// So many timers are taken out before the first of their tasks is woken.
 pub(super) const AT_ONCE: usize = 1024;
 
 /// How many entries a full heap has: 32 KiB.
 const RUN: usize = 2048;
 
-/// An alarm, with its stamp inside and not beside it, so that it takes two words.
+/// An timer, with its stamp inside and not beside it, so that it takes two words.
 enum Stamped {
     Settle(u32, Waiter),
     Expire(u32, Rc<Scope>),
@@ -51,10 +51,10 @@ enum Stamped {
 const _: () = assert!(size_of::<Option<Stamped>>() == 16);
 
 impl Stamped {
-    fn new(stamp: u32, alarm: Alarm) -> Stamped {
-        match alarm {
-            Alarm::Settle(waiter) => Stamped::Settle(stamp, waiter),
-            Alarm::Expire(scope) => Stamped::Expire(stamp, scope),
+    fn new(stamp: u32, timer: Timer) -> Stamped {
+        match timer {
+            Timer::Settle(waiter) => Stamped::Settle(stamp, waiter),
+            Timer::Expire(scope) => Stamped::Expire(stamp, scope),
         }
     }
 
@@ -64,10 +64,10 @@ impl Stamped {
         }
     }
 
-    fn alarm(self) -> Alarm {
+    fn timer(self) -> Timer {
         match self {
-            Stamped::Settle(_, waiter) => Alarm::Settle(waiter),
-            Stamped::Expire(_, scope) => Alarm::Expire(scope),
+            Stamped::Settle(_, waiter) => Timer::Settle(waiter),
+            Stamped::Expire(_, scope) => Timer::Expire(scope),
         }
     }
 }
@@ -77,11 +77,11 @@ impl Stamped {
 struct Entry {
     /// In nanoseconds since the loop's own zero.
     deadline: u64,
-    key: AlarmKey,
+    key: TimerKey,
 }
 
 impl Entry {
-    /// What it is compared by. As one number, a million sleeps take a tenth less time than field by field.
+    /// What it is compared by. As one id, a million sleeps take a tenth less time than field by field.
     fn rank(&self) -> u128 {
         u128::from(self.deadline) << 64 | u128::from(self.key.stamp) << 32 | u128::from(self.key.slot)
     }
@@ -135,26 +135,26 @@ impl PartialOrd for Run {
 /// The deadline of what never rings.
 const NEVER: u64 = u64::MAX;
 
-/// An alarm. Of one that has rung, it stays behind and names nothing.
+/// An timer. Of one that has rung, it stays behind and names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AlarmKey {
+pub(crate) struct TimerKey {
     slot: u32,
     /// Counts up, so that equals ring in the order in which they were set.
     stamp: u32,
 }
 
-impl AlarmKey {
-    fn is_of(self, alarms: &Slab<Stamped>) -> bool {
-        alarms.get(self.slot as usize).is_some_and(|alarm| alarm.stamp() == self.stamp)
+impl TimerKey {
+    fn is_of(self, timers: &Slab<Stamped>) -> bool {
+        timers.get(self.slot as usize).is_some_and(|timer| timer.stamp() == self.stamp)
     }
 }
 
-impl Sleepers {
-    pub(crate) fn new() -> Sleepers {
-        Sleepers {
+impl Timers {
+    pub(crate) fn new() -> Timers {
+        Timers {
             heap: QuaternaryHeap::new(),
             runs: QuaternaryHeap::new(),
-            alarms: Slab::new(),
+            timers: Slab::new(),
             due: Vec::new(),
             cancelled: 0,
             stamp: 0,
@@ -163,7 +163,7 @@ impl Sleepers {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.alarms.is_empty()
+        self.timers.is_empty()
     }
 
     /// In nanoseconds since the loop's own zero.
@@ -172,17 +172,17 @@ impl Sleepers {
         duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
     }
 
-    /// Has `alarm` ring at `deadline`, or never if there is none.
-    pub(crate) fn set(&mut self, deadline: Option<Instant>, alarm: Alarm) -> AlarmKey {
+    /// Has `timer` ring at `deadline`, or never if there is none.
+    pub(crate) fn set(&mut self, deadline: Option<Instant>, timer: Timer) -> TimerKey {
         let deadline = deadline.map_or(NEVER, |deadline| self.count(deadline));
         self.stamp = self.stamp.wrapping_add(1);
         if self.stamp == 0 {
             // From here on they come again, and none is to be taken for one that was cancelled long ago.
             self.sweep();
         }
-        let slot = self.alarms.insert(Stamped::new(self.stamp, alarm));
+        let slot = self.timers.insert(Stamped::new(self.stamp, timer));
         let slot = u32::try_from(slot).expect("fewer than 2^32 deadlines in one loop");
-        let key = AlarmKey { slot, stamp: self.stamp };
+        let key = TimerKey { slot, stamp: self.stamp };
         if self.heap.len() == RUN {
             self.add_run();
         }
@@ -197,25 +197,25 @@ impl Sleepers {
         self.runs.extend(Run::new(entries));
     }
 
-    pub(crate) fn is_set(&self, key: AlarmKey) -> bool {
-        key.is_of(&self.alarms)
+    pub(crate) fn is_set(&self, key: TimerKey) -> bool {
+        key.is_of(&self.timers)
     }
 
-    pub(crate) fn cancel(&mut self, key: AlarmKey) -> Option<Alarm> {
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<Timer> {
         if !self.is_set(key) {
             return None;
         }
-        let alarm = self.alarms.remove(key.slot as usize).alarm();
+        let timer = self.timers.remove(key.slot as usize).timer();
         self.cancelled += 1;
-        if self.cancelled > self.alarms.len() + 32 {
+        if self.cancelled > self.timers.len() + 32 {
             self.sweep();
         }
-        Some(alarm)
+        Some(timer)
     }
 
     fn sweep(&mut self) {
-        let alarms = &self.alarms;
-        let is_set = |entry: &Entry| entry.key.is_of(alarms);
+        let timers = &self.timers;
+        let is_set = |entry: &Entry| entry.key.is_of(timers);
         self.heap.retain(is_set);
         self.runs = self.runs.drain().filter_map(|run| run.retain(is_set)).collect();
         self.cancelled = 0;
@@ -233,11 +233,11 @@ impl Sleepers {
         if first.deadline == NEVER { None } else { self.zero.checked_add(Duration::from_nanos(first.deadline)) }
     }
 
-    /// The first few alarms whose time has come by `now`, in the same count.
+    /// The first few timers whose time has come by `now`, in the same count.
     ///
     /// To take them one by one, and wake a task in between, would be to wait for the memory of each: a million sleeps would take
     /// two fifths more.
-    pub(crate) fn take_due(&mut self, now: u64) -> Vec<Alarm> {
+    pub(crate) fn take_due(&mut self, now: u64) -> Vec<Timer> {
         let mut due = std::mem::take(&mut self.due);
         while due.len() < AT_ONCE
             && let Some(first) = self.first()
@@ -246,19 +246,19 @@ impl Sleepers {
         {
             self.pop();
             if self.is_set(first.key) {
-                due.push(self.alarms.remove(first.key.slot as usize).alarm());
+                due.push(self.timers.remove(first.key.slot as usize).timer());
             } else {
                 self.cancelled -= 1;
             }
         }
-        if self.alarms.is_empty() {
+        if self.timers.is_empty() {
             self.shrink();
         }
         due
     }
 
-    /// Takes back what [`take_due`](Sleepers::take_due) gave, when that is empty, for the next time.
-    pub(crate) fn keep(&mut self, due: Vec<Alarm>) {
+    /// Takes back what [`take_due`](Timers::take_due) gave, when that is empty, for the next time.
+    pub(crate) fn keep(&mut self, due: Vec<Timer>) {
         self.due = due;
     }
 
@@ -289,8 +289,8 @@ impl Sleepers {
         if self.heap.capacity() > 4 * self.heap.len() + 64 {
             self.heap.shrink_to(2 * self.heap.len());
         }
-        if self.alarms.capacity() > 4 * self.alarms.len() + 64 {
-            self.alarms.shrink_to_fit();
+        if self.timers.capacity() > 4 * self.timers.len() + 64 {
+            self.timers.shrink_to_fit();
         }
     }
 }

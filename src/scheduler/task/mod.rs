@@ -17,58 +17,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::inbox::Wakeable;
-use super::protocol::{Outcome, Resume, Suspend};
+pub(crate) mod protocol;
+pub(crate) mod state;
+
+use self::protocol::{Outcome, Resume, Suspend};
+use self::state::{BlockedOn, State};
+use super::inbox::WakeSlot;
 use super::scope::Scope;
 use super::wait_queue::WaitQueue;
-use super::{Core, trampoline};
+use super::{Scheduler, trampoline};
 use crate::error::{Cancelled, Error, Reason, Result};
-
-/// The bits of a task's state. The low eight are looked at in every turn and have a byte of their own: a processor cannot
-/// forward a store to a load of another width.
-pub(crate) mod flag {
-    /// It is being resumed now.
-    pub const RUNNING: u32 = 1;
-    /// It is in the ready queue.
-    pub const QUEUED: u32 = 1 << 1;
-    /// Its body has ended with a value, which is in the slot.
-    pub const FINISHED: u32 = 1 << 2;
-    /// Its slot is empty: it raised, or its value was taken, or its body was dropped.
-    pub const EMPTY: u32 = 1 << 3;
-    /// It has been resumed at least once.
-    pub const BEGUN: u32 = 1 << 4;
-    /// It waits at a shield.
-    pub const SHIELDED: u32 = 1 << 5;
-    /// It has begun to wait in this very turn: even if all is there, the others come first.
-    pub const TURN: u32 = 1 << 6;
-    /// One of [`DISTURBING`] is set, so a wait is more than counting its parts.
-    pub const DISTURBED: u32 = 1 << 7;
-
-    /// It is disturbed, and to be resumed although parts of its wait are pending.
-    pub const URGENT: u32 = 1 << 17;
-    /// Its scope was cancelled: each of its waits raises, unless it is shielded.
-    pub const CANCELLED: u32 = 1 << 8;
-    /// A part of what it waits for has failed.
-    pub const FAILED: u32 = 1 << 9;
-    /// It has several waits at once, so each part that settles is worth a turn.
-    pub const EAGER: u32 = 1 << 10;
-    /// It waits for a foreign future, which counts as one of its pending parts.
-    pub const AWAITING: u32 = 1 << 11;
-    /// A cancellation was raised in it.
-    pub const RAISED: u32 = 1 << 12;
-    /// It has swallowed its cancellation too often and is to be dropped.
-    pub const DOOMED: u32 = 1 << 13;
-    /// It is the first task of its scope.
-    pub const SCOPE_ROOT: u32 = 1 << 14;
-    /// It outlived its cancellation, so those that wait for it are not cancelled before it has ended.
-    pub const LINGERING: u32 = 1 << 15;
-    /// It is to be cancelled as soon as nothing that it waits for lingers.
-    pub const DEFERRED: u32 = 1 << 16;
-
-    pub const DISTURBING: u32 = CANCELLED | FAILED | EAGER;
-    /// It will not be resumed again.
-    pub const ENDED: u32 = FINISHED | EMPTY;
-}
 
 /// A cancelled coroutine that goes on waiting unshielded is dropped after so many cancellations in a row.
 pub(crate) const MOST_SWALLOWED: u8 = 100;
@@ -80,84 +38,69 @@ pub(crate) struct Header {
     refs: Cell<u32>,
     /// How many parts of what it waits for are not there yet.
     pub(crate) pending: Cell<u32>,
-    /// The low [flags](flag).
-    state: Cell<u8>,
-    /// The [kinds](super::kind) of what it waits for.
-    pub(crate) waits_on: Cell<u8>,
-    /// The high flags.
-    rare_state: Cell<u16>,
+    state: Cell<State>,
+    pub(crate) waits_on: Cell<BlockedOn>,
     /// Its place in the list of its scope.
     pub(crate) index: Cell<u32>,
     /// Tasks are numbered as they are started, from 1.
-    pub(crate) number: Cell<u64>,
+    pub(crate) id: Cell<u64>,
     scope: Cell<Option<Rc<Scope>>>,
-    /// The first of those that wait for it; the others are in the extras.
+    /// The first of those that wait for it; the others are in the cold.
     waiter: Cell<Option<Waiter>>,
     pub(crate) location: Cell<&'static Location<'static>>,
-    extras: Cell<Option<Box<Extras>>>,
+    cold: Cell<Option<Box<Cold>>>,
 }
 
 /// What is slow, or would be too much code in each coroutine, is out of line. It takes the header, which a handle points to, and
 /// not the handle: that would have to have a place in memory for it.
 impl Header {
-    /// Whether any of `flags` is set.
+    /// Whether any of `bits` is set.
     #[inline(always)]
-    pub(crate) fn has(&self, flags: u32) -> bool {
-        self.state.get() & low(flags) != 0 || (flags > 0xff && self.rare_state.get() & high(flags) != 0)
+    pub(crate) fn has(&self, bits: State) -> bool {
+        self.state.get().intersects(bits)
     }
 
     #[inline(always)]
-    pub(super) fn change(&self, unset: u32, set: u32) {
-        if (unset | set) > 0xff {
-            let rare = (self.rare_state.get() & !high(unset)) | high(set);
-            self.rare_state.set(rare);
-            if (unset | set) & flag::DISTURBING != 0 {
-                let disturbed = rare & high(flag::DISTURBING) != 0;
-                let state = self.state.get() & !low(flag::DISTURBED);
-                self.state.set(if disturbed { state | low(flag::DISTURBED) } else { state });
-            }
-        }
-        if (unset | set) & 0xff != 0 {
-            self.state.set((self.state.get() & !low(unset)) | low(set));
-        }
+    pub(super) fn change(&self, unset: State, set: State) {
+        self.state.set(self.state.get().difference(unset).union(set));
     }
 
     #[inline]
-    pub(crate) fn set(&self, flags: u32) {
-        self.change(0, flags);
+    pub(crate) fn set(&self, bits: State) {
+        self.change(State::empty(), bits);
     }
 
     #[inline]
-    pub(crate) fn unset(&self, flags: u32) {
-        self.change(flags, 0);
+    pub(crate) fn unset(&self, bits: State) {
+        self.change(bits, State::empty());
     }
 
     /// Whether it has been started, on some loop.
     pub(crate) fn is_started(&self) -> bool {
-        self.number.get() != 0
+        self.id.get() != 0
     }
 
     /// Whether nothing has happened to it that ending it would have to look at.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        let cell = &self.extras;
-        let extras = cell.take();
-        let none = extras.is_none();
-        std::mem::forget(cell.replace(extras));
-        none && self.rare_state.get() & !high(flag::SCOPE_ROOT) == 0
+        let cell = &self.cold;
+        let cold = cell.take();
+        let none = cold.is_none();
+        std::mem::forget(cell.replace(cold));
+        none && !self.has(State::UNUSUAL)
     }
 
     pub(crate) fn is_ended(&self) -> bool {
-        self.has(flag::ENDED)
+        self.has(State::ENDED)
     }
 
     /// The coroutine's name, empty for those that the library makes and nobody wants to see.
     pub(crate) fn name(&self) -> Cow<'static, str> {
-        self.extras(|extras| extras.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.vtable.name))
+        self.cold(|cold| cold.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.vtable.name))
     }
 
     /// Whether the library made it to carry a wait: nobody has heard of it.
-    pub(crate) fn is_nameless(&self) -> bool {
+    pub(crate) fn is_internal(&self) -> bool {
         self.name().is_empty()
     }
 
@@ -180,102 +123,103 @@ impl Header {
         self.scope.replace(scope)
     }
 
-    pub(crate) fn core(&self) -> Option<Rc<Core>> {
-        self.look_at_scope(|scope| scope.core().clone())
+    pub(crate) fn scheduler(&self) -> Option<Rc<Scheduler>> {
+        self.look_at_scope(|scope| scope.scheduler().clone())
     }
 
-    /// Looks at the extras, if there are any. `look` must not come back to them.
-    pub(crate) fn extras<R>(&self, look: impl FnOnce(&mut Extras) -> R) -> Option<R> {
-        let mut extras = self.extras.take()?;
-        let result = look(&mut extras);
-        self.extras.set(Some(extras));
+    /// Looks at the cold, if there are any. `look` must not come back to them.
+    pub(crate) fn cold<R>(&self, look: impl FnOnce(&mut Cold) -> R) -> Option<R> {
+        let mut cold = self.cold.take()?;
+        let result = look(&mut cold);
+        self.cold.set(Some(cold));
         Some(result)
     }
 
-    /// Changes the extras. `change` must not come back to them.
-    pub(crate) fn extras_mut<R>(&self, change: impl FnOnce(&mut Extras) -> R) -> R {
-        let mut extras = self.extras.take().unwrap_or_default();
-        let result = change(&mut extras);
-        self.extras.set(Some(extras));
+    /// Changes the cold. `change` must not come back to them.
+    pub(crate) fn cold_mut<R>(&self, change: impl FnOnce(&mut Cold) -> R) -> R {
+        let mut cold = self.cold.take().unwrap_or_default();
+        let result = change(&mut cold);
+        self.cold.set(Some(cold));
         result
     }
 
     /// What it raised, or what its cancelled domain failed with.
     pub(crate) fn error(&self) -> Option<Error> {
-        self.extras(|extras| extras.error.clone()).flatten()
+        self.cold(|cold| cold.error.clone()).flatten()
     }
 
     /// Whether it keeps what it raised, which is the user's.
     fn keeps_error(&self) -> bool {
-        self.extras(|extras| extras.error.is_some()).unwrap_or(false)
+        self.cold(|cold| cold.error.is_some()).unwrap_or(false)
     }
 
     /// Counts one more cancellation that was raised in it; whether that was one too many.
-    pub(crate) fn swallows(&self) -> bool {
-        let doomed = self.extras_mut(|extras| {
-            extras.swallowed = extras.swallowed.saturating_add(1);
-            extras.swallowed > MOST_SWALLOWED
-        });
-        self.set(if doomed { flag::DOOMED | flag::RAISED } else { flag::RAISED });
-        doomed
+    pub(crate) fn count_cancellation(&self) -> bool {
+        self.cold_mut(|cold| {
+            cold.cancellations = cold.cancellations.saturating_add(1);
+            cold.cancellations > MOST_SWALLOWED
+        })
+    }
+
+    /// Whether it has swallowed its cancellation too often and is to be dropped.
+    pub(crate) fn is_doomed(&self) -> bool {
+        self.cold(|cold| cold.cancellations > MOST_SWALLOWED).unwrap_or(false)
+    }
+
+    /// Whether a cancellation was raised in it, which its end has to answer.
+    pub(crate) fn has_seen_cancellation(&self) -> bool {
+        self.cold(|cold| cold.cancellations > 0).unwrap_or(false)
     }
 
     /// Whatever it ends with now is a proper answer to its cancellation.
-    pub(crate) fn answers_well(&self) {
-        self.unset(flag::RAISED);
+    pub(crate) fn mark_cancellation_handled(&self) {
+        self.cold(|cold| cold.cancellations = 0);
     }
 
     /// It waited at a shield in between: the count of cancellations in a row starts anew.
-    pub(crate) fn stops_swallowing(&self) {
-        self.extras(|extras| extras.swallowed = 0);
+    pub(crate) fn reset_cancel_count(&self) {
+        self.cold(|cold| cold.cancellations = cold.cancellations.min(1));
     }
 
     /// The coroutine is about to wait for something, at `location`; false if it may not, and polling is to raise why.
     #[inline]
     pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
-        let looked_at = low(flag::RUNNING | flag::DISTURBED | flag::TURN);
-        let undisturbed = self.state.get() & looked_at == low(flag::RUNNING);
-        // A task that awaits has something pending.
-        if undisturbed && self.pending.get() == 0 {
+        const LOOKED_AT: State = State::RUNNING.union(State::SLOW);
+        let state = self.state.get();
+        if state.intersection(LOOKED_AT) == State::RUNNING && self.pending.get() == 0 {
             self.location.set(location);
-            self.waits_on.set(0);
-            self.set(if shielded { flag::TURN | flag::SHIELDED } else { flag::TURN });
+            self.waits_on.set(BlockedOn::empty());
+            self.set(if shielded { State::WAIT_BEGUN | State::SHIELDED } else { State::WAIT_BEGUN });
             return true;
         }
-        self.begin_disturbed_wait(shielded, location)
+        self.begin_wait_slow(shielded, location)
     }
 
     #[inline(never)]
-    fn begin_disturbed_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
-        if !self.has(flag::RUNNING) {
+    fn begin_wait_slow(&self, shielded: bool, location: &'static Location<'static>) -> bool {
+        if !self.has(State::RUNNING) {
             return false;
         }
         self.location.set(location);
-        self.waits_on.set(0);
-        let awaited = self.stop_awaiting();
-        self.unset(flag::FAILED);
-        if awaited || self.has(flag::TURN) || self.pending.get() != 0 {
-            // Something else that it began to wait for was not finished, or was forgotten, or is there and not yet taken.
-            self.waits_for_several();
-        }
-        if self.has(flag::CANCELLED) && !shielded {
+        self.stop_polling_future();
+        if self.pending.get() != 0 {
+            self.set(State::SECOND_WAIT);
             return false;
         }
-        self.set(if shielded { flag::TURN | flag::SHIELDED } else { flag::TURN });
+        self.waits_on.set(BlockedOn::empty());
+        self.unset(State::FAILED);
+        if self.has(State::CANCELLED) && !shielded {
+            return false;
+        }
+        self.set(if shielded { State::WAIT_BEGUN | State::SHIELDED } else { State::WAIT_BEGUN });
         true
-    }
-
-    /// It has several waits at once. What it began in this very turn may be there, and was not asked if it was polled before this.
-    fn waits_for_several(&self) {
-        let may_be_there = !self.has(flag::EAGER) && self.has(flag::TURN);
-        self.set(if may_be_there { flag::EAGER | flag::URGENT } else { flag::EAGER });
     }
 
     /// The cancellation, to be raised at the wait that it is in. None if it has swallowed too many: then it is to suspend,
     /// and will not be resumed.
     pub(crate) fn raise_cancelled(&self) -> Option<Error> {
-        self.stop_awaiting();
-        if self.swallows() {
+        self.stop_polling_future();
+        if self.count_cancellation() {
             return None;
         }
         let why = self.scope().and_then(|scope| scope.cancelled());
@@ -286,10 +230,10 @@ impl Header {
     /// What comes instead of a poll, if this task may not poll a future now.
     #[inline(never)]
     fn refuses_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
-        if !self.has(flag::RUNNING) {
-            return Some(Poll::Ready(misused(location)));
+        if !self.has(State::RUNNING) {
+            return Some(Poll::Ready(stale_resume(location)));
         }
-        if !self.has(flag::CANCELLED) {
+        if !self.has(State::CANCELLED) {
             return None;
         }
         self.location.set(location);
@@ -298,24 +242,23 @@ impl Header {
 
     /// Where this task is woken from outside, if it has been before.
     #[inline]
-    fn wakeable(&self) -> Option<*const Wakeable> {
-        // SAFETY: the extras are only reached by functions of this thread, and this one calls none that changes them while
+    fn wake_slot(&self) -> Option<*const WakeSlot> {
+        // SAFETY: the cold are only reached by functions of this thread, and this one calls none that changes them while
         // it looks; what it gives back does not borrow them.
-        let extras = unsafe { &*self.extras.as_ptr() };
-        extras.as_ref()?.wakeable.as_ref().map(Arc::as_ptr)
+        let cold = unsafe { &*self.cold.as_ptr() };
+        cold.as_ref()?.wake_slot.as_ref().map(Arc::as_ptr)
     }
 
     /// It waits for something of this [kind](super::kind).
-    pub(crate) fn note(&self, kind: u8) {
-        let waits_on = &self.waits_on;
-        waits_on.set(waits_on.get() | kind);
+    pub(crate) fn note(&self, on: BlockedOn) {
+        self.waits_on.set(self.waits_on.get() | on);
     }
 
     #[inline]
-    fn stop_awaiting(&self) -> bool {
-        let awaiting = self.has(flag::AWAITING);
+    fn stop_polling_future(&self) -> bool {
+        let awaiting = self.has(State::POLLING_FUTURE);
         if awaiting {
-            self.unset(flag::AWAITING);
+            self.unset(State::POLLING_FUTURE);
             let pending = &self.pending;
             pending.set(pending.get() - 1);
         }
@@ -326,13 +269,13 @@ impl Header {
     pub(crate) fn add_waiter(&self, waiter: Waiter) -> WaiterKey {
         match self.waiter.take() {
             // If the first gave up, those who came after it come before this one.
-            None if self.extras(|extras| extras.waiters.len()).unwrap_or(0) == 0 => {
+            None if self.cold(|cold| cold.waiters.len()).unwrap_or(0) == 0 => {
                 self.waiter.set(Some(waiter));
                 WaiterKey::First
             }
             first => {
                 self.waiter.set(first);
-                WaiterKey::Further(self.extras_mut(|extras| extras.waiters.push_back(waiter)))
+                WaiterKey::Further(self.cold_mut(|cold| cold.waiters.push_back(waiter)))
             }
         }
     }
@@ -360,7 +303,7 @@ impl Header {
     pub(crate) fn remove_waiter(&self, key: WaiterKey) {
         let waiter = match key {
             WaiterKey::First => self.waiter.take(),
-            WaiterKey::Further(key) => self.extras(|extras| extras.waiters.remove(key)).flatten(),
+            WaiterKey::Further(key) => self.cold(|cold| cold.waiters.remove(key)).flatten(),
         };
         if let Some(waiter) = waiter {
             waiter.give_up();
@@ -370,7 +313,7 @@ impl Header {
     /// Those that wait for this task, first come first.
     pub(crate) fn take_waiters(&self) -> impl Iterator<Item = Waiter> {
         let mut first = self.waiter.take();
-        std::iter::from_fn(move || first.take().or_else(|| self.extras(|extras| extras.waiters.pop_front()).flatten()))
+        std::iter::from_fn(move || first.take().or_else(|| self.cold(|cold| cold.waiters.pop_front()).flatten()))
     }
 
     /// The tasks that wait for this one; not those that have ended and only forgot to give up.
@@ -379,34 +322,21 @@ impl Header {
         let first = self.waiter.take();
         tasks.extend(first.as_ref().map(|waiter| waiter.0.clone()));
         self.waiter.set(first);
-        self.extras(|extras| tasks.extend(extras.waiters.iter().map(|waiter| waiter.0.clone())));
+        self.cold(|cold| tasks.extend(cold.waiters.iter().map(|waiter| waiter.0.clone())));
         tasks.retain(|task| !task.is_ended());
         tasks
     }
 }
 
-/// The flags that have a byte of their own.
-#[inline(always)]
-const fn low(flags: u32) -> u8 {
-    flags.to_le_bytes()[0]
-}
-
-/// The others.
-#[inline(always)]
-const fn high(flags: u32) -> u16 {
-    let [_, low, high, _] = flags.to_le_bytes();
-    u16::from_le_bytes([low, high])
-}
-
 /// What few tasks have.
 #[derive(Default)]
-pub(crate) struct Extras {
+pub(crate) struct Cold {
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) error: Option<Error>,
     pub(crate) waiters: WaitQueue<Waiter>,
-    pub(crate) wakeable: Option<Arc<Wakeable>>,
-    /// How many cancellations in a row were raised in it.
-    swallowed: u8,
+    pub(crate) wake_slot: Option<Arc<WakeSlot>>,
+    /// How many cancellations in a row were raised in it. More than [`MOST_SWALLOWED`]: it is to be dropped.
+    cancellations: u8,
 }
 
 struct VTable {
@@ -483,7 +413,7 @@ where
                         // SAFETY: the slot is empty now (EMPTY was set by `drop_body`), so writing forgets nothing.
                         unsafe { (*slot).output = ManuallyDrop::new(value) };
                         // SAFETY: by contract.
-                        unsafe { task.as_ref() }.change(flag::EMPTY | flag::RUNNING, flag::FINISHED);
+                        unsafe { task.as_ref() }.change(State::CLOSED | State::RUNNING, State::COMPLETED);
                         Turn::Finished
                     }
                     Err(error) => Turn::Raised(error),
@@ -499,7 +429,7 @@ where
         // SAFETY: by contract.
         let (slot, header) = unsafe { (Self::slot(task), task.as_ref()) };
         // Set first: should a destructor panic, what is left of the body is not dropped again.
-        header.change(0, flag::EMPTY);
+        header.change(State::empty(), State::CLOSED);
         // SAFETY: the slot held the body until now, nothing refers to it, and with EMPTY set nothing will again.
         unsafe { ManuallyDrop::drop(&mut (*slot).body) };
     }
@@ -518,7 +448,7 @@ where
     unsafe fn drop_output(task: NonNull<Header>) {
         // SAFETY: by contract.
         let (slot, header) = unsafe { (Self::slot(task), task.as_ref()) };
-        header.change(flag::FINISHED, flag::EMPTY);
+        header.change(State::COMPLETED, State::CLOSED);
         // SAFETY: the slot held the value until now, and with FINISHED gone nothing reads it again.
         unsafe { ManuallyDrop::drop(&mut (*slot).output) };
     }
@@ -533,9 +463,18 @@ where
 }
 
 /// The error of a [`Resume`] in the wrong place.
-pub(crate) fn misused(location: &'static Location<'static>) -> Error {
+pub(crate) fn stale_resume(location: &'static Location<'static>) -> Error {
     let what = "a `Resume` was used outside of the turn of the coroutine that it was given to; use the one that the \
                 coroutine was resumed with last";
+    Error::at(what.into(), location)
+}
+
+/// The error of a coroutine that waits for two things at once, by hand.
+#[cold]
+#[inline(never)]
+pub(crate) fn second_wait(location: &'static Location<'static>) -> Error {
+    let what = "a second wait was begun while another was unfinished; poll the first one until it is ready, or drop it, \
+                or wait for both at once by yielding a tuple";
     Error::at(what.into(), location)
 }
 
@@ -555,17 +494,17 @@ impl TaskRef {
     }
 
     /// Resumes the coroutine once, with `cleared` flags cleared, if there is one to resume. It stays
-    /// [`RUNNING`](flag::RUNNING), for the caller to take that off together with what else changes.
+    /// [`RUNNING`](State::RUNNING), for the caller to take that off together with what else changes.
     ///
     /// # Panics
     ///
     /// With what the coroutine panics with.
     #[inline]
-    pub(crate) fn resume(&self, cleared: u32) -> Option<Turn> {
-        if self.has(flag::ENDED | flag::RUNNING) {
+    pub(crate) fn resume(&self, cleared: State) -> Option<Turn> {
+        if self.has(State::ENDED | State::RUNNING) {
             return None;
         }
-        self.change(cleared, flag::RUNNING | flag::BEGUN);
+        self.change(cleared, State::RUNNING | State::BEGUN);
         // SAFETY: the table is that of the cell that the header is part of; ENDED is not set, so the slot holds the body;
         // RUNNING was not set, so it is not being resumed.
         Some(unsafe { (self.vtable.resume)(self.0, Resume { task: self.clone() }) })
@@ -573,7 +512,7 @@ impl TaskRef {
 
     /// Drops the coroutine where it stands, if it is there and not running.
     pub(crate) fn drop_body(&self) {
-        if !self.has(flag::ENDED | flag::RUNNING) {
+        if !self.has(State::ENDED | State::RUNNING) {
             // SAFETY: the table is that of the cell; the slot holds the body, which is not being resumed.
             unsafe { (self.vtable.drop_body)(self.0) };
         }
@@ -587,34 +526,30 @@ impl TaskRef {
         location: &'static Location<'static>,
     ) -> Poll<Result<F::Output>> {
         let header = self.header();
-        if header.state.get() & low(flag::RUNNING | flag::DISTURBED) != low(flag::RUNNING)
+        const LOOKED_AT: State = State::RUNNING.union(State::SLOW);
+        if header.state.get().intersection(LOOKED_AT) != State::RUNNING
             && let Some(refused) = self.refuses_future(location)
         {
             return refused.map(Err);
         }
         header.location.set(location);
-        let wakeable = self.wakeable().unwrap_or_else(|| self.new_wakeable());
-        // SAFETY: the wakeable is kept alive by this task's extras, which give it up only when the task ends; that is after
+        let wake_slot = self.wake_slot().unwrap_or_else(|| self.new_wake_slot());
+        // SAFETY: the wake_slot is kept alive by this task's cold, which give it up only when the task ends; that is after
         // its coroutine, which runs now (RUNNING), has returned to the scheduler.
-        let waker = unsafe { Wakeable::lend(wakeable) };
+        let waker = unsafe { WakeSlot::lend(wake_slot) };
         match future.poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(value) => {
-                if self.stop_awaiting() {
-                    // Nobody knows whether it was this one that it awaited, or another that is still pending.
-                    self.waits_for_several();
-                }
+                self.stop_polling_future();
                 Poll::Ready(Ok(value))
             }
             Poll::Pending => {
-                if !self.has(flag::AWAITING) {
-                    let pending = header.pending.get();
-                    header.pending.set(pending + 1);
-                    header.waits_on.set(super::kind::FUTURE);
-                    self.set(flag::AWAITING);
-                    // As in `begin_wait`: something else was left unfinished, or is there and not yet taken.
-                    if pending != 0 || self.has(flag::TURN) {
-                        self.waits_for_several();
+                if !self.has(State::POLLING_FUTURE) {
+                    if header.pending.get() != 0 {
+                        return Poll::Ready(Err(second_wait(location)));
                     }
+                    header.pending.set(1);
+                    header.waits_on.set(BlockedOn::FUTURE);
+                    self.set(State::POLLING_FUTURE);
                 }
                 Poll::Pending
             }
@@ -631,40 +566,36 @@ impl TaskRef {
         let polled = self.poll_future(future, location);
         #[cfg(feature = "smol")]
         if polled.is_pending()
-            && let Some(core) = self.core()
+            && let Some(scheduler) = self.scheduler()
         {
-            core.note_foreign_future();
+            scheduler.note_foreign_future();
         }
         polled
     }
 
     #[inline(never)]
-    fn new_wakeable(&self) -> *const Wakeable {
-        let core = self.core().expect("a running task has a loop");
-        let wakeable = core.add_wakeable(super::WakeTarget::Task(self.clone()));
-        let pointer = Arc::as_ptr(&wakeable);
-        self.extras_mut(|extras| extras.wakeable = Some(wakeable));
+    fn new_wake_slot(&self) -> *const WakeSlot {
+        let scheduler = self.scheduler().expect("a running task has a loop");
+        let wake_slot = scheduler.add_wake_slot(super::WakeTarget::Task(self.clone()));
+        let pointer = Arc::as_ptr(&wake_slot);
+        self.cold_mut(|cold| cold.wake_slot = Some(wake_slot));
         pointer
     }
 
     /// A shield at which it waits is dropped, and holds its cancellation off no longer: its other waits raise it.
-    pub(crate) fn leaves_shield(&self) {
-        self.unset(flag::SHIELDED);
+    pub(crate) fn leave_shield(&self) {
+        self.unset(State::SHIELDED);
         // One that runs is looked at when it suspends itself.
-        if self.has(flag::CANCELLED) && !self.has(flag::RUNNING) {
-            self.set(flag::URGENT);
-            Core::enqueue(self);
+        if self.has(State::CANCELLED) && !self.has(State::RUNNING) {
+            self.set(State::FORCE_RESUME);
+            Scheduler::enqueue(self);
         }
     }
 
-    /// Its waker was called. Of no effect unless it waits for a future: an old waker of an old future. Of one that has several
-    /// waits, nobody knows.
+    /// Its waker was called. Of no effect unless it waits for a future: an old waker of an old future.
     pub(crate) fn wake_from_outside(&self) {
-        let awaited = self.stop_awaiting();
-        let eager = self.has(flag::EAGER);
-        if eager || (awaited && self.pending.get() == 0) {
-            self.set(if eager { flag::URGENT } else { 0 });
-            Core::enqueue(self);
+        if self.stop_polling_future() && self.pending.get() == 0 {
+            Scheduler::enqueue(self);
         }
     }
 }
@@ -711,7 +642,7 @@ impl TaskRef {
     #[inline(never)]
     fn drop_last(last: ManuallyDrop<TaskRef>) {
         let vtable = last.vtable;
-        let is_empty = last.has(flag::EMPTY) || (last.has(flag::FINISHED) && !vtable.output_needs_drop);
+        let is_empty = last.has(State::CLOSED) || (last.has(State::COMPLETED) && !vtable.output_needs_drop);
         if is_empty && !last.keeps_error() {
             // SAFETY: this was the last reference, and the slot is empty, or as good as empty.
             unsafe { (vtable.free)(last.0) };
@@ -724,13 +655,13 @@ impl TaskRef {
 
     /// Empties the slot and drops what it raised, so that dropping this last reference frees the task at once.
     pub(super) fn empty(&self) {
-        if self.has(flag::FINISHED) {
+        if self.has(State::COMPLETED) {
             // SAFETY: FINISHED says that the slot holds the value.
             unsafe { (self.vtable.drop_output)(self.0) };
         } else {
             self.drop_body();
         }
-        let error = self.extras(|extras| extras.error.take());
+        let error = self.cold(|cold| cold.error.take());
         drop(error);
     }
 }
@@ -738,10 +669,10 @@ impl TaskRef {
 impl fmt::Debug for TaskRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self {
-            task if task.has(flag::FINISHED) => "finished",
-            task if task.has(flag::EMPTY) => "over",
-            task if task.has(flag::RUNNING) => "running",
-            task if task.has(flag::BEGUN) => "waiting",
+            task if task.has(State::COMPLETED) => "finished",
+            task if task.has(State::CLOSED) => "over",
+            task if task.has(State::RUNNING) => "running",
+            task if task.has(State::BEGUN) => "waiting",
             _ if self.is_started() => "started",
             _ => "not started",
         };
@@ -762,36 +693,35 @@ impl Waiter {
 
     /// The thing is there. If it was the last, the task becomes ready.
     pub(crate) fn settle(self) {
-        if self.lower() == 0 || self.0.has(flag::EAGER) {
-            self.0.set(if self.0.has(flag::EAGER) { flag::URGENT } else { 0 });
-            Core::enqueue(&self.0);
+        if self.lower() == 0 {
+            Scheduler::enqueue(&self.0);
         }
         self.let_go();
     }
 
-    /// As [`settle`](Waiter::settle), for a task that is known to run on `core`, which is running.
+    /// As [`settle`](Waiter::settle), for a task that is known to run on `scheduler`, which is running.
     #[inline]
-    pub(crate) fn settle_on(self, core: &Core) {
-        if self.0.has(flag::DISTURBED | flag::QUEUED | flag::RUNNING | flag::ENDED) {
+    pub(crate) fn settle_on(self, scheduler: &Scheduler) {
+        if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
             self.settle();
         } else if self.lower() == 0 {
-            self.0.set(flag::QUEUED);
-            core.ready.push(self.0);
+            self.0.set(State::QUEUED);
+            scheduler.run_queue.push(self.0);
         }
     }
 
     /// The thing will never be there, and there is an error to be raised: the task becomes ready at once.
     pub(crate) fn fail(self) {
         self.lower();
-        self.0.set(flag::FAILED | flag::URGENT);
-        Core::enqueue(&self.0);
+        self.0.set(State::FAILED | State::FORCE_RESUME);
+        Scheduler::enqueue(&self.0);
         self.let_go();
     }
 
     /// The task waits for it no longer. If it was not the task itself that gave it up, it may wait for nothing now.
     pub(crate) fn give_up(self) {
         if self.lower() == 0 {
-            Core::enqueue(&self.0);
+            Scheduler::enqueue(&self.0);
         }
         self.let_go();
     }
@@ -842,11 +772,11 @@ impl<T: 'static> Task<T> {
     #[track_caller]
     pub(crate) fn new<N, C>(body: C) -> Task<T>
     where
-        N: Named,
+        N: TaskName,
         C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
     {
         struct Table<N, T, C>(PhantomData<(N, T, C)>);
-        impl<N: Named, T: 'static, C> Table<N, T, C>
+        impl<N: TaskName, T: 'static, C> Table<N, T, C>
         where
             C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
         {
@@ -860,15 +790,14 @@ impl<T: 'static> Task<T> {
                     vtable: Table::<N, T, C>::TABLE,
                     refs: Cell::new(1),
                     pending: Cell::new(0),
-                    state: Cell::new(0),
-                    waits_on: Cell::new(0),
-                    rare_state: Cell::new(0),
+                    state: Cell::new(State::empty()),
+                    waits_on: Cell::new(BlockedOn::empty()),
                     index: Cell::new(0),
-                    number: Cell::new(0),
+                    id: Cell::new(0),
                     scope: Cell::new(None),
                     waiter: Cell::new(None),
                     location: Cell::new(Location::caller()),
-                    extras: Cell::new(None),
+                    cold: Cell::new(None),
                 },
                 slot: UnsafeCell::new(Slot::<T, C> { body: ManuallyDrop::new(body) }),
             },
@@ -887,10 +816,10 @@ impl<T: 'static> Task<T> {
 
     /// The value, if it is there and was not taken yet; else what was raised, if anything was.
     pub(crate) fn take_output(&self) -> Option<Result<T>> {
-        if !self.raw.has(flag::FINISHED) {
+        if !self.raw.has(State::COMPLETED) {
             return self.raw.error().map(Err);
         }
-        self.raw.change(flag::FINISHED, flag::EMPTY);
+        self.raw.change(State::COMPLETED, State::CLOSED);
         // SAFETY: FINISHED said that the slot holds the value, which is a `T`: `Task<T>` is only made by `new`, from a
         // cell of the same `T`, or by `clone`. With EMPTY set, nothing will read or drop it again. Nothing borrows it: of
         // a task that is cloned from (`clone_output`), nothing is taken, see there.
@@ -899,11 +828,11 @@ impl<T: 'static> Task<T> {
 
     /// A clone of the value, if it is there; else what was raised, if anything was.
     pub(crate) fn clone_output(&self, clone: fn(&T) -> T) -> Option<Result<T>> {
-        if !self.raw.has(flag::FINISHED) {
+        if !self.raw.has(State::COMPLETED) {
             return self.raw.error().map(Err);
         }
         // While `clone` runs it could reach this same task and take the value from under its own feet.
-        self.raw.change(flag::FINISHED, flag::EMPTY);
+        self.raw.change(State::COMPLETED, State::CLOSED);
         let lent = Lent(&self.raw);
         // SAFETY: FINISHED said that the slot holds the value, which is a `T` (see `take_output`). FINISHED is gone until
         // `lent` is dropped, so meanwhile nothing takes or drops it; `self.raw` keeps the task itself.
@@ -924,12 +853,12 @@ struct Lent<'a>(&'a TaskRef);
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.0.change(flag::EMPTY, flag::FINISHED);
+        self.0.change(State::CLOSED, State::COMPLETED);
     }
 }
 
 /// The name of a coroutine, known when it is compiled.
-pub trait Named {
+pub trait TaskName {
     /// The name; empty if it is not to be seen in traces.
     const NAME: &'static str;
 }
@@ -937,6 +866,6 @@ pub trait Named {
 /// The name of a coroutine that was made from a bare one: that of its type.
 pub(crate) struct TypeName<C>(PhantomData<C>);
 
-impl<C> Named for TypeName<C> {
+impl<C> TaskName for TypeName<C> {
     const NAME: &'static str = type_name::<C>();
 }

@@ -7,7 +7,7 @@ use super::task::TaskRef;
 /// Tasks that are to be resumed. A round is what is ready when it begins; what becomes ready meanwhile is for the next one.
 /// Between two rounds the loop looks at the clock and the inbox.
 #[derive(Default)]
-pub(crate) struct Ready {
+pub(crate) struct RunQueue {
     queues: UnsafeCell<Queues>,
 }
 
@@ -33,11 +33,11 @@ impl Queues {
     }
 }
 
-impl Ready {
+impl RunQueue {
     /// In a turn that takes five nanoseconds, the two flags of a `RefCell` would be a tenth.
     #[inline(always)]
     fn with<R>(&self, change: impl FnOnce(&mut Queues) -> R) -> R {
-        // SAFETY: `Ready` is not `Sync`, and this is the only place that borrows the queues. It is private, and no `change`
+        // SAFETY: `RunQueue` is not `Sync`, and this is the only place that borrows the queues. It is private, and no `change`
         // below calls it again, or any code but that of `Vec` and `mem::swap`: they move tasks, and never drop or clone one.
         // So there is no second borrow while this one lasts, and `R` cannot hold a reference into it.
         change(unsafe { &mut *self.queues.get() })

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::FromResidual;
 use std::panic::Location;
 
-use super::task::TaskRef;
+use super::TaskRef;
 use crate::error::{Error, Result};
 
 /// What a coroutine is resumed with, each time: its hold on the loop, with which it [begins](Resume::begin) to wait.

@@ -2,10 +2,10 @@
 //! order of events.
 
 #[cfg(tinyield_loom)]
-mod modelled;
+mod loom;
 
 #[cfg(tinyield_loom)]
-pub(crate) use modelled::{Mutex, MutexGuard, OnceLock, atomic, channel, thread, thread_local};
+pub(crate) use self::loom::{Mutex, MutexGuard, OnceLock, atomic, channel, thread, thread_local};
 
 #[cfg(not(tinyield_loom))]
 pub(crate) use crossbeam_channel as channel;

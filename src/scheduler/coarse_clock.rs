@@ -7,40 +7,40 @@ use std::time::{Duration, Instant};
 /// A busy loop asks before every round whether it has come. On Linux, where the kernel leaves the time of its last tick to be
 /// read, that costs a fifth of a look at the clock (on the machine of the benchmarks, 7 ns to 32), as long as it is far off.
 #[derive(Clone, Copy)]
-pub(super) struct Due {
+pub(super) struct DueTime {
     at: Instant,
     /// Until the last tick was at this time, there is no need to look at the clock. Zero is always.
     soon: u64,
 }
 
-/// Ticks are at most 10 ms apart. Ten times that is for those of a virtual machine, which may come late.
+/// CoarseClock are at most 10 ms apart. Ten times that is for those of a virtual machine, which may come late.
 const SOON: Duration = Duration::from_millis(100);
 
 /// One point in time by both clocks.
 #[derive(Clone, Copy)]
-pub(super) struct Ticks {
+pub(super) struct CoarseClock {
     at: Instant,
     tick: u64,
 }
 
-impl Ticks {
-    pub(super) fn new() -> Ticks {
+impl CoarseClock {
+    pub(super) fn new() -> CoarseClock {
         // In this order: so what is reckoned from it is early, if anything.
         let tick = last_tick();
-        Ticks { at: Instant::now(), tick }
+        CoarseClock { at: Instant::now(), tick }
     }
 }
 
-impl Due {
+impl DueTime {
     /// `at` is `left` from now; from a little while ago will do.
-    pub(super) fn new(at: Instant, left: Duration, ticks: impl FnOnce() -> Ticks) -> Due {
+    pub(super) fn new(at: Instant, left: Duration, ticks: impl FnOnce() -> CoarseClock) -> DueTime {
         if left <= SOON {
-            return Due { at, soon: 0 };
+            return DueTime { at, soon: 0 };
         }
-        let Ticks { at: then, tick } = ticks();
+        let CoarseClock { at: then, tick } = ticks();
         let far = at.saturating_duration_since(then).saturating_sub(SOON);
         let far = far.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(far.subsec_nanos()));
-        Due { at, soon: if tick == UNKNOWN { 0 } else { tick.saturating_add(far) } }
+        DueTime { at, soon: if tick == UNKNOWN { 0 } else { tick.saturating_add(far) } }
     }
 
     pub(super) fn is_before(&self, at: Instant) -> bool {

@@ -1,0 +1,84 @@
+//! The state of a task, as bits, and what it is blocked on.
+//!
+//! | bit | set by | cleared by |
+//! |---|---|---|
+//! | `RUNNING` | `resume`, before the coroutine runs | the scheduler, after the turn |
+//! | `QUEUED` | `enqueue` and `start` | `resume`, or the scheduler, if the task is not due |
+//! | `COMPLETED` | `resume`, when the body has returned a value | the one that takes the value |
+//! | `CLOSED` | the one that empties the slot: body dropped, value taken | never, but while a value is cloned |
+//! | `BEGUN` | the first `resume` | never |
+//! | `SHIELDED` | a shielded wait, when it begins and when it is polled | each `resume`; dropping the shield |
+//! | `WAIT_BEGUN` | `begin_wait` | each `resume` |
+//! | `SECOND_WAIT` | `begin_wait`, when another wait is unfinished | each `resume` |
+//! | `CANCELLED` | the cancellation of its scope | never |
+//! | `FAILED` | a part of its wait that fails | the next `begin_wait` |
+//! | `FORCE_RESUME` | a part that fails, the end of a shield, a suspension without a wait after a cancellation | the turn |
+//! | `POLLING_FUTURE` | `poll_future`, when the future is pending | its waker, its completion, the next wait |
+//! | `SCOPE_ROOT` | `start_root` | the end of the scope, if the task goes on in the parent |
+//! | `HOLDS_WAITERS` | the cancellation, when the task outlives it | never |
+//! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// The state of a task. Only the thread of its loop reads or changes it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct State: u32 {
+        /// The coroutine is being resumed now.
+        const RUNNING = 1;
+        /// The task is in the run queue.
+        const QUEUED = 1 << 1;
+        /// The body has returned a value, which is in the slot.
+        const COMPLETED = 1 << 2;
+        /// The slot is empty: the body raised or was dropped, or the value was taken.
+        const CLOSED = 1 << 3;
+        /// The coroutine has been resumed at least once.
+        const BEGUN = 1 << 4;
+        /// The task waits at a shield.
+        const SHIELDED = 1 << 5;
+        /// A wait began in this turn: the task is requeued even if it is ready.
+        const WAIT_BEGUN = 1 << 6;
+        /// It tried to begin a wait while another was unfinished.
+        const SECOND_WAIT = 1 << 7;
+        /// Its scope was cancelled: each of its waits raises, unless it is shielded.
+        const CANCELLED = 1 << 8;
+        /// A part of what it waits for has failed.
+        const FAILED = 1 << 9;
+        /// It is to be resumed although parts of its wait are pending.
+        const FORCE_RESUME = 1 << 10;
+        /// It waits for a foreign future, which counts as one of its pending parts.
+        const POLLING_FUTURE = 1 << 11;
+        /// It is the first task of its scope.
+        const SCOPE_ROOT = 1 << 12;
+        /// It outlived its cancellation: the tasks that wait for it are cancelled only when it has ended.
+        const HOLDS_WAITERS = 1 << 13;
+        /// Its cancellation is put off until nothing that it waits for holds it.
+        const CANCEL_DEFERRED = 1 << 14;
+
+        /// The task will not be resumed again.
+        const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
+        /// A wait is more than counting its pending parts.
+        const SLOW = Self::CANCELLED.bits() | Self::FAILED.bits() | Self::SECOND_WAIT.bits();
+        /// Bits of a task whose end needs more than telling its first waiter.
+        const UNUSUAL = Self::SLOW.bits()
+            | Self::FORCE_RESUME.bits()
+            | Self::POLLING_FUTURE.bits()
+            | Self::HOLDS_WAITERS.bits()
+            | Self::CANCEL_DEFERRED.bits();
+    }
+}
+
+bitflags! {
+    /// What a task is blocked on. Only for the report of a deadlock.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct BlockedOn: u8 {
+        const EVENT = 1;
+        const SEMAPHORE = 1 << 1;
+        const LOCK = 1 << 2;
+        const BARRIER = 1 << 3;
+        const CHANNEL = 1 << 4;
+        const FUTURE = 1 << 5;
+        const TIMER = 1 << 6;
+        const COMPLETION = 1 << 7;
+    }
+}
