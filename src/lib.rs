@@ -78,6 +78,7 @@ mod coro;
 mod error;
 mod event_loop;
 mod isolate;
+mod panic;
 mod primitives;
 mod race;
 #[cfg(any(feature = "smol", feature = "async-std"))]

@@ -14,3 +14,8 @@ pub(crate) use std::{
     sync::{Mutex, MutexGuard, OnceLock, atomic},
     thread, thread_local,
 };
+
+/// Locks `mutex`. A panic under the lock poisons nothing: no code of a user runs there, and each change is complete.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

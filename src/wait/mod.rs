@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::task::Poll;
 
 use crate::error::{Error, Result};
-use crate::scheduler::{Header, Outcome, Resume, State, Suspend, Task, TaskName, TaskRef, second_wait, stale_resume};
+use crate::scheduler::{Header, Outcome, Resume, State, Task, TaskName, TaskRef, second_wait, stale_resume};
 
 /// What a coroutine can `yield`: it waits until the thing is there, and gets its `Output`.
 ///
@@ -101,15 +101,26 @@ pub(crate) fn task_of<X: WaitState>(waiting: X) -> Task<X::Output> {
         #[coroutine]
         static move |mut resume: Resume| {
             let mut begun = ActiveWait::begin_at(&resume, waiting, location);
-            loop {
-                match begun.poll(&resume) {
-                    Poll::Ready(result) => break Outcome(result),
-                    Poll::Pending => resume = yield Suspend,
-                }
-            }
+            Outcome(suspend_until!(resume, begun.poll(&resume)))
         },
     )
 }
+
+/// Polls until the result is there, and suspends the coroutine in between.
+///
+/// `$resume` is the variable with the last `Resume`; `$poll` is the expression that polls.
+macro_rules! suspend_until {
+    ($resume:ident, $poll:expr) => {
+        loop {
+            match $poll {
+                std::task::Poll::Ready(result) => break result,
+                std::task::Poll::Pending => $resume = yield crate::scheduler::Suspend,
+            }
+        }
+    };
+}
+
+pub(crate) use suspend_until;
 
 /// The error of a wait that is asked for its output when it has none: it was polled again after it was ready, or with the
 /// `Resume` of another coroutine.

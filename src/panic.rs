@@ -1,0 +1,57 @@
+//! Panics of user code: catching them, and choosing the one that goes on.
+//!
+//! A payload that does not go on is forgotten and not dropped: its destructor is user code and may panic in turn.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// What a panic carries.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+/// Calls `f`, and returns what it panicked with, if it did.
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
+    catch_unwind(AssertUnwindSafe(f))
+}
+
+/// Calls `f` where no caller can receive its panic: the panic hook has printed it, and it ends here.
+pub(crate) fn contain(f: impl FnOnce()) {
+    if let Err(payload) = catch(f) {
+        std::mem::forget(payload);
+    }
+}
+
+/// Keeps the first of several panics, so that it can go on when all the code has run.
+#[derive(Default)]
+pub(crate) struct FirstPanic(Option<Payload>);
+
+impl FirstPanic {
+    /// Calls `f`, and keeps its panic if it is the first.
+    pub(crate) fn run(&mut self, f: impl FnOnce()) {
+        if let Err(payload) = catch(f) {
+            self.keep(payload);
+        }
+    }
+
+    /// Keeps `payload` if it is the first.
+    pub(crate) fn keep(&mut self, payload: Payload) {
+        match &self.0 {
+            None => self.0 = Some(payload),
+            Some(_) => std::mem::forget(payload),
+        }
+    }
+
+    /// Gives up the panic that was kept.
+    pub(crate) fn take(&mut self) -> Option<Payload> {
+        self.0.take()
+    }
+
+    /// Lets the panic go on from here. While the thread is already panicking it ends here, as a second panic would abort the
+    /// process.
+    pub(crate) fn resume(self) {
+        match self.0 {
+            None => {}
+            Some(payload) if std::thread::panicking() => std::mem::forget(payload),
+            Some(payload) => resume_unwind(payload),
+        }
+    }
+}
