@@ -311,7 +311,7 @@ impl<T: 'static> WaitState for NextCompleted<T> {
         if self.results.lost.get().is_some() {
             return waiter.fail();
         }
-        task.note(BlockedOn::COMPLETION);
+        task.note_blocked_on(BlockedOn::COMPLETION);
         self.results.replace(self.index, Slot::Awaited(waiter));
     }
 

@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use crate::error::{Error, Result};
 use crate::scheduler::{
-    Outcome, Resume, Scheduler, Scope, Suspend, Task, TaskName, TaskRef, TypeName, Waiter, WaiterKey,
+    Outcome, Resume, Scheduler, Scope, State, Suspend, Task, TaskName, TaskRef, TypeName, Waiter, WaiterKey,
 };
 use crate::trace::Frame;
 use crate::wait::private::{AnyTask, Sealed};
@@ -266,7 +266,7 @@ fn start(task: &TaskRef, starter: &TaskRef) {
 fn join(task: &TaskRef, waiting: &TaskRef) -> bool {
     let same = task.scheduler().zip(waiting.scheduler()).filter(|(one, other)| Rc::ptr_eq(one, other));
     if let Some((scheduler, _)) = &same {
-        scheduler.note_join();
+        scheduler.note_join(waiting);
     }
     same.is_some()
 }
@@ -365,7 +365,7 @@ impl<T: 'static> WaitState for JoinShared<T> {
             return;
         }
         if !task.is_started() {
-            start(task, waiting);
+            Scheduler::start_shared(task, waiting);
         } else if !join(task, waiting) {
             self.is_refused = true;
             return Waiter::new(waiting).fail();
@@ -391,7 +391,7 @@ impl<T: 'static> WaitState for JoinShared<T> {
 impl<T> Drop for JoinShared<T> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.shared.task.raw().remove_waiter(key);
+            Scheduler::give_up_shared(self.shared.task.raw(), key);
         }
     }
 }
@@ -588,8 +588,9 @@ impl<T: 'static> Startable for Shared<T> {
     fn start(self, starter: &TaskRef) -> Shared<T> {
         let task = self.task.raw();
         if !task.is_started() && !task.is_ended() {
-            start(task, starter);
+            Scheduler::start_shared(task, starter);
         }
+        task.set(State::SPAWNED);
         self
     }
 }

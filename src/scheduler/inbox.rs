@@ -143,7 +143,7 @@ impl Inbox {
     }
 
     /// Blocks the thread until something comes in, or until `deadline`. May come back early.
-    pub(crate) fn sleep(&self, deadline: Option<Instant>) {
+    pub(crate) fn park(&self, deadline: Option<Instant>) {
         let mut state = self.state();
         if let Parked::Host(_) = state.parked {
             // Before this thread can be unparked, as what drops it may park too.
@@ -217,7 +217,7 @@ fn call_host(call: impl FnOnce()) {
 /// Something in a loop that may be woken from outside, by its id there.
 pub(crate) struct WakeSlot {
     inbox: Arc<Inbox>,
-    pub(crate) slot: usize,
+    pub(crate) index: usize,
     /// How many wakers of it are held outside, and [`RETIRED`].
     holders: AtomicUsize,
     /// It is in the inbox already.
@@ -228,8 +228,8 @@ pub(crate) struct WakeSlot {
 const RETIRED: usize = 1 << (usize::BITS - 1);
 
 impl WakeSlot {
-    pub(crate) fn new(inbox: Arc<Inbox>, slot: usize) -> Arc<WakeSlot> {
-        Arc::new(WakeSlot { inbox, slot, holders: AtomicUsize::new(0), woken: AtomicBool::new(false) })
+    pub(crate) fn new(inbox: Arc<Inbox>, index: usize) -> Arc<WakeSlot> {
+        Arc::new(WakeSlot { inbox, index, holders: AtomicUsize::new(0), woken: AtomicBool::new(false) })
     }
 
     /// A waker to be lent, not kept: it is not counted, but its clones are.

@@ -8,7 +8,7 @@ use dary_heap::{PeekMut, QuaternaryHeap};
 use slab::Slab;
 
 use super::scope::Scope;
-use super::task::Waiter;
+use super::wait::Waiter;
 
 /// What happens at a deadline.
 pub(crate) enum Timer {

@@ -17,6 +17,8 @@
 //! | `SCOPE_ROOT` | `start_root` | the end of the scope, if the task goes on in the parent |
 //! | `HOLDS_WAITERS` | the cancellation, when the task outlives it | never |
 //! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
+//! | `SPAWNED` | `spawn` of a `Shared` | never |
+//! | `JOIN_NOTED` | `note_join`, in a hosted loop | never |
 
 use bitflags::bitflags;
 
@@ -54,6 +56,10 @@ bitflags! {
         const HOLDS_WAITERS = 1 << 13;
         /// Its cancellation is put off until nothing that it waits for holds it.
         const CANCEL_DEFERRED = 1 << 14;
+        /// A shared coroutine that runs on without waiters.
+        const SPAWNED = 1 << 15;
+        /// It may be in the list of tasks from which a search for cycles starts.
+        const JOIN_NOTED = 1 << 16;
 
         /// The task will not be resumed again.
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
@@ -64,7 +70,8 @@ bitflags! {
             | Self::FORCE_RESUME.bits()
             | Self::POLLING_FUTURE.bits()
             | Self::HOLDS_WAITERS.bits()
-            | Self::CANCEL_DEFERRED.bits();
+            | Self::CANCEL_DEFERRED.bits()
+            | Self::JOIN_NOTED.bits();
     }
 }
 
