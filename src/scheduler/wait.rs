@@ -93,7 +93,8 @@ impl Header {
     /// Begins a wait at `location`. False if the task may not wait: polling the wait then raises the reason.
     #[inline]
     pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
-        if self.state.get().intersection(FAST) == State::RUNNING && self.pending.get() == 0 {
+        const MAY_BEGIN: State = FAST.union(State::WAIT_BEGUN);
+        if self.state.get().intersection(MAY_BEGIN) == State::RUNNING && self.pending.get() == 0 {
             self.location.set(location);
             self.blocked_on.set(BlockedOn::empty());
             self.set(if shielded { State::WAIT_BEGUN | State::SHIELDED } else { State::WAIT_BEGUN });
@@ -108,8 +109,11 @@ impl Header {
             return false;
         }
         self.location.set(location);
-        self.stop_polling_future();
-        if self.pending.get() != 0 {
+        if self.has(State::CANCELLED) {
+            // The future is not polled again: that would raise the cancellation.
+            self.stop_polling_future();
+        }
+        if self.has(State::WAIT_BEGUN) || self.pending.get() != 0 {
             self.set(State::SECOND_WAIT);
             return false;
         }
@@ -188,7 +192,7 @@ impl TaskRef {
             }
             Poll::Pending => {
                 if !self.has(State::POLLING_FUTURE) {
-                    if self.pending.get() != 0 {
+                    if self.has(State::WAIT_BEGUN) || self.pending.get() != 0 {
                         return Poll::Ready(Err(second_wait(location)));
                     }
                     self.pending.set(1);
@@ -255,7 +259,7 @@ pub(crate) fn stale_resume(location: &'static Location<'static>) -> Error {
 #[cold]
 #[inline(never)]
 pub(crate) fn second_wait(location: &'static Location<'static>) -> Error {
-    let message = "a second wait was begun while another was unfinished; poll the first one until it is ready, or drop it, or \
-                   wait for both at once by yielding a tuple";
+    let message = "a second wait was begun in the same turn, or while another was unfinished; a coroutine waits for one thing at \
+                   a time: poll the first wait until it is ready, or wait for both at once by yielding a tuple";
     Error::at(message.into(), location)
 }

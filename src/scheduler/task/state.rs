@@ -40,7 +40,7 @@ bitflags! {
         const SHIELDED = 1 << 5;
         /// A wait began in this turn: the task is requeued even if it is ready.
         const WAIT_BEGUN = 1 << 6;
-        /// It tried to begin a wait while another was unfinished.
+        /// It tried to begin a second wait in one turn, or while another was unfinished.
         const SECOND_WAIT = 1 << 7;
         /// Its scope was cancelled: each of its waits raises, unless it is shielded.
         const CANCELLED = 1 << 8;
