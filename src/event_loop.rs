@@ -151,7 +151,7 @@ impl StopHandle {
         match &*state {
             StopState::Running(inbox) => {
                 // Under the lock, so that it is there before a next run looks whether this one has heard of it.
-                let parked = inbox.ask_to_stop(Reason::Stopped);
+                let parked = inbox.request_stop(Reason::Stopped);
                 drop(state);
                 parked.wake();
             }

@@ -365,7 +365,7 @@ impl Scheduler {
 
     fn wake_sleeping_host(&self) {
         if self.is_host_asleep.replace(false) {
-            self.inbox().wake_host();
+            self.inbox().wake_parked();
         }
     }
 
