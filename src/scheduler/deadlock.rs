@@ -197,7 +197,7 @@ impl Waits {
         let mut seen = BTreeSet::new();
         let mut next = vec![task];
         while let Some(task) = next.pop() {
-            blocked_on |= task.blocked_on.get();
+            blocked_on |= task.blocked_on();
             for Edge { on, .. } in self.of(task) {
                 if !seen.insert(on.id.get()) {
                 } else if on.is_internal() {

@@ -96,8 +96,7 @@ impl Header {
         const MAY_BEGIN: State = FAST.union(State::WAIT_BEGUN);
         if self.state.get().intersection(MAY_BEGIN) == State::RUNNING && self.pending.get() == 0 {
             self.location.set(location);
-            self.blocked_on.set(BlockedOn::empty());
-            self.set(if shielded { State::WAIT_BEGUN | State::SHIELDED } else { State::WAIT_BEGUN });
+            self.mark_wait_begun(shielded);
             return true;
         }
         self.begin_wait_slow(shielded, location)
@@ -117,18 +116,18 @@ impl Header {
             self.set(State::SECOND_WAIT);
             return false;
         }
-        self.blocked_on.set(BlockedOn::empty());
         self.unset(State::FAILED);
         if self.has(State::CANCELLED) && !shielded {
             return false;
         }
-        self.set(if shielded { State::WAIT_BEGUN | State::SHIELDED } else { State::WAIT_BEGUN });
+        self.mark_wait_begun(shielded);
         true
     }
 
-    /// Notes what it is blocked on, for reports.
-    pub(crate) fn note_blocked_on(&self, on: BlockedOn) {
-        self.blocked_on.set(self.blocked_on.get() | on);
+    #[inline]
+    fn mark_wait_begun(&self, shielded: bool) {
+        let begun = if shielded { State::WAIT_BEGUN.union(State::SHIELDED) } else { State::WAIT_BEGUN };
+        self.change(State::BLOCKED_ON, begun);
     }
 
     /// The cancellation, to be raised at its wait. `None` if it has swallowed too many: it is to suspend, and will be dropped.
@@ -196,8 +195,7 @@ impl TaskRef {
                         return Poll::Ready(Err(second_wait(location)));
                     }
                     self.pending.set(1);
-                    self.blocked_on.set(BlockedOn::FUTURE);
-                    self.set(State::POLLING_FUTURE);
+                    self.change(State::BLOCKED_ON, State::with_blocked_on(BlockedOn::FUTURE) | State::POLLING_FUTURE);
                 }
                 Poll::Pending
             }

@@ -40,7 +40,6 @@ pub(crate) struct Header {
     /// How many parts of its wait are pending. At zero, the task is ready.
     pub(crate) pending: Cell<u32>,
     pub(super) state: Cell<State>,
-    pub(crate) blocked_on: Cell<BlockedOn>,
     /// Its index in the list of its scope.
     pub(super) index: Cell<u32>,
     /// Tasks are numbered in the order in which they start, from 1. 0: not started.
@@ -112,7 +111,6 @@ impl Header {
             refs: Cell::new(1),
             pending: Cell::new(0),
             state: Cell::new(State::empty()),
-            blocked_on: Cell::new(BlockedOn::empty()),
             index: Cell::new(0),
             id: Cell::new(0),
             scope: Cell::new(None),
@@ -141,6 +139,16 @@ impl Header {
     #[inline]
     pub(crate) fn unset(&self, bits: State) {
         self.change(bits, State::empty());
+    }
+
+    /// What it is blocked on, for reports.
+    pub(super) fn blocked_on(&self) -> BlockedOn {
+        self.state.get().blocked_on()
+    }
+
+    /// Notes one more thing that it is blocked on.
+    pub(crate) fn note_blocked_on(&self, on: BlockedOn) {
+        self.set(State::with_blocked_on(on));
     }
 
     /// Whether it was started, on any loop.

@@ -19,6 +19,7 @@
 //! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
 //! | `SPAWNED` | `spawn` of a `Shared` | never |
 //! | `JOIN_NOTED` | `note_join`, in a hosted loop | never |
+//! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
 
 use bitflags::bitflags;
 
@@ -60,6 +61,8 @@ bitflags! {
         const SPAWNED = 1 << 15;
         /// It may be in the list of tasks from which a search for cycles starts.
         const JOIN_NOTED = 1 << 16;
+        /// What it is blocked on, in the high byte: a [`BlockedOn`].
+        const BLOCKED_ON = 0xff << 24;
 
         /// The task will not be resumed again.
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
@@ -72,6 +75,16 @@ bitflags! {
             | Self::HOLDS_WAITERS.bits()
             | Self::CANCEL_DEFERRED.bits()
             | Self::JOIN_NOTED.bits();
+    }
+}
+
+impl State {
+    pub(crate) fn blocked_on(self) -> BlockedOn {
+        BlockedOn::from_bits_truncate(self.bits().to_be_bytes()[0])
+    }
+
+    pub(crate) fn with_blocked_on(on: BlockedOn) -> State {
+        State::from_bits_retain(u32::from(on.bits()) << 24)
     }
 }
 
