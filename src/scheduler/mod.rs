@@ -24,6 +24,8 @@
 //! again. Nor does it run between the end of a task's body and the moment at which its scope knows of it.
 
 mod cancel;
+#[cfg(debug_assertions)]
+mod check;
 mod coarse_clock;
 mod deadlock;
 mod end;

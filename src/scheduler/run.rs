@@ -52,7 +52,12 @@ impl Scheduler {
                 *steps += 1;
                 self.ready_turn(task);
             } else if !self.begin_round() && !self.is_cancelling.get() {
-                return if self.root().is_ended() { Progress::Done } else { Progress::Idle };
+                if self.root().is_ended() {
+                    return Progress::Done;
+                }
+                #[cfg(debug_assertions)]
+                self.check_idle();
+                return Progress::Idle;
             }
         }
         Progress::Ran

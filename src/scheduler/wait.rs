@@ -34,7 +34,7 @@ impl Waiter {
     }
 
     /// As [`settle`](Waiter::settle), for a task of `scheduler`, which is running.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn settle_on(self, scheduler: &Scheduler) {
         if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
             self.settle();
