@@ -8,15 +8,18 @@
 
 use std::rc::Rc;
 
-use super::{Scheduler, Scope, State, TaskRef, WaiterKey, wait_graph};
+use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey, wait_graph};
 use crate::error::{Cancelled, Error, Reason};
 
 impl Scheduler {
     /// Cancels all that is in `scope` and below, down to any shield.
     pub(crate) fn cancel(&self, scope: &Rc<Scope>, reason: &Cancelled) {
-        let mut tasks = Vec::new();
+        self.cancel_all(vec![scope.clone()], Vec::new(), reason);
+    }
+
+    /// Cancels `tasks`, and all that is in `scopes` and below, down to any shield.
+    pub(super) fn cancel_all(&self, mut scopes: Vec<Rc<Scope>>, mut tasks: Vec<TaskRef>, reason: &Cancelled) {
         let mut shielded = Vec::new();
-        let mut scopes = vec![scope.clone()];
         while let Some(scope) = scopes.pop() {
             if !scope.set_cancelled(reason) {
                 continue;
@@ -114,10 +117,10 @@ impl Scheduler {
 
     // Shared coroutines.
 
-    /// Starts a shared coroutine for `waiting`, or in the background, in a scope of its own in the domain of `waiting`.
+    /// Starts a shared coroutine for `waiting`, or in the background, in a scope of its own.
     pub(crate) fn start_shared(task: &TaskRef, waiting: &TaskRef) {
         if let Some(scope) = waiting.scope() {
-            let own = Scope::inside(scope.domain(), super::ScopeKind::Subtree, None);
+            let own = Scope::inside(scope.home_of_shared(), ScopeKind::Shared, None);
             Scheduler::start_root(task, &own);
         }
     }
