@@ -14,23 +14,20 @@ use crate::error::{Cancelled, Error, Reason};
 impl Scheduler {
     /// Cancels all that is in `scope` and below, down to any shield.
     pub(crate) fn cancel(&self, scope: &Rc<Scope>, reason: &Cancelled) {
-        self.cancel_all(vec![scope.clone()], Vec::new(), reason);
+        if scope.set_cancelled(reason) {
+            self.cancel_all(scope.tasks(), scope.subscopes(), reason);
+        }
     }
 
-    /// Cancels `tasks`, and all that is in `scopes` and below, down to any shield.
-    pub(super) fn cancel_all(&self, mut scopes: Vec<Rc<Scope>>, mut tasks: Vec<TaskRef>, reason: &Cancelled) {
+    /// Cancels the content of a scope: `tasks`, and all that is in `scopes` and below, but for what is behind shields.
+    pub(super) fn cancel_all(&self, mut tasks: Vec<TaskRef>, mut scopes: Vec<Rc<Scope>>, reason: &Cancelled) {
         let mut shielded = Vec::new();
         while let Some(scope) = scopes.pop() {
-            if !scope.set_cancelled(reason) {
-                continue;
-            }
-            tasks.extend(scope.tasks());
-            for below in scope.subscopes() {
-                if below.is_shield() {
-                    shielded.extend(below.tasks());
-                } else {
-                    scopes.push(below);
-                }
+            if scope.is_shield() {
+                shielded.extend(scope.tasks());
+            } else if scope.set_cancelled(reason) {
+                tasks.extend(scope.tasks());
+                scopes.extend(scope.subscopes());
             }
         }
         for task in &shielded {

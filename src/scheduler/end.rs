@@ -183,7 +183,7 @@ impl Scheduler {
         self.settle_owner(scope, true);
         // What was behind a shield until now has the cancellation still before it.
         if let (Some((tasks, scopes)), Some(reason)) = (moved, parent.cancelled()) {
-            self.cancel_all(scopes.into_iter().filter(|scope| !scope.is_shield()).collect(), tasks, &reason);
+            self.cancel_all(tasks, scopes, &reason);
         }
         // A parent whose owner had forgotten it may have waited for this alone.
         if parent.is_empty() {

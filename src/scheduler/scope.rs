@@ -5,6 +5,7 @@
 //! [`cancel`](super::cancel).
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Scheduler;
@@ -359,9 +360,27 @@ impl Scope {
         tasks
     }
 
-    /// Makes `waiting` wait for the end of this scope, without an owner.
+    /// Makes `waiting` end only after this scope, unless this scope cannot end before `waiting` has.
     pub(super) fn hold_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
-        self.placeholders.borrow_mut().push(Scope::inside(waiting, ScopeKind::Subtree, None));
+        if !self.waits_for(&waiting) {
+            self.placeholders.borrow_mut().push(Scope::inside(waiting, ScopeKind::Subtree, None));
+        }
+    }
+
+    /// Whether this scope ends only after `other`, because that is inside of it, or is held open by what is.
+    fn waits_for(&self, other: &Rc<Scope>) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![other.clone()];
+        while let Some(scope) = next.pop() {
+            if std::ptr::eq(self, &*scope) {
+                return true;
+            }
+            if seen.insert(Rc::as_ptr(&scope)) {
+                next.extend(scope.parent());
+                next.extend(scope.placeholders.borrow().iter().filter_map(|placeholder| placeholder.parent()));
+            }
+        }
+        false
     }
 
     #[inline]

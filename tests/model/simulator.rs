@@ -953,10 +953,29 @@ impl<'a> Simulator<'a> {
             return;
         }
         let own = self.tasks[task].scope;
-        let placeholder = self.add_scope(Kind::Placeholder, Some(own), None);
-        self.scopes[scope].placeholders.push(placeholder);
+        if !self.ends_after(scope, own) {
+            let placeholder = self.add_scope(Kind::Placeholder, Some(own), None);
+            self.scopes[scope].placeholders.push(placeholder);
+        }
         let why = self.scopes[own].cancelled.clone().unwrap_or_else(|| "dropped".to_string());
         self.cancel(scope, &why);
+    }
+
+    /// Whether `scope` ends only after `other`: that is inside of it, or something in it waits for that.
+    fn ends_after(&self, scope: ScopeId, other: ScopeId) -> bool {
+        let mut seen = Vec::new();
+        let mut next = vec![other];
+        while let Some(inner) = next.pop().filter(|inner| *inner != scope) {
+            if !seen.contains(&inner) {
+                seen.push(inner);
+                next.extend(self.scopes[inner].parent);
+                next.extend(self.scopes[inner].placeholders.iter().filter_map(|&held| self.scopes[held].parent));
+            }
+            if next.is_empty() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Nobody waits for it any longer.
@@ -1138,11 +1157,11 @@ impl<'a> Simulator<'a> {
         let is_left = !tasks.is_empty() || !scopes.is_empty();
         if let Some(why) = self.scopes[parent].cancelled.clone().filter(|_| is_left) {
             // A shared coroutine may have moved further up.
-            self.cancel_all(
-                scopes.into_iter().chain([parent]).filter(|&scope| self.scopes[scope].kind != Kind::Shield).collect(),
-                &why,
-            );
+            let is_shared = |scope: &ScopeId| self.scopes[*scope].kind == Kind::Shared;
+            let shared: Vec<_> = scopes.into_iter().filter(is_shared).collect();
+            self.cancel_all(shared.into_iter().chain([parent]).collect(), &why);
         }
+        self.end_if_empty(parent);
     }
 
     fn end_if_empty(&mut self, scope: ScopeId) {
