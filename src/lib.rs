@@ -114,8 +114,13 @@ pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
 pub use wait::Wait;
 
-// The README's code is compiled and run as part of the tests. It is short: most blocks leave out the feature, and those of
-// bridges are smol's.
+// The code of the guide and of the README is compiled and run as part of the tests. Most blocks leave out the feature
+// attribute, and some use the bridge to smol.
+#[cfg(any(feature = "smol", not(doctest)))]
+#[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
 #[cfg(all(doctest, feature = "smol"))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../README.md")]
