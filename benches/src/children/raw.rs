@@ -1,4 +1,4 @@
-//! Boxed coroutines in a slab, each with the key of the one that waits for it.
+//! Boxed coroutines in a slab, each with the key of its parent.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -10,13 +10,13 @@ use slab::Slab;
 use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
 use crate::harness::{Measured, per_op};
 
-/// It is resumed with the sum of what its children gave, and gives a number.
+/// A coroutine that is resumed with the sum of its children's values, and returns a number.
 type Body = Pin<Box<dyn Coroutine<u64, Yield = Step, Return = u64>>>;
 
 enum Step {
-    /// Let the others run.
+    /// Lets the others run.
     Turn,
-    /// Run these, and wait for all.
+    /// Runs these children and waits for all.
     One(Body),
     Two(Body, Body),
     Many(u64, fn(u64) -> Body),
@@ -29,7 +29,7 @@ struct Task {
     sum: u64,
 }
 
-/// The key that no task has: whoever waits for the first one.
+/// A key that no task has: the parent of the first task.
 const NOBODY: usize = usize::MAX;
 
 #[derive(Default)]
@@ -56,11 +56,11 @@ impl Scheduler {
                     if parent == NOBODY {
                         return value;
                     }
-                    self.tell(parent, value);
+                    self.deliver(parent, value);
                 }
             }
         }
-        unreachable!("somebody is always ready");
+        unreachable!("a task is always ready");
     }
 
     fn wait(&mut self, key: usize, step: Step) {
@@ -82,7 +82,7 @@ impl Scheduler {
         }
     }
 
-    fn tell(&mut self, parent: usize, value: u64) {
+    fn deliver(&mut self, parent: usize, value: u64) {
         let task = &mut self.tasks[parent];
         task.sum += value;
         task.missing -= 1;

@@ -1,4 +1,4 @@
-//! No task at all: a boxed future that its parent polls inline.
+//! Without tasks: a boxed future that its parent polls inline.
 
 use std::pin::Pin;
 
