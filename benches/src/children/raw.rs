@@ -30,7 +30,7 @@ struct Task {
 }
 
 /// A key that no task has: the parent of the first task.
-const NOBODY: usize = usize::MAX;
+const NO_PARENT: usize = usize::MAX;
 
 #[derive(Default)]
 struct Scheduler {
@@ -45,7 +45,7 @@ impl Scheduler {
     }
 
     fn run(&mut self, body: Body) -> u64 {
-        self.start(body, NOBODY);
+        self.start(body, NO_PARENT);
         while let Some(key) = self.ready.pop_front() {
             let task = &mut self.tasks[key];
             let sum = std::mem::take(&mut task.sum);
@@ -53,7 +53,7 @@ impl Scheduler {
                 CoroutineState::Yielded(step) => self.wait(key, step),
                 CoroutineState::Complete(value) => {
                     let parent = self.tasks.remove(key).parent;
-                    if parent == NOBODY {
+                    if parent == NO_PARENT {
                         return value;
                     }
                     self.deliver(parent, value);

@@ -36,7 +36,7 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-const OPEN: &str = "nobody closes it";
+const OPEN: &str = "it is never closed";
 
 pub fn semaphore_async_lock<P: Peer>() -> Measured {
     let semaphore = leak(async_lock::Semaphore::new(PERMITS));

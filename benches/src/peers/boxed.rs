@@ -19,6 +19,6 @@ impl Peer for Boxed {
     }
 
     fn detach(&self, _: impl Future<Output = ()> + 'static) {
-        unreachable!("there is nobody to poll it");
+        unreachable!("no task polls it");
     }
 }

@@ -53,7 +53,7 @@ pub fn naps(plan: Plan) -> Measured {
 fn long_sleeper(asleep: Rc<Cell<usize>>) -> Coro<()> {
     asleep.update(|asleep| asleep + 1);
     yield sleep(LONG);
-    unreachable!("it sleeps for long");
+    unreachable!("it sleeps for a long time");
 }
 
 /// Ends the process, because cancelling the sleepers is not part of the measurement.

@@ -57,7 +57,7 @@ pub fn bytes<P: Timed>(sleepers: usize) -> Measured {
             peer.detach(async move {
                 asleep.update(|asleep| asleep + 1);
                 of_task.sleep(LONG).await;
-                unreachable!("it sleeps for long");
+                unreachable!("it sleeps for a long time");
             });
             if i % 100 == 0 {
                 peer.turn().await;
