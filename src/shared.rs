@@ -1,0 +1,93 @@
+//! Shared coroutines: one run, many waiters.
+
+use std::fmt;
+
+use crate::join::JoinShared;
+use crate::scheduler::{Task, TaskRef};
+use crate::wait::lifecycle::Wait;
+use crate::wait::lifecycle::private::Sealed;
+
+/// A coroutine that many may wait for. The first waiter starts it, and each waiter gets a clone of its value.
+///
+/// Made by [`Coro::shared`](crate::Coro::shared). It belongs to the run that first waited for it, and to the
+/// [`isolate`](crate::isolate) of that waiter. When it has finished, any loop may read its value.
+///
+/// # Errors
+///
+/// If its domain fails, waiters outside that domain get the domain's error. A waiter on another loop gets an error while the
+/// coroutine has not finished.
+///
+/// # Cancellation
+///
+/// When a waiter gives up, the coroutine continues for the others. If a [`timeout`](crate::timeout) or a
+/// [`race`](crate::race) started it, it is cancelled with them, unless somebody outside waits for it at that time.
+pub struct Shared<T: 'static> {
+    task: Task<T>,
+    clone: fn(&T) -> T,
+}
+
+/// A value that can be [shared](crate::Coro::shared): any value that is [`Clone`].
+#[diagnostic::on_unimplemented(
+    message = "a coroutine whose value is a `{Self}` cannot be shared, because that is not `Clone`",
+    label = "each waiter gets a clone of the value",
+    note = "derive `Clone` for it, or let the coroutine return an `Rc` of it"
+)]
+pub trait Shareable {
+    #[doc(hidden)]
+    #[must_use]
+    fn share(&self) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Shareable for T {
+    fn share(&self) -> T {
+        self.clone()
+    }
+}
+
+impl<T: 'static> Shared<T> {
+    pub(crate) fn new(task: Task<T>) -> Shared<T>
+    where
+        T: Shareable,
+    {
+        Shared { task, clone: T::share }
+    }
+
+    pub(crate) fn task(&self) -> &TaskRef {
+        self.task.raw()
+    }
+}
+
+impl<T: 'static> Clone for Shared<T> {
+    fn clone(&self) -> Shared<T> {
+        Shared { task: self.task.clone(), clone: self.clone }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("task", self.task.raw()).finish()
+    }
+}
+
+impl<T> Sealed for Shared<T> {}
+
+impl<T: 'static> Wait for Shared<T> {
+    type Output = T;
+    type State = JoinShared<T>;
+
+    fn into_state(self) -> JoinShared<T> {
+        JoinShared::new(self.task, self.clone)
+    }
+}
+
+impl<T> Sealed for &Shared<T> {}
+
+impl<T: 'static> Wait for &Shared<T> {
+    type Output = T;
+    type State = JoinShared<T>;
+
+    fn into_state(self) -> JoinShared<T> {
+        self.clone().into_state()
+    }
+}
