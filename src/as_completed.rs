@@ -83,19 +83,20 @@ impl<T: 'static> WaitState for StartAsCompleted<T> {
     fn begin(&mut self, task: &TaskRef) {
         let Some(scope) = task.scope() else { return };
         let coros = std::mem::take(&mut self.coros);
-        let slots = Rc::new(Slots {
+        let completion = Rc::new(Completion {
             slots: RefCell::new(coros.iter().map(|_| Slot::Empty).collect()),
             ended: Cell::new(0),
             running: RefCell::new(Vec::with_capacity(coros.len())),
         });
-        let items: Vec<_> = (0..coros.len()).map(|index| NextCompleted { slots: slots.clone(), index }).collect();
+        let items: Vec<_> =
+            (0..coros.len()).map(|index| NextCompleted { completion: completion.clone(), index }).collect();
         for (reporter, coro) in coros.into_iter().enumerate() {
-            let end = End { slots: slots.clone(), reporter, is_ok: false };
+            let end = End { completion: completion.clone(), reporter, is_ok: false };
             let task = reporting(coro, end, self.location).into_task();
-            slots.running.borrow_mut().push(Some(task.clone()));
+            completion.running.borrow_mut().push(Some(task.clone()));
             Scheduler::start(task.raw(), scope.clone());
         }
-        self.started = Some(AsCompleted { items: items.into_iter(), slots });
+        self.started = Some(AsCompleted { items: items.into_iter(), completion });
     }
 
     fn is_ready(&self) -> bool {
@@ -120,9 +121,9 @@ fn reporting<T: 'static>(coro: Coro<T>, mut end: End<T>, location: &'static Loca
     )
 }
 
-/// Belongs to the body of a reporter, and is dropped when that ends, in whatever way.
+/// Belongs to the body of a reporter: it is dropped when the reporter ends, with a value or without.
 struct End<T: 'static> {
-    slots: Rc<Slots<T>>,
+    completion: Rc<Completion<T>>,
     reporter: usize,
     is_ok: bool,
 }
@@ -135,11 +136,11 @@ impl<T> End<T> {
 
 impl<T> Drop for End<T> {
     fn drop(&mut self) {
-        self.slots.end(self.reporter, self.is_ok);
+        self.completion.end(self.reporter, self.is_ok);
     }
 }
 
-struct Slots<T: 'static> {
+struct Completion<T: 'static> {
     /// In the order in which the reporters end.
     slots: RefCell<Vec<Slot<T>>>,
     ended: Cell<usize>,
@@ -155,7 +156,7 @@ enum Slot<T: 'static> {
     Closed,
 }
 
-impl<T> Slots<T> {
+impl<T> Completion<T> {
     fn count(&self) -> usize {
         self.slots.borrow().len()
     }
@@ -172,6 +173,7 @@ impl<T> Slots<T> {
         match self.replace(index, task.map_or(Slot::Closed, Slot::Ended)) {
             Slot::Awaited(waiter) if is_ok => waiter.settle(),
             Slot::Awaited(waiter) => waiter.fail(),
+            // The item was dropped, so the value is dropped with its task.
             Slot::Closed => drop(self.replace(index, Slot::Closed)),
             Slot::Empty | Slot::Ended(_) => {}
         }
@@ -184,7 +186,7 @@ impl<T> Slots<T> {
 /// Dropped, it drops the values of the items that it has not returned.
 pub struct AsCompleted<T: 'static> {
     items: std::vec::IntoIter<NextCompleted<T>>,
-    slots: Rc<Slots<T>>,
+    completion: Rc<Completion<T>>,
 }
 
 impl<T: 'static> Iterator for AsCompleted<T> {
@@ -206,9 +208,9 @@ impl<T: 'static> FusedIterator for AsCompleted<T> {}
 impl<T> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsCompleted")
-            .field("completed", &self.slots.ended.get())
-            .field("asked_for", &(self.slots.count() - self.items.len()))
-            .field("count", &self.slots.count())
+            .field("completed", &self.completion.ended.get())
+            .field("asked_for", &(self.completion.count() - self.items.len()))
+            .field("count", &self.completion.count())
             .finish()
     }
 }
@@ -216,13 +218,13 @@ impl<T> fmt::Debug for AsCompleted<T> {
 /// An item of [`AsCompleted`]: a [`Wait`](crate::Wait) for the value of the coroutine that finishes next.
 #[must_use = "yield this to get the value"]
 pub struct NextCompleted<T: 'static> {
-    slots: Rc<Slots<T>>,
+    completion: Rc<Completion<T>>,
     index: usize,
 }
 
 impl<T> Drop for NextCompleted<T> {
     fn drop(&mut self) {
-        if let Slot::Awaited(waiter) = self.slots.replace(self.index, Slot::Closed) {
+        if let Slot::Awaited(waiter) = self.completion.replace(self.index, Slot::Closed) {
             waiter.give_up();
         }
     }
@@ -243,22 +245,22 @@ impl<T: 'static> WaitState for NextCompleted<T> {
     fn begin(&mut self, task: &TaskRef) {
         if !self.is_ready() {
             task.note(BlockedOn::COMPLETION);
-            self.slots.replace(self.index, Slot::Awaited(Waiter::new(task)));
+            self.completion.replace(self.index, Slot::Awaited(Waiter::new(task)));
         } else if self.failure().is_some() {
             Waiter::new(task).fail();
         }
     }
 
     fn is_ready(&self) -> bool {
-        matches!(self.slots.slots.borrow()[self.index], Slot::Ended(_) | Slot::Closed)
+        matches!(self.completion.slots.borrow()[self.index], Slot::Ended(_) | Slot::Closed)
     }
 
     fn failure(&self) -> Option<Error> {
-        if let Slot::Ended(task) = &self.slots.slots.borrow()[self.index] { task.raw().error() } else { None }
+        if let Slot::Ended(task) = &self.completion.slots.borrow()[self.index] { task.raw().error() } else { None }
     }
 
     fn take(&mut self) -> Result<T> {
-        let slot = if self.is_ready() { self.slots.replace(self.index, Slot::Closed) } else { Slot::Closed };
+        let slot = if self.is_ready() { self.completion.replace(self.index, Slot::Closed) } else { Slot::Closed };
         let output = if let Slot::Ended(task) = slot { task.take_output() } else { None };
         output.unwrap_or_else(|| Err(polled_after_completion()))
     }

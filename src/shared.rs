@@ -27,19 +27,22 @@ pub struct Shared<T: 'static> {
 }
 
 /// A value that can be [shared](crate::Coro::shared): any value that is [`Clone`].
+///
+/// Leave the parameter out: it is always `Self`.
 #[diagnostic::on_unimplemented(
     message = "a coroutine whose value is a `{Self}` cannot be shared, because that is not `Clone`",
     label = "each waiter gets a clone of the value",
     note = "derive `Clone` for it, or let the coroutine return an `Rc` of it"
 )]
-pub trait Shareable {
+// Without the parameter, `&T` would be `Shareable` for each `T`, and the compiler would suggest that instead of the note.
+pub trait Shareable<T = Self> {
     #[doc(hidden)]
     #[must_use]
-    fn share(&self) -> Self;
+    fn share(&self) -> T;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone> Shareable for T {
+impl<T: Clone> Shareable<T> for T {
     fn share(&self) -> T {
         self.clone()
     }
