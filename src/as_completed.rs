@@ -244,7 +244,7 @@ impl<T: 'static> WaitState for NextCompleted<T> {
 
     fn begin(&mut self, task: &TaskRef) {
         if !self.is_ready() {
-            task.note(BlockedOn::COMPLETION);
+            task.note_blocked_on(BlockedOn::COMPLETION);
             self.completion.replace(self.index, Slot::Awaited(Waiter::new(task)));
         } else if self.failure().is_some() {
             Waiter::new(task).fail();

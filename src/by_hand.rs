@@ -10,9 +10,12 @@
 //!
 //! A future is polled with [`Resume::poll_future`] instead. It is suspended and polled again in the same way.
 //!
-//! A coroutine has one wait at a time. If it begins a wait, or polls a future that is pending, while another wait is
-//! unfinished, it gets an error. So finish a wait, or drop it, before you begin the next one. To wait for several things at
-//! once, begin one wait for a tuple of them. To wait for the first of several, begin a [`race`](crate::race).
+//! A coroutine waits for one thing at a time. It begins at most one wait between two resumptions, and only when its last wait
+//! has returned its output or was dropped, and the last future that it polled is ready. Any other wait does not begin: it
+//! raises an error. A wait that raised an error may have unfinished parts: drop it before you begin the next one.
+//!
+//! To wait for several things at once, begin one wait for a tuple of them. To wait for the first of several, begin a
+//! [`race`](crate::race).
 //!
 //! ```
 //! #![feature(coroutines, stmt_expr_attributes)]
@@ -56,9 +59,10 @@ use crate::wait::lifecycle::Wait;
 impl Resume {
     /// Begins to wait for `wait`. The line of the caller is the line of this wait in traces.
     ///
-    /// A wait that may not begin does nothing, and its [`poll`](ActiveWait::poll) returns the reason: the coroutine is
-    /// cancelled (and this is not a [`shield`](crate::shield)), another wait of it is unfinished, or this is not its last
-    /// `Resume`.
+    /// A wait that may not begin does nothing, and its [`poll`](ActiveWait::poll) returns the reason as an error:
+    /// - the coroutine is cancelled, and `wait` is not a [`shield`](crate::shield);
+    /// - another wait began since the last resumption, or is unfinished;
+    /// - this is not the last `Resume` of its coroutine.
     #[inline]
     #[track_caller]
     pub fn begin<W: Wait>(&self, wait: W) -> ActiveWait<W::State> {

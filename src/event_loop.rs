@@ -150,7 +150,7 @@ impl StopHandle {
         match &*state {
             StopState::Running(inbox) => {
                 // Under the lock, so that it is there before a next run looks whether this one has heard of it.
-                let parked = inbox.ask_to_stop(Reason::Stopped);
+                let parked = inbox.request_stop(Reason::Stopped);
                 drop(state);
                 parked.wake();
             }
@@ -242,7 +242,7 @@ impl Idle {
     ///
     /// May come back early; the next step tells.
     pub fn wait(self) {
-        self.inbox.sleep(self.deadline);
+        self.inbox.park(self.deadline);
     }
 }
 
@@ -267,6 +267,7 @@ impl<T: 'static> Runtime<'_, T> {
     /// With what a coroutine panicked with, when everything has ended; and if the run is over already.
     pub fn step(&mut self) -> Step<T> {
         self.run.assert_not_done();
+        self.run.scheduler.set_hosted();
         self.run.scheduler.host_is_awake();
         match self.run.scheduler.run(1) {
             Progress::Ran => Step::Ran,
@@ -355,7 +356,7 @@ impl<T: 'static> Run<T> {
                     if drive_reactor && self.scheduler.has_foreign_futures() {
                         return crate::reactor::drive(|waker| self.turns(waker));
                     }
-                    self.scheduler.sleep();
+                    self.scheduler.park();
                 }
             }
         }
@@ -380,6 +381,7 @@ impl<T: 'static> Run<T> {
 
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
         self.assert_not_done();
+        self.scheduler.set_hosted();
         self.scheduler.host_is_awake();
         loop {
             match self.scheduler.run(STEPS_PER_POLL) {
@@ -404,7 +406,7 @@ impl<T: 'static> Run<T> {
     /// Whether the last poll found nothing ready, and nothing has become so since.
     #[cfg(any(feature = "smol", feature = "async-std"))]
     pub(crate) fn is_idle(&self) -> bool {
-        self.scheduler.host_sleeps()
+        self.scheduler.is_host_asleep()
     }
 
     /// What other threads share with it.

@@ -24,10 +24,10 @@ fn register(task: &TaskRef, waiting: &TaskRef) -> Option<WaiterKey> {
         return None;
     }
     if !task.is_started() {
-        start(task, waiting);
+        Scheduler::start_shared(task, waiting);
     } else {
         match (task.scheduler(), waiting.scheduler()) {
-            (Some(one), Some(other)) if Rc::ptr_eq(&one, &other) => one.note_join(),
+            (Some(one), Some(other)) if Rc::ptr_eq(&one, &other) => one.note_join(waiting),
             _ => {
                 Waiter::new(waiting).fail();
                 return None;
@@ -149,7 +149,7 @@ impl<T: 'static> WaitState for JoinShared<T> {
 impl<T> Drop for JoinShared<T> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.task.raw().remove_waiter(key);
+            Scheduler::give_up_shared(self.task.raw(), key);
         }
     }
 }

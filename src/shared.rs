@@ -10,7 +10,7 @@ use crate::wait::lifecycle::private::Sealed;
 /// A coroutine that many may wait for. The first waiter starts it, and each waiter gets a clone of its value.
 ///
 /// Made by [`Coro::shared`](crate::Coro::shared). It belongs to the run that first waited for it, and to the
-/// [`isolate`](crate::isolate) of that waiter. When it has finished, any loop may read its value.
+/// [`isolate`](crate::isolate) around that waiter: its domain. When it has finished, it can be yielded on any loop.
 ///
 /// # Errors
 ///
@@ -19,8 +19,9 @@ use crate::wait::lifecycle::private::Sealed;
 ///
 /// # Cancellation
 ///
-/// When a waiter gives up, the coroutine continues for the others. If a [`timeout`](crate::timeout) or a
-/// [`race`](crate::race) started it, it is cancelled with them, unless somebody outside waits for it at that time.
+/// When a waiter gives up, the coroutine continues for the others. When the last waiter gives up, the coroutine is cancelled,
+/// unless it was [spawned](crate::spawn). The [`timeout`](crate::timeout) or [`race`](crate::race) that gave up returns when
+/// it has ended.
 pub struct Shared<T: 'static> {
     task: Task<T>,
     clone: fn(&T) -> T,

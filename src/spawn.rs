@@ -5,7 +5,7 @@ use std::fmt;
 use crate::coro::Coro;
 use crate::error::Result;
 use crate::join::{JoinOwned, start};
-use crate::scheduler::{Task, TaskRef};
+use crate::scheduler::{Scheduler, State, Task, TaskRef};
 use crate::shared::Shared;
 use crate::wait::gather::for_shapes;
 use crate::wait::lifecycle::private::Sealed;
@@ -117,8 +117,9 @@ impl<T: 'static> Startable for Shared<T> {
     fn start(&self, starter: &TaskRef) {
         let task = self.task();
         if !task.is_started() && !task.is_ended() {
-            start(task, starter);
+            Scheduler::start_shared(task, starter);
         }
+        task.set(State::SPAWNED);
     }
 }
 

@@ -143,7 +143,7 @@ impl WaitState for BarrierWait {
     type Output = usize;
 
     fn begin(&mut self, task: &TaskRef) {
-        task.note(BlockedOn::BARRIER);
+        task.note_blocked_on(BlockedOn::BARRIER);
         let others = self.barrier.waiting.borrow().len();
         if others + 1 < self.barrier.parties {
             let stage = Stage::Waiting(Waiter::new(task));

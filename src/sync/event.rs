@@ -402,7 +402,7 @@ enum Place {
 
 impl Init {
     fn begin(&mut self, task: &TaskRef, limit: Option<Duration>) {
-        task.note(BlockedOn::EVENT);
+        task.note_blocked_on(BlockedOn::EVENT);
         let limit = limit.filter(|&limit| limit < Duration::MAX);
         let state = &self.event.state;
         let mut flag = state.flag();
@@ -422,7 +422,7 @@ impl Init {
             None => Stage::Waiting(Waiter::new(task)),
             Some(limit) => {
                 let scheduler = task.scheduler().expect("a running task has a loop");
-                task.note(BlockedOn::TIMER);
+                task.note_blocked_on(BlockedOn::TIMER);
                 let timer = scheduler.set_timer_after(limit, Timer::Settle(Waiter::new(task)));
                 Stage::Limited(scheduler, timer)
             }

@@ -247,7 +247,7 @@ pub struct Acquire {
 impl Acquire {
     /// Begins to wait for what counts, in a deadlock, as a thing of this [`kind`].
     pub(super) fn begin_for(&mut self, task: &TaskRef, on: BlockedOn) {
-        task.note(on);
+        task.note_blocked_on(on);
         let Some(permit) = &mut self.permit else { return };
         let mut state = permit.semaphore.state.borrow_mut();
         let frame = frame_of(task);

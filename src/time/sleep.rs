@@ -97,7 +97,7 @@ impl WaitState for Sleeping {
         if let Sleeping::Unbegun(until) = *self
             && let Some(scheduler) = task.scheduler()
         {
-            task.note(BlockedOn::TIMER);
+            task.note_blocked_on(BlockedOn::TIMER);
             let timer = Timer::Settle(Waiter::new(task));
             let key = match until {
                 Until::After(duration) => scheduler.set_timer_after(duration, timer),

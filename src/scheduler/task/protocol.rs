@@ -1,5 +1,5 @@
-//! What passes between a coroutine and the scheduler: it is resumed with a [`Resume`], yields a [`Suspend`], and ends with
-//! an [`Outcome`].
+//! What a coroutine and the scheduler exchange: the scheduler resumes it with a [`Resume`], the coroutine yields a
+//! [`Suspend`], and returns an [`Outcome`].
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -10,7 +10,7 @@ use std::panic::Location;
 use super::TaskRef;
 use crate::error::{Error, Result};
 
-/// What a coroutine is resumed with, each time: its hold on the loop, with which it [begins](Resume::begin) to wait.
+/// What a coroutine is resumed with, each time: its access to the loop, with which it [begins](Resume::begin) to wait.
 ///
 /// It belongs to the coroutine that it was given to. Used anywhere else, or after that coroutine has ended, it raises an
 /// error and does nothing.
@@ -24,18 +24,18 @@ impl fmt::Debug for Resume {
     }
 }
 
-/// What a coroutine yields: it goes on once what it [began](Resume::begin) to wait for is there, or, if it waits for
-/// nothing, in its next turn.
+/// What a coroutine yields. The loop resumes it when the wait that it [began](Resume::begin) is over, or, if it waits for
+/// nothing, in the next round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspend;
 
 /// How a coroutine ends: with a value, or, by `?`, with an error.
 ///
-/// `?` takes any error that converts into `Box<dyn Error + Send + Sync>`, and keeps the line at which it stands.
+/// `?` takes any error that converts into `Box<dyn Error + Send + Sync>`, and keeps the file and line of the `?`.
 pub struct Outcome<T>(pub(crate) Result<T>);
 
 impl<T> Outcome<T> {
-    /// The coroutine has ended well, with `value`.
+    /// Ends the coroutine with `value`.
     pub fn value(value: T) -> Outcome<T> {
         Outcome(Ok(value))
     }
