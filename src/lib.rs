@@ -86,7 +86,7 @@ mod reactor;
 #[allow(unsafe_code)]
 mod scheduler;
 mod shield;
-mod sync;
+pub mod sync;
 pub mod thread;
 mod time;
 mod trace;
@@ -104,10 +104,8 @@ pub use event_loop::{Builder, Idle, Loop, Runtime, Step, StopHandle};
 pub use isolate::{Isolate, isolate};
 pub use race::{Race, Racers, race};
 pub use shield::{Catch, Shield, catch, shield};
-pub use sync::{
-    Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout,
-    Lock, LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
-};
+#[doc(inline)]
+pub use sync::{Barrier, Event, Lock, LockGuard, Permit, RemoteEvent, Semaphore, channel};
 pub use thread::{ThreadPool, run_in_thread};
 pub use time::{Sleep, TimedOut, Timeout, sleep, sleep_until, timeout};
 pub use tinyield_macros::{co, coro};

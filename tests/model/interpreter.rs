@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tinyield::sync::{Acquire, EventWait, EventWaitTimeout};
 use tinyield::{
-    Acquire, Catch, Coro, Deadlock, Error, Event, EventWait, EventWaitTimeout, Isolate, JoinHandle, Loop, LoopError,
-    Permit, Race, Reason, Semaphore, Shared, Shield, Sleep, Step, StopHandle, TimedOut, Timeout, catch, co, isolate,
-    race, shield, sleep, sleep_until, spawn, timeout,
+    Catch, Coro, Deadlock, Error, Event, Isolate, JoinHandle, Loop, LoopError, Permit, Race, Reason, Semaphore, Shared,
+    Shield, Sleep, Step, StopHandle, TimedOut, Timeout, catch, co, isolate, race, shield, sleep, sleep_until, spawn,
+    timeout,
 };
 
 use super::Observed;
