@@ -424,7 +424,7 @@ fn a_waker_held_by_nobody_but_a_stuck_coroutine_counts_until_that_lets_go() {
         while forsakes.polls() == 0 {
             std::thread::yield_now();
         }
-        forsakes.forsake();
+        forsakes.drop_waker();
     });
     let error = Loop::new().run(co! { waits.await }).unwrap_err();
     assert_eq!(deadlock(&error).stuck().len(), 1);
