@@ -20,7 +20,6 @@ mod deadlock;
 mod describe;
 mod drive;
 mod ends;
-mod release;
 mod scopes;
 mod state;
 mod statements;
@@ -43,6 +42,8 @@ struct Simulator<'a> {
     scopes: Vec<Scope>,
     /// The tasks of the shared coroutines that have started.
     shared: Vec<Option<TaskId>>,
+    /// The shared coroutines that were spawned. They run on without waiters.
+    spawned: Vec<TaskId>,
     round: VecDeque<TaskId>,
     next_round: VecDeque<TaskId>,
     /// The tasks that have to see their cancellation.

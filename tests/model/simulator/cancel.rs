@@ -8,23 +8,25 @@ use super::Simulator;
 use super::state::{ScopeId, ScopeKind, TaskId};
 
 impl Simulator<'_> {
-    /// Cancels all that is in `scope` and below, down to any shield, last started first.
+    /// Cancels all that is in `scope` and below, down to any shield, last started first. What is cancelled already is not looked at
+    /// again.
     pub(super) fn cancel(&mut self, scope: ScopeId, why: &str) {
-        if matches!(why, "timed out" | "raced" | "dropped") && !matches!(self.scopes[scope].kind, ScopeKind::Domain(_))
-        {
-            self.release_what_others_wait_for(scope);
+        if self.scopes[scope].cancelled.is_none() {
+            self.scopes[scope].cancelled = Some(why.to_string());
+            self.cancel_content(self.tasks_in(scope), self.scopes_in(scope), why);
         }
-        let mut scopes = vec![scope];
-        let mut tasks = Vec::new();
+    }
+
+    /// Cancels what is in a cancelled scope: `tasks`, and all that is in `scopes` and below, down to any shield.
+    pub(super) fn cancel_content(&mut self, mut tasks: Vec<TaskId>, mut scopes: Vec<ScopeId>, why: &str) {
         let mut shielded = Vec::new();
         while let Some(scope) = scopes.pop() {
-            self.scopes[scope].cancelled.get_or_insert(why.to_string());
-            tasks.extend(self.tasks_in(scope));
-            for below in self.scopes_in(scope) {
-                match self.scopes[below].kind {
-                    ScopeKind::Shield => shielded.extend(self.tasks_in(below)),
-                    _ => scopes.push(below),
-                }
+            if self.scopes[scope].kind == ScopeKind::Shield {
+                shielded.extend(self.tasks_in(scope));
+            } else if self.scopes[scope].cancelled.is_none() {
+                self.scopes[scope].cancelled = Some(why.to_string());
+                tasks.extend(self.tasks_in(scope));
+                scopes.extend(self.scopes_in(scope));
             }
         }
         for task in shielded {

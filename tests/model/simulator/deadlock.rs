@@ -1,6 +1,6 @@
 //! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is one under any drive.
 
-use super::state::{Task, TaskId};
+use super::state::{Scope, TaskId};
 use super::{ROOT, Simulator};
 
 impl Simulator<'_> {
@@ -25,31 +25,42 @@ impl Simulator<'_> {
         }
     }
 
-    /// Whether a task waits, through others, for itself.
+    /// Whether some tasks wait for each other, and none of them can go on otherwise.
     pub(super) fn is_cyclic(&self) -> bool {
-        let mut reached: Vec<Vec<TaskId>> = (0..self.tasks.len()).map(|task| self.dependents(task)).collect();
-        for _ in 0..self.tasks.len() {
-            for task in 0..self.tasks.len() {
-                for next in reached[task].clone() {
-                    for further in reached[next].clone() {
-                        if !reached[task].contains(&further) {
-                            reached[task].push(further);
-                        }
-                    }
-                }
+        let waits: Vec<_> = (0..self.tasks.len()).map(|task| self.waits_for(task)).collect();
+        // At first, every task that waits for others counts as stuck. Those that can go on are taken out, until none can.
+        let mut is_stuck: Vec<bool> = waits.iter().map(|waits| !waits.is_empty()).collect();
+        loop {
+            let stays_stuck = |task: TaskId| {
+                let is_blocked_by = |(on, race): &(TaskId, Option<usize>)| match race {
+                    None => is_stuck[*on],
+                    // It goes on when any of the runners does.
+                    Some(_) => waits[task].iter().filter(|other| other.1 == *race).all(|(on, _)| is_stuck[*on]),
+                };
+                is_stuck[task] && waits[task].iter().any(is_blocked_by)
+            };
+            let still_stuck: Vec<bool> = (0..self.tasks.len()).map(stays_stuck).collect();
+            if still_stuck == is_stuck {
+                return is_stuck.contains(&true);
             }
+            is_stuck = still_stuck;
         }
-        (0..self.tasks.len()).any(|task| reached[task].contains(&task))
     }
 
-    /// The tasks that cannot go on before `task` has ended.
-    fn dependents(&self, task: TaskId) -> Vec<TaskId> {
-        let Task { scope, is_root, has_ended, .. } = self.tasks[task];
-        let mut waiting = self.waiting_tasks(task);
-        if !has_ended && (is_root || self.is_domain(scope)) {
-            waiting.extend(self.scopes[scope].owner.map(|owner| owner.0));
+    /// The tasks that `task` waits for, each with the race of which it is a runner, if `task` waits for that race.
+    fn waits_for(&self, task: TaskId) -> Vec<(TaskId, Option<usize>)> {
+        let mut waits = Vec::new();
+        for (on, other) in self.tasks.iter().enumerate().filter(|(_, other)| !other.has_ended) {
+            let Scope { owner, race, .. } = self.scopes[other.scope];
+            if other.waiters.iter().any(|waiter| waiter.0 == task) {
+                waits.push((on, None));
+            }
+            let waits_for_scope = other.is_root || self.is_domain(other.scope);
+            if waits_for_scope && owner.is_some_and(|owner| owner.0 == task) {
+                waits.push((on, race.filter(|_| other.is_root)));
+            }
         }
-        waiting
+        waits
     }
 
     /// The tasks that wait for `task` itself.

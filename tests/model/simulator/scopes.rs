@@ -23,6 +23,33 @@ impl Simulator<'_> {
         (0..self.scopes.len()).filter(is_in).collect()
     }
 
+    /// Where shared coroutines run that start in `scope`: in the nearest domain, or in a shield that is nearer.
+    pub(super) fn home_of_shared(&self, scope: ScopeId) -> ScopeId {
+        match self.scopes[scope].parent {
+            Some(parent) if !self.is_domain(scope) && self.scopes[scope].kind != ScopeKind::Shield => {
+                self.home_of_shared(parent)
+            }
+            _ => scope,
+        }
+    }
+
+    /// Whether `scope` ends only after `other`: because `other` is inside of it, or because something inside waits for `other`.
+    pub(super) fn ends_after(&self, scope: ScopeId, other: ScopeId) -> bool {
+        let mut seen = Vec::new();
+        let mut next = vec![other];
+        while let Some(inner) = next.pop() {
+            if inner == scope {
+                return true;
+            }
+            if !seen.contains(&inner) {
+                seen.push(inner);
+                next.extend(self.scopes[inner].parent);
+                next.extend(self.scopes[inner].placeholders.iter().filter_map(|&held| self.scopes[held].parent));
+            }
+        }
+        false
+    }
+
     /// The domain that receives an error raised in `scope`: the nearest that is not itself cancelled from outside.
     pub(super) fn responsible_domain(&self, scope: ScopeId) -> ScopeId {
         let Scope { parent, failure, cancelled, .. } = &self.scopes[scope];
@@ -45,13 +72,16 @@ impl Simulator<'_> {
             self.tasks[task].scope = parent;
         }
         for &below in &scopes {
-            self.scopes[below].parent = Some(parent);
+            let is_shared = self.scopes[below].kind == ScopeKind::Shared;
+            self.scopes[below].parent = Some(if is_shared { self.home_of_shared(parent) } else { parent });
         }
         self.end_scope(scope, true);
-        let is_left = !tasks.is_empty() || !scopes.is_empty();
-        if let Some(why) = self.scopes[parent].cancelled.clone().filter(|_| is_left) {
-            self.cancel(parent, &why);
+        // A shield protected it until now.
+        if let Some(why) = self.scopes[parent].cancelled.clone() {
+            self.cancel_content(tasks, scopes, &why);
         }
+        // A parent without an owner may have waited for this scope alone.
+        self.end_empty_scopes(parent);
     }
 
     /// Ends `scope` if it is empty, then its parent if that is, and so on.
@@ -68,6 +98,9 @@ impl Simulator<'_> {
     /// Ends `scope`, and settles its owner, unless that waits for the other runners of a race.
     fn end_scope(&mut self, scope: ScopeId, completed: bool) {
         self.scopes[scope].has_ended = true;
+        for placeholder in std::mem::take(&mut self.scopes[scope].placeholders) {
+            self.end_empty_scopes(placeholder);
+        }
         let owner = self.scopes[scope].owner;
         if self.scopes[scope].race.is_some() {
             let race: Vec<_> =

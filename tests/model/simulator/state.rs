@@ -156,6 +156,10 @@ pub enum ScopeKind {
     Timeout,
     Runner,
     Shield,
+    /// Of a shared coroutine, right below a domain or a shield.
+    Shared,
+    /// An empty scope that keeps its parent from ending before the scope of a shared coroutine.
+    Placeholder,
 }
 
 /// Tasks that are cancelled together. Scopes are a tree.
@@ -174,6 +178,8 @@ pub struct Scope {
     /// The race that it is a runner of.
     pub race: Option<usize>,
     pub has_won: bool,
+    /// For a shared coroutine: the placeholders in the scopes of tasks that gave up on it. They end when this scope ends.
+    pub placeholders: Vec<ScopeId>,
 }
 
 impl Scope {
@@ -188,6 +194,7 @@ impl Scope {
             has_ended: false,
             race: None,
             has_won: false,
+            placeholders: Vec::new(),
         }
     }
 }

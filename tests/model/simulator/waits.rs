@@ -2,7 +2,7 @@
 
 use super::Simulator;
 use super::state::{
-    ActiveWait, Awaited, Deadline, ScopeId, ScopeKind, TaskId, Timer, TimerAction, WaitPart, Waiter, Work,
+    ActiveWait, Awaited, Deadline, ScopeId, ScopeKind, Task, TaskId, Timer, TimerAction, WaitPart, Waiter, Work,
 };
 
 impl<'a> Simulator<'a> {
@@ -50,7 +50,8 @@ impl<'a> Simulator<'a> {
                     WaitPart { awaited: Awaited::Spawned(Some(other)), catches: false, is_ready: true };
             }
             Awaited::SpawnShared(shared) => {
-                self.start_shared(shared, scope);
+                let other = self.start_shared(shared, scope);
+                self.spawned.push(other);
                 *self.part(waiter) = WaitPart { awaited: Awaited::Spawned(None), catches: false, is_ready: true };
             }
             Awaited::Sleep(deadline) => {
@@ -107,7 +108,8 @@ impl<'a> Simulator<'a> {
             Some(task) => task,
             None => {
                 let body = &self.program.expect("`run` sets it").shared[shared];
-                let task = self.start(Work::Body(body), scope, false);
+                let inner = self.add_scope(ScopeKind::Shared, Some(self.home_of_shared(scope)), None);
+                let task = self.start(Work::Body(body), inner, true);
                 self.shared[shared] = Some(task);
                 task
             }
@@ -184,11 +186,29 @@ impl<'a> Simulator<'a> {
         for part in &parts {
             match &part.awaited {
                 Awaited::Acquire(semaphore, true) => self.release(*semaphore),
+                Awaited::Task(other) => self.give_up_shared(task, *other),
                 Awaited::Scope(scope, _) => self.disown(*scope),
                 Awaited::Runners(runners) => runners.iter().for_each(|(scope, _)| self.disown(*scope)),
                 _ => {}
             }
         }
+    }
+
+    /// `task` no longer waits for `other`. A shared coroutine is cancelled when its last waiter gives up, unless it was spawned. The
+    /// scope of that waiter ends after it.
+    fn give_up_shared(&mut self, task: TaskId, other: TaskId) {
+        let Task { scope, has_ended, .. } = self.tasks[other];
+        let is_abandoned = self.shared.contains(&Some(other)) && self.tasks[other].waiters.is_empty();
+        if !is_abandoned || has_ended || self.spawned.contains(&other) || self.scopes[scope].cancelled.is_some() {
+            return;
+        }
+        let own = self.tasks[task].scope;
+        if !self.ends_after(scope, own) {
+            let placeholder = self.add_scope(ScopeKind::Placeholder, Some(own), None);
+            self.scopes[scope].placeholders.push(placeholder);
+        }
+        let why = self.scopes[own].cancelled.clone().unwrap_or_else(|| "dropped".to_string());
+        self.cancel(scope, &why);
     }
 
     /// The owner of `scope` gives up.
