@@ -10,7 +10,6 @@ use std::time::Instant;
 #[cfg(feature = "smol")]
 use std::{ops::ControlFlow, task::Waker};
 
-use crate::coro::start_in;
 use crate::error::{Grouping, LoopError, Reason};
 use crate::primitives::Mutex;
 use crate::scheduler::{Inbox, Progress, Scheduler, Task};
@@ -469,5 +468,5 @@ fn start_main<T: 'static>(scheduler: &Rc<Scheduler>, main: &Task<T>) {
     if main.raw().is_started() {
         return;
     }
-    start_in(main, &root);
+    Scheduler::start_root(main.raw(), &root);
 }

@@ -74,10 +74,12 @@ extern crate self as tinyield;
 mod as_completed;
 mod bridge;
 pub mod by_hand;
+mod catch;
 mod coro;
 mod error;
 mod event_loop;
 mod isolate;
+mod join;
 mod panic;
 mod primitives;
 mod race;
@@ -85,37 +87,48 @@ mod race;
 mod reactor;
 #[allow(unsafe_code)]
 mod scheduler;
+mod shared;
 mod shield;
+mod spawn;
 mod sync;
 pub mod thread;
-mod time;
+pub mod time;
 mod trace;
-mod wait;
+pub mod wait;
 
-pub use as_completed::{AsCompleted, NextCompleted, StartAsCompleted, as_completed};
+pub use as_completed::{AsCompleted, as_completed};
 pub use bridge::from_future;
 #[cfg(feature = "async-std")]
 pub use bridge::{ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with, to_async_std, to_async_std_with};
 #[cfg(feature = "smol")]
 pub use bridge::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
-pub use coro::{Coro, JoinHandle, Shareable, Shared, Spawn, Spawnable, spawn};
+pub use catch::catch;
+pub use coro::Coro;
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Reason, Result, Stuck};
 pub use event_loop::{Builder, Idle, Loop, Runtime, Step, StopHandle};
-pub use isolate::{Isolate, isolate};
-pub use race::{Race, Racers, race};
-pub use shield::{Catch, Shield, catch, shield};
+pub use isolate::isolate;
+pub use race::race;
+pub use shared::Shared;
+pub use shield::shield;
+pub use spawn::{JoinHandle, spawn};
 pub use sync::{
     Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout,
     Lock, LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
 };
 pub use thread::{ThreadPool, run_in_thread};
-pub use time::{Sleep, TimedOut, Timeout, sleep, sleep_until, timeout};
+pub use time::sleep::{sleep, sleep_until};
+pub use time::timeout::{TimedOut, timeout};
 pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
-pub use wait::Wait;
+pub use wait::lifecycle::Wait;
 
-// The README's code is compiled and run as part of the tests. It is short: most blocks leave out the feature, and those of
-// bridges are smol's.
+// The code of the guide and of the README is compiled and run as part of the tests. Most blocks leave out the feature
+// attribute, and some use the bridge to smol.
+#[cfg(any(feature = "smol", not(doctest)))]
+#[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
 #[cfg(all(doctest, feature = "smol"))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../README.md")]

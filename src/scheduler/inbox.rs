@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
+use super::local::{LocalWakes, SlotKey};
 use crate::error::Reason;
 use crate::panic::contain;
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -21,9 +22,12 @@ use crate::primitives::{Mutex, lock};
 pub(crate) struct Inbox {
     /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
+    /// The list of local wake-ups is not empty. Only the loop's own thread reads and writes this.
+    locally_signalled: AtomicBool,
     /// How many wake slots have holders outside.
     watchers: AtomicUsize,
     state: Mutex<State>,
+    local: LocalWakes,
 }
 
 #[derive(Default)]
@@ -64,24 +68,51 @@ impl Parked {
     }
 }
 
-/// What has come in since the loop looked last.
+/// Memory for what is taken out of the inbox, kept by the loop, so that a wake-up allocates nothing.
+#[derive(Default)]
 pub(crate) struct Delivery {
     pub(crate) woken: Vec<Arc<WakeSlot>>,
+    pub(crate) woken_locally: Vec<SlotKey>,
     /// Why the loop is to stop, if it is.
     pub(crate) stop: Option<Reason>,
 }
 
+/// A list that has held more than this gives its memory back when it is empty.
+const KEPT_CAPACITY: usize = 1024;
+
+impl Delivery {
+    /// Gives back the memory of unusually long lists, which are empty now.
+    pub(crate) fn shrink(&mut self) {
+        self.woken.shrink_to(KEPT_CAPACITY);
+        self.woken_locally.shrink_to(KEPT_CAPACITY);
+    }
+}
+
 impl Inbox {
-    /// Whether something has come in. This is one relaxed load, so the answer may be late. A loop that is about to park is not
-    /// misled: [`park`](Inbox::park) looks again under the lock.
+    /// Whether something has come in. The loads are relaxed, so the answer may be late. A loop that is about to park is not misled:
+    /// [`park`](Inbox::park) looks again under the lock.
+    #[inline]
     pub(crate) fn is_signalled(&self) -> bool {
-        self.signalled.load(Relaxed)
+        self.signalled.load(Relaxed) || self.locally_signalled.load(Relaxed)
     }
 
-    pub(crate) fn take(&self) -> Delivery {
-        self.signalled.store(false, Relaxed);
-        let mut state = lock(&self.state);
-        Delivery { woken: std::mem::take(&mut state.woken), stop: state.stop.take() }
+    /// Takes out what has come in. The lists of `delivery` are empty.
+    pub(crate) fn take(&self, delivery: &mut Delivery) {
+        if self.locally_signalled.load(Relaxed) {
+            self.locally_signalled.store(false, Relaxed);
+            self.local.swap(&mut delivery.woken_locally);
+        }
+        if self.signalled.load(Relaxed) {
+            self.signalled.store(false, Relaxed);
+            let mut state = lock(&self.state);
+            std::mem::swap(&mut state.woken, &mut delivery.woken);
+            delivery.stop = state.stop.take();
+        }
+    }
+
+    /// Whether wake-ups from the loop's own thread may be left for it without waking it: while it runs.
+    pub(crate) fn set_running(&self, is_running: bool) {
+        self.local.set_open(is_running);
     }
 
     /// Changes the state so that the loop looks at it. The caller wakes what is returned.
@@ -200,20 +231,27 @@ impl Inbox {
 /// A place in a loop that may be woken from outside.
 pub(crate) struct WakeSlot {
     inbox: Arc<Inbox>,
-    /// Its index in the loop.
-    pub(crate) index: usize,
+    pub(crate) key: SlotKey,
     /// How many wakers of it are held outside, and [`RETIRED`].
     holders: AtomicUsize,
     /// It is in the inbox already.
     woken: AtomicBool,
+    /// It is in the list of local wake-ups already. Only the loop's own thread reads and writes this.
+    woken_locally: AtomicBool,
 }
 
 /// The high bit of the count of holders: nothing is left to wake, and wakers no longer count.
 const RETIRED: usize = 1 << (usize::BITS - 1);
 
 impl WakeSlot {
-    pub(crate) fn new(inbox: Arc<Inbox>, index: usize) -> Arc<WakeSlot> {
-        Arc::new(WakeSlot { inbox, index, holders: AtomicUsize::new(0), woken: AtomicBool::new(false) })
+    pub(crate) fn new(inbox: Arc<Inbox>, key: SlotKey) -> Arc<WakeSlot> {
+        Arc::new(WakeSlot {
+            inbox,
+            key,
+            holders: AtomicUsize::new(0),
+            woken: AtomicBool::new(false),
+            woken_locally: AtomicBool::new(false),
+        })
     }
 
     /// A waker to be lent, not kept: it is not counted, but its clones are.
@@ -248,10 +286,34 @@ impl WakeSlot {
         }
     }
 
+    /// As [`acknowledge`](WakeSlot::acknowledge), of the list of local wake-ups.
+    pub(crate) fn acknowledge_locally(&self) {
+        self.woken_locally.store(false, Relaxed);
+    }
+
     pub(crate) fn wake(this: &Arc<WakeSlot>) {
-        if this.holders.load(Relaxed) & RETIRED == 0 && !this.woken.swap(true, AcqRel) {
+        if this.holders.load(Relaxed) & RETIRED != 0 || this.wake_locally() {
+            return;
+        }
+        if !this.woken.swap(true, AcqRel) {
             this.inbox.deliver(|state| state.woken.push(Arc::clone(this))).wake();
         }
+    }
+
+    /// Wakes a loop that runs on this thread. False if this is not its thread, or it does not run.
+    #[inline]
+    fn wake_locally(&self) -> bool {
+        // Only the loop's own thread ever sets the flag, so another thread may read it late but never needs it: if it reads `true`, the
+        // list decides whose thread this is.
+        if self.woken_locally.load(Relaxed) {
+            return self.inbox.local.is_open_here();
+        }
+        let added = self.inbox.local.add(self.key);
+        if added {
+            self.woken_locally.store(true, Relaxed);
+            self.inbox.locally_signalled.store(true, Relaxed);
+        }
+        added
     }
 
     fn hold(&self) {

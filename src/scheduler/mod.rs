@@ -30,6 +30,7 @@ mod coarse_clock;
 mod deadlock;
 mod end;
 mod inbox;
+mod local;
 mod run;
 mod run_queue;
 mod scope;
@@ -49,7 +50,9 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use inbox::Delivery;
 pub(crate) use inbox::{Inbox, WakeSlot};
+use local::SlotKey;
 pub(crate) use run::Progress;
 pub(crate) use scope::{Group, Scope, ScopeKind};
 pub use task::cell::TaskName;
@@ -79,7 +82,12 @@ pub(crate) struct Scheduler {
     clock: Cell<Option<Instant>>,
     /// What other threads share with this run, once there is something to share.
     inbox: OnceCell<Arc<Inbox>>,
+    /// Memory for what comes out of the inbox.
+    delivery: Cell<Option<Delivery>>,
     wake_slots: RefCell<Slab<(Arc<WakeSlot>, WakeTarget)>>,
+    last_slot: Cell<u64>,
+    /// The loop runs: [`run`](Scheduler::run) has not returned.
+    is_running: Cell<bool>,
     root: RefCell<Option<Rc<Scope>>>,
     /// A scope that has ended, to make the next one of.
     spare_scope: Cell<Option<Rc<Scope>>>,
@@ -121,7 +129,10 @@ impl Scheduler {
             coarse_clock: OnceCell::new(),
             clock: Cell::new(None),
             inbox: OnceCell::new(),
+            delivery: Cell::default(),
             wake_slots: RefCell::default(),
+            last_slot: Cell::new(0),
+            is_running: Cell::new(false),
             root: RefCell::default(),
             spare_scope: Cell::default(),
             last_id: Cell::new(0),
@@ -290,6 +301,7 @@ impl Scheduler {
                 // The run is over.
                 inbox.close();
             }
+            inbox.set_running(self.is_running.get());
             inbox
         })
     }
@@ -309,7 +321,9 @@ impl Scheduler {
     pub(crate) fn add_wake_slot(&self, target: WakeTarget) -> Arc<WakeSlot> {
         let mut wake_slots = self.wake_slots.borrow_mut();
         let entry = wake_slots.vacant_entry();
-        let wake_slot = WakeSlot::new(self.inbox().clone(), entry.key());
+        self.last_slot.set(self.last_slot.get() + 1);
+        let key = SlotKey { index: entry.key(), stamp: self.last_slot.get() };
+        let wake_slot = WakeSlot::new(self.inbox().clone(), key);
         entry.insert((wake_slot.clone(), target));
         wake_slot
     }
@@ -317,8 +331,9 @@ impl Scheduler {
     pub(crate) fn remove_wake_slot(&self, wake_slot: &Arc<WakeSlot>) {
         wake_slot.retire();
         let mut wake_slots = self.wake_slots.borrow_mut();
-        let is_there = wake_slots.get(wake_slot.index).is_some_and(|(there, _)| Arc::ptr_eq(there, wake_slot));
-        let removed = is_there.then(|| wake_slots.remove(wake_slot.index));
+        let index = wake_slot.key.index;
+        let is_there = wake_slots.get(index).is_some_and(|(there, _)| there.key == wake_slot.key);
+        let removed = is_there.then(|| wake_slots.remove(index));
         drop(wake_slots);
         drop(removed);
     }

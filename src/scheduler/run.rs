@@ -4,10 +4,11 @@
 //! rounds. Between two rounds the loop looks at the inbox and at the clock.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::coarse_clock::DueTime;
+use super::inbox::WakeSlot;
+use super::local::SlotKey;
 use super::task::drop::with_own_depth;
 use super::task::{MAX_SWALLOWED, Turn};
 use super::timers::{self, Timer};
@@ -31,14 +32,24 @@ impl Scheduler {
     /// [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, max: usize) -> Progress {
         let mut steps = 0;
-        with_own_depth(|| {
+        self.set_running(true);
+        let progress = with_own_depth(|| {
             loop {
                 match catch(|| self.steps(max, &mut steps)) {
                     Ok(progress) => return progress,
                     Err(payload) => self.end_panicked(payload),
                 }
             }
-        })
+        });
+        self.set_running(false);
+        progress
+    }
+
+    fn set_running(&self, is_running: bool) {
+        self.is_running.set(is_running);
+        if let Some(inbox) = self.inbox.get() {
+            inbox.set_running(is_running);
+        }
     }
 
     fn steps(self: &Rc<Scheduler>, max: usize, steps: &mut usize) -> Progress {
@@ -51,7 +62,7 @@ impl Scheduler {
             } else if let Some(task) = self.run_queue.pop() {
                 *steps += 1;
                 self.ready_turn(task);
-            } else if !self.begin_round() && !self.is_cancelling.get() {
+            } else if !self.begin_round() && !self.is_cancelling.get() && !self.is_locally_woken() {
                 if self.root().is_ended() {
                     return Progress::Done;
                 }
@@ -92,29 +103,43 @@ impl Scheduler {
     }
 
     fn empty_inbox(self: &Rc<Scheduler>) {
-        let delivery = self.inbox().take();
-        for wake_slot in delivery.woken {
-            wake_slot.acknowledge();
-            let wake_slots = self.wake_slots.borrow();
-            match wake_slots.get(wake_slot.index) {
-                Some((there, target)) if Arc::ptr_eq(there, &wake_slot) => match target {
-                    WakeTarget::Task(task) => {
-                        let task = task.clone();
-                        drop(wake_slots);
-                        task.wake_from_outside();
-                    }
-                    WakeTarget::Call(call) => {
-                        let call = call.clone();
-                        drop(wake_slots);
-                        call();
-                    }
-                },
-                _ => {}
-            }
+        let mut delivery = self.delivery.take().unwrap_or_default();
+        self.inbox().take(&mut delivery);
+        for key in delivery.woken_locally.drain(..) {
+            self.wake(key, WakeSlot::acknowledge_locally);
         }
-        if let Some(reason) = delivery.stop {
+        for wake_slot in delivery.woken.drain(..) {
+            self.wake(wake_slot.key, WakeSlot::acknowledge);
+        }
+        if let Some(reason) = delivery.stop.take() {
             self.abandon(reason);
         }
+        delivery.shrink();
+        self.delivery.set(Some(delivery));
+    }
+
+    /// Wakes what the slot with this key is for, if it is still there.
+    fn wake(&self, key: SlotKey, acknowledge: fn(&WakeSlot)) {
+        let wake_slots = self.wake_slots.borrow();
+        let Some((wake_slot, target)) = wake_slots.get(key.index).filter(|(there, _)| there.key == key) else { return };
+        acknowledge(wake_slot);
+        match target {
+            WakeTarget::Task(task) => {
+                let task = task.clone();
+                drop(wake_slots);
+                task.wake_from_outside();
+            }
+            WakeTarget::Call(call) => {
+                let call = call.clone();
+                drop(wake_slots);
+                call();
+            }
+        }
+    }
+
+    /// Whether code of a user that ran between two rounds has woken a task of this loop.
+    fn is_locally_woken(&self) -> bool {
+        self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
     }
 
     #[inline(never)]

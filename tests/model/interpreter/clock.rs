@@ -10,7 +10,8 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use tinyield::{Sleep, sleep, sleep_until};
+use tinyield::time::Sleep;
+use tinyield::{sleep, sleep_until};
 
 use crate::model::program::Limit;
 

@@ -5,9 +5,11 @@
 
 use std::collections::VecDeque;
 
+use tinyield::time::{Sleep, Timeout};
+use tinyield::wait::{Catch, Isolate, Race, Shield};
 use tinyield::{
-    Acquire, Catch, Coro, Error, EventWait, EventWaitTimeout, Isolate, JoinHandle, LoopError, Permit, Race, Shared,
-    Shield, Sleep, TimedOut, Timeout, catch, isolate, race, shield, timeout,
+    Acquire, Coro, Error, EventWait, EventWaitTimeout, JoinHandle, LoopError, Permit, Shared, TimedOut, catch, isolate,
+    race, shield, timeout,
 };
 
 use super::world::World;
