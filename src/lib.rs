@@ -90,7 +90,7 @@ mod scheduler;
 mod shared;
 mod shield;
 mod spawn;
-mod sync;
+pub mod sync;
 pub mod thread;
 pub mod time;
 mod trace;
@@ -111,10 +111,8 @@ pub use race::race;
 pub use shared::Shared;
 pub use shield::shield;
 pub use spawn::{JoinHandle, spawn};
-pub use sync::{
-    Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout,
-    Lock, LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
-};
+#[doc(inline)]
+pub use sync::{Barrier, Event, Lock, LockGuard, Permit, RemoteEvent, Semaphore, channel};
 pub use thread::{ThreadPool, run_in_thread};
 pub use time::sleep::{sleep, sleep_until};
 pub use time::timeout::{TimedOut, timeout};

@@ -5,12 +5,10 @@
 
 use std::collections::VecDeque;
 
+use tinyield::sync::{Acquire, EventWait, EventWaitTimeout};
 use tinyield::time::{Sleep, Timeout};
 use tinyield::wait::{Catch, Isolate, Race, Shield};
-use tinyield::{
-    Acquire, Coro, Error, EventWait, EventWaitTimeout, JoinHandle, LoopError, Permit, Shared, TimedOut, catch, isolate,
-    race, shield, timeout,
-};
+use tinyield::{Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, catch, isolate, race, shield, timeout};
 
 use super::world::World;
 use super::{Value, start};
