@@ -215,7 +215,7 @@ fn a_coroutine_that_is_never_ready_costs_no_time() {
     }
     let (steps, _) = to_idle(&mut runtime);
     assert_eq!(steps, 1_000);
-    never.forsake();
+    never.drop_waker();
     drop(runtime);
     assert_eq!(alive.get(), 0);
 }
