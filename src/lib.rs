@@ -83,9 +83,12 @@ mod primitives;
 mod race;
 #[cfg(any(feature = "smol", feature = "async-std"))]
 mod reactor;
+mod run;
+mod runtime;
 #[allow(unsafe_code)]
 mod scheduler;
 mod shield;
+mod stop;
 mod sync;
 pub mod thread;
 mod time;
@@ -100,10 +103,12 @@ pub use bridge::{ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with
 pub use bridge::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
 pub use coro::{Coro, JoinHandle, Shareable, Shared, Spawn, Spawnable, spawn};
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Reason, Result, Stuck};
-pub use event_loop::{Builder, Idle, Loop, Runtime, Step, StopHandle};
+pub use event_loop::{Builder, Loop};
 pub use isolate::{Isolate, isolate};
 pub use race::{Race, Racers, race};
+pub use runtime::{Idle, Runtime, Step};
 pub use shield::{Catch, Shield, catch, shield};
+pub use stop::StopHandle;
 pub use sync::{
     Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout,
     Lock, LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
