@@ -129,12 +129,13 @@ mod readme {}
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::by_hand::Outcome;
     pub use crate::scheduler::TaskName;
 
     use std::ops::Coroutine;
     use std::panic::Location;
 
-    use crate::by_hand::{ActiveWait, Outcome, Resume, Suspend};
+    use crate::by_hand::{ActiveWait, Resume, Suspend};
     use crate::coro::Coro;
     use crate::wait::WaitState;
 
@@ -155,6 +156,12 @@ pub mod __private {
         C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
     {
         Coro::from_named::<N, C>(body)
+    }
+
+    /// Never called: the other branch of a body that may never end. Without it, rustc would call what follows the body unreachable.
+    #[cold]
+    pub fn never<T>() -> T {
+        unreachable!("the condition is true")
     }
 
     /// A wait in the place where it is to be: it is begun there, and not moved any more. To copy what was just written in

@@ -7,6 +7,7 @@
 mod cancelled;
 mod deadlock;
 mod loop_error;
+mod raise;
 
 use std::error::{Error as StdError, Request, request_ref};
 use std::panic::Location;
@@ -16,6 +17,7 @@ use std::{fmt, io};
 pub use cancelled::{Cancelled, Reason};
 pub use deadlock::{Deadlock, Stuck};
 pub use loop_error::{Grouping, LoopError};
+pub use raise::Raise;
 
 use crate::trace::Frame;
 
@@ -24,12 +26,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error raised in a coroutine: any error, with the place where it was raised and the coroutines that waited on it.
 ///
-/// In a coroutine, `?` makes it of everything that converts into `Box<dyn Error + Send + Sync>`. Elsewhere, [`Error::msg`] and
-/// `From` make it. Like `anyhow::Error`, it does not implement [`std::error::Error`] itself, but converts into a
+/// In a coroutine, `?` makes it of everything that it can [raise](crate::by_hand::Raise). Elsewhere, [`Error::msg`] and `From` make
+/// it. Like `anyhow::Error`, it does not implement [`std::error::Error`] itself, but converts into a
 /// `Box<dyn Error + Send + Sync>`. A clone costs one atomic increment and is the same error.
-///
-/// A `Box<dyn Error>` without `Send + Sync` cannot be raised, because errors may cross threads. Change its type to
-/// `Box<dyn Error + Send + Sync>`, or, if it is not yours, raise its message: `.map_err(|error| error.to_string())?`.
 ///
 /// `{}` prints the message. `{:?}` prints the message, its causes, the [trace](Error::trace), and where it was raised if the trace
 /// does not show that.
