@@ -70,6 +70,10 @@ impl<X: WaitState> WaitState for Catching<X> {
         self.0.begin(task);
     }
 
+    fn has_value(&self) -> bool {
+        self.0.has_value()
+    }
+
     fn is_ready(&self) -> bool {
         self.0.is_ready() || self.0.has_failed()
     }

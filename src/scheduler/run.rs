@@ -186,7 +186,8 @@ impl Scheduler {
             if scope.is_ended() {
             } else if may_complete {
                 self.expired.borrow_mut().push((scope.clone(), rounds + 1));
-            } else {
+            } else if !scope.is_cancelled() {
+                scope.set_expired();
                 self.cancel(scope, &reason);
             }
         }

@@ -51,6 +51,8 @@ pub(crate) struct Scope {
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     ended: Cell<bool>,
+    /// Its own time was up, and it was cancelled for that.
+    expired: Cell<bool>,
 }
 
 impl Scope {
@@ -102,6 +104,7 @@ impl Scope {
             group: RefCell::default(),
             placeholders: RefCell::default(),
             ended: Cell::new(false),
+            expired: Cell::new(false),
         })
     }
 
@@ -138,6 +141,15 @@ impl Scope {
 
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.get()
+    }
+
+    /// Whether it was cancelled because its own time was up.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    pub(super) fn set_expired(&self) {
+        self.expired.set(true);
     }
 
     pub(super) fn is_shield(&self) -> bool {

@@ -141,7 +141,7 @@ impl Header {
     #[inline]
     fn mark_wait_begun(&self, shielded: bool) {
         let begun = if shielded { State::WAIT_BEGUN.union(State::SHIELDED) } else { State::WAIT_BEGUN };
-        self.change(State::BLOCKED_ON, begun);
+        self.change(State::BLOCKED_ON.union(State::WAIT_REFUSED), begun);
     }
 
     /// The cancellation, to be raised at its wait. `None` if it has swallowed too many: it is to suspend, and will be dropped.

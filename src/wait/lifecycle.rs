@@ -62,6 +62,11 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether all parts are ready.
     fn is_ready(&self) -> bool;
 
+    /// Whether it is ready with an output, and not only because a cancellation has ended what it waits for.
+    fn has_value(&self) -> bool {
+        self.is_ready() && !self.has_failed()
+    }
+
     /// The error of a part that has failed.
     fn failure(&self) -> Option<Error> {
         None
@@ -231,7 +236,7 @@ impl<X: WaitState> ActiveWait<X> {
             return Poll::Ready(self.state.raised(stale_resume(task.location.get())));
         }
         if task.has(State::CANCELLED) && !X::SHIELDED {
-            if task.keeps_arrived(X::GIVES_BACK) && self.state.is_ready() {
+            if task.keeps_arrived(X::GIVES_BACK) && self.state.has_value() {
                 return Poll::Ready(self.state.take());
             }
             return self.poll_cancelled(task);

@@ -54,7 +54,10 @@ impl<'a> Simulator<'a> {
                 let output = self.tasks[*root].output.clone();
                 let output = if self.is_internal(*root) { output } else { format!("gets {output}") };
                 match self.scopes[*scope].kind {
-                    ScopeKind::Timeout if self.scopes[*scope].cancelled.is_some() => "timed out".to_string(),
+                    ScopeKind::Timeout if self.scopes[*scope].has_expired => match self.tasks[*root].error {
+                        Some(_) => "timed out".to_string(),
+                        None => output,
+                    },
                     ScopeKind::Domain(_) => match self.loop_error(*scope) {
                         Some(error) => {
                             let failure = self.failure(format!("again({error})"));

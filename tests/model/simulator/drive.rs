@@ -103,6 +103,7 @@ impl Simulator<'_> {
             } else if may_complete {
                 self.expired.push((scope, rounds + 1));
             } else {
+                self.scopes[scope].has_expired |= self.scopes[scope].cancelled.is_none();
                 self.cancel(scope, "timed out");
             }
         }

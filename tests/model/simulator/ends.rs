@@ -84,8 +84,12 @@ impl Simulator<'_> {
             (Some(failure), _) => {
                 self.tasks[task].error = Some(failure.clone());
                 let why = format!("failed {}", self.name(task));
-                self.cancel_shields(scope, domain, &why);
+                let own = self.domain(scope);
+                // A domain that was given up contains its errors, unless those around it are failing too.
+                let is_contained = domain != own && self.scopes[domain].failure.is_none();
+                self.cancel_shields(scope, if is_contained { own } else { domain }, &why);
                 match &self.scopes[domain].failure {
+                    None if is_contained => {}
                     None => {
                         self.scopes[domain].failure = Some(failure);
                         self.cancel(domain, &why);
@@ -94,6 +98,20 @@ impl Simulator<'_> {
                     Some(known) if failure.is_cancelled || known.id == failure.id => {}
                     Some(_) => self.add_other(domain, failure),
                 }
+            }
+        }
+    }
+
+    /// Nobody takes the failure of `domain`, which has ended. If the domain around it is failing too, it is among the others there.
+    pub(super) fn report_untaken(&mut self, domain: ScopeId) {
+        let (Some(failure), Some(parent)) = (self.scopes[domain].failure.clone(), self.scopes[domain].parent) else {
+            return;
+        };
+        let above = self.responsible_domain(parent);
+        if self.scopes[above].failure.is_some() {
+            self.add_other(above, failure);
+            for other in std::mem::take(&mut self.scopes[domain].others) {
+                self.add_other(above, other);
             }
         }
     }

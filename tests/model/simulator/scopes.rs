@@ -60,6 +60,14 @@ impl Simulator<'_> {
         }
     }
 
+    /// The nearest domain: `scope` or one above.
+    pub(super) fn domain(&self, scope: ScopeId) -> ScopeId {
+        match self.scopes[scope].parent {
+            Some(parent) if !self.is_domain(scope) => self.domain(parent),
+            _ => scope,
+        }
+    }
+
     /// The first task of `scope` has completed: what it left in the background goes on in the parent.
     pub(super) fn end_root(&mut self, scope: ScopeId) {
         if self.is_domain(scope) || self.scopes[scope].has_ended || self.scopes[scope].cancelled.is_some() {
@@ -102,6 +110,9 @@ impl Simulator<'_> {
             self.end_empty_scopes(placeholder);
         }
         let owner = self.scopes[scope].owner;
+        if owner.is_none() {
+            self.report_untaken(scope);
+        }
         if self.scopes[scope].race.is_some() {
             let race: Vec<_> =
                 (0..self.scopes.len()).filter(|&other| self.scopes[other].race == self.scopes[scope].race).collect();

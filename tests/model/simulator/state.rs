@@ -178,6 +178,8 @@ pub struct Scope {
     /// The race that it is a runner of.
     pub race: Option<usize>,
     pub has_won: bool,
+    /// Its own time was up, and it was cancelled for that.
+    pub has_expired: bool,
     /// For a shared coroutine: the placeholders in the scopes of tasks that gave up on it. They end when this scope ends.
     pub placeholders: Vec<ScopeId>,
 }
@@ -194,6 +196,7 @@ impl Scope {
             has_ended: false,
             race: None,
             has_won: false,
+            has_expired: false,
             placeholders: Vec::new(),
         }
     }

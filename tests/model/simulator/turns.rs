@@ -1,7 +1,7 @@
 //! Turns: which tasks are due, and what a task sees when it is resumed.
 
 use super::Simulator;
-use super::state::{Awaited, Failure, ScopeId, ScopeKind, Task, TaskId, WaitPart, Work};
+use super::state::{Awaited, Failure, Scope, ScopeId, ScopeKind, Task, TaskId, WaitPart, Work};
 use crate::model::program::{Statement, Wait};
 
 /// A task that catches its cancellation this number of times in a row is dropped.
@@ -77,7 +77,7 @@ impl<'a> Simulator<'a> {
         if is_cancelled && is_shield {
             self.tasks[task].swallowed = 0;
         }
-        if is_cancelled && (!is_shield || failed.is_some()) {
+        if is_cancelled && (!is_shield || failed.is_some()) && !self.keeps_arrived(task) {
             match self.raise_cancelled(task) {
                 Some(cancelled) => failed = Some(cancelled),
                 None => return,
@@ -90,6 +90,34 @@ impl<'a> Simulator<'a> {
             }
             None => self.finish_wait(task),
         }
+    }
+
+    /// Whether the wait of `task` was over when a timeout or a race cancelled it: then it gets what has arrived. A loser of a race gives
+    /// a permit back that it waited for alone.
+    fn keeps_arrived(&self, task: TaskId) -> bool {
+        let Some(wait) = &self.tasks[task].wait else { return false };
+        let has_completed = |task: TaskId| self.tasks[task].has_ended && self.tasks[task].error.is_none();
+        let have_values = wait.parts.iter().all(|part| match &part.awaited {
+            Awaited::Task(other) => has_completed(*other),
+            Awaited::Scope(scope, root) => {
+                let Scope { has_expired, failure, .. } = &self.scopes[*scope];
+                has_completed(*root) || *has_expired || (self.is_domain(*scope) && failure.is_some())
+            }
+            Awaited::Runners(runners) => runners.iter().any(|(scope, _)| self.scopes[*scope].has_won),
+            _ => true,
+        });
+        let gives_back = match self.tasks[task].work {
+            Work::Body(body) => matches!(body.statements.get(self.tasks[task].at), Some(Statement::Hold(_))),
+            Work::Leaf(_) => false,
+        };
+        !wait.is_shield
+            && have_values
+            && self.is_ready(task)
+            && match self.scopes[self.tasks[task].scope].cancelled.as_deref() {
+                Some("timed out") => true,
+                Some("raced") => !gives_back,
+                _ => false,
+            }
     }
 
     /// The cancellation to raise in `task`. `None` if it has caught too many in a row: then it was dropped.

@@ -214,7 +214,9 @@ impl<'a> Simulator<'a> {
     /// The owner of `scope` gives up.
     fn disown(&mut self, scope: ScopeId) {
         self.scopes[scope].owner = None;
-        if !self.scopes[scope].has_ended {
+        if self.scopes[scope].has_ended {
+            self.report_untaken(scope);
+        } else {
             self.cancel(scope, "dropped");
         }
     }
