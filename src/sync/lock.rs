@@ -80,7 +80,7 @@ impl<T> Lock<T> {
         Some(LockGuard::new(permit, self.data.clone()))
     }
 
-    /// Whether a coroutine holds the lock.
+    /// Whether the lock is held.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.semaphore.available() == 0
