@@ -90,7 +90,7 @@ mod scheduler;
 mod shared;
 mod shield;
 mod spawn;
-mod sync;
+pub mod sync;
 pub mod thread;
 pub mod time;
 mod trace;
@@ -111,10 +111,8 @@ pub use race::race;
 pub use shared::Shared;
 pub use shield::shield;
 pub use spawn::{JoinHandle, spawn};
-pub use sync::{
-    Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout,
-    Lock, LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
-};
+#[doc(inline)]
+pub use sync::{Barrier, Event, Lock, LockGuard, Permit, RemoteEvent, Semaphore, channel};
 pub use thread::{ThreadPool, run_in_thread};
 pub use time::sleep::{sleep, sleep_until};
 pub use time::timeout::{TimedOut, timeout};
@@ -122,8 +120,13 @@ pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
 pub use wait::lifecycle::Wait;
 
-// The README's code is compiled and run as part of the tests. It is short: most blocks leave out the feature, and those of
-// bridges are smol's.
+// The code of the guide and of the README is compiled and run as part of the tests. Most blocks leave out the feature
+// attribute, and some use the bridge to smol.
+#[cfg(any(feature = "smol", not(doctest)))]
+#[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
 #[cfg(all(doctest, feature = "smol"))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../README.md")]

@@ -1,4 +1,4 @@
-//! tinyield beside the bare mechanism and its peers: `cargo bench`. See `README.md`.
+//! Compares tinyield with the bare mechanism and its peers: `cargo bench`. See `README.md`.
 
 #![feature(coroutines, coroutine_trait)]
 

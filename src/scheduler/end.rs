@@ -179,11 +179,11 @@ impl Scheduler {
         }
         let Some(parent) = scope.leave_parent() else { return };
         scope.set_ended();
-        let moved = if scope.is_empty() { Vec::new() } else { scope.move_content_to(&parent) };
+        let moved = (!scope.is_empty()).then(|| scope.move_content_to(&parent));
         self.settle_owner(scope, true);
         // What was behind a shield until now has the cancellation still before it.
-        if !moved.is_empty() && parent.is_cancelled() {
-            self.cancel_tasks(moved);
+        if let (Some((tasks, scopes)), Some(reason)) = (moved, parent.cancelled()) {
+            self.cancel_all(tasks, scopes, &reason);
         }
         // A parent whose owner had forgotten it may have waited for this alone.
         if parent.is_empty() {

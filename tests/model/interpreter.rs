@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tinyield::sync::{Acquire, EventWait, EventWaitTimeout};
 use tinyield::time::{Sleep, Timeout};
 use tinyield::wait::{Catch, Isolate, Race, Shield};
 use tinyield::{
-    Acquire, Coro, Deadlock, Error, Event, EventWait, EventWaitTimeout, JoinHandle, Loop, LoopError, Permit, Reason,
-    Semaphore, Shared, Step, StopHandle, TimedOut, catch, co, isolate, race, shield, sleep, sleep_until, spawn,
-    timeout,
+    Coro, Deadlock, Error, Event, JoinHandle, Loop, LoopError, Permit, Reason, Semaphore, Shared, Step, StopHandle,
+    TimedOut, catch, co, isolate, race, shield, sleep, sleep_until, spawn, timeout,
 };
 
 use super::Observed;

@@ -110,6 +110,9 @@ enum Kind {
     Timeout,
     Runner,
     Shield,
+    Shared,
+    /// Of a task that gave up on a shared coroutine: it waits for its end.
+    Placeholder,
 }
 
 struct Scope {
@@ -123,6 +126,8 @@ struct Scope {
     /// Which race it runs in, and whether it has won.
     race: Option<usize>,
     has_won: bool,
+    /// Empty scopes below tasks that gave up on this one, which is that of a shared coroutine. They end when it ends.
+    placeholders: Vec<ScopeId>,
 }
 
 #[derive(Clone, Copy)]
@@ -142,6 +147,8 @@ struct Simulator<'a> {
     tasks: Vec<Task<'a>>,
     scopes: Vec<Scope>,
     shared: Vec<Option<TaskId>>,
+    /// Shared coroutines that were spawned, and so run on without waiters.
+    spawned: Vec<TaskId>,
     round: VecDeque<TaskId>,
     next_round: VecDeque<TaskId>,
     cancelling: VecDeque<TaskId>,
@@ -328,30 +335,42 @@ impl<'a> Simulator<'a> {
         }
     }
 
+    /// Whether some tasks wait for each other, and none of them has another way on.
     fn is_cyclic(&self) -> bool {
-        let mut reached: Vec<Vec<TaskId>> = (0..self.tasks.len()).map(|task| self.waiting_on(task)).collect();
-        for _ in 0..self.tasks.len() {
-            for task in 0..self.tasks.len() {
-                for next in reached[task].clone() {
-                    for further in reached[next].clone() {
-                        if !reached[task].contains(&further) {
-                            reached[task].push(further);
-                        }
-                    }
-                }
+        // Each task that waits for others is stuck at first. One with a way on is not, until nothing changes any more.
+        let waits: Vec<Vec<(TaskId, Option<usize>)>> = (0..self.tasks.len()).map(|task| self.waits_for(task)).collect();
+        let mut is_stuck: Vec<bool> = waits.iter().map(|waits| !waits.is_empty()).collect();
+        loop {
+            let stays_stuck = |task: &TaskId| {
+                let alternatives = |race: usize| waits[*task].iter().filter(move |(_, other)| *other == Some(race));
+                is_stuck[*task]
+                    && waits[*task].iter().any(|(on, race)| match race {
+                        None => is_stuck[*on],
+                        Some(race) => alternatives(*race).all(|(on, _)| is_stuck[*on]),
+                    })
+            };
+            let now: Vec<bool> = (0..self.tasks.len()).map(|task| stays_stuck(&task)).collect();
+            if now == is_stuck {
+                return is_stuck.contains(&true);
             }
+            is_stuck = now;
         }
-        (0..self.tasks.len()).any(|task| reached[task].contains(&task))
     }
 
-    /// Who waits for `task`, itself or its scope.
-    fn waiting_on(&self, task: TaskId) -> Vec<TaskId> {
-        let Task { scope, is_root, has_ended, .. } = self.tasks[task];
-        let mut waiting = self.waiting(task);
-        if !has_ended && (is_root || self.is_domain(scope)) {
-            waiting.extend(self.scopes[scope].owner.map(|owner| owner.0));
+    /// The tasks that `task` waits for, each with the race in which it is one of several.
+    fn waits_for(&self, task: TaskId) -> Vec<(TaskId, Option<usize>)> {
+        let mut waits = Vec::new();
+        for (on, other) in self.tasks.iter().enumerate().filter(|(_, other)| !other.has_ended) {
+            let Scope { owner, race, .. } = self.scopes[other.scope];
+            let waits_for_scope = other.is_root || self.is_domain(other.scope);
+            if other.waiters.iter().any(|waiter| waiter.0 == task) {
+                waits.push((on, None));
+            }
+            if waits_for_scope && owner.is_some_and(|owner| owner.0 == task) {
+                waits.push((on, race.filter(|_| other.is_root)));
+            }
         }
-        waiting
+        waits
     }
 
     // Tasks.
@@ -785,7 +804,8 @@ impl<'a> Simulator<'a> {
                 *self.part(waiter) = Place { what: What::Spawned(Some(other)), catches: false, is_there: true };
             }
             What::SpawnShared(shared) => {
-                self.start_shared(shared, scope);
+                let other = self.start_shared(shared, scope);
+                self.spawned.push(other);
                 *self.part(waiter) = Place { what: What::Spawned(None), catches: false, is_there: true };
             }
             What::Sleep(deadline) => {
@@ -842,7 +862,8 @@ impl<'a> Simulator<'a> {
             Some(task) => task,
             None => {
                 let body = &self.program.expect("it is there from the beginning").shared[shared];
-                let task = self.start(Work::Body(body), scope, false);
+                let inner = self.add_scope(Kind::Shared, Some(self.home_of_shared(scope)), None);
+                let task = self.start(Work::Body(body), inner, true);
                 self.shared[shared] = Some(task);
                 task
             }
@@ -915,11 +936,46 @@ impl<'a> Simulator<'a> {
         for part in &parts {
             match &part.what {
                 What::Acquire(semaphore, true) => self.release(*semaphore),
+                What::Task(other) => self.give_up_shared(task, *other),
                 What::Scope(scope, _) => self.disown(*scope),
                 What::Runners(runners) => runners.iter().for_each(|(scope, _)| self.disown(*scope)),
                 _ => {}
             }
         }
+    }
+
+    /// `task` no longer waits for `other`. A shared coroutine is cancelled when its last waiter gives up, unless it was spawned. The
+    /// scope of that waiter ends after it.
+    fn give_up_shared(&mut self, task: TaskId, other: TaskId) {
+        let Task { scope, has_ended, .. } = self.tasks[other];
+        let is_left = self.shared.contains(&Some(other)) && self.tasks[other].waiters.is_empty();
+        if !is_left || has_ended || self.spawned.contains(&other) || self.scopes[scope].cancelled.is_some() {
+            return;
+        }
+        let own = self.tasks[task].scope;
+        if !self.ends_after(scope, own) {
+            let placeholder = self.add_scope(Kind::Placeholder, Some(own), None);
+            self.scopes[scope].placeholders.push(placeholder);
+        }
+        let why = self.scopes[own].cancelled.clone().unwrap_or_else(|| "dropped".to_string());
+        self.cancel(scope, &why);
+    }
+
+    /// Whether `scope` ends only after `other`: that is inside of it, or something in it waits for that.
+    fn ends_after(&self, scope: ScopeId, other: ScopeId) -> bool {
+        let mut seen = Vec::new();
+        let mut next = vec![other];
+        while let Some(inner) = next.pop().filter(|inner| *inner != scope) {
+            if !seen.contains(&inner) {
+                seen.push(inner);
+                next.extend(self.scopes[inner].parent);
+                next.extend(self.scopes[inner].placeholders.iter().filter_map(|&held| self.scopes[held].parent));
+            }
+            if next.is_empty() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Nobody waits for it any longer.
@@ -1044,6 +1100,7 @@ impl<'a> Simulator<'a> {
             has_ended: false,
             race: None,
             has_won: false,
+            placeholders: Vec::new(),
         });
         self.scopes.len() - 1
     }
@@ -1059,6 +1116,16 @@ impl<'a> Simulator<'a> {
     fn scopes_in(&self, scope: ScopeId) -> Vec<ScopeId> {
         let is_in = |other: &ScopeId| self.scopes[*other].parent == Some(scope) && !self.scopes[*other].has_ended;
         (0..self.scopes.len()).filter(is_in).collect()
+    }
+
+    /// Where shared coroutines run that are started in `scope`: in the nearest domain, or in a shield that is nearer.
+    fn home_of_shared(&self, scope: ScopeId) -> ScopeId {
+        match self.scopes[scope].parent {
+            Some(parent) if !self.is_domain(scope) && self.scopes[scope].kind != Kind::Shield => {
+                self.home_of_shared(parent)
+            }
+            _ => scope,
+        }
     }
 
     /// The scope in which an error raised in `scope` stops. A domain that is cancelled from outside has nobody to tell.
@@ -1083,13 +1150,18 @@ impl<'a> Simulator<'a> {
             self.tasks[task].scope = parent;
         }
         for &below in &scopes {
-            self.scopes[below].parent = Some(parent);
+            let is_shared = self.scopes[below].kind == Kind::Shared;
+            self.scopes[below].parent = Some(if is_shared { self.home_of_shared(parent) } else { parent });
         }
         self.end_scope(scope, true);
         let is_left = !tasks.is_empty() || !scopes.is_empty();
         if let Some(why) = self.scopes[parent].cancelled.clone().filter(|_| is_left) {
-            self.cancel(parent, &why);
+            // A shared coroutine may have moved further up.
+            let is_shared = |scope: &ScopeId| self.scopes[*scope].kind == Kind::Shared;
+            let shared: Vec<_> = scopes.into_iter().filter(is_shared).collect();
+            self.cancel_all(shared.into_iter().chain([parent]).collect(), &why);
         }
+        self.end_if_empty(parent);
     }
 
     fn end_if_empty(&mut self, scope: ScopeId) {
@@ -1104,6 +1176,9 @@ impl<'a> Simulator<'a> {
 
     fn end_scope(&mut self, scope: ScopeId, is_well: bool) {
         self.scopes[scope].has_ended = true;
+        for placeholder in std::mem::take(&mut self.scopes[scope].placeholders) {
+            self.end_if_empty(placeholder);
+        }
         let owner = self.scopes[scope].owner;
         if self.scopes[scope].race.is_some() {
             let race: Vec<_> =
@@ -1129,10 +1204,10 @@ impl<'a> Simulator<'a> {
 
     /// Cancels all that is in `scope` and below, but for what is behind shields: last started first.
     fn cancel(&mut self, scope: ScopeId, why: &str) {
-        if matches!(why, "timed out" | "raced" | "dropped") && !matches!(self.scopes[scope].kind, Kind::Domain(_)) {
-            self.release_what_others_wait_for(scope);
-        }
-        let mut scopes = vec![scope];
+        self.cancel_all(vec![scope], why);
+    }
+
+    fn cancel_all(&mut self, mut scopes: Vec<ScopeId>, why: &str) {
         let mut tasks = Vec::new();
         let mut shielded = Vec::new();
         while let Some(scope) = scopes.pop() {
@@ -1210,93 +1285,6 @@ impl<'a> Simulator<'a> {
 
     fn waiting(&self, task: TaskId) -> Vec<TaskId> {
         self.tasks[task].waiters.iter().map(|waiter| waiter.0).collect()
-    }
-
-    /// `scope` gives up, but what somebody outside waits for goes on above it, with what that waits for.
-    fn release_what_others_wait_for(&mut self, scope: ScopeId) {
-        let parent = self.scopes[scope].parent.expect("the root has no limit");
-        if self.scopes[scope].cancelled.is_some() || self.scopes[parent].cancelled.is_some() {
-            return;
-        }
-        let race = self.scopes[scope].race;
-        let together = |simulator: &Self, other: ScopeId| {
-            other == scope
-                || (race.is_some() && simulator.scopes[other].race == race && !simulator.scopes[other].has_ended)
-        };
-        let is_inside = |simulator: &Self, task: TaskId| {
-            let mut scope = Some(simulator.tasks[task].scope);
-            while let Some(inner) = scope {
-                if together(simulator, inner) {
-                    return true;
-                }
-                scope = simulator.scopes[inner].parent;
-            }
-            false
-        };
-        // A domain keeps what is its own, a shield what is behind it, and one that had given up before what is left in it.
-        let mut scopes = vec![scope];
-        let mut index = 0;
-        while let Some(&inner) = scopes.get(index) {
-            let gives_up = |below: &ScopeId| {
-                let below = &self.scopes[*below];
-                matches!(below.kind, Kind::Timeout | Kind::Runner) && below.cancelled.is_none()
-            };
-            scopes.extend(self.scopes_in(inner).into_iter().filter(gives_up));
-            index += 1;
-        }
-        let mut own: Vec<_> = scopes.iter().flat_map(|&scope| self.tasks_in(scope)).collect();
-        own.sort();
-        let mut wanted = own.clone();
-        wanted.retain(|&task| self.waiting(task).iter().any(|&by| !is_inside(self, by)));
-        let Some(&first) = wanted.iter().min() else { return };
-        // They go on, with those that they wait for, and with the scopes that they wait for and all that is in these.
-        let mut kept: Vec<TaskId> = Vec::new();
-        let mut kept_scopes: Vec<ScopeId> = Vec::new();
-        let mut background = own.clone();
-        background.retain(|&task| task > first && self.waiting(task).is_empty() && !self.tasks[task].is_root);
-        while !wanted.is_empty() {
-            while let Some(task) = wanted.pop() {
-                if kept.contains(&task) {
-                    continue;
-                }
-                kept.push(task);
-                wanted.extend(own.iter().filter(|&&other| self.waiting(other).contains(&task)));
-                let is_owned = |&below: &ScopeId| self.scopes[below].owner.is_some_and(|owner| owner.0 == task);
-                let owned: Vec<_> = scopes.iter().flat_map(|&scope| self.scopes_in(scope)).filter(is_owned).collect();
-                for below in owned {
-                    kept_scopes.push(below);
-                    let is_in = |&task: &TaskId| self.is_below(self.tasks[task].scope, below);
-                    wanted.extend((0..self.tasks.len()).filter(is_in).filter(|&task| !self.tasks[task].has_ended));
-                }
-            }
-            // Nobody has noted who started what runs in the background: it may be theirs.
-            wanted.append(&mut background);
-        }
-        let is_kept = |scope: ScopeId| kept_scopes.iter().any(|&kept| self.is_below(scope, kept));
-        let moved: Vec<_> =
-            own.into_iter().filter(|task| kept.contains(task) && !is_kept(self.tasks[*task].scope)).collect();
-        let carried: Vec<_> = kept_scopes
-            .iter()
-            .copied()
-            .filter(|&scope| !is_kept(self.scopes[scope].parent.expect("it is below")))
-            .collect();
-        for scope in carried {
-            self.scopes[scope].parent = Some(parent);
-        }
-        for task in moved {
-            self.tasks[task].scope = parent;
-        }
-    }
-
-    fn is_below(&self, scope: ScopeId, above: ScopeId) -> bool {
-        let mut scope = Some(scope);
-        while let Some(inner) = scope {
-            if inner == above {
-                return true;
-            }
-            scope = self.scopes[inner].parent;
-        }
-        false
     }
 }
 

@@ -59,12 +59,18 @@ pub(crate) struct Cold {
     pub(crate) error: Option<Error>,
     pub(super) waiters: WaitQueue<Waiter>,
     pub(super) wake_slot: Option<Arc<WakeSlot>>,
-    /// How many cancellations in a row were raised in it. More than [`MAX_SWALLOWED`]: it is to be dropped.
+    /// 0: no cancellation was raised in it that its end has to answer. Otherwise one more than were raised in a row.
     cancellations: u8,
     /// The tasks whose cancellation is put off until this one has ended.
     pub(super) holds: Vec<TaskRef>,
     /// How many tasks put off the cancellation of this one.
     pub(super) held_by: u32,
+}
+
+impl Cold {
+    fn has_swallowed_too_many(&self) -> bool {
+        self.cancellations > MAX_SWALLOWED + 1
+    }
 }
 
 /// What the types of the coroutine and its value decide. The functions are those of a [`cell::TaskCell`].
@@ -225,14 +231,14 @@ impl Header {
     /// Counts one more cancellation. Returns whether it has swallowed too many.
     pub(super) fn count_cancellation(&self) -> bool {
         self.cold_mut(|cold| {
-            cold.cancellations = cold.cancellations.saturating_add(1);
-            cold.cancellations > MAX_SWALLOWED
+            cold.cancellations = cold.cancellations.max(1).saturating_add(1);
+            cold.has_swallowed_too_many()
         })
     }
 
     /// Whether it has swallowed so many cancellations that it is to be dropped.
     pub(super) fn is_doomed(&self) -> bool {
-        self.cold(|cold| cold.cancellations > MAX_SWALLOWED).unwrap_or(false)
+        self.cold(|cold| cold.has_swallowed_too_many()).unwrap_or(false)
     }
 
     /// Whether a cancellation was raised in it to which its end is the answer.
