@@ -67,7 +67,7 @@ impl Resume {
     #[inline]
     #[track_caller]
     pub fn begin<W: Wait>(&self, wait: W) -> ActiveWait<W::State> {
-        ActiveWait::begin(self, wait.into_state())
+        ActiveWait::begin_at(self, wait.into_state(), Location::caller())
     }
 
     /// Polls `future` as part of the coroutine. If it is pending, suspend the coroutine. The future's waker resumes it, to poll

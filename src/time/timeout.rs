@@ -107,9 +107,10 @@ impl<T: 'static> WaitState for Timeout<T> {
 }
 
 impl<T> Drop for Timeout<T> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(scope) = self.work.scope()
-            && let Some(key) = self.timer
+        if let Some(key) = self.timer
+            && let Some(scope) = self.work.scope()
         {
             drop(scope.scheduler().cancel_timer(key));
         }

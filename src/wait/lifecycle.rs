@@ -176,12 +176,6 @@ impl<X: WaitState> std::fmt::Debug for ActiveWait<X> {
 
 impl<X: WaitState> ActiveWait<X> {
     #[inline]
-    #[track_caller]
-    pub(crate) fn begin(resume: &Resume, state: X) -> ActiveWait<X> {
-        ActiveWait::begin_at(resume, state, Location::caller())
-    }
-
-    #[inline]
     pub(crate) fn begin_at(resume: &Resume, state: X, location: &'static Location<'static>) -> ActiveWait<X> {
         let mut wait = ActiveWait::unbegun(state);
         wait.begin_in_place(resume, location);

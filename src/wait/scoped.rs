@@ -60,11 +60,17 @@ impl<T> Scoped<T> {
 }
 
 impl<T> Drop for Scoped<T> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(scope) = &self.scope
-            && scope.disown()
-        {
-            scope.scheduler().cancel(scope, &Cancelled::new(Reason::Dropped));
+        if let Some(scope) = self.scope.take() {
+            give_up(&scope);
         }
+    }
+}
+
+#[inline(never)]
+fn give_up(scope: &Rc<Scope>) {
+    if scope.disown() {
+        scope.scheduler().cancel(scope, &Cancelled::new(Reason::Dropped));
     }
 }
