@@ -80,9 +80,9 @@ fn coroutine_is_one_allocation_with_a_small_header() {
 }
 
 #[test]
-fn turns_take_at_most_two_words_of_a_frame() {
+fn turns_share_one_word_of_the_frame() {
     at_most(8, "one turn", frame(one_turn));
-    at_most(16, "ten turns", frame(ten_turns));
+    at_most(8, "ten turns", frame(ten_turns));
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn timeout_is_at_most_five_allocations() {
 }
 
 #[test]
-fn awaiting_a_future_that_wakes_itself_allocates_at_most_once() {
+fn awaiting_a_future_that_wakes_itself_allocates_nothing() {
     let main = co! {
         let mut before = 0;
         for round in 0..1_100 {
@@ -283,8 +283,7 @@ fn awaiting_a_future_that_wakes_itself_allocates_at_most_once() {
         count() - before
     };
     let count = Loop::new().run(main).unwrap();
-    // What has come in from outside is kept in a list, which is handed over whole.
-    assert!(count <= 1_010, "{count}");
+    assert_eq!(count, 0);
 }
 
 #[test]
