@@ -85,11 +85,14 @@ mod primitives;
 mod race;
 #[cfg(any(feature = "smol", feature = "async-std"))]
 mod reactor;
+mod run;
+mod runtime;
 #[allow(unsafe_code)]
 mod scheduler;
 mod shared;
 mod shield;
 mod spawn;
+mod stop;
 pub mod sync;
 pub mod thread;
 pub mod time;
@@ -105,12 +108,14 @@ pub use bridge::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
 pub use catch::catch;
 pub use coro::Coro;
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Reason, Result, Stuck};
-pub use event_loop::{Builder, Idle, Loop, Runtime, Step, StopHandle};
+pub use event_loop::{Builder, Loop};
 pub use isolate::isolate;
 pub use race::race;
+pub use runtime::{Idle, Runtime, Step};
 pub use shared::Shared;
 pub use shield::shield;
 pub use spawn::{JoinHandle, spawn};
+pub use stop::StopHandle;
 #[doc(inline)]
 pub use sync::{Barrier, Event, Lock, LockGuard, Permit, RemoteEvent, Semaphore, channel};
 pub use thread::{ThreadPool, run_in_thread};
@@ -135,12 +140,13 @@ mod readme {}
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::by_hand::Outcome;
     pub use crate::scheduler::TaskName;
 
     use std::ops::Coroutine;
     use std::panic::Location;
 
-    use crate::by_hand::{ActiveWait, Outcome, Resume, Suspend};
+    use crate::by_hand::{ActiveWait, Resume, Suspend};
     use crate::coro::Coro;
     use crate::wait::WaitState;
 
@@ -161,6 +167,12 @@ pub mod __private {
         C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
     {
         Coro::from_named::<N, C>(body)
+    }
+
+    /// Never called: the other branch of a body that may never end. Without it, rustc would call what follows the body unreachable.
+    #[cold]
+    pub fn never<T>() -> T {
+        unreachable!("the condition is true")
     }
 
     /// A wait in the place where it is to be: it is begun there, and not moved any more. To copy what was just written in

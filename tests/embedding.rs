@@ -511,3 +511,60 @@ fn an_idle_that_is_waited_for_on_another_thread_comes_back_when_the_loop_is_poll
         assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
     }
 }
+
+mod racing_waker {
+    use std::cell::RefCell;
+    use std::task::{RawWaker, RawWakerVTable, Waker};
+
+    thread_local! {
+        static ON_CLONE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+    }
+
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(
+        |_| {
+            ON_CLONE.with_borrow_mut(|on_clone| on_clone.as_mut().unwrap()());
+            RawWaker::new(std::ptr::null(), &VTABLE)
+        },
+        |_| {},
+        |_| {},
+        |_| {},
+    );
+
+    /// A waker that calls `on_clone` when it is cloned, on this thread.
+    pub fn new(on_clone: impl FnMut() + 'static) -> Waker {
+        ON_CLONE.set(Some(Box::new(on_clone)));
+        // SAFETY: the functions of the table use no data.
+        unsafe { Waker::new(std::ptr::null(), &VTABLE) }
+    }
+}
+
+#[test]
+fn a_poll_takes_no_more_turns_when_tasks_become_ready_while_it_registers_its_waker() {
+    let event = Event::new();
+    let sets = event.clone();
+    let mut races = 0;
+    let waker = racing_waker::new(move || {
+        races += 1;
+        if races <= 1_000 {
+            sets.set();
+        }
+    });
+    let turns = Counter::new();
+    let counts = turns.clone();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! {
+        loop {
+            yield event.wait();
+            event.clear();
+            for _ in 0..10 { counts.up(); yield; }
+        }
+    });
+    let mut polls = 0;
+    while turns.get() < 10_000 {
+        let before = turns.get();
+        assert!(poll(&mut runtime, &waker).is_pending());
+        assert!(turns.get() - before <= 768, "{} turns in one poll", turns.get() - before);
+        polls += 1;
+    }
+    assert!(polls >= 13);
+}

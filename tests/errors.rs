@@ -190,6 +190,55 @@ fn a_trace_goes_through_threads() {
 }
 
 #[test]
+fn the_report_shows_where_an_error_was_raised_inside_the_closure_of_a_thread() {
+    let raised = line!() + 1;
+    let work = || Err::<(), _>(Error::msg("disk full"));
+    let line = line!() + 1;
+    let error = error_of(co! { yield run_in_thread(work).raise(); }.named("main"));
+    let file = file!();
+    assert_eq!(error.error().location().line(), raised);
+    let report = format!(
+        "disk full\n  coroutines, outermost first:\n    main at {file}:{line}\n    run_in_thread at {file}:{line}\n  \
+         raised at {file}:{raised}"
+    );
+    assert_eq!(format!("{error:?}"), report);
+}
+
+#[test]
+fn the_report_shows_the_line_where_an_error_was_raised_once() {
+    let error = error_of(co! { yield; Err(Kapow(1))?; });
+    let report = format!("{error:?}");
+    assert!(!report.contains("raised at"), "{report}");
+    let inner = co! { yield; Err(Kapow(2))?; }.named("inner");
+    let error = error_of(co! { (yield isolate(inner))?; }.named("outer"));
+    let report = format!("{error:?}");
+    assert!(report.contains("    outer at") && report.contains("    inner at"), "{report}");
+    assert!(!report.contains("raised at"), "{report}");
+}
+
+#[test]
+fn a_loop_error_keeps_its_trace_through_an_anyhow_error() {
+    let inner = co! { yield; Err(Kapow(2))?; }.named("inner");
+    let error = error_of(co! { (yield isolate(inner)).map_err(anyhow::Error::from)?; }.named("outer"));
+    assert_eq!(names(error.error()), ["outer", "inner"], "{error:?}");
+}
+
+#[test]
+fn a_loop_error_that_two_domains_raise_keeps_all_its_frames() {
+    let failing: Shared<()> = co! {
+        yield;
+        Loop::new().run(co! { Err(Kapow(2))?; }.named("inner"))?;
+    }
+    .named("failing")
+    .shared();
+    let outside = failing.clone();
+    let isolated = co! { let _ = yield isolate(co! { yield failing; }); };
+    let main = co! { yield (isolated, co! { yield; yield outside }.named("waits")); };
+    let error = error_of(main.named("main"));
+    assert_eq!(names(error.error()), ["main", "waits", "failing", "inner"], "{error:?}");
+}
+
+#[test]
 fn what_raise_waits_for_is_one_frame_not_two() {
     let coro: Coro<Result<(), Kapow>> = co! { yield; Err("its own")?; Ok(()) }.named("once");
     let error = error_of(co! { yield coro.raise(); }.named("main"));

@@ -1,23 +1,28 @@
 //! The macros of `tinyield`: [`macro@coro`] makes a coroutine of a function, [`co!`] of a block.
 //!
-//! Use them from the crate `tinyield`, which re-exports both: what they expand to names `::tinyield`.
+//! Use them from the crate `tinyield`, which re-exports both.
 //!
-//! A body goes through four steps, each in a module of its own:
+//! A body goes through these modules:
 //!
-//! 1. `tokens` writes `.yield`, which `syn` cannot parse, as something that it can;
-//! 2. `function` reads the signature, `arguments` its parameters, and both answer common mistakes;
-//! 3. `body` rewrites what belongs to the coroutine itself: `yield`, `.yield`, `.await` and `return`;
-//! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes.
+//! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field;
+//! 2. `function` reads the signature of a function, `arguments` its parameters, and both report common mistakes; `block` reads a
+//!    block;
+//! 3. `body` finds what belongs to the coroutine itself: `yield`, `.yield`, `.await` and `return`. `expansion` has what these become;
+//! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes;
+//! 5. `krate` has the name of the crate in all that.
 #![feature(allow_internal_unstable)]
-// It is the one way for a crate to need no gate but `coroutines` for what the macros expand to.
+// Without it, the user's crate would need more features than `coroutines` for what the macros expand to.
 #![allow(internal_features)]
 
 use proc_macro::TokenStream;
 
 mod arguments;
+mod block;
 mod body;
 mod closure;
+mod expansion;
 mod function;
+mod krate;
 mod tokens;
 
 /// Makes a coroutine of a function: calling it gives a `Coro<T>` that has not started.
@@ -73,5 +78,5 @@ pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro]
 #[allow_internal_unstable(coroutines, stmt_expr_attributes)]
 pub fn co(body: TokenStream) -> TokenStream {
-    closure::block(&body.into()).into()
+    block::expand(&body.into()).into()
 }

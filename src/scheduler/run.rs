@@ -216,7 +216,7 @@ impl Scheduler {
     #[inline(always)]
     fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
         let guard = PanicGuard::new(self, task);
-        let turn = guard.task().resume(cleared | State::SHIELDED | State::WAIT_BEGUN | State::SECOND_WAIT);
+        let turn = guard.task().resume(cleared | State::SHIELDED | State::WAIT_BEGUN | State::WAIT_REFUSED);
         let task = guard.defuse();
         match turn {
             Some(Turn::Suspended) if !task.has(State::SLOW | State::ENDED) => {

@@ -197,6 +197,9 @@ impl Scope {
         if let Some(owner) = self.take_owner() {
             owner.give_up();
         }
+        if self.ended.get() {
+            self.report_untaken();
+        }
         !self.ended.get()
     }
 
@@ -258,6 +261,23 @@ impl Scope {
             *passed.responsible.borrow_mut() = Some(domain.clone());
         }
         domain
+    }
+
+    /// Keeps the domain around this one, which has ended with a failure, in case nobody takes that.
+    pub(super) fn keep_surroundings(&self, parent: &Rc<Scope>) {
+        *self.responsible.borrow_mut() = Some(parent.domain());
+        if self.owner.borrow().is_none() {
+            self.report_untaken();
+        }
+    }
+
+    /// Nobody takes the failure of this domain. If the domain around it is failing too, the failure is among its other errors.
+    pub(crate) fn report_untaken(&self) {
+        let above = self.next_responsible().map(|above| above.responsible_domain());
+        if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.failure.get().is_some())) {
+            above.add_other(failure);
+            self.take_others().into_iter().for_each(|other| above.add_other(other));
+        }
     }
 
     fn next_responsible(&self) -> Option<Rc<Scope>> {

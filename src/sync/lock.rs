@@ -208,6 +208,8 @@ wait_is_its_state!(AcquireLock<T> => LockGuard<T>);
 impl<T: 'static> WaitState for AcquireLock<T> {
     type Output = LockGuard<T>;
 
+    const GIVES_BACK: bool = true;
+
     fn begin(&mut self, task: &TaskRef) {
         self.acquire.begin_as(task, BlockedOn::LOCK);
     }

@@ -93,7 +93,10 @@ impl<T: 'static> WaitState for Timeout<T> {
         scope.recycle();
         match cancelled {
             None => self.work.take_output().map(Ok),
-            Some(cancelled) if *cancelled.why() == Reason::TimedOut => Ok(Err(TimedOut)),
+            // The work may have ended with a value all the same: it had arrived, or is an answer to the cancellation.
+            Some(cancelled) if *cancelled.why() == Reason::TimedOut => {
+                Ok(self.work.take_output().map_err(|_| TimedOut))
+            }
             Some(cancelled) => Err(Error::cancelled(cancelled, std::panic::Location::caller())),
         }
     }

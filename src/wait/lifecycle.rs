@@ -53,6 +53,9 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether a cancellation is held off until the wait is over.
     const SHIELDED: bool = false;
 
+    /// Whether it gives back what has arrived, when it is dropped: a message to its channel, a permit to its semaphore.
+    const GIVES_BACK: bool = false;
+
     /// Begins to wait for `task`: registers a `Waiter` for each part that is not ready.
     fn begin(&mut self, task: &TaskRef);
 
@@ -228,9 +231,12 @@ impl<X: WaitState> ActiveWait<X> {
             return Poll::Ready(self.state.raised(stale_resume(task.location.get())));
         }
         if task.has(State::CANCELLED) && !X::SHIELDED {
+            if task.keeps_arrived(X::GIVES_BACK) && self.state.is_ready() {
+                return Poll::Ready(self.state.take());
+            }
             return self.poll_cancelled(task);
         }
-        if task.has(State::SECOND_WAIT) {
+        if task.has(State::WAIT_REFUSED) {
             return Poll::Ready(self.state.raised(second_wait(task.location.get())));
         }
         if task.has(State::WAIT_BEGUN) {
