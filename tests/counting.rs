@@ -12,8 +12,8 @@ use tinyield::{Coro, Loop, Runtime, Shared, Step, TimedOut, co, race, shield, sp
 ///
 /// Usage: `coro!(name, RESUMES, BODY, CAPTURE, VALUE, |yields| end)`
 ///
-/// It counts its resumptions, and the drops of a local of its body, of its capture, and of its value. It yields `yields` times,
-/// and then ends with `end`, which may raise or panic.
+/// It counts its resumptions, and the drops of a local of its body, of its capture, and of its value. It yields
+/// `yields` times, and then ends with `end`, which may raise or panic.
 macro_rules! coro {
     ($name:ident, $resumes:ident, $body:ident, $capture:ident, $value:ident, $yields:expr, $end:expr) => {
         let ($resumes, $body, $capture, $value) = (Counter::new(), Counter::new(), Counter::new(), Counter::new());

@@ -194,8 +194,8 @@ fn sleeping_coroutines_take_no_steps() {
 
 #[test]
 fn waiting_coroutines_of_all_kinds_take_no_steps() {
-    // Counted in steps and not by the clock: thirty thousand coroutines wait for timers, a future and timeouts, and a loop with one
-    // ready coroutine takes as many steps as without them.
+    // Counted in steps and not by the clock: thirty thousand coroutines wait for timers, a future and timeouts, and a
+    // loop with one ready coroutine takes as many steps as without them.
     let alive = Alive::new();
     let never = Gate::new();
     let waits: Vec<_> = (0..30_000)
@@ -209,7 +209,8 @@ fn waiting_coroutines_of_all_kinds_take_no_steps() {
         .collect();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime((waits, turns(1_000)));
-    // The gathering task, the coroutines that wait, and the internal tasks of the timeouts. From then on, the ready one alone.
+    // The gathering task, the coroutines that wait, and the internal tasks of the timeouts. From then on, the ready one
+    // alone.
     for _ in 0..1 + 30_000 + 1 + 10_000 {
         ran(&mut runtime);
     }
@@ -222,7 +223,8 @@ fn waiting_coroutines_of_all_kinds_take_no_steps() {
 
 #[test]
 fn stale_waker_does_not_wake_a_later_coroutine() {
-    // The first coroutine keeps its waker in the gate, and ends. A coroutine that reuses its memory must not be polled for it.
+    // The first coroutine keeps its waker in the gate, and ends. A coroutine that reuses its memory must not be polled
+    // for it.
     let old = Gate::new();
     let polls = Counter::new();
     let counts = polls.clone();

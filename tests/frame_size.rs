@@ -1,8 +1,8 @@
-//! What a coroutine takes in memory: its handle, its header and its frame, compared with the same `async fn`, and how often it
-//! allocates.
+//! What a coroutine takes in memory: its handle, its header and its frame, compared with the same `async fn`, and how
+//! often it allocates.
 //!
-//! The sizes of handles are exact. Those of headers and frames are upper bounds, for the nightly of `rust-toolchain.toml`. If one
-//! gets smaller, lower the number. `--nocapture` prints them.
+//! The sizes of handles are exact. Those of headers and frames are upper bounds, for the nightly of
+//! `rust-toolchain.toml`. If one gets smaller, lower the number. `--nocapture` prints them.
 #![feature(coroutines)]
 #![cfg(target_pointer_width = "64")]
 

@@ -1,4 +1,5 @@
-//! Programs of coroutines do on tinyield what a naive simulator computes: random programs, and those that the fuzzer kept.
+//! Programs of coroutines do on tinyield what a naive simulator computes: random programs, and those that the fuzzer
+//! kept.
 //!
 //! `TINYIELD_PROGRAMS` sets the number of random programs.
 #![feature(coroutines)]
@@ -18,8 +19,8 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 const PROGRAMS: u32 = 3_000;
 
-/// Bytes of all values, or of a few values. With few values, a program has few kinds of statements and more of each, and so finds
-/// what many kinds at once hide ("Swarm Testing", Groce et al., 2012).
+/// Bytes of all values, or of a few values. With few values, a program has few kinds of statements and more of each,
+/// and so finds what many kinds at once hide ("Swarm Testing", Groce et al., 2012).
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let few_values = vec(ANY, 4..32).prop_flat_map(|few| vec(select(few), 0..400));
     prop_oneof![vec(ANY, 0..400), few_values]

@@ -1,7 +1,7 @@
 //! Random programs of all operations, each stopped at a random place in a random way.
 //!
-//! After each run, every value, capture and body is dropped, every coroutine that has begun has ended, every thread has ended, the
-//! loop can run again, and the error is the right one.
+//! After each run, every value, capture and body is dropped, every coroutine that has begun has ended, every thread has
+//! ended, the loop can run again, and the error is the right one.
 #![feature(coroutines)]
 
 mod common;
@@ -104,7 +104,8 @@ struct World {
     semaphore: Semaphore,
     /// The chosen place was passed.
     is_done: Rc<Cell<bool>>,
-    /// This part of the program is in a domain, which gives an error as a value. A coroutine that is cancelled may never see it.
+    /// This part of the program is in a domain, which gives an error as a value. A coroutine that is cancelled may
+    /// never see it.
     is_contained: bool,
     /// The chosen place was in such a part.
     is_done_contained: Rc<Cell<bool>>,
@@ -241,8 +242,8 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
             Node::Shield(node) => drop(yield shield(build(&node, &w))),
             Node::Shared(index) => {
                 let shared = w.shared.borrow().get(usize::from(index)).cloned();
-                // It may have ended with the timeout, the race or the domain of its first waiter. That is not an error of this
-                // coroutine.
+                // It may have ended with the timeout, the race or the domain of its first waiter. That is not an error
+                // of this coroutine.
                 if let Some(shared) = shared
                     && let Err(error) = yield catch(shared)
                 {
@@ -300,7 +301,7 @@ fn origin(error: &Error) -> String {
     }
 }
 
-/// Whether the other errors are all the same one as the first, raised again: a domain behind a shield may do that.
+/// Whether all other errors are the first one, raised again. A domain behind a shield may do that.
 fn has_no_other_origin(error: &LoopError) -> bool {
     error
         .others()

@@ -208,7 +208,11 @@ fn hundred_thousand_sleeping_coroutines_are_cancelled() {
     let alive = Alive::new();
     let tokens = alive.clone();
     let main = co! {
-        let all: Vec<_> = (0..100_000).map(|n| { let held = tokens.token(); co! { let _held = held; yield sleep(LONG + ms(n)); } }).collect();
+        let sleeps = |n| {
+            let held = tokens.token();
+            co! { let _held = held; yield sleep(LONG + ms(n)); }
+        };
+        let all: Vec<_> = (0..100_000).map(sleeps).collect();
         assert!((yield timeout(all, ms(1))).is_err());
         assert_eq!(tokens.get(), 0);
     };

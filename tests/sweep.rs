@@ -1,7 +1,7 @@
 //! The sweep: one program that uses every operation, stopped at each of its places, in each way there is.
 //!
-//! After each run, every value, capture and body is dropped, every thread has ended, the loop can run again, and the error is the
-//! right one.
+//! After each run, every value, capture and body is dropped, every thread has ended, the loop can run again, and the
+//! error is the right one.
 #![feature(coroutines)]
 
 mod common;
@@ -233,7 +233,8 @@ struct Outcome {
     cleaned: Vec<Reason>,
 }
 
-/// Runs the program, and stops it at the chosen place, or drops it at the chosen step. Asserts that nothing is left of it.
+/// Runs the program, and stops it at the chosen place, or drops it at the chosen step. Asserts that nothing is left of
+/// it.
 fn run(chosen: usize, way: Way) -> Outcome {
     let mut event_loop = Loop::new();
     let world = World::new(chosen, way, event_loop.stop_handle());

@@ -178,7 +178,8 @@ pub struct Scope {
     /// The race that it is a runner of.
     pub race: Option<usize>,
     pub has_won: bool,
-    /// For a shared coroutine: the placeholders in the scopes of tasks that gave up on it. They end when this scope ends.
+    /// For a shared coroutine: the placeholders in the scopes of tasks that gave up on it. They end when this scope
+    /// ends.
     pub placeholders: Vec<ScopeId>,
 }
 
