@@ -1,4 +1,5 @@
-//! Cancellation: when a coroutine fails, which others are cancelled, in which order, what they see, and what they may do.
+//! Cancellation: when a coroutine fails, which others are cancelled, in which order, what they see, and what they may
+//! do.
 #![feature(coroutines)]
 
 mod common;

@@ -1,5 +1,5 @@
-//! Code that misuses the library: by the protocol of coroutines written by hand, in destructors, in `Clone`, with wakers. None of it is
-//! unsound, and the loop keeps its promises to all other coroutines.
+//! Code that misuses the library: by the protocol of coroutines written by hand, in destructors, in `Clone`, with
+//! wakers. None of it is unsound, and the loop keeps its promises to all other coroutines.
 //!
 //! The wakers of hosts that misbehave are in `hostile_wakers.rs`, as they need `unsafe`.
 #![feature(coroutines, coroutine_trait)]

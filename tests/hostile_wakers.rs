@@ -55,7 +55,8 @@ impl Hostile {
     }
 
     fn waker(self: &Arc<Self>) -> Waker {
-        // SAFETY: the functions below keep the contract: each waker owns one count of the `Arc`, which is `Send + Sync`.
+        // SAFETY: the functions below keep the contract: each waker owns one count of the `Arc`, which is `Send +
+        // Sync`.
         unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(self.clone()).cast(), &VTABLE)) }
     }
 

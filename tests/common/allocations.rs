@@ -1,4 +1,5 @@
-//! A global allocator that counts what the current thread allocates. A test that uses it includes this file by its path.
+//! A global allocator that counts what the current thread allocates. A test that uses it includes this file by its
+//! path.
 #![allow(dead_code)] // each test uses a part of it
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use tinyield::by_hand::{ActiveWait, Outcome, Resume, Suspend};
 use tinyield::{Coro, Wait};
 
-/// In the body of a coroutine: suspends it until `$poll`, an expression of type `Poll`, is ready, and gives what it is ready with.
+/// In the body of a coroutine: suspends it until `$poll`, an expression of type `Poll`, is ready, and gives what it is
+/// ready with.
 macro_rules! until_ready {
     ($resume:ident, $poll:expr) => {
         loop {

@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-/// A future that is pending until [`open`](Gate::open) is called, from any thread. Clones share the state, which keeps the
-/// waker of the last poll.
+/// A future that is pending until [`open`](Gate::open) is called, from any thread. Clones share the state, which keeps
+/// the waker of the last poll.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<Mutex<State>>);
 

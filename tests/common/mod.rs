@@ -1,7 +1,7 @@
 //! Helpers that the integration tests share, one concept a file. They use the public API only.
 //!
-//! `allocations.rs` is not part of this module: it installs a global allocator. A test that counts allocations includes it by
-//! its path.
+//! `allocations.rs` is not part of this module: it installs a global allocator. A test that counts allocations includes
+//! it by its path.
 #![allow(dead_code, unused_imports, unused_macros)] // each test uses a part of it
 
 pub mod by_hand;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tinyield::{Wait, sleep};
 
-/// A sleep that never ends. Unlike an event that nobody sets, it has a timer, so that the loop does not report a deadlock.
+/// A sleep that never ends. Unlike an event that nobody sets, it has a timer, so that the loop does not report a
+/// deadlock.
 pub const FOREVER: Duration = Duration::MAX;
 
 /// Longer than any test takes: an upper bound.

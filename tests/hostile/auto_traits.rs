@@ -1,5 +1,5 @@
-//! Which types cross threads. Nothing in the crate implements `Send` or `Sync` by hand, so that follows from their fields. This does
-//! not compile if a type changes sides.
+//! Which types cross threads. Nothing in the crate implements `Send` or `Sync` by hand, so that follows from their
+//! fields. This does not compile if a type changes sides.
 
 use std::cell::Cell;
 use std::rc::Rc;

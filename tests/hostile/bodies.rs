@@ -11,8 +11,8 @@ use tinyield::{Coro, Loop, Shared, catch, co, sleep};
 
 use crate::common::{Alive, Counter, OnDrop, Token, forget, ms, panic_of};
 
-/// A coroutine that completes in its second turn. Its destructor, which runs before the loop knows of the end, calls `on_drop` with the
-/// last `Resume`.
+/// A coroutine that completes in its second turn. Its destructor, which runs before the loop knows of the end, calls
+/// `on_drop` with the last `Resume`.
 struct CallsOnDrop<F: FnMut(Resume) + Unpin> {
     resume: Option<Resume>,
     value: Option<Token>,

@@ -33,7 +33,7 @@ fn destructor_runs_a_loop_of_its_own() {
     let nested = on_cancel(move || {
         let inner = co! { yield (sleep(ms(1)), co! { yield; }); "nested" };
         logs.push(Loop::new().run(inner).unwrap());
-        let _ = Loop::new().run(co! { yield; Err("in vain")?; }).unwrap_err();
+        let _ = Loop::new().run(co! { yield; Err("failed inside")?; }).unwrap_err();
     });
     let error = Loop::new().run((nested, fails_after_some_turns())).unwrap_err();
     assert_eq!((error.to_string().as_str(), error.others().len()), ("failed", 0));

@@ -1,5 +1,5 @@
-//! Waits that were begun and then forgotten with `mem::forget`. The loop still ends, and everything that they started is cancelled or
-//! waited for.
+//! Waits that were begun and then forgotten with `mem::forget`. The loop still ends, and everything that they started
+//! is cancelled or waited for.
 
 use std::task::Poll;
 

@@ -79,8 +79,8 @@ fn coroutines_kept_in_a_thread_local_are_dropped_when_the_thread_ends() {
     let count = Arc::new(AtomicUsize::new(0));
     let theirs = count.clone();
     let main = move || {
-        // Thread-locals are dropped in the opposite order of their first use: the library's own, which it drops deep chains by, go
-        // before these.
+        // Thread-locals are dropped in the opposite order of their first use: the library's own, which it drops deep
+        // chains by, go before these.
         KEPT.with_borrow_mut(Vec::clear);
         let (unused, held) = (Counted::new(&theirs), Counted::new(&theirs));
         drop(co! { unused });

@@ -1,5 +1,5 @@
-//! Misuse of the protocol between a coroutine and its loop: a `Resume` in the wrong place, a wait polled too often or by another
-//! coroutine, suspending without a wait.
+//! Misuse of the protocol between a coroutine and its loop: a `Resume` in the wrong place, a wait polled too often or
+//! by another coroutine, suspending without a wait.
 
 use std::cell::RefCell;
 use std::pin::pin;

@@ -130,7 +130,8 @@ fn future_polls_another_with_an_old_resume_while_it_is_polled_itself() {
                 let Poll::Ready(Ok(waker)) = old.poll_future(pin!(wakes).as_mut()) else { panic!("it was ready") };
                 left -= 1;
                 if left == 0 {
-                    // A wait is refused while the outer future is unfinished, or would be followed by no other in this turn.
+                    // A wait is refused while the outer future is unfinished, or would be followed by no other in this
+                    // turn.
                     drop(old.begin((sleep(ms(0)), co! { yield; })));
                 }
                 *own.borrow_mut() = Some(old);

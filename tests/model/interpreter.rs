@@ -1,7 +1,7 @@
 //! Runs programs on tinyield, and logs what can be seen.
 //!
-//! Each statement of the language is the operation of tinyield with the same name. The interpreter keeps the clock by itself, so
-//! that the order of deadlines does not depend on the speed of the machine: see [`clock`].
+//! Each statement of the language is the operation of tinyield with the same name. The interpreter keeps the clock by
+//! itself, so that the order of deadlines does not depend on the speed of the machine: see [`clock`].
 
 mod clock;
 mod describe;

@@ -1,11 +1,12 @@
 //! Programs of coroutines, run on tinyield and on a naive simulator of what it promises. Both runs have to be the same.
 //!
-//! - [`program`] is the language: what a program is, how it is made from bytes, how it is made smaller, how it is printed.
+//! - [`program`] is the language: what a program is, how it is made from bytes, how it is made smaller, how it is
+//!   printed.
 //! - [`interpreter`] runs a program on tinyield.
 //! - [`simulator`] computes what the run should look like. It uses nothing of tinyield.
 //!
-//! Both write a log: which coroutine begins, what each `yield` gives or raises, and how each coroutine ends, in order. This module
-//! compares the two logs and results, and looks for the smallest program that shows a difference.
+//! Both write a log: which coroutine begins, what each `yield` gives or raises, and how each coroutine ends, in order.
+//! This module compares the two logs and results, and looks for the smallest program that shows a difference.
 //!
 //! The fuzzer includes this module by its path, so it uses nothing of the other tests.
 
@@ -79,7 +80,8 @@ fn without_names(text: &str) -> String {
     plain
 }
 
-/// If the runs of `program` differ: the smallest program found that still shows a difference, printed, and that difference.
+/// If the runs of `program` differ: the smallest program found that still shows a difference, printed, and that
+/// difference.
 ///
 /// It leaves out one thing at a time for as long as the runs differ.
 pub fn smallest_difference(mut program: Program) -> Option<String> {

@@ -1,8 +1,8 @@
 //! A little language of coroutines.
 //!
-//! A program has a main coroutine, some shared ones, two events and two semaphores, and a way to be driven. Its statements are the
-//! operations of tinyield whose interplay is worth a test: gather, spawn, share, sleep, events, permits, timeouts, races, domains,
-//! shields, catching, raising, panicking and stopping.
+//! A program has a main coroutine, some shared ones, two events and two semaphores, and a way to be driven. Its
+//! statements are the operations of tinyield whose interplay is worth a test: gather, spawn, share, sleep, events,
+//! permits, timeouts, races, domains, shields, catching, raising, panicking and stopping.
 
 mod bytes;
 mod print;

@@ -1,19 +1,21 @@
 //! Computes what a program should do.
 //!
-//! The simulator is as plain as can be, so that one can see that it is right. There are no counters, no wakers and no queues of
-//! waiters: everything is in a list, and lists are searched. Nothing is ever removed from the lists of tasks and scopes.
+//! The simulator is as plain as can be, so that one can see that it is right. There are no counters, no wakers and no
+//! queues of waiters: everything is in a list, and lists are searched. Nothing is ever removed from the lists of tasks
+//! and scopes.
 //!
 //! It models
 //! - turns and rounds: first in, first out, with each `yield` as a turn ([`turns`], [`drive`]);
-//! - waits: gathers, events, permits handed over in order, timers, and what is left when a wait is given up ([`waits`]);
+//! - waits: gathers, events, permits handed over in order, timers, and what is left when a wait is given up
+//!   ([`waits`]);
 //! - failure: which domain an error belongs to, and what is reported ([`ends`], [`scopes`]);
 //! - cancellation: which tasks, in which order, and what is put off behind shields ([`cancel`]);
 //! - deadlocks and cycles ([`deadlock`]);
 //! - stopping and dropping the loop half-way ([`drive`]).
 //!
-//! It relies on the clock of the interpreter: time stands still while anything is ready, all deadlines of a program that can differ
-//! in effect are different, and when the loop is idle it is exactly the time of the next deadline. It does not model traces,
-//! memory, threads and foreign futures, which programs do not have.
+//! It relies on the clock of the interpreter: time stands still while anything is ready, all deadlines of a program
+//! that can differ in effect are different, and when the loop is idle it is exactly the time of the next deadline. It
+//! does not model traces, memory, threads and foreign futures, which programs do not have.
 
 mod cancel;
 mod deadlock;

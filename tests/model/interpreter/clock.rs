@@ -1,11 +1,12 @@
 //! The clock of a run.
 //!
-//! Time is counted in units. A tick is [`TICK`] units, and a tick is much longer than the work between two ticks takes. Sleeps end
-//! at ticks. Limits end some units after a tick, a different number for each limit, so that no two limits end at the same time.
+//! Time is counted in units. A tick is [`TICK`] units, and a tick is much longer than the work between two ticks takes.
+//! Sleeps end at ticks. Limits end some units after a tick, a different number for each limit, so that no two limits
+//! end at the same time.
 //!
-//! The interpreter stands still at the time at which the loop was last idle, and counts new deadlines from there. When the loop
-//! is idle again, it waits for the next deadline by itself, and then looks at the real clock: if a deadline had passed before the
-//! loop was idle, the run was late and proves nothing.
+//! The interpreter stands still at the time at which the loop was last idle, and counts new deadlines from there. When
+//! the loop is idle again, it waits for the next deadline by itself, and then looks at the real clock: if a deadline
+//! had passed before the loop was idle, the run was late and proves nothing.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -52,8 +53,9 @@ impl Clock {
         self.is_late.get()
     }
 
-    /// To be called when the loop is idle or over. Notes that the run is late if a later deadline than that of `now` has passed,
-    /// or if the time between making a limit and handing it to the loop was so long that the limit is too late.
+    /// To be called when the loop is idle or over. Notes that the run is late if a later deadline than that of `now`
+    /// has passed, or if the time between making a limit and handing it to the loop was so long that the limit is too
+    /// late.
     pub fn check(&self) {
         let now = Instant::now();
         let is_past = |deadline: &u64| *deadline > self.now.get() && now >= self.at(*deadline);

@@ -59,7 +59,7 @@ pub fn describe_all(output: &PartsOutput, caught: &mut Option<Error>) -> String 
         texts.push(match part {
             (Some(output), _) => describe(output, caught),
             (_, Some(output)) => describe_result(output, caught, describe),
-            _ => unreachable!("one of them is there"),
+            _ => unreachable!("one of the two is there"),
         });
     }
     format!("[{}]", texts.join(", "))

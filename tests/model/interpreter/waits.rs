@@ -1,7 +1,7 @@
 //! The waits of the language, as waits of tinyield.
 //!
-//! They are of many types, and a program decides which one it is. So a wait is a tuple of options of which at most one is there,
-//! which waits for just that one.
+//! They are of many types, and a program decides which one it is. So a wait is a tuple of options of which at most one
+//! is `Some`, and waits for that one.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What the coroutines of a program share, and what is left of it after the run.
+//! The state that the coroutines of a program share, and a check of it after the run.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! Makes programs from bytes, so that a fuzzer or a random generator can search through them.
 //!
-//! Each decision takes one byte. When the bytes run out, each further decision is the first choice. `fuzz/corpus` holds such bytes,
-//! so a change of the decisions makes other programs of it.
+//! Each decision takes one byte. When the bytes run out, each further decision is the first choice. `fuzz/corpus` holds
+//! such bytes, so a change of the decisions makes other programs of it.
 
 use super::{Body, Drive, EVENTS, Grouping, Leaf, Limit, PERMITS, Part, Program, SHARED, Statement, Wait};
 

@@ -1,15 +1,15 @@
 //! Cancellation: which tasks see it, and in which order.
 //!
-//! The tasks of a cancelled scope and of those below see it last started first, before any other task has a turn. A task behind a
-//! shield sees nothing until the shield ends. A task that outlives its cancellation, because it waits at a shield, holds the tasks
-//! that started it or wait for it: they see theirs when it has ended.
+//! The tasks of a cancelled scope and of those below see it last started first, before any other task has a turn. A
+//! task behind a shield sees nothing until the shield ends. A task that outlives its cancellation, because it waits at
+//! a shield, holds the tasks that started it or wait for it: they see theirs when it has ended.
 
 use super::Simulator;
 use super::state::{ScopeId, ScopeKind, TaskId};
 
 impl Simulator<'_> {
-    /// Cancels all that is in `scope` and below, down to any shield, last started first. What is cancelled already is not looked at
-    /// again.
+    /// Cancels all that is in `scope` and below, down to any shield, last started first. What is cancelled already is
+    /// not looked at again.
     pub(super) fn cancel(&mut self, scope: ScopeId, why: &str) {
         if self.scopes[scope].cancelled.is_none() {
             self.scopes[scope].cancelled = Some(why.to_string());
@@ -40,7 +40,8 @@ impl Simulator<'_> {
         }
     }
 
-    /// Something in `scope` failed: the shields between there and `domain` do not protect from what comes from inside of them.
+    /// Something in `scope` failed: the shields between there and `domain` do not protect from what comes from inside
+    /// of them.
     pub(super) fn cancel_shields(&mut self, scope: ScopeId, domain: ScopeId, why: &str) {
         if scope != domain {
             if self.scopes[scope].kind == ScopeKind::Shield {
@@ -77,8 +78,8 @@ impl Simulator<'_> {
         self.tasks.iter().any(|other| other.holds.as_ref().is_some_and(|held| held.contains(&task)))
     }
 
-    /// `task` has outlived its cancellation: puts off that of the tasks that wait for it or for a scope around it. A task that
-    /// started later has had its turn already.
+    /// `task` has outlived its cancellation: puts off that of the tasks that wait for it or for a scope around it. A
+    /// task that started later has had its turn already.
     fn hold_waiters(&mut self, task: TaskId) {
         if self.tasks[task].holds.is_some() {
             return;

@@ -1,4 +1,5 @@
-//! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is one under any drive.
+//! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is one under any
+//! drive.
 
 use super::state::{Scope, TaskId};
 use super::{ROOT, Simulator};
@@ -28,7 +29,8 @@ impl Simulator<'_> {
     /// Whether some tasks wait for each other, and none of them can go on otherwise.
     pub(super) fn is_cyclic(&self) -> bool {
         let waits: Vec<_> = (0..self.tasks.len()).map(|task| self.waits_for(task)).collect();
-        // At first, every task that waits for others counts as stuck. Those that can go on are taken out, until none can.
+        // At first, every task that waits for others counts as stuck. Those that can go on are taken out, until none
+        // can.
         let mut is_stuck: Vec<bool> = waits.iter().map(|waits| !waits.is_empty()).collect();
         loop {
             let stays_stuck = |task: TaskId| {

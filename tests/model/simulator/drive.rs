@@ -91,8 +91,8 @@ impl Simulator<'_> {
                 TimerAction::Expire(scope) => self.expired.push((scope, 0)),
             }
         }
-        // A timeout that is up still lets one round pass for what is ready now, and if that makes its work ready, one more for the
-        // work: then the work wins.
+        // A timeout that is up still lets one round pass for what is ready now, and if that makes its work ready, one
+        // more for the work: then the work wins.
         for (scope, rounds) in std::mem::take(&mut self.expired) {
             let may_complete = match rounds {
                 0 => !self.next_round.is_empty(),

@@ -94,7 +94,8 @@ impl Simulator<'_> {
                         self.scopes[domain].failure = Some(failure);
                         self.cancel(domain, &why);
                     }
-                    // A task behind a shield is not cancelled, and may raise what it waited for, which the domain knows.
+                    // A task behind a shield is not cancelled, and may raise what it waited for, which the domain
+                    // knows.
                     Some(known) if failure.is_cancelled || known.id == failure.id => {}
                     Some(_) => self.add_other(domain, failure),
                 }

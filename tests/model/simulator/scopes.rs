@@ -33,7 +33,8 @@ impl Simulator<'_> {
         }
     }
 
-    /// Whether `scope` ends only after `other`: because `other` is inside of it, or because something inside waits for `other`.
+    /// Whether `scope` ends only after `other`: because `other` is inside of it, or because something inside waits for
+    /// `other`.
     pub(super) fn ends_after(&self, scope: ScopeId, other: ScopeId) -> bool {
         let mut seen = Vec::new();
         let mut next = vec![other];

@@ -194,8 +194,8 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// `task` no longer waits for `other`. A shared coroutine is cancelled when its last waiter gives up, unless it was spawned. The
-    /// scope of that waiter ends after it.
+    /// `task` no longer waits for `other`. A shared coroutine is cancelled when its last waiter gives up, unless it was
+    /// spawned. The scope of that waiter ends after it.
     fn give_up_shared(&mut self, task: TaskId, other: TaskId) {
         let Task { scope, has_ended, .. } = self.tasks[other];
         let is_abandoned = self.shared.contains(&Some(other)) && self.tasks[other].waiters.is_empty();
