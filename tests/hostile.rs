@@ -67,9 +67,9 @@ stays_on_its_thread!(
     channel::Receiver<()>,
 );
 #[cfg(feature = "smol")]
-stays_on_its_thread!(tinyield::ToSmol<()>);
+stays_on_its_thread!(tinyield::bridge::ToSmol<()>);
 #[cfg(feature = "async-std")]
-stays_on_its_thread!(tinyield::ToAsyncStd<()>);
+stays_on_its_thread!(tinyield::bridge::ToAsyncStd<()>);
 // A message goes with the end that receives it.
 stays_on_its_thread!(channel::RemoteSender<Rc<()>>, channel::RemoteReceiver<Rc<()>>);
 
@@ -94,7 +94,7 @@ const _: () = {
     #[cfg(feature = "smol")]
     {
         const fn moves_between_threads<T: Send>() {}
-        moves_between_threads::<tinyield::ToSmolWith<Cell<()>>>();
+        moves_between_threads::<tinyield::bridge::ToSmolWith<Cell<()>>>();
     }
 };
 
