@@ -66,7 +66,7 @@ impl StopHandle {
     }
 }
 
-/// What the stop handles of a loop share with its runs.
+/// The state that the stop handles of a loop share with its runs.
 #[derive(Default)]
 pub(crate) struct Stop {
     state: Mutex<State>,

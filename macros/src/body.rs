@@ -1,4 +1,4 @@
-//! Finds in a body what belongs to the coroutine itself, and expands it: `yield`, `.yield`, `.await` and `return`.
+//! Expands each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself, and not to a closure in it.
 
 use std::mem;
 

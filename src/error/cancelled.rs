@@ -57,7 +57,7 @@ impl fmt::Display for Cancelled {
             Reason::TimedOut => f.write_str("timed out"),
             Reason::Raced => f.write_str("another coroutine won the race"),
             Reason::Stopped => f.write_str("the loop was told to stop"),
-            Reason::Dropped => f.write_str("what ran it was dropped before it had ended"),
+            Reason::Dropped => f.write_str("its run was dropped before the end"),
         }
     }
 }

@@ -1,8 +1,7 @@
-//! Errors: [`Error`], which a coroutine raises, and in the modules below what `run` returns, what a cancelled coroutine sees, and
-//! what a loop reports that can never go on.
+//! The errors of the library. [`Error`] is the one that a coroutine raises. The modules below have the other ones.
 //!
-//! An error is immutable and shared. What is learned about it later (which coroutines waited) is added once, or put into a new
-//! error that refers to the first.
+//! An error is immutable and shared. Its trace is set once. When another coroutine raises the same error again, that is a new error
+//! that refers to the first.
 
 mod cancelled;
 mod deadlock;

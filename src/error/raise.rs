@@ -1,4 +1,4 @@
-//! What `?` raises in a coroutine.
+//! The trait of the errors that `?` can raise in a coroutine.
 
 use std::error::Error as StdError;
 
@@ -29,8 +29,8 @@ use std::error::Error as StdError;
 // In a `?`, rustc shows only the label. Without `do_not_recommend` it reports a `Box<dyn Error>` by three errors about `dyn Error`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be raised in a coroutine",
-    label = "`?` raises types that implement `std::error::Error`, `Send` and `Sync`; for a `Box<dyn Error>`, add `+ Send + Sync` \
-             to its type, or use `.map_err(|error| error.to_string())?`"
+    label = "`?` raises types that implement `std::error::Error`, `Send` and `Sync`; to a `Box<dyn Error>`, add `+ Send + Sync`, \
+             or raise its message by `.map_err(|error| error.to_string())?`"
 )]
 pub trait Raise {
     /// Converts the error.
