@@ -1,7 +1,7 @@
 //! A small single-threaded event loop whose tasks are native coroutines: bodies that `yield` what they wait for.
 //!
-//! An error anywhere stops everything, cleanly: every other coroutine is cancelled and cleans up, and threads are joined. Only then
-//! does [`Loop::run`] return, with the error and the coroutines that waited on it.
+//! An error anywhere stops everything, cleanly: every other coroutine is cancelled and cleans up, and threads are joined. Only
+//! then does [`Loop::run`] return, with the error and the coroutines that waited on it.
 //!
 //! ```
 //! #![feature(coroutines)] // all that your crate needs
@@ -26,9 +26,10 @@
 //!
 //! # Writing coroutines
 //!
-//! [`#[coro]`](macro@coro) makes a coroutine of a function, and [`co!`] makes one of a block. Both give a [`Coro<T>`](Coro), which does
-//! nothing until it is yielded or run. The body is like a `try` block: `?` raises any error, and the last expression or `return v`
-//! is the value. `yield w` waits for `w` and gives its output, and so does `w.yield`. `future.await` polls any future in place.
+//! [`#[coro]`](macro@coro) makes a coroutine of a function, and [`co!`] makes one of a block. Both give a [`Coro<T>`](Coro),
+//! which does nothing until it is yielded or run. The body is like a `try` block: `?` raises any error, and the last expression
+//! or `return v` is the value. `yield w` waits for `w` and gives its output, and so does `w.yield`. `future.await` polls any
+//! future in place.
 //!
 //! # What can be yielded
 //!
@@ -57,8 +58,8 @@
 //!
 //! # Running them
 //!
-//! - [`Loop::run`] runs to the end. [`Loop::runtime`] runs step by step, inside another event loop. [`to_smol`] and `to_async_std` make
-//!   a future of a loop. [`StopHandle`] stops a loop from another thread.
+//! - [`Loop::run`] runs to the end. [`Loop::runtime`] runs step by step, inside another event loop. [`to_smol`] and
+//!   `to_async_std` make a future of a loop. [`StopHandle`] stops a loop from another thread.
 //! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] say what went wrong. [`Grouping`] sets how much they keep.
 //! - [`thread`] has functions for closures that run on threads. [`by_hand`] makes coroutines without macros.
 //! - [`bridge`] has types that functions return and that few programs name.
@@ -122,8 +123,8 @@ pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
 pub use wait::Wait;
 
-// The code of the README is compiled and run as part of the tests. Most of its blocks leave out the feature attribute, and some use
-// the bridge to smol.
+// The code of the README is compiled and run as part of the tests. Most of its blocks leave out the feature attribute, and some
+// use the bridge to smol.
 #[cfg(all(doctest, feature = "smol"))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../README.md")]
@@ -167,8 +168,8 @@ pub mod __private {
         unreachable!("the condition of this branch is `false`")
     }
 
-    /// Puts a wait where it stays until it is over. It begins there, because copying a value that was just written in parts is slow:
-    /// the loads wait for the stores.
+    /// Puts a wait where it stays until it is over. It begins there, because copying a value that was just written in parts is
+    /// slow: the loads wait for the stores.
     #[inline]
     pub fn wait<X: WaitState>(waiting: X) -> ActiveWait<X> {
         ActiveWait::unbegun(waiting)

@@ -2,8 +2,8 @@
 //!
 //! Undoing is for macros that put their arguments into a coroutine of their own, as in
 //! `macro_rules! background { ($e:expr) => { spawn(co! { $e }) } }`. The macro of the surrounding coroutine has expanded the
-//! arguments already, because it cannot know what `background!` does with them. The inner `co!` undoes that and expands them again,
-//! so that each `yield` belongs to the innermost coroutine.
+//! arguments already, because it cannot know what `background!` does with them. The inner `co!` undoes that and expands them
+//! again, so that each `yield` belongs to the innermost coroutine.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -19,11 +19,11 @@ pub fn resume() -> syn::Ident {
 
 /// `yield operand`: begins a wait, and suspends until it is over.
 ///
-/// `begin` and `?` have the place of the user's `yield`, `at`, because both record the line of their caller. `whole` is the place of
-/// the whole expression, and begins in the same line.
+/// `begin` and `?` have the place of the user's `yield`, `at`, because both record the line of their caller. `whole` is the
+/// place of the whole expression, and begins in the same line.
 ///
-/// The operand is an argument of a function, so its temporaries are dropped before the coroutine suspends. It comes first, because
-/// it may contain other waits.
+/// The operand is an argument of a function, so its temporaries are dropped before the coroutine suspends. It comes first,
+/// because it may contain other waits.
 pub fn wait(krate: &Crate, operand: &TokenStream, at: Span, whole: Span) -> TokenStream {
     let resume = resume();
     let ours = Span::mixed_site().located_at(at);

@@ -7,7 +7,7 @@
 //! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field;
 //! 2. `function` reads the signature of a function, `arguments` its parameters, and both report common mistakes; `block` reads a
 //!    block;
-//! 3. `body` finds what belongs to the coroutine itself: `yield`, `.yield`, `.await` and `return`. `expansion` has what these become;
+//! 3. `body` finds each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself, and `expansion` expands it;
 //! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes;
 //! 5. `krate` has the name of the crate in all that.
 #![feature(allow_internal_unstable)]
@@ -39,8 +39,8 @@ mod tokens;
 /// }
 /// ```
 ///
-/// - `yield w` waits for `w` and gives its output. `w.yield` means the same. (rust-analyzer reports a syntax error for `.yield` in a
-///   `#[coro]` function, and none for it in `co!`.)
+/// - `yield w` waits for `w` and gives its output. `w.yield` means the same. (rust-analyzer reports a syntax error for `.yield`
+///   in a `#[coro]` function, and none for it in `co!`.)
 /// - `future.await` polls a future in place.
 /// - `?` raises an error.
 /// - The last expression or `return v` is the value.
@@ -48,12 +48,12 @@ mod tokens;
 /// All of these also work in the arguments of macros that take expressions: `println!`, `assert_eq!`, `vec!`. Closures, `async`
 /// blocks and items in the body are not part of it.
 ///
-/// After `match`, `if`, `while` and `for`, write `(yield name)` or `name.yield`: rustc reads `name { .. }` in `match yield name { .. }`
-/// as a struct.
+/// After `match`, `if`, `while` and `for`, write `(yield name)` or `name.yield`: in `match yield name { .. }`, rustc reads
+/// `name { .. }` as a struct.
 ///
-/// Attributes, docs, visibility, generics, `where` clauses and patterns in parameters stay as they are, also on methods of traits.
-/// Arguments live as long as the coroutine, even if they are unused. They are dropped after the local variables of the body, the
-/// last argument first.
+/// Attributes, docs, visibility, generics, `where` clauses and patterns in parameters stay as they are, also on methods of
+/// traits. Arguments live as long as the coroutine, even if they are unused. They are dropped after the local variables of the
+/// body, the last argument first.
 ///
 /// The only feature that a crate needs is `#![feature(coroutines)]`.
 ///
@@ -67,8 +67,8 @@ mod tokens;
 /// It does not compile, and the message says what to write instead, if
 ///
 /// - the return type is not `Coro<T>`;
-/// - a parameter is or contains a reference or a lifetime other than `'static`, as in `&self`, because a coroutine outlives the call
-///   that makes it;
+/// - a parameter is or contains a reference or a lifetime other than `'static`, as in `&self`, because a coroutine outlives the
+///   call that makes it;
 /// - the function is `async` or `const`, or has no body;
 /// - a closure or an `async` block in the body yields;
 /// - the function has the attribute `#[instrument]` of the crate `tracing`;
