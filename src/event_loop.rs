@@ -12,8 +12,8 @@ use crate::wait::private::AnyTask;
 
 /// A single-threaded event loop.
 ///
-/// It needs no thread-locals and no globals. Any number of loops may live on one thread, and a coroutine may make and run a loop of
-/// its own. A loop can run again and again.
+/// It needs no thread-locals and no globals. Any number of loops may live on one thread, and a coroutine may make and run a
+/// loop of its own. A loop can run again and again.
 ///
 /// ```
 /// # #![feature(coroutines)]

@@ -15,8 +15,8 @@ use crate::error::{Grouping, LoopError, Reason};
 use crate::scheduler::{Inbox, Progress, Scheduler, Task};
 use crate::stop::Stop;
 
-/// The most steps of one [`poll`](Run::poll), after which other tasks of the host have their turn. Between two polls a host may make
-/// a system call, which takes as long as hundreds of the shortest turns.
+/// The most steps of one [`poll`](Run::poll), after which other tasks of the host have their turn. Between two polls a host may
+/// make a system call, which takes as long as hundreds of the shortest turns.
 const STEPS_PER_POLL: usize = 768;
 
 pub(crate) struct Run<T: 'static> {
@@ -55,8 +55,8 @@ impl<T: 'static> Run<T> {
         self.result()
     }
 
-    /// Runs until everything has ended. If foreign futures are pending, this thread drives the reactor of async-io while it waits,
-    /// or leaves that to async-io's own thread if `drive_reactor` is false.
+    /// Runs until everything has ended. If foreign futures are pending, this thread drives the reactor of async-io while it
+    /// waits, or leaves that to async-io's own thread if `drive_reactor` is false.
     #[cfg_attr(not(feature = "smol"), expect(unused_variables))]
     fn drive(&mut self, drive_reactor: bool) {
         self.scheduler.host_is_awake();

@@ -87,8 +87,8 @@ impl<T: 'static> Runtime<'_, T> {
 
     /// Gives coroutines their turns, up to a fixed number of turns. For a host that is a future.
     ///
-    /// When nothing is ready, the waker of `context` is woken as soon as something outside wakes the loop. The host has to poll again
-    /// by itself when the next timer is due: see [`deadline`](Runtime::deadline).
+    /// When nothing is ready, the waker of `context` is woken as soon as something outside wakes the loop. The host has to poll
+    /// again by itself when the next timer is due: see [`deadline`](Runtime::deadline).
     ///
     /// ```
     /// # #![feature(coroutines)]

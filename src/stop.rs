@@ -26,8 +26,8 @@ use crate::scheduler::Inbox;
 /// # Signals
 ///
 /// A signal handler must not call [`stop`](StopHandle::stop): it takes locks and wakes the loop's host, and the signal may have
-/// interrupted the thread that holds those locks. Let a thread wait for the signal, and call `stop` there. The crate `ctrlc` starts
-/// such a thread, and so does the iterator of `signal-hook`:
+/// interrupted the thread that holds those locks. Let a thread wait for the signal, and call `stop` there. The crate `ctrlc`
+/// starts such a thread, and so does the iterator of `signal-hook`:
 ///
 /// ```no_run
 /// # #![feature(coroutines)]
@@ -48,8 +48,8 @@ impl StopHandle {
     /// Cancels everything that the loop runs. The run returns an error for which
     /// [`LoopError::is_stopped`](crate::LoopError::is_stopped) is true, unless it ends before it sees the request.
     ///
-    /// Called between two runs, it stops the next one. One run answers all requests made until then. When the loop is gone, it does
-    /// nothing.
+    /// Called between two runs, it stops the next one. One run answers all requests made until then. When the loop is gone, it
+    /// does nothing.
     ///
     /// It must not be called in a [signal handler](StopHandle#signals).
     pub fn stop(&self) {
@@ -66,7 +66,7 @@ impl StopHandle {
     }
 }
 
-/// What the stop handles of a loop share with its runs.
+/// The state that the stop handles of a loop share with its runs.
 #[derive(Default)]
 pub(crate) struct Stop {
     state: Mutex<State>,

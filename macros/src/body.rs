@@ -1,4 +1,4 @@
-//! Finds in a body what belongs to the coroutine itself, and expands it: `yield`, `.yield`, `.await` and `return`.
+//! Expands each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself, and not to a closure in it.
 
 use std::mem;
 
@@ -71,14 +71,14 @@ impl VisitMut for Body<'_> {
             Expr::Field(field) if let Some(postfix) = tokens::marked(field) => {
                 let at = postfix.span();
                 let attrs = mem::take(&mut field.attrs);
-                let operand = field.base.to_token_stream();
+                let operand = without_parentheses(&field.base).to_token_stream();
                 let whole = tokens::place_in_line(&operand, at).unwrap_or(at);
                 self.replace(expr, &attrs, &expansion::wait(self.krate, &operand, at, whole));
             }
             Expr::Await(future) => {
                 let attrs = mem::take(&mut future.attrs);
                 let at = future.await_token.span;
-                let operand = future.base.to_token_stream();
+                let operand = without_parentheses(&future.base).to_token_stream();
                 let whole = tokens::place_in_line(&operand, at).unwrap_or(at);
                 self.replace(expr, &attrs, &expansion::poll(self.krate, &operand, at, whole));
             }
@@ -130,6 +130,14 @@ impl VisitMut for Body<'_> {
     fn visit_type_mut(&mut self, _: &mut Type) {}
     fn visit_pat_mut(&mut self, _: &mut Pat) {}
     fn visit_path_arguments_mut(&mut self, _: &mut PathArguments) {}
+}
+
+/// The parentheses of `(&shared).yield` would be reported as unused around the argument that this becomes.
+fn without_parentheses(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(paren) if paren.attrs.is_empty() => &paren.expr,
+        _ => expr,
+    }
 }
 
 fn is_wait(expr: &Expr) -> bool {

@@ -20,8 +20,8 @@ pub fn make(
 ) -> TokenStream {
     body::rewrite(krate, &mut block);
 
-    // Our own tokens have the hygiene of the macro, where most lints are silent, and the place of the user's block, where errors are
-    // to point.
+    // Our own tokens have the hygiene of the macro, where most lints are silent, and the place of the user's block, where
+    // errors are to point.
     let written = block.brace_token.span.join();
     let at = Span::mixed_site().located_at(written);
     let resume = resume();

@@ -1,9 +1,9 @@
-//! What `yield`, `.await` and `return` become; and how to recognize and undo that.
+//! The expansions of `yield`, `.await` and `return`, and how to recognize and undo them.
 //!
-//! To undo it is needed where a macro of the user's puts its arguments into a coroutine of their own, as in
-//! `macro_rules! background { ($e:expr) => { spawn(co! { $e }) } }`. The macro of the coroutine around that call has expanded the
-//! arguments already, because it cannot know what `background!` does with them. The inner `co!` undoes that: each `yield` belongs to
-//! the innermost coroutine, as if the macros had been expanded from the outside in.
+//! Undoing is for macros that put their arguments into a coroutine of their own, as in
+//! `macro_rules! background { ($e:expr) => { spawn(co! { $e }) } }`. The macro of the surrounding coroutine has expanded the
+//! arguments already, because it cannot know what `background!` does with them. The inner `co!` undoes that and expands them
+//! again, so that each `yield` belongs to the innermost coroutine.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -12,18 +12,18 @@ use syn::{Expr, ExprAwait, ExprCall, ExprReturn, ExprTry, Pat, Stmt, Token};
 use crate::krate::Crate;
 use crate::tokens;
 
-/// The variable that holds what the coroutine was resumed with. `mixed_site`, so that no variable of the user's is the same.
+/// The variable that holds the last `Resume`. Its span is `mixed_site`, so that it is not the same as a variable of the user's.
 pub fn resume() -> syn::Ident {
     syn::Ident::new("resume", Span::mixed_site())
 }
 
 /// `yield operand`: begins a wait, and suspends until it is over.
 ///
-/// `begin` and `?` have the place of the user's `yield`, `at`, because both record the line of their caller. `whole` is the place of
-/// the whole expression, and begins in the same line.
+/// `begin` and `?` have the place of the user's `yield`, `at`, because both record the line of their caller. `whole` is the
+/// place of the whole expression, and begins in the same line.
 ///
-/// The operand is an argument of a function, so its temporaries are dropped before the coroutine suspends. It comes first, because
-/// it may contain other waits.
+/// The operand is an argument of a function, so its temporaries are dropped before the coroutine suspends. It comes first,
+/// because it may contain other waits.
 pub fn wait(krate: &Crate, operand: &TokenStream, at: Span, whole: Span) -> TokenStream {
     let resume = resume();
     let ours = Span::mixed_site().located_at(at);
@@ -68,11 +68,11 @@ pub fn end(krate: &Crate, keyword: Token![return], operand: Option<&Expr>) -> To
     quote_spanned!(at=> #keyword #krate::__private::Outcome::value(#operand))
 }
 
-/// A loop that ends with the result of `poll`, in which `given` is what the coroutine was resumed with.
+/// A loop that ends with the result of `poll`, in which `given` is the last `Resume`.
 ///
 /// It is written so that the frame of the suspended coroutine holds only the wait:
 ///
-/// - there is no `match` with the `yield` in an arm, as the frame would hold what was matched;
+/// - there is no `match` with the `yield` in an arm, as the frame would hold the matched value;
 /// - `resume` is moved and never borrowed, as the frame would hold it. `given` is borrowed instead.
 fn suspend_until_ready(krate: &Crate, poll: &TokenStream, ours: Span) -> TokenStream {
     let resume = resume();

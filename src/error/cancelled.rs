@@ -8,9 +8,10 @@ use std::sync::Arc;
 /// The error that is raised at the `yield` where a coroutine waits, when it is to stop.
 ///
 /// `?` passes it on like any other error. A coroutine can see it with [`catch`](crate::catch) and
-/// [`Error::as_cancelled`](crate::Error::as_cancelled), and clean up. Then it raises the same error again, or one that has it as a
-/// [source](std::error::Error::source), or an `anyhow::Error`, [`io::Error`](std::io::Error) or [`LoopError`](crate::LoopError)
-/// that contains it. Any other answer is reported among the [`others`](crate::LoopError::others).
+/// [`Error::as_cancelled`](crate::Error::as_cancelled), and clean up. Then it raises the same error again, or one that has it
+/// as a [source](std::error::Error::source), or an `anyhow::Error`, [`io::Error`](std::io::Error) or
+/// [`LoopError`](crate::LoopError) that contains it. Any other answer is reported among the
+/// [`others`](crate::LoopError::others).
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -62,7 +63,7 @@ impl fmt::Display for Cancelled {
             Reason::TimedOut => f.write_str("timed out"),
             Reason::Raced => f.write_str("another coroutine won the race"),
             Reason::Stopped => f.write_str("the loop was told to stop"),
-            Reason::Dropped => f.write_str("what ran it was dropped before it had ended"),
+            Reason::Dropped => f.write_str("its run was dropped before the end"),
         }
     }
 }

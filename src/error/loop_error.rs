@@ -1,4 +1,4 @@
-//! What a run returns when it fails: the first error, and those that came up while the rest was cancelled.
+//! The error of a run: the first error that was raised, and those that came up while the rest was cancelled.
 
 use std::error::{Error as StdError, Request};
 use std::fmt;

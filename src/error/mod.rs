@@ -1,7 +1,6 @@
-//! Errors: [`Error`], which a coroutine raises, and in the modules below what `run` returns, what a cancelled coroutine sees, and
-//! what a loop reports that can never go on.
+//! The errors of the library. [`Error`] is the one that a coroutine raises. The modules below have the other ones.
 //!
-//! An error is immutable and shared. What is learned about it later (which coroutines waited) is added once, or put into a new
+//! An error is immutable and shared. Its trace is set once. When another coroutine raises the same error again, that is a new
 //! error that refers to the first.
 
 mod cancelled;
@@ -26,12 +25,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error raised in a coroutine: any error, with the place where it was raised and the coroutines that waited on it.
 ///
-/// In a coroutine, `?` makes it of everything that it can [raise](crate::by_hand::Raise). Elsewhere, [`Error::msg`] and `From` make
-/// it. Like `anyhow::Error`, it does not implement [`std::error::Error`] itself, but converts into a
+/// In a coroutine, `?` makes it of everything that it can [raise](crate::by_hand::Raise). Elsewhere, [`Error::msg`] and `From`
+/// make it. Like `anyhow::Error`, it does not implement [`std::error::Error`] itself, but converts into a
 /// `Box<dyn Error + Send + Sync>`. A clone costs one atomic increment and is the same error.
 ///
-/// `{}` prints the message. `{:?}` prints the message, its causes, the [trace](Error::trace), and where it was raised if the trace
-/// does not show that.
+/// `{}` prints the message. `{:?}` prints the message, its causes, the [trace](Error::trace), and where it was raised if the
+/// trace does not show that.
 ///
 /// ```
 /// use tinyield::Error;

@@ -1,4 +1,4 @@
-//! What `?` raises in a coroutine.
+//! The trait of the errors that `?` can raise in a coroutine.
 
 use std::error::Error as StdError;
 
@@ -7,8 +7,8 @@ use std::error::Error as StdError;
 /// These are the types that implement [`std::error::Error`], `Send` and `Sync`, and `&str`, `String`, `anyhow::Error`, a
 /// `Box<dyn Error + Send + Sync>`, and [`Error`](crate::Error). It is not for implementing by hand.
 ///
-/// A `Box<dyn Error>` without `Send + Sync` cannot be raised, because errors may cross threads. Add `+ Send + Sync` to its type. If
-/// the type is not yours, raise its message:
+/// A `Box<dyn Error>` without `Send + Sync` cannot be raised, because errors may cross threads. Add `+ Send + Sync` to its
+/// type. If the type is not yours, raise its message:
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -26,11 +26,12 @@ use std::error::Error as StdError;
 ///
 /// assert_eq!(Loop::new().run(port()).unwrap(), 80);
 /// ```
-// In a `?`, rustc shows only the label. Without `do_not_recommend` it reports a `Box<dyn Error>` by three errors about `dyn Error`.
+// In a `?`, rustc shows only the label. Without `do_not_recommend` it reports a `Box<dyn Error>` by three errors about
+// `dyn Error`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be raised in a coroutine",
-    label = "`?` raises types that implement `std::error::Error`, `Send` and `Sync`; for a `Box<dyn Error>`, add `+ Send + Sync` \
-             to its type, or use `.map_err(|error| error.to_string())?`"
+    label = "`?` raises types that implement `std::error::Error`, `Send` and `Sync`; to a `Box<dyn Error>`, add `+ Send + Sync`, \
+             or raise its message by `.map_err(|error| error.to_string())?`"
 )]
 pub trait Raise {
     /// Converts the error.

@@ -1,7 +1,11 @@
-//! The expansion of a body that may never end compiles without a warning, also where lints are forbidden.
+//! The macros in a crate that forbids lints: an `allow` in an expansion would not compile here.
+//!
+//! Nothing here awaits a future: the `pin!` of the standard library, which `.await` uses, does not compile where `unused` is
+//! forbidden.
 #![feature(coroutines)]
 #![deny(warnings)]
 #![forbid(unsafe_code, unused)]
+
 use tinyield::{Coro, Loop, co, coro};
 
 #[coro]
@@ -48,12 +52,17 @@ fn panics() -> Coro<String> {
     panic!("it does")
 }
 
-fn main() {
-    assert_eq!(Loop::new().run(returns((2, 0), String::new(), [5, 6, 7], 0)).unwrap(), 5);
-    assert_eq!(Loop::new().run(co! { (yield ends(1)) + 1 }).unwrap(), 2);
+#[test]
+fn bodies_that_may_never_end_compile_without_a_warning() {
     drop((loops(), loops_with_a_type(0), raises(), raises_in_a_return(), panics()));
     drop(co! { loop { yield; } });
-    drop(co! { let value = yield ends(1); return value; });
     let typed: Coro<u32> = co! { panic!("it does") };
     drop(typed);
+}
+
+#[test]
+fn bodies_that_end_give_their_value() {
+    assert_eq!(Loop::new().run(returns((2, 0), String::new(), [5, 6, 7], 0)).unwrap(), 5);
+    assert_eq!(Loop::new().run(co! { let value = yield ends(1); return value; }).unwrap(), 1);
+    assert!(Loop::new().run((raises(), raises_in_a_return())).is_err());
 }
