@@ -51,9 +51,9 @@ assert_stays_on_its_thread!(
     channel::Receiver<()>,
 );
 #[cfg(feature = "smol")]
-assert_stays_on_its_thread!(tinyield::ToSmol<()>);
+assert_stays_on_its_thread!(tinyield::bridge::ToSmol<()>);
 #[cfg(feature = "async-std")]
-assert_stays_on_its_thread!(tinyield::ToAsyncStd<()>);
+assert_stays_on_its_thread!(tinyield::bridge::ToAsyncStd<()>);
 // A remote end holds messages.
 assert_stays_on_its_thread!(channel::RemoteSender<Rc<()>>, channel::RemoteReceiver<Rc<()>>);
 
@@ -78,6 +78,6 @@ const _: () = {
     #[cfg(feature = "smol")]
     {
         const fn moves_between_threads<T: Send>() {}
-        moves_between_threads::<tinyield::ToSmolWith<Cell<()>>>();
+        moves_between_threads::<tinyield::bridge::ToSmolWith<Cell<()>>>();
     }
 };
