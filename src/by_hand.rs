@@ -47,6 +47,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::Poll;
 
+pub use crate::error::Raise;
 pub use crate::scheduler::{Outcome, Resume, Suspend};
 pub use crate::wait::lifecycle::ActiveWait;
 /// The former name of [`ActiveWait`].

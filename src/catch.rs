@@ -64,9 +64,14 @@ impl<X: WaitState> WaitState for Catching<X> {
     type Output = std::result::Result<X::Output, Error>;
 
     const SHIELDED: bool = X::SHIELDED;
+    const GIVES_BACK: bool = X::GIVES_BACK;
 
     fn begin(&mut self, task: &TaskRef) {
         self.0.begin(task);
+    }
+
+    fn has_value(&self) -> bool {
+        self.0.has_value()
     }
 
     fn is_ready(&self) -> bool {

@@ -84,6 +84,11 @@ impl<T: 'static> WaitState for Isolate<T> {
         self.work.is_ended()
     }
 
+    fn has_value(&self) -> bool {
+        let has_failed = self.work.scope().is_some_and(|scope| scope.failure().is_some());
+        self.work.is_ended() && (self.work.has_output() || has_failed)
+    }
+
     fn take(&mut self) -> Result<Self::Output> {
         let scope = self.work.take_ended()?;
         match scope.failure() {

@@ -14,6 +14,7 @@ mod loops;
 mod overheads;
 mod sleeps;
 mod threads;
+mod wakes;
 mod yields;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         loops::workloads(),
         sleeps::workloads(),
         threads::workloads(),
+        wakes::workloads(),
         channels::workloads(),
         locks::workloads(),
         echo::workloads(),

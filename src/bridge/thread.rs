@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::Thread;
 
 use crate::error::{Cancelled, Grouping, LoopError, Reason};
-use crate::event_loop::Run;
+use crate::run::Run;
 use crate::scheduler::Inbox;
 use crate::thread::{self, Job, Pool};
 use crate::wait::Wait;

@@ -51,6 +51,8 @@ pub(crate) struct Scope {
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     ended: Cell<bool>,
+    /// Its own time was up, and it was cancelled for that.
+    expired: Cell<bool>,
 }
 
 impl Scope {
@@ -102,6 +104,7 @@ impl Scope {
             group: RefCell::default(),
             placeholders: RefCell::default(),
             ended: Cell::new(false),
+            expired: Cell::new(false),
         })
     }
 
@@ -138,6 +141,15 @@ impl Scope {
 
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.get()
+    }
+
+    /// Whether it was cancelled because its own time was up.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    pub(super) fn set_expired(&self) {
+        self.expired.set(true);
     }
 
     pub(super) fn is_shield(&self) -> bool {
@@ -196,6 +208,9 @@ impl Scope {
     pub(crate) fn disown(&self) -> bool {
         if let Some(owner) = self.take_owner() {
             owner.give_up();
+        }
+        if self.ended.get() {
+            self.report_untaken();
         }
         !self.ended.get()
     }
@@ -258,6 +273,23 @@ impl Scope {
             *passed.responsible.borrow_mut() = Some(domain.clone());
         }
         domain
+    }
+
+    /// Keeps the domain around this one, which has ended with a failure, in case nobody takes that.
+    pub(super) fn keep_surroundings(&self, parent: &Rc<Scope>) {
+        *self.responsible.borrow_mut() = Some(parent.domain());
+        if self.owner.borrow().is_none() {
+            self.report_untaken();
+        }
+    }
+
+    /// Nobody takes the failure of this domain. If the domain around it is failing too, the failure is among its other errors.
+    pub(crate) fn report_untaken(&self) {
+        let above = self.next_responsible().map(|above| above.responsible_domain());
+        if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.failure.get().is_some())) {
+            above.add_other(failure);
+            self.take_others().into_iter().for_each(|other| above.add_other(other));
+        }
     }
 
     fn next_responsible(&self) -> Option<Rc<Scope>> {

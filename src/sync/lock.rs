@@ -80,7 +80,7 @@ impl<T> Lock<T> {
         Some(LockGuard::new(permit, self.data.clone()))
     }
 
-    /// Whether a coroutine holds the lock.
+    /// Whether the lock is held.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.semaphore.available() == 0
@@ -207,6 +207,8 @@ wait_is_its_state!(AcquireLock<T> => LockGuard<T>);
 #[allow(private_interfaces)]
 impl<T: 'static> WaitState for AcquireLock<T> {
     type Output = LockGuard<T>;
+
+    const GIVES_BACK: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {
         self.acquire.begin_as(task, BlockedOn::LOCK);

@@ -269,6 +269,8 @@ wait_is_its_state!(Acquire => Permit);
 impl WaitState for Acquire {
     type Output = Permit;
 
+    const GIVES_BACK: bool = true;
+
     fn begin(&mut self, task: &TaskRef) {
         self.begin_as(task, BlockedOn::SEMAPHORE);
     }

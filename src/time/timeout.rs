@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Result};
 use crate::scheduler::{ScopeKind, TaskRef, Timer, TimerKey};
 use crate::wait::lifecycle::{Wait, WaitState, wait_is_its_state};
 use crate::wait::scoped::Scoped;
@@ -84,16 +84,23 @@ impl<T: 'static> WaitState for Timeout<T> {
         self.work.is_ended()
     }
 
+    fn has_value(&self) -> bool {
+        let has_expired = self.work.scope().is_some_and(|scope| scope.has_expired());
+        self.work.is_ended() && (self.work.has_output() || has_expired)
+    }
+
     fn take(&mut self) -> Result<Self::Output> {
         let scope = self.work.take_ended()?;
         if let Some(key) = self.timer.take() {
             drop(scope.scheduler().cancel_timer(key));
         }
-        let cancelled = scope.cancelled();
+        let (cancelled, has_expired) = (scope.cancelled(), scope.has_expired());
         scope.recycle();
         match cancelled {
             None => self.work.take_output().map(Ok),
-            Some(cancelled) if *cancelled.why() == Reason::TimedOut => Ok(Err(TimedOut)),
+            // The work may have ended with a value all the same: it had arrived, or is an answer to the cancellation.
+            Some(_) if self.work.has_output() => self.work.take_output().map(Ok),
+            Some(_) if has_expired => Ok(Err(TimedOut)),
             Some(cancelled) => Err(Error::cancelled(cancelled, std::panic::Location::caller())),
         }
     }

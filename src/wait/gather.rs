@@ -96,6 +96,10 @@ macro_rules! methods_of_collections {
             self.iter().all(X::is_ready)
         }
 
+        fn has_value(&self) -> bool {
+            self.iter().all(X::has_value)
+        }
+
         fn failure(&self) -> Option<Error> {
             self.iter().find_map(X::failure)
         }
@@ -187,6 +191,11 @@ macro_rules! tuple {
             fn is_ready(&self) -> bool {
                 let ($($part,)+) = self;
                 $($part.is_ready())&&+
+            }
+
+            fn has_value(&self) -> bool {
+                let ($($part,)+) = self;
+                $($part.has_value())&&+
             }
 
             fn failure(&self) -> Option<Error> {

@@ -53,11 +53,19 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether a cancellation is held off until the wait is over.
     const SHIELDED: bool = false;
 
+    /// Whether it gives back what has arrived, when it is dropped: a message to its channel, a permit to its semaphore.
+    const GIVES_BACK: bool = false;
+
     /// Begins to wait for `task`: registers a `Waiter` for each part that is not ready.
     fn begin(&mut self, task: &TaskRef);
 
     /// Whether all parts are ready.
     fn is_ready(&self) -> bool;
+
+    /// Whether it is ready with an output, and not only because a cancellation has ended what it waits for.
+    fn has_value(&self) -> bool {
+        self.is_ready() && !self.has_failed()
+    }
 
     /// The error of a part that has failed.
     fn failure(&self) -> Option<Error> {
@@ -222,9 +230,12 @@ impl<X: WaitState> ActiveWait<X> {
             return Poll::Ready(self.state.raised(stale_resume(task.location.get())));
         }
         if task.has(State::CANCELLED) && !X::SHIELDED {
+            if task.keeps_arrived(X::GIVES_BACK) && self.state.has_value() {
+                return Poll::Ready(self.state.take());
+            }
             return self.poll_cancelled(task);
         }
-        if task.has(State::SECOND_WAIT) {
+        if task.has(State::WAIT_REFUSED) {
             return Poll::Ready(self.state.raised(second_wait(task.location.get())));
         }
         if task.has(State::WAIT_BEGUN) {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::lifecycle::private::AnyTask;
 use super::lifecycle::{Wait, polled_after_completion};
 use crate::error::{Cancelled, Reason, Result};
-use crate::scheduler::{Scheduler, Scope, ScopeKind, Task, TaskRef};
+use crate::scheduler::{Scheduler, Scope, ScopeKind, State, Task, TaskRef};
 
 /// A task that runs in a scope below the task that waits for it. Dropped before the scope has ended, it cancels the scope.
 pub(crate) struct Scoped<T: 'static> {
@@ -41,6 +41,11 @@ impl<T> Scoped<T> {
 
     pub(crate) fn is_ended(&self) -> bool {
         self.scope.as_ref().is_some_and(|scope| scope.is_ended())
+    }
+
+    /// Whether the task has completed with a value, which was not taken.
+    pub(crate) fn has_output(&self) -> bool {
+        self.task.raw().has(State::COMPLETED)
     }
 
     /// Takes the scope, once it has ended.

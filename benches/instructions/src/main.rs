@@ -8,6 +8,7 @@
 mod children;
 mod sleeps;
 mod sync;
+mod wakes;
 mod yields;
 
 use std::env;
@@ -86,6 +87,18 @@ const OPERATIONS: &[Operation] = &[
         what: "a permit of a semaphore of 2, shared by 100 tasks; a holder yields once",
         rounds: [5, 105],
         run: sync::semaphore,
+    },
+    Operation {
+        name: "wake-1",
+        what: "one task awaits a future that wakes itself, alone",
+        rounds: [1_000, 21_000],
+        run: wakes::alone,
+    },
+    Operation {
+        name: "wake",
+        what: "100 tasks await futures that wake themselves, in turn",
+        rounds: [10, 210],
+        run: wakes::hundred,
     },
 ];
 

@@ -2,13 +2,12 @@
 //! [`Suspend`], and returns an [`Outcome`].
 
 use std::convert::Infallible;
-use std::error::Error as StdError;
 use std::fmt;
 use std::ops::FromResidual;
 use std::panic::Location;
 
 use super::TaskRef;
-use crate::error::{Error, Result};
+use crate::error::{Error, Raise, Result};
 
 /// What a coroutine is resumed with, each time: its access to the loop, with which it [begins](Resume::begin) to wait.
 ///
@@ -43,12 +42,12 @@ impl<T> Outcome<T> {
 
 impl<T, E> FromResidual<std::result::Result<Infallible, E>> for Outcome<T>
 where
-    E: Into<Box<dyn StdError + Send + Sync>>,
+    E: Raise,
 {
     #[track_caller]
     fn from_residual(residual: std::result::Result<Infallible, E>) -> Outcome<T> {
         let Err(error) = residual;
-        Outcome(Err(Error::at(error.into(), Location::caller())))
+        Outcome(Err(Error::at(error.into_boxed(), Location::caller())))
     }
 }
 

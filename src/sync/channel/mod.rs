@@ -916,6 +916,8 @@ impl<T: 'static> Wait for Recv<T> {
 impl<T: 'static> WaitState for Recv<T> {
     type Output = std::result::Result<T, RecvError>;
 
+    const GIVES_BACK: bool = true;
+
     fn begin(&mut self, task: &TaskRef) {
         task.note_blocked_on(BlockedOn::CHANNEL);
         if let Some(mut state) = self.receiver.channel.plain_state()
