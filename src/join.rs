@@ -15,7 +15,7 @@ pub(crate) fn start(task: &TaskRef, starter: &TaskRef) {
     }
 }
 
-/// Registers `waiting` with a task, unless the task has ended with a value, or belongs to another loop.
+/// Registers `waiting` with a task, and starts the task if nobody has. `None` if the task has ended or belongs to another loop.
 fn register(task: &TaskRef, waiting: &TaskRef) -> Option<WaiterKey> {
     if task.is_ended() {
         if task.error().is_some() {
@@ -25,16 +25,18 @@ fn register(task: &TaskRef, waiting: &TaskRef) -> Option<WaiterKey> {
     }
     if !task.is_started() {
         Scheduler::start_shared(task, waiting);
-    } else {
-        match (task.scheduler(), waiting.scheduler()) {
-            (Some(one), Some(other)) if Rc::ptr_eq(&one, &other) => one.note_join(waiting),
-            _ => {
-                Waiter::new(waiting).fail();
-                return None;
-            }
+        return Some(task.add_waiter(Waiter::new(waiting)));
+    }
+    match task.scheduler().zip(waiting.scheduler()) {
+        Some((scheduler, other)) if Rc::ptr_eq(&scheduler, &other) => {
+            scheduler.note_join(waiting);
+            Some(task.add_waiter(Waiter::new(waiting)))
+        }
+        _ => {
+            Waiter::new(waiting).fail();
+            None
         }
     }
-    Some(task.add_waiter(Waiter::new(waiting)))
 }
 
 /// The error of a wait for `task` that has failed. `is_registered` is whether the wait is among the waiters of the task.
