@@ -18,7 +18,7 @@
 //! [`race`](crate::race).
 //!
 //! ```
-//! #![feature(coroutines, stmt_expr_attributes)]
+//! #![feature(coroutines)]
 //! use std::task::Poll;
 //! use std::time::Duration;
 //! use tinyield::by_hand::{Outcome, Resume, Suspend};
@@ -74,7 +74,7 @@ impl Resume {
     /// again.
     ///
     /// ```
-    /// #![feature(coroutines, stmt_expr_attributes)]
+    /// #![feature(coroutines)]
     /// use std::pin::pin;
     /// use std::task::Poll;
     /// use tinyield::by_hand::{Outcome, Resume, Suspend};

@@ -69,8 +69,7 @@
 //! - `smol` (default): the bridges to smol.
 //! - `async-std`: the bridges to async-std.
 
-#![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access)]
-#![feature(try_trait_v2, stmt_expr_attributes)]
+#![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, try_trait_v2)]
 #![deny(unsafe_code)]
 
 extern crate self as tinyield;

@@ -542,7 +542,7 @@ impl Pool {
 impl Queue {
     /// Counts one thread more; false if there are as many as there may be.
     fn add_thread(&self, max: usize) -> bool {
-        self.threads.fetch_update(SeqCst, SeqCst, |threads| (threads < max).then_some(threads + 1)).is_ok()
+        self.threads.try_update(SeqCst, SeqCst, |threads| (threads < max).then_some(threads + 1)).is_ok()
     }
 
     /// A thread's life.
