@@ -14,6 +14,7 @@ use crate::coro::start_in;
 use crate::error::{Grouping, LoopError, Reason};
 use crate::primitives::Mutex;
 use crate::scheduler::{Inbox, Progress, Scheduler, Task};
+use crate::thread::InnerLoop;
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
@@ -212,6 +213,8 @@ pub(crate) struct Run<T: 'static> {
     main: Task<T>,
     stop: Option<Arc<Stop>>,
     done: bool,
+    /// If a closure on a thread runs this.
+    _inner: Option<InnerLoop>,
 }
 
 /// What one [step](Runtime::step) did.
@@ -326,7 +329,8 @@ impl<T: 'static> Run<T> {
         {
             scheduler.inbox().stop(Reason::Stopped);
         }
-        Run { scheduler, main, stop, done: false }
+        let inner = InnerLoop::new(|| scheduler.inbox().clone());
+        Run { scheduler, main, stop, done: false, _inner: inner }
     }
 
     fn assert_not_done(&self) {
@@ -406,12 +410,6 @@ impl<T: 'static> Run<T> {
     #[cfg(any(feature = "smol", feature = "async-std"))]
     pub(crate) fn is_idle(&self) -> bool {
         self.scheduler.host_sleeps()
-    }
-
-    /// What other threads share with it.
-    #[cfg(any(feature = "smol", feature = "async-std"))]
-    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
-        self.scheduler.inbox()
     }
 
     /// Everything has ended.

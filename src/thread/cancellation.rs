@@ -1,88 +1,67 @@
-//! How a closure on a thread is told that it was cancelled.
+//! How a closure on a thread learns that it was cancelled: it asks, or what it waits for is stopped.
 
-use std::cell::RefCell;
-#[cfg(any(feature = "smol", feature = "async-std"))]
-use std::sync::Weak;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
-#[cfg(any(feature = "smol", feature = "async-std"))]
+#[cfg(feature = "async-std")]
 use std::task::{Context, Poll};
 
 use crate::error::Cancelled;
-use crate::primitives::{Mutex, MutexGuard, OnceLock, thread_local};
+use crate::primitives::{Mutex, OnceLock, lock};
+use crate::scheduler::Inbox;
 
-/// How a closure on a thread is told that it was cancelled.
 #[derive(Default)]
 pub(crate) struct Cancellation {
-    why: OnceLock<Cancelled>,
-    /// Of a closure that does not look, but waits to be told.
-    waker: Mutex<Option<Waker>>,
-    /// Of the closure in which somebody waits for this one, if it is one.
-    #[cfg(any(feature = "smol", feature = "async-std"))]
-    waiting: Mutex<Weak<Cancellation>>,
+    reason: OnceLock<Cancelled>,
+    listeners: Mutex<Listeners>,
 }
 
-/// Why what this thread runs was cancelled, if it was.
-pub(super) fn of_this_thread() -> Option<Cancelled> {
-    let why = |current: &RefCell<Option<Arc<Cancellation>>>| current.borrow().as_ref()?.why.get().cloned();
-    // A thread that is ending runs nothing.
-    CURRENT.try_with(why).ok().flatten()
-}
-
-/// The cancellation of what this thread runs; outside of a pool, one that never comes.
-#[cfg(any(feature = "smol", feature = "async-std"))]
-pub(crate) fn cancellation() -> Arc<Cancellation> {
-    CURRENT.with(|current| current.borrow().clone()).unwrap_or_default()
+#[derive(Default)]
+struct Listeners {
+    /// Loops that the closure runs.
+    loops: Vec<Arc<Inbox>>,
+    /// Wakes the closure, if it polls a future.
+    waker: Option<Waker>,
 }
 
 impl Cancellation {
-    /// For a closure that is started here.
-    pub(super) fn new() -> Cancellation {
-        Cancellation {
-            #[cfg(any(feature = "smol", feature = "async-std"))]
-            waiting: Mutex::new(Cancellation::of_this_thread()),
-            ..Cancellation::default()
+    pub(super) fn reason(&self) -> Option<&Cancelled> {
+        self.reason.get()
+    }
+
+    pub(super) fn cancel(&self, reason: Cancelled) {
+        let _ = self.reason.set(reason.clone());
+        let Listeners { loops, waker } = std::mem::take(&mut *lock(&self.listeners));
+        for inbox in loops {
+            inbox.stop(reason.why().clone());
         }
-    }
-
-    #[cfg(any(feature = "smol", feature = "async-std"))]
-    pub(super) fn of_this_thread() -> Weak<Cancellation> {
-        let here = CURRENT.try_with(|current| current.borrow().as_ref().map(Arc::downgrade));
-        here.ok().flatten().unwrap_or_default()
-    }
-
-    #[cfg(any(feature = "smol", feature = "async-std"))]
-    pub(super) fn waiting(&self) -> MutexGuard<'_, Weak<Cancellation>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn tell(&self, why: Cancelled) {
-        let _ = self.why.set(why);
-        let waker = self.waker().take();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Whether it has been cancelled; if not, the waker is woken when it is.
-    #[cfg(any(feature = "smol", feature = "async-std"))]
+    /// Has the loop stopped when this is cancelled.
+    pub(super) fn add_loop(&self, inbox: &Arc<Inbox>) {
+        lock(&self.listeners).loops.push(inbox.clone());
+        // Read after the push, as `cancel` writes it before it looks for loops.
+        if let Some(reason) = self.reason() {
+            inbox.stop(reason.why().clone());
+        }
+    }
+
+    pub(super) fn remove_loop(&self, inbox: &Arc<Inbox>) {
+        lock(&self.listeners).loops.retain(|other| !Arc::ptr_eq(other, inbox));
+    }
+
+    /// Is ready once this is cancelled. One future at a time may poll it.
+    #[cfg(feature = "async-std")]
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
-        let told = || self.why.get().is_some();
-        if !told() && !self.waker().as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            let waker = context.waker().clone();
-            let old = self.waker().replace(waker);
+        let waker = &context.waker();
+        if self.reason().is_none() && !lock(&self.listeners).waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            let new = Some(Waker::clone(waker));
+            let old = std::mem::replace(&mut lock(&self.listeners).waker, new);
             drop(old);
         }
-        // Looked at last: who tells sets it first.
-        if told() { Poll::Ready(()) } else { Poll::Pending }
+        // Read after the waker is stored, as `cancel` writes it before it looks for the waker.
+        if self.reason().is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
-}
-
-thread_local! {
-    /// Where the closure that this thread runs would be told of its cancellation.
-    pub(super) static CURRENT: RefCell<Option<Arc<Cancellation>>> = const { RefCell::new(None) };
 }

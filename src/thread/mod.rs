@@ -1,27 +1,26 @@
 //! Blocking work, on threads that are kept for the next.
 
 mod cancellation;
+mod closure;
 mod job;
 mod pool;
 
 use std::fmt;
-use std::future::poll_fn;
 use std::panic::Location;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 #[cfg(any(feature = "smol", feature = "async-std"))]
-pub(crate) use cancellation::cancellation;
-pub(crate) use job::Job;
-pub(crate) use pool::Pool;
+pub(crate) use self::closure::Hold;
+pub(crate) use self::closure::{Closure, InnerLoop};
+#[cfg(any(feature = "smol", feature = "async-std"))]
+pub(crate) use self::job::Job;
+pub(crate) use self::job::run_on;
+pub(crate) use self::pool::Pool;
 
 use crate::coro::Coro;
-use crate::error::{Cancelled, Reason};
-use crate::primitives::atomic::Ordering::SeqCst;
-use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
-use crate::shield::shield;
-use crate::wait::{ActiveWait, Internal, Wait};
+use crate::error::Cancelled;
+use crate::scheduler::{Outcome, Resume, TaskName};
+use crate::wait::{ActiveWait, Wait, suspend_until};
 
 /// Runs `f` on a thread, and gives what it returns. Any number may run at once, up to 500; what is over waits.
 ///
@@ -93,7 +92,8 @@ pub fn is_cancelled() -> bool {
 /// The [`Cancelled`] of the coroutine that waits, or [dropped](Reason::Dropped), if it is a future; never outside of
 /// [`run_in_thread`], as [`is_cancelled`] has it.
 pub fn checkpoint() -> std::result::Result<(), Cancelled> {
-    cancellation::of_this_thread().map_or(Ok(()), Err)
+    let reason = Closure::with_current(|closure| closure.cancellation.reason().cloned());
+    reason.flatten().map_or(Ok(()), Err)
 }
 
 /// Threads of one's own: at most so many closures run at once.
@@ -124,7 +124,7 @@ impl ThreadPool {
     #[track_caller]
     pub fn new(max: usize) -> ThreadPool {
         assert!(max > 0, "a pool of 0 threads could never run anything; it takes at least 1");
-        ThreadPool { pool: Arc::new(Pool::new(max)) }
+        ThreadPool { pool: Pool::bounded(max) }
     }
 
     /// As [`run_in_thread`], on this pool.
@@ -167,12 +167,7 @@ impl ThreadPool {
             #[coroutine]
             static move |mut resume: Resume| {
                 let mut begun = ActiveWait::begin_at(&resume, waiting, location);
-                loop {
-                    match begun.poll(&resume) {
-                        Poll::Ready(result) => break Outcome(result),
-                        Poll::Pending => resume = yield Suspend,
-                    }
-                }
+                Outcome(suspend_until!(resume, begun.poll(&resume)))
             },
         )
     }
@@ -180,11 +175,7 @@ impl ThreadPool {
 
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ThreadPool")
-            .field("max", &self.pool.max)
-            .field("threads", &self.pool.queue.threads.load(SeqCst))
-            .field("waiting", &self.pool.queue.waiting.load(SeqCst))
-            .finish()
+        self.pool.fmt(f)
     }
 }
 
@@ -198,68 +189,4 @@ struct RunInThread;
 
 impl TaskName for RunInThread {
     const NAME: &'static str = "run_in_thread";
-}
-
-/// Runs `f` on a thread of `pool`. It may give nothing only when it was cancelled.
-#[track_caller]
-pub(crate) fn run_on<N, F, R>(pool: impl FnOnce() -> Arc<Pool> + 'static, f: F) -> Coro<R>
-where
-    N: TaskName,
-    F: FnOnce() -> Option<R> + Send + 'static,
-    R: Send + 'static,
-{
-    let location = Location::caller();
-    Coro::from_named::<N, _>(
-        #[coroutine]
-        static move |mut resume: Resume| {
-            let job = Arc::new(Job::new(f));
-            pool().submit(job.clone(), location)?;
-            let cancelled = {
-                let mut done = pin!(poll_fn(|context| job.poll(context)));
-                loop {
-                    match resume.task.poll_future(done.as_mut(), location) {
-                        Poll::Ready(Ok(Some(value))) => return Outcome::value(value),
-                        Poll::Ready(Ok(None)) => unreachable!("what was not cancelled has a value"),
-                        Poll::Ready(Err(cancelled)) => break cancelled,
-                        Poll::Pending => resume = yield Suspend,
-                    }
-                }
-            };
-            let why = cancelled.as_cancelled().cloned();
-            if job.cancel(why.unwrap_or_else(|| Cancelled::new(Reason::Dropped))) {
-                return Outcome(Err(cancelled));
-            }
-            let mut joining = ActiveWait::begin_at(&resume, shield(joined(job, location)).into_state(), location);
-            let value = loop {
-                match joining.poll(&resume) {
-                    Poll::Ready(result) => break result?,
-                    Poll::Pending => resume = yield Suspend,
-                }
-            };
-            let Some(value) = value else { return Outcome(Err(cancelled)) };
-            // For a `raise` that may wait for it; nobody else will look.
-            resume.task.mark_cancellation_handled();
-            Outcome::value(value)
-        },
-    )
-}
-
-/// Waits until the closure has ended, whatever happens.
-fn joined<F, R>(job: Arc<Job<F, R>>, location: &'static Location<'static>) -> Coro<R>
-where
-    F: FnOnce() -> R + Send + 'static,
-    R: Send + 'static,
-{
-    Coro::from_named::<Internal, _>(
-        #[coroutine]
-        static move |mut resume: Resume| {
-            let mut done = pin!(poll_fn(|context| job.poll(context)));
-            loop {
-                match resume.task.poll_future(done.as_mut(), location) {
-                    Poll::Ready(value) => break Outcome(value),
-                    Poll::Pending => resume = yield Suspend,
-                }
-            }
-        },
-    )
 }
