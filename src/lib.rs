@@ -1,7 +1,7 @@
-//! A tiny, single-threaded event loop whose tasks are native coroutines: bodies that `yield` what they wait for.
+//! A small single-threaded event loop whose tasks are native coroutines: bodies that `yield` what they wait for.
 //!
-//! An error anywhere stops everything, cleanly: every other coroutine is cancelled and cleans up, threads are joined, and
-//! only then [`Loop::run`] returns, with the error and the coroutines that waited on it.
+//! An error anywhere stops everything, cleanly: every other coroutine is cancelled and cleans up, and threads are joined. Only
+//! then does [`Loop::run`] return, with the error and the coroutines that waited on it.
 //!
 //! ```
 //! #![feature(coroutines)] // all that your crate needs
@@ -16,54 +16,58 @@
 //!
 //! #[coro]
 //! fn foo() -> Coro<(i32, i32)> {
-//!     yield (slow_add_one(3), slow_add_one(4)) // both at once; typed
+//!     yield (slow_add_one(3), slow_add_one(4)) // both at once, with their types
 //! }
 //!
 //! assert_eq!(Loop::new().run(foo()).unwrap(), (4, 5));
 //! ```
 //!
+//! The [`guide`] explains everything step by step. This page is the overview.
+//!
 //! # Writing coroutines
 //!
-//! [`#[coro]`](macro@coro) makes a coroutine of a function, [`co!`] of a block; both give a [`Coro<T>`](Coro), which does
-//! nothing before it is yielded or run. The body is like a `try` block: `?` raises any error, the tail or `return v` is the
-//! value. `yield w` waits for `w` and gives its output; `w.yield` is the same. `future.await` polls any future in place.
-//! Before a `{`, a mere name needs parentheses: `match (yield handle) { .. }`.
+//! [`#[coro]`](macro@coro) makes a coroutine of a function, and [`co!`] makes one of a block. Both give a [`Coro<T>`](Coro),
+//! which does nothing until it is yielded or run. The body is like a `try` block: `?` raises any error, and the last expression
+//! or `return v` is the value. `yield w` waits for `w` and gives its output, and so does `w.yield`. `future.await` polls any
+//! future in place.
 //!
 //! # What can be yielded
 //!
-//! Whatever is a [`Wait`]:
+//! Everything that implements [`Wait`]:
 //!
 //! | yielded | meaning | gives |
 //! |---|---|---|
-//! | nothing, or `()` | lets the others run | `()` |
-//! | [`Coro<T>`](Coro) | runs it, waits for it | `T` |
-//! | [`Shared<T>`](Shared), `&Shared<T>` | runs it if nobody has, waits for it | `T`, a clone |
-//! | arrays, `Vec`s, tuples up to 12, `Option`s of such | all of them at once | the same shape, of outputs |
-//! | [`spawn`] | starts coroutines in the background, waits for nothing | their handles |
-//! | [`sleep`], [`sleep_until`] | waits for a point in time | `()` |
-//! | [`timeout`] | not longer than that | `Result<_, `[`TimedOut`]`>` |
-//! | [`race`] | the first to finish; the others are cancelled | `T` |
-//! | [`isolate`] | a failure domain of its own | `Result<T, `[`LoopError`]`>` |
-//! | [`shield`] | cannot be cancelled meanwhile | the output of what it shields |
-//! | [`catch`] | what is raised there, a cancellation say, as a value; an error in what it waits for stops the loop all the same | `Result<_, `[`Error`]`>` |
-//! | [`as_completed`] | starts coroutines, to be had in the order in which they finish | [`AsCompleted<T>`](AsCompleted) |
-//! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | blocking work | what it returns |
-//! | [`Event::wait`], [`Event::wait_timeout`] | waits until it is set | `()`, `bool` |
-//! | [`Semaphore::acquire`], [`Lock::acquire`] | waits for its turn | [`Permit`], [`LockGuard`] |
-//! | [`Barrier::wait`] | waits for the others | in which place it came |
-//! | [`channel::Sender::send`], [`channel::Receiver::recv`] | waits for room, for a message | a `Result` |
-//! | [`from_smol`], `from_async_std`, [`from_future`] | a foreign future | its output |
+//! | nothing, or `()` | let the others run | `()` |
+//! | [`Coro<T>`](Coro) | run it and wait for it | `T` |
+//! | [`Shared<T>`](Shared), `&Shared<T>` | run it if nobody has, and wait for it | `T`, a clone |
+//! | arrays, `Vec`s, tuples up to 12, `Option`s of these | wait for all of them at once | the same shape, of outputs |
+//! | [`spawn`] | start coroutines in the background, without waiting | their handles |
+//! | [`sleep`], [`sleep_until`] | wait for a point in time | `()` |
+//! | [`timeout`] | wait, but no longer than a duration | `Result<_, `[`TimedOut`]`>` |
+//! | [`race`] | wait for the first to finish, and cancel the others | `T` |
+//! | [`isolate`] | run a coroutine whose errors do not stop the loop | `Result<T, `[`LoopError`]`>` |
+//! | [`shield`] | wait without being cancelled meanwhile | the output of what it shields |
+//! | [`catch`] | get what the wait raises, such as a cancellation, as a value | `Result<_, `[`Error`]`>` |
+//! | [`as_completed`] | start coroutines, and take them in the order in which they finish | [`AsCompleted<T>`](AsCompleted) |
+//! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | run blocking code on a thread | what it returns |
+//! | [`Event::wait`], [`Event::wait_timeout`] | wait until it is set | `()`, `bool` |
+//! | [`Semaphore::acquire`], [`Lock::acquire`] | wait for a permit, or for the lock | [`Permit`], [`LockGuard`] |
+//! | [`Barrier::wait`] | wait for the others to arrive | the index of arrival |
+//! | [`channel::Sender::send`], [`channel::Receiver::recv`] | wait for room, or for a message | a `Result` |
+//! | [`from_smol`], `from_async_std`, [`from_future`] | wait for a foreign future | its output |
 //!
-//! # Where to go on
+//! # Running them
 //!
-//! - [`Loop`] runs coroutines to the end; [`Loop::runtime`] step by step; [`to_smol`] and `to_async_std` inside those
-//!   runtimes; [`StopHandle`] stops it from elsewhere.
-//! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] tell what went wrong; [`Grouping`] how much of it.
-//! - [`thread`] has what closures in threads need. [`by_hand`] makes coroutines without macros.
+//! - [`Loop::run`] runs to the end. [`Loop::runtime`] runs step by step, inside another event loop. [`to_smol`] and
+//!   `to_async_std` make a future of a loop. [`StopHandle`] stops a loop from another thread.
+//! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] say what went wrong. [`Grouping`] sets how much they keep.
+//! - [`thread`] has functions for closures that run on threads. [`by_hand`] makes coroutines without macros.
+//! - [`bridge`] has types that functions return and that few programs name.
 //!
 //! # Features
 //!
-//! `smol` (default) has the bridges to smol, `async-std` those to async-std.
+//! - `smol` (default): the bridges to smol.
+//! - `async-std`: the bridges to async-std.
 
 #![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access)]
 #![feature(try_trait_v2, stmt_expr_attributes)]
@@ -72,50 +76,66 @@
 extern crate self as tinyield;
 
 mod as_completed;
-mod bridge;
+pub mod bridge;
 pub mod by_hand;
+mod catch;
 mod coro;
 mod error;
 mod event_loop;
 mod isolate;
+mod join;
 mod panic;
 mod primitives;
 mod race;
 #[cfg(any(feature = "smol", feature = "async-std"))]
 mod reactor;
+mod run;
+mod runtime;
 #[allow(unsafe_code)]
 mod scheduler;
+mod shared;
 mod shield;
-mod sync;
+mod spawn;
+mod stop;
+pub mod sync;
 pub mod thread;
-mod time;
+pub mod time;
 mod trace;
-mod wait;
+pub mod wait;
 
-pub use as_completed::{AsCompleted, NextCompleted, StartAsCompleted, as_completed};
-pub use bridge::from_future;
+pub use as_completed::{AsCompleted, as_completed};
 #[cfg(feature = "async-std")]
-pub use bridge::{ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with, to_async_std, to_async_std_with};
+pub use bridge::async_std::{from_async_std, from_async_std_with, to_async_std, to_async_std_with};
+pub use bridge::future::from_future;
 #[cfg(feature = "smol")]
-pub use bridge::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
-pub use coro::{Coro, JoinHandle, Shareable, Shared, Spawn, Spawnable, spawn};
+pub use bridge::smol::{from_smol, to_smol, to_smol_with};
+pub use catch::catch;
+pub use coro::Coro;
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Reason, Result, Stuck};
-pub use event_loop::{Builder, Idle, Loop, Runtime, Step, StopHandle};
-pub use isolate::{Isolate, isolate};
-pub use race::{Race, Racers, race};
-pub use shield::{Catch, Shield, catch, shield};
-pub use sync::{
-    Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout,
-    Lock, LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
-};
+pub use event_loop::{Builder, Loop};
+pub use isolate::isolate;
+pub use race::race;
+pub use runtime::{Idle, Runtime, Step};
+pub use shared::Shared;
+pub use shield::shield;
+pub use spawn::{JoinHandle, spawn};
+pub use stop::StopHandle;
+#[doc(inline)]
+pub use sync::{Barrier, Event, Lock, LockGuard, Permit, RemoteEvent, Semaphore, channel};
 pub use thread::{ThreadPool, run_in_thread};
-pub use time::{Sleep, TimedOut, Timeout, sleep, sleep_until, timeout};
+pub use time::sleep::{sleep, sleep_until};
+pub use time::timeout::{TimedOut, timeout};
 pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
-pub use wait::Wait;
+pub use wait::lifecycle::Wait;
 
-// The README's code is compiled and run as part of the tests. It is short: most blocks leave out the feature, and those of
-// bridges are smol's.
+// The code of the guide and of the README is compiled and run as part of the tests. Most blocks leave out the feature
+// attribute, and some use the bridge to smol.
+#[cfg(any(feature = "smol", not(doctest)))]
+#[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
 #[cfg(all(doctest, feature = "smol"))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../README.md")]
@@ -124,12 +144,13 @@ mod readme {}
 /// What the macros expand to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::by_hand::Outcome;
     pub use crate::scheduler::TaskName;
 
     use std::ops::Coroutine;
     use std::panic::Location;
 
-    use crate::by_hand::{ActiveWait, Outcome, Resume, Suspend};
+    use crate::by_hand::{ActiveWait, Resume, Suspend};
     use crate::coro::Coro;
     use crate::wait::WaitState;
 
@@ -152,14 +173,20 @@ pub mod __private {
         Coro::from_named::<N, C>(body)
     }
 
-    /// A wait in the place where it is to be: it is begun there, and not moved any more. To copy what was just written in
-    /// pieces is to wait for that.
+    /// The other branch of a body that may never end, so that rustc does not report what comes after the body as unreachable.
+    #[cold]
+    pub fn never<T>() -> T {
+        unreachable!("the condition of this branch is `false`")
+    }
+
+    /// Puts a wait where it stays until it is over. It begins there, because copying a value that was just written in parts is
+    /// slow: the loads wait for the stores.
     #[inline]
     pub fn wait<X: WaitState>(waiting: X) -> ActiveWait<X> {
         ActiveWait::unbegun(waiting)
     }
 
-    /// Takes the resume and gives it back: so the coroutine's frame need not hold it while it waits.
+    /// Begins the wait. Takes the resume and returns it, so that the frame of the coroutine does not hold it during the wait.
     #[inline]
     #[track_caller]
     pub fn begin<X: WaitState>(wait: &mut ActiveWait<X>, resume: Resume) -> Resume {

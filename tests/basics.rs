@@ -1,4 +1,4 @@
-//! Running coroutines: waiting for one or many, sharing, the background, running again.
+//! Running coroutines: waiting for one or many, sharing, spawning, running again.
 #![feature(coroutines)]
 
 mod common;
@@ -146,7 +146,7 @@ fn a_diamond() {
 }
 
 #[test]
-fn a_hundred_sleeps_take_the_time_of_one() {
+fn a_hundred_sleeps_take_as_long_as_one() {
     #[coro]
     fn slow_add_one(x: i32) -> Coro<i32> {
         yield sleep(ms(100));
@@ -160,7 +160,7 @@ fn a_hundred_sleeps_take_the_time_of_one() {
 }
 
 #[test]
-fn a_shared_coroutine_is_used_by_run_after_run() {
+fn several_runs_use_the_same_shared_coroutine() {
     let foo = add_one(4).shared();
     let times_five = || {
         let foo = foo.clone();
@@ -174,7 +174,7 @@ fn a_shared_coroutine_is_used_by_run_after_run() {
 }
 
 #[test]
-fn what_is_finished_is_waited_for_together_with_what_is_not() {
+fn a_gather_takes_finished_and_unfinished_coroutines() {
     #[coro]
     fn waits(shared: Shared<i32>) -> Coro<i32> {
         yield shared
@@ -194,7 +194,7 @@ fn what_is_finished_is_waited_for_together_with_what_is_not() {
     assert_eq!(Loop::new().run(main).unwrap(), (3, 3));
 }
 
-/// A coroutine that runs until it is told not to, told so by one that was started after it.
+/// Spawns a coroutine that runs until a coroutine that was started after it sets a flag.
 fn background(wait_for_it: bool) -> bool {
     let (told, done) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
     let ends = done.clone();
@@ -218,17 +218,17 @@ fn background(wait_for_it: bool) -> bool {
 }
 
 #[test]
-fn the_background_runs_beside_its_starter() {
+fn a_spawned_coroutine_runs_beside_its_parent() {
     assert!(background(false));
 }
 
 #[test]
-fn the_background_can_be_waited_for_later() {
+fn a_spawned_coroutine_can_be_awaited_later() {
     assert!(background(true));
 }
 
 #[test]
-fn what_others_wait_for_already_can_be_spawned_too() {
+fn a_shared_coroutine_that_others_await_can_be_spawned() {
     for wait_for_it in [false, true] {
         let told = Rc::new(Cell::new(false));
         let (sees, counts) = (told.clone(), Counter::new());
@@ -256,7 +256,7 @@ fn what_others_wait_for_already_can_be_spawned_too() {
 }
 
 #[test]
-fn an_empty_background_is_fine() {
+fn spawning_nothing_is_allowed() {
     let main = co! {
         yield spawn(());
         let none = yield spawn(Vec::<Coro<()>>::new());
@@ -268,7 +268,7 @@ fn an_empty_background_is_fine() {
 }
 
 #[test]
-fn what_is_spawned_twice_is_started_once_and_yielded_as_often_as_one_likes() {
+fn a_coroutine_that_is_spawned_twice_starts_once_and_can_be_yielded_many_times() {
     let runs = Counter::new();
     let counts = runs.clone();
     let main = co! {
@@ -298,7 +298,7 @@ fn spawn_keeps_its_shape() {
 }
 
 #[test]
-fn a_run_ends_when_the_background_has_ended_too() {
+fn a_run_ends_when_all_spawned_coroutines_have_ended() {
     let log = Log::new();
     let (inner, outer) = (log.clone(), log.clone());
     let main = co! {
@@ -327,7 +327,7 @@ fn a_dropped_handle_lets_the_coroutine_run_on() {
 }
 
 #[test]
-fn a_handle_tells_whether_it_is_finished() {
+fn a_handle_knows_whether_its_coroutine_is_finished() {
     let main = co! {
         let handle = yield spawn(co! { yield; yield; 1 });
         let mut turns = 0;
@@ -335,7 +335,7 @@ fn a_handle_tells_whether_it_is_finished() {
             turns += 1;
             yield;
         }
-        // Its own first turn comes with the `yield` that spawned it.
+        // Its first turn comes during the `yield` that spawned it.
         assert_eq!(turns, 2);
         yield handle
     };
@@ -354,7 +354,7 @@ fn a_coroutine_without_a_yield_runs() {
 }
 
 #[test]
-fn nothing_of_a_finished_coroutine_stays_but_its_value_and_that_as_long_as_its_handle() {
+fn a_finished_coroutine_keeps_only_its_value_until_the_last_handle_is_dropped() {
     let (body, value) = (Alive::new(), Alive::new());
     let (bodies, values) = (body.clone(), value.clone());
     let foo = move |in_thread: bool| {
@@ -403,7 +403,7 @@ fn a_shared_that_has_run_gives_its_value_again_on_any_loop() {
 }
 
 #[test]
-fn a_handle_of_a_run_that_is_over_gives_its_value_on_another_loop() {
+fn a_handle_gives_its_value_on_another_loop_after_its_run_is_over() {
     let handle = Loop::new().run(co! { yield spawn(co! { yield; String::from("late") }) }).unwrap();
     assert!(handle.is_finished());
     assert_eq!(Loop::new().run(handle).unwrap(), "late");
@@ -454,7 +454,7 @@ fn a_loop_runs_again_after_it_failed() {
 }
 
 #[test]
-fn arguments_live_as_long_as_the_coroutine_used_or_not() {
+fn arguments_live_as_long_as_the_coroutine_even_if_unused() {
     #[coro]
     fn unused(_: common::Guard, _named: common::Guard) -> Coro<()> {
         yield;
@@ -471,7 +471,7 @@ fn arguments_live_as_long_as_the_coroutine_used_or_not() {
 }
 
 #[test]
-fn raise_makes_an_error_of_the_value() {
+fn raise_turns_an_error_value_into_an_error() {
     let fine: Coro<Result<i32, String>> = co! { yield; Ok(1) };
     assert_eq!(Loop::new().run(fine.raise()).unwrap(), 1);
     let bad: Coro<Result<i32, String>> = co! { yield; Err("as a value".to_string()) }.named("bad");

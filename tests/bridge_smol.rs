@@ -20,9 +20,10 @@ use common::{Counter, FOREVER, Gate, LONG, OnDrop, Wakes, forever, messages, ms,
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{LocalExecutor, Timer, block_on};
+use tinyield::bridge::{ToSmol, ToSmolWith};
 use tinyield::{
-    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Shared, TimedOut, ToSmol, ToSmolWith, catch, co, coro,
-    from_smol, isolate, run_in_thread, shield, sleep, spawn, timeout, to_smol, to_smol_with,
+    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Shared, TimedOut, catch, co, coro, from_smol, isolate,
+    run_in_thread, shield, sleep, spawn, timeout, to_smol, to_smol_with,
 };
 
 /// Counts how often a future is polled.

@@ -1,4 +1,4 @@
-//! A loop inside another one: stepped by hand, polled with a waker, dropped half-way, forgotten.
+//! A loop inside another one: stepped, polled with a waker, dropped before its end, forgotten.
 #![feature(coroutines)]
 
 mod common;
@@ -71,7 +71,7 @@ fn a_step_after_the_end_panics() {
 }
 
 #[test]
-fn an_idle_loop_is_woken_by_a_thread_in_time() {
+fn a_thread_wakes_an_idle_loop() {
     for _ in 0..100 {
         let gate = Gate::new();
         let waits = gate.clone();
@@ -94,14 +94,14 @@ fn a_wake_up_before_the_wait_is_not_lost() {
     let mut runtime = event_loop.runtime(co! { waits.await; 3 });
     let (_, idle) = to_idle(&mut runtime);
     gate.open();
-    // It does not block, although nobody will wake it from now on.
+    // The wait returns at once, although nothing wakes it from now on.
     idle.wait();
     ran(&mut runtime);
     assert!(matches!(runtime.step(), Step::Done(Ok(3))));
 }
 
 #[test]
-fn what_its_own_thread_makes_ready_before_the_wait_ends_the_wait() {
+fn a_task_made_ready_before_the_idle_wait_ends_that_wait() {
     let event = Event::new();
     let set = event.clone();
     let mut event_loop = Loop::new();
@@ -116,7 +116,7 @@ fn what_its_own_thread_makes_ready_before_the_wait_ends_the_wait() {
 }
 
 #[test]
-fn two_loops_are_stepped_in_turn_on_one_thread() {
+fn two_loops_on_one_thread_are_stepped_alternately() {
     let log = Log::new();
     let busy = |name: &'static str| {
         let log = log.clone();
@@ -136,7 +136,7 @@ fn two_loops_are_stepped_in_turn_on_one_thread() {
 // Polling.
 
 #[test]
-fn a_poll_runs_what_is_ready_and_wakes_nobody_while_idle() {
+fn a_poll_runs_ready_tasks_and_does_not_wake_the_host_while_idle() {
     let gate = Gate::new();
     let waits = gate.clone();
     let (wakes, waker) = Wakes::new();
@@ -150,7 +150,7 @@ fn a_poll_runs_what_is_ready_and_wakes_nobody_while_idle() {
     });
     assert!(poll(&mut runtime, &waker).is_pending());
     assert_eq!((turns.get(), wakes.get()), (10, 0));
-    // Polled for nothing, it does nothing.
+    // A poll without a wake-up does nothing.
     assert!(poll(&mut runtime, &waker).is_pending());
     assert_eq!((gate.polls(), wakes.get()), (1, 0));
     gate.open();
@@ -160,7 +160,7 @@ fn a_poll_runs_what_is_ready_and_wakes_nobody_while_idle() {
 }
 
 #[test]
-fn one_event_wakes_the_host_once_and_so_do_many_before_it_polls() {
+fn several_wake_ups_before_a_poll_wake_the_host_once() {
     let gates: Vec<Gate> = (0..10).map(|_| Gate::new()).collect();
     let (wakes, waker) = Wakes::new();
     let all: Vec<_> = gates.iter().cloned().map(|gate| co! { gate.await }).collect();
@@ -182,7 +182,7 @@ fn one_event_wakes_the_host_once_and_so_do_many_before_it_polls() {
 }
 
 #[test]
-fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
+fn only_the_waker_of_the_last_poll_is_woken() {
     let gate = Gate::new();
     let waits = gate.clone();
     let ((old, old_waker), (new, new_waker)) = (Wakes::new(), Wakes::new());
@@ -194,12 +194,12 @@ fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
     assert_eq!((old.get(), new.get()), (0, 1));
     assert!(poll(&mut runtime, &new_waker).is_ready());
     drop(runtime);
-    // Nothing keeps a host's waker when all is over.
+    // After the end, nothing keeps the wakers of the host.
     assert_eq!((std::sync::Arc::strong_count(&old), std::sync::Arc::strong_count(&new)), (2, 2));
 }
 
 #[test]
-fn a_busy_loop_lets_its_host_go_on_after_a_bounded_number_of_turns() {
+fn a_poll_of_a_busy_loop_takes_a_bounded_number_of_turns() {
     let (wakes, waker) = Wakes::new();
     let turns = Counter::new();
     let counts = turns.clone();
@@ -213,7 +213,7 @@ fn a_busy_loop_lets_its_host_go_on_after_a_bounded_number_of_turns() {
         most = most.max(turns.get() - before);
         match result {
             Poll::Ready(result) => break result.unwrap(),
-            // It wants to be polled again at once.
+            // It has woken the host, to be polled again at once.
             Poll::Pending => assert_eq!(wakes.get(), polls),
         }
     }
@@ -222,7 +222,7 @@ fn a_busy_loop_lets_its_host_go_on_after_a_bounded_number_of_turns() {
 }
 
 #[test]
-fn a_polled_loop_tells_its_deadline_and_goes_on_after_it() {
+fn a_polled_loop_has_a_deadline_and_continues_after_it() {
     let (wakes, waker) = Wakes::new();
     let at = Instant::now() + ms(3);
     let mut event_loop = Loop::new();
@@ -250,7 +250,7 @@ fn a_stop_wakes_the_host() {
 }
 
 #[test]
-fn a_loop_that_is_hosted_in_a_coroutine_of_another_is_woken_through_it() {
+fn a_loop_hosted_in_a_coroutine_is_woken_through_the_outer_loop() {
     let gate = Gate::new();
     let waits = gate.clone();
     let polls = Counter::new();
@@ -268,15 +268,15 @@ fn a_loop_that_is_hosted_in_a_coroutine_of_another_is_woken_through_it() {
         opener.open();
     });
     assert_eq!(Loop::new().run(host).unwrap(), 6);
-    // If it was opened while the inner loop was still looking, once.
+    // Once, if the gate was opened before the inner loop polled it.
     assert!((1..=2).contains(&polls.get()));
     thread.join().unwrap();
 }
 
-// Dropped half-way.
+// Dropped before the end.
 
 #[test]
-fn a_runtime_that_is_dropped_cancels_what_it_runs_last_started_first() {
+fn a_dropped_runtime_cancels_its_coroutines_last_started_first() {
     let log = Log::new();
     let logs = log.clone();
     let watches = co! {
@@ -293,7 +293,7 @@ fn a_runtime_that_is_dropped_cancels_what_it_runs_last_started_first() {
 }
 
 #[test]
-fn a_runtime_that_is_dropped_waits_for_who_cleans_up() {
+fn a_dropped_runtime_waits_for_coroutines_that_clean_up() {
     let log = Log::new();
     let logs = log.clone();
     let polite = co! {
@@ -312,7 +312,7 @@ fn a_runtime_that_is_dropped_waits_for_who_cleans_up() {
 }
 
 #[test]
-fn a_runtime_that_is_dropped_joins_its_threads() {
+fn a_dropped_runtime_joins_its_threads() {
     let (begun, begin) = std::sync::mpsc::channel();
     let (ended, end) = std::sync::mpsc::channel();
     let mut event_loop = Loop::new();
@@ -330,7 +330,7 @@ fn a_runtime_that_is_dropped_joins_its_threads() {
 }
 
 #[test]
-fn a_runtime_that_is_dropped_while_it_stops_lets_it_stop() {
+fn a_runtime_that_is_dropped_while_it_stops_finishes_stopping() {
     let (gate, log) = (Gate::new(), Log::new());
     let (waits_for, logs) = (gate.clone(), log.clone());
     let polite = co! {
@@ -365,16 +365,16 @@ fn an_unfinished_shared_of_another_loop_raises() {
     };
     let error = two.run(main).unwrap_err();
     assert!(error.to_string().contains("another loop"), "{error}");
-    // The one that runs it does not mind.
+    // The loop that runs it is not affected.
     let _ = to_idle(&mut runtime);
     drop(runtime);
-    // It was cancelled, and tells whoever comes later.
+    // It was cancelled, and later waits raise that.
     let error = two.run(shared).unwrap_err();
     assert!(error.error().is_cancelled(), "{error:?}");
 }
 
 #[test]
-fn an_unfinished_shared_is_spawned_on_another_loop_to_no_effect() {
+fn spawning_an_unfinished_shared_of_another_loop_has_no_effect() {
     let shared = co! { yield forever(); 1 }.shared();
     let (mut one, mut two) = (Loop::new(), Loop::new());
     let mut runtime = one.runtime(&shared);
@@ -399,11 +399,11 @@ fn an_unfinished_handle_of_another_loop_raises() {
 }
 
 #[test]
-fn a_shared_that_finishes_on_one_loop_is_had_from_another_from_then_on() {
+fn a_shared_that_finished_on_one_loop_gives_its_value_on_another() {
     let shared: Shared<i32> = co! { yield; yield; 8 }.shared();
     let (mut one, mut two) = (Loop::new(), Loop::new());
     let mut runtime = one.runtime(&shared);
-    // Begun, but not finished, until the other has taken its steps.
+    // It has begun and is not finished.
     ran(&mut runtime);
     ran(&mut runtime);
     assert!(two.run(&shared).unwrap_err().to_string().contains("another loop"));
@@ -414,7 +414,7 @@ fn a_shared_that_finishes_on_one_loop_is_had_from_another_from_then_on() {
 // Forgotten.
 
 #[test]
-fn a_runtime_that_is_forgotten_does_no_harm() {
+fn a_forgotten_runtime_does_no_harm() {
     let alive = Alive::new();
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
@@ -427,7 +427,7 @@ fn a_runtime_that_is_forgotten_does_no_harm() {
     let mut runtime = event_loop.runtime((&shared, co! { waits_for.await }, timeout(forever(), LONG)));
     let _ = to_idle(&mut runtime);
     common::forget(runtime);
-    // The loop goes on with a new run; that of before is neither stepped nor cancelled.
+    // The loop can run again. The forgotten run is neither stepped nor cancelled.
     assert_eq!(event_loop.run(co! { yield; 2 }).unwrap(), 2);
     assert!(event_loop.run(&shared).unwrap_err().to_string().contains("another loop"));
     gate.open();
@@ -439,7 +439,7 @@ fn a_runtime_that_is_forgotten_does_no_harm() {
 }
 
 #[test]
-fn coroutines_and_handles_that_are_forgotten_do_no_harm() {
+fn forgotten_coroutines_and_handles_do_no_harm() {
     common::forget(co! { yield forever(); });
     common::forget(co! { 1 }.shared());
     let main = co! {
@@ -456,7 +456,7 @@ fn coroutines_and_handles_that_are_forgotten_do_no_harm() {
 }
 
 #[test]
-fn a_sleeper_that_is_due_when_its_host_comes_back_has_its_turn_in_that_step() {
+fn a_timer_that_is_due_when_the_host_steps_fires_in_that_step() {
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(co! { yield sleep(ms(2)); });
     let begun = Instant::now();
@@ -468,7 +468,7 @@ fn a_sleeper_that_is_due_when_its_host_comes_back_has_its_turn_in_that_step() {
 }
 
 #[test]
-fn an_idle_that_is_waited_for_on_another_thread_comes_back_when_the_run_ends() {
+fn an_idle_wait_on_another_thread_returns_when_the_run_ends() {
     for waits_first in [false, true] {
         let mut event_loop = Loop::new();
         let mut runtime = event_loop.runtime(forever());
@@ -482,7 +482,7 @@ fn an_idle_that_is_waited_for_on_another_thread_comes_back_when_the_run_ends() {
         });
         if waits_first {
             begun.recv().unwrap();
-            // Until it is most likely parked; it may come late, and must come back all the same.
+            // By then it is probably parked. If not, it must return all the same.
             (0..1000).for_each(|_| std::thread::yield_now());
         }
         drop(runtime);
@@ -492,7 +492,7 @@ fn an_idle_that_is_waited_for_on_another_thread_comes_back_when_the_run_ends() {
 }
 
 #[test]
-fn an_idle_that_is_waited_for_on_another_thread_comes_back_when_the_loop_is_polled() {
+fn an_idle_wait_on_another_thread_returns_when_the_loop_is_polled() {
     let (done, is_done) = mpsc::channel();
     let mut event_loop = Loop::new();
     let event = Event::new();
@@ -503,11 +503,68 @@ fn an_idle_that_is_waited_for_on_another_thread_comes_back_when_the_loop_is_poll
         idle.wait();
         done.send(()).unwrap();
     });
-    // The waker of the poll takes the place of the thread, as soon as that sleeps.
+    // As soon as the thread sleeps, the waker of a poll replaces it.
     let start = Instant::now();
     while is_done.recv_timeout(ms(5)).is_err() {
-        assert!(start.elapsed() < LONG, "it sleeps for ever");
+        assert!(start.elapsed() < LONG, "the thread still sleeps");
         let (_, waker) = Wakes::new();
         assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
     }
+}
+
+mod racing_waker {
+    use std::cell::RefCell;
+    use std::task::{RawWaker, RawWakerVTable, Waker};
+
+    thread_local! {
+        static ON_CLONE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+    }
+
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(
+        |_| {
+            ON_CLONE.with_borrow_mut(|on_clone| on_clone.as_mut().unwrap()());
+            RawWaker::new(std::ptr::null(), &VTABLE)
+        },
+        |_| {},
+        |_| {},
+        |_| {},
+    );
+
+    /// A waker that calls `on_clone` when it is cloned, on this thread.
+    pub fn new(on_clone: impl FnMut() + 'static) -> Waker {
+        ON_CLONE.set(Some(Box::new(on_clone)));
+        // SAFETY: the functions of the table use no data.
+        unsafe { Waker::new(std::ptr::null(), &VTABLE) }
+    }
+}
+
+#[test]
+fn a_poll_takes_no_more_turns_when_tasks_become_ready_while_it_registers_its_waker() {
+    let event = Event::new();
+    let sets = event.clone();
+    let mut races = 0;
+    let waker = racing_waker::new(move || {
+        races += 1;
+        if races <= 1_000 {
+            sets.set();
+        }
+    });
+    let turns = Counter::new();
+    let counts = turns.clone();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! {
+        loop {
+            yield event.wait();
+            event.clear();
+            for _ in 0..10 { counts.up(); yield; }
+        }
+    });
+    let mut polls = 0;
+    while turns.get() < 10_000 {
+        let before = turns.get();
+        assert!(poll(&mut runtime, &waker).is_pending());
+        assert!(turns.get() - before <= 768, "{} turns in one poll", turns.get() - before);
+        polls += 1;
+    }
+    assert!(polls >= 13);
 }

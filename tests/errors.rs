@@ -1,4 +1,4 @@
-//! What `run` returns when something fails: the error, its trace, its report, and what may be raised.
+//! The error that `run` returns: its trace, its report, and the types that can be raised.
 #![feature(coroutines)]
 
 mod common;
@@ -48,7 +48,7 @@ fn error_of<T>(coro: Coro<T>) -> LoopError {
 }
 
 #[test]
-fn an_error_comes_out_of_run_with_names_and_lines_of_all_who_waited() {
+fn run_returns_an_error_with_the_names_and_lines_of_all_waiting_coroutines() {
     #[coro]
     fn f() -> Coro<()> {
         yield g() // 1
@@ -124,7 +124,7 @@ fn the_display_is_the_message_and_the_debug_output_is_the_report() {
 }
 
 #[test]
-fn a_trace_goes_on_for_as_long_as_exactly_one_waits() {
+fn a_trace_continues_while_exactly_one_coroutine_waits() {
     let failing: Shared<()> = co! { yield; yield; Err("shared")?; }.named("shared").shared();
     let also = failing.clone();
     let user = |shared: Shared<()>, name: &'static str| co! { yield shared }.named(name);
@@ -136,7 +136,7 @@ fn a_trace_goes_on_for_as_long_as_exactly_one_waits() {
 }
 
 #[test]
-fn a_trace_begins_with_what_was_spawned_when_nobody_waits_for_it() {
+fn a_trace_begins_at_a_spawned_coroutine_that_nobody_awaits() {
     #[coro]
     fn background() -> Coro<()> {
         yield;
@@ -190,14 +190,63 @@ fn a_trace_goes_through_threads() {
 }
 
 #[test]
-fn what_raise_waits_for_is_one_frame_not_two() {
+fn the_report_shows_where_an_error_was_raised_inside_the_closure_of_a_thread() {
+    let raised = line!() + 1;
+    let work = || Err::<(), _>(Error::msg("disk full"));
+    let line = line!() + 1;
+    let error = error_of(co! { yield run_in_thread(work).raise(); }.named("main"));
+    let file = file!();
+    assert_eq!(error.error().location().line(), raised);
+    let report = format!(
+        "disk full\n  coroutines, outermost first:\n    main at {file}:{line}\n    run_in_thread at {file}:{line}\n  \
+         raised at {file}:{raised}"
+    );
+    assert_eq!(format!("{error:?}"), report);
+}
+
+#[test]
+fn the_report_shows_the_line_where_an_error_was_raised_once() {
+    let error = error_of(co! { yield; Err(Kapow(1))?; });
+    let report = format!("{error:?}");
+    assert!(!report.contains("raised at"), "{report}");
+    let inner = co! { yield; Err(Kapow(2))?; }.named("inner");
+    let error = error_of(co! { (yield isolate(inner))?; }.named("outer"));
+    let report = format!("{error:?}");
+    assert!(report.contains("    outer at") && report.contains("    inner at"), "{report}");
+    assert!(!report.contains("raised at"), "{report}");
+}
+
+#[test]
+fn a_loop_error_keeps_its_trace_through_an_anyhow_error() {
+    let inner = co! { yield; Err(Kapow(2))?; }.named("inner");
+    let error = error_of(co! { (yield isolate(inner)).map_err(anyhow::Error::from)?; }.named("outer"));
+    assert_eq!(names(error.error()), ["outer", "inner"], "{error:?}");
+}
+
+#[test]
+fn a_loop_error_that_two_domains_raise_keeps_all_its_frames() {
+    let failing: Shared<()> = co! {
+        yield;
+        Loop::new().run(co! { Err(Kapow(2))?; }.named("inner"))?;
+    }
+    .named("failing")
+    .shared();
+    let outside = failing.clone();
+    let isolated = co! { let _ = yield isolate(co! { yield failing; }); };
+    let main = co! { yield (isolated, co! { yield; yield outside }.named("waits")); };
+    let error = error_of(main.named("main"));
+    assert_eq!(names(error.error()), ["main", "waits", "failing", "inner"], "{error:?}");
+}
+
+#[test]
+fn raise_adds_no_frame() {
     let coro: Coro<Result<(), Kapow>> = co! { yield; Err("its own")?; Ok(()) }.named("once");
     let error = error_of(co! { yield coro.raise(); }.named("main"));
     assert_eq!(names(error.error()), ["main", "once"]);
 }
 
 #[test]
-fn an_error_of_an_isolate_raised_again_has_the_frames_of_both() {
+fn an_error_of_an_isolate_that_is_raised_again_has_the_frames_of_both_domains() {
     let inner = co! { yield co! { yield; Err(Kapow(2))?; }.named("deepest"); }.named("inside");
     let outer = co! {
         let failed: Result<(), LoopError> = yield isolate(inner);
@@ -209,7 +258,7 @@ fn an_error_of_an_isolate_raised_again_has_the_frames_of_both() {
 }
 
 #[test]
-fn an_error_of_another_loop_raised_again_has_the_frames_of_both() {
+fn an_error_of_another_loop_that_is_raised_again_has_the_frames_of_both_loops() {
     let main = co! {
         yield;
         Loop::new().run(co! { yield; Err(Kapow(2))?; }.named("inner"))?;
@@ -221,7 +270,7 @@ fn an_error_of_another_loop_raised_again_has_the_frames_of_both() {
 }
 
 #[test]
-fn an_error_that_crosses_a_domain_by_a_shared_names_nobody_twice() {
+fn an_error_that_leaves_a_domain_through_a_shared_names_each_coroutine_once() {
     let failing: Shared<()> = co! { yield; yield; Err("across")?; }.named("failing").shared();
     let outside = failing.clone();
     let main = co! {
@@ -234,7 +283,7 @@ fn an_error_that_crosses_a_domain_by_a_shared_names_nobody_twice() {
 }
 
 #[test]
-fn a_coroutine_is_named_after_its_function_or_by_hand() {
+fn a_coroutine_has_the_name_of_its_function_or_the_name_it_was_given() {
     struct Type;
     impl Type {
         #[coro]
@@ -266,7 +315,7 @@ fn anything_that_converts_into_a_box_may_be_raised() {
 }
 
 #[test]
-fn an_error_keeps_the_place_where_it_was_made_when_it_is_raised_later() {
+fn an_error_that_is_raised_later_keeps_the_place_where_it_was_made() {
     let line = line!() + 1;
     let made = Error::msg("made here");
     let error = error_of(co! { yield; Err(made)?; });
@@ -306,14 +355,14 @@ fn errors_are_send_and_sync_and_cheap_to_clone() {
 }
 
 #[test]
-fn a_report_without_a_trace_tells_where_the_error_was_made() {
+fn a_report_without_a_trace_shows_where_the_error_was_made() {
     let line = line!() + 1;
     let error = Error::from(Wrapper(Kapow(1)));
     assert_eq!(format!("{error:?}"), format!("wrapped\n  caused by: kapow 1\n  raised at {}:{line}", file!()));
 }
 
 #[test]
-fn a_return_of_an_error_value_is_a_value_and_fails_nothing() {
+fn returning_an_err_value_raises_nothing() {
     let main = co! {
         yield;
         let result: Result<(), Kapow> = Err(Kapow(1));
@@ -326,7 +375,7 @@ fn a_return_of_an_error_value_is_a_value_and_fails_nothing() {
 }
 
 #[test]
-fn a_usage_error_in_a_coroutine_is_a_panic_with_the_others_cleaned_up() {
+fn a_usage_error_in_a_coroutine_panics_after_the_others_have_cleaned_up() {
     let drops = common::Counter::new();
     let guard = drops.guard();
     let main = co! {
@@ -338,7 +387,7 @@ fn a_usage_error_in_a_coroutine_is_a_panic_with_the_others_cleaned_up() {
 }
 
 #[test]
-fn what_the_library_waits_for_is_waited_for_at_a_line_of_the_users() {
+fn waits_inside_the_library_are_reported_at_a_line_of_the_user() {
     let never = Event::new();
     let asked_for = line!() + 1;
     let upload = co! { yield never.wait(); Ok::<(), Kapow>(()) }.raise().named("upload");

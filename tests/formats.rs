@@ -1,4 +1,4 @@
-//! What values print: `{:?}` names the type and tells its state; `{}` is for people.
+//! What `{:?}` and `{}` print of the public types.
 #![feature(coroutines)]
 
 mod common;
@@ -20,7 +20,7 @@ fn debug(value: &impl std::fmt::Debug) -> String {
 }
 
 #[test]
-fn coroutines_tell_their_names_and_their_states() {
+fn debug_of_a_coroutine_shows_its_name_and_state() {
     let coro = co! { yield; }.named("porter");
     assert_eq!(debug(&coro), r#"Coro { name: "porter" }"#);
     let shared = coro.shared();
@@ -32,7 +32,7 @@ fn coroutines_tell_their_names_and_their_states() {
     *itself.borrow_mut() = Some(shared.clone());
     let starts = co! { drop(yield spawn(shared)); };
     let watched = itself.clone();
-    // It has its turn after the other has started the clerk, and before the clerk has one.
+    // Its turn comes after `starts` has started the clerk, and before the first turn of the clerk.
     let watches = co! {
         let started = debug(watched.borrow().as_ref().unwrap());
         yield;
@@ -52,7 +52,7 @@ fn coroutines_tell_their_names_and_their_states() {
 }
 
 #[test]
-fn what_can_be_yielded_tells_what_it_is() {
+fn debug_of_a_wait_shows_what_it_waits_for() {
     let coro = || co! {}.named("porter");
     let task = r#"Task { name: "porter", state: "not started" }"#;
     assert_eq!(debug(&timeout(coro(), ms(1))), format!("Timeout {{ task: {task}, limit: 1ms }}"));
@@ -87,7 +87,7 @@ fn what_can_be_yielded_tells_what_it_is() {
 }
 
 #[test]
-fn what_comes_as_it_is_completed_tells_how_far_it_is() {
+fn debug_of_as_completed_shows_how_many_have_completed() {
     let main = co! {
         let mut completed = yield as_completed([co! { 1 }, co! { yield; yield; 2 }]);
         let first = completed.next().unwrap();
@@ -102,7 +102,7 @@ fn what_comes_as_it_is_completed_tells_how_far_it_is() {
 }
 
 #[test]
-fn loops_and_what_they_are_given_tell_what_they_are() {
+fn debug_of_loops_and_of_the_types_of_by_hand() {
     let mut event_loop = Loop::new();
     let stop = event_loop.stop_handle();
     assert_eq!(debug(&stop), "StopHandle { stop: Stop { .. } }");
@@ -134,7 +134,7 @@ fn loops_and_what_they_are_given_tell_what_they_are() {
 
 #[cfg(feature = "smol")]
 #[test]
-fn loops_in_smol_tell_how_far_they_are() {
+fn debug_of_a_loop_in_smol_shows_its_state() {
     use std::task::{Context, Waker};
 
     fn stages<F: Future + Unpin + std::fmt::Debug>(mut future: F) -> [String; 3] {
@@ -152,7 +152,7 @@ fn loops_in_smol_tell_how_far_they_are() {
 }
 
 #[test]
-fn errors_say_what_went_wrong() {
+fn cancellations_and_timeouts_print_their_reason() {
     assert_eq!(TimedOut.to_string(), "timed out");
     let seen: Rc<RefCell<Option<Cancelled>>> = Rc::default();
     let by = seen.clone();
@@ -168,7 +168,7 @@ fn errors_say_what_went_wrong() {
 }
 
 #[test]
-fn an_error_is_the_same_in_any_box() {
+fn a_boxed_error_prints_like_the_error() {
     let error = || Error::msg("oh no");
     let location = |text: String| text.contains("raised at tests");
     let (plain, send, sync): (Box<dyn StdError>, Box<dyn StdError + Send>, Box<dyn StdError + Send + Sync>) =
@@ -178,7 +178,7 @@ fn an_error_is_the_same_in_any_box() {
 }
 
 #[test]
-fn the_errors_of_channels_say_what_went_wrong_and_give_the_message_back() {
+fn channel_errors_print_their_reason_and_return_the_message() {
     let (sender, receiver) = bounded(1);
     assert_eq!(sender.capacity(), Some(1));
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));

@@ -1,4 +1,4 @@
-//! Stopping a loop from outside.
+//! Stopping a loop with a `StopHandle`.
 #![feature(coroutines)]
 
 mod common;
@@ -15,13 +15,13 @@ fn waits(log: Log, name: &'static str) -> Coro<()> {
 }
 
 #[test]
-fn a_handle_goes_anywhere() {
+fn a_stop_handle_is_send_sync_and_clone() {
     fn check<T: Send + Sync + Clone + 'static>() {}
     check::<StopHandle>();
 }
 
 #[test]
-fn stopped_between_two_runs_it_stops_the_next_one_before_it_begins() {
+fn a_stop_between_two_runs_stops_the_next_one_before_it_begins() {
     let begun = Counter::new();
     let bodies = Alive::new();
     let never = || {
@@ -36,7 +36,7 @@ fn stopped_between_two_runs_it_stops_the_next_one_before_it_begins() {
         let error = event_loop.run((never(), never())).unwrap_err();
         assert!(error.is_stopped() && error.error().is_cancelled());
         assert_eq!((begun.get(), bodies.get()), (0, 0));
-        // One run uses it up, however often it was asked.
+        // One run answers both requests.
         assert_eq!(event_loop.run(co! { yield; 1 }).unwrap(), 1);
     }
 }
@@ -58,7 +58,7 @@ fn a_stop_after_a_run_was_forgotten_stops_the_next() {
 }
 
 #[test]
-fn a_run_that_was_forgotten_has_used_up_the_stop_that_it_heard_of() {
+fn a_forgotten_run_uses_up_the_stop_that_it_has_seen() {
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
     let mut runtime = event_loop.runtime(co! { yield shield(forever()); });
@@ -70,7 +70,7 @@ fn a_run_that_was_forgotten_has_used_up_the_stop_that_it_heard_of() {
 }
 
 #[test]
-fn stopped_by_a_thread_while_it_is_idle() {
+fn a_thread_stops_an_idle_loop() {
     let log = Log::new();
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
@@ -89,7 +89,7 @@ fn stopped_by_a_thread_while_it_is_idle() {
 }
 
 #[test]
-fn stopped_by_a_thread_while_it_is_busy() {
+fn a_thread_stops_a_busy_loop() {
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
     let (begun, begin) = mpsc::channel();
@@ -103,7 +103,7 @@ fn stopped_by_a_thread_while_it_is_busy() {
 }
 
 #[test]
-fn stopped_by_one_of_its_own() {
+fn a_coroutine_stops_its_own_loop() {
     let log = Log::new();
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
@@ -132,7 +132,7 @@ fn a_stop_after_the_last_turn_of_a_run_does_not_reach_the_next() {
 }
 
 #[test]
-fn a_stop_reaches_into_domains_and_comes_out_of_the_loop() {
+fn a_stop_cancels_inside_an_isolate_and_leaves_the_loop() {
     let log = Log::new();
     let inside = waits(log.clone(), "inside");
     let mut event_loop = Loop::new();
@@ -144,7 +144,7 @@ fn a_stop_reaches_into_domains_and_comes_out_of_the_loop() {
 }
 
 #[test]
-fn a_stop_waits_for_who_cleans_up() {
+fn a_stop_waits_for_coroutines_that_clean_up() {
     let (gate, log) = (Gate::new(), Log::new());
     let (waits, logs) = (gate.clone(), log.clone());
     let polite = co! {
@@ -160,7 +160,7 @@ fn a_stop_waits_for_who_cleans_up() {
     let _ = to_idle(&mut runtime);
     handle.stop();
     let _ = to_idle(&mut runtime);
-    // Impatience does not help.
+    // A second request changes nothing.
     handle.stop();
     let _ = to_idle(&mut runtime);
     assert_eq!(log.len(), 0);
@@ -204,7 +204,7 @@ fn a_stop_joins_threads() {
 }
 
 #[test]
-fn an_answer_to_a_stop_is_among_the_others() {
+fn wrong_answers_to_a_stop_are_among_the_others() {
     let mut event_loop = Loop::new();
     drop(event_loop.stop_handle());
     let handle = event_loop.stop_handle();
@@ -218,7 +218,7 @@ fn an_answer_to_a_stop_is_among_the_others() {
 }
 
 #[test]
-fn grouping_always_has_the_cancellation_of_each() {
+fn grouping_always_keeps_the_cancellation_of_each_coroutine() {
     let mut event_loop = Loop::builder().grouping(Grouping::Always).build();
     event_loop.stop_handle().stop();
     let error = event_loop.run((co! { yield; }.named("a"), co! { yield; })).unwrap_err();
@@ -232,12 +232,12 @@ fn grouping_always_has_the_cancellation_of_each() {
 }
 
 #[test]
-fn loops_are_stopped_each_by_its_own() {
+fn a_stop_handle_stops_only_its_own_loop() {
     let (mut one, mut two) = (Loop::new(), Loop::new());
     one.stop_handle().stop();
     assert_eq!(two.run(co! { 1 }).unwrap(), 1);
     assert!(one.run(co! { 1 }).unwrap_err().is_stopped());
-    // A loop inside another is stopped only by who holds its own handle.
+    // The handle of an outer loop does not stop the inner one.
     let mut outer = Loop::new();
     let handle = outer.stop_handle();
     let log = Log::new();
@@ -252,7 +252,7 @@ fn loops_are_stopped_each_by_its_own() {
 }
 
 #[test]
-fn when_the_loop_is_gone_a_handle_does_nothing() {
+fn a_stop_handle_does_nothing_when_its_loop_is_gone() {
     let handle = {
         let mut event_loop = Loop::new();
         let handle = event_loop.stop_handle();
@@ -264,7 +264,7 @@ fn when_the_loop_is_gone_a_handle_does_nothing() {
 }
 
 #[test]
-fn a_stepped_loop_is_stopped_by_its_next_step() {
+fn the_next_step_sees_the_stop_of_a_stepped_loop() {
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
     let mut runtime = event_loop.runtime(forever());
@@ -279,7 +279,7 @@ fn a_stepped_loop_is_stopped_by_its_next_step() {
 }
 
 #[test]
-fn stops_from_many_threads_at_once() {
+fn many_threads_stop_the_same_loop() {
     for _ in 0..50 {
         let mut event_loop = Loop::new();
         let handle = event_loop.stop_handle();
@@ -293,7 +293,7 @@ fn stops_from_many_threads_at_once() {
         for thread in threads {
             thread.join().unwrap();
         }
-        // Those that came after the run stop the next one; then all are used up.
+        // Requests that came after the run stop the next one. After that none is left.
         let _ = event_loop.run(());
         assert_eq!(event_loop.run(co! { 1 }).unwrap(), 1);
     }

@@ -1,9 +1,9 @@
 //! The parameters of a function, and how its coroutine comes to own the arguments.
 //!
-//! In an `async fn` each argument is moved into a local of the body, and so has two places in the frame. Here the
-//! closure captures it, and that is its only place. What is captured is dropped first to last, and arguments are to be
-//! dropped last to first: so they are captured last to first. (Those of an `async fn` that was never polled are dropped
-//! first to last: that is not to be had without the second place.)
+//! An `async fn` moves each argument into a local variable of the body, so the argument has two places in the frame. Here the
+//! closure captures it, and that is its only place. Captures are dropped first to last, and arguments should be dropped last to
+//! first, so they are captured last to first. (An `async fn` that was never polled drops them first to last. That would need the
+//! second place.)
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
@@ -14,7 +14,9 @@ use syn::{
     TraitBound, TypeBareFn, TypeReference,
 };
 
-/// What is to be written for the arguments of a function.
+use crate::tokens;
+
+/// The code for the arguments of a function.
 #[derive(Default)]
 pub struct Arguments {
     /// Before the closure.
@@ -23,7 +25,7 @@ pub struct Arguments {
     pub inside: TokenStream,
 }
 
-/// Gives each argument a name that the closure can capture. `body` is read to find the unused ones.
+/// Gives each argument a name that the closure can capture. Reads `body` to find unused arguments.
 pub fn take(signature: &mut Signature, body: &impl ToTokens) -> Arguments {
     let body = body.to_token_stream();
     let mut arguments = Arguments::default();
@@ -42,7 +44,7 @@ pub fn take(signature: &mut Signature, body: &impl ToTokens) -> Arguments {
         let attrs = &typed.attrs;
         let at = Span::mixed_site().located_at(typed.colon_token.span);
 
-        // Once something has become a local, so must all that is dropped before it.
+        // After the first local variable, all arguments are locals: they are dropped before it.
         if locals.is_empty()
             && let Some(name) = plain(&typed.pat)
         {
@@ -63,8 +65,8 @@ pub fn take(signature: &mut Signature, body: &impl ToTokens) -> Arguments {
             captures.push(capture(attrs, &name));
             match pat {
                 Pat::Wild(_) if locals.is_empty() => {}
-                Pat::Wild(_) => locals.extend(quote_spanned!(at=> #(#attrs)* let #name = #name;)),
-                pat => locals.extend(quote_spanned!(at=> #(#attrs)* let #pat = #name;)),
+                Pat::Wild(_) => locals.extend(local(attrs, &plain_pat(name.clone()), &name, at)),
+                pat => locals.extend(local(attrs, &pat, &name, at)),
             }
         }
     }
@@ -73,29 +75,39 @@ pub fn take(signature: &mut Signature, body: &impl ToTokens) -> Arguments {
     arguments
 }
 
-/// Makes the closure capture all of an argument, also if the body uses a part of it or nothing.
+/// Makes the closure capture the whole argument, even if the body uses only a part of it, or nothing.
 fn capture(attrs: &[Attribute], name: &Ident) -> TokenStream {
     let at = Span::mixed_site().located_at(name.span());
-    quote_spanned!(at=> #(#attrs)* #[allow(clippy::used_underscore_binding)] let _ = &#name;)
+    let allow = is_underscored(name).then(|| quote_spanned!(at=> #[allow(clippy::used_underscore_binding)]));
+    quote_spanned!(at=> #(#attrs)* #allow let _ = &#name;)
 }
 
-/// To capture an argument is to use it: rustc is shown another variable, of the same name and in the same place, to
-/// say what it says of an unused one.
+/// Moves an argument into a local variable of the body.
+fn local(attrs: &[Attribute], pat: &Pat, name: &Ident, at: Span) -> TokenStream {
+    let is_silent = plain(pat).is_some_and(is_underscored);
+    let allow = is_silent.then(|| quote_spanned!(at=> #[allow(clippy::no_effect_underscore_binding)]));
+    quote_spanned!(at=> #(#attrs)* #allow let #pat = #name;)
+}
+
+fn is_underscored(name: &Ident) -> bool {
+    name.unraw().to_string().starts_with('_')
+}
+
+/// Capturing an argument counts as a use. So that rustc reports an unused argument nevertheless, it gets another variable, with
+/// the same name and place, which is unused.
 fn warn_if_unused(attrs: &[Attribute], name: &Ident, body: &TokenStream, before: &mut TokenStream) {
-    let text = name.unraw().to_string();
-    if !text.starts_with('_') && !mentions(body, &text) {
+    if !is_underscored(name) && !mentions(body, &name.unraw().to_string()) {
         let at = Span::mixed_site().located_at(name.span());
         before.extend(quote_spanned!(at=> { #(#attrs)* let #name = (); }));
     }
 }
 
-/// Whether the name is among the tokens; or in a literal, which may be a format string.
+/// Whether the name is among the tokens, or in a literal, which may be a format string.
 fn mentions(tokens: &TokenStream, name: &str) -> bool {
-    tokens.clone().into_iter().any(|tree| match tree {
-        TokenTree::Group(group) => mentions(&group.stream(), name),
+    tokens::any(tokens.clone(), &|tree| match tree {
         TokenTree::Ident(ident) => ident.unraw() == name,
         TokenTree::Literal(literal) => literal.to_string().contains(name),
-        TokenTree::Punct(_) => false,
+        _ => false,
     })
 }
 
@@ -111,7 +123,7 @@ fn plain_pat(ident: Ident) -> Pat {
     Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident, subpat: None })
 }
 
-/// Whether the pattern moves everything into names; then these are captured, and there is no local for each.
+/// Whether the pattern moves everything into names. Then these are captured, and need no local variables.
 fn all_plain<'a>(pat: &'a Pat, names: &mut Vec<&'a Ident>) -> bool {
     match pat {
         Pat::Ident(_) => plain(pat).map(|name| names.push(name)).is_some(),
@@ -126,10 +138,10 @@ fn all_plain<'a>(pat: &'a Pat, names: &mut Vec<&'a Ident>) -> bool {
     }
 }
 
-/// The written answers to parameters that hold references.
+/// Reports parameters that hold references.
 pub fn check(signature: &Signature, errors: &mut Vec<Error>) {
     let mut borrowed = Borrowed { errors, bound: Vec::new() };
-    // A visitor that may write needs something of its own to write to; there is no other in use.
+    // The visitor could change what it visits, so it gets a copy.
     for mut input in signature.inputs.clone() {
         borrowed.visit_fn_arg_mut(&mut input);
     }
@@ -137,7 +149,7 @@ pub fn check(signature: &Signature, errors: &mut Vec<Error>) {
 
 struct Borrowed<'a> {
     errors: &'a mut Vec<Error>,
-    /// The lifetimes of the `for<..>`s around.
+    /// The lifetimes of the surrounding `for<..>`s.
     bound: Vec<Lifetime>,
 }
 
@@ -170,8 +182,8 @@ impl VisitMut for Borrowed<'_> {
 
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
         if self.is_borrowed(Some(lifetime)) {
-            let message = "a coroutine outlives the call that makes it, so its arguments cannot hold what is borrowed: \
-                           take an owned value, or `'static`";
+            let message = "a coroutine outlives the call that makes it, so its arguments cannot hold borrowed values: \
+                           take an owned value, or use `'static`";
             self.errors.push(Error::new_spanned(lifetime, message));
         }
     }
@@ -188,7 +200,7 @@ impl VisitMut for Borrowed<'_> {
         self.bound.truncate(outer);
     }
 
-    // The references in the type of a function are those of its calls.
+    // References in the type of a function belong to its calls.
     fn visit_type_bare_fn_mut(&mut self, _: &mut TypeBareFn) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {}
 }

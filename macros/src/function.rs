@@ -1,6 +1,6 @@
-//! `#[coro]`: the signature of a function, and the answers to what is wrong with it.
+//! `#[coro]`: the signature of a function, and messages about what is wrong with it.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
@@ -10,6 +10,7 @@ use syn::{
     TypeImplTrait, Visibility, braced,
 };
 
+use crate::krate::Crate;
 use crate::{arguments, closure, tokens};
 
 /// A function, with or without a body.
@@ -52,7 +53,7 @@ impl Parse for Function {
 pub fn expand(attribute: &TokenStream, function: &TokenStream) -> TokenStream {
     match syn::parse2::<Function>(tokens::mark(function.clone())) {
         Ok(function) => tokens::unmark(expand_function(attribute, function)),
-        // The function stays, so that an editor still knows what is in there.
+        // The function stays, so that an editor still knows its tokens.
         Err(error) => {
             let error = error.into_compile_error();
             quote!(#error #function)
@@ -64,13 +65,20 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
     let Function { attrs, vis, mut sig, block } = function;
 
     let mut errors = Vec::new();
-    if !attribute.is_empty() {
-        errors.push(Error::new_spanned(
-            attribute,
-            "`#[coro]` takes no arguments: give the coroutine another name with `.named(\"..\")` where it is made",
-        ));
-    }
+    let krate = if attribute.is_empty() {
+        Crate::find()
+    } else {
+        syn::parse2(attribute.clone()).unwrap_or_else(|_| {
+            errors.push(Error::new_spanned(
+                attribute,
+                "`#[coro]` takes no arguments except `crate = path`: \
+                 to give the coroutine another name, call `.named(\"..\")` where it is made",
+            ));
+            Crate::find()
+        })
+    };
     check_qualifiers(&sig, &mut errors);
+    check_instrument(&attrs, &sig, block.as_ref(), &mut errors);
     arguments::check(&sig, &mut errors);
     let output = match output(&sig) {
         Ok(output) => Some(output.clone()),
@@ -82,25 +90,26 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
     if block.is_none() {
         errors.push(Error::new_spanned(
             &sig.ident,
-            "`#[coro]` needs a body: leave it off here, and put it on the functions that have one",
+            "`#[coro]` needs a function with a body: remove it here, and put it on the functions that implement this one",
         ));
     }
     let (Some(mut output), Some(block), []) = (output, block, &*errors) else {
-        return answer(errors, &attrs, &vis, &sig);
+        return report(errors, &attrs, &vis, &sig);
     };
 
     let at = Span::mixed_site().located_at(block.brace_token.span.join());
     let name = sig.ident.unraw().to_string();
     let arguments::Arguments { before, inside } = arguments::take(&mut sig, &block);
-    // `impl Trait` cannot be written in the body: there it is inferred.
+    // `impl Trait` cannot be written in the body, so the type is inferred there.
     let output = if HasImpl::find_in(&mut output) { None } else { Some(&output) };
-    let coroutine = closure::make(&quote_spanned!(at=> __Function), output, &inside, block);
+    let coroutine = closure::make(&krate, &quote_spanned!(at=> __Function), output, &inside, block);
+    let krate = krate.at(at);
 
     quote_spanned! {at=>
         #(#attrs)*
         #vis #sig {
             enum __Function {}
-            impl ::tinyield::__private::TaskName for __Function {
+            impl #krate::__private::TaskName for __Function {
                 const NAME: &'static ::core::primitive::str = #name;
             }
             #before
@@ -109,8 +118,8 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
     }
 }
 
-/// The errors, and the function without its body: so what calls it has no errors of its own.
-fn answer(errors: Vec<Error>, attrs: &[Attribute], vis: &Visibility, sig: &Signature) -> TokenStream {
+/// The errors, and the function without its body, so that its callers compile.
+fn report(errors: Vec<Error>, attrs: &[Attribute], vis: &Visibility, sig: &Signature) -> TokenStream {
     let errors = errors.into_iter().map(Error::into_compile_error);
     quote! {
         #(#errors)*
@@ -126,12 +135,30 @@ fn check_qualifiers(sig: &Signature, errors: &mut Vec<Error>) {
     if let Some(keyword) = &sig.asyncness {
         errors.push(Error::new_spanned(
             keyword,
-            "a `#[coro]` function is no `async fn`: remove `async`; `.await` works in its body without",
+            "a `#[coro]` function is not an `async fn`: remove `async`; `.await` works in its body without it",
         ));
     }
     if let Some(keyword) = &sig.constness {
-        errors.push(Error::new_spanned(keyword, "a coroutine cannot be made in a constant: remove `const`"));
+        errors.push(Error::new_spanned(keyword, "a `#[coro]` function cannot be a `const fn`: remove `const`"));
     }
+}
+
+/// `#[instrument]` of the crate `tracing` enters its span where the function begins and leaves it where the function ends. Below
+/// `#[coro]` that is while the coroutine is made; above, it has put a guard into the body, across the `yield`s.
+fn check_instrument(attrs: &[Attribute], sig: &Signature, block: Option<&Block>, errors: &mut Vec<Error>) {
+    let message = "`#[instrument]` does not work on a `#[coro]` function, because other coroutines run while this one waits: \
+                   remove it, and enter a span between the `yield`s with `span.in_scope(|| ..)`";
+    let is_instrument = |attr: &&Attribute| attr.path().segments.last().is_some_and(|last| last.ident == "instrument");
+    if let Some(attr) = attrs.iter().find(is_instrument) {
+        errors.push(Error::new_spanned(attr, message));
+    } else if block.is_some_and(|block| tokens::any(block.to_token_stream(), &is_guard)) {
+        errors.push(Error::new_spanned(&sig.ident, message));
+    }
+}
+
+/// Whether the token is a variable that `#[instrument]` adds to a body.
+fn is_guard(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Ident(name) if name.to_string().starts_with("__tracing_attr_"))
 }
 
 /// The `T` of `-> Coro<T>`.
@@ -150,7 +177,7 @@ fn output(sig: &Signature) -> syn::Result<&Type> {
     let message = match last {
         Some(last) if last.ident == "Coro" => match argument(&last.arguments, 1) {
             Some(output) => return Ok(output),
-            None => "a `Coro` has the type of its value: write `-> Coro<()>` if there is none".to_owned(),
+            None => "`Coro` needs the type of its value: write `-> Coro<()>` if there is none".to_owned(),
         },
         Some(last)
             if last.ident == "Result"
@@ -162,18 +189,18 @@ fn output(sig: &Signature) -> syn::Result<&Type> {
         _ => {
             let value = tokens::text(output.to_token_stream());
             format!(
-                "a `#[coro]` function returns a `Coro`: write `-> Coro<{value}>`; or, if this is another name for one, write what \
-                 that stands for"
+                "a `#[coro]` function returns a `Coro`: write `-> Coro<{value}>`; or, if this is an alias of a `Coro`, write \
+                 the type that it stands for"
             )
         }
     };
     Err(Error::new_spanned(output, message))
 }
 
-/// The first argument, a type, of at most so many.
-fn argument(arguments: &PathArguments, most: usize) -> Option<&Type> {
+/// The first argument, if it is a type and there are at most `max` arguments.
+fn argument(arguments: &PathArguments, max: usize) -> Option<&Type> {
     match arguments {
-        PathArguments::AngleBracketed(arguments) if arguments.args.len() <= most => match arguments.args.first() {
+        PathArguments::AngleBracketed(arguments) if arguments.args.len() <= max => match arguments.args.first() {
             Some(GenericArgument::Type(argument)) => Some(argument),
             _ => None,
         },
@@ -181,7 +208,7 @@ fn argument(arguments: &PathArguments, most: usize) -> Option<&Type> {
     }
 }
 
-/// Looks for an `impl Trait`.
+/// Finds an `impl Trait` in a type.
 struct HasImpl(bool);
 
 impl HasImpl {

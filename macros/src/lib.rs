@@ -1,56 +1,78 @@
 //! The macros of `tinyield`: [`macro@coro`] makes a coroutine of a function, [`co!`] of a block.
 //!
-//! Use them from the crate `tinyield`, which re-exports both: what they expand to names `::tinyield`.
+//! Use them from the crate `tinyield`, which re-exports both.
 //!
-//! A body goes through four steps, each in a module of its own:
+//! A body goes through these modules:
 //!
-//! 1. `tokens` writes `.yield`, which `syn` cannot parse, as something that it can;
-//! 2. `function` reads the signature, `arguments` its parameters, and both answer common mistakes;
-//! 3. `body` rewrites what belongs to the coroutine itself: `yield`, `.yield`, `.await` and `return`;
-//! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes.
+//! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field;
+//! 2. `function` reads the signature of a function, `arguments` its parameters, and both report common mistakes; `block` reads a
+//!    block;
+//! 3. `body` finds each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself, and `expansion` expands it;
+//! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes;
+//! 5. `krate` has the name of the crate in all that.
 #![feature(allow_internal_unstable)]
-// It is the one way for a crate to need no gate but `coroutines` for what the macros expand to.
+// Without it, the user's crate would need more features than `coroutines` for what the macros expand to.
 #![allow(internal_features)]
 
 use proc_macro::TokenStream;
 
 mod arguments;
+mod block;
 mod body;
 mod closure;
+mod expansion;
 mod function;
+mod krate;
 mod tokens;
 
 /// Makes a coroutine of a function: calling it gives a `Coro<T>` that has not started.
 ///
 /// ```text
 /// #[coro]
-/// fn name(arguments) -> Coro<T> { body }
+/// fn load(path: PathBuf) -> Coro<usize> {
+///     let text = yield run_in_thread(move || std::fs::read_to_string(path)).raise();
+///     let limit: usize = std::env::var("LIMIT")?.parse()?;
+///     if text.len() > limit {
+///         return limit;
+///     }
+///     text.len()
+/// }
 /// ```
 ///
-/// The body is a `try` block of its own: `yield w` (or `w.yield`) waits for `w` and gives its output, `future.await`
-/// polls a future in place, `?` raises an error, the tail or `return v` is the value. They work in the arguments of
-/// macros that take expressions too (`println!`, `assert_eq!`, `vec!`, ..). Closures, `async` blocks and items in the
-/// body are left alone.
+/// - `yield w` waits for `w` and gives its output. `w.yield` means the same. (rust-analyzer reports a syntax error for `.yield`
+///   in a `#[coro]` function, and none for it in `co!`.)
+/// - `future.await` polls a future in place.
+/// - `?` raises an error.
+/// - The last expression or `return v` is the value.
 ///
-/// After `match`, `if`, `while` and `for`, write `(yield name)` or `name.yield`: in `match yield name { .. }`, rustc takes
-/// `name { .. }` for a struct.
+/// All of these also work in the arguments of macros that take expressions: `println!`, `assert_eq!`, `vec!`. Closures, `async`
+/// blocks and items in the body are not part of it.
 ///
-/// Attributes, docs, visibility, generics, `where` clauses and patterns in parameters pass through, also on methods of
-/// traits. Its arguments live as long as the coroutine, used or not, and are dropped last to first, after the locals of
-/// the body.
+/// After `match`, `if`, `while` and `for`, write `(yield name)` or `name.yield`: in `match yield name { .. }`, rustc reads
+/// `name { .. }` as a struct.
+///
+/// Attributes, docs, visibility, generics, `where` clauses and patterns in parameters stay as they are, also on methods of
+/// traits. Arguments live as long as the coroutine, even if they are unused. They are dropped after the local variables of the
+/// body, the last argument first.
 ///
 /// The only feature that a crate needs is `#![feature(coroutines)]`.
 ///
+/// # The name of the crate
+///
+/// The macros look up in `Cargo.toml` how the crate `tinyield` is called. If another crate re-exports it, give them its path:
+/// `#[coro(crate = other::tinyield)]` and `co! { crate = other::tinyield; body }`.
+///
 /// # Errors
 ///
-/// Does not compile, and says what to write instead, when
+/// It does not compile, and the message says what to write instead, if
 ///
 /// - the return type is not `Coro<T>`;
-/// - a parameter is or holds a reference or a lifetime other than `'static`, as in `&self`: a coroutine outlives the
+/// - a parameter is or contains a reference or a lifetime other than `'static`, as in `&self`, because a coroutine outlives the
 ///   call that makes it;
 /// - the function is `async` or `const`, or has no body;
 /// - a closure or an `async` block in the body yields;
-/// - the attribute has arguments.
+/// - the function has the attribute `#[instrument]` of the crate `tracing`;
+/// - the attribute has arguments other than `crate = path`.
 #[proc_macro_attribute]
 #[allow_internal_unstable(coroutines, stmt_expr_attributes)]
 pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -60,18 +82,21 @@ pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a coroutine of a block: a `Coro<T>` that has not started, where `T` is the type of the block.
 ///
 /// ```text
-/// co! { body }
+/// let both = co! {
+///     let (one, two) = yield (load("one".into()), load("two".into()));
+///     one + two
+/// };
 /// ```
 ///
-/// The body is that of a function with [`macro@coro`]. It captures what it names by move.
+/// The body follows the rules of [`macro@coro`]. It captures by move the variables that it uses.
 ///
-/// The only feature that a crate needs is `#![feature(coroutines)]`.
+/// If a macro puts one of its arguments into a `co!`, each `yield` in that argument belongs to this `co!`.
 ///
 /// # Errors
 ///
-/// Does not compile when a closure or an `async` block in the body yields.
+/// It does not compile if a closure or an `async` block in the body yields.
 #[proc_macro]
 #[allow_internal_unstable(coroutines, stmt_expr_attributes)]
 pub fn co(body: TokenStream) -> TokenStream {
-    closure::block(&body.into()).into()
+    block::expand(&body.into()).into()
 }

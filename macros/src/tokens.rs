@@ -1,22 +1,43 @@
-//! What is done on tokens, as `syn` cannot: `.yield`, and the arguments of macros.
+//! Work on tokens, where `syn` does not help: `.yield`, the arguments of macros, and places.
 
-use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
 use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, ExprField, Member, Token};
 
-/// What `.yield` is called while `syn` looks at it: a field of this name.
+/// The name of the field that stands for `.yield` while `syn` parses the tokens.
 const MARKER: &str = "__tinyield_yield";
 
-/// Writes each `.yield` as a field that `syn` can parse.
+/// Turns each `.yield` into a field that `syn` can parse.
 pub fn mark(tokens: TokenStream) -> TokenStream {
     rename_fields(tokens, "yield", MARKER)
 }
 
-/// Writes the fields that are left back as `.yield`: rustc, or another macro, is to see them as they were.
+/// Turns the fields that are left back into `.yield`, for rustc or another macro.
 pub fn unmark(tokens: TokenStream) -> TokenStream {
     rename_fields(tokens, MARKER, "yield")
+}
+
+/// Whether `is_match` is true of a token, at any depth.
+pub fn any(tokens: TokenStream, is_match: &impl Fn(&TokenTree) -> bool) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Group(group) => any(group.stream(), is_match),
+        tree => is_match(&tree),
+    })
+}
+
+/// The place of an expression.
+pub fn place(expr: &TokenStream) -> Span {
+    let mut spans = expr.clone().into_iter().map(|tree| tree.span());
+    let Some(first) = spans.next() else { return Span::mixed_site() };
+    spans.last().and_then(|last| first.join(last)).unwrap_or(first)
+}
+
+/// The place of an expression together with its last token, if that is in the line in which the expression begins.
+pub fn place_in_line(expr: &TokenStream, last: Span) -> Option<Span> {
+    let first = place(expr);
+    if first.unwrap().line() == last.unwrap().line() { first.join(last) } else { None }
 }
 
 /// The tokens as the user wrote them.
@@ -27,7 +48,13 @@ pub fn text(tokens: TokenStream) -> String {
     whole.and_then(|whole| whole.source_text()).unwrap_or_else(|| unmark(tokens).to_string())
 }
 
-/// The token `yield` if the field is a marked one.
+/// The marked `base.yield`, whose `yield` is at `at`.
+pub fn marked_field(base: Expr, at: Span) -> ExprField {
+    let member = Member::Named(Ident::new(MARKER, at));
+    ExprField { attrs: Vec::new(), base: base.into(), dot_token: Token![.](at), member }
+}
+
+/// The token `yield`, if the field is a marked one.
 pub fn marked(field: &ExprField) -> Option<&Ident> {
     match &field.member {
         Member::Named(name) if name == MARKER => Some(name),
@@ -36,7 +63,7 @@ pub fn marked(field: &ExprField) -> Option<&Ident> {
 }
 
 fn rename_fields(tokens: TokenStream, from: &str, to: &str) -> TokenStream {
-    // How many dots in a row came just before: `a..yield b` is a range.
+    // The number of dots just before: `a..yield b` is a range.
     let mut dots = 0;
     tokens
         .into_iter()
@@ -59,9 +86,9 @@ fn rename_fields(tokens: TokenStream, from: &str, to: &str) -> TokenStream {
         .collect()
 }
 
-/// Rewrites the arguments of a macro that are expressions, each ended by `,`, `;` or the end of all.
+/// Rewrites the arguments of a macro that are expressions. An argument ends at a `,`, a `;` or the end of the tokens.
 ///
-/// What is no expression, and what `rewrite` says it did not change, stays token for token what it was.
+/// Arguments that are not expressions keep their tokens, and so do those of which `rewrite` says that it did not change them.
 pub fn rewrite_arguments(tokens: TokenStream, mut rewrite: impl FnMut(&mut Expr) -> bool) -> TokenStream {
     let parser = |input: ParseStream| {
         let mut output = TokenStream::new();

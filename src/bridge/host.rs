@@ -5,8 +5,8 @@ use std::panic::Location;
 use std::task::{Context, Poll};
 
 use crate::error::{Grouping, LoopError};
-use crate::event_loop::Run;
 use crate::reactor::Clock;
+use crate::run::Run;
 use crate::scheduler::Task;
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;

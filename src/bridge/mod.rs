@@ -1,20 +1,19 @@
-//! Loops inside other programs' loops, and their futures inside loops.
+//! Types of the bridges: a loop as a future of another runtime. Few programs have to name them.
+//!
+//! The functions that make them are in the root of the crate: `to_smol`, `to_smol_with`, `to_async_std`, `to_async_std_with`.
 
-mod future;
+pub(crate) mod future;
 #[cfg(any(feature = "smol", feature = "async-std"))]
 mod host;
 #[cfg(any(feature = "smol", feature = "async-std"))]
 mod thread;
 
 #[cfg(feature = "async-std")]
-mod async_std;
+pub(crate) mod async_std;
 #[cfg(feature = "smol")]
-mod smol;
+pub(crate) mod smol;
 
 #[cfg(feature = "async-std")]
-pub use self::async_std::{
-    ToAsyncStd, ToAsyncStdWith, from_async_std, from_async_std_with, to_async_std, to_async_std_with,
-};
+pub use self::async_std::{ToAsyncStd, ToAsyncStdWith};
 #[cfg(feature = "smol")]
-pub use self::smol::{ToSmol, ToSmolWith, from_smol, to_smol, to_smol_with};
-pub use future::from_future;
+pub use self::smol::{ToSmol, ToSmolWith};

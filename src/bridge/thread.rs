@@ -8,8 +8,8 @@ use std::thread::Thread;
 
 use super::host::{polled_again, stage};
 use crate::error::{Cancelled, Grouping, LoopError, Reason};
-use crate::event_loop::Run;
 use crate::panic::FirstPanic;
+use crate::run::Run;
 use crate::thread::{Hold, Job, Pool};
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;

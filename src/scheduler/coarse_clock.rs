@@ -1,20 +1,22 @@
-//! When something is due, and whether that is worth a look at the clock.
+//! Whether it is worth reading the clock.
+//!
+//! A busy loop asks before every round whether a timer is due. On Linux the kernel keeps the time of its last tick, and to read
+//! that costs a fifth of reading the clock (7 ns instead of 32 on the machine of the benchmarks). That is enough while the next
+//! deadline is far off.
 
 use std::time::{Duration, Instant};
 
-/// A point in time before which nothing is due.
-///
-/// A busy loop asks before every round whether it has come. On Linux, where the kernel leaves the time of its last tick to be
-/// read, that costs a fifth of a look at the clock (on the machine of the benchmarks, 7 ns to 32), as long as it is far off.
+/// The deadline before which no timer is due.
 #[derive(Clone, Copy)]
 pub(super) struct DueTime {
     at: Instant,
-    /// Until the last tick was at this time, there is no need to look at the clock. Zero is always.
-    soon: u64,
+    /// While the last tick was before this, the clock need not be read. 0: it always is.
+    read_clock_from: u64,
 }
 
-/// CoarseClock are at most 10 ms apart. Ten times that is for those of a virtual machine, which may come late.
-const SOON: Duration = Duration::from_millis(100);
+/// Deadlines nearer than this are not asked of the coarse clock. Ticks are at most 10 ms apart; those of a virtual machine may come
+/// late.
+const NEAR: Duration = Duration::from_millis(100);
 
 /// One point in time by both clocks.
 #[derive(Clone, Copy)]
@@ -25,22 +27,22 @@ pub(super) struct CoarseClock {
 
 impl CoarseClock {
     pub(super) fn new() -> CoarseClock {
-        // In this order: so what is reckoned from it is early, if anything.
+        // In this order: what is derived from it is early, if it is not exact.
         let tick = last_tick();
         CoarseClock { at: Instant::now(), tick }
     }
 }
 
 impl DueTime {
-    /// `at` is `left` from now; from a little while ago will do.
-    pub(super) fn new(at: Instant, left: Duration, ticks: impl FnOnce() -> CoarseClock) -> DueTime {
-        if left <= SOON {
-            return DueTime { at, soon: 0 };
+    /// `at` is `left` from now, or from a little before.
+    pub(super) fn new(at: Instant, left: Duration, clock: impl FnOnce() -> CoarseClock) -> DueTime {
+        if left <= NEAR {
+            return DueTime { at, read_clock_from: 0 };
         }
-        let CoarseClock { at: then, tick } = ticks();
-        let far = at.saturating_duration_since(then).saturating_sub(SOON);
+        let CoarseClock { at: then, tick } = clock();
+        let far = at.saturating_duration_since(then).saturating_sub(NEAR);
         let far = far.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(far.subsec_nanos()));
-        DueTime { at, soon: if tick == UNKNOWN { 0 } else { tick.saturating_add(far) } }
+        DueTime { at, read_clock_from: if tick == UNKNOWN { 0 } else { tick.saturating_add(far) } }
     }
 
     pub(super) fn is_before(&self, at: Instant) -> bool {
@@ -48,14 +50,14 @@ impl DueTime {
     }
 
     pub(super) fn is_far(&self) -> bool {
-        self.soon != 0 && last_tick() < self.soon
+        self.read_clock_from != 0 && last_tick() < self.read_clock_from
     }
 }
 
 /// Later than any time.
 const UNKNOWN: u64 = u64::MAX;
 
-/// In nanoseconds.
+/// The time of the last tick, in nanoseconds.
 #[cfg(target_os = "linux")]
 fn last_tick() -> u64 {
     use nix::sys::time::TimeValLike;

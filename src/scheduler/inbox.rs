@@ -1,29 +1,33 @@
 //! Wake-ups from outside: from other threads, from foreign futures, from handles that outlive the loop.
 //!
-//! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is a return address in it, handed out as a
-//! `Waker`, and counted: while nobody outside holds one, nothing outside can wake the loop.
+//! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it, handed out as a `Waker`, and
+//! counted: while nobody outside holds one, nothing outside can wake the loop.
 
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
+use super::local::{LocalWakes, SlotKey};
 use crate::error::Reason;
+use crate::panic::contain;
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::primitives::thread::{self, Thread};
-use crate::primitives::{Mutex, MutexGuard};
+use crate::primitives::{Mutex, lock};
 
 /// What other threads share with a loop while it runs.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    /// Something is in the state that the loop has not seen.
+    /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
-    /// How many wake_slots somebody outside holds.
-    outside: AtomicUsize,
+    /// The list of local wake-ups is not empty. Only the loop's own thread reads and writes this.
+    locally_signalled: AtomicBool,
+    /// How many wake slots have holders outside.
+    watchers: AtomicUsize,
     state: Mutex<State>,
+    local: LocalWakes,
 }
 
 #[derive(Default)]
@@ -34,123 +38,141 @@ struct State {
     parked: Parked,
 }
 
-/// Who is to be told when something comes in.
+/// What sleeps until something comes in.
 #[derive(Default)]
 #[must_use = "it sleeps until it is woken"]
 pub(crate) enum Parked {
     #[default]
-    Awake,
+    Nothing,
     Thread(Thread),
     Host(Waker),
 }
 
 impl Parked {
-    /// The host's waker is foreign code: not under a lock.
+    /// Wakes it. Not under a lock: the waker of a host is foreign code.
     pub(crate) fn wake(self) {
         match self {
-            Parked::Awake => {}
+            Parked::Nothing => {}
             Parked::Thread(thread) => thread.unpark(),
-            Parked::Host(waker) => call_host(|| waker.wake()),
+            Parked::Host(waker) => contain(|| waker.wake()),
         }
     }
 
-    /// Nobody will wake it any longer: a thread comes back early.
-    fn let_go(self) {
+    /// Drops it, as nothing will wake it any more. A thread returns early.
+    fn release(self) {
         match self {
-            Parked::Awake => {}
+            Parked::Nothing => {}
             Parked::Thread(thread) => thread.unpark(),
-            Parked::Host(waker) => call_host(|| drop(waker)),
+            Parked::Host(waker) => contain(|| drop(waker)),
         }
     }
 }
 
-/// What has come in since the loop looked last.
+/// Memory for what is taken out of the inbox, kept by the loop, so that a wake-up allocates nothing.
+#[derive(Default)]
 pub(crate) struct Delivery {
     pub(crate) woken: Vec<Arc<WakeSlot>>,
+    pub(crate) woken_locally: Vec<SlotKey>,
     /// Why the loop is to stop, if it is.
     pub(crate) stop: Option<Reason>,
 }
 
+/// A list that has held more than this gives its memory back when it is empty.
+const KEPT_CAPACITY: usize = 1024;
+
+impl Delivery {
+    /// Gives back the memory of unusually long lists, which are empty now.
+    pub(crate) fn shrink(&mut self) {
+        self.woken.shrink_to(KEPT_CAPACITY);
+        self.woken_locally.shrink_to(KEPT_CAPACITY);
+    }
+}
+
 impl Inbox {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether something has come in. One relaxed load, so it may be late, but not for a loop that is about to sleep: going
-    /// to sleep looks again under the lock.
+    /// Whether something has come in. The loads are relaxed, so the answer may be late. A loop that is about to park is not misled:
+    /// [`park`](Inbox::park) looks again under the lock.
+    #[inline]
     pub(crate) fn is_signalled(&self) -> bool {
-        self.signalled.load(Relaxed)
+        self.signalled.load(Relaxed) || self.locally_signalled.load(Relaxed)
     }
 
-    pub(crate) fn take(&self) -> Delivery {
-        self.signalled.store(false, Relaxed);
-        let mut state = self.state();
-        Delivery { woken: std::mem::take(&mut state.woken), stop: std::mem::take(&mut state.stop) }
+    /// Takes out what has come in. The lists of `delivery` are empty.
+    pub(crate) fn take(&self, delivery: &mut Delivery) {
+        if self.locally_signalled.load(Relaxed) {
+            self.locally_signalled.store(false, Relaxed);
+            self.local.swap(&mut delivery.woken_locally);
+        }
+        if self.signalled.load(Relaxed) {
+            self.signalled.store(false, Relaxed);
+            let mut state = lock(&self.state);
+            std::mem::swap(&mut state.woken, &mut delivery.woken);
+            delivery.stop = state.stop.take();
+        }
     }
 
-    /// Has the loop look at what `change` left in the state, once the parked is woken.
-    fn leave(&self, change: impl FnOnce(&mut State)) -> Parked {
-        let mut state = self.state();
+    /// Whether wake-ups from the loop's own thread may be left for it without waking it: while it runs.
+    pub(crate) fn set_running(&self, is_running: bool) {
+        self.local.set_open(is_running);
+    }
+
+    /// Changes the state so that the loop looks at it. The caller wakes what is returned.
+    fn deliver(&self, change: impl FnOnce(&mut State)) -> Parked {
+        let mut state = lock(&self.state);
         if state.closed {
-            return Parked::Awake;
+            return Parked::Nothing;
         }
         change(&mut state);
         self.signalled.store(true, Relaxed);
         std::mem::take(&mut state.parked)
     }
 
-    /// Has the loop look at what `change` left in the state.
-    fn signal(&self, change: impl FnOnce(&mut State)) {
-        self.leave(change).wake();
+    /// Makes the loop cancel everything.
+    pub(crate) fn stop(&self, reason: Reason) {
+        self.request_stop(reason).wake();
     }
 
-    /// Has the loop cancel everything.
-    pub(crate) fn stop(&self, why: Reason) {
-        self.ask_to_stop(why).wake();
-    }
-
-    /// Has the loop cancel everything, once the parked is woken.
-    pub(crate) fn ask_to_stop(&self, why: Reason) -> Parked {
-        self.leave(|state| {
-            state.stop.get_or_insert(why);
+    /// Makes the loop cancel everything, once the caller has woken what is returned.
+    pub(crate) fn request_stop(&self, reason: Reason) -> Parked {
+        self.deliver(|state| {
+            state.stop.get_or_insert(reason);
         })
     }
 
-    /// Whether it was asked to stop and the loop has not come to hear of it; now it will not.
+    /// Takes back a request to stop. False if there is none, or the loop has seen it.
     pub(crate) fn take_stop(&self) -> bool {
-        self.state().stop.take().is_some()
+        lock(&self.state).stop.take().is_some()
     }
 
-    /// Has the host poll the loop again, if it sleeps.
-    pub(crate) fn wake_host(&self) {
-        self.signal(|_| {});
+    /// Makes the loop look again: wakes the thread or the host that sleeps.
+    pub(crate) fn wake_parked(&self) {
+        self.deliver(|_| {}).wake();
     }
 
-    /// Whether somebody outside holds something that could still wake the loop.
+    /// Whether a holder outside could still wake the loop.
     pub(crate) fn is_watched(&self) -> bool {
-        self.outside.load(Acquire) != 0
+        self.watchers.load(Acquire) != 0
     }
 
-    fn outside_one_more(&self) {
-        self.outside.fetch_add(1, Relaxed);
+    fn add_watcher(&self) {
+        self.watchers.fetch_add(1, Relaxed);
     }
 
-    fn outside_one_less(&self) {
-        if self.outside.fetch_sub(1, AcqRel) == 1 {
-            // The loop may be asleep in the belief that somebody will wake it.
-            self.signal(|_| {});
+    fn remove_watcher(&self) {
+        if self.watchers.fetch_sub(1, AcqRel) == 1 {
+            // The loop may be parked because it was watched: it has to look for a deadlock.
+            self.wake_parked();
         }
     }
 
-    /// Blocks the thread until something comes in, or until `deadline`. May come back early.
-    pub(crate) fn sleep(&self, deadline: Option<Instant>) {
-        let mut state = self.state();
+    /// Blocks the thread until something comes in, or until `deadline`. May return early.
+    pub(crate) fn park(&self, deadline: Option<Instant>) {
+        let mut state = lock(&self.state);
         if let Parked::Host(_) = state.parked {
-            // Before this thread can be unparked, as what drops it may park too.
+            // Dropped before this thread can be unparked: foreign code may park the thread, too.
             let host = std::mem::take(&mut state.parked);
             drop(state);
-            call_host(|| drop(host));
-            state = self.state();
+            host.release();
+            state = lock(&self.state);
         }
         if state.closed || self.is_signalled() {
             return;
@@ -158,23 +180,23 @@ impl Inbox {
         let own = thread::current();
         let other = std::mem::replace(&mut state.parked, Parked::Thread(own.clone()));
         drop(state);
-        // Another thread may wait for the same loop, and is free to come back early.
+        // Another thread that waits for the same loop may return early.
         other.wake();
         match deadline {
             None => thread::park(),
             Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
         }
-        let mut state = self.state();
-        if matches!(&state.parked, Parked::Thread(sleeping) if sleeping.id() == own.id()) {
-            state.parked = Parked::Awake;
+        let mut state = lock(&self.state);
+        if matches!(&state.parked, Parked::Thread(parked) if parked.id() == own.id()) {
+            state.parked = Parked::Nothing;
         }
     }
 
-    /// Has `waker` woken when something comes in; false if something has already.
+    /// Has `waker` woken when something comes in. False if something has already.
     pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
         let mut new = None;
         loop {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             if self.is_signalled() {
                 return false;
             }
@@ -182,115 +204,138 @@ impl Inbox {
                 return true;
             }
             let Some(new) = new.take() else {
-                // Foreign code, as its `wake` and `drop`: it runs without the lock.
+                // Cloning, waking and dropping a waker is foreign code: not under the lock.
                 drop(state);
                 new = Some(waker.clone());
                 continue;
             };
             let old = std::mem::replace(&mut state.parked, Parked::Host(new));
             drop(state);
-            old.let_go();
+            old.release();
             return true;
         }
     }
 
     /// The loop is gone: what comes in from now on is dropped.
     pub(crate) fn close(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.closed = true;
         let (woken, parked) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.parked));
         drop(state);
-        // A thread may wait for a loop that another one has brought to its end.
-        parked.let_go();
+        // A thread may wait for a loop that another thread has run to its end.
+        parked.release();
         drop(woken);
     }
 }
 
-/// Calls what may be the waker of a host, which is foreign code: not under the lock. Should it panic, there is nobody to tell
-/// but the hook: whoever wakes the loop knows nothing of its host, and may have others to wake.
-fn call_host(call: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-        std::mem::forget(payload);
-    }
-}
-
-/// Something in a loop that may be woken from outside, by its id there.
+/// A place in a loop that may be woken from outside.
 pub(crate) struct WakeSlot {
     inbox: Arc<Inbox>,
-    pub(crate) slot: usize,
+    pub(crate) key: SlotKey,
     /// How many wakers of it are held outside, and [`RETIRED`].
     holders: AtomicUsize,
     /// It is in the inbox already.
     woken: AtomicBool,
+    /// It is in the list of local wake-ups already. Only the loop's own thread reads and writes this.
+    woken_locally: AtomicBool,
 }
 
-/// Nothing is left to wake: wakers of it no longer count. In the high bit of the count of holders.
+/// The high bit of the count of holders: nothing is left to wake, and wakers no longer count.
 const RETIRED: usize = 1 << (usize::BITS - 1);
 
 impl WakeSlot {
-    pub(crate) fn new(inbox: Arc<Inbox>, slot: usize) -> Arc<WakeSlot> {
-        Arc::new(WakeSlot { inbox, slot, holders: AtomicUsize::new(0), woken: AtomicBool::new(false) })
+    pub(crate) fn new(inbox: Arc<Inbox>, key: SlotKey) -> Arc<WakeSlot> {
+        Arc::new(WakeSlot {
+            inbox,
+            key,
+            holders: AtomicUsize::new(0),
+            woken: AtomicBool::new(false),
+            woken_locally: AtomicBool::new(false),
+        })
     }
 
     /// A waker to be lent, not kept: it is not counted, but its clones are.
     ///
     /// # Safety
     ///
-    /// `wake_slot` came from [`Arc::as_ptr`], and some `Arc` of it lives for as long as what is returned.
+    /// `wake_slot` came from [`Arc::as_ptr`], and an `Arc` of it lives for as long as the waker that is returned.
     #[inline]
     pub(crate) unsafe fn lend(wake_slot: *const WakeSlot) -> ManuallyDrop<Waker> {
-        // SAFETY: `VTABLE` asks for a pointer of an `Arc` that is alive whenever the waker is used, and by contract this is
-        // one. The waker's own `drop` never runs, so that it needs no count of its own.
+        // SAFETY: `VTABLE` needs a pointer of an `Arc` that is alive whenever the waker is used, and by contract this is one. The
+        // waker's own `drop` never runs, so it needs no count of its own.
         ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(wake_slot.cast(), &VTABLE)) })
     }
 
-    /// A waker to be kept by somebody outside.
+    /// A waker to be kept outside.
     pub(crate) fn waker(wake_slot: &Arc<WakeSlot>) -> Waker {
         // SAFETY: `wake_slot` is borrowed for longer than this line.
         unsafe { WakeSlot::lend(Arc::as_ptr(wake_slot)) }.deref().clone()
     }
 
-    /// Taken out of the inbox: the next wake-up is a new one. What those have done who found it there already, and so left it
-    /// at that, is seen from here on.
+    /// It was taken out of the inbox: the next wake-up is a new one. What other threads did before they found it in the inbox, and
+    /// so did not add it again, is visible from here on.
     pub(crate) fn acknowledge(&self) {
         self.woken.swap(false, AcqRel);
     }
 
-    /// There is nothing left to wake.
+    /// Nothing is left to wake.
     pub(crate) fn retire(&self) {
         let holders = self.holders.fetch_or(RETIRED, AcqRel);
         if holders != 0 && holders & RETIRED == 0 {
-            self.inbox.outside_one_less();
+            self.inbox.remove_watcher();
         }
     }
 
+    /// As [`acknowledge`](WakeSlot::acknowledge), of the list of local wake-ups.
+    pub(crate) fn acknowledge_locally(&self) {
+        self.woken_locally.store(false, Relaxed);
+    }
+
     pub(crate) fn wake(this: &Arc<WakeSlot>) {
-        if this.holders.load(Relaxed) & RETIRED == 0 && !this.woken.swap(true, AcqRel) {
-            this.inbox.signal(|state| state.woken.push(Arc::clone(this)));
+        if this.holders.load(Relaxed) & RETIRED != 0 || this.wake_locally() {
+            return;
         }
+        if !this.woken.swap(true, AcqRel) {
+            this.inbox.deliver(|state| state.woken.push(Arc::clone(this))).wake();
+        }
+    }
+
+    /// Wakes a loop that runs on this thread. False if this is not its thread, or it does not run.
+    #[inline]
+    fn wake_locally(&self) -> bool {
+        // Only the loop's own thread ever sets the flag, so another thread may read it late but never needs it: if it reads `true`, the
+        // list decides whose thread this is.
+        if self.woken_locally.load(Relaxed) {
+            return self.inbox.local.is_open_here();
+        }
+        let added = self.inbox.local.add(self.key);
+        if added {
+            self.woken_locally.store(true, Relaxed);
+            self.inbox.locally_signalled.store(true, Relaxed);
+        }
+        added
     }
 
     fn hold(&self) {
         let holders = self.holders.fetch_add(1, Relaxed);
         if holders & !RETIRED > RETIRED / 2 {
-            // Thousands of millions of forgotten clones: as with `Arc`, better no program than a wrong one.
+            // Thousands of millions of forgotten clones. As with `Arc`, no program is better than a wrong one.
             std::process::abort();
         }
         if holders == 0 {
-            self.inbox.outside_one_more();
+            self.inbox.add_watcher();
         }
     }
 
     fn release(&self) {
         if self.holders.fetch_sub(1, AcqRel) == 1 {
-            self.inbox.outside_one_less();
+            self.inbox.remove_watcher();
         }
     }
 }
 
-/// The data of each waker is an `Arc<WakeSlot>` made a raw pointer, and each but a lent one has a count in it and one among
-/// its holders. All functions may be called from any thread, as `Waker` demands: `WakeSlot` is `Send + Sync`, being made of
-/// such.
+/// The data of each waker is an `Arc<WakeSlot>` as a raw pointer. Each waker but a lent one has one count of the `Arc` and is one of
+/// the holders. All functions may be called from any thread, as `Waker` demands: `WakeSlot` is `Send + Sync`, as its fields are.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
 const _: () = {
@@ -302,8 +347,7 @@ const _: () = {
 ///
 /// `data` is that of a waker of [`VTABLE`] which is alive during the call.
 unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<WakeSlot>> {
-    // SAFETY: by contract `data` came from `Arc::into_raw` and its count is still held by the waker; `ManuallyDrop` leaves
-    // it there.
+    // SAFETY: by contract `data` came from `Arc::into_raw` and its count is still held by the waker. `ManuallyDrop` leaves it there.
     ManuallyDrop::new(unsafe { Arc::from_raw(data.cast()) })
 }
 
@@ -319,10 +363,10 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 
 /// # Safety
 ///
-/// As [`borrow`]; the waker is given up.
+/// As [`borrow`]. The waker is used up.
 unsafe fn wake(data: *const ()) {
-    // SAFETY: by contract. The wake-up comes before the holder leaves, so that the loop, once it sees nobody outside, finds
-    // the wake-up when it looks again.
+    // SAFETY: by contract. It wakes before it leaves the holders: a loop that finds no holder then finds the wake-up when it looks
+    // again.
     unsafe { wake_by_ref(data) };
     // SAFETY: by contract.
     unsafe { drop_waker(data) };
@@ -338,9 +382,9 @@ unsafe fn wake_by_ref(data: *const ()) {
 
 /// # Safety
 ///
-/// As [`borrow`]; the waker is given up.
+/// As [`borrow`]. The waker is used up.
 unsafe fn drop_waker(data: *const ()) {
-    // SAFETY: by contract: the waker's count goes with it.
+    // SAFETY: by contract the waker's count goes with it.
     let wake_slot = ManuallyDrop::into_inner(unsafe { borrow(data) });
     wake_slot.release();
 }

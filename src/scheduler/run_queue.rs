@@ -1,11 +1,10 @@
-//! The ready queue: first in, first out, taken in rounds.
+//! The run queue: first in, first out, taken in rounds.
 
 use std::cell::UnsafeCell;
 
 use super::task::TaskRef;
 
 /// Tasks that are to be resumed. A round is what is ready when it begins; what becomes ready meanwhile is for the next one.
-/// Between two rounds the loop looks at the clock and the inbox.
 #[derive(Default)]
 pub(crate) struct RunQueue {
     queues: UnsafeCell<Queues>,
@@ -13,7 +12,7 @@ pub(crate) struct RunQueue {
 
 #[derive(Default)]
 struct Queues {
-    /// What is left of this round, last first: to take the next is to pop.
+    /// What is left of this round, in reverse: to take the next is to pop.
     round: Vec<TaskRef>,
     next_round: Vec<TaskRef>,
 }
@@ -34,12 +33,12 @@ impl Queues {
 }
 
 impl RunQueue {
-    /// In a turn that takes five nanoseconds, the two flags of a `RefCell` would be a tenth.
+    /// Not a `RefCell`: in a turn of five nanoseconds its flags would take a tenth.
     #[inline(always)]
     fn with<R>(&self, change: impl FnOnce(&mut Queues) -> R) -> R {
-        // SAFETY: `RunQueue` is not `Sync`, and this is the only place that borrows the queues. It is private, and no `change`
-        // below calls it again, or any code but that of `Vec` and `mem::swap`: they move tasks, and never drop or clone one.
-        // So there is no second borrow while this one lasts, and `R` cannot hold a reference into it.
+        // SAFETY: `RunQueue` is not `Sync`, and this is the only place that borrows the queues. It is private, and no `change` below
+        // calls it again, or any code but that of `Vec` and `mem::swap`: they move tasks, and never drop or clone one. So there is
+        // no second borrow while this one lasts, and `R` cannot hold a reference into it.
         change(unsafe { &mut *self.queues.get() })
     }
 
@@ -48,18 +47,18 @@ impl RunQueue {
         self.with(|queues| queues.next_round.push(task));
     }
 
-    /// The next of this round.
+    /// Takes the next task of this round.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<TaskRef> {
         self.with(|queues| queues.round.pop())
     }
 
-    /// Begins a round with what is ready, when the last one is over; false if nothing is.
+    /// Begins a round with what is ready, when the last one is over. False if nothing is ready.
     #[inline(always)]
     pub(crate) fn begin_round(&self) -> bool {
         self.with(|queues| {
             if queues.next_round.len() == 1 && queues.round.capacity() != 0 {
-                // To swap the queues is to read as one what was written in pieces, for which a processor waits.
+                // Swapping would load as one what was just stored in pieces: the processor would wait for the stores.
                 queues.round.extend(queues.next_round.pop());
             } else {
                 std::mem::swap(&mut queues.round, &mut queues.next_round);

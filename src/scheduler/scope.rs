@@ -1,27 +1,31 @@
-//! Scopes: which tasks belong together when some are cancelled.
+//! Scopes: which tasks are cancelled together. A tree, as data.
 //!
-//! Every task belongs to one scope; scopes form a tree. Cancelling one cancels what is in it and below, except below a
-//! shield. An error goes up to the nearest scope that is a failure domain, and cancels that.
+//! Each task belongs to one scope. A cancelled scope cancels what is in it and below it, except below a shield. An error goes up
+//! to the nearest scope that is a domain. How scopes end is in [`end`](super::end), how they are cancelled in
+//! [`cancel`](super::cancel).
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Scheduler;
-use super::State;
-use super::task::{TaskRef, Waiter};
+use super::task::TaskRef;
+use super::task::state::State;
+use super::wait::Waiter;
 use crate::error::{Cancelled, Error, Grouping};
+use crate::panic::FirstPanic;
 
 /// What a scope is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScopeKind {
-    /// Errors stop here; it ends when all in it have: a run, an `isolate`.
+    /// Errors stop here. It ends when all in it have ended: a run, an `isolate`.
     Domain(Grouping),
-    /// Errors pass through; it ends when its first task has, and what is left goes on in the parent: a `timeout`, a runner
-    /// of a `race`.
+    /// Errors pass through. It ends when its first task has completed, and what is left moves to the parent: a `timeout`, a
+    /// runner of a `race`.
     Subtree,
-    /// As a subtree, and cancelling what is above does not reach into it.
+    /// A subtree for a shared coroutine, right below a domain or a shield: its first waiter does not decide about it alone.
+    Shared,
+    /// A subtree that a cancellation from above does not enter.
     Shield,
 }
 
@@ -29,64 +33,59 @@ pub(crate) struct Scope {
     scheduler: Rc<Scheduler>,
     kind: ScopeKind,
     parent: RefCell<Option<Rc<Scope>>>,
-    /// The nearest scope above at which errors stop, unless this is one. It stays the same when the parent ends.
+    /// The nearest domain above, unless this is a domain. It stays the same when this scope moves.
     domain: Option<Rc<Scope>>,
     tasks: RefCell<Vec<TaskRef>>,
     subscopes: RefCell<Vec<Rc<Scope>>>,
-    /// Its place among the subscopes of its parent.
+    /// Its index among the subscopes of its parent.
     index: Cell<usize>,
-    /// Why it was cancelled, if it was.
+    /// Set when the scope is cancelled.
     cancelled: OnceCell<Cancelled>,
     failure: OnceCell<Error>,
-    /// The domain that its errors went to when it was found to have nobody to tell: it will not be responsible again.
+    /// Cached ancestor domain that receives errors once this one is cancelled.
     responsible: RefCell<Option<Rc<Scope>>>,
     others: RefCell<Vec<Error>>,
-    /// Who waits for it to end.
+    /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
+    /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
+    placeholders: RefCell<Vec<Rc<Scope>>>,
     ended: Cell<bool>,
-}
-
-/// Scopes of which the first to end well is the winner, and the others are cancelled.
-#[derive(Default)]
-pub(crate) struct Group {
-    scopes: RefCell<Vec<Rc<Scope>>>,
-    running: Cell<usize>,
-    winner: Cell<Option<usize>>,
-    owner: RefCell<Option<Waiter>>,
+    /// Its own time was up, and it was cancelled for that.
+    expired: Cell<bool>,
 }
 
 impl Scope {
-    pub(crate) fn root(scheduler: Rc<Scheduler>, grouping: Grouping) -> Rc<Scope> {
+    pub(super) fn root(scheduler: Rc<Scheduler>, grouping: Grouping) -> Rc<Scope> {
         Scope::new(scheduler, ScopeKind::Domain(grouping), None)
     }
 
-    /// A scope below that of `owner`, who waits for it to end.
+    /// A scope below that of `owner`, which waits for the scope to end.
     pub(crate) fn below(owner: &TaskRef, kind: ScopeKind) -> Option<Rc<Scope>> {
-        Scope::inside(owner.scope()?, kind, Some(Waiter::new(owner)))
+        Some(Scope::inside(owner.scope()?, kind, Some(Waiter::new(owner))))
     }
 
-    fn inside(parent: Rc<Scope>, kind: ScopeKind, owner: Option<Waiter>) -> Option<Rc<Scope>> {
+    pub(super) fn inside(parent: Rc<Scope>, kind: ScopeKind, owner: Option<Waiter>) -> Rc<Scope> {
         let scope = match parent.scheduler.spare_scope.take() {
             Some(mut spare) => {
-                Rc::get_mut(&mut spare).expect("nobody else has it").renew(kind, &parent);
+                Rc::get_mut(&mut spare).expect("a spare scope has no other reference").renew(kind, &parent);
                 spare
             }
             None => Scope::new(parent.scheduler.clone(), kind, Some(&parent)),
         };
         scope.owner.replace(owner);
         parent.adopt(&scope);
-        // A shield may be put up while its surroundings are being cancelled.
+        // A shield may be set up while its surroundings are being cancelled.
         if kind != ScopeKind::Shield
-            && let Some(why) = parent.cancelled()
+            && let Some(reason) = parent.cancelled()
         {
-            scope.cancelled.get_or_init(|| why);
+            scope.cancelled.get_or_init(|| reason);
         }
         scope.parent.replace(Some(parent));
-        Some(scope)
+        scope
     }
 
-    /// The parent is to be told by the caller.
+    /// A scope that its parent does not know yet.
     fn new(scheduler: Rc<Scheduler>, kind: ScopeKind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
         let domain = parent.filter(|_| !matches!(kind, ScopeKind::Domain(_))).map(Scope::domain);
         Rc::new(Scope {
@@ -103,18 +102,20 @@ impl Scope {
             others: RefCell::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
+            placeholders: RefCell::default(),
             ended: Cell::new(false),
+            expired: Cell::new(false),
         })
     }
 
-    /// Makes a new scope of one that was [recycled](Scope::recycle). The parent is to be told by the caller.
+    /// Makes a new scope of a [recycled](Scope::recycle) one, which its parent does not know yet.
     fn renew(&mut self, kind: ScopeKind, parent: &Rc<Scope>) {
         self.kind = kind;
         self.domain = (!matches!(kind, ScopeKind::Domain(_))).then(|| parent.domain());
         self.ended.set(false);
     }
 
-    /// This scope has ended. If nobody else needs it, and nothing has happened in it, the next one is made of it.
+    /// Keeps this scope, which has ended, to make the next one of it, if nothing else refers to it.
     pub(crate) fn recycle(mut self: Rc<Scope>) {
         let Some(scope) = Rc::get_mut(&mut self) else { return };
         let is_plain = scope.kind == ScopeKind::Subtree
@@ -128,11 +129,13 @@ impl Scope {
         }
     }
 
+    // What it is.
+
     pub(crate) fn scheduler(&self) -> &Rc<Scheduler> {
         &self.scheduler
     }
 
-    pub(crate) fn parent(&self) -> Option<Rc<Scope>> {
+    pub(super) fn parent(&self) -> Option<Rc<Scope>> {
         self.parent.borrow().clone()
     }
 
@@ -140,15 +143,24 @@ impl Scope {
         self.ended.get()
     }
 
-    pub(crate) fn is_shield(&self) -> bool {
+    /// Whether it was cancelled because its own time was up.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    pub(super) fn set_expired(&self) {
+        self.expired.set(true);
+    }
+
+    pub(super) fn is_shield(&self) -> bool {
         self.kind == ScopeKind::Shield
     }
 
-    pub(crate) fn is_domain(&self) -> bool {
+    pub(super) fn is_domain(&self) -> bool {
         matches!(self.kind, ScopeKind::Domain(_))
     }
 
-    pub(crate) fn grouping(&self) -> Grouping {
+    pub(super) fn grouping(&self) -> Grouping {
         match self.kind {
             ScopeKind::Domain(grouping) => grouping,
             _ => Grouping::Never,
@@ -156,71 +168,28 @@ impl Scope {
     }
 
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.tasks.borrow().is_empty() && self.subscopes.borrow().is_empty()
     }
 
+    /// Why it was cancelled, if it was.
     pub(crate) fn cancelled(&self) -> Option<Cancelled> {
         self.cancelled.get().cloned()
     }
 
     #[inline]
-    pub(crate) fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.get().is_some()
     }
 
-    pub(crate) fn failure(&self) -> Option<Error> {
-        self.failure.get().cloned()
+    /// Marks it as cancelled. False if it was before.
+    pub(super) fn set_cancelled(&self, reason: &Cancelled) -> bool {
+        self.cancelled.set(reason.clone()).is_ok()
     }
 
-    /// The first error is the failure; false if there is one already.
-    pub(crate) fn set_failure(&self, error: Error) -> bool {
-        self.failure.set(error).is_ok()
-    }
-
-    pub(crate) fn add_other(&self, error: Error) {
-        if self.grouping() == Grouping::Never {
-            return;
-        }
-        let mut others = self.others.borrow_mut();
-        // One that waits behind a shield is not cancelled, and raises what it waited for: which has been told.
-        let is_told = error.is_raised_again() && others.iter().any(|told| told.is_same_as(&error));
-        if !is_told {
-            others.push(error);
-        }
-    }
-
-    pub(crate) fn take_others(&self) -> Vec<Error> {
-        self.others.take()
-    }
-
-    /// The nearest scope, this or above, at which errors stop.
-    pub(crate) fn domain(self: &Rc<Scope>) -> Rc<Scope> {
-        self.domain.as_ref().unwrap_or(self).clone()
-    }
-
-    /// The domain that an error raised in here is an error of: a domain that is itself being cancelled from outside has
-    /// nobody to tell.
-    pub(crate) fn responsible_domain(self: &Rc<Scope>) -> Rc<Scope> {
-        let mut domain = self.domain();
-        let mut passed = Vec::new();
-        while domain.failure.get().is_none()
-            && domain.cancelled.get().is_some()
-            && let Some(above) = domain.above()
-        {
-            passed.push(std::mem::replace(&mut domain, above));
-        }
-        // Domains may be nested thousands deep, and are asked one after the other.
-        for passed in passed {
-            *passed.responsible.borrow_mut() = Some(domain.clone());
-        }
-        domain
-    }
-
-    /// The next domain that may be responsible in place of this one.
-    fn above(&self) -> Option<Rc<Scope>> {
-        let known = self.responsible.borrow().clone();
-        known.or_else(|| self.parent().map(|parent| parent.domain()))
+    /// Whether its first task is queued.
+    pub(super) fn is_root_queued(&self) -> bool {
+        self.tasks.borrow().iter().any(|task| task.has(State::SCOPE_ROOT) && task.has(State::QUEUED))
     }
 
     /// The task that waits for this scope, or for the race that it runs in.
@@ -231,18 +200,117 @@ impl Scope {
         }
     }
 
-    /// The task is to be told its scope by the caller.
+    pub(super) fn take_owner(&self) -> Option<Waiter> {
+        self.owner.take()
+    }
+
+    /// The owner gives up. Returns whether the scope still runs.
+    pub(crate) fn disown(&self) -> bool {
+        if let Some(owner) = self.take_owner() {
+            owner.give_up();
+        }
+        if self.ended.get() {
+            self.report_untaken();
+        }
+        !self.ended.get()
+    }
+
+    /// Takes out the race that it runs in. The group refers to its scopes, so this also breaks the circle.
+    pub(super) fn take_group(&self) -> Option<Rc<Group>> {
+        self.group.take()
+    }
+
+    /// The race that it runs in.
+    pub(super) fn group(&self) -> Option<Rc<Group>> {
+        self.group.borrow().clone()
+    }
+
+    // Errors.
+
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.get().cloned()
+    }
+
+    /// Makes `error` the failure. False if there is one already.
+    pub(super) fn set_failure(&self, error: Error) -> bool {
+        self.failure.set(error).is_ok()
+    }
+
+    /// Adds an error that came up after the failure.
+    pub(super) fn add_other(&self, error: Error) {
+        if self.grouping() == Grouping::Never {
+            return;
+        }
+        let mut others = self.others.borrow_mut();
+        // A task behind a shield is not cancelled, and may raise again what another has raised.
+        let is_known = error.is_raised_again() && others.iter().any(|other| other.is_same_as(&error));
+        if !is_known {
+            others.push(error);
+        }
+    }
+
+    pub(crate) fn take_others(&self) -> Vec<Error> {
+        self.others.take()
+    }
+
+    /// The nearest domain: this scope or one above.
+    pub(super) fn domain(self: &Rc<Scope>) -> Rc<Scope> {
+        self.domain.as_ref().unwrap_or(self).clone()
+    }
+
+    /// The domain that receives an error raised in here: the nearest that is not itself cancelled from outside.
+    pub(super) fn responsible_domain(self: &Rc<Scope>) -> Rc<Scope> {
+        let mut domain = self.domain();
+        let mut passed = Vec::new();
+        while domain.failure.get().is_none()
+            && domain.cancelled.get().is_some()
+            && let Some(above) = domain.next_responsible()
+        {
+            passed.push(std::mem::replace(&mut domain, above));
+        }
+        // Domains may be nested thousands deep, and are asked one after the other.
+        for passed in passed {
+            *passed.responsible.borrow_mut() = Some(domain.clone());
+        }
+        domain
+    }
+
+    /// Keeps the domain around this one, which has ended with a failure, in case nobody takes that.
+    pub(super) fn keep_surroundings(&self, parent: &Rc<Scope>) {
+        *self.responsible.borrow_mut() = Some(parent.domain());
+        if self.owner.borrow().is_none() {
+            self.report_untaken();
+        }
+    }
+
+    /// Nobody takes the failure of this domain. If the domain around it is failing too, the failure is among its other errors.
+    pub(crate) fn report_untaken(&self) {
+        let above = self.next_responsible().map(|above| above.responsible_domain());
+        if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.failure.get().is_some())) {
+            above.add_other(failure);
+            self.take_others().into_iter().for_each(|other| above.add_other(other));
+        }
+    }
+
+    fn next_responsible(&self) -> Option<Rc<Scope>> {
+        let cached = self.responsible.borrow().clone();
+        cached.or_else(|| self.parent().map(|parent| parent.domain()))
+    }
+
+    // The tree.
+
+    /// Adds `task`. The caller tells the task its scope.
     #[inline(always)]
-    pub(crate) fn add_task(&self, task: &TaskRef) {
+    pub(super) fn add_task(&self, task: &TaskRef) {
         let mut tasks = self.tasks.borrow_mut();
         assert!(u32::MAX as usize > tasks.len(), "fewer than 2^32 tasks in one scope");
         task.index.set(tasks.len() as u32);
         tasks.push(task.clone());
     }
 
-    /// Gives back what it held.
+    /// Removes `task`, and returns the reference that the scope held.
     #[inline(always)]
-    pub(crate) fn remove_task(&self, task: &TaskRef) -> TaskRef {
+    pub(super) fn remove_task(&self, task: &TaskRef) -> TaskRef {
         let mut tasks = self.tasks.borrow_mut();
         let index = task.index.get();
         let removed = tasks.swap_remove(index as usize);
@@ -252,17 +320,18 @@ impl Scope {
         if tasks.is_empty() && tasks.capacity() > 1024 {
             *tasks = Vec::new();
         }
-        debug_assert!(removed.is(task));
+        debug_assert!(removed.is(task), "a task is at its index in its scope");
         removed
     }
 
-    fn adopt(self: &Rc<Scope>, scope: &Rc<Scope>) {
+    fn adopt(&self, scope: &Rc<Scope>) {
         let mut subscopes = self.subscopes.borrow_mut();
         scope.index.set(subscopes.len());
         subscopes.push(scope.clone());
     }
 
-    fn leave_parent(&self) -> Option<Rc<Scope>> {
+    /// Removes it from its parent, which is returned.
+    pub(super) fn leave_parent(&self) -> Option<Rc<Scope>> {
         let parent = self.parent.take()?;
         let mut subscopes = parent.subscopes.borrow_mut();
         subscopes.swap_remove(self.index.get());
@@ -273,263 +342,124 @@ impl Scope {
         Some(parent)
     }
 
-    /// This scope gives up, but what somebody outside of it waits for goes on, in the scope above, with what that waits for.
-    pub(crate) fn release_what_others_wait_for(self: &Rc<Scope>) {
-        let Some(parent) = self.parent().filter(|parent| !self.is_cancelled() && !parent.is_cancelled()) else {
-            return;
-        };
-        let own = self.with_those_that_give_up();
-        let places: BTreeSet<_> = own.iter().map(Rc::as_ptr).collect();
-        let is_own = |by: &TaskRef| by.scope().is_some_and(|scope| places.contains(&Rc::as_ptr(&scope)));
-        let is_only_own = |task: &TaskRef| task.waiting_tasks().iter().all(is_own);
-        if own.iter().all(|scope| scope.tasks.borrow().iter().all(is_only_own)) {
-            return;
+    /// Where shared coroutines run that are started in this scope: in the nearest domain, or in a shield that is nearer.
+    pub(super) fn home_of_shared(self: &Rc<Scope>) -> Rc<Scope> {
+        let mut scope = self.clone();
+        while !scope.is_domain()
+            && !scope.is_shield()
+            && let Some(parent) = scope.parent()
+        {
+            scope = parent;
         }
-        let mut inside = BTreeSet::new();
-        let mut scopes = self.with_its_group(&parent);
-        while let Some(scope) = scopes.pop() {
-            inside.insert(Rc::as_ptr(&scope));
-            scopes.extend(scope.subscopes.borrow().iter().cloned());
-        }
-
-        // By the id of a task in here: those that it waits for, and the scopes that it does.
-        let mut waits_for = BTreeMap::<u64, Vec<TaskRef>>::new();
-        let mut owns = BTreeMap::<u64, Vec<Rc<Scope>>>::new();
-        let mut wanted = Vec::new();
-        let mut background = Vec::new();
-        for task in own.iter().flat_map(|scope| scope.tasks.borrow().clone()) {
-            let waiting = task.waiting_tasks();
-            if waiting.is_empty() && !task.has(State::SCOPE_ROOT) {
-                background.push(task.clone());
-            }
-            for by in waiting {
-                if by.scope().is_none_or(|scope| !inside.contains(&Rc::as_ptr(&scope))) {
-                    wanted.push(task.clone());
-                } else {
-                    waits_for.entry(by.id.get()).or_default().push(task.clone());
-                }
-            }
-        }
-        for below in own.iter().flat_map(|scope| scope.subscopes.borrow().clone()) {
-            if let Some(owner) = below.owner() {
-                owns.entry(owner.id.get()).or_default().push(below);
-            }
-        }
-        let Some(first) = wanted.iter().map(|task| task.id.get()).min() else { return };
-
-        let mut kept = BTreeMap::new();
-        let mut kept_scopes = BTreeMap::new();
-        loop {
-            while let Some(task) = wanted.pop() {
-                let id = task.id.get();
-                if kept.insert(id, task).is_some() {
-                    continue;
-                }
-                wanted.extend(waits_for.remove(&id).unwrap_or_default());
-                for below in owns.remove(&id).unwrap_or_default() {
-                    if places.contains(&Rc::as_ptr(&below)) {
-                        wanted.extend(below.tasks.borrow().iter().cloned());
-                    } else {
-                        below.all_tasks(&mut wanted);
-                    }
-                    kept_scopes.insert(Rc::as_ptr(&below), below);
-                }
-            }
-            // Nobody has noted who started what runs in the background: it may be theirs.
-            background.retain(|task| task.id.get() > first);
-            wanted.append(&mut background);
-            if wanted.is_empty() {
-                break;
-            }
-        }
-
-        let is_kept = |scope: &Rc<Scope>| kept_scopes.contains_key(&Rc::as_ptr(scope));
-        for task in kept.into_values() {
-            // What is in a scope that is kept goes with it.
-            if let Some(scope) = task.scope().filter(|scope| places.contains(&Rc::as_ptr(scope)) && !is_kept(scope)) {
-                let held = scope.remove_task(&task);
-                parent.add_task(&task);
-                drop((held, task.replace_scope(Some(parent.clone()))));
-            }
-        }
-        for scope in kept_scopes.values() {
-            if scope.parent().is_some_and(|above| !is_kept(&above)) {
-                drop(scope.leave_parent());
-                parent.adopt(scope);
-                *scope.parent.borrow_mut() = Some(parent.clone());
-            }
-        }
+        scope
     }
 
-    /// This, and the timeouts and races in it that had not given up before: a domain keeps what is its own, and what is behind a
-    /// shield is not cancelled. What is left in one that had ends there, as it ends when that has.
-    fn with_those_that_give_up(self: &Rc<Scope>) -> Vec<Rc<Scope>> {
+    /// Moves what is left in this scope to `parent`. Returns the tasks and scopes that moved.
+    pub(super) fn move_content_to(&self, parent: &Rc<Scope>) -> (Vec<TaskRef>, Vec<Rc<Scope>>) {
+        let tasks = self.tasks.take();
+        for task in &tasks {
+            // It may have been the root of this scope.
+            task.unset(State::SCOPE_ROOT);
+            parent.add_task(task);
+            task.replace_scope(Some(parent.clone()));
+        }
+        let subscopes = self.subscopes.take();
+        for below in &subscopes {
+            let parent = if below.kind == ScopeKind::Shared { parent.home_of_shared() } else { parent.clone() };
+            parent.adopt(below);
+            *below.parent.borrow_mut() = Some(parent);
+        }
+        (tasks, subscopes)
+    }
+
+    pub(super) fn tasks(&self) -> Vec<TaskRef> {
+        self.tasks.borrow().clone()
+    }
+
+    pub(super) fn subscopes(&self) -> Vec<Rc<Scope>> {
+        self.subscopes.borrow().clone()
+    }
+
+    /// All tasks in this scope and below, in the order in which they started.
+    pub(super) fn all_tasks(self: &Rc<Scope>) -> Vec<TaskRef> {
+        let mut tasks = Vec::new();
         let mut scopes = vec![self.clone()];
-        let mut next = 0;
-        while let Some(scope) = scopes.get(next).cloned() {
-            let gives_up = |below: &&Rc<Scope>| below.kind == ScopeKind::Subtree && !below.is_cancelled();
-            scopes.extend(scope.subscopes.borrow().iter().filter(gives_up).cloned());
-            next += 1;
-        }
-        scopes
-    }
-
-    /// This, and the others of its race that are still running: they give up together.
-    fn with_its_group(self: &Rc<Scope>, parent: &Scope) -> Vec<Rc<Scope>> {
-        let group = self.group.borrow();
-        let Some(group) = &*group else { return vec![self.clone()] };
-        let is_of_group =
-            |scope: &&Rc<Scope>| scope.group.borrow().as_ref().is_some_and(|other| Rc::ptr_eq(group, other));
-        parent.subscopes.borrow().iter().filter(is_of_group).cloned().collect()
-    }
-
-    /// Marks this scope and those below it, down to any shield, as cancelled, and gives the tasks in them that were not
-    /// before, last started first; and the tasks that wait behind shields, with their owners.
-    pub(crate) fn mark_cancelled(self: &Rc<Scope>, why: &Cancelled) -> Marked {
-        let mut marked = Marked::default();
-        let mut scopes = vec![self.clone()];
-        while let Some(scope) = scopes.pop() {
-            scope.cancelled.get_or_init(|| why.clone());
-            for task in &*scope.tasks.borrow() {
-                if !task.has(State::CANCELLED) {
-                    task.set(State::CANCELLED);
-                    marked.tasks.push(task.clone());
-                }
-            }
-            for below in &*scope.subscopes.borrow() {
-                if below.is_shield() {
-                    marked.shielded.extend(below.tasks.borrow().iter().cloned());
-                } else {
-                    scopes.push(below.clone());
-                }
-            }
-        }
-        marked.tasks.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
-        marked
-    }
-
-    /// Adds all tasks in this scope and below.
-    pub(crate) fn all_tasks(&self, tasks: &mut Vec<TaskRef>) {
-        tasks.extend(self.tasks.borrow().iter().cloned());
-        let mut scopes = self.subscopes.borrow().clone();
         while let Some(scope) = scopes.pop() {
             tasks.extend(scope.tasks.borrow().iter().cloned());
             scopes.extend(scope.subscopes.borrow().iter().cloned());
         }
+        tasks.sort_unstable_by_key(|task| task.id.get());
+        tasks
     }
 
-    /// Whether its first task is about to be resumed.
-    pub(crate) fn is_about_to_go_on(&self) -> bool {
-        self.tasks.borrow().iter().any(|task| task.has(State::SCOPE_ROOT) && task.has(State::QUEUED))
-    }
-
-    /// Its first task has ended well.
-    pub(crate) fn root_finished(self: &Rc<Scope>) {
-        if self.is_domain() || self.ended.get() || self.cancelled.get().is_some() {
-            // It ends when all in it have.
-            return;
-        }
-        let Some(parent) = self.leave_parent() else { return };
-        self.ended.set(true);
-        if self.is_empty() {
-            self.end(true);
-            // Its owner, who had forgotten it, may have ended long ago, as the last above.
-            return parent.end_if_empty();
-        }
-        for task in self.tasks.take() {
-            // It may have been the root of this scope only.
-            task.unset(State::SCOPE_ROOT);
-            parent.add_task(&task);
-            task.replace_scope(Some(parent.clone()));
-        }
-        for below in self.subscopes.take() {
-            parent.adopt(&below);
-            *below.parent.borrow_mut() = Some(parent.clone());
-        }
-        self.end(true);
-        // What was shielded until now has the cancellation still before it.
-        if let Some(why) = parent.cancelled() {
-            self.scheduler.cancel(&parent, &why);
+    /// Makes `waiting` end only after this scope, unless this scope cannot end before `waiting` has.
+    pub(super) fn hold_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
+        if !self.waits_for(&waiting) {
+            self.placeholders.borrow_mut().push(Scope::inside(waiting, ScopeKind::Subtree, None));
         }
     }
 
-    /// Ends this scope if nothing is left in it, then the one above ..
+    /// Whether this scope ends only after `other`, because that is inside of it, or is held open by what is.
+    fn waits_for(&self, other: &Rc<Scope>) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![other.clone()];
+        while let Some(scope) = next.pop() {
+            if std::ptr::eq(self, &*scope) {
+                return true;
+            }
+            if seen.insert(Rc::as_ptr(&scope)) {
+                next.extend(scope.parent());
+                next.extend(scope.placeholders.borrow().iter().filter_map(|placeholder| placeholder.parent()));
+            }
+        }
+        false
+    }
+
     #[inline]
-    pub(crate) fn end_if_empty(self: &Rc<Scope>) {
-        if self.is_empty() && !self.ended.get() {
-            self.end_empty();
-        }
+    pub(super) fn has_placeholders(&self) -> bool {
+        !self.placeholders.borrow().is_empty()
     }
 
-    fn end_empty(self: &Rc<Scope>) {
-        let mut scope = self.clone();
-        // What one failed with is the user's, and so is its destructor: it runs when all have ended.
-        let mut passed = Vec::new();
-        while scope.is_empty() && !scope.ended.get() {
-            scope.ended.set(true);
-            let parent = scope.leave_parent();
-            scope.end(false);
-            match parent {
-                Some(parent) => passed.push(std::mem::replace(&mut scope, parent)),
-                None => break,
-            }
-        }
+    /// The scopes that were to wait for the end of this one.
+    pub(super) fn take_placeholders(&self) -> Vec<Rc<Scope>> {
+        self.placeholders.take()
     }
 
-    fn end(self: &Rc<Scope>, well: bool) {
-        let group = self.group.take();
-        match group {
-            Some(group) => group.ended(self, well),
-            None => {
-                if let Some(owner) = self.owner.take() {
-                    owner.settle_on(&self.scheduler);
-                }
-            }
-        }
-    }
-
-    /// Nobody waits for it any longer; true if it is still running.
-    pub(crate) fn disown(&self) -> bool {
-        let owner = self.owner.take();
-        if let Some(owner) = owner {
-            owner.give_up();
-        }
-        !self.ended.get()
+    pub(super) fn set_ended(&self) {
+        self.ended.set(true);
     }
 }
 
-/// Errors are the user's, and so are their destructors. Each runs, whatever the others do; and none panics in the middle of another
-/// panic, as the one that goes on out of a run, which would end the process.
+/// Errors are the user's, and so are their destructors. Each runs, and the first panic goes on.
 impl Drop for Scope {
     fn drop(&mut self) {
-        let mut panicked = None;
+        if self.failure.get().is_none() && self.others.get_mut().is_empty() {
+            return;
+        }
+        let mut panicked = FirstPanic::default();
         for error in self.failure.take().into_iter().chain(self.others.take()) {
-            match catch_unwind(AssertUnwindSafe(|| drop(error))) {
-                Ok(()) => {}
-                Err(payload) if panicked.is_none() && !std::thread::panicking() => panicked = Some(payload),
-                Err(payload) => std::mem::forget(payload),
-            }
+            panicked.run(|| drop(error));
         }
-        if let Some(payload) = panicked {
-            resume_unwind(payload);
-        }
+        panicked.resume();
     }
 }
 
-/// What [`Scope::mark_cancelled`] found.
+/// The scopes of a race. The first that completes wins, and the others are cancelled.
 #[derive(Default)]
-pub(crate) struct Marked {
-    pub(crate) tasks: Vec<TaskRef>,
-    pub(crate) shielded: Vec<TaskRef>,
+pub(crate) struct Group {
+    scopes: RefCell<Vec<Rc<Scope>>>,
+    running: Cell<usize>,
+    winner: Cell<Option<usize>>,
+    owner: RefCell<Option<Waiter>>,
 }
 
 impl Group {
-    /// `count` scopes below that of `owner`, who waits for one of them to end well and for the others to be gone.
+    /// `count` scopes below that of `owner`, which waits for one of them to complete and for all of them to end.
     pub(crate) fn below(owner: &TaskRef, count: usize) -> Option<Rc<Group>> {
         let parent = owner.scope()?;
         let group = Rc::new(Group::default());
         for _ in 0..count {
-            let scope = Scope::inside(parent.clone(), ScopeKind::Subtree, None)?;
+            let scope = Scope::inside(parent.clone(), ScopeKind::Subtree, None);
             *scope.group.borrow_mut() = Some(group.clone());
             group.scopes.borrow_mut().push(scope);
         }
@@ -542,29 +472,26 @@ impl Group {
         self.scopes.borrow().clone()
     }
 
-    /// The place of the winner, once all have ended.
+    /// The index of the winner, once all scopes have ended.
     pub(crate) fn winner(&self) -> Option<usize> {
         self.winner.get().filter(|_| self.running.get() == 0)
     }
 
-    fn ended(&self, scope: &Rc<Scope>, well: bool) {
+    /// Records the end of `scope`. Returns the losers if it wins, last started first, and the owner if it was the last to end.
+    pub(super) fn record_end(&self, scope: &Rc<Scope>, completed: bool) -> (Vec<Rc<Scope>>, Option<Waiter>) {
         self.running.set(self.running.get() - 1);
-        if well && self.winner.get().is_none() {
-            let scopes = self.scopes.take();
-            self.winner.set(scopes.iter().position(|other| Rc::ptr_eq(other, scope)));
-            let why = Cancelled::new(crate::error::Reason::Raced);
-            for loser in scopes.iter().rev().filter(|other| !other.is_ended()) {
-                loser.scheduler.cancel(loser, &why);
-            }
+        let mut losers = Vec::new();
+        if completed && self.winner.get().is_none() {
+            losers = self.scopes.take();
+            self.winner.set(losers.iter().position(|other| Rc::ptr_eq(other, scope)));
+            losers.retain(|other| !other.is_ended());
+            losers.reverse();
         }
-        if self.running.get() == 0
-            && let Some(owner) = self.owner.take()
-        {
-            owner.settle();
-        }
+        let owner = if self.running.get() == 0 { self.owner.take() } else { None };
+        (losers, owner)
     }
 
-    /// Nobody waits for it any longer; gives those that are still running.
+    /// The owner gives up. Returns the scopes that still run.
     pub(crate) fn disown(&self) -> Vec<Rc<Scope>> {
         let owner = self.owner.take();
         if let Some(owner) = owner {

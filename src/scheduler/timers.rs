@@ -1,4 +1,4 @@
-//! Those who wait for a point in time, earliest first, and first come first among equals.
+//! Timers: earliest deadline first; of equal deadlines, the one that was set first.
 
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -8,41 +8,41 @@ use dary_heap::{PeekMut, QuaternaryHeap};
 use slab::Slab;
 
 use super::scope::Scope;
-use super::task::Waiter;
+use super::wait::Waiter;
 
 /// What happens at a deadline.
 pub(crate) enum Timer {
-    /// A wait is over.
+    /// Settles a wait.
     Settle(Waiter),
-    /// A scope has run out of time.
+    /// Cancels a scope that has run out of time.
     Expire(Rc<Scope>),
 }
 
-/// The deadlines of a loop.
+/// The timers of a loop.
 ///
-/// Those that were set lately are in a heap. Whenever it is full, it is sorted and becomes a run, and the runs are in a heap
-/// themselves, by their first: so of a million deadlines, all but a few thousand lie still in the order in which they are read.
+/// Recent deadlines are in a heap. When it is full, its entries are sorted into a run, and the runs are in a heap by their first
+/// entry. So of a million deadlines, all but a few thousand stay where they are, in the order in which they are read.
 ///
-/// An timer that is cancelled leaves its entry; these are swept out before they are many more than the living.
+/// A timer that is cancelled leaves its entry. Such entries are swept out before they outnumber the others by far.
 pub(crate) struct Timers {
     heap: QuaternaryHeap<Entry>,
     runs: QuaternaryHeap<Run>,
     timers: Slab<Stamped>,
-    /// Empty.
+    /// Empty. Its memory is used for the next timers that fire.
     due: Vec<Timer>,
-    /// How many entries are of timers that were cancelled.
+    /// How many entries belong to timers that were cancelled.
     cancelled: usize,
     stamp: u32,
     zero: Instant,
 }
 
-/// So many timers are taken out before the first of their tasks is woken.
+/// How many timers are taken out before the first of their tasks is woken.
 pub(super) const AT_ONCE: usize = 1024;
 
 /// How many entries a full heap has: 32 KiB.
 const RUN: usize = 2048;
 
-/// An timer, with its stamp inside and not beside it, so that it takes two words.
+/// A timer with its stamp. The stamp is inside of each variant, so that the whole takes two words.
 enum Stamped {
     Settle(u32, Waiter),
     Expire(u32, Rc<Scope>),
@@ -72,7 +72,7 @@ impl Stamped {
     }
 }
 
-/// The first to ring is the greatest.
+/// The first to fire is the greatest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
     /// In nanoseconds since the loop's own zero.
@@ -132,14 +132,14 @@ impl PartialOrd for Run {
     }
 }
 
-/// The deadline of what never rings.
+/// The deadline of a timer that never fires.
 const NEVER: u64 = u64::MAX;
 
-/// An timer. Of one that has rung, it stays behind and names nothing.
+/// Names a timer. When that has fired, the key names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     slot: u32,
-    /// Counts up, so that equals ring in the order in which they were set.
+    /// Counts up, so that equal deadlines fire in the order in which they were set.
     stamp: u32,
 }
 
@@ -172,12 +172,12 @@ impl Timers {
         duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
     }
 
-    /// Has `timer` ring at `deadline`, or never if there is none.
+    /// Sets `timer` to fire at `deadline`, or never.
     pub(crate) fn set(&mut self, deadline: Option<Instant>, timer: Timer) -> TimerKey {
         let deadline = deadline.map_or(NEVER, |deadline| self.count(deadline));
         self.stamp = self.stamp.wrapping_add(1);
         if self.stamp == 0 {
-            // From here on they come again, and none is to be taken for one that was cancelled long ago.
+            // The stamps repeat from here on, and no key of a timer that was cancelled may name a new one.
             self.sweep();
         }
         let slot = self.timers.insert(Stamped::new(self.stamp, timer));
@@ -222,7 +222,7 @@ impl Timers {
         self.shrink();
     }
 
-    /// The next deadline; `None` if there is none, or if it is never.
+    /// The next deadline. `None` if no timer is set, or all are set to never.
     pub(crate) fn next(&mut self) -> Option<Instant> {
         let mut first = self.first()?;
         while !self.is_set(first.key) {
@@ -233,10 +233,10 @@ impl Timers {
         if first.deadline == NEVER { None } else { self.zero.checked_add(Duration::from_nanos(first.deadline)) }
     }
 
-    /// The first few timers whose time has come by `now`, in the same count.
+    /// Takes the first timers that are due at `now`, [`AT_ONCE`] of them at most.
     ///
-    /// To take them one by one, and wake a task in between, would be to wait for the memory of each: a million sleeps would take
-    /// two fifths more.
+    /// Taking them one by one, and waking a task in between, would make a million sleeps two fifths slower: each step would wait
+    /// for memory.
     pub(crate) fn take_due(&mut self, now: u64) -> Vec<Timer> {
         let mut due = std::mem::take(&mut self.due);
         while due.len() < AT_ONCE
@@ -257,7 +257,7 @@ impl Timers {
         due
     }
 
-    /// Takes back what [`take_due`](Timers::take_due) gave, when that is empty, for the next time.
+    /// Keeps the memory of what [`take_due`](Timers::take_due) returned, when that is empty.
     pub(crate) fn keep(&mut self, due: Vec<Timer>) {
         self.due = due;
     }

@@ -1,9 +1,9 @@
-//! First in, first out, with removal from the middle: those who wait for something, and may give up.
+//! The wait queue: first in, first out, and each entry may leave at any place when it gives up.
 
 use slab::Slab;
 
-/// A queue whose entries may leave at any place, in constant time. One whose turn has come may leave the line and stay as an
-/// answer, until it is fetched.
+/// A queue from which any entry may leave, in constant time. An entry that is served may leave the line and stay aside, until its
+/// owner takes it.
 pub(crate) struct WaitQueue<T> {
     nodes: Slab<Node<T>>,
     first: u32,
@@ -20,10 +20,10 @@ struct Node<T> {
     after: u32,
 }
 
-/// Instead of a place: to look there finds nobody.
-const NOWHERE: u32 = u32::MAX;
+/// The index of no entry.
+const NO_INDEX: u32 = u32::MAX;
 
-/// An entry. Of one that is gone, it stays behind and names nothing.
+/// Names an entry. When that is gone, the key names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     index: u32,
@@ -31,13 +31,13 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Of an entry that has not come yet.
-    pub(crate) const NOBODY: Key = Key { index: NOWHERE, stamp: 0 };
+    /// The key of an entry that is not in the queue yet.
+    pub(crate) const NOBODY: Key = Key { index: NO_INDEX, stamp: 0 };
 }
 
 impl<T> Default for WaitQueue<T> {
     fn default() -> WaitQueue<T> {
-        WaitQueue { nodes: Slab::new(), first: NOWHERE, last: NOWHERE, in_line: 0, stamp: 0 }
+        WaitQueue { nodes: Slab::new(), first: NO_INDEX, last: NO_INDEX, in_line: 0, stamp: 0 }
     }
 }
 
@@ -59,15 +59,15 @@ impl<T> WaitQueue<T> {
         key
     }
 
-    /// An entry that is not in line, as if its turn had come.
+    /// Adds an entry that is not in line, as if it had been served.
     pub(crate) fn put_aside(&mut self, value: T) -> Key {
-        self.insert(value, false, NOWHERE)
+        self.insert(value, false, NO_INDEX)
     }
 
     fn insert(&mut self, value: T, is_in_line: bool, before: u32) -> Key {
         self.stamp = self.stamp.wrapping_add(1);
-        let index = self.nodes.insert(Node { value, stamp: self.stamp, is_in_line, before, after: NOWHERE });
-        assert!(index < NOWHERE as usize, "fewer than 2^32 - 1 wait in one queue");
+        let index = self.nodes.insert(Node { value, stamp: self.stamp, is_in_line, before, after: NO_INDEX });
+        assert!(index < NO_INDEX as usize, "fewer than 2^32 - 1 wait in one queue");
         Key { index: index as u32, stamp: self.stamp }
     }
 
@@ -79,13 +79,13 @@ impl<T> WaitQueue<T> {
         self.nodes.get_mut(self.first as usize).map(|node| &mut node.value)
     }
 
-    /// The first leaves the line, and stays as what this is made of it, until it is [removed](WaitQueue::remove).
+    /// Serves the first entry: it leaves the line and stays aside until it is [removed](WaitQueue::remove).
     pub(crate) fn advance(&mut self) -> Option<&mut T> {
         let first = self.first;
         let node = self.nodes.get_mut(first as usize)?;
         node.is_in_line = false;
         let after = node.after;
-        self.close_gap(NOWHERE, after);
+        self.close_gap(NO_INDEX, after);
         self.nodes.get_mut(first as usize).map(|node| &mut node.value)
     }
 
@@ -99,17 +99,17 @@ impl<T> WaitQueue<T> {
         is_there.then(|| self.take(key.index))
     }
 
-    /// How many are not in line.
+    /// How many are aside.
     pub(crate) fn aside(&self) -> usize {
         self.nodes.len() - self.in_line
     }
 
-    /// Those that are not in line, in no order.
+    /// The entries that are aside, in no order.
     pub(crate) fn iter_aside(&self) -> impl Iterator<Item = &T> {
         self.nodes.iter().filter(|(_, node)| !node.is_in_line).map(|(_, node)| &node.value)
     }
 
-    /// Those in line.
+    /// The entries in line, in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let mut next = self.first;
         std::iter::from_fn(move || {
@@ -119,7 +119,7 @@ impl<T> WaitQueue<T> {
         })
     }
 
-    /// Those in line, first come first.
+    /// Changes each entry in line, in their order.
     pub(crate) fn for_each_mut(&mut self, mut change: impl FnMut(&mut T)) {
         let mut next = self.first;
         while let Some(node) = self.nodes.get_mut(next as usize) {
@@ -145,7 +145,7 @@ impl<T> WaitQueue<T> {
         self.nodes.shrink_to_fit();
     }
 
-    /// One has left the line, between these two.
+    /// Closes the gap that an entry between these two has left in the line.
     fn close_gap(&mut self, before: u32, after: u32) {
         match self.nodes.get_mut(before as usize) {
             Some(node) => node.after = after,

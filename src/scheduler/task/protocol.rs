@@ -1,16 +1,15 @@
-//! What passes between a coroutine and the scheduler: it is resumed with a [`Resume`], yields a [`Suspend`], and ends with
-//! an [`Outcome`].
+//! What a coroutine and the scheduler exchange: the scheduler resumes it with a [`Resume`], the coroutine yields a
+//! [`Suspend`], and returns an [`Outcome`].
 
 use std::convert::Infallible;
-use std::error::Error as StdError;
 use std::fmt;
 use std::ops::FromResidual;
 use std::panic::Location;
 
 use super::TaskRef;
-use crate::error::{Error, Result};
+use crate::error::{Error, Raise, Result};
 
-/// What a coroutine is resumed with, each time: its hold on the loop, with which it [begins](Resume::begin) to wait.
+/// What a coroutine is resumed with, each time: its access to the loop, with which it [begins](Resume::begin) to wait.
 ///
 /// It belongs to the coroutine that it was given to. Used anywhere else, or after that coroutine has ended, it raises an
 /// error and does nothing.
@@ -24,18 +23,18 @@ impl fmt::Debug for Resume {
     }
 }
 
-/// What a coroutine yields: it goes on once what it [began](Resume::begin) to wait for is there, or, if it waits for
-/// nothing, in its next turn.
+/// What a coroutine yields. The loop resumes it when the wait that it [began](Resume::begin) is over, or, if it waits for
+/// nothing, in the next round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspend;
 
 /// How a coroutine ends: with a value, or, by `?`, with an error.
 ///
-/// `?` takes any error that converts into `Box<dyn Error + Send + Sync>`, and keeps the line at which it stands.
+/// `?` takes any error that converts into `Box<dyn Error + Send + Sync>`, and keeps the file and line of the `?`.
 pub struct Outcome<T>(pub(crate) Result<T>);
 
 impl<T> Outcome<T> {
-    /// The coroutine has ended well, with `value`.
+    /// Ends the coroutine with `value`.
     pub fn value(value: T) -> Outcome<T> {
         Outcome(Ok(value))
     }
@@ -43,12 +42,12 @@ impl<T> Outcome<T> {
 
 impl<T, E> FromResidual<std::result::Result<Infallible, E>> for Outcome<T>
 where
-    E: Into<Box<dyn StdError + Send + Sync>>,
+    E: Raise,
 {
     #[track_caller]
     fn from_residual(residual: std::result::Result<Infallible, E>) -> Outcome<T> {
         let Err(error) = residual;
-        Outcome(Err(Error::at(error.into(), Location::caller())))
+        Outcome(Err(Error::at(error.into_boxed(), Location::caller())))
     }
 }
 

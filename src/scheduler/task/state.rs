@@ -9,7 +9,7 @@
 //! | `BEGUN` | the first `resume` | never |
 //! | `SHIELDED` | a shielded wait, when it begins and when it is polled | each `resume`; dropping the shield |
 //! | `WAIT_BEGUN` | `begin_wait` | each `resume` |
-//! | `SECOND_WAIT` | `begin_wait`, when another wait is unfinished | each `resume` |
+//! | `WAIT_REFUSED` | `begin_wait`, when the task is cancelled or another wait is unfinished | each `resume` |
 //! | `CANCELLED` | the cancellation of its scope | never |
 //! | `FAILED` | a part of its wait that fails | the next `begin_wait` |
 //! | `FORCE_RESUME` | a part that fails, the end of a shield, a suspension without a wait after a cancellation | the turn |
@@ -17,6 +17,9 @@
 //! | `SCOPE_ROOT` | `start_root` | the end of the scope, if the task goes on in the parent |
 //! | `HOLDS_WAITERS` | the cancellation, when the task outlives it | never |
 //! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
+//! | `SPAWNED` | `spawn` of a `Shared` | never |
+//! | `JOIN_NOTED` | `note_join`, in a hosted loop | never |
+//! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
 
 use bitflags::bitflags;
 
@@ -38,8 +41,8 @@ bitflags! {
         const SHIELDED = 1 << 5;
         /// A wait began in this turn: the task is requeued even if it is ready.
         const WAIT_BEGUN = 1 << 6;
-        /// It tried to begin a wait while another was unfinished.
-        const SECOND_WAIT = 1 << 7;
+        /// It may not begin the wait that it tried to: it is cancelled, or another wait is unfinished or began in the same turn.
+        const WAIT_REFUSED = 1 << 7;
         /// Its scope was cancelled: each of its waits raises, unless it is shielded.
         const CANCELLED = 1 << 8;
         /// A part of what it waits for has failed.
@@ -54,17 +57,34 @@ bitflags! {
         const HOLDS_WAITERS = 1 << 13;
         /// Its cancellation is put off until nothing that it waits for holds it.
         const CANCEL_DEFERRED = 1 << 14;
+        /// A shared coroutine that runs on without waiters.
+        const SPAWNED = 1 << 15;
+        /// It may be in the list of tasks from which a search for cycles starts.
+        const JOIN_NOTED = 1 << 16;
+        /// What it is blocked on, in the high byte: a [`BlockedOn`].
+        const BLOCKED_ON = 0xff << 24;
 
         /// The task will not be resumed again.
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
         /// A wait is more than counting its pending parts.
-        const SLOW = Self::CANCELLED.bits() | Self::FAILED.bits() | Self::SECOND_WAIT.bits();
+        const SLOW = Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits();
         /// Bits of a task whose end needs more than telling its first waiter.
         const UNUSUAL = Self::SLOW.bits()
             | Self::FORCE_RESUME.bits()
             | Self::POLLING_FUTURE.bits()
             | Self::HOLDS_WAITERS.bits()
-            | Self::CANCEL_DEFERRED.bits();
+            | Self::CANCEL_DEFERRED.bits()
+            | Self::JOIN_NOTED.bits();
+    }
+}
+
+impl State {
+    pub(crate) fn blocked_on(self) -> BlockedOn {
+        BlockedOn::from_bits_truncate(self.bits().to_be_bytes()[0])
+    }
+
+    pub(crate) fn with_blocked_on(on: BlockedOn) -> State {
+        State::from_bits_retain(u32::from(on.bits()) << 24)
     }
 }
 

@@ -774,7 +774,7 @@ impl<T: 'static> WaitState for Send<T> {
     fn begin(&mut self, task: &TaskRef) {
         let place = std::mem::replace(&mut self.place, SendPlace::Sent);
         let SendPlace::Unbegun(sender, message) = place else { return };
-        task.note(BlockedOn::CHANNEL);
+        task.note_blocked_on(BlockedOn::CHANNEL);
         if let Err(refused) = sender.channel.try_send(message) {
             self.place = sender.not_at_once(refused, task);
         }
@@ -916,8 +916,10 @@ impl<T: 'static> Wait for Recv<T> {
 impl<T: 'static> WaitState for Recv<T> {
     type Output = std::result::Result<T, RecvError>;
 
+    const GIVES_BACK: bool = true;
+
     fn begin(&mut self, task: &TaskRef) {
-        task.note(BlockedOn::CHANNEL);
+        task.note_blocked_on(BlockedOn::CHANNEL);
         if let Some(mut state) = self.receiver.channel.plain_state()
             && state.claim(None)
         {

@@ -1,0 +1,37 @@
+//! `co!`: a block.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::parse::{ParseStream, Parser};
+use syn::{Block, Token};
+
+use crate::krate::Crate;
+use crate::{closure, tokens};
+
+/// Expands `co! { body }`, and `co! { crate = path; body }`.
+pub fn expand(input: &TokenStream) -> TokenStream {
+    // The place is that of the whole call, and the hygiene that of the user's tokens.
+    let place = input.clone().into_iter().next().map_or_else(Span::call_site, |first| first.span());
+    let brace_token = syn::token::Brace(place.located_at(Span::call_site()));
+    let parser = |input: ParseStream| {
+        let mut krate = None;
+        if input.peek(Token![crate]) && input.peek2(Token![=]) {
+            krate = Some(input.parse()?);
+            input.parse::<Token![;]>()?;
+        }
+        Ok((krate, Block { brace_token, stmts: Block::parse_within(input)? }))
+    };
+    match parser.parse2(tokens::mark(input.clone())) {
+        Ok((krate, block)) => {
+            let krate = krate.unwrap_or_else(Crate::find);
+            let path = krate.at(Span::mixed_site());
+            let name = quote_spanned!(Span::mixed_site()=> #path::__private::Block);
+            tokens::unmark(closure::make(&krate, &name, None, &TokenStream::new(), block))
+        }
+        // The tokens stay, so that an editor still knows them.
+        Err(error) => {
+            let error = error.into_compile_error();
+            quote!({ #error #input })
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Cancellation: the error that a coroutine sees when it is to stop, and why it is to stop.
+
+use std::error::{Error as StdError, Request};
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// The error that is raised at the `yield` where a coroutine waits, when it is to stop.
+///
+/// `?` passes it on like any other error. A coroutine can see it with [`catch`](crate::catch) and
+/// [`Error::as_cancelled`](crate::Error::as_cancelled), and clean up. Then it raises the same error again, or one that has it
+/// as a [source](std::error::Error::source), or an `anyhow::Error`, [`io::Error`](std::io::Error) or
+/// [`LoopError`](crate::LoopError) that contains it. Any other answer is reported among the
+/// [`others`](crate::LoopError::others).
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Event, Loop, Reason, catch, co};
+///
+/// let never = Event::new();
+/// let worker = co! {
+///     let error = (yield catch(never.wait())).unwrap_err();
+///     let cancelled = error.as_cancelled().expect("nothing sets the event");
+///     assert!(matches!(cancelled.reason(), Reason::Failed { .. }));
+///     println!("cleaning up, as {cancelled}");
+///     Err(error)?;
+/// };
+/// let error = Loop::new().run((worker, co! { yield; Err("disk full")?; })).unwrap_err();
+/// assert_eq!(error.to_string(), "disk full");
+/// assert!(error.others().is_empty());
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cancelled(Arc<Reason>);
+
+impl Cancelled {
+    pub(crate) fn new(reason: Reason) -> Cancelled {
+        Cancelled(Arc::new(reason))
+    }
+
+    /// Why the coroutine was cancelled.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        (*self.0).clone()
+    }
+
+    pub(crate) fn why(&self) -> &Reason {
+        &self.0
+    }
+
+    /// Whether a coroutine that it cancels may answer it with a value: a timeout gives that, a race ignores it.
+    pub(crate) fn may_complete(&self) -> bool {
+        matches!(self.why(), Reason::TimedOut | Reason::Raced)
+    }
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cancelled: ")?;
+        match self.why() {
+            Reason::Failed { name, location } => {
+                write!(f, "`{name}` failed at {}:{}", location.file(), location.line())
+            }
+            Reason::TimedOut => f.write_str("timed out"),
+            Reason::Raced => f.write_str("another coroutine won the race"),
+            Reason::Stopped => f.write_str("the loop was told to stop"),
+            Reason::Dropped => f.write_str("its run was dropped before the end"),
+        }
+    }
+}
+
+impl fmt::Debug for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cancelled").field(self.why()).finish()
+    }
+}
+
+impl StdError for Cancelled {
+    // An `anyhow::Error` neither is a `Cancelled` nor has it as its source, but it passes requests on.
+    fn provide<'a>(&'a self, request: &mut Request<'a>) {
+        request.provide_ref(self);
+    }
+}
+
+/// Why a coroutine was [cancelled](Cancelled).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Another coroutine of its loop, or of its [`isolate`](crate::isolate), failed or panicked.
+    Failed {
+        /// The name of the coroutine that failed.
+        name: String,
+        /// Where it raised its error. For a panic: where it last waited.
+        location: &'static Location<'static>,
+    },
+    /// The [`timeout`](crate::timeout) around it ran out.
+    TimedOut,
+    /// Another coroutine won the [`race`](crate::race).
+    Raced,
+    /// [`StopHandle::stop`](crate::StopHandle::stop) was called.
+    Stopped,
+    /// The [`Runtime`](crate::Runtime), or the future, that ran it was dropped.
+    Dropped,
+}

@@ -1,0 +1,106 @@
+//! The error of a run: the first error that was raised, and those that came up while the rest was cancelled.
+
+use std::error::{Error as StdError, Request};
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Error, Reason};
+
+/// Which of the errors that come up while a loop stops are kept in [`LoopError::others`].
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Grouping, Loop, co};
+///
+/// let main = || co! { yield (co! { yield; yield; }, co! { yield; Err("disk full")?; }); };
+/// let others = |grouping| Loop::builder().grouping(grouping).build().run(main()).unwrap_err().others().len();
+/// assert_eq!(others(Grouping::Auto), 0);
+/// assert_eq!(others(Grouping::Always), 2); // the two that were cancelled
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// Real errors, and wrong answers to a cancellation: a value, or swallowing it again and again.
+    #[default]
+    Auto,
+    /// None.
+    Never,
+    /// Those of `Auto`, and the [`Cancelled`](crate::Cancelled) of every coroutine that was stopped.
+    Always,
+}
+
+/// Why a loop, or an [`isolate`](crate::isolate), stopped: the error that was raised first, and the errors that came up while
+/// everything else was being cancelled.
+///
+/// `{}` prints the message of the first error. `{:?}` prints also its causes, its trace, and the others with theirs.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Coro, Loop, coro};
+///
+/// #[coro]
+/// fn read(path: &'static str) -> Coro<String> {
+///     std::fs::read_to_string(path)?
+/// }
+///
+/// let error = Loop::new().run((read("Cargo.toml"), read("/no/such/file"))).unwrap_err();
+/// assert!(error.error().downcast_ref::<std::io::Error>().is_some());
+/// assert_eq!(error.error().trace()[0].name(), "read");
+/// assert!(error.others().is_empty());
+/// ```
+#[derive(Clone)]
+pub struct LoopError {
+    error: Error,
+    others: Arc<[Error]>,
+}
+
+impl LoopError {
+    pub(crate) fn new(error: Error, others: Vec<Error>) -> LoopError {
+        LoopError { error, others: others.into() }
+    }
+
+    /// The error that was raised first.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The errors that came up while everything else stopped, in order. [`Grouping`] says which are kept.
+    #[must_use]
+    pub fn others(&self) -> &[Error] {
+        &self.others
+    }
+
+    /// Whether a [`StopHandle`](crate::StopHandle) stopped it.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.error.as_cancelled().is_some_and(|cancelled| *cancelled.why() == Reason::Stopped)
+    }
+}
+
+impl fmt::Display for LoopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl fmt::Debug for LoopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)?;
+        for (index, other) in self.others.iter().enumerate() {
+            write!(f, "\nwhile stopping, {} of {}: {other:?}", index + 1, self.others.len())?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for LoopError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error.as_std().source()
+    }
+
+    // The `Error` is provided for its trace: see `Error::traced`.
+    fn provide<'a>(&'a self, request: &mut Request<'a>) {
+        request.provide_ref(&self.error);
+        self.error.as_std().provide(request);
+    }
+}

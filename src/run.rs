@@ -1,0 +1,204 @@
+//! One run of a loop, from its first coroutine to its result. It owns its scheduler, so it may outlive the [`Loop`](crate::Loop).
+//!
+//! There are three ways to run it: to the end on this thread, step by step, and polled by a host.
+
+use std::fmt;
+use std::panic::{Location, resume_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+#[cfg(feature = "smol")]
+use std::{ops::ControlFlow, task::Waker};
+
+use crate::error::{Grouping, LoopError, Reason};
+use crate::scheduler::{Inbox, Progress, Scheduler, Task};
+use crate::stop::Stop;
+use crate::thread::InnerLoop;
+
+/// The most steps of one [`poll`](Run::poll), after which other tasks of the host have their turn. Between two polls a host may
+/// make a system call, which takes as long as hundreds of the shortest turns.
+const STEPS_PER_POLL: usize = 768;
+
+pub(crate) struct Run<T: 'static> {
+    scheduler: Rc<Scheduler>,
+    main: Task<T>,
+    stop: Option<Arc<Stop>>,
+    is_done: bool,
+    /// The tie to the closure that this runs in, if that is on a thread of a pool.
+    _inner: Option<InnerLoop>,
+}
+
+impl<T: 'static> Run<T> {
+    /// `location` is where the run was asked for.
+    pub(crate) fn start(
+        main: Task<T>,
+        grouping: Grouping,
+        stop: Option<Arc<Stop>>,
+        location: &'static Location<'static>,
+    ) -> Run<T> {
+        let scheduler = Scheduler::new(grouping, location);
+        // A `Shared` may have been started by an earlier run.
+        if !main.raw().is_started() {
+            Scheduler::start_root(main.raw(), &scheduler.root());
+        }
+        if let Some(stop) = &stop
+            && stop.begin_run(scheduler.inbox())
+        {
+            scheduler.inbox().stop(Reason::Stopped);
+        }
+        let inner = InnerLoop::new(|| scheduler.inbox().clone());
+        Run { scheduler, main, stop, is_done: false, _inner: inner }
+    }
+
+    // To the end.
+
+    /// Runs to the end on this thread.
+    pub(crate) fn finish(&mut self) -> Result<T, LoopError> {
+        self.drive(true);
+        self.result()
+    }
+
+    /// Runs until everything has ended. If foreign futures are pending, this thread drives the reactor of async-io while it
+    /// waits, or leaves that to async-io's own thread if `drive_reactor` is false.
+    #[cfg_attr(not(feature = "smol"), expect(unused_variables))]
+    fn drive(&mut self, drive_reactor: bool) {
+        self.scheduler.host_is_awake();
+        loop {
+            match self.scheduler.run(usize::MAX) {
+                Progress::Ran => {}
+                Progress::Done => return,
+                Progress::Idle => {
+                    if self.scheduler.stop_if_stuck() {
+                        continue;
+                    }
+                    #[cfg(feature = "smol")]
+                    if drive_reactor && self.scheduler.has_foreign_futures() {
+                        return crate::reactor::drive(|waker| self.run_ready(waker));
+                    }
+                    self.scheduler.park();
+                }
+            }
+        }
+    }
+
+    /// Runs until nothing is ready. `waker` is woken when something is again.
+    #[cfg(feature = "smol")]
+    fn run_ready(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
+        self.scheduler.host_is_awake();
+        loop {
+            match self.scheduler.run(usize::MAX) {
+                Progress::Ran => {}
+                Progress::Done => return ControlFlow::Break(()),
+                Progress::Idle => {
+                    if !self.scheduler.stop_if_stuck() && self.scheduler.set_host_waker(waker) {
+                        return ControlFlow::Continue(self.scheduler.deadline());
+                    }
+                }
+            }
+        }
+    }
+
+    // Hosted.
+
+    /// Takes one step.
+    pub(crate) fn step(&mut self) -> Progress {
+        match self.run_hosted(1) {
+            Progress::Idle if self.scheduler.stop_if_cyclic() => Progress::Ran,
+            Progress::Idle => {
+                self.scheduler.host_may_sleep();
+                Progress::Idle
+            }
+            progress => progress,
+        }
+    }
+
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
+        let sleeps = match self.run_hosted(STEPS_PER_POLL) {
+            Progress::Done => return Poll::Ready(self.result()),
+            Progress::Ran => false,
+            Progress::Idle => !self.scheduler.stop_if_cyclic() && self.scheduler.set_host_waker(context.waker()),
+        };
+        if !sleeps {
+            // Also if something has become ready just now: the next poll runs it, so that no poll takes more steps than allowed.
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn run_hosted(&mut self, max_steps: usize) -> Progress {
+        assert!(!self.is_done, "this run is over: an earlier step or poll returned its result");
+        self.scheduler.set_hosted();
+        self.scheduler.host_is_awake();
+        self.scheduler.run(max_steps)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.scheduler.deadline()
+    }
+
+    /// Whether the last poll found nothing ready, and nothing has become ready since.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.scheduler.is_host_asleep()
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
+        self.scheduler.inbox()
+    }
+
+    // The end.
+
+    /// The result, once everything has ended.
+    pub(crate) fn result(&mut self) -> Result<T, LoopError> {
+        let root = self.scheduler.root();
+        self.close();
+        if let Some(payload) = self.scheduler.take_panic() {
+            resume_unwind(payload);
+        }
+        if let Some(error) = root.failure() {
+            return Err(LoopError::new(error, root.take_others()));
+        }
+        match self.main.take_output() {
+            Some(Ok(output)) => Ok(output),
+            Some(Err(error)) => Err(LoopError::new(error, Vec::new())),
+            None => unreachable!("a run that did not fail has an output"),
+        }
+    }
+
+    fn close(&mut self) {
+        self.is_done = true;
+        if let Some(stop) = &self.stop {
+            stop.end_run();
+        }
+        self.scheduler.close();
+    }
+}
+
+impl<T: 'static> Drop for Run<T> {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        // The host is not to be woken for what happens here.
+        self.scheduler.host_is_awake();
+        self.scheduler.abandon(Reason::Dropped);
+        // A thread-local value may own this and be dropped when its thread ends. Then the thread-local that async-io's `block_on`
+        // needs may be gone.
+        self.drive(false);
+        self.close();
+        if let Some(payload) = self.scheduler.take_panic() {
+            if std::thread::panicking() {
+                std::mem::forget(payload);
+            } else {
+                resume_unwind(payload);
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Run<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("main", self.main.raw()).field("is_done", &self.is_done).finish()
+    }
+}

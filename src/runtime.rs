@@ -1,0 +1,127 @@
+//! A run that its caller steps or polls, to embed the loop in another one.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::error::LoopError;
+use crate::run::Run;
+use crate::scheduler::{Inbox, Progress};
+
+/// One run of a loop, to be stepped or polled. Made by [`Loop::runtime`](crate::Loop::runtime).
+///
+/// The host uses either [`step`](Runtime::step) or [`poll`](Runtime::poll) for the whole run.
+///
+/// # Cancellation
+///
+/// Dropped before it is done, it cancels everything that it runs, and returns when that has ended. If something that it ran
+/// panicked, the panic goes on from there.
+#[must_use = "nothing runs before this is stepped or polled"]
+pub struct Runtime<'a, T: 'static> {
+    run: Run<T>,
+    /// A loop does one run at a time.
+    event_loop: PhantomData<&'a mut ()>,
+}
+
+/// What one [step](Runtime::step) did.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// One coroutine had its turn, or was cancelled.
+    Ran,
+    /// Nothing is ready.
+    Idle(Idle),
+    /// Everything has ended. There is no further step.
+    Done(Result<T, LoopError>),
+}
+
+/// Nothing is ready until a deadline, or until a wake-up from outside.
+#[must_use = "an idle loop is to be waited for"]
+pub struct Idle {
+    deadline: Option<Instant>,
+    inbox: Arc<Inbox>,
+}
+
+impl Idle {
+    /// When the next timer is due. `None` if there is no timer.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Blocks the thread until the deadline, or until something outside wakes the loop. Without either, it blocks for ever.
+    ///
+    /// It may return early. The next step then is idle again.
+    pub fn wait(self) {
+        self.inbox.park(self.deadline);
+    }
+}
+
+impl fmt::Debug for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idle").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+impl<T: 'static> Runtime<'_, T> {
+    pub(crate) fn new(run: Run<T>) -> Self {
+        Runtime { run, event_loop: PhantomData }
+    }
+
+    /// Gives one coroutine its turn.
+    ///
+    /// Other code shares the thread, and may for example still set an event. So a loop that nothing else can wake is idle, not
+    /// deadlocked. Only a cycle of coroutines that wait on each other is an error.
+    ///
+    /// # Panics
+    ///
+    /// If a coroutine panicked: with the same payload, after everything has ended. Also if the run is over already.
+    pub fn step(&mut self) -> Step<T> {
+        match self.run.step() {
+            Progress::Ran => Step::Ran,
+            Progress::Idle => Step::Idle(Idle { deadline: self.run.deadline(), inbox: self.run.inbox().clone() }),
+            Progress::Done => Step::Done(self.run.result()),
+        }
+    }
+
+    /// Gives coroutines their turns, up to a fixed number of turns. For a host that is a future.
+    ///
+    /// When nothing is ready, the waker of `context` is woken as soon as something outside wakes the loop. The host has to poll
+    /// again by itself when the next timer is due: see [`deadline`](Runtime::deadline).
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use std::future::poll_fn;
+    /// use tinyield::{Loop, co};
+    ///
+    /// let inner = co! { yield; 3 };
+    /// let host = co! {
+    ///     let mut inner_loop = Loop::new();
+    ///     let mut runtime = inner_loop.runtime(inner); // no timers in there
+    ///     poll_fn(|context| runtime.poll(context)).await?
+    /// };
+    /// assert_eq!(Loop::new().run(host).unwrap(), 3);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`step`](Runtime::step).
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
+        self.run.poll(context)
+    }
+
+    /// When the next timer is due: the latest time at which the host has to step or poll again. `None` if there is no timer.
+    ///
+    /// It says nothing about coroutines that are ready: [`step`](Runtime::step) and [`poll`](Runtime::poll) do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.run.deadline()
+    }
+}
+
+impl<T> fmt::Debug for Runtime<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("run", &self.run).finish()
+    }
+}

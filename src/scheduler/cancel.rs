@@ -1,0 +1,143 @@
+//! Cancelling: which tasks see a cancellation, and in which order.
+//!
+//! Cancelling a scope marks it and what is below it, and queues its tasks, last started first. The turns in which they see it are
+//! in [`run`](super::run). What is marked already is not walked again.
+//!
+//! A task that waits behind a shield outlives its cancellation. It then holds the tasks that wait for it: their cancellation is
+//! put off until it has ended, so that children end before the tasks that started them.
+
+use std::rc::Rc;
+
+use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey, wait_graph};
+use crate::error::{Cancelled, Error, Reason};
+
+impl Scheduler {
+    /// Cancels all that is in `scope` and below, down to any shield.
+    pub(crate) fn cancel(&self, scope: &Rc<Scope>, reason: &Cancelled) {
+        if scope.set_cancelled(reason) {
+            self.cancel_all(scope.tasks(), scope.subscopes(), reason);
+        }
+    }
+
+    /// Cancels the content of a scope: `tasks`, and all that is in `scopes` and below, but for what is behind shields.
+    pub(super) fn cancel_all(&self, mut tasks: Vec<TaskRef>, mut scopes: Vec<Rc<Scope>>, reason: &Cancelled) {
+        let mut shielded = Vec::new();
+        while let Some(scope) = scopes.pop() {
+            if scope.is_shield() {
+                shielded.extend(scope.tasks());
+            } else if scope.set_cancelled(reason) {
+                tasks.extend(scope.tasks());
+                scopes.extend(scope.subscopes());
+            }
+        }
+        for task in &shielded {
+            self.hold_waiters(task);
+        }
+        self.cancel_tasks(tasks);
+    }
+
+    /// Cancels tasks of scopes that are cancelled, unless they have been before.
+    pub(super) fn cancel_tasks(&self, mut tasks: Vec<TaskRef>) {
+        tasks.retain(|task| !task.has(State::CANCELLED));
+        for task in &tasks {
+            task.set(State::CANCELLED);
+        }
+        tasks.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
+        self.cancelling.borrow_mut().extend(tasks);
+        self.is_cancelling.set(true);
+        self.wake_sleeping_host();
+    }
+
+    /// Something in `scope` failed: the shields between `scope` and `domain` protect from what comes from outside of them, but
+    /// this comes from inside.
+    pub(super) fn cancel_shields(&self, scope: &Rc<Scope>, domain: &Rc<Scope>, reason: &Cancelled) {
+        let mut scope = scope.clone();
+        while !Rc::ptr_eq(&scope, domain) {
+            if scope.is_shield() {
+                self.cancel(&scope, reason);
+            }
+            let Some(parent) = scope.parent() else { break };
+            scope = parent;
+        }
+    }
+
+    /// Stops the loop with `error`, unless it is stopping already.
+    pub(super) fn stop(&self, error: Error, reason: &Cancelled) {
+        let root = self.root();
+        if !root.is_ended() && root.set_failure(error) {
+            self.cancel(&root, reason);
+        }
+    }
+
+    /// Cancels everything at the request of the caller of the run.
+    pub(crate) fn abandon(&self, reason: Reason) {
+        let reason = Cancelled::new(reason);
+        self.stop(Error::cancelled(reason.clone(), self.location), &reason);
+    }
+
+    // Order.
+
+    /// Puts off the cancellation of the tasks that wait for `task`, which outlives its own, until it has ended.
+    pub(super) fn hold_waiters(&self, task: &TaskRef) {
+        if task.has(State::HOLDS_WAITERS) {
+            return;
+        }
+        let mut waiting = wait_graph::all_dependents(task);
+        // A task that started later has had its turn. It waits for this one in a cycle, or for a shared coroutine.
+        waiting.retain(|other| other.id.get() < task.id.get());
+        if waiting.is_empty() {
+            return;
+        }
+        for other in &waiting {
+            other.cold_mut(|cold| cold.held_by += 1);
+        }
+        task.set(State::HOLDS_WAITERS);
+        task.cold_mut(|cold| cold.holds = waiting);
+    }
+
+    /// `task` has ended: cancels the tasks that nothing holds any longer. Returns what it held, to be dropped last.
+    pub(super) fn release_held(&self, task: &TaskRef) -> Vec<TaskRef> {
+        let held = task.cold(|cold| std::mem::take(&mut cold.holds)).unwrap_or_default();
+        for other in &held {
+            let is_free = other.cold_mut(|cold| {
+                cold.held_by -= 1;
+                cold.held_by == 0
+            });
+            if is_free && other.has(State::CANCEL_DEFERRED) && !other.is_ended() {
+                other.unset(State::CANCEL_DEFERRED);
+                self.cancelling.borrow_mut().push_back(other.clone());
+                self.is_cancelling.set(true);
+            }
+        }
+        held
+    }
+
+    // Shared coroutines.
+
+    /// Starts a shared coroutine for `waiting`, or in the background, in a scope of its own.
+    pub(crate) fn start_shared(task: &TaskRef, waiting: &TaskRef) {
+        if let Some(scope) = waiting.scope() {
+            let own = Scope::inside(scope.home_of_shared(), ScopeKind::Shared, None);
+            Scheduler::start_root(task, &own);
+        }
+    }
+
+    /// A waiter of a shared coroutine gives up. If it was the last, and the coroutine was not spawned, that is cancelled, and the
+    /// scope of the waiter ends only when it has ended.
+    pub(crate) fn give_up_shared(task: &TaskRef, key: WaiterKey) {
+        let Some(waiter) = task.take_waiter(key) else { return };
+        let scope = task.scope().filter(|scope| !scope.is_cancelled());
+        if let Some(scope) = scope
+            && !task.has(State::ENDED | State::SPAWNED)
+            && !task.is_waited_for()
+        {
+            let own = waiter.task().scope();
+            let reason = own.as_ref().and_then(|own| own.cancelled());
+            if let Some(own) = own {
+                scope.hold_open(own);
+            }
+            scope.scheduler().cancel(&scope, &reason.unwrap_or_else(|| Cancelled::new(Reason::Dropped)));
+        }
+        waiter.give_up();
+    }
+}

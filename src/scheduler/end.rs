@@ -1,0 +1,238 @@
+//! How a task ends, and what that ends in turn: its waiters, its scope, its domain.
+//!
+//! A task that has left its body is an end to be recorded at once: no user code runs until its scope knows of it. First it is
+//! decided what its end means, then its waiters are settled and its scopes ended. What the user may own is dropped last.
+
+use std::rc::Rc;
+
+use super::run::PanicGuard;
+use super::{Scheduler, Scope, State, TaskRef, wait_graph};
+use crate::error::{Cancelled, Error, Grouping, Reason};
+use crate::panic::{Payload, contain};
+use crate::trace::Frame;
+
+impl Scheduler {
+    /// Ends a task that has completed with a value.
+    #[inline]
+    pub(super) fn end_completed(self: &Rc<Scheduler>, task: TaskRef) {
+        if !task.is_plain() {
+            return self.end(task, None);
+        }
+        // As `end`, without what a plain task cannot have.
+        let Some(scope) = task.replace_scope(None) else { return };
+        let held = scope.remove_task(&task);
+        if let Some(waiter) = task.take_first_waiter() {
+            waiter.settle_on(self);
+        }
+        if task.has(State::SCOPE_ROOT) {
+            self.end_root(&scope);
+        }
+        if scope.is_empty() && !scope.is_ended() {
+            self.end_empty_scopes(scope.clone());
+        }
+        drop(held);
+    }
+
+    /// Ends a task: with a value, which is in it, or with what it raised.
+    #[inline(never)]
+    pub(super) fn end(self: &Rc<Scheduler>, task: TaskRef, raised: Option<Error>) {
+        let Some(scope) = task.scope() else { return };
+        let kept = (raised.clone(), self.record_outcome(&task, &scope, raised));
+        let held = scope.remove_task(&task);
+        task.replace_scope(None);
+        if task.has(State::JOIN_NOTED) {
+            self.joined.borrow_mut().remove(&task.id.get());
+        }
+        if let Some(wake_slot) = task.cold(|cold| cold.wake_slot.take()).flatten() {
+            self.remove_wake_slot(&wake_slot);
+        }
+        let completed = task.has(State::COMPLETED);
+        for waiter in task.take_waiters() {
+            if completed { waiter.settle() } else { waiter.fail() }
+        }
+        if task.has(State::SCOPE_ROOT) && completed {
+            self.end_root(&scope);
+        }
+        // After `end_root`, which cancels what the task left behind a shield.
+        let released = if task.has(State::HOLDS_WAITERS) { self.release_held(&task) } else { Vec::new() };
+        if scope.is_empty() && !scope.is_ended() {
+            self.end_empty_scopes(scope);
+        }
+        // Errors and values are the user's, and so are their destructors.
+        drop((kept, held, released));
+    }
+
+    /// Ends a task that panicked, or of which a destructor did, and stops the loop.
+    pub(super) fn end_panicked(self: &Rc<Scheduler>, payload: Payload) {
+        self.keep_panic(payload);
+        let task = self.panicking.take();
+        let (name, location) = match &task {
+            // An internal task has no name: the coroutine that waits for it has, or it is the run.
+            Some(task) => {
+                let location = task.location.get();
+                let trace = wait_graph::trace(task, location);
+                (trace.last().map_or("run".into(), |frame| frame.name().to_string()), location)
+            }
+            None => (String::from("a destructor"), self.location),
+        };
+        let reason = Cancelled::new(Reason::Failed { name: name.clone(), location });
+        if let Some(scope) = task.as_ref().and_then(|task| task.scope()) {
+            self.cancel_shields(&scope, &self.root(), &reason);
+        }
+        self.stop(Error::at(format!("`{name}` panicked").into(), location), &reason);
+        if let Some(task) = task {
+            task.unset(State::RUNNING);
+            contain(|| task.drop_body());
+            task.set(State::CANCELLED);
+            contain(|| self.end(task, Some(Error::cancelled(reason, location))));
+        }
+    }
+
+    /// Drops a coroutine that does not end by itself, and reports that.
+    pub(super) fn drop_stuck(self: &Rc<Scheduler>, task: TaskRef, what: &str) {
+        let location = task.location.get();
+        let (name, file, line) = (task.name(), location.file(), location.line());
+        let error = if task.is_internal() {
+            Error::cancelled(Cancelled::new(Reason::Dropped), location)
+        } else {
+            Error::at(format!("coroutine `{name}` {what}, at {file}:{line}; it was dropped").into(), location)
+        };
+        let guard = PanicGuard::new(self, task);
+        guard.task().drop_body();
+        self.end(guard.defuse(), Some(error));
+    }
+
+    // What an end means.
+
+    /// Decides which domain the end of `task` concerns, and keeps the error for its waiters. Returns an error that may be the
+    /// last reference to a user's value.
+    fn record_outcome(self: &Rc<Scheduler>, task: &TaskRef, scope: &Rc<Scope>, raised: Option<Error>) -> Option<Error> {
+        let cancelled = if task.has(State::CANCELLED) { scope.cancelled() } else { None };
+        match (raised, cancelled) {
+            (None, None) => None,
+            (None, Some(reason)) => {
+                Scheduler::record_value_after_cancellation(task, scope, &reason);
+                None
+            }
+            (Some(error), Some(reason)) if error.comes_of_cancellation() => {
+                Scheduler::record_cancellation(task, scope, reason, &error);
+                Some(error)
+            }
+            (Some(error), _) => Some(self.record_failure(task, scope, error)),
+        }
+    }
+
+    /// A cancelled task has answered with a value.
+    fn record_value_after_cancellation(task: &TaskRef, scope: &Rc<Scope>, reason: &Cancelled) {
+        if reason.may_complete() || task.is_internal() || !task.has_seen_cancellation() {
+            return;
+        }
+        let (name, location) = (task.name(), task.location.get());
+        let (file, line) = (location.file(), location.line());
+        let message = format!("coroutine `{name}` answered its cancellation at {file}:{line} with a value");
+        let error = Error::at(message.into(), location).traced(vec![Frame::new(name, location)]);
+        scope.responsible_domain().add_other(error);
+    }
+
+    /// A cancelled task has ended with its cancellation.
+    fn record_cancellation(task: &TaskRef, scope: &Rc<Scope>, reason: Cancelled, error: &Error) {
+        let domain = scope.responsible_domain();
+        let seen_outside = domain.failure().unwrap_or_else(|| Error::cancelled(reason, error.location()));
+        task.cold_mut(|cold| cold.error = Some(seen_outside));
+        if domain.grouping() == Grouping::Always && domain.failure().is_some() && !task.is_internal() {
+            let frame = Frame::new(task.name(), error.location());
+            domain.add_other(error.clone().traced(vec![frame]));
+        }
+    }
+
+    /// A task has failed: its domain is cancelled, or, if it is already, has one more error. A domain that was given up contains the
+    /// error: it is only kept where another failure is being reported already.
+    fn record_failure(&self, task: &TaskRef, scope: &Rc<Scope>, error: Error) -> Error {
+        let domain = scope.responsible_domain();
+        let own = scope.domain();
+        let is_contained = domain.failure().is_none() && !Rc::ptr_eq(&domain, &own);
+        // A task behind a shield is not cancelled, and may raise what it waited for, which the domain knows already.
+        let is_known = domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
+        let error = if is_known { error } else { error.clone().traced(wait_graph::trace(task, error.location())) };
+        task.cold_mut(|cold| cold.error = Some(error.clone()));
+        let name = match error.trace().last() {
+            Some(origin) if task.is_internal() => origin.name().to_string(),
+            None if task.is_internal() => "run".into(),
+            _ => task.name().into_owned(),
+        };
+        let reason = Cancelled::new(Reason::Failed { name, location: error.location() });
+        self.cancel_shields(scope, if is_contained { &own } else { &domain }, &reason);
+        if is_known || is_contained {
+        } else if domain.set_failure(error.clone()) {
+            self.cancel(&domain, &reason);
+        } else {
+            domain.add_other(error.clone());
+        }
+        error
+    }
+
+    // The ends of scopes.
+
+    /// The first task of `scope` has completed.
+    fn end_root(&self, scope: &Rc<Scope>) {
+        if scope.is_domain() || scope.is_ended() || scope.is_cancelled() {
+            // It ends when all in it have.
+            return;
+        }
+        let Some(parent) = scope.leave_parent() else { return };
+        scope.set_ended();
+        let moved = (!scope.is_empty()).then(|| scope.move_content_to(&parent));
+        self.settle_owner(scope, true);
+        // What was behind a shield until now has the cancellation still before it.
+        if let (Some((tasks, scopes)), Some(reason)) = (moved, parent.cancelled()) {
+            self.cancel_all(tasks, scopes, &reason);
+        }
+        // A parent whose owner had forgotten it may have waited for this alone.
+        if parent.is_empty() {
+            self.end_empty_scopes(parent);
+        }
+    }
+
+    /// Ends `scope` if it is empty, then its parent if that is, and so on.
+    fn end_empty_scopes(&self, mut scope: Rc<Scope>) {
+        // The failure of a domain is the user's, and so is its destructor: it runs when all have ended.
+        let mut passed = Vec::new();
+        while scope.is_empty() && !scope.is_ended() {
+            scope.set_ended();
+            let parent = scope.leave_parent();
+            if scope.failure().is_some()
+                && let Some(parent) = &parent
+            {
+                scope.keep_surroundings(parent);
+            }
+            self.settle_owner(&scope, false);
+            match parent {
+                Some(parent) => passed.push(std::mem::replace(&mut scope, parent)),
+                None => break,
+            }
+        }
+    }
+
+    /// Settles the owner of `scope`, which has ended, or tells its race.
+    fn settle_owner(&self, scope: &Rc<Scope>, completed: bool) {
+        if scope.has_placeholders() {
+            for placeholder in scope.take_placeholders() {
+                self.end_empty_scopes(placeholder);
+            }
+        }
+        let Some(group) = scope.take_group() else {
+            if let Some(owner) = scope.take_owner() {
+                owner.settle_on(self);
+            }
+            return;
+        };
+        let (losers, owner) = group.record_end(scope, completed);
+        let reason = Cancelled::new(Reason::Raced);
+        for loser in losers {
+            self.cancel(&loser, &reason);
+        }
+        if let Some(owner) = owner {
+            owner.settle();
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Running: rounds, turns, and what happens between two rounds.
+//!
+//! Cancellations come first: while tasks wait to see theirs, no other task has a turn. Otherwise the run queue is taken in
+//! rounds. Between two rounds the loop looks at the inbox and at the clock.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::coarse_clock::DueTime;
+use super::inbox::WakeSlot;
+use super::local::SlotKey;
+use super::task::drop::with_own_depth;
+use super::task::{MAX_SWALLOWED, Turn};
+use super::timers::{self, Timer};
+use super::{Header, Scheduler, State, TaskRef, WakeTarget};
+use crate::error::{Cancelled, Error, Reason};
+use crate::panic::catch;
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// All the steps were taken that were asked for.
+    Ran,
+    /// Nothing is ready.
+    Idle,
+    /// Every task has ended.
+    Done,
+}
+
+impl Scheduler {
+    /// Takes at most `max` steps. A panic of user code does not come out: it stops the loop and is kept for
+    /// [`take_panic`](Scheduler::take_panic).
+    pub(crate) fn run(self: &Rc<Scheduler>, max: usize) -> Progress {
+        let mut steps = 0;
+        self.set_running(true);
+        let progress = with_own_depth(|| {
+            loop {
+                match catch(|| self.steps(max, &mut steps)) {
+                    Ok(progress) => return progress,
+                    Err(payload) => self.end_panicked(payload),
+                }
+            }
+        });
+        self.set_running(false);
+        progress
+    }
+
+    fn set_running(&self, is_running: bool) {
+        self.is_running.set(is_running);
+        if let Some(inbox) = self.inbox.get() {
+            inbox.set_running(is_running);
+        }
+    }
+
+    fn steps(self: &Rc<Scheduler>, max: usize, steps: &mut usize) -> Progress {
+        while *steps < max {
+            if self.is_cancelling.get() {
+                if let Some(task) = self.next_to_cancel() {
+                    *steps += 1;
+                    self.cancelling_turn(task);
+                }
+            } else if let Some(task) = self.run_queue.pop() {
+                *steps += 1;
+                self.ready_turn(task);
+            } else if !self.begin_round() && !self.is_cancelling.get() && !self.is_locally_woken() {
+                if self.root().is_ended() {
+                    return Progress::Done;
+                }
+                #[cfg(debug_assertions)]
+                self.check_idle();
+                return Progress::Idle;
+            }
+        }
+        Progress::Ran
+    }
+
+    // Between rounds.
+
+    /// Looks at the inbox and the clock, and begins a round. False if nothing is ready.
+    #[inline(always)]
+    fn begin_round(self: &Rc<Scheduler>) -> bool {
+        if self.next_due.get().is_some() || self.is_signalled() {
+            self.look_around();
+        }
+        self.run_queue.begin_round()
+    }
+
+    #[inline(never)]
+    fn look_around(self: &Rc<Scheduler>) {
+        if self.is_signalled() {
+            self.empty_inbox();
+        }
+        if let Some(due) = self.next_due.get() {
+            let now = match self.clock.take() {
+                Some(now) => now,
+                None if due.is_far() => return,
+                None => Instant::now(),
+            };
+            if due.is_before(now) {
+                self.fire_timers(now);
+            }
+        }
+    }
+
+    fn empty_inbox(self: &Rc<Scheduler>) {
+        let mut delivery = self.delivery.take().unwrap_or_default();
+        self.inbox().take(&mut delivery);
+        for key in delivery.woken_locally.drain(..) {
+            self.wake(key, WakeSlot::acknowledge_locally);
+        }
+        for wake_slot in delivery.woken.drain(..) {
+            self.wake(wake_slot.key, WakeSlot::acknowledge);
+        }
+        if let Some(reason) = delivery.stop.take() {
+            self.abandon(reason);
+        }
+        delivery.shrink();
+        self.delivery.set(Some(delivery));
+    }
+
+    /// Wakes what the slot with this key is for, if it is still there.
+    fn wake(&self, key: SlotKey, acknowledge: fn(&WakeSlot)) {
+        let wake_slots = self.wake_slots.borrow();
+        let Some((wake_slot, target)) = wake_slots.get(key.index).filter(|(there, _)| there.key == key) else { return };
+        acknowledge(wake_slot);
+        match target {
+            WakeTarget::Task(task) => {
+                let task = task.clone();
+                drop(wake_slots);
+                task.wake_from_outside();
+            }
+            WakeTarget::Call(call) => {
+                let call = call.clone();
+                drop(wake_slots);
+                call();
+            }
+        }
+    }
+
+    /// Whether code of a user that ran between two rounds has woken a task of this loop.
+    fn is_locally_woken(&self) -> bool {
+        self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
+    }
+
+    #[inline(never)]
+    fn fire_timers(self: &Rc<Scheduler>, now: Instant) {
+        let count = self.timers.borrow().as_ref().map_or(0, |timers| timers.count(now));
+        loop {
+            let Some(mut due) = self.timers.borrow_mut().as_mut().map(|timers| timers.take_due(count)) else {
+                break;
+            };
+            let may_be_more = due.len() == timers::AT_ONCE;
+            for timer in due.drain(..) {
+                match timer {
+                    Timer::Settle(waiter) => waiter.settle_on(self),
+                    Timer::Expire(scope) => self.expired.borrow_mut().push((scope, 0)),
+                }
+            }
+            if let Some(timers) = self.timers.borrow_mut().as_mut() {
+                timers.keep(due);
+            }
+            if !may_be_more {
+                break;
+            }
+        }
+        if !self.expired.borrow().is_empty() {
+            self.cancel_expired();
+        }
+        let is_undecided = !self.expired.borrow().is_empty();
+        let next = if is_undecided { Some(now) } else { self.deadline() };
+        let due = next.map(|next| DueTime::new(next, next.saturating_duration_since(now), || self.coarse_clock()));
+        self.next_due.set(due);
+    }
+
+    /// Cancels the scopes whose time is up, unless their work may complete in the same round: then it wins.
+    fn cancel_expired(self: &Rc<Scheduler>) {
+        let reason = Cancelled::new(Reason::TimedOut);
+        // By reference: what is dropped here, and may panic, is dropped when all of them have been looked at.
+        for (scope, rounds) in &self.expired.take() {
+            // One round for what is ready now. If that makes the work ready, one more for the work.
+            let may_complete = match rounds {
+                0 => !self.run_queue.is_next_round_empty(),
+                1 => scope.is_root_queued(),
+                _ => false,
+            };
+            if scope.is_ended() {
+            } else if may_complete {
+                self.expired.borrow_mut().push((scope.clone(), rounds + 1));
+            } else if !scope.is_cancelled() {
+                scope.set_expired();
+                self.cancel(scope, &reason);
+            }
+        }
+    }
+
+    // Turns.
+
+    #[inline(always)]
+    fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
+        if (task.pending.get() != 0 || task.has(State::SLOW)) && !Scheduler::is_due(&task) {
+            return;
+        }
+        self.turn(task, State::QUEUED);
+    }
+
+    /// Whether a queued task that has pending parts, or a cancellation or a failure to see, is to have its turn.
+    #[inline(never)]
+    fn is_due(task: &Header) -> bool {
+        let is_due = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
+        // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
+        let is_due = is_due && !task.has(State::CANCEL_DEFERRED);
+        task.unset(if is_due { State::FORCE_RESUME } else { State::QUEUED });
+        is_due
+    }
+
+    /// Resumes `task` once, and clears the bits `cleared` before.
+    #[inline(always)]
+    fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
+        let guard = PanicGuard::new(self, task);
+        let turn = guard.task().resume(cleared | State::SHIELDED | State::WAIT_BEGUN | State::WAIT_REFUSED);
+        let task = guard.defuse();
+        match turn {
+            Some(Turn::Suspended) if !task.has(State::SLOW | State::ENDED) => {
+                let is_ready = task.pending.get() == 0;
+                task.change(State::RUNNING, if is_ready { State::QUEUED } else { State::empty() });
+                if is_ready {
+                    self.run_queue.push(task);
+                }
+            }
+            Some(Turn::Suspended) => self.suspend_slow(task),
+            Some(Turn::Completed) => self.end_completed(task),
+            Some(Turn::Raised(error)) => {
+                task.unset(State::RUNNING);
+                self.end(task, Some(error));
+            }
+            None => {}
+        }
+    }
+
+    #[inline(never)]
+    fn suspend_slow(self: &Rc<Scheduler>, task: TaskRef) {
+        task.unset(State::RUNNING);
+        if task.has(State::CANCELLED) && !task.has(State::SHIELDED) {
+            // It was written by hand, and has suspended without waiting for anything.
+            if task.is_doomed() || task.count_cancellation() {
+                return self.drop_stuck(task, &format!("was cancelled {MAX_SWALLOWED} times in a row and went on"));
+            }
+            task.set(State::FORCE_RESUME);
+        }
+        if task.pending.get() == 0 || task.has(State::FORCE_RESUME) {
+            Scheduler::enqueue(&task);
+        }
+    }
+
+    #[inline(never)]
+    fn next_to_cancel(&self) -> Option<TaskRef> {
+        loop {
+            let task = self.cancelling.borrow_mut().pop_front();
+            match task {
+                // The task whose failure started the cancellation has ended before it sees it.
+                Some(task) if task.is_ended() => {}
+                Some(task) => return Some(task),
+                None => {
+                    self.is_cancelling.set(false);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Lets `task` see its cancellation.
+    #[inline(never)]
+    fn cancelling_turn(self: &Rc<Scheduler>, task: TaskRef) {
+        if task.has(State::ENDED | State::RUNNING) {
+            return;
+        }
+        if !task.has(State::BEGUN) {
+            let location = task.location.get();
+            let guard = PanicGuard::new(self, task);
+            guard.task().drop_body();
+            let task = guard.defuse();
+            let reason = task.scope().and_then(|scope| scope.cancelled());
+            let reason = reason.unwrap_or_else(|| Cancelled::new(Reason::Dropped));
+            return self.end(task, Some(Error::cancelled(reason, location)));
+        }
+        if task.has(State::SHIELDED) {
+            // It sees its cancellation at its next `yield`.
+        } else if task.cold(|cold| cold.held_by > 0).unwrap_or(false) {
+            task.set(State::CANCEL_DEFERRED);
+        } else {
+            self.turn(task.clone(), State::empty());
+        }
+        if !task.is_ended() {
+            self.hold_waiters(&task);
+        }
+    }
+}
+
+/// Holds a task while code of its coroutine runs. If that panics, the task is noted as the one that did.
+pub(super) struct PanicGuard<'a> {
+    scheduler: &'a Scheduler,
+    task: Option<TaskRef>,
+}
+
+impl PanicGuard<'_> {
+    #[inline]
+    pub(super) fn new(scheduler: &Scheduler, task: TaskRef) -> PanicGuard<'_> {
+        PanicGuard { scheduler, task: Some(task) }
+    }
+
+    #[inline]
+    pub(super) fn task(&self) -> &TaskRef {
+        self.task.as_ref().expect("the task is there until `defuse`")
+    }
+
+    #[inline]
+    pub(super) fn defuse(mut self) -> TaskRef {
+        self.task.take().expect("the task is there until `defuse`")
+    }
+}
+
+impl Drop for PanicGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            *self.scheduler.panicking.borrow_mut() = Some(task);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Dropping a task, without much recursion.
+//!
+//! A body that never started, or a value that nobody took, may own the last reference to another task, and so on, a hundred
+//! thousand deep. Dropped one inside the other, they would overflow the stack. So only the first few are: deeper ones go on a
+//! list. A stack belongs to a thread and not to a loop, and so does the list.
+
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+
+use super::TaskRef;
+use super::state::State;
+use crate::panic::FirstPanic;
+
+impl Drop for TaskRef {
+    #[inline]
+    fn drop(&mut self) {
+        let refs = self.refs.get() - 1;
+        self.refs.set(refs);
+        if refs == 0 {
+            // By value, so that the handle stays in a register.
+            TaskRef::drop_last(ManuallyDrop::new(TaskRef(self.0)));
+        }
+    }
+}
+
+impl TaskRef {
+    /// Frees the task of `last`, whose count is zero.
+    #[inline(never)]
+    fn drop_last(last: ManuallyDrop<TaskRef>) {
+        let vtable = last.vtable;
+        let is_empty = last.has(State::CLOSED) || (last.has(State::COMPLETED) && !vtable.output_needs_drop);
+        let keeps_error = last.cold(|cold| cold.error.is_some()).unwrap_or(false);
+        if is_empty && !keeps_error {
+            // SAFETY: this was the last reference, and the slot holds nothing that needs to be dropped.
+            unsafe { (vtable.free)(last.0) };
+        } else {
+            last.refs.set(1);
+            drop_nested(ManuallyDrop::into_inner(last));
+        }
+    }
+
+    /// Drops what is in the slot and the error, so that dropping the last reference frees the task at once.
+    fn empty(&self) {
+        if self.has(State::COMPLETED) {
+            // SAFETY: COMPLETED says that the slot holds the value.
+            unsafe { (self.vtable.drop_output)(self.0) };
+        } else {
+            self.drop_body();
+        }
+        let error = self.cold(|cold| cold.error.take());
+        drop(error);
+    }
+}
+
+thread_local! {
+    static DROPPING: RefCell<Dropping> = const { RefCell::new(Dropping { depth: 0, later: Vec::new() }) };
+}
+
+struct Dropping {
+    /// How many tasks are being dropped, one inside the other.
+    depth: usize,
+    /// The tasks that were to be dropped deeper than [`MAX_DEPTH`].
+    later: Vec<TaskRef>,
+}
+
+/// How many tasks are dropped one inside the other. A task that is deeper outlives the one that owned it.
+const MAX_DEPTH: usize = 32;
+
+/// Drops what `task` holds: at once, or, at [`MAX_DEPTH`], right after the tasks around it.
+///
+/// # Panics
+///
+/// With what the first destructor panics with, when all have run.
+fn drop_nested(task: TaskRef) {
+    let mut task = Some(task);
+    let entered = DROPPING.try_with(|dropping| {
+        let mut dropping = dropping.borrow_mut();
+        if dropping.depth == MAX_DEPTH {
+            dropping.later.extend(task.take());
+        } else {
+            dropping.depth += 1;
+        }
+        dropping.depth
+    });
+    let Some(task) = task else { return };
+    let Ok(depth) = entered else {
+        // The thread is ending and its list is gone.
+        return task.empty();
+    };
+    let mut panicked = FirstPanic::default();
+    let mut next = Some(task);
+    while let Some(task) = next {
+        panicked.run(|| task.empty());
+        panicked.run(|| drop(task));
+        next = if depth == MAX_DEPTH { DROPPING.with_borrow_mut(|dropping| dropping.later.pop()) } else { None };
+    }
+    DROPPING.with_borrow_mut(|dropping| {
+        dropping.depth -= 1;
+        if depth == MAX_DEPTH {
+            dropping.later = Vec::new();
+        }
+    });
+    panicked.resume();
+}
+
+/// Runs `run` as if no task was being dropped on this thread. A loop that runs in a destructor relies on its own tasks being
+/// dropped at once: what they hold may be what another of them waits for.
+pub(in crate::scheduler) fn with_own_depth<R>(run: impl FnOnce() -> R) -> R {
+    /// Puts the outer state back, also after a panic.
+    struct Outer(Dropping);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            let outer = std::mem::replace(&mut self.0, Dropping { depth: 0, later: Vec::new() });
+            let _ = DROPPING.try_with(|dropping| dropping.replace(outer));
+        }
+    }
+    let is_nested = DROPPING.try_with(|dropping| dropping.borrow().depth != 0).unwrap_or(false);
+    let outer = is_nested.then(|| Outer(DROPPING.replace(Dropping { depth: 0, later: Vec::new() })));
+    let result = run();
+    drop(outer);
+    result
+}

@@ -1,0 +1,282 @@
+//! How a task waits: a wait begins, counts its pending parts, and polls foreign futures.
+//!
+//! Each pending part has a [`Waiter`], kept by what the task waits for. A task is queued when its last part is settled, or at
+//! once when a part has failed.
+
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::inbox::WakeSlot;
+use super::task::state::{BlockedOn, State};
+use super::task::{Header, TaskRef};
+use super::{Scheduler, Scope, WakeTarget};
+use crate::error::{Cancelled, Error, Reason, Result};
+use crate::panic::contain;
+
+/// One pending part of what a task waits for.
+pub(crate) struct Waiter(TaskRef);
+
+impl Waiter {
+    /// Makes `task` wait for one more part.
+    pub(crate) fn new(task: &TaskRef) -> Waiter {
+        task.pending.set(task.pending.get() + 1);
+        Waiter(task.clone())
+    }
+
+    /// The part is done. If it was the last one, the task becomes ready.
+    pub(crate) fn settle(self) {
+        if self.count_down() == 0 {
+            Scheduler::enqueue(&self.0);
+        }
+        self.release();
+    }
+
+    /// As [`settle`](Waiter::settle), for a task of `scheduler`, which is running.
+    #[inline(always)]
+    pub(crate) fn settle_on(self, scheduler: &Scheduler) {
+        if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
+            self.settle();
+        } else if self.count_down() == 0 {
+            self.0.set(State::QUEUED);
+            scheduler.run_queue.push(self.0);
+        }
+    }
+
+    /// The part can never be done and has an error to raise: the task becomes ready at once.
+    pub(crate) fn fail(self) {
+        self.count_down();
+        self.0.set(State::FAILED | State::FORCE_RESUME);
+        Scheduler::enqueue(&self.0);
+        self.release();
+    }
+
+    /// The task no longer waits for the part. It may be ready now, if another one has given it up.
+    pub(crate) fn give_up(self) {
+        if self.count_down() == 0 {
+            Scheduler::enqueue(&self.0);
+        }
+        self.release();
+    }
+
+    pub(crate) fn task(&self) -> &TaskRef {
+        &self.0
+    }
+
+    fn count_down(&self) -> u32 {
+        let pending = self.0.pending.get() - 1;
+        self.0.pending.set(pending);
+        pending
+    }
+
+    /// Drops the reference. If the task ended and had forgotten this wait, this may be the last one, and its value is dropped
+    /// here: a panic of that must not keep other waiters from being settled.
+    #[inline]
+    fn release(self) {
+        if self.0.is_ended() {
+            self.release_ended();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn release_ended(self) {
+        contain(|| drop(self));
+    }
+}
+
+/// The bits that say whether a running task may wait by the fast path.
+const FAST: State = State::RUNNING.union(State::SLOW);
+
+impl Header {
+    /// Begins a wait at `location`. False if the task may not wait: polling the wait then raises the reason.
+    #[inline]
+    pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
+        const MAY_BEGIN: State = FAST.union(State::WAIT_BEGUN);
+        if self.state.get().intersection(MAY_BEGIN) == State::RUNNING && self.pending.get() == 0 {
+            self.location.set(location);
+            self.mark_wait_begun(shielded);
+            return true;
+        }
+        self.begin_wait_slow(shielded, location)
+    }
+
+    #[inline(never)]
+    fn begin_wait_slow(&self, shielded: bool, location: &'static Location<'static>) -> bool {
+        if !self.has(State::RUNNING) {
+            return false;
+        }
+        self.location.set(location);
+        if self.has(State::CANCELLED) {
+            // The future is not polled again: that would raise the cancellation.
+            self.stop_polling_future();
+        }
+        if self.has(State::WAIT_BEGUN) || self.pending.get() != 0 {
+            self.set(State::WAIT_REFUSED);
+            return false;
+        }
+        self.unset(State::FAILED);
+        if self.has(State::CANCELLED) && !shielded {
+            self.set(State::WAIT_REFUSED);
+            return false;
+        }
+        self.mark_wait_begun(shielded);
+        true
+    }
+
+    /// Whether its wait was over when a timeout or a race cancelled it: then the coroutine gets what has arrived, and sees the
+    /// cancellation at its next wait. A loser of a race does not if the wait gives back what has arrived: a race ignores its value.
+    pub(crate) fn keeps_arrived(&self, gives_back: bool) -> bool {
+        const NOT_OVER: State = State::WAIT_REFUSED.union(State::WAIT_BEGUN).union(State::FAILED);
+        let is_kept = |scope: Rc<Scope>| match scope.cancelled().as_ref().map(Cancelled::why) {
+            Some(Reason::TimedOut) => true,
+            Some(Reason::Raced) => !gives_back,
+            _ => false,
+        };
+        self.pending.get() == 0 && !self.has(NOT_OVER) && self.scope().is_some_and(is_kept)
+    }
+
+    #[inline]
+    fn mark_wait_begun(&self, shielded: bool) {
+        let begun = if shielded { State::WAIT_BEGUN.union(State::SHIELDED) } else { State::WAIT_BEGUN };
+        self.change(State::BLOCKED_ON.union(State::WAIT_REFUSED), begun);
+    }
+
+    /// The cancellation, to be raised at its wait. `None` if it has swallowed too many: it is to suspend, and will be dropped.
+    pub(crate) fn raise_cancelled(&self) -> Option<Error> {
+        self.stop_polling_future();
+        if self.count_cancellation() {
+            return None;
+        }
+        let reason = self.scope().and_then(|scope| scope.cancelled());
+        let reason = reason.unwrap_or_else(|| Cancelled::new(Reason::Dropped));
+        Some(Error::cancelled(reason, self.location.get()))
+    }
+
+    /// The answer to a poll of a future, if this task may not poll one now.
+    #[inline(never)]
+    fn refuse_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
+        if !self.has(State::RUNNING) {
+            return Some(Poll::Ready(stale_resume(location)));
+        }
+        if !self.has(State::CANCELLED) {
+            return None;
+        }
+        self.location.set(location);
+        Some(self.raise_cancelled().map_or(Poll::Pending, Poll::Ready))
+    }
+
+    /// The future that it polled is no longer a pending part. Returns whether it was one.
+    #[inline]
+    fn stop_polling_future(&self) -> bool {
+        let was_pending = self.has(State::POLLING_FUTURE);
+        if was_pending {
+            self.unset(State::POLLING_FUTURE);
+            self.pending.set(self.pending.get() - 1);
+        }
+        was_pending
+    }
+}
+
+impl TaskRef {
+    /// Polls a future of the library in the name of this task, which runs.
+    #[inline]
+    pub(crate) fn poll_future<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        location: &'static Location<'static>,
+    ) -> Poll<Result<F::Output>> {
+        if self.state.get().intersection(FAST) != State::RUNNING
+            && let Some(refused) = self.refuse_future(location)
+        {
+            return refused.map(Err);
+        }
+        self.location.set(location);
+        if self.take_turn_due() {
+            // The coroutine suspends with nothing pending, and so has its next turn in the next round.
+            return Poll::Pending;
+        }
+        let wake_slot = self.wake_slot().unwrap_or_else(|| self.new_wake_slot());
+        // SAFETY: the cold part of this task keeps the wake slot alive, and gives it up only when the task ends. That is after its
+        // coroutine, which runs now (RUNNING), has returned to the scheduler.
+        let waker = unsafe { WakeSlot::lend(wake_slot) };
+        match future.poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => {
+                self.stop_polling_future();
+                self.count_ready_poll();
+                Poll::Ready(Ok(value))
+            }
+            Poll::Pending => {
+                if !self.has(State::POLLING_FUTURE) {
+                    if self.has(State::WAIT_BEGUN) || self.pending.get() != 0 {
+                        return Poll::Ready(Err(second_wait(location)));
+                    }
+                    self.pending.set(1);
+                    self.change(State::BLOCKED_ON, State::with_blocked_on(BlockedOn::FUTURE) | State::POLLING_FUTURE);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// As [`poll_future`](TaskRef::poll_future), for a future of a user: it may need a reactor.
+    #[inline]
+    pub(crate) fn poll_foreign_future<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        location: &'static Location<'static>,
+    ) -> Poll<Result<F::Output>> {
+        let polled = self.poll_future(future, location);
+        #[cfg(feature = "smol")]
+        if polled.is_pending()
+            && let Some(scheduler) = self.scheduler()
+        {
+            scheduler.note_foreign_future();
+        }
+        polled
+    }
+
+    #[inline(never)]
+    fn new_wake_slot(&self) -> *const WakeSlot {
+        let scheduler = self.scheduler().expect("a running task has a loop");
+        let wake_slot = scheduler.add_wake_slot(WakeTarget::Task(self.clone()));
+        let pointer = Arc::as_ptr(&wake_slot);
+        self.cold_mut(|cold| cold.wake_slot = Some(wake_slot));
+        pointer
+    }
+
+    /// A shield at which it waits is dropped: its other waits raise the cancellation again.
+    pub(crate) fn leave_shield(&self) {
+        self.unset(State::SHIELDED);
+        // A running task is looked at when it suspends.
+        if self.has(State::CANCELLED) && !self.has(State::RUNNING) {
+            self.set(State::FORCE_RESUME);
+            Scheduler::enqueue(self);
+        }
+    }
+
+    /// Its waker was called. Without effect unless it waits for a future: the waker may be an old one, of a future that is gone.
+    pub(super) fn wake_from_outside(&self) {
+        if self.stop_polling_future() && self.pending.get() == 0 {
+            Scheduler::enqueue(self);
+        }
+    }
+}
+
+/// The error of a [`Resume`](super::Resume) in the wrong place.
+pub(crate) fn stale_resume(location: &'static Location<'static>) -> Error {
+    let message = "a `Resume` was used outside of the turn of the coroutine that it was given to; use the one that the \
+                   coroutine was resumed with last";
+    Error::at(message.into(), location)
+}
+
+/// The error of a coroutine that waits for two things at once, by hand.
+#[cold]
+#[inline(never)]
+pub(crate) fn second_wait(location: &'static Location<'static>) -> Error {
+    let message = "a second wait was begun in the same turn, or while another was unfinished; a coroutine waits for one thing at \
+                   a time: poll the first wait until it is ready, or wait for both at once by yielding a tuple";
+    Error::at(message.into(), location)
+}

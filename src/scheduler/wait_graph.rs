@@ -1,0 +1,82 @@
+//! Which tasks wait for which: the one graph that traces, the order of cancellation and the search for deadlocks use.
+
+use std::collections::BTreeSet;
+use std::panic::Location;
+use std::rc::Rc;
+
+use super::{State, TaskRef};
+use crate::trace::Frame;
+
+/// The tasks that wait for `task`: its waiters, and the owner of the scope of which it is the first.
+fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {
+    let mut waiting = task.waiting_tasks();
+    if task.has(State::SCOPE_ROOT)
+        && let Some(scope) = task.scope()
+        && !scope.is_domain()
+    {
+        waiting.extend(scope.owner());
+    }
+    waiting
+}
+
+/// The tasks that cannot go on before `task` has ended: those that wait for it, and the owner of its scope, if that waits for
+/// all in it.
+pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
+    let mut waiting = direct_dependents(task);
+    if let Some(scope) = task.scope()
+        && scope.is_domain()
+    {
+        waiting.extend(scope.owner());
+    }
+    waiting
+}
+
+/// As [`dependents`], once the scopes around `task` are cancelled: their owners wait for all that is in them.
+pub(super) fn all_dependents(task: &TaskRef) -> Vec<TaskRef> {
+    let mut waiting = task.waiting_tasks();
+    let mut scope = task.scope();
+    while let Some(inner) = scope {
+        waiting.extend(inner.owner().filter(|owner| !owner.is_ended()));
+        scope = inner.parent();
+    }
+    waiting
+}
+
+/// The coroutines that wait for `task`, which failed at `location`, for as long as exactly one waits for each, up to the edge of
+/// its domain. Outermost first.
+pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut next = Some((task.clone(), location));
+    while let Some((task, location)) = next {
+        if !seen.insert(task.id.get()) {
+            break;
+        }
+        let name = task.name();
+        if !name.is_empty() {
+            frames.push(Frame::new(name, location));
+        }
+        next = match <[TaskRef; 1]>::try_from(direct_dependents(&task)) {
+            Ok([waiting]) if is_in_same_domain(&task, &waiting) => {
+                let location = waiting.location.get();
+                Some((waiting, location))
+            }
+            _ => None,
+        };
+    }
+    frames.reverse();
+    frames
+}
+
+fn is_in_same_domain(one: &TaskRef, other: &TaskRef) -> bool {
+    match (one.scope(), other.scope()) {
+        (Some(one), Some(other)) => Rc::ptr_eq(&one, &other) || Rc::ptr_eq(&one.domain(), &other.domain()),
+        _ => false,
+    }
+}
+
+/// The race of which `task` is the first task of a runner, by a number that tells races apart.
+pub(super) fn race_of(task: &TaskRef) -> Option<u64> {
+    let group = task.scope().filter(|_| task.has(State::SCOPE_ROOT))?.group()?;
+    Some(Rc::as_ptr(&group).addr() as u64)
+}

@@ -1,0 +1,104 @@
+//! The macros inside other macros, under other names, and from other crates.
+#![feature(coroutines)]
+#![deny(warnings)]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tinyield::{Loop, co, co as go, from_future, spawn};
+
+#[test]
+fn a_renamed_co_works_inside_another_one() {
+    let main = co! {
+        let handle = yield spawn(go! {
+            yield;
+            let one = yield go! { 1 };
+            let two: u32 = yield go! { (go! { 2 }).yield };
+            let three = from_future(std::future::ready(3)).yield;
+            let four = std::future::ready(4).await;
+            assert_eq!(yield go! { yield; "five" }, "five");
+            if one + two + three + four == 10 {
+                return Ok::<u32, String>(go! { return 10; }.yield);
+            }
+            unreachable!()
+        });
+        yield handle
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), Ok(10));
+}
+
+macro_rules! background {
+    ($e:expr) => {
+        spawn(co! { $e })
+    };
+}
+
+#[test]
+fn an_argument_that_a_macro_puts_into_a_coroutine_belongs_to_that_coroutine() {
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let (outer, inner) = (log.clone(), log.clone());
+    let main = co! {
+        let handle = yield background!({
+            inner.borrow_mut().push("inner");
+            yield;
+            inner.borrow_mut().push("inner again");
+            let nested = yield background!(std::future::ready(4).await);
+            if (yield nested) == 4 {
+                return 5;
+            }
+            6
+        });
+        outer.borrow_mut().push("outer");
+        yield;
+        outer.borrow_mut().push("outer again");
+        yield handle
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), 5);
+    assert_eq!(*log.borrow(), ["inner", "outer", "inner again", "outer again"]);
+}
+
+#[test]
+fn an_error_in_such_an_argument_has_the_line_of_its_question_mark() {
+    let line = line!() + 3;
+    let main = co! {
+        let handle = yield background!({
+            Err::<(), _>("raised")?
+        });
+        yield handle
+    };
+    assert_eq!(Loop::new().run(main).unwrap_err().error().location().line(), line);
+}
+
+#[test]
+fn parentheses_before_a_postfix_yield_are_not_reported_as_unused() {
+    let shared = co! { yield; 1 }.shared();
+    let main = co! { (&shared).yield + (async { 2 }).await };
+    assert_eq!(Loop::new().run(main).unwrap(), 3);
+}
+
+mod other {
+    pub mod runtime {
+        pub use tinyield::*;
+    }
+
+    macro_rules! go {
+        ($($body:tt)*) => {
+            $crate::other::runtime::co! { crate = $crate::other::runtime; $($body)* }
+        };
+    }
+
+    pub(crate) use go;
+}
+
+#[test]
+fn a_crate_that_reexports_tinyield_gives_its_path() {
+    use other::runtime::{Coro, Loop, co, coro};
+
+    #[coro(crate = crate::other::runtime)]
+    fn one() -> Coro<u32> {
+        yield;
+        std::future::ready(1).await
+    }
+    let main = co! { crate = crate::other::runtime; (yield one()) + (yield other::go! { yield; return 1; }) };
+    assert_eq!(Loop::new().run(main).unwrap(), 2);
+}
