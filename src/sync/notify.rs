@@ -22,8 +22,23 @@ pub(crate) struct Notifier {
 struct State {
     /// How many handles there are.
     holders: usize,
-    /// One for each loop that listens; with a waker, which is what counts, while there are handles, unless it is not to count.
-    listening: Vec<(Arc<WakeSlot>, Option<Waker>)>,
+    /// One for each loop that listens.
+    listening: Vec<Registration>,
+}
+
+struct Registration {
+    wake_slot: Arc<WakeSlot>,
+    counts: bool,
+    /// Present while it counts and there are handles.
+    waker: Option<Waker>,
+}
+
+impl Registration {
+    fn add_waker(&mut self) {
+        if self.counts && self.waker.is_none() {
+            self.waker = Some(WakeSlot::waker(&self.wake_slot));
+        }
+    }
 }
 
 impl Notifier {
@@ -37,7 +52,11 @@ impl Notifier {
 
     /// One handle more.
     pub(crate) fn hold(&self) {
-        self.state().holders += 1;
+        let mut state = self.state();
+        state.holders += 1;
+        if state.holders == 1 {
+            state.listening.iter_mut().for_each(Registration::add_waker);
+        }
     }
 
     /// One handle less. After the last one, nobody listens in vain.
@@ -45,7 +64,7 @@ impl Notifier {
         let mut state = self.state();
         state.holders -= 1;
         let nobody_left = state.holders == 0;
-        let take = |(_, waker): &mut (Arc<WakeSlot>, Option<Waker>)| if nobody_left { waker.take() } else { None };
+        let take = |registration: &mut Registration| if nobody_left { registration.waker.take() } else { None };
         let wakers: Vec<Waker> = state.listening.iter_mut().filter_map(take).collect();
         // What a waker does may come back here, so none is dropped or woken under the lock.
         drop(state);
@@ -54,7 +73,8 @@ impl Notifier {
 
     /// Has all loops that listen look at what has come.
     pub(crate) fn notify(&self) {
-        let listening: Vec<_> = self.state().listening.iter().map(|(wake_slot, _)| wake_slot.clone()).collect();
+        let listening: Vec<_> =
+            self.state().listening.iter().map(|registration| registration.wake_slot.clone()).collect();
         listening.iter().for_each(WakeSlot::wake);
     }
 
@@ -62,11 +82,11 @@ impl Notifier {
     fn add(&self, wake_slot: &Arc<WakeSlot>, counts: bool) {
         let mut state = self.state();
         let position = state.position(wake_slot).unwrap_or_else(|| {
-            state.listening.push((wake_slot.clone(), None));
+            state.listening.push(Registration { wake_slot: wake_slot.clone(), counts, waker: None });
             state.listening.len() - 1
         });
-        if counts && state.holders != 0 {
-            state.listening[position].1.get_or_insert_with(|| WakeSlot::waker(wake_slot));
+        if state.holders != 0 {
+            state.listening[position].add_waker();
         }
     }
 
@@ -80,7 +100,7 @@ impl Notifier {
 
 impl State {
     fn position(&self, wake_slot: &Arc<WakeSlot>) -> Option<usize> {
-        self.listening.iter().position(|(listening, _)| Arc::ptr_eq(listening, wake_slot))
+        self.listening.iter().position(|registration| Arc::ptr_eq(&registration.wake_slot, wake_slot))
     }
 }
 
