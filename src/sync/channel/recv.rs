@@ -125,7 +125,7 @@ impl<T: 'static> WaitState for Recv<T> {
     }
 
     fn is_ready(&self) -> bool {
-        let Some((_, key)) = self.begun else { return true };
+        let Some((_, key)) = self.begun else { return false };
         self.receiver.inner.borrow().receivers.get(key).is_none_or(|entry| entry.waiting.is_none())
     }
 
