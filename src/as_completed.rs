@@ -242,6 +242,8 @@ wait_is_its_state!(NextCompleted<T> => T);
 impl<T: 'static> WaitState for NextCompleted<T> {
     type Output = T;
 
+    const CARRIES_VALUE: bool = true;
+
     fn begin(&mut self, task: &TaskRef) {
         if !self.is_ready() {
             task.note_blocked_on(BlockedOn::COMPLETION);

@@ -64,6 +64,7 @@ impl<X: WaitState> WaitState for Catching<X> {
     type Output = std::result::Result<X::Output, Error>;
 
     const SHIELDED: bool = X::SHIELDED;
+    const CARRIES_VALUE: bool = X::CARRIES_VALUE;
     const GIVES_BACK: bool = X::GIVES_BACK;
 
     fn begin(&mut self, task: &TaskRef) {

@@ -76,6 +76,8 @@ impl<T> Sealed for JoinOwned<T> {}
 impl<T: 'static> WaitState for JoinOwned<T> {
     type Output = T;
 
+    const CARRIES_VALUE: bool = true;
+
     #[inline]
     fn begin(&mut self, waiting: &TaskRef) {
         let task = self.task.raw();
@@ -88,6 +90,10 @@ impl<T: 'static> WaitState for JoinOwned<T> {
 
     fn is_ready(&self) -> bool {
         self.task.raw().is_ended()
+    }
+
+    fn has_value(&self) -> bool {
+        self.task.raw().has_value()
     }
 
     fn failure(&self) -> Option<Error> {
@@ -130,12 +136,18 @@ impl<T> Sealed for JoinShared<T> {}
 impl<T: 'static> WaitState for JoinShared<T> {
     type Output = T;
 
+    const CARRIES_VALUE: bool = true;
+
     fn begin(&mut self, waiting: &TaskRef) {
         self.key = register(self.task.raw(), waiting);
     }
 
     fn is_ready(&self) -> bool {
         self.task.raw().is_ended()
+    }
+
+    fn has_value(&self) -> bool {
+        self.task.raw().has_value()
     }
 
     fn failure(&self) -> Option<Error> {

@@ -34,6 +34,8 @@ pub fn make(
     let yields = never_yields.then(|| {
         quote_spanned! {at=>
             if false {
+                // Dropped first, so that the frame has no place for it.
+                ::core::mem::drop(#resume);
                 #resume = yield #krate::by_hand::Suspend;
             }
         }

@@ -283,13 +283,17 @@ impl Scope {
         }
     }
 
-    /// Nobody takes the failure of this domain. If the domain around it is failing too, the failure is among its other errors.
+    /// Nobody takes the failure of this domain. If the domain around it is failing too and keeps all errors, it is among those.
     pub(crate) fn report_untaken(&self) {
         let above = self.next_responsible().map(|above| above.responsible_domain());
-        if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.failure.get().is_some())) {
+        if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.keeps_all_errors())) {
             above.add_other(failure);
             self.take_others().into_iter().for_each(|other| above.add_other(other));
         }
+    }
+
+    fn keeps_all_errors(&self) -> bool {
+        self.failure.get().is_some() && self.grouping() == Grouping::Always
     }
 
     fn next_responsible(&self) -> Option<Rc<Scope>> {

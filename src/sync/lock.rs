@@ -208,6 +208,7 @@ wait_is_its_state!(AcquireLock<T> => LockGuard<T>);
 impl<T: 'static> WaitState for AcquireLock<T> {
     type Output = LockGuard<T>;
 
+    const CARRIES_VALUE: bool = true;
     const GIVES_BACK: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {

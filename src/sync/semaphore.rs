@@ -269,6 +269,7 @@ wait_is_its_state!(Acquire => Permit);
 impl WaitState for Acquire {
     type Output = Permit;
 
+    const CARRIES_VALUE: bool = true;
     const GIVES_BACK: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {

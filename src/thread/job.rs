@@ -178,7 +178,7 @@ where
             let mut join = ActiveWait::begin_at(&resume, shield(joined(job, location)).into_state(), location);
             let Some(value) = suspend_until!(resume, join.poll(&resume))? else { return Outcome(Err(cancelled)) };
             // For a `raise` that may wait for it. Nobody else looks at the value.
-            resume.task.mark_cancellation_handled();
+            resume.task.discard_value();
             Outcome::value(value)
         },
     )

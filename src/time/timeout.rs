@@ -70,6 +70,8 @@ wait_is_its_state!(Timeout<T> => std::result::Result<T, TimedOut>);
 impl<T: 'static> WaitState for Timeout<T> {
     type Output = std::result::Result<T, TimedOut>;
 
+    const CARRIES_VALUE: bool = true;
+
     fn begin(&mut self, task: &TaskRef) {
         self.work.begin(task, ScopeKind::Subtree);
         // No limit is no timer: then waiting forever is a deadlock.

@@ -86,6 +86,8 @@ for_shapes!(Wait, Output);
 /// The methods of [`WaitState`] that are alike for all collections.
 macro_rules! methods_of_collections {
     () => {
+        const CARRIES_VALUE: bool = X::CARRIES_VALUE;
+
         fn begin(&mut self, task: &TaskRef) {
             for part in self {
                 part.begin(task);
@@ -182,6 +184,8 @@ macro_rules! tuple {
         #[allow(private_interfaces, non_snake_case)]
         impl<$($part: WaitState),+> WaitState for ($($part,)+) {
             type Output = ($($part::Output,)+);
+
+            const CARRIES_VALUE: bool = $($part::CARRIES_VALUE)||+;
 
             fn begin(&mut self, task: &TaskRef) {
                 let ($($part,)+) = self;

@@ -53,6 +53,9 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether a cancellation is held off until the wait is over.
     const SHIELDED: bool = false;
 
+    /// Whether its output is a value that would be lost, and not only the end of the wait.
+    const CARRIES_VALUE: bool = false;
+
     /// Whether it gives back what has arrived, when it is dropped: a message to its channel, a permit to its semaphore.
     const GIVES_BACK: bool = false;
 
@@ -230,7 +233,7 @@ impl<X: WaitState> ActiveWait<X> {
             return Poll::Ready(self.state.raised(stale_resume(task.location.get())));
         }
         if task.has(State::CANCELLED) && !X::SHIELDED {
-            if task.keeps_arrived(X::GIVES_BACK) && self.state.has_value() {
+            if X::CARRIES_VALUE && task.keeps_arrived(X::GIVES_BACK) && self.state.has_value() {
                 return Poll::Ready(self.state.take());
             }
             return self.poll_cancelled(task);

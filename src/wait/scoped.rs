@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::lifecycle::private::AnyTask;
 use super::lifecycle::{Wait, polled_after_completion};
 use crate::error::{Cancelled, Reason, Result};
-use crate::scheduler::{Scheduler, Scope, ScopeKind, State, Task, TaskRef};
+use crate::scheduler::{Scheduler, Scope, ScopeKind, Task, TaskRef};
 
 /// A task that runs in a scope below the task that waits for it. Dropped before the scope has ended, it cancels the scope.
 pub(crate) struct Scoped<T: 'static> {
@@ -45,7 +45,7 @@ impl<T> Scoped<T> {
 
     /// Whether the task has completed with a value, which was not taken.
     pub(crate) fn has_output(&self) -> bool {
-        self.task.raw().has(State::COMPLETED)
+        self.task.raw().has_value()
     }
 
     /// Takes the scope, once it has ended.

@@ -171,6 +171,11 @@ impl Header {
         self.has(State::ENDED)
     }
 
+    /// Whether it has completed with a value that is for its waiters.
+    pub(crate) fn has_value(&self) -> bool {
+        self.has(State::COMPLETED) && !self.has(State::DISCARDED)
+    }
+
     /// Whether its end needs no more than leaving its scope and settling one waiter.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
@@ -268,9 +273,10 @@ impl Header {
         self.cold(|cold| cold.cancellations > 0).unwrap_or(false)
     }
 
-    /// Makes whatever it ends with a proper answer to its cancellation.
-    pub(crate) fn mark_cancellation_handled(&self) {
+    /// Makes the value that it is about to return a proper answer to its cancellation, which no waiter gets.
+    pub(crate) fn discard_value(&self) {
         self.cold(|cold| cold.cancellations = 0);
+        self.set(State::DISCARDED);
     }
 
     /// Starts the count of cancellations in a row anew: it has waited at a shield.

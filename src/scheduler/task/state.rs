@@ -19,6 +19,7 @@
 //! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
 //! | `SPAWNED` | `spawn` of a `Shared` | never |
 //! | `JOIN_NOTED` | `note_join`, in a hosted loop | never |
+//! | `DISCARDED` | the coroutine of a thread's closure, before it returns the late value | never |
 //! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
 
 use bitflags::bitflags;
@@ -61,6 +62,8 @@ bitflags! {
         const SPAWNED = 1 << 15;
         /// It may be in the list of tasks from which a search for cycles starts.
         const JOIN_NOTED = 1 << 16;
+        /// Its value came after its cancellation and is to be dropped, unless `raise` finds an error in it.
+        const DISCARDED = 1 << 17;
         /// What it is blocked on, in the high byte: a [`BlockedOn`].
         const BLOCKED_ON = 0xff << 24;
 

@@ -112,6 +112,7 @@ impl<T: 'static> Wait for Recv<T> {
 impl<T: 'static> WaitState for Recv<T> {
     type Output = std::result::Result<T, RecvError>;
 
+    const CARRIES_VALUE: bool = true;
     const GIVES_BACK: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {

@@ -109,7 +109,7 @@ impl Simulator<'_> {
             return;
         };
         let above = self.responsible_domain(parent);
-        if self.scopes[above].failure.is_some() {
+        if self.scopes[above].failure.is_some() && self.scopes[above].kind == ScopeKind::Domain(Grouping::Always) {
             self.add_other(above, failure);
             for other in std::mem::take(&mut self.scopes[domain].others) {
                 self.add_other(above, other);

@@ -97,6 +97,11 @@ impl<'a> Simulator<'a> {
     fn keeps_arrived(&self, task: TaskId) -> bool {
         let Some(wait) = &self.tasks[task].wait else { return false };
         let has_completed = |task: TaskId| self.tasks[task].has_ended && self.tasks[task].error.is_none();
+        let carries_value = wait.parts.iter().any(|part| match part.awaited {
+            Awaited::Task(_) | Awaited::Runners(_) | Awaited::Acquire(..) => true,
+            Awaited::Scope(scope, _) => self.scopes[scope].kind != ScopeKind::Shield,
+            _ => false,
+        });
         let have_values = wait.parts.iter().all(|part| match &part.awaited {
             Awaited::Task(other) => has_completed(*other),
             Awaited::Scope(scope, root) => {
@@ -111,6 +116,7 @@ impl<'a> Simulator<'a> {
             Work::Leaf(_) => false,
         };
         !wait.is_shield
+            && carries_value
             && have_values
             && self.is_ready(task)
             && match self.scopes[self.tasks[task].scope].cancelled.as_deref() {
