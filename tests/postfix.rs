@@ -1,4 +1,6 @@
 //! A program without any prefix `yield`. The prefix may go away (rust-lang/rust#148313), and then users keep their code by this form.
+// Each form is written out as users write it, also where clippy knows a shorter one.
+#![allow(clippy::manual_unwrap_or_default, clippy::manual_unwrap_or)]
 #![feature(coroutines)]
 #![deny(warnings)]
 

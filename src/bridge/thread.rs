@@ -16,7 +16,7 @@ use crate::wait::private::AnyTask;
 
 pub(super) struct Threaded<T: Send + 'static> {
     /// What the thread will do, until the future is first polled.
-    run: Option<Box<dyn FnOnce(Grouping) -> Result<T, LoopError> + Send>>,
+    run: Option<RunHere<T>>,
     /// From then on, until the future is ready.
     job: Option<RunJob<T>>,
     /// On the closure that awaits this, if one does.
@@ -26,6 +26,9 @@ pub(super) struct Threaded<T: Send + 'static> {
     name: &'static str,
     location: &'static Location<'static>,
 }
+
+/// Runs the loop on the thread that calls this.
+type RunHere<T> = Box<dyn FnOnce(Grouping) -> Result<T, LoopError> + Send>;
 
 type RunJob<T> = Job<Box<dyn FnOnce() -> Result<T, LoopError> + Send>, Result<T, LoopError>>;
 
