@@ -1,11 +1,11 @@
-// Tells the thread sanitizer of what the precompiled standard library does out of its sight.
+// Reports the operations of the precompiled standard library to the thread sanitizer.
 //
-// The sanitizer sees the operations of code that was compiled with it. The standard library was not, so that of its locks it
-// sees only what is inlined into the code that uses them: the fast ways. Each function here stands in for one of the slow
-// ways (by the linker's `--wrap`), calls it, and says what it has done. No race of the project is hidden by that: what is told
-// is what the function promises to whoever calls it.
+// The sanitizer sees only the operations of code that was compiled with it. The standard library was not. So of its locks the
+// sanitizer sees only the fast paths, which are inlined into the code that uses them. Each function here replaces a slow path
+// (with the linker's `--wrap`), calls it, and reports its effect. This hides no race of the project, because it reports only
+// what the function guarantees to its callers.
 //
-// With a standard library that was compiled with the sanitizer (the target x86_64-unknown-linux-gnutsan) none of this is needed.
+// A standard library that was compiled with the sanitizer (the target x86_64-unknown-linux-gnutsan) needs none of this.
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,11 +15,11 @@ void __tsan_release(void *address);
 
 #define JOINED(one, other) one##other
 #define JOIN(one, other) JOINED(one, other)
-// The names have a hash of the compiler in them, so they are given from outside.
+// The names contain a hash of the compiler, so `ci/sanitize` defines them.
 #define REAL(name) JOIN(__real_, name)
 #define WRAP(name) JOIN(__wrap_, name)
 
-// A lock that was contended has been taken. That it is given back is inlined.
+// A contended lock was acquired. The release is inlined.
 
 void REAL(MUTEX_LOCK)(void *mutex);
 void WRAP(MUTEX_LOCK)(void *mutex) {
@@ -39,7 +39,7 @@ void WRAP(RWLOCK_WRITE)(void *lock) {
     __tsan_acquire(lock);
 }
 
-// Who waits for a condition gives the mutex back, and takes it again.
+// To wait for a condition releases the mutex and acquires it again.
 
 void REAL(CONDVAR_WAIT)(void *condvar, void *mutex);
 void WRAP(CONDVAR_WAIT)(void *condvar, void *mutex) {
@@ -56,11 +56,11 @@ bool WRAP(CONDVAR_WAIT_TIMEOUT)(void *condvar, void *mutex, uint64_t seconds, ui
     return in_time;
 }
 
-// What runs once is seen by all that come after: those who find it done look at it inlined, which is a load from the address of
-// the `Once`; those who wait for it do that in `Once::call`. The closure is a `&mut dyn FnMut(&OnceState)`: two pointers, and
-// `call_mut` is the second function in its table, after the three words that any table begins with.
+// The effects of a `Once` are visible to all later callers. Callers that find it completed check it inlined, with a load from
+// the address of the `Once`. Callers that wait for it do so in `Once::call`. The closure is a `&mut dyn FnMut(&OnceState)`: two
+// pointers. `call_mut` is the second function in its vtable, after the three words with which every vtable begins.
 
-enum { CALL_MUT = 4, TABLE = 5 };
+enum { CALL_MUT = 4, VTABLE_LENGTH = 5 };
 
 struct once_closure {
     void *once;
@@ -73,16 +73,17 @@ static void call_once_closure(struct once_closure *closure, void *state) {
     __tsan_release(closure->once);
 }
 
-void REAL(ONCE_CALL)(void *once, bool ignore_poison, void *data, void *const *table, void *location);
-void WRAP(ONCE_CALL)(void *once, bool ignore_poison, void *data, void *const *table, void *location) {
-    struct once_closure closure = {once, data, (void (*)(void *, void *))table[CALL_MUT]};
-    void *const told[TABLE] = {0, (void *)sizeof closure, (void *)_Alignof(struct once_closure), 0, (void *)call_once_closure};
-    REAL(ONCE_CALL)(once, ignore_poison, &closure, told, location);
+void REAL(ONCE_CALL)(void *once, bool ignore_poison, void *data, void *const *vtable, void *location);
+void WRAP(ONCE_CALL)(void *once, bool ignore_poison, void *data, void *const *vtable, void *location) {
+    struct once_closure closure = {once, data, (void (*)(void *, void *))vtable[CALL_MUT]};
+    void *const wrapped[VTABLE_LENGTH] = {
+        0, (void *)sizeof closure, (void *)_Alignof(struct once_closure), 0, (void *)call_once_closure};
+    REAL(ONCE_CALL)(once, ignore_poison, &closure, wrapped, location);
     __tsan_acquire(once);
 }
 
-// The sanitizer knows no fences. `Arc` drops a count by `fetch_sub(Release)`, and the last one has `fence(Acquire)` follow: so
-// that is taken for `fetch_sub(AcqRel)`, which says the same to the last one.
+// The sanitizer does not support fences. `Arc` drops a count with `fetch_sub(Release)`, and the last drop is followed by
+// `fence(Acquire)`. So this treats it as `fetch_sub(AcqRel)`, which means the same for the last drop.
 
 enum { RELEASE = 3, ACQUIRE_RELEASE = 4 };
 

@@ -1,4 +1,4 @@
-//! An async-std program that has loops in it, whose coroutines have async-std's futures in them.
+//! An async-std program that runs loops. The coroutines of these loops await async-std's futures.
 //!
 //! ```text
 //! cargo run --features async-std --example async_std_app
@@ -18,7 +18,7 @@ use tinyield::{Coro, coro, from_async_std, from_async_std_with, sleep, timeout, 
 
 fn main() -> Result<(), Box<dyn Error>> {
     task::block_on(async {
-        // A task of async-std's, on its threads.
+        // A task on async-std's own threads.
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let server = task::spawn(async move {
@@ -28,22 +28,22 @@ fn main() -> Result<(), Box<dyn Error>> {
             stream.write_all(&bytes.map(|byte| byte.to_ascii_uppercase())).await
         });
 
-        // A loop on this thread, next to it.
+        // A loop on this thread, at the same time.
         let (text, answer) = to_async_std(work(address.to_string())).await?;
         println!("{text:?}, {answer:?}");
         assert_eq!((text.as_str(), answer.as_str()), ("written by a coroutine", "HELLO"));
         server.await?;
 
-        // A loop on a thread of its own is a future that async-std can spawn; what it runs need not be `Send`.
+        // A loop on its own thread is a `Send` future, so async-std can spawn it. The coroutines in it need not be `Send`.
         let length = task::spawn(to_async_std_with(|| length(Rc::from("not Send")))).await?;
         assert_eq!(length, 8);
 
-        // Both directions in one another.
+        // Both directions, nested.
         let nested = task::spawn(to_async_std_with(nested)).await?;
         assert_eq!(nested, 42);
-        println!("a loop in async-std in a loop in async-std says {nested}");
+        println!("a loop in async-std in a loop in async-std returned {nested}");
 
-        // A loop's error is an error here, with the coroutines that waited on it.
+        // An error in a loop is the output of its future, with the coroutines that waited on it.
         let missing = to_async_std(read(PathBuf::from("/no/such/file"))).await.unwrap_err();
         println!("as expected: {missing:?}");
         assert!(missing.error().downcast_ref::<io::Error>().is_some());
@@ -57,7 +57,7 @@ fn work(address: String) -> Coro<(String, String)> {
     yield (round_trip(path), hello(address))
 }
 
-/// Async-std's futures may be awaited in place, on the loop's own thread.
+/// Awaits async-std's futures in place, on the loop's own thread.
 #[coro]
 fn round_trip(path: PathBuf) -> Coro<String> {
     fs::write(&path, "written by a coroutine").await?;
@@ -71,17 +71,17 @@ fn read(path: PathBuf) -> Coro<String> {
     fs::read_to_string(path).await?
 }
 
-/// Or async-std runs them, on a thread: they are coroutines then, to be gathered, or given a time limit.
+/// Lets async-std run a future on a thread. As a coroutine, the future can be gathered or get a timeout.
 #[coro]
 fn hello(address: String) -> Coro<String> {
-    let talk = async move {
+    let exchange = async move {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"hello").await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         io::Result::Ok(answer)
     };
-    (yield timeout(from_async_std(talk).raise(), Duration::from_secs(60)))?
+    (yield timeout(from_async_std(exchange).raise(), Duration::from_secs(60)))?
 }
 
 #[coro]
@@ -92,7 +92,7 @@ fn length(text: Rc<str>) -> Coro<usize> {
 
 #[coro]
 fn nested() -> Coro<u32> {
-    // Built on its thread, the future may hold a loop, which is not `Send` either.
+    // The future is built on its thread, so it may hold a loop, which is not `Send`.
     let inner = from_async_std_with(|| async {
         task::sleep(Duration::from_millis(1)).await;
         to_async_std(answer()).await

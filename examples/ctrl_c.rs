@@ -1,6 +1,6 @@
-//! Ctrl-C stops the loop; coroutines clean up, and the program exits with 130, as programs do that a signal has stopped.
+//! Ctrl-C stops the loop. The coroutines clean up, then the program exits with 130, the exit code for SIGINT.
 //!
-//! With `--self-test` it sends itself the signal.
+//! With `--self-test` the program sends SIGINT to itself.
 #![feature(coroutines)]
 
 use std::io;
@@ -10,29 +10,29 @@ use std::time::Duration;
 
 use tinyield::{Coro, Loop, catch, coro, run_in_thread, shield, sleep, spawn};
 
-/// What a shell reports of a program that SIGINT has ended.
+/// The exit code that a shell reports for a program ended by SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// A coroutine that ends at once: its destructors do all that there is to do.
+/// Cleans up in a destructor, without waiting.
 #[coro]
-fn download(number: u32) -> Coro<()> {
+fn download(id: u32) -> Coro<()> {
     struct PartialFile(u32);
     impl Drop for PartialFile {
         fn drop(&mut self) {
             println!("download {}: removed the partial file", self.0);
         }
     }
-    let _file = PartialFile(number);
-    println!("download {number}: started");
+    let _file = PartialFile(id);
+    println!("download {id}: started");
     yield sleep(Duration::from_secs(3600));
 }
 
-/// One that has to wait for its cleaning up.
+/// Has to wait while it cleans up.
 #[coro]
 fn connection() -> Coro<()> {
     println!("connection: open");
     if let Err(cancelled) = yield catch(sleep(Duration::from_secs(3600))) {
-        println!("connection: {cancelled}; saying goodbye ..");
+        println!("connection: {cancelled}; closing ..");
         yield shield(sleep(Duration::from_millis(200)));
         println!("connection: closed");
         Err(cancelled)?;
@@ -43,32 +43,32 @@ fn connection() -> Coro<()> {
 fn app(self_test: bool) -> Coro<()> {
     yield spawn((download(1), download(2), connection()));
     if self_test {
-        yield; // the others start first
-        yield run_in_thread(interrupt_myself).raise();
+        yield; // let the others start
+        yield run_in_thread(interrupt_self).raise();
     } else {
         println!("press Ctrl-C");
     }
 }
 
-fn interrupt_myself() -> io::Result<()> {
+fn interrupt_self() -> io::Result<()> {
     let status = Command::new("kill").args(["-INT", &std::process::id().to_string()]).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other("`kill` has failed")) }
+    if status.success() { Ok(()) } else { Err(io::Error::other("`kill` failed")) }
 }
 
 fn main() -> ExitCode {
     let self_test = std::env::args().skip(1).any(|argument| argument == "--self-test");
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
-    let asked_before = AtomicBool::new(false);
+    let is_stopping = AtomicBool::new(false);
     let installed = ctrlc::set_handler(move || {
-        if asked_before.swap(true, Ordering::Relaxed) {
-            // Whoever asks twice does not want to wait.
+        if is_stopping.swap(true, Ordering::Relaxed) {
+            // The second Ctrl-C exits without waiting for the cleanup.
             std::process::exit(INTERRUPTED.into());
         }
         handle.stop();
     });
     if let Err(error) = installed {
-        eprintln!("ctrl_c: Ctrl-C cannot be caught: {error}");
+        eprintln!("ctrl_c: cannot install the Ctrl-C handler: {error}");
         return ExitCode::FAILURE;
     }
     match event_loop.run(app(self_test)) {

@@ -1,6 +1,6 @@
-//! A data loader: slow transforms, 16 at once on threads, and each result is taken as soon as it is there.
+//! A data loader: 16 threads run slow transforms, and each result is used as soon as it is ready.
 //!
-//! On a terminal it draws a progress bar, by indicatif.
+//! On a terminal it draws a progress bar.
 #![feature(coroutines)]
 
 use std::sync::atomic::AtomicUsize;
@@ -15,16 +15,16 @@ const ITEMS: u64 = 100;
 const THREADS: usize = 16;
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
-static MOST_AT_ONCE: AtomicUsize = AtomicUsize::new(0);
+static MAX_RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-/// From 50 to 248 ms, so the results come in another order than the items.
+/// From 50 to 248 ms, so that the results arrive in another order than the items.
 fn delay(item: u64) -> Duration {
     Duration::from_millis(50 + item * 37 % 100 * 2)
 }
 
-/// Stands for reading a file and decoding it: it blocks.
+/// Blocks, as reading and decoding a file would.
 fn slow_transform(item: u64) -> u64 {
-    MOST_AT_ONCE.fetch_max(RUNNING.fetch_add(1, SeqCst) + 1, SeqCst);
+    MAX_RUNNING.fetch_max(RUNNING.fetch_add(1, SeqCst) + 1, SeqCst);
     thread::sleep(delay(item));
     RUNNING.fetch_sub(1, SeqCst);
     item * item
@@ -43,27 +43,27 @@ fn load(bar: ProgressBar) -> Coro<Vec<u64>> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} after {elapsed}, {eta} to go")?;
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} after {elapsed}, {eta} left")?;
     let bar = ProgressBar::new(ITEMS).with_style(style);
     let mut loaded = Loop::new().run(load(bar.clone()))?;
-    let took = start.elapsed();
+    let elapsed = start.elapsed();
     bar.finish_and_clear();
 
-    let one_by_one: Duration = (0..ITEMS).map(delay).sum();
+    let sequential: Duration = (0..ITEMS).map(delay).sum();
     println!(
-        "{} transforms, {:.1} s one by one, took {:.1} s",
+        "{} transforms took {:.1} s; one after the other they take {:.1} s",
         loaded.len(),
-        one_by_one.as_secs_f64(),
-        took.as_secs_f64()
+        elapsed.as_secs_f64(),
+        sequential.as_secs_f64()
     );
-    println!("the first to come: {:?}", &loaded[..8]);
+    println!("the first results: {:?}", &loaded[..8]);
 
     let squares: Vec<_> = (0..ITEMS).map(|item| item * item).collect();
-    assert_ne!(loaded, squares, "they come as they are completed, not in the order of the items");
+    assert_ne!(loaded, squares, "results arrive in order of completion, not in the order of the items");
     loaded.sort_unstable();
     assert_eq!(loaded, squares);
-    let most = MOST_AT_ONCE.load(SeqCst);
-    println!("at most {most} at once; each has come, exactly once");
-    assert!(most <= THREADS);
+    let max_running = MAX_RUNNING.load(SeqCst);
+    println!("at most {max_running} ran at once; each result arrived exactly once");
+    assert!(max_running <= THREADS);
     Ok(())
 }

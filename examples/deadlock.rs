@@ -1,4 +1,4 @@
-//! Three programs that can never go on. The loop finds out at once, and says who waits where, and on what.
+//! Three programs that can never finish. The loop reports each deadlock at once: who waits where, and on what.
 #![feature(coroutines)]
 
 use std::cell::RefCell;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use tinyield::{Coro, Deadlock, Event, Lock, Loop, LoopError, Shared, coro};
 
-/// Targets of a build, by name: each is built once, whoever needs it.
+/// The targets of a build, by name. Each is built once, however many others need it.
 type Targets = Rc<RefCell<BTreeMap<&'static str, Shared<()>>>>;
 
 #[coro]
@@ -18,7 +18,7 @@ fn build(needs: &'static [&'static str], targets: Targets) -> Coro<()> {
     }
 }
 
-/// `program` needs `library`, that needs `generator`, and that needs `program`: a circle.
+/// A cycle: `program` needs `library`, `library` needs `generator`, and `generator` needs `program`.
 #[coro]
 fn build_all() -> Coro<()> {
     let targets = Targets::default();
@@ -35,11 +35,11 @@ fn build_all() -> Coro<()> {
     yield program;
 }
 
-/// Takes one lock after the other. If two do so in opposite order, each waits for what the other has.
+/// Takes one lock, then the other. Two transfers in opposite directions each wait for the lock that the other holds.
 #[coro]
 fn transfer(from: Lock<i64>, to: Lock<i64>) -> Coro<()> {
     let mut from = yield from.acquire();
-    yield; // the other one gets its turn
+    yield; // let the other transfer take its first lock
     let mut to = yield to.acquire();
     *from -= 10;
     *to += 10;
@@ -53,16 +53,16 @@ fn bank() -> Coro<()> {
     yield (out, back);
 }
 
-/// Waits for a producer that ends early, and forgets to say so.
 #[coro]
 fn consumer(ready: Event) -> Coro<()> {
     yield ready.wait();
 }
 
+/// Returns early and forgets to set the event.
 #[coro]
 fn producer(ready: Event) -> Coro<()> {
-    let nothing_to_do = true;
-    if nothing_to_do {
+    let has_nothing_to_do = true;
+    if has_nothing_to_do {
         return;
     }
     ready.set();
@@ -74,16 +74,16 @@ fn factory() -> Coro<()> {
     yield (producer(ready.clone()), consumer(ready));
 }
 
-fn show(title: &str, result: Result<(), LoopError>) {
-    let error = result.expect_err("it cannot go on");
+fn print_deadlock(title: &str, result: Result<(), LoopError>) {
+    let error = result.expect_err("the program cannot finish");
     assert!(error.error().downcast_ref::<Deadlock>().is_some());
     println!("{title}:\n{error}");
 }
 
 fn main() {
-    show("a circle", Loop::new().run(build_all()));
+    print_deadlock("a cycle", Loop::new().run(build_all()));
     println!();
-    show("two locks in opposite order", Loop::new().run(bank()));
+    print_deadlock("two locks, taken in opposite order", Loop::new().run(bank()));
     println!();
-    show("an event that nobody sets", Loop::new().run(factory()));
+    print_deadlock("an event that nobody sets", Loop::new().run(factory()));
 }

@@ -1,9 +1,9 @@
-//! One shared coroutine, on which many depend: it runs once, and each gets its value.
+//! Many coroutines depend on one shared coroutine. It runs once, and each of them gets its value.
 //!
 //! ```text
 //!            settings
 //!           /   |    \
-//!       page  page .. page      (1000 of them, and one that comes late)
+//!       page  page .. page      (1000 pages, and a late one)
 //!           \   |    /
 //!             site
 //! ```
@@ -33,9 +33,9 @@ fn site() -> Coro<usize> {
     let pages = yield pages;
     println!("{} .. {}", pages[0], pages[999]);
 
-    // It has finished long ago; its value is still there.
-    let late = yield page(1001, settings);
-    println!("{late}");
+    // `settings` has finished; its value is still available.
+    let late_page = yield page(1001, settings);
+    println!("{late_page}");
     pages.len() + 1
 }
 

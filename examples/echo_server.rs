@@ -1,8 +1,8 @@
-//! Gives back what it is sent. Each connection is a coroutine.
+//! A TCP server that sends back what it receives. Each connection is a coroutine.
 //!
 //! ```text
-//! cargo run --example echo_server                          # a server and a client, that check each other
-//! cargo run --example echo_server -- listen 127.0.0.1:7007 # until Ctrl-C
+//! cargo run --example echo_server                          # a self-test: a server and its clients
+//! cargo run --example echo_server -- listen 127.0.0.1:7007 # serves until Ctrl-C
 //! cargo run --example echo_server -- client 127.0.0.1:7007
 //! ```
 #![feature(coroutines)]
@@ -23,7 +23,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => check_itself(),
+        [] => self_test(),
         ["listen", address] => listen(address.parse()?),
         ["client", address] => Ok(Loop::new().run(clients(address.parse()?))?),
         _ => Err("usage: echo_server [listen ADDRESS | client ADDRESS]".into()),
@@ -37,14 +37,14 @@ fn listen(address: SocketAddr) -> Result<()> {
     ctrlc::set_handler(move || handle.stop())?;
     let listener = smol::block_on(TcpListener::bind(address))?;
     println!("listening on {}", listener.local_addr()?);
-    ends_when_stopped(event_loop.run(serve(listener)))
+    ignore_stop(event_loop.run(serve(listener)))
 }
 
-/// A server stops with an error, as any loop that is cut short: being told to is the one that is meant.
-fn ends_when_stopped(result: std::result::Result<(), LoopError>) -> Result<()> {
+/// A stopped loop returns an error. For this server a stop is the normal end.
+fn ignore_stop(result: std::result::Result<(), LoopError>) -> Result<()> {
     match result {
         Err(error) if error.is_stopped() => {
-            println!("told to stop: all connections are closed");
+            println!("stopped: all connections are closed");
             Ok(())
         }
         other => Ok(other?),
@@ -60,14 +60,14 @@ fn serve(listener: TcpListener) -> Coro<()> {
     }
 }
 
-/// Whatever goes wrong on one connection is no concern of the others.
+/// Isolates a connection: its failure does not affect the others.
 #[coro]
 fn connection(stream: TcpStream, peer: SocketAddr, open: Rc<Cell<usize>>) -> Coro<()> {
     open.set(open.get() + 1);
     let result = yield isolate(echo(stream));
     open.set(open.get() - 1);
     match result {
-        Ok(bytes) => println!("{peer}: {bytes} bytes; {} others are open", open.get()),
+        Ok(bytes) => println!("{peer}: {bytes} bytes; {} other connections are open", open.get()),
         Err(error) => eprintln!("{peer}: {error:?}"),
     }
 }
@@ -86,15 +86,16 @@ fn echo(mut stream: TcpStream) -> Coro<usize> {
     }
 }
 
-/// Many clients at once, each of which checks what comes back.
+/// Runs many clients at the same time.
 #[coro]
 fn clients(address: SocketAddr) -> Coro<()> {
     const CLIENTS: usize = 32;
     let all = (0..CLIENTS).map(|seed| client(address, seed)).collect::<Vec<_>>();
     (yield timeout(all, Duration::from_secs(60)))?;
-    println!("{CLIENTS} clients got back what they had sent");
+    println!("{CLIENTS} clients got back what they sent");
 }
 
+/// Checks that the server sends back the same bytes.
 #[coro]
 fn client(address: SocketAddr, seed: usize) -> Coro<()> {
     let mut stream = TcpStream::connect(address).await?;
@@ -104,23 +105,23 @@ fn client(address: SocketAddr, seed: usize) -> Coro<()> {
         let mut received = vec![0; sent.len()];
         stream.read_exact(&mut received).await?;
         if received != sent {
-            Err("the echo differs from the call")?;
+            Err("the echo differs from the request")?;
         }
     }
 }
 
-/// A server on a thread, clients on this one.
-fn check_itself() -> Result<()> {
+/// Runs a server on another thread and clients on this one.
+fn self_test() -> Result<()> {
     let listener = smol::block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    let (handles, handle) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let server = thread::spawn(move || {
         let mut event_loop = Loop::new();
-        handles.send(event_loop.stop_handle())?;
-        ends_when_stopped(event_loop.run(serve(listener)))
+        sender.send(event_loop.stop_handle())?;
+        ignore_stop(event_loop.run(serve(listener)))
     });
-    let stop = handle.recv()?;
+    let stop_handle = receiver.recv()?;
     Loop::new().run(co! { yield clients(address) })?;
-    stop.stop();
+    stop_handle.stop();
     server.join().expect("the server does not panic")
 }

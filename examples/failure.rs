@@ -1,16 +1,16 @@
-//! An error four coroutines deep stops everything: others that wait, one that cleans up slowly, and a thread at work.
+//! An error, four coroutines deep, stops a whole program: a sleeping coroutine, one that cleans up slowly, and a thread.
 //!
-//! Then `run` returns, with the error and the coroutines that waited on it; nothing is left running.
+//! `run` returns the error and the coroutines that waited on it, after everything else has ended.
 #![feature(coroutines)]
 
 use std::time::Duration;
 
 use tinyield::{Coro, Loop, catch, co, coro, run_in_thread, shield, sleep, spawn, thread};
 
-/// Says so when it is cleaned up.
-struct Tidy(&'static str);
+/// Prints its text when it is dropped.
+struct Cleanup(&'static str);
 
-impl Drop for Tidy {
+impl Drop for Cleanup {
     fn drop(&mut self) {
         println!("  cleaned up: {}", self.0);
     }
@@ -19,7 +19,7 @@ impl Drop for Tidy {
 #[coro]
 fn parse(text: &'static str) -> Coro<u16> {
     yield;
-    text.parse::<u16>()? // this is what fails
+    text.parse::<u16>()? // the error
 }
 
 #[coro]
@@ -34,30 +34,30 @@ fn connect() -> Coro<u16> {
     port + 1
 }
 
-/// Waits for something that takes long.
+/// Sleeps for a long time.
 #[coro]
 fn heartbeat() -> Coro<()> {
-    let _tidy = Tidy("the heartbeat, which was asleep");
+    let _cleanup = Cleanup("heartbeat, while it slept");
     loop {
         yield sleep(Duration::from_secs(3600));
     }
 }
 
-/// Has to wait even for cleaning up.
+/// Its cleanup has to wait, so it waits behind a shield.
 #[coro]
 fn session() -> Coro<()> {
-    let _tidy = Tidy("the session, after saying goodbye");
+    let _cleanup = Cleanup("session, after it said goodbye");
     if let Err(cancelled) = yield catch(sleep(Duration::from_secs(3600))) {
         yield shield(sleep(Duration::from_millis(200)));
-        println!("  the session says goodbye; it was {cancelled}");
-        Err(cancelled)?; // goes on stopping
+        println!("  session says goodbye; it was {cancelled}");
+        Err(cancelled)?; // raise the cancellation again
     }
 }
 
-/// Works in a thread, which is told to stop, and waited for.
+/// Works in a thread. The loop cancels the closure and joins it.
 #[coro]
 fn index() -> Coro<u64> {
-    let _tidy = Tidy("the index, whose thread has ended");
+    let _cleanup = Cleanup("index, after its thread ended");
     yield run_in_thread(|| {
         let mut words = 0;
         while !thread::is_cancelled() {
@@ -70,7 +70,7 @@ fn index() -> Coro<u64> {
 
 #[coro]
 fn server() -> Coro<()> {
-    let _tidy = Tidy("the server, last of all");
+    let _cleanup = Cleanup("server, after all others");
     yield spawn(heartbeat());
     let unused = co! { println!("this is never printed") };
     yield (connect(), session(), index());
@@ -78,8 +78,8 @@ fn server() -> Coro<()> {
 }
 
 fn main() {
-    println!("while it stops:");
+    println!("while the loop stops:");
     let error = Loop::new().run(server()).expect_err("`parse` fails");
-    println!("\nwhat `run` returned:\n{error:?}");
+    println!("\nthe error that `run` returned:\n{error:?}");
     assert!(error.error().downcast_ref::<std::num::ParseIntError>().is_some());
 }

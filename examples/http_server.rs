@@ -1,8 +1,8 @@
-//! HTTP/1.1 by hyper, whose handlers are coroutines. One that fails answers 500, and the server lives on.
+//! An HTTP/1.1 server on hyper, with coroutines as handlers. If a handler fails, the answer is 500 and the server goes on.
 //!
 //! ```text
-//! cargo run --example http_server                                    # a server and a client, that check each other
-//! cargo run --release --example http_server -- listen 127.0.0.1:8080 # until Ctrl-C
+//! cargo run --example http_server                                    # a self-test: a server and its clients
+//! cargo run --release --example http_server -- listen 127.0.0.1:8080 # serves until Ctrl-C
 //! wrk -t1 -c64 -d10s http://127.0.0.1:8080/
 //! ```
 #![feature(coroutines)]
@@ -27,26 +27,26 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => check_itself(),
+        [] => self_test(),
         ["listen", address] => listen(address.parse()?),
         _ => Err("usage: http_server [listen ADDRESS]".into()),
     }
 }
 
-// The handlers: ordinary coroutines.
+// The handlers are ordinary coroutines.
 
 #[coro]
 fn handle(request: Request<Incoming>) -> Coro<Answer> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/") => text("Hello, world!\n"),
         (&Method::GET, "/sum") => {
-            // As any coroutine, it may wait for others, all at once.
+            // A handler may wait for several coroutines at the same time.
             let (one, two) = yield (fetch(1), fetch(2));
             text(format!("{}\n", one + two))
         }
         (&Method::POST, "/echo") => Response::new(Full::new(request.into_body().collect().await?.to_bytes())),
         (&Method::GET, path) if path.starts_with("/number/") => {
-            let number: u64 = path["/number/".len()..].parse()?; // not a number: 500
+            let number: u64 = path["/number/".len()..].parse()?; // an error here is answered with 500
             text(format!("{number}\n"))
         }
         _ => {
@@ -74,19 +74,19 @@ fn serve(listener: TcpListener) -> Coro<()> {
     loop {
         let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        yield spawn(guarded(stream, peer));
+        yield spawn(isolated(stream, peer));
     }
 }
 
-/// A connection that fails, because its client went away or talks nonsense, is no concern of the others.
+/// Isolates a connection: if its client disconnects or sends invalid data, the others are not affected.
 #[coro]
-fn guarded(stream: TcpStream, peer: SocketAddr) -> Coro<()> {
+fn isolated(stream: TcpStream, peer: SocketAddr) -> Coro<()> {
     if let Err(error) = yield isolate(connection(stream)) {
         eprintln!("{peer}: {error}");
     }
 }
 
-/// Hyper is a guest on this thread: it reads requests and writes answers, and hands what is between to a coroutine.
+/// Hyper runs as a foreign future on the loop's thread. It reads requests, passes each to a coroutine, and writes the answer.
 #[coro]
 fn connection(stream: TcpStream) -> Coro<()> {
     let (requests, incoming) = channel::bounded(1);
@@ -95,30 +95,31 @@ fn connection(stream: TcpStream) -> Coro<()> {
     yield (from_smol(hyper).raise(), answer_all(incoming));
 }
 
-type Asked = (Request<Incoming>, Sender<Answer>);
+/// A request, and the channel for its answer.
+type Job = (Request<Incoming>, Sender<Answer>);
 
-/// What hyper waits for, for each request.
-async fn ask(requests: Sender<Asked>, request: Request<Incoming>) -> std::result::Result<Answer, channel::RecvError> {
-    let (answer, answered) = channel::bounded(1);
-    // Neither fails while the connection's coroutine lives.
-    let _ = requests.send((request, answer)).await;
-    answered.recv().await
+/// The service that hyper calls for each request: passes it to the coroutine and waits for the answer.
+async fn ask(requests: Sender<Job>, request: Request<Incoming>) -> std::result::Result<Answer, channel::RecvError> {
+    let (sender, receiver) = channel::bounded(1);
+    // The channels stay open while the connection's coroutine lives.
+    let _ = requests.send((request, sender)).await;
+    receiver.recv().await
 }
 
-/// Answers requests until hyper has no more of them.
+/// Answers requests until hyper closes the connection.
 #[coro]
-fn answer_all(incoming: Receiver<Asked>) -> Coro<()> {
-    while let Ok((request, answer)) = incoming.recv().await {
-        // What goes wrong in a handler, and in anything that it started, ends with it.
+fn answer_all(incoming: Receiver<Job>) -> Coro<()> {
+    while let Ok((request, sender)) = incoming.recv().await {
+        // An error in a handler cancels only the coroutines that this handler started.
         let response = match yield isolate(handle(request)) {
             Ok(response) => response,
-            Err(error) => failed(&error),
+            Err(error) => internal_error(&error),
         };
-        let _ = answer.send(response).await;
+        let _ = sender.send(response).await;
     }
 }
 
-fn failed(error: &LoopError) -> Answer {
+fn internal_error(error: &LoopError) -> Answer {
     eprintln!("{error:?}");
     let mut answer = text(format!("{error}\n"));
     *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -132,21 +133,21 @@ fn listen(address: SocketAddr) -> Result<()> {
     ctrlc::set_handler(move || handle.stop())?;
     let listener = smol::block_on(TcpListener::bind(address))?;
     println!("listening on http://{}", listener.local_addr()?);
-    ends_when_stopped(event_loop.run(serve(listener)))
+    ignore_stop(event_loop.run(serve(listener)))
 }
 
-/// A server stops with an error, as any loop that is cut short: being told to is the one that is meant.
-fn ends_when_stopped(result: std::result::Result<(), LoopError>) -> Result<()> {
+/// A stopped loop returns an error. For this server a stop is the normal end.
+fn ignore_stop(result: std::result::Result<(), LoopError>) -> Result<()> {
     match result {
         Err(error) if error.is_stopped() => {
-            println!("told to stop: all connections are closed");
+            println!("stopped: all connections are closed");
             Ok(())
         }
         other => Ok(other?),
     }
 }
 
-// A client, to check it with.
+// The clients of the self-test.
 
 #[coro]
 fn check(address: SocketAddr) -> Coro<()> {
@@ -156,18 +157,18 @@ fn check(address: SocketAddr) -> Coro<()> {
     let expected = [
         ("GET", "/", 200, "Hello, world!\n"),
         ("GET", "/sum", 200, "3\n"),
-        ("POST", "/echo", 200, "sent along"),
+        ("POST", "/echo", 200, "the body of the request"),
         ("GET", "/number/7", 200, "7\n"),
         ("GET", "/number/seven", 500, "invalid digit found in string\n"),
         ("GET", "/nowhere", 404, "no such page\n"),
-        ("GET", "/", 200, "Hello, world!\n"), // it lives on, and so does the connection
+        ("GET", "/", 200, "Hello, world!\n"), // after a failure, the server and the connection still work
     ];
     for (method, path, status, body) in expected {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "localhost")
-            .body(Full::<Bytes>::from(if method == "POST" { "sent along" } else { "" }))?;
+            .body(Full::<Bytes>::from(if method == "POST" { "the body of the request" } else { "" }))?;
         let response = sender.send_request(request).await?;
         assert_eq!(response.status(), status, "{method} {path}");
         let received = response.into_body().collect().await?.to_bytes();
@@ -175,19 +176,19 @@ fn check(address: SocketAddr) -> Coro<()> {
     }
 }
 
-/// A server on a thread, clients on this one.
-fn check_itself() -> Result<()> {
+/// Runs a server on another thread and clients on this one.
+fn self_test() -> Result<()> {
     let listener = smol::block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    let (handles, handle) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let server = thread::spawn(move || {
         let mut event_loop = Loop::new();
-        handles.send(event_loop.stop_handle())?;
-        ends_when_stopped(event_loop.run(serve(listener)))
+        sender.send(event_loop.stop_handle())?;
+        ignore_stop(event_loop.run(serve(listener)))
     });
-    let stop = handle.recv()?;
+    let stop_handle = receiver.recv()?;
     Loop::new().run(vec![check(address), check(address), check(address)])?;
-    println!("3 clients got the answers that they expected");
-    stop.stop();
+    println!("3 clients got the expected answers");
+    stop_handle.stop();
     server.join().expect("the server does not panic")
 }

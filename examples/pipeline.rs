@@ -1,7 +1,7 @@
-//! Threads and coroutines in one pipeline, whose slowest part sets the pace of all others.
+//! A pipeline of threads and coroutines. Bounded channels slow every stage down to the slowest one.
 //!
 //! ```text
-//! 3 threads produce --> room for 8 --> 4 coroutines transform --> room for 4 --> 1 thread consumes, slowly
+//! 3 producer threads --> channel of 8 --> 4 coroutines --> channel of 4 --> 1 slow consumer thread
 //! ```
 #![feature(coroutines)]
 
@@ -14,42 +14,42 @@ use tinyield::channel::{Receiver, RemoteReceiver, RemoteSender, Sender, bounded}
 use tinyield::{Coro, Loop, LoopError, coro, sleep};
 
 const PRODUCERS: usize = 3;
-const EACH_PRODUCES: usize = 100;
-const ROOM_BEFORE: usize = 8;
+const NUMBERS_PER_PRODUCER: usize = 100;
+const INPUT_CAPACITY: usize = 8;
 const WORKERS: usize = 4;
-const ROOM_AFTER: usize = 4;
+const OUTPUT_CAPACITY: usize = 4;
 
-/// More can never be on the way: one with each thread and coroutine, and what there is room for.
-const ROOM_IN_ALL: usize = PRODUCERS + ROOM_BEFORE + WORKERS + ROOM_AFTER + 1;
+/// The most numbers that can be in the pipeline: one in each thread and coroutine, and two full channels.
+const MAX_IN_FLIGHT: usize = PRODUCERS + INPUT_CAPACITY + WORKERS + OUTPUT_CAPACITY + 1;
 
-/// How many numbers are on the way, from a producer's hands into the consumer's.
+/// Counts the numbers that are in the pipeline.
 #[derive(Default)]
-struct OnTheWay {
+struct InFlight {
     now: AtomicUsize,
-    most: AtomicUsize,
+    max: AtomicUsize,
 }
 
-struct Produced {
-    fullest: usize,
-    held: Duration,
+struct ProducerReport {
+    max_queued: usize,
+    blocked: Duration,
 }
 
-/// Blocks while there is no room.
-fn produce(producer: usize, sender: &RemoteSender<usize>, on_the_way: &OnTheWay) -> Produced {
-    let mut produced = Produced { fullest: 0, held: Duration::ZERO };
-    for number in 0..EACH_PRODUCES {
-        on_the_way.most.fetch_max(on_the_way.now.fetch_add(1, SeqCst) + 1, SeqCst);
+/// Blocks while the channel is full.
+fn produce(producer: usize, sender: &RemoteSender<usize>, in_flight: &InFlight) -> ProducerReport {
+    let mut report = ProducerReport { max_queued: 0, blocked: Duration::ZERO };
+    for number in 0..NUMBERS_PER_PRODUCER {
+        in_flight.max.fetch_max(in_flight.now.fetch_add(1, SeqCst) + 1, SeqCst);
         let start = Instant::now();
-        if sender.send(producer * EACH_PRODUCES + number).is_err() {
-            break; // the loop has failed, and tells why
+        if sender.send(producer * NUMBERS_PER_PRODUCER + number).is_err() {
+            break; // the loop has failed; `run` returns the error
         }
-        produced.held += start.elapsed();
-        produced.fullest = produced.fullest.max(sender.len());
+        report.blocked += start.elapsed();
+        report.max_queued = report.max_queued.max(sender.len());
     }
-    produced
+    report
 }
 
-/// Yields while there is nothing to do, or no room for what was done.
+/// Waits while its input is empty or its output is full.
 #[coro]
 fn transform(input: Receiver<usize>, output: Sender<(usize, usize)>) -> Coro<usize> {
     let mut transformed = 0;
@@ -61,55 +61,59 @@ fn transform(input: Receiver<usize>, output: Sender<(usize, usize)>) -> Coro<usi
     transformed
 }
 
-/// Blocks while there is nothing to do. Ends with the last sender.
-fn consume(receiver: &RemoteReceiver<(usize, usize)>, on_the_way: &OnTheWay) -> Vec<(usize, usize)> {
-    let slowly = |pair| {
+/// Blocks while the channel is empty. Ends when the last sender is dropped.
+fn consume(receiver: &RemoteReceiver<(usize, usize)>, in_flight: &InFlight) -> Vec<(usize, usize)> {
+    let consume_slowly = |pair| {
         thread::sleep(Duration::from_millis(5));
-        on_the_way.now.fetch_sub(1, SeqCst);
+        in_flight.now.fetch_sub(1, SeqCst);
         pair
     };
-    receiver.iter().map(slowly).collect()
+    receiver.iter().map(consume_slowly).collect()
 }
 
 fn main() -> Result<(), LoopError> {
     let start = Instant::now();
-    let on_the_way = &OnTheWay::default();
-    let (sender, input) = bounded(ROOM_BEFORE);
-    let (output, receiver) = bounded(ROOM_AFTER);
-    let (senders, consumers_end) = ([(); PRODUCERS].map(|()| sender.remote()), receiver.remote());
+    let in_flight = &InFlight::default();
+    let (sender, input) = bounded(INPUT_CAPACITY);
+    let (output, receiver) = bounded(OUTPUT_CAPACITY);
+    let (remote_senders, remote_receiver) = ([(); PRODUCERS].map(|()| sender.remote()), receiver.remote());
     let workers: Vec<_> = (0..WORKERS).map(|_| transform(input.clone(), output.clone())).collect();
-    // A channel ends with the last handle of a side: none is to stay behind here.
+    // A channel closes when the last handle of one side is dropped, so keep none here.
     drop((sender, input, output, receiver));
 
-    let (produced, transformed, mut consumed) = thread::scope(|scope| {
-        let producers: Vec<_> = senders
+    let (reports, transformed, mut consumed) = thread::scope(|scope| {
+        let producers: Vec<_> = remote_senders
             .into_iter()
             .enumerate()
-            .map(|(producer, sender)| scope.spawn(move || produce(producer, &sender, on_the_way)))
+            .map(|(producer, sender)| scope.spawn(move || produce(producer, &sender, in_flight)))
             .collect();
-        let consumer = scope.spawn(move || consume(&consumers_end, on_the_way));
+        let consumer = scope.spawn(move || consume(&remote_receiver, in_flight));
         let transformed = Loop::new().run(workers)?;
-        let produced: Vec<_> = producers.into_iter().map(|thread| thread.join().unwrap()).collect();
-        Ok::<_, LoopError>((produced, transformed, consumer.join().unwrap()))
+        let reports: Vec<_> = producers.into_iter().map(|thread| thread.join().unwrap()).collect();
+        Ok::<_, LoopError>((reports, transformed, consumer.join().unwrap()))
     })?;
-    let took = start.elapsed();
+    let elapsed = start.elapsed();
 
-    for (producer, Produced { held, .. }) in produced.iter().enumerate() {
-        println!("producer {producer} was held for {:.1} s of {:.1} s", held.as_secs_f64(), took.as_secs_f64());
+    for (producer, ProducerReport { blocked, .. }) in reports.iter().enumerate() {
+        println!(
+            "producer {producer} was blocked for {:.1} s of {:.1} s",
+            blocked.as_secs_f64(),
+            elapsed.as_secs_f64()
+        );
     }
-    let fullest = produced.iter().map(|produced| produced.fullest).max().unwrap_or_default();
-    println!("the first channel held at most {fullest} numbers, of {ROOM_BEFORE}");
-    let most = on_the_way.most.load(SeqCst);
-    println!("at most {most} numbers were on the way, of {ROOM_IN_ALL}");
-    println!("the coroutines transformed {transformed:?}; {} came out", consumed.len());
+    let max_queued = reports.iter().map(|report| report.max_queued).max().unwrap_or_default();
+    println!("the first channel held at most {max_queued} numbers; its capacity is {INPUT_CAPACITY}");
+    let max_in_flight = in_flight.max.load(SeqCst);
+    println!("at most {max_in_flight} numbers were in the pipeline; the limit is {MAX_IN_FLIGHT}");
+    println!("the coroutines transformed {transformed:?}; {} arrived", consumed.len());
 
-    let count = PRODUCERS * EACH_PRODUCES;
-    assert_eq!(fullest, ROOM_BEFORE, "it was full, and never more than that");
-    assert!(most <= ROOM_IN_ALL);
-    assert_eq!(on_the_way.now.load(SeqCst), 0);
+    let count = PRODUCERS * NUMBERS_PER_PRODUCER;
+    assert_eq!(max_queued, INPUT_CAPACITY, "the channel was full, and never held more");
+    assert!(max_in_flight <= MAX_IN_FLIGHT);
+    assert_eq!(in_flight.now.load(SeqCst), 0);
     assert_eq!(transformed.iter().sum::<usize>(), count);
     consumed.sort_unstable();
     assert!(consumed.into_iter().eq((0..count).map(|number| (number, number * number))));
-    println!("nothing was lost, and nothing came twice");
+    println!("each number arrived exactly once");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Two coroutines at once: one second, not two.
+//! Two coroutines run at the same time: this takes one second, not two.
 #![feature(coroutines)]
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ fn slow_add_one(x: i32) -> Coro<i32> {
 
 #[coro]
 fn foo() -> Coro<(i32, i32)> {
-    yield (slow_add_one(3), slow_add_one(4)) // both at once; typed
+    yield (slow_add_one(3), slow_add_one(4)) // both at once, with their types
 }
 
 fn main() -> Result<(), tinyield::LoopError> {

@@ -1,22 +1,26 @@
-//! Values in the order in which they come.
+//! The values of several coroutines, in the order in which they finish.
+//!
+//! A reporter waits for each coroutine. There is a slot for each item, and a reporter that ends goes into the next slot: its
+//! task holds the value, or the error.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::Location;
 use std::rc::Rc;
-use std::task::Poll;
 
 use crate::coro::Coro;
 use crate::error::{Error, Result};
-use crate::scheduler::{BlockedOn, Outcome, Resume, Scheduler, Suspend, TaskRef, Waiter};
-use crate::wait::private::Sealed;
-use crate::wait::{ActiveWait, Internal, Wait, WaitState, polled_after_completion};
+use crate::scheduler::{BlockedOn, Outcome, Resume, Scheduler, Task, TaskRef, Waiter};
+use crate::wait::lifecycle::{
+    ActiveWait, Internal, Wait, WaitState, polled_after_completion, suspend_until, wait_is_its_state,
+};
 
-/// Starts all of `coros`; the `yield` gives an iterator over their values in the order in which they will come.
+/// Starts all of `coros` in the background. The `yield` returns an iterator over their values, in the order in which they
+/// will finish.
 ///
-/// Each item is to be yielded in its turn. The first gives the value of whichever ends first, whenever it is yielded: items
-/// may be yielded in any order, gathered, kept, or dropped, with which their values are.
+/// The items of the iterator are waits. The first item gives the value of the coroutine that finishes first, whenever it is
+/// yielded. Items may be yielded in any order, gathered, or kept. If an item is dropped, its value is dropped.
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -41,209 +45,159 @@ use crate::wait::{ActiveWait, Internal, Wait, WaitState, polled_after_completion
 ///
 /// # Errors
 ///
-/// An error in one of them stops the loop, or the [`isolate`](crate::isolate), around it; whoever yields an item outside of
-/// that, gets it raised.
+/// An error in one of the coroutines stops the loop, or the [`isolate`](crate::isolate) around it. An item that is yielded
+/// outside of that, and has no value yet, raises the error.
 ///
 /// # Cancellation
 ///
-/// They run in the background, as if spawned: who waits for one of their values may be cancelled, and they go on.
+/// The coroutines run in the background, as if spawned: they continue when a coroutine that waits for an item is cancelled.
 #[track_caller]
 pub fn as_completed<T, I>(coros: I) -> StartAsCompleted<T>
 where
     T: 'static,
     I: IntoIterator<Item = Coro<T>>,
 {
-    StartAsCompleted { stage: Stage::Unstarted(coros.into_iter().collect()), location: Location::caller() }
+    StartAsCompleted { coros: coros.into_iter().collect(), started: None, location: Location::caller() }
 }
 
-/// What [`as_completed`] gives: a [`Wait`] for an [`AsCompleted`].
-#[must_use = "nothing is started before this is yielded"]
+/// The [`Wait`](crate::Wait) that [`as_completed`](crate::as_completed) returns.
+#[must_use = "nothing starts before this is yielded"]
 pub struct StartAsCompleted<T: 'static> {
-    stage: Stage<T>,
+    coros: Vec<Coro<T>>,
+    started: Option<AsCompleted<T>>,
     location: &'static Location<'static>,
-}
-
-enum Stage<T: 'static> {
-    Unstarted(Vec<Coro<T>>),
-    Started(AsCompleted<T>),
-    Taken,
 }
 
 impl<T> fmt::Debug for StartAsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let coros = if let Stage::Unstarted(coros) = &self.stage { &coros[..] } else { &[] };
-        f.debug_struct("StartAsCompleted").field("coros", &coros).finish()
+        f.debug_struct("StartAsCompleted").field("coros", &self.coros).finish()
     }
 }
 
-impl<T> Sealed for StartAsCompleted<T> {}
-
-impl<T: 'static> Wait for StartAsCompleted<T> {
-    type Output = AsCompleted<T>;
-    type State = StartAsCompleted<T>;
-
-    fn into_state(self) -> StartAsCompleted<T> {
-        self
-    }
-}
+wait_is_its_state!(StartAsCompleted<T> => AsCompleted<T>);
 
 #[allow(private_interfaces)]
 impl<T: 'static> WaitState for StartAsCompleted<T> {
     type Output = AsCompleted<T>;
 
     fn begin(&mut self, task: &TaskRef) {
-        let Stage::Unstarted(coros) = std::mem::replace(&mut self.stage, Stage::Taken) else { return };
         let Some(scope) = task.scope() else { return };
-        let results = Rc::new(Results::new(coros.len()));
-        for (index, coro) in coros.into_iter().enumerate() {
-            let reporter = Reporter { results: results.clone(), index, has_reported: false };
-            let task = reporting(coro, reporter, self.location).into_task().into_raw();
-            results.reporters.borrow_mut().push(task.clone());
-            Scheduler::start(&task, scope.clone());
+        let coros = std::mem::take(&mut self.coros);
+        let completion = Rc::new(Completion {
+            slots: RefCell::new(coros.iter().map(|_| Slot::Empty).collect()),
+            ended: Cell::new(0),
+            running: RefCell::new(Vec::with_capacity(coros.len())),
+        });
+        let items: Vec<_> =
+            (0..coros.len()).map(|index| NextCompleted { completion: completion.clone(), index }).collect();
+        for (reporter, coro) in coros.into_iter().enumerate() {
+            let end = End { completion: completion.clone(), reporter, is_ok: false };
+            let task = reporting(coro, end, self.location).into_task();
+            completion.running.borrow_mut().push(Some(task.clone()));
+            Scheduler::start(task.raw(), scope.clone());
         }
-        self.stage = Stage::Started(AsCompleted { results, next: 0 });
+        self.started = Some(AsCompleted { items: items.into_iter(), completion });
     }
 
     fn is_ready(&self) -> bool {
-        matches!(self.stage, Stage::Started(_))
+        self.started.is_some()
     }
 
     fn take(&mut self) -> Result<AsCompleted<T>> {
-        match std::mem::replace(&mut self.stage, Stage::Taken) {
-            Stage::Started(completed) => Ok(completed),
-            _ => Err(polled_after_completion()),
-        }
+        self.started.take().ok_or_else(polled_after_completion)
     }
 }
 
-/// A coroutine that waits for `coro` and reports its value.
-fn reporting<T: 'static>(coro: Coro<T>, mut reporter: Reporter<T>, location: &'static Location<'static>) -> Coro<()> {
-    let waiting = coro.into_state();
+/// A reporter: it waits for `coro`, and ends in the same way.
+fn reporting<T: 'static>(coro: Coro<T>, mut end: End<T>, location: &'static Location<'static>) -> Coro<T> {
+    let state = coro.into_state();
     Coro::from_named::<Internal, _>(
         #[coroutine]
         static move |mut resume: Resume| {
-            let mut begun = ActiveWait::begin_at(&resume, waiting, location);
-            let result = loop {
-                match begun.poll(&resume) {
-                    Poll::Ready(result) => break result,
-                    Poll::Pending => resume = yield Suspend,
-                }
-            };
-            Outcome(result.map(|value| reporter.report(value)))
+            let mut wait = ActiveWait::begin_at(&resume, state, location);
+            let result = suspend_until!(resume, wait.poll(&resume));
+            Outcome(result.inspect(|_| end.mark_ok()))
         },
     )
 }
 
-/// What has come so far.
-struct Results<T> {
-    /// In order of completion.
-    slots: RefCell<Vec<Slot<T>>>,
-    completed: Cell<usize>,
-    reporters: RefCell<Vec<TaskRef>>,
-    /// The first that ended without a value.
-    lost: Cell<Option<usize>>,
+/// Belongs to the body of a reporter: it is dropped when the reporter ends, with a value or without.
+struct End<T: 'static> {
+    completion: Rc<Completion<T>>,
+    reporter: usize,
+    is_ok: bool,
 }
 
-enum Slot<T> {
+impl<T> End<T> {
+    fn mark_ok(&mut self) {
+        self.is_ok = true;
+    }
+}
+
+impl<T> Drop for End<T> {
+    fn drop(&mut self) {
+        self.completion.end(self.reporter, self.is_ok);
+    }
+}
+
+struct Completion<T: 'static> {
+    /// In the order in which the reporters end.
+    slots: RefCell<Vec<Slot<T>>>,
+    ended: Cell<usize>,
+    /// The reporters that have not ended, in the order in which they were started.
+    running: RefCell<Vec<Option<Task<T>>>>,
+}
+
+enum Slot<T: 'static> {
     Empty,
     Awaited(Waiter),
-    Value(T),
-    /// It was taken, or nobody wants it.
+    Ended(Task<T>),
+    /// The value was taken, or its item was dropped.
     Closed,
 }
 
-impl<T> Results<T> {
-    fn new(count: usize) -> Results<T> {
-        Results {
-            slots: RefCell::new(std::iter::repeat_with(|| Slot::Empty).take(count).collect()),
-            completed: Cell::new(0),
-            reporters: RefCell::new(Vec::with_capacity(count)),
-            lost: Cell::new(None),
-        }
-    }
-
-    fn len(&self) -> usize {
+impl<T> Completion<T> {
+    fn count(&self) -> usize {
         self.slots.borrow().len()
     }
 
     fn replace(&self, index: usize, slot: Slot<T>) -> Slot<T> {
+        #[cfg(test)]
+        tests::count_access();
         std::mem::replace(&mut self.slots.borrow_mut()[index], slot)
     }
 
-    fn is_there(&self, index: usize) -> bool {
-        !matches!(self.slots.borrow()[index], Slot::Empty | Slot::Awaited(_))
-    }
-
-    fn close(&self, index: usize) {
-        match self.replace(index, Slot::Closed) {
-            Slot::Awaited(waiter) => waiter.give_up(),
-            Slot::Value(value) => drop(value),
-            Slot::Empty | Slot::Closed => {}
+    fn end(&self, reporter: usize, is_ok: bool) {
+        let task = self.running.borrow_mut()[reporter].take();
+        let index = self.ended.replace(self.ended.get() + 1);
+        match self.replace(index, task.map_or(Slot::Closed, Slot::Ended)) {
+            Slot::Awaited(waiter) if is_ok => waiter.settle(),
+            Slot::Awaited(waiter) => waiter.fail(),
+            // The item was dropped, so the value is dropped with its task.
+            Slot::Closed => drop(self.replace(index, Slot::Closed)),
+            Slot::Empty | Slot::Ended(_) => {}
         }
     }
 }
 
-/// Reports how one of the coroutines ended.
-struct Reporter<T> {
-    results: Rc<Results<T>>,
-    index: usize,
-    has_reported: bool,
-}
-
-impl<T> Reporter<T> {
-    fn report(&mut self, value: T) {
-        self.has_reported = true;
-        let slot = self.results.completed.get();
-        self.results.completed.set(slot + 1);
-        match self.results.replace(slot, Slot::Value(value)) {
-            Slot::Awaited(waiter) => waiter.settle(),
-            Slot::Closed => self.results.close(slot),
-            Slot::Empty | Slot::Value(_) => {}
-        }
-    }
-}
-
-impl<T> Drop for Reporter<T> {
-    fn drop(&mut self) {
-        if self.has_reported {
-            return;
-        }
-        // There will be a value less than there are items: those that have none yet get the error.
-        let results = &self.results;
-        if results.lost.get().is_none() {
-            results.lost.set(Some(self.index));
-        }
-        for slot in results.completed.get()..results.len() {
-            match results.replace(slot, Slot::Empty) {
-                Slot::Awaited(waiter) => waiter.fail(),
-                other => drop(results.replace(slot, other)),
-            }
-        }
-    }
-}
-
-/// What the `yield` of [`as_completed`] gives: an iterator over what will come, in order of completion.
+/// An iterator over waits for values, in the order in which their coroutines finish. [`as_completed`](crate::as_completed)
+/// makes it.
 ///
-/// Dropped, it drops the values of those items that it was not asked for.
+/// Dropped, it drops the values of the items that it has not returned.
 pub struct AsCompleted<T: 'static> {
-    results: Rc<Results<T>>,
-    next: usize,
+    items: std::vec::IntoIter<NextCompleted<T>>,
+    completion: Rc<Completion<T>>,
 }
 
 impl<T: 'static> Iterator for AsCompleted<T> {
     type Item = NextCompleted<T>;
 
     fn next(&mut self) -> Option<NextCompleted<T>> {
-        let index = self.next;
-        (self.len() != 0).then(|| {
-            self.next += 1;
-            NextCompleted { results: self.results.clone(), index }
-        })
+        self.items.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.results.len() - self.next;
-        (left, Some(left))
+        self.items.size_hint()
     }
 }
 
@@ -251,34 +205,28 @@ impl<T: 'static> ExactSizeIterator for AsCompleted<T> {}
 
 impl<T: 'static> FusedIterator for AsCompleted<T> {}
 
-impl<T> Drop for AsCompleted<T> {
-    fn drop(&mut self) {
-        for index in self.next..self.results.len() {
-            self.results.close(index);
-        }
-    }
-}
-
 impl<T> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsCompleted")
-            .field("completed", &self.results.completed.get())
-            .field("asked_for", &self.next)
-            .field("count", &self.results.len())
+            .field("completed", &self.completion.ended.get())
+            .field("asked_for", &(self.completion.count() - self.items.len()))
+            .field("count", &self.completion.count())
             .finish()
     }
 }
 
-/// One item of an [`AsCompleted`]: a [`Wait`] for the value of whichever ends next.
-#[must_use = "the value comes when this is yielded"]
+/// An item of [`AsCompleted`]: a [`Wait`](crate::Wait) for the value of the coroutine that finishes next.
+#[must_use = "yield this to get the value"]
 pub struct NextCompleted<T: 'static> {
-    results: Rc<Results<T>>,
+    completion: Rc<Completion<T>>,
     index: usize,
 }
 
 impl<T> Drop for NextCompleted<T> {
     fn drop(&mut self) {
-        self.results.close(self.index);
+        if let Slot::Awaited(waiter) = self.completion.replace(self.index, Slot::Closed) {
+            waiter.give_up();
+        }
     }
 }
 
@@ -288,50 +236,35 @@ impl<T> fmt::Debug for NextCompleted<T> {
     }
 }
 
-impl<T> Sealed for NextCompleted<T> {}
-
-impl<T: 'static> Wait for NextCompleted<T> {
-    type Output = T;
-    type State = NextCompleted<T>;
-
-    fn into_state(self) -> NextCompleted<T> {
-        self
-    }
-}
+wait_is_its_state!(NextCompleted<T> => T);
 
 #[allow(private_interfaces)]
 impl<T: 'static> WaitState for NextCompleted<T> {
     type Output = T;
 
     fn begin(&mut self, task: &TaskRef) {
-        if self.results.is_there(self.index) {
-            return;
+        if !self.is_ready() {
+            task.note_blocked_on(BlockedOn::COMPLETION);
+            self.completion.replace(self.index, Slot::Awaited(Waiter::new(task)));
+        } else if self.failure().is_some() {
+            Waiter::new(task).fail();
         }
-        let waiter = Waiter::new(task);
-        if self.results.lost.get().is_some() {
-            return waiter.fail();
-        }
-        task.note_blocked_on(BlockedOn::COMPLETION);
-        self.results.replace(self.index, Slot::Awaited(waiter));
     }
 
     fn is_ready(&self) -> bool {
-        self.results.is_there(self.index)
+        matches!(self.completion.slots.borrow()[self.index], Slot::Ended(_) | Slot::Closed)
     }
 
     fn failure(&self) -> Option<Error> {
-        let lost = self.results.lost.get().filter(|_| !self.is_ready())?;
-        let error = self.results.reporters.borrow().get(lost).and_then(|task| task.error());
-        Some(error.unwrap_or_else(|| Error::msg("a coroutine of `as_completed` was cancelled")))
+        if let Slot::Ended(task) = &self.completion.slots.borrow()[self.index] { task.raw().error() } else { None }
     }
 
     fn take(&mut self) -> Result<T> {
-        if !self.is_ready() {
-            return Err(polled_after_completion());
-        }
-        match self.results.replace(self.index, Slot::Closed) {
-            Slot::Value(value) => Ok(value),
-            _ => Err(polled_after_completion()),
-        }
+        let slot = if self.is_ready() { self.completion.replace(self.index, Slot::Closed) } else { Slot::Closed };
+        let output = if let Slot::Ended(task) = slot { task.take_output() } else { None };
+        output.unwrap_or_else(|| Err(polled_after_completion()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,24 @@
 //! Coroutines without macros: the protocol between a coroutine and its loop.
 //!
-//! A coroutine is resumed with a [`Resume`], a new one each time; it begins to wait by [`Resume::begin`], and polls the
-//! [`ActiveWait`] wait at once and after each resumption, yielding [`Suspend`] until it is ready. It ends with an [`Outcome`].
-//! That is what [`coro`](crate::coro) and [`co!`](crate::co) expand to; nothing of it needs `unsafe`.
+//! [`coro`](crate::coro) and [`co!`](crate::co) expand to this. It needs no `unsafe`.
 //!
-//! Several waits may have begun at once; then the coroutine is resumed for each of them that is ready, and each is polled in
-//! turn. Those that have begun before are polled before another begins.
+//! 1. The loop resumes the coroutine with a [`Resume`], a new one each time.
+//! 2. The coroutine begins a wait with [`Resume::begin`], which returns an [`ActiveWait`].
+//! 3. It polls the wait at once, and after each resumption, with the last `Resume`. While the wait is pending, the coroutine
+//!    yields [`Suspend`].
+//! 4. It ends with an [`Outcome`]: `Outcome::value(..)`, or `?` on an error.
+//!
+//! A future is polled with [`Resume::poll_future`] instead. It is suspended and polled again in the same way.
+//!
+//! A coroutine waits for one thing at a time. It begins at most one wait between two resumptions, and only when its last wait
+//! has returned its output or was dropped, and the last future that it polled is ready. Any other wait does not begin: it
+//! raises an error. A wait that raised an error may have unfinished parts: drop it before you begin the next one.
+//!
+//! To wait for several things at once, begin one wait for a tuple of them. To wait for the first of several, begin a
+//! [`race`](crate::race).
 //!
 //! ```
-//! #![feature(coroutines, stmt_expr_attributes)]
+//! #![feature(coroutines)]
 //! use std::task::Poll;
 //! use std::time::Duration;
 //! use tinyield::by_hand::{Outcome, Resume, Suspend};
@@ -39,27 +49,62 @@ use std::task::Poll;
 
 pub use crate::error::Raise;
 pub use crate::scheduler::{Outcome, Resume, Suspend};
-pub use crate::wait::ActiveWait;
+pub use crate::wait::lifecycle::ActiveWait;
+/// The former name of [`ActiveWait`].
+#[doc(hidden)]
+pub use crate::wait::lifecycle::ActiveWait as Begun;
 
 use crate::error::Result;
-use crate::wait::Wait;
+use crate::wait::lifecycle::Wait;
 
 impl Resume {
-    /// Begins to wait for `wait`, at the line of the caller.
+    /// Begins to wait for `wait`. The line of the caller is the line of this wait in traces.
     ///
-    /// A coroutine that is cancelled begins nothing, unless it is a [`shield`](crate::shield): polled, it raises.
+    /// A wait that may not begin does nothing, and its [`poll`](ActiveWait::poll) returns the reason as an error:
+    /// - the coroutine is cancelled, and `wait` is not a [`shield`](crate::shield);
+    /// - another wait began since the last resumption, or is unfinished;
+    /// - this is not the last `Resume` of its coroutine.
     #[inline]
     #[track_caller]
     pub fn begin<W: Wait>(&self, wait: W) -> ActiveWait<W::State> {
-        ActiveWait::begin(self, wait.into_state())
+        ActiveWait::begin_at(self, wait.into_state(), Location::caller())
     }
 
-    /// Polls `future` in the name of the coroutine. If it is pending, the coroutine is to suspend itself; it is resumed when
-    /// the future wakes it, to poll again.
+    /// Polls `future` as part of the coroutine. If it is pending, suspend the coroutine. The future's waker resumes it, to poll
+    /// again.
+    ///
+    /// ```
+    /// #![feature(coroutines)]
+    /// use std::pin::pin;
+    /// use std::task::Poll;
+    /// use tinyield::by_hand::{Outcome, Resume, Suspend};
+    /// use tinyield::{Coro, Loop};
+    ///
+    /// fn wait_for<F: Future + 'static>(future: F) -> Coro<F::Output> {
+    ///     Coro::from_coroutine(
+    ///         #[coroutine]
+    ///         static move |mut resume: Resume| -> Outcome<F::Output> {
+    ///             let mut future = pin!(future);
+    ///             loop {
+    ///                 match resume.poll_future(future.as_mut()) {
+    ///                     Poll::Ready(output) => break Outcome::value(output?),
+    ///                     Poll::Pending => resume = yield Suspend,
+    ///                 }
+    ///             }
+    ///         },
+    ///     )
+    /// }
+    ///
+    /// assert_eq!(Loop::new().run(wait_for(async { 7 })).unwrap(), 7);
+    /// ```
     ///
     /// # Errors
     ///
-    /// The [`Cancelled`](crate::Cancelled) of the coroutine; the future is not polled then.
+    /// The future is not polled, and this returns:
+    /// - [`Cancelled`](crate::Cancelled), if the coroutine is cancelled;
+    /// - an error that describes the misuse, if this is not the coroutine's last `Resume`.
+    ///
+    /// If the future is pending while a wait of the coroutine is unfinished, this returns an error as well.
     #[inline]
     #[track_caller]
     pub fn poll_future<F: Future>(&self, future: Pin<&mut F>) -> Poll<Result<F::Output>> {

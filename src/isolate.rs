@@ -1,22 +1,20 @@
-//! A failure domain of its own.
+//! Failure domains: parts of a run whose errors are values outside of them.
 
 use std::fmt;
-use std::rc::Rc;
 
-use crate::coro::start_in;
-use crate::error::{Cancelled, Grouping, LoopError, Reason, Result};
-use crate::scheduler::{Scope, ScopeKind, Task, TaskRef};
-use crate::wait::private::{AnyTask, Sealed};
-use crate::wait::{Wait, WaitState, polled_after_completion};
+use crate::error::{Grouping, LoopError, Result};
+use crate::scheduler::{ScopeKind, TaskRef};
+use crate::wait::lifecycle::{Wait, WaitState, wait_is_its_state};
+use crate::wait::scoped::Scoped;
 
-/// Waits for `wait`, as a failure domain of its own: an error in it, or in anything started inside, cancels only what was
-/// started inside, and the `yield` gives it as a value when all of that has ended.
+/// Waits for `wait` in a failure domain of its own. Returns `Ok` with the output, or `Err` with the error that stopped it.
 ///
-/// Also when nothing fails it waits for all that was started inside. A panic is not an error: it stops the whole loop.
+/// An error in `wait`, or in anything that was started inside, cancels only what was started inside. The `yield` returns when
+/// all of that has ended; also if nothing fails, it waits for all background coroutines inside. A panic is not an error: it
+/// stops the whole loop.
 ///
-/// A [`Shared`](crate::Shared) coroutine belongs to the domain that first waited for it, and may be waited for from any
-/// other. One that waits for it from outside when its domain fails gets the error raised. What was started before, and is
-/// waited for in here by its handle, stays in the domain where it was started.
+/// A [`Shared`](crate::Shared) belongs to the domain that waited for it first. Other domains may wait for it as well, and get
+/// its domain's error if that fails. A coroutine that was started outside stays outside, also if its handle is yielded in here.
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -31,22 +29,35 @@ use crate::wait::{Wait, WaitState, polled_after_completion};
 ///
 /// # Cancellation
 ///
-/// What was started inside is cancelled with it, first.
+/// All that was started inside is cancelled first, and then the coroutine that waits.
 #[track_caller]
 pub fn isolate<W: Wait>(wait: W) -> Isolate<W::Output> {
-    let AnyTask(task) = wait.into_task();
-    Isolate { task, grouping: Grouping::default() }
+    Isolate { work: Scoped::new(wait), grouping: Grouping::default() }
 }
 
-/// What [`isolate`] gives: a [`Wait`] for a `Result<T, LoopError>`.
-#[must_use = "nothing is started before this is yielded"]
+/// The [`Wait`](crate::Wait) that [`isolate`](crate::isolate) returns.
+#[must_use = "nothing starts before this is yielded"]
 pub struct Isolate<T: 'static> {
-    task: Task<T>,
+    work: Scoped<T>,
     grouping: Grouping,
 }
 
 impl<T> Isolate<T> {
-    /// Which of the errors that come up while it stops are kept.
+    /// Sets which of the errors that occur while the domain stops are kept: see [`LoopError::others`].
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Grouping, Loop, catch, co, isolate};
+    ///
+    /// let main = co! {
+    ///     let impolite = co! { let _cancelled = yield catch(()); Err("second")?; };
+    ///     let domain = isolate(co! { yield (impolite, co! { Err("first")?; }); }).grouping(Grouping::Never);
+    ///     (yield domain).unwrap_err()
+    /// };
+    /// let error = Loop::new().run(main).unwrap();
+    /// assert_eq!(error.to_string(), "first");
+    /// assert!(error.others().is_empty());
+    /// ```
     pub fn grouping(mut self, grouping: Grouping) -> Isolate<T> {
         self.grouping = grouping;
         self
@@ -55,60 +66,34 @@ impl<T> Isolate<T> {
 
 impl<T> fmt::Debug for Isolate<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Isolate").field("task", self.task.raw()).field("grouping", &self.grouping).finish()
+        f.debug_struct("Isolate").field("task", self.work.task()).field("grouping", &self.grouping).finish()
     }
 }
 
-impl<T> Sealed for Isolate<T> {}
-
-impl<T: 'static> Wait for Isolate<T> {
-    type Output = std::result::Result<T, LoopError>;
-    type State = Isolating<T>;
-
-    fn into_state(self) -> Isolating<T> {
-        Isolating { work: self, scope: None }
-    }
-}
-
-#[doc(hidden)]
-#[allow(missing_debug_implementations)]
-pub struct Isolating<T: 'static> {
-    work: Isolate<T>,
-    scope: Option<Rc<Scope>>,
-}
-
-impl<T> Sealed for Isolating<T> {}
+wait_is_its_state!(Isolate<T> => std::result::Result<T, LoopError>);
 
 #[allow(private_interfaces)]
-impl<T: 'static> WaitState for Isolating<T> {
+impl<T: 'static> WaitState for Isolate<T> {
     type Output = std::result::Result<T, LoopError>;
 
     fn begin(&mut self, task: &TaskRef) {
-        if let Some(scope) = Scope::below(task, ScopeKind::Domain(self.work.grouping)) {
-            start_in(&self.work.task, &scope);
-            self.scope = Some(scope);
-        }
+        self.work.begin(task, ScopeKind::Domain(self.grouping));
     }
 
     fn is_ready(&self) -> bool {
-        self.scope.as_ref().is_some_and(|scope| scope.is_ended())
+        self.work.is_ended()
+    }
+
+    fn has_value(&self) -> bool {
+        let has_failed = self.work.scope().is_some_and(|scope| scope.failure().is_some());
+        self.work.is_ended() && (self.work.has_output() || has_failed)
     }
 
     fn take(&mut self) -> Result<Self::Output> {
-        let Some(scope) = self.scope.take_if(|scope| scope.is_ended()) else { return Err(polled_after_completion()) };
+        let scope = self.work.take_ended()?;
         match scope.failure() {
             Some(error) => Ok(Err(LoopError::new(error, scope.take_others()))),
-            None => self.work.task.take_output().unwrap_or_else(|| Err(polled_after_completion())).map(Ok),
-        }
-    }
-}
-
-impl<T> Drop for Isolating<T> {
-    fn drop(&mut self) {
-        if let Some(scope) = &self.scope
-            && scope.disown()
-        {
-            scope.scheduler().cancel(scope, &Cancelled::new(Reason::Dropped));
+            None => self.work.take_output().map(Ok),
         }
     }
 }

@@ -69,8 +69,7 @@
 //! - `smol` (default): the bridges to smol.
 //! - `async-std`: the bridges to async-std.
 
-#![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access)]
-#![feature(try_trait_v2, stmt_expr_attributes)]
+#![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, try_trait_v2)]
 #![deny(unsafe_code)]
 
 extern crate self as tinyield;
@@ -78,10 +77,12 @@ extern crate self as tinyield;
 mod as_completed;
 pub mod bridge;
 pub mod by_hand;
+mod catch;
 mod coro;
 mod error;
 mod event_loop;
 mod isolate;
+mod join;
 mod panic;
 mod primitives;
 mod race;
@@ -91,40 +92,49 @@ mod run;
 mod runtime;
 #[allow(unsafe_code)]
 mod scheduler;
+mod shared;
 mod shield;
+mod spawn;
 mod stop;
-mod sync;
+pub mod sync;
 pub mod thread;
-mod time;
+pub mod time;
 mod trace;
-mod wait;
+pub mod wait;
 
-pub use as_completed::{AsCompleted, NextCompleted, StartAsCompleted, as_completed};
+pub use as_completed::{AsCompleted, as_completed};
 #[cfg(feature = "async-std")]
 pub use bridge::async_std::{from_async_std, from_async_std_with, to_async_std, to_async_std_with};
 pub use bridge::future::from_future;
 #[cfg(feature = "smol")]
 pub use bridge::smol::{from_smol, to_smol, to_smol_with};
-pub use coro::{Coro, JoinHandle, Shareable, Shared, Spawn, Spawnable, spawn};
+pub use catch::catch;
+pub use coro::Coro;
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Reason, Result, Stuck};
 pub use event_loop::{Builder, Loop};
-pub use isolate::{Isolate, isolate};
-pub use race::{Race, Racers, race};
+pub use isolate::isolate;
+pub use race::race;
 pub use runtime::{Idle, Runtime, Step};
-pub use shield::{Catch, Shield, catch, shield};
+pub use shared::Shared;
+pub use shield::shield;
+pub use spawn::{JoinHandle, spawn};
 pub use stop::StopHandle;
-pub use sync::{
-    Acquire, AcquireLock, Barrier, BarrierStatistics, BarrierWait, Event, EventStatistics, EventWait, EventWaitTimeout,
-    Lock, LockGuard, LockStatistics, Permit, RemoteEvent, Semaphore, SemaphoreStatistics, channel,
-};
+#[doc(inline)]
+pub use sync::{Barrier, Event, Lock, LockGuard, Permit, RemoteEvent, Semaphore, channel};
 pub use thread::{ThreadPool, run_in_thread};
-pub use time::{Sleep, TimedOut, Timeout, sleep, sleep_until, timeout};
+pub use time::sleep::{sleep, sleep_until};
+pub use time::timeout::{TimedOut, timeout};
 pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
-pub use wait::Wait;
+pub use wait::lifecycle::Wait;
 
-// The code of the README is compiled and run as part of the tests. Most of its blocks leave out the feature attribute, and some
-// use the bridge to smol.
+// The code of the guide and of the README is compiled and run as part of the tests. Most blocks leave out the feature
+// attribute, and some use the bridge to smol.
+#[cfg(any(feature = "smol", not(doctest)))]
+#[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
 #[cfg(all(doctest, feature = "smol"))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../README.md")]

@@ -1,20 +1,20 @@
-//! The first to finish.
+//! Races: the first coroutine to finish wins, and the others are cancelled.
 
 use std::fmt;
 use std::rc::Rc;
 
-use crate::coro::{Coro, start_in};
+use crate::coro::Coro;
 use crate::error::{Cancelled, Reason, Result};
-use crate::scheduler::{Group, Task, TaskRef};
-use crate::wait::private::Sealed;
-use crate::wait::{Wait, WaitState, for_tuples, polled_after_completion};
+use crate::scheduler::{Group, Scheduler, TaskRef};
+use crate::wait::gather::for_tuples;
+use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
 
-/// Starts all of `coros`; the first to finish is the winner, and gives the `yield` its value. The others, with all that they
-/// started, are cancelled, and have ended by then.
+/// Starts all of `coros`, and returns the value of the first that finishes: the winner. The others are cancelled, with all
+/// that they started, and have ended when the `yield` returns.
 ///
-/// Takes an array, a `Vec`, a tuple of coroutines of one type, or any other iterator of them. Of those that finish in the
-/// same round, the one that does so first wins. What the winner left running in the background runs on. An error in any of
-/// them stops the loop, or the [`isolate`](crate::isolate), around it.
+/// Takes an array, a `Vec`, any other iterator, or a tuple of coroutines with values of one type. If several finish in the
+/// same round, the first of them wins. Background coroutines of the winner continue. An error in one of the coroutines stops
+/// the loop, or the [`isolate`](crate::isolate) around it.
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -31,40 +31,53 @@ use crate::wait::{Wait, WaitState, for_tuples, polled_after_completion};
 /// assert_eq!(Loop::new().run(fastest).unwrap(), "near");
 /// ```
 ///
+/// # Values of the losers
+///
+/// The value of a loser is dropped. So are values that were on their way to it:
+///
+/// - If a loser itself waits in [`recv`](crate::channel::Receiver::recv) or in
+///   [`acquire`](crate::Semaphore::acquire), nothing is lost: the next in the queue gets the message or the permit.
+/// - If a loser waits for another coroutine, a helper that has finished, the value of the helper is dropped. If that value is
+///   a message that the helper received, the message is lost.
+///
+/// To keep such a message, start the helper outside the race with [`spawn`](crate::spawn), and race only coroutines that can
+/// lose their value.
+///
 /// # Panics
 ///
-/// If there are no coroutines: a race of none has no winner.
+/// If there are no coroutines.
 ///
 /// # Cancellation
 ///
-/// All of them are cancelled with it, first.
+/// All coroutines of the race are cancelled first, and then the coroutine that waits.
 #[track_caller]
-pub fn race<C: Racers<K>, K>(coros: C) -> Race<C::Output> {
+pub fn race<C: Racers<Kind>, Kind>(coros: C) -> Race<C::Output> {
     let runners = coros.into_runners();
     assert!(!runners.is_empty(), "a race of 0 coroutines has no winner; it takes at least 1");
-    Race { runners }
+    Race { runners, group: None }
 }
 
-/// What [`race`] takes: an array, `Vec` or other iterator, or a tuple, of coroutines with values of one type.
+/// What [`race`](crate::race) takes: an array, `Vec`, other iterator or tuple of coroutines with values of one type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be raced",
     label = "these are not coroutines of one type",
-    note = "`race` takes an array, `Vec`, iterator or tuple of `Coro<T>`; anything else goes into a coroutine first: \
+    note = "`race` takes an array, `Vec`, iterator or tuple of `Coro<T>`; put anything else into a coroutine: \
             `co! {{ yield .. }}`"
 )]
-pub trait Racers<ScopeKind> {
-    /// What each of them gives.
+pub trait Racers<Kind> {
+    /// The value of each coroutine.
     type Output: 'static;
 
     #[doc(hidden)]
     fn into_runners(self) -> Vec<Coro<Self::Output>>;
 }
 
-/// Keeps iterators and tuples apart: a tuple might become an iterator one day.
+/// The `Kind` of iterators. Two kinds keep the two implementations apart: the standard library may make tuples iterators.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Iterated {}
 
+/// The `Kind` of tuples.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Listed {}
@@ -80,9 +93,9 @@ where
     }
 }
 
-macro_rules! tuples {
+macro_rules! tuple {
     ($($name:ident)+) => {
-        impl<T: 'static> Racers<Listed> for ($(tuples!(@ $name),)+) {
+        impl<T: 'static> Racers<Listed> for ($(tuple!(@ $name),)+) {
             type Output = T;
 
             #[allow(non_snake_case)]
@@ -95,12 +108,13 @@ macro_rules! tuples {
     (@ $name:ident) => { Coro<T> };
 }
 
-for_tuples!(tuples);
+for_tuples!(tuple);
 
-/// What [`race`] gives: a [`Wait`] for the winner's value.
-#[must_use = "nothing is started before this is yielded"]
+/// The [`Wait`](crate::Wait) that [`race`](crate::race) returns.
+#[must_use = "nothing starts before this is yielded"]
 pub struct Race<T: 'static> {
     runners: Vec<Coro<T>>,
+    group: Option<Rc<Group>>,
 }
 
 impl<T> fmt::Debug for Race<T> {
@@ -109,34 +123,16 @@ impl<T> fmt::Debug for Race<T> {
     }
 }
 
-impl<T> Sealed for Race<T> {}
-
-impl<T: 'static> Wait for Race<T> {
-    type Output = T;
-    type State = Racing<T>;
-
-    fn into_state(self) -> Racing<T> {
-        Racing { runners: self.runners.into_iter().map(Coro::into_task).collect(), group: None }
-    }
-}
-
-#[doc(hidden)]
-#[allow(missing_debug_implementations)]
-pub struct Racing<T: 'static> {
-    runners: Vec<Task<T>>,
-    group: Option<Rc<Group>>,
-}
-
-impl<T> Sealed for Racing<T> {}
+wait_is_its_state!(Race<T> => T);
 
 #[allow(private_interfaces)]
-impl<T: 'static> WaitState for Racing<T> {
+impl<T: 'static> WaitState for Race<T> {
     type Output = T;
 
     fn begin(&mut self, task: &TaskRef) {
         if let Some(group) = Group::below(task, self.runners.len()) {
             for (runner, scope) in self.runners.iter().zip(group.scopes()) {
-                start_in(runner, &scope);
+                Scheduler::start_root(runner.task().raw(), &scope);
             }
             self.group = Some(group);
         }
@@ -149,11 +145,11 @@ impl<T: 'static> WaitState for Racing<T> {
     fn take(&mut self) -> Result<T> {
         let winner = self.group.as_ref().and_then(|group| group.winner()).ok_or_else(polled_after_completion)?;
         self.group = None;
-        self.runners.swap_remove(winner).take_output().unwrap_or_else(|| Err(polled_after_completion()))
+        self.runners.swap_remove(winner).into_task().take_output().unwrap_or_else(|| Err(polled_after_completion()))
     }
 }
 
-impl<T> Drop for Racing<T> {
+impl<T> Drop for Race<T> {
     fn drop(&mut self) {
         if let Some(group) = &self.group {
             for scope in group.disown() {

@@ -14,6 +14,7 @@ use std::{ops::ControlFlow, task::Waker};
 use crate::error::{Grouping, LoopError, Reason};
 use crate::scheduler::{Inbox, Progress, Scheduler, Task};
 use crate::stop::Stop;
+use crate::thread::InnerLoop;
 
 /// The most steps of one [`poll`](Run::poll), after which other tasks of the host have their turn. Between two polls a host may
 /// make a system call, which takes as long as hundreds of the shortest turns.
@@ -24,6 +25,8 @@ pub(crate) struct Run<T: 'static> {
     main: Task<T>,
     stop: Option<Arc<Stop>>,
     is_done: bool,
+    /// The tie to the closure that this runs in, if that is on a thread of a pool.
+    _inner: Option<InnerLoop>,
 }
 
 impl<T: 'static> Run<T> {
@@ -44,7 +47,8 @@ impl<T: 'static> Run<T> {
         {
             scheduler.inbox().stop(Reason::Stopped);
         }
-        Run { scheduler, main, stop, is_done: false }
+        let inner = InnerLoop::new(|| scheduler.inbox().clone());
+        Run { scheduler, main, stop, is_done: false, _inner: inner }
     }
 
     // To the end.

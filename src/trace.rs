@@ -1,11 +1,11 @@
-//! Which coroutines waited on an error: their names and the lines where they waited.
+//! The frames of a trace: the coroutines that waited for the one that failed, and the lines where they waited.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 
-/// One coroutine of a [trace](crate::Error::trace): its name, and the line at which it waited (or, for the last
-/// frame, raised).
+/// One coroutine of a [trace](crate::Error::trace): its name, and the line of the `yield` at which it waited. In the last
+/// frame it is the line at which the coroutine raised the error.
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -36,13 +36,14 @@ impl Frame {
         Frame { name, location }
     }
 
-    /// The coroutine's name: its function's, `co!` for a block, or what [`Coro::named`](crate::Coro::named) gave it.
+    /// The name of the coroutine: the name of its function, `co!` for a block, or the name that
+    /// [`Coro::named`](crate::Coro::named) set.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The line of the `yield` at which it waited; in the last frame, of the `?` that raised the error.
+    /// The line of the `yield` at which it waited. In the last frame: the line of the `?` that raised the error.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.location

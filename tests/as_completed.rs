@@ -1,4 +1,4 @@
-//! Values in the order in which they come.
+//! `as_completed`: values in the order in which their coroutines finish.
 #![feature(coroutines)]
 
 mod common;
@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use common::{Alive, LONG, ms};
+use common::{Alive, FOREVER, LONG, ms};
 use tinyield::{
-    AsCompleted, Coro, Deadlock, Event, Loop, ThreadPool, as_completed, co, coro, isolate, sleep, spawn, timeout,
+    AsCompleted, Coro, Deadlock, Event, Loop, ThreadPool, as_completed, catch, co, coro, isolate, sleep, spawn, timeout,
 };
 
-/// Takes so many turns.
+/// Ends after a number of turns.
 #[coro]
 fn after(turns: usize) -> Coro<usize> {
     for _ in 0..turns {
@@ -54,7 +54,7 @@ fn out_of_order() {
 #[test]
 fn a_data_loader() {
     fn slow_transform(x: u64) -> u64 {
-        // The first one ends after many of the others.
+        // The first one finishes after many of the others.
         thread::sleep(ms(if x == 0 { 200 } else { 1 + x * 7 % 20 }));
         x * x
     }
@@ -74,7 +74,7 @@ fn a_data_loader() {
 }
 
 #[test]
-fn gathered() {
+fn items_can_be_gathered() {
     let main = co! {
         let all: Vec<_> = (yield as_completed((0..10).rev().map(after))).collect();
         yield all
@@ -83,7 +83,7 @@ fn gathered() {
 }
 
 #[test]
-fn its_length_is_exact() {
+fn the_length_of_the_iterator_is_exact() {
     let main = co! {
         let mut completed: AsCompleted<usize> = yield as_completed([after(0), after(1)]);
         assert_eq!(completed.len(), 2);
@@ -100,7 +100,7 @@ fn its_length_is_exact() {
 }
 
 #[test]
-fn nothing_starts_before_the_yield_and_all_run_to_the_end_though_nobody_asks() {
+fn coroutines_start_at_the_yield_and_run_to_the_end_without_waiters() {
     let ended = Rc::new(Cell::new(0));
     let ends = |turns| {
         let ended = ended.clone();
@@ -113,7 +113,7 @@ fn nothing_starts_before_the_yield_and_all_run_to_the_end_though_nobody_asks() {
 }
 
 #[test]
-fn values_that_nobody_wants_are_dropped_at_once() {
+fn values_of_dropped_items_are_dropped_at_once() {
     let alive = Alive::new();
     let main = co! {
         let tokens: Vec<_> = (0..4).map(|turns| { let alive = alive.clone(); co! { yield after(turns); alive.token() } }).collect();
@@ -123,7 +123,7 @@ fn values_that_nobody_wants_are_dropped_at_once() {
         drop(yield completed.next().unwrap());
         drop(completed);
         yield after(10);
-        assert_eq!(alive.get(), 1, "the first is still to be had");
+        assert_eq!(alive.get(), 1, "the value of the first item is kept");
         drop(yield first);
         assert_eq!(alive.get(), 0);
     };
@@ -131,7 +131,7 @@ fn values_that_nobody_wants_are_dropped_at_once() {
 }
 
 #[test]
-fn one_that_times_out_takes_no_value_from_others() {
+fn an_item_whose_wait_timed_out_takes_no_value_from_the_others() {
     let main = co! {
         let event = Event::new();
         let wait = event.wait();
@@ -158,7 +158,7 @@ fn an_error_stops_everything() {
 }
 
 #[test]
-fn who_waits_outside_of_what_failed_gets_its_error() {
+fn an_item_outside_of_the_failed_domain_raises_its_error() {
     let main = co! {
         let items = Rc::new(Cell::new(None));
         let handed_out = items.clone();
@@ -190,8 +190,92 @@ fn isolate_and_hand_out(items: Rc<Cell<Option<AsCompleted<usize>>>>) -> Coro<()>
     assert_eq!(failed.unwrap_err().to_string(), "failed");
 }
 
+/// Items of an `as_completed` in another domain, which fails ten turns later.
+fn items_of_a_failing_domain(coros: impl FnOnce() -> Vec<Coro<usize>> + 'static) -> Coro<AsCompleted<usize>> {
+    co! {
+        let items = Rc::new(Cell::new(None));
+        let hands_out = items.clone();
+        let fails = co! {
+            let failed = yield isolate(co! {
+                hands_out.set(Some(yield as_completed(coros())));
+                yield after(10);
+                Err("failed")?;
+            });
+            assert_eq!(failed.unwrap_err().to_string(), "failed");
+        };
+        yield spawn(fails);
+        loop {
+            if let Some(items) = items.take() {
+                break items;
+            }
+            yield;
+        }
+    }
+}
+
 #[test]
-fn waiting_in_vain_is_a_deadlock_that_says_so() {
+fn an_item_outside_of_the_failed_domain_raises_at_once_in_a_gather() {
+    let main = co! {
+        let next = (yield items_of_a_failing_domain(|| vec![co! { yield sleep(LONG); 0 }])).next().unwrap();
+        let error = (yield catch((next, sleep(FOREVER)))).unwrap_err();
+        assert_eq!(error.to_string(), "failed");
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn items_outside_of_the_failed_domain_get_the_values_that_came_before_the_error() {
+    let main = co! {
+        let mut items = yield items_of_a_failing_domain(|| vec![co! { yield sleep(LONG); 0 }, after(1), after(2)]);
+        yield after(20);
+        let values = (yield items.next().unwrap(), yield items.next().unwrap());
+        assert_eq!(values, (1, 2));
+        let failed = (yield catch(items.next().unwrap())).unwrap_err();
+        assert_eq!(failed.to_string(), "failed");
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn items_outside_get_the_error_of_coroutines_that_never_started() {
+    let main = co! {
+        let items = Rc::new(Cell::new(None));
+        let hands_out = items.clone();
+        let domain = isolate(co! {
+            let all = (co! { hands_out.set(Some(yield as_completed([after(1), after(2)]))); }, co! { yield; Err("failed")?; });
+            yield all;
+        });
+        assert_eq!((yield domain).unwrap_err().to_string(), "failed");
+        let mut raised = 0;
+        for next in items.take().unwrap() {
+            assert_eq!((yield catch(next)).unwrap_err().to_string(), "failed");
+            raised += 1;
+        }
+        assert_eq!(raised, 2);
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn values_of_items_that_are_kept_are_dropped_with_the_items() {
+    let alive = Alive::new();
+    let tokens = alive.clone();
+    let main = co! {
+        let coros: Vec<_> = (0..3).map(|_| { let token = tokens.token(); co! { token } }).collect();
+        let mut items = yield as_completed(coros);
+        yield after(5);
+        (items.next(), items)
+    };
+    let kept = Loop::new().run(main).unwrap();
+    assert_eq!(alive.get(), 3);
+    drop(kept.0);
+    assert_eq!(alive.get(), 2);
+    drop(kept.1);
+    assert_eq!(alive.get(), 0);
+}
+
+#[test]
+fn a_deadlock_report_names_as_completed() {
     let never = Event::new().wait();
     let main = co! {
         for next in yield as_completed([co! { yield never; }]) {

@@ -286,7 +286,7 @@ fn one_that_nobody_can_wake_is_a_deadlock_and_one_with_a_waker_left_is_not() {
         while opener.waker().is_none() {
             thread::yield_now();
         }
-        opener.forsake();
+        opener.drop_waker();
     });
     let error = Loop::new().run(from_future(gate)).unwrap_err();
     thread.join().unwrap();

@@ -1,19 +1,19 @@
-//! After every step: exactly how often a coroutine was resumed, and what of it was dropped.
+//! After every step: how often exactly a coroutine was resumed, and what of it was dropped.
 #![feature(coroutines)]
-// The counters that `coro!` makes stand out from what the tests name themselves.
+// Counters that `coro!` makes are in capitals, to tell them from other variables.
 #![allow(non_snake_case)]
 
 mod common;
 
-use common::{Counter, Gate, Guard, forever, ran, to_end};
+use common::{Counter, Gate, Guard, forever, ms, panic_of, ran, to_end, to_idle, turns};
 use tinyield::{Coro, Loop, Runtime, Shared, Step, TimedOut, co, race, shield, spawn, timeout};
 
 /// Makes a coroutine with counters.
 ///
 /// Usage: `coro!(name, RESUMES, BODY, CAPTURE, VALUE, |yields| end)`
 ///
-/// It counts its resumptions, and the drops of a local of its body, of what it captured, and of its value. It yields as often
-/// as `yields` says and then ends with `end`, which may raise or panic.
+/// It counts its resumptions, and the drops of a local of its body, of its capture, and of its value. It yields
+/// `yields` times, and then ends with `end`, which may raise or panic.
 macro_rules! coro {
     ($name:ident, $resumes:ident, $body:ident, $capture:ident, $value:ident, $yields:expr, $end:expr) => {
         let ($resumes, $body, $capture, $value) = (Counter::new(), Counter::new(), Counter::new(), Counter::new());
@@ -45,15 +45,17 @@ macro_rules! counts {
     };
 }
 
+/// The step that ends the run.
 fn done<T>(runtime: &mut Runtime<'_, T>) -> Result<T, tinyield::LoopError> {
     match runtime.step() {
         Step::Done(result) => result,
-        other => panic!("{}", if matches!(other, Step::Ran) { "it ran" } else { "it is idle" }),
+        Step::Ran => panic!("a coroutine ran"),
+        Step::Idle(_) => panic!("the loop is idle"),
     }
 }
 
 #[test]
-fn dropped_before_it_is_started() {
+fn dropping_an_unstarted_coroutine_drops_its_captures() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 3, ());
     counts!(RESUMES = 0, BODY = 0, CAPTURE = 0, VALUE = 0);
     drop(c);
@@ -61,7 +63,7 @@ fn dropped_before_it_is_started() {
 }
 
 #[test]
-fn dropped_with_an_unstarted_runtime() {
+fn dropping_an_unstarted_runtime_drops_the_captures() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 3, ());
     let mut event_loop = Loop::new();
     let runtime = event_loop.runtime(c);
@@ -71,7 +73,7 @@ fn dropped_with_an_unstarted_runtime() {
 }
 
 #[test]
-fn finishes() {
+fn finished_coroutine_drops_its_body_and_gives_its_value() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 2, ());
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(c);
@@ -89,7 +91,7 @@ fn finishes() {
 }
 
 #[test]
-fn finishes_and_nobody_takes_the_value() {
+fn value_that_is_not_taken_is_dropped_with_the_runtime() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 0, ());
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(c);
@@ -100,7 +102,7 @@ fn finishes_and_nobody_takes_the_value() {
 }
 
 #[test]
-fn raises() {
+fn coroutine_that_raises_drops_its_body_once() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 1, Err("raised")?);
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(c);
@@ -114,7 +116,7 @@ fn raises() {
 }
 
 #[test]
-fn panics() {
+fn coroutine_that_panics_drops_its_body_once() {
     coro!(
         c,
         RESUMES,
@@ -130,19 +132,19 @@ fn panics() {
     let mut runtime = event_loop.runtime(c);
     ran(&mut runtime);
     counts!(RESUMES = 1, BODY = 0, CAPTURE = 0, VALUE = 0);
-    // The step in which it panics is one more that ran, or the last.
-    assert_eq!(common::panic_of(|| to_end(&mut runtime).1.map(drop)), "boo");
+    // The next step panics, or the one after it.
+    assert_eq!(panic_of(|| to_end(&mut runtime).1.map(drop)), "boo");
     counts!(RESUMES = 2, BODY = 1, CAPTURE = 1, VALUE = 0);
     drop(runtime);
     counts!(RESUMES = 2, BODY = 1, CAPTURE = 1, VALUE = 0);
 }
 
 #[test]
-fn is_cancelled_while_it_waits() {
+fn cancelled_coroutine_drops_its_body_once() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 1, yield forever());
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime((c, co! { yield; yield; yield; Err("x")?; }));
-    // The one that gathers, then both, in turn.
+    // The gathering task, then both coroutines in turn.
     ran(&mut runtime);
     counts!(RESUMES = 0, BODY = 0, CAPTURE = 0, VALUE = 0);
     ran(&mut runtime);
@@ -154,7 +156,7 @@ fn is_cancelled_while_it_waits() {
         ran(&mut runtime);
         counts!(RESUMES = 2, BODY = 0, CAPTURE = 0, VALUE = 0);
     }
-    // Cancelled: it and the one that gathers.
+    // The cancellation: of the coroutine, and then of the gathering task.
     ran(&mut runtime);
     counts!(RESUMES = 2, BODY = 1, CAPTURE = 1, VALUE = 0);
     assert_eq!(to_end(&mut runtime).1.map(drop).unwrap_err().to_string(), "x");
@@ -162,7 +164,7 @@ fn is_cancelled_while_it_waits() {
 }
 
 #[test]
-fn is_cancelled_before_it_begins() {
+fn coroutine_cancelled_before_it_begins_drops_its_captures_once() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 1, ());
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime((co! { Err("x")?; }, c));
@@ -176,7 +178,7 @@ fn is_cancelled_before_it_begins() {
 }
 
 #[test]
-fn its_runtime_is_dropped_after_each_number_of_steps() {
+fn dropping_the_runtime_after_each_step_drops_everything_once() {
     for steps in 0..=3 {
         coro!(c, RESUMES, BODY, CAPTURE, VALUE, 2, ());
         let mut event_loop = Loop::new();
@@ -191,20 +193,20 @@ fn its_runtime_is_dropped_after_each_number_of_steps() {
 }
 
 #[test]
-fn its_handle_is_dropped_before_it_ends() {
+fn value_is_dropped_at_the_end_if_the_handle_is_gone() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 2, ());
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(co! { drop(yield spawn(c)); });
     ran(&mut runtime);
     counts!(RESUMES = 0, BODY = 0, CAPTURE = 0, VALUE = 0);
-    // Spawning is a turn: in order of readiness, the one that spawned goes on when the other has begun.
+    // Spawning is a turn: the spawned coroutine begins before the other goes on and drops the handle.
     let (_, result) = to_end(&mut runtime);
     result.unwrap();
     counts!(RESUMES = 3, BODY = 1, CAPTURE = 1, VALUE = 1);
 }
 
 #[test]
-fn its_handle_is_dropped_after_it_ended() {
+fn handle_dropped_after_the_end_drops_the_value() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 0, ());
     let (sees, gate) = (VALUE.clone(), Gate::new());
     let waits = gate.clone();
@@ -217,7 +219,7 @@ fn its_handle_is_dropped_after_it_ended() {
         drop(handle);
         assert_eq!(sees.get(), 1);
     });
-    let _ = common::to_idle(&mut runtime);
+    let _ = to_idle(&mut runtime);
     counts!(RESUMES = 1, BODY = 1, CAPTURE = 1, VALUE = 0);
     gate.open();
     to_end(&mut runtime).1.unwrap();
@@ -225,7 +227,7 @@ fn its_handle_is_dropped_after_it_ended() {
 }
 
 #[test]
-fn its_handle_outlives_the_run() {
+fn handle_that_outlives_the_run_keeps_the_value() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 1, ());
     let handle = Loop::new().run(co! { yield spawn(c) }).unwrap();
     counts!(RESUMES = 2, BODY = 1, CAPTURE = 1, VALUE = 0);
@@ -234,7 +236,7 @@ fn its_handle_outlives_the_run() {
 }
 
 #[test]
-fn who_waits_for_it_is_resumed_once() {
+fn gather_resumes_its_waiter_once() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 3, ());
     coro!(other, OTHER_RESUMES, OTHER_BODY, OTHER_CAPTURE, OTHER_VALUE, 5, ());
     let waiter = Counter::new();
@@ -255,7 +257,7 @@ fn who_waits_for_it_is_resumed_once() {
 }
 
 #[test]
-fn a_value_in_a_gather_that_is_cancelled_is_dropped_once() {
+fn value_in_a_cancelled_gather_is_dropped_once() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 0, ());
     let sees = VALUE.clone();
     let error =
@@ -265,7 +267,7 @@ fn a_value_in_a_gather_that_is_cancelled_is_dropped_once() {
 }
 
 #[test]
-fn a_value_that_is_shared_is_cloned_once_for_each_waiter_and_kept_until_the_last_handle_is_gone() {
+fn shared_value_is_cloned_once_for_each_waiter_and_kept_until_the_last_handle_is_dropped() {
     struct Value {
         clones: Counter,
         drops: Counter,
@@ -294,26 +296,27 @@ fn a_value_that_is_shared_is_cloned_once_for_each_waiter_and_kept_until_the_last
 }
 
 #[test]
-fn a_loser_is_cancelled_once_and_a_winner_gives_its_value_once() {
+fn race_cancels_the_loser_once_and_gives_the_value_of_the_winner_once() {
     coro!(winner, RESUMES, BODY, CAPTURE, VALUE, 2, ());
     coro!(loser, LOSER_RESUMES, LOSER_BODY, LOSER_CAPTURE, LOSER_VALUE, 9, ());
     let value = Loop::new().run(race([winner, loser])).unwrap();
     counts!(RESUMES = 3, BODY = 1, CAPTURE = 1, VALUE = 0);
-    counts!(LOSER_RESUMES = 2, LOSER_BODY = 1, LOSER_CAPTURE = 1, LOSER_VALUE = 0);
+    // The second turn of the loser was over when the race ended. So it is resumed for that, and its next `yield` raises.
+    counts!(LOSER_RESUMES = 3, LOSER_BODY = 1, LOSER_CAPTURE = 1, LOSER_VALUE = 0);
     drop(value);
     counts!(RESUMES = 3, BODY = 1, CAPTURE = 1, VALUE = 1);
 }
 
 #[test]
-fn a_timeout_cancels_once() {
+fn timeout_cancels_once() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 0, yield forever());
-    let result = Loop::new().run(timeout(c, common::ms(1))).unwrap();
+    let result = Loop::new().run(timeout(c, ms(1))).unwrap();
     assert_eq!(result.map(drop), Err(TimedOut));
     counts!(RESUMES = 1, BODY = 1, CAPTURE = 1, VALUE = 0);
 }
 
 #[test]
-fn a_shielded_one_is_not_resumed_by_a_cancellation() {
+fn cancellation_does_not_resume_a_shielded_coroutine() {
     coro!(c, RESUMES, BODY, CAPTURE, VALUE, 4, ());
     let main = co! { drop(yield shield(c)); yield; };
     Loop::new().run((main, co! { yield; Err("x")?; })).unwrap_err();
@@ -321,33 +324,33 @@ fn a_shielded_one_is_not_resumed_by_a_cancellation() {
 }
 
 #[test]
-fn a_future_is_polled_once_for_each_time_it_was_woken() {
+fn future_is_polled_once_for_each_round_in_which_it_was_woken() {
     let gate = Gate::new();
     let waits = gate.clone();
     let mut event_loop = Loop::new();
-    let mut runtime = event_loop.runtime((co! { waits.await }, co! { for _ in 0..10 { yield; } }));
-    let _ = common::to_idle(&mut runtime);
+    let mut runtime = event_loop.runtime((co! { waits.await }, turns(10)));
+    let _ = to_idle(&mut runtime);
     assert_eq!(gate.polls(), 1);
     gate.waker().unwrap().wake();
-    let _ = common::to_idle(&mut runtime);
+    let _ = to_idle(&mut runtime);
     assert_eq!(gate.polls(), 2);
     let waker = gate.waker().unwrap();
     waker.wake_by_ref();
     waker.wake_by_ref();
     waker.wake_by_ref();
-    let (steps, _) = common::to_idle(&mut runtime);
+    let (steps, _) = to_idle(&mut runtime);
     assert_eq!((gate.polls(), steps), (3, 1));
     gate.open();
     let (steps, result) = to_end(&mut runtime);
     result.unwrap();
-    // Its own turn, and that of who waits for it.
+    // The turn of the coroutine, and that of the gathering task.
     assert_eq!((gate.polls(), steps), (4, 2));
     waker.wake();
     assert_eq!(gate.polls(), 4);
 }
 
 #[test]
-fn a_shared_of_many_waiters_resumes_each_once() {
+fn shared_coroutine_resumes_each_of_many_waiters_once() {
     let resumes = Counter::new();
     let shared: Shared<u32> = co! { yield; yield; 7 }.shared();
     let waiters: Vec<_> = (0..100)
@@ -370,7 +373,7 @@ fn a_shared_of_many_waiters_resumes_each_once() {
 }
 
 #[test]
-fn an_error_among_many_is_one_turn_for_each() {
+fn error_takes_one_turn_for_each_of_many_coroutines() {
     let drops = Counter::new();
     let others: Vec<_> = (0..100)
         .map(|_| {
@@ -380,7 +383,7 @@ fn an_error_among_many_is_one_turn_for_each() {
         .collect();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime((others, co! { yield; Err("x")?; }));
-    // All have begun, and the last has failed.
+    // Both gathering tasks and all coroutines have begun, and the last one has failed.
     for _ in 0..103 {
         ran(&mut runtime);
     }
@@ -389,7 +392,7 @@ fn an_error_among_many_is_one_turn_for_each() {
         ran(&mut runtime);
         assert_eq!(drops.get(), dropped);
     }
-    // The two that gather.
+    // The two gathering tasks.
     let (steps, result) = to_end(&mut runtime);
     assert!(result.is_err());
     assert!(steps <= 4, "{steps}");

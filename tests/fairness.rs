@@ -1,4 +1,4 @@
-//! Who has its turn when: first in, first out, in rounds; what is not ready costs nothing.
+//! Scheduling: first in, first out, in rounds. A coroutine that is not ready costs nothing.
 #![feature(coroutines)]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use common::{Alive, Counter, Gate, LONG, Log, forever, ms, ran, to_end, to_idle};
+use common::{Alive, Counter, Gate, LONG, Log, forever, ms, ran, to_end, to_idle, turns};
 use tinyield::{Coro, Loop, Shared, Step, co, coro, isolate, race, shield, sleep, spawn, timeout};
 
 #[coro]
@@ -18,7 +18,7 @@ fn busy(log: Log, name: char, turns: u32) -> Coro<()> {
 }
 
 #[test]
-fn between_two_turns_of_one_every_other_that_was_ready_has_one() {
+fn every_ready_coroutine_has_a_turn_between_two_turns_of_another() {
     let log = Log::new();
     let all: Vec<_> = ('a'..='e').map(|name| busy(log.clone(), name, 4)).collect();
     Loop::new().run(all).unwrap();
@@ -26,7 +26,7 @@ fn between_two_turns_of_one_every_other_that_was_ready_has_one() {
 }
 
 #[test]
-fn every_kind_of_wait_is_a_turn_also_one_that_is_over_at_once() {
+fn every_wait_is_a_turn_even_if_it_is_ready_at_once() {
     let finished: Shared<()> = co! {}.shared();
     Loop::new().run(&finished).unwrap();
     let turns = Log::new();
@@ -67,8 +67,8 @@ fn every_kind_of_wait_is_a_turn_also_one_that_is_over_at_once() {
 }
 
 #[test]
-fn a_ready_future_is_no_turn() {
-    // As in an `async fn`: it did not wait.
+fn ready_future_is_not_a_turn() {
+    // As in an `async fn`.
     let log = Log::new();
     let logs = log.clone();
     let one = co! { logs.push("one"); std::future::ready(()).await; logs.push("one again"); };
@@ -78,7 +78,7 @@ fn a_ready_future_is_no_turn() {
 }
 
 #[test]
-fn what_is_started_comes_after_what_was_ready() {
+fn started_coroutine_runs_after_those_that_were_ready() {
     let log = Log::new();
     let logs = log.clone();
     let starts = co! {
@@ -92,12 +92,12 @@ fn what_is_started_comes_after_what_was_ready() {
 }
 
 #[test]
-fn who_waits_goes_on_after_what_was_ready_when_its_last_part_came() {
+fn gather_goes_on_in_the_round_after_its_last_part() {
     let log = Log::new();
     let logs = log.clone();
     let waits = co! {
-        yield (co! { yield; yield; }, co! { yield; }, co! {});
-        logs.push("all there");
+        yield (turns(2), turns(1), turns(0));
+        logs.push("gathered");
     };
     let other = {
         let log = log.clone();
@@ -105,14 +105,14 @@ fn who_waits_goes_on_after_what_was_ready_when_its_last_part_came() {
     };
     Loop::new().run((waits, other)).unwrap();
     let log = log.take();
-    // The last part ends in the fourth round, the one after its start.
-    assert_eq!(log, ["0", "1", "2", "3", "all there", "4", "5"]);
+    // The last part of the gather starts in the second round, and ends in the fourth.
+    assert_eq!(log, ["0", "1", "2", "3", "gathered", "4", "5"]);
 }
 
 #[test]
-fn waiters_of_one_go_on_in_the_order_in_which_they_came() {
+fn waiters_of_a_shared_coroutine_go_on_in_order() {
     let log = Log::new();
-    let shared = co! { for _ in 0..5 { yield; } }.shared();
+    let shared = turns(5).shared();
     let waiters: Vec<_> = (0..10)
         .map(|n| {
             let (shared, log) = (shared.clone(), log.clone());
@@ -124,25 +124,25 @@ fn waiters_of_one_go_on_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn waiters_keep_their_order_when_the_first_has_given_up() {
+fn waiters_keep_their_order_when_the_first_gives_up() {
     let log = Log::new();
-    let shared = co! { for _ in 0..20 { yield; } }.shared();
+    let shared = turns(20).shared();
     let outside = shared.clone();
     let logs = log.clone();
-    let waiter = move |n: u32, late: u32| {
+    let waiter = move |n: u32, late: usize| {
         let (shared, log) = (shared.clone(), logs.clone());
-        co! { for _ in 0..late { yield; } yield shared; log.push(n); }
+        co! { yield turns(late); yield shared; log.push(n); }
     };
     let first = waiter(0, 0);
-    let gives_up = co! { yield race([first, co! { for _ in 0..3 { yield; } }]); };
+    let gives_up = co! { yield race([first, turns(3)]); };
     let others = (waiter(1, 2), waiter(2, 3), waiter(3, 8));
-    // Started outside of the race, so that it does not end with the race.
+    // Spawned, so that it does not end with its first waiter.
     Loop::new().run(co! { yield spawn(&outside); yield (gives_up, others); }).unwrap();
     assert_eq!(log.take().concat(), "123");
 }
 
 #[test]
-fn a_wake_up_from_a_thread_is_served_however_busy_the_loop_is() {
+fn wake_up_from_a_thread_is_served_in_a_busy_loop() {
     let gate = Gate::new();
     let (waits, stop) = (gate.clone(), Rc::new(Cell::new(false)));
     let stops = stop.clone();
@@ -158,7 +158,7 @@ fn a_wake_up_from_a_thread_is_served_however_busy_the_loop_is() {
 }
 
 #[test]
-fn a_wake_up_from_outside_is_served_within_one_round() {
+fn wake_up_is_served_within_one_round() {
     let gate = Gate::new();
     let (waits, opens) = (gate.clone(), gate.clone());
     let log = Log::new();
@@ -171,7 +171,7 @@ fn a_wake_up_from_outside_is_served_within_one_round() {
 }
 
 #[test]
-fn a_coroutine_that_is_never_ready_costs_no_steps() {
+fn sleeping_coroutines_take_no_steps() {
     let steps = |sleepers: usize| {
         let idle: Vec<_> = (0..sleepers).map(|_| co! { yield forever(); }).collect();
         let mut event_loop = Loop::new();
@@ -179,7 +179,7 @@ fn a_coroutine_that_is_never_ready_costs_no_steps() {
             yield spawn(idle);
             for _ in 0..1_000 { yield; }
         });
-        // Each begins; then they are heard of no more.
+        // Each has its first turn, and no other.
         let mut steps = 0;
         while matches!(runtime.step(), Step::Ran) {
             steps += 1;
@@ -193,9 +193,9 @@ fn a_coroutine_that_is_never_ready_costs_no_steps() {
 }
 
 #[test]
-fn a_coroutine_that_is_never_ready_costs_no_time() {
-    // By the work of a step, not by the clock: a hundred thousand that wait for each other's futures, timers and values are
-    // there, and a loop with one that is ready takes as many steps as without them.
+fn waiting_coroutines_of_all_kinds_take_no_steps() {
+    // Counted in steps and not by the clock: thirty thousand coroutines wait for timers, a future and timeouts, and a
+    // loop with one ready coroutine takes as many steps as without them.
     let alive = Alive::new();
     let never = Gate::new();
     let waits: Vec<_> = (0..30_000)
@@ -208,21 +208,23 @@ fn a_coroutine_that_is_never_ready_costs_no_time() {
         })
         .collect();
     let mut event_loop = Loop::new();
-    let mut runtime = event_loop.runtime((waits, co! { for _ in 0..1_000 { yield; } }));
-    // The one that gathers, those that wait, and what the timeouts carry; then the one that is ready, alone.
+    let mut runtime = event_loop.runtime((waits, turns(1_000)));
+    // The gathering task, the coroutines that wait, and the internal tasks of the timeouts. From then on, the ready one
+    // alone.
     for _ in 0..1 + 30_000 + 1 + 10_000 {
         ran(&mut runtime);
     }
     let (steps, _) = to_idle(&mut runtime);
     assert_eq!(steps, 1_000);
-    never.forsake();
+    never.drop_waker();
     drop(runtime);
     assert_eq!(alive.get(), 0);
 }
 
 #[test]
-fn a_stale_waker_does_not_wake_who_comes_after() {
-    // The first waits, hands out its waker, and ends. Whoever has its place then must not be polled for it.
+fn stale_waker_does_not_wake_a_later_coroutine() {
+    // The first coroutine keeps its waker in the gate, and ends. A coroutine that reuses its memory must not be polled
+    // for it.
     let old = Gate::new();
     let polls = Counter::new();
     let counts = polls.clone();
@@ -231,7 +233,7 @@ fn a_stale_waker_does_not_wake_who_comes_after() {
     let waits_too = new.clone();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(co! {
-        yield race([co! { waits.await }, co! { yield; yield; }]);
+        yield race([co! { waits.await }, turns(2)]);
         let mut gate = Box::pin(waits_too);
         yield co! { std::future::poll_fn(|context| { counts.up(); gate.as_mut().poll(context) }).await };
     });
@@ -248,14 +250,14 @@ fn a_stale_waker_does_not_wake_who_comes_after() {
 }
 
 #[test]
-fn a_stale_waker_of_the_same_coroutine_does_not_end_its_next_wait() {
+fn stale_waker_does_not_end_the_next_wait_of_its_coroutine() {
     let old = Gate::new();
     let wakes = old.clone();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(co! {
         let mut waits = Box::pin(old);
         let mut polls = 0;
-        // Polled once, and given up.
+        // Polled once, and abandoned.
         std::future::poll_fn(|context| {
             polls += 1;
             let _ = waits.as_mut().poll(context);

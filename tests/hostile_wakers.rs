@@ -1,4 +1,4 @@
-//! Wakers of hosts that stop the loop, set an event, or panic, whatever is done with them.
+//! Wakers of hosts that stop the loop, set an event or panic when they are cloned, called or dropped.
 #![feature(coroutines)]
 
 mod common;
@@ -10,181 +10,193 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use common::{Alive, LONG, Wakes, forever};
+use common::{Alive, LONG, Wakes, forever, in_time, poll};
 use tinyield::thread::is_cancelled;
-use tinyield::{Event, Loop, StopHandle, ThreadPool, co, race, shield, sleep, timeout};
+use tinyield::{Event, Loop, LoopError, Runtime, StopHandle, ThreadPool, co, race, shield, sleep, timeout};
 
-/// What can be done with a waker.
+/// A use of a waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum Use {
     Clone,
     Wake,
     WakeByRef,
     Drop,
 }
 
-use Deed::{Clone as Cloned, Drop as Dropped, Wake as Woken, WakeByRef as WokenByRef};
+use Use::{Clone as Cloned, Drop as Dropped, Wake as Woken, WakeByRef as WokenByRef};
 
 thread_local! {
-    /// What a waker sets on the loop's own thread.
+    /// The event that a waker sets. An event stays on its thread, so it cannot be in the waker.
     static EVENT: Cell<Option<Event>> = const { Cell::new(None) };
 }
 
+/// Says what a waker does, and notes how it was used.
 #[derive(Default)]
 struct Hostile {
-    stops: Mutex<Option<(Deed, StopHandle)>>,
-    sets: Mutex<Option<Deed>>,
-    panics: Mutex<Option<Deed>>,
-    done: Mutex<Vec<Deed>>,
+    stops: Mutex<Option<(Use, StopHandle)>>,
+    sets: Mutex<Option<Use>>,
+    panics: Mutex<Option<Use>>,
+    uses: Mutex<Vec<Use>>,
 }
 
 impl Hostile {
-    fn panics_when(deed: Deed) -> Arc<Hostile> {
-        Arc::new(Hostile { panics: Mutex::new(Some(deed)), ..Hostile::default() })
+    fn panics_when(used: Use) -> Arc<Hostile> {
+        Arc::new(Hostile { panics: Mutex::new(Some(used)), ..Hostile::default() })
     }
 
-    fn stops_when(deed: Deed, handle: StopHandle) -> Arc<Hostile> {
-        Arc::new(Hostile { stops: Mutex::new(Some((deed, handle))), ..Hostile::default() })
+    fn stops_when(used: Use, handle: StopHandle) -> Arc<Hostile> {
+        Arc::new(Hostile { stops: Mutex::new(Some((used, handle))), ..Hostile::default() })
     }
 
-    /// The event is that of this thread.
-    fn sets_when(deed: Deed, event: &Event) -> Arc<Hostile> {
+    /// Sets `event` on this thread.
+    fn sets_when(used: Use, event: &Event) -> Arc<Hostile> {
         EVENT.set(Some(event.clone()));
-        Arc::new(Hostile { sets: Mutex::new(Some(deed)), ..Hostile::default() })
+        Arc::new(Hostile { sets: Mutex::new(Some(used)), ..Hostile::default() })
     }
 
     fn waker(self: &Arc<Self>) -> Waker {
-        // SAFETY: the functions below keep the contract: each waker owns one count of the `Arc`, which is `Send + Sync`.
+        // SAFETY: the functions below keep the contract: each waker owns one count of the `Arc`, which is `Send +
+        // Sync`.
         unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(self.clone()).cast(), &VTABLE)) }
     }
 
-    fn calm_down(&self) {
+    fn stop_panicking(&self) {
         *self.panics.lock().unwrap() = None;
     }
 
-    fn has_seen(&self, deed: Deed) -> bool {
-        self.done.lock().unwrap().contains(&deed)
+    fn has_seen(&self, used: Use) -> bool {
+        self.uses.lock().unwrap().contains(&used)
     }
 
-    fn suffer(&self, deed: Deed) {
-        self.done.lock().unwrap().push(deed);
+    fn respond_to(&self, used: Use) {
+        self.uses.lock().unwrap().push(used);
         if let Some((when, handle)) = &*self.stops.lock().unwrap()
-            && *when == deed
+            && *when == used
         {
             handle.stop();
         }
-        if *self.sets.lock().unwrap() == Some(deed)
+        if *self.sets.lock().unwrap() == Some(used)
             && let Some(event) = EVENT.take()
         {
             event.set();
         }
-        let panics = *self.panics.lock().unwrap() == Some(deed) && !thread::panicking();
-        assert!(!panics, "{deed:?}");
+        let panics = *self.panics.lock().unwrap() == Some(used) && !thread::panicking();
+        assert!(!panics, "{used:?}");
     }
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |data| {
-        // SAFETY: `data` is of a live waker, see `waker`.
-        unsafe { &*data.cast::<Hostile>() }.suffer(Cloned);
-        // SAFETY: as above; the count is that of the clone.
+        // SAFETY: `data` is that of a waker that is alive, see `waker`.
+        unsafe { &*data.cast::<Hostile>() }.respond_to(Cloned);
+        // SAFETY: as above. The new count is that of the clone.
         unsafe { Arc::increment_strong_count(data.cast::<Hostile>()) };
         RawWaker::new(data, &VTABLE)
     },
-    // SAFETY: as above; the waker is given up.
-    |data| unsafe { Arc::from_raw(data.cast::<Hostile>()) }.suffer(Woken),
+    // SAFETY: as above. The waker gives up its count.
+    |data| unsafe { Arc::from_raw(data.cast::<Hostile>()) }.respond_to(Woken),
     // SAFETY: as above.
-    |data| unsafe { &*data.cast::<Hostile>() }.suffer(WokenByRef),
-    // SAFETY: as above; the waker is given up.
-    |data| unsafe { Arc::from_raw(data.cast::<Hostile>()) }.suffer(Dropped),
+    |data| unsafe { &*data.cast::<Hostile>() }.respond_to(WokenByRef),
+    // SAFETY: as above. The waker gives up its count.
+    |data| unsafe { Arc::from_raw(data.cast::<Hostile>()) }.respond_to(Dropped),
 );
 
-/// Does `f` on a thread of its own: should it wait for ever, the test fails.
-fn in_time<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || drop(sender.send(f())));
-    receiver.recv_timeout(LONG).expect("it ended")
-}
-
-#[test]
-fn a_waker_stops_the_loop_when_it_is_cloned() {
-    let mut event_loop = Loop::new();
-    let waker = Hostile::stops_when(Cloned, event_loop.stop_handle()).waker();
-    let mut runtime = event_loop.runtime(sleep(LONG));
-    match runtime.poll(&mut Context::from_waker(&waker)) {
-        Poll::Ready(result) => assert!(result.unwrap_err().is_stopped()),
-        Poll::Pending => panic!("it was stopped when the waker was cloned"),
+/// Polls as a host does: again after each time that the waker was called while it was polled.
+fn poll_until_not_woken<T>(
+    runtime: &mut Runtime<'_, T>,
+    hostile: &Hostile,
+    waker: &Waker,
+) -> Poll<Result<T, LoopError>> {
+    loop {
+        hostile.uses.lock().unwrap().clear();
+        let polled = poll(runtime, waker);
+        if polled.is_ready() || !(hostile.has_seen(Woken) || hostile.has_seen(WokenByRef)) {
+            return polled;
+        }
     }
 }
 
 #[test]
-fn a_waker_stops_the_loop_when_it_is_dropped() {
+fn stop_requested_while_the_waker_is_cloned_is_seen() {
+    let mut event_loop = Loop::new();
+    let hostile = Hostile::stops_when(Cloned, event_loop.stop_handle());
+    let waker = hostile.waker();
+    let mut runtime = event_loop.runtime(sleep(LONG));
+    match poll_until_not_woken(&mut runtime, &hostile, &waker) {
+        Poll::Ready(result) => assert!(result.unwrap_err().is_stopped()),
+        Poll::Pending => panic!("cloning the waker stopped it"),
+    }
+}
+
+#[test]
+fn stop_requested_while_the_waker_is_dropped_is_seen() {
     in_time(|| {
         let mut event_loop = Loop::new();
         let hostile = Hostile::stops_when(Dropped, event_loop.stop_handle());
         let waker = hostile.waker();
         let mut runtime = event_loop.runtime(shield(sleep(Duration::from_millis(10))));
-        assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
-        // It waits for what is shielded on this thread; there is nothing that a host could be woken for.
+        assert!(poll(&mut runtime, &waker).is_pending());
+        // The drop waits for the shielded sleep on this thread. No host is woken then.
         drop(runtime);
         assert!(hostile.has_seen(Dropped));
     });
 }
 
 #[test]
-fn a_waker_stops_the_loop_when_another_takes_its_place() {
+fn stop_requested_while_the_waker_is_replaced_is_seen() {
     let mut event_loop = Loop::new();
     let waker = Hostile::stops_when(Dropped, event_loop.stop_handle()).waker();
     let mut runtime = event_loop.runtime(sleep(LONG));
-    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(poll(&mut runtime, &waker).is_pending());
     let (wakes, other) = Wakes::new();
-    assert!(runtime.poll(&mut Context::from_waker(&other)).is_pending());
+    assert!(poll(&mut runtime, &other).is_pending());
     assert_eq!(wakes.get(), 1);
-    match runtime.poll(&mut Context::from_waker(&other)) {
+    match poll(&mut runtime, &other) {
         Poll::Ready(result) => assert!(result.unwrap_err().is_stopped()),
-        Poll::Pending => panic!("it was stopped when the waker was dropped"),
+        Poll::Pending => panic!("dropping the waker stopped it"),
     }
 }
 
 #[test]
-fn a_waker_sets_an_event_when_it_is_cloned() {
+fn event_set_while_the_waker_is_cloned_is_seen() {
     let event = Event::new();
-    let waker = Hostile::sets_when(Cloned, &event).waker();
+    let hostile = Hostile::sets_when(Cloned, &event);
+    let waker = hostile.waker();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(event.wait());
-    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_ready(), "it was set when the waker was cloned");
+    assert!(poll_until_not_woken(&mut runtime, &hostile, &waker).is_ready(), "cloning the waker set the event");
 }
 
 #[test]
-fn a_waker_sets_an_event_when_another_takes_its_place() {
+fn event_set_while_the_waker_is_replaced_is_seen() {
     let event = Event::new();
     let waker = Hostile::sets_when(Dropped, &event).waker();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(event.wait());
-    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(poll(&mut runtime, &waker).is_pending());
     let (wakes, other) = Wakes::new();
-    assert!(runtime.poll(&mut Context::from_waker(&other)).is_pending());
+    assert!(poll(&mut runtime, &other).is_pending());
     assert_eq!(wakes.get(), 1);
-    assert!(runtime.poll(&mut Context::from_waker(&other)).is_ready(), "it was set when the waker was dropped");
+    assert!(poll(&mut runtime, &other).is_ready(), "dropping the waker set the event");
 }
 
 #[test]
-fn a_waker_sets_an_event_when_it_is_dropped() {
+fn event_set_while_the_waker_is_dropped_is_seen() {
     in_time(|| {
         let event = Event::new();
         let waker = Hostile::sets_when(Dropped, &event).waker();
         let mut event_loop = Loop::new();
-        // The limit keeps the loop from calling it a deadlock.
+        // Without the timeout it would be a deadlock.
         let mut runtime = event_loop.runtime(shield(timeout(event.wait(), 2 * LONG)));
-        assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(poll(&mut runtime, &waker).is_pending());
         drop(runtime);
     });
 }
 
 #[test]
-fn a_waker_that_panics_at_whatever_is_done_with_it_leaves_the_loop_as_it_was() {
-    for deed in [Cloned, Woken, WokenByRef, Dropped] {
-        let hostile = Hostile::panics_when(deed);
+fn loop_goes_on_after_any_panic_of_its_hosts_waker() {
+    for used in [Cloned, Woken, WokenByRef, Dropped] {
+        let hostile = Hostile::panics_when(used);
         let waker = hostile.waker();
         let event = Event::new();
         let remote = event.remote();
@@ -192,44 +204,45 @@ fn a_waker_that_panics_at_whatever_is_done_with_it_leaves_the_loop_as_it_was() {
         let main = co! { yield event.wait(); for _ in 0..1_000 { yield; } "done" };
         let mut event_loop = Loop::new();
         let mut runtime = event_loop.runtime(main);
-        let mut poll = |waker: &Waker| {
-            catch_unwind(AssertUnwindSafe(|| runtime.poll(&mut Context::from_waker(waker)))).unwrap_or(Poll::Pending)
-        };
+        let mut poll =
+            |waker: &Waker| catch_unwind(AssertUnwindSafe(|| poll(&mut runtime, waker))).unwrap_or(Poll::Pending);
         let (_, other) = Wakes::new();
         assert!(poll(&waker).is_pending());
         assert!(poll(&other).is_pending());
         assert!(poll(&waker).is_pending());
-        thread::spawn(move || remote.set()).join().expect("who sets an event knows nothing of hosts");
+        thread::spawn(move || remote.set())
+            .join()
+            .expect("a panic of a host's waker does not reach the thread that sets an event");
         let done = (0..20).find_map(|_| match poll(&waker) {
             Poll::Ready(result) => Some(result.unwrap()),
             Poll::Pending => None,
         });
-        assert_eq!(done, Some("done"), "{deed:?}");
-        assert!(hostile.has_seen(deed), "{deed:?}");
-        hostile.calm_down();
+        assert_eq!(done, Some("done"), "{used:?}");
+        assert!(hostile.has_seen(used), "{used:?}");
+        hostile.stop_panicking();
     }
 }
 
 #[test]
-fn a_run_that_is_dropped_with_a_waker_that_panics_cleans_up() {
-    for deed in [Woken, Dropped] {
-        let hostile = Hostile::panics_when(deed);
+fn dropped_runtime_cleans_up_although_its_waker_panics() {
+    for used in [Woken, Dropped] {
+        let hostile = Hostile::panics_when(used);
         let waker = hostile.waker();
         let alive = Alive::new();
         let held = alive.token();
         let mut event_loop = Loop::new();
         let mut runtime = event_loop.runtime(co! { let _held = held; yield forever(); });
-        assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(poll(&mut runtime, &waker).is_pending());
         drop(runtime);
         assert_eq!(alive.get(), 0);
         assert_eq!(Arc::strong_count(&hostile), 2);
         assert_eq!(event_loop.run(co! { yield; 1 }).unwrap(), 1);
-        hostile.calm_down();
+        hostile.stop_panicking();
     }
 }
 
 #[test]
-fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+fn second_waker_is_woken_although_the_first_panics() {
     for from_outside in [false, true] {
         let hostile = Hostile::panics_when(Woken);
         let waker = hostile.waker();
@@ -239,8 +252,8 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
         let (mut one, mut two) = (Loop::new(), Loop::new());
         let mut first = one.runtime([event.wait(), event.wait()]);
         let mut second = two.runtime(event.wait());
-        assert!(first.poll(&mut Context::from_waker(&waker)).is_pending());
-        assert!(second.poll(&mut Context::from_waker(&other)).is_pending());
+        assert!(poll(&mut first, &waker).is_pending());
+        assert!(poll(&mut second, &other).is_pending());
         if from_outside {
             remote.set();
         } else {
@@ -249,32 +262,32 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
         assert!(hostile.has_seen(Woken));
         assert_eq!(wakes.get(), 1);
         let ready = |polled| matches!(polled, Poll::Ready(Ok(_)));
-        assert!(ready(first.poll(&mut Context::from_waker(&other)).map_ok(drop)));
-        assert!(ready(second.poll(&mut Context::from_waker(&other))));
+        assert!(ready(poll(&mut first, &other).map_ok(drop)));
+        assert!(ready(poll(&mut second, &other)));
     }
 }
 
 #[test]
-fn a_waker_that_panics_on_a_thread_of_a_pool_ends_no_thread() {
+fn pool_thread_survives_a_waker_that_panics() {
     let pool = ThreadPool::new(1);
     let hostile = Hostile::panics_when(Woken);
     let waker = hostile.waker();
     let mut event_loop = Loop::new();
     let (begin, may_begin) = mpsc::channel::<()>();
     let mut runtime = event_loop.runtime(pool.run_in_thread(move || may_begin.recv().is_ok()));
-    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(poll(&mut runtime, &waker).is_pending());
     begin.send(()).unwrap();
     while !hostile.has_seen(Woken) {
         thread::yield_now();
     }
-    hostile.calm_down();
+    hostile.stop_panicking();
     drop(runtime);
     assert_eq!(event_loop.run(timeout(pool.run_in_thread(|| 5), LONG)).unwrap(), Ok(5));
 }
 
 #[cfg(feature = "smol")]
 #[test]
-fn a_waker_that_panics_when_a_loop_on_its_own_thread_is_polled_leaves_it_as_it_was() {
+fn loop_on_its_own_thread_goes_on_although_cloning_its_waker_panics() {
     use common::OnDrop;
     use std::pin::Pin;
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -297,17 +310,17 @@ fn a_waker_that_panics_when_a_loop_on_its_own_thread_is_polled_leaves_it_as_it_w
         let mut poll = || Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
         assert!(catch_unwind(AssertUnwindSafe(&mut poll)).is_err());
         has_begun.recv().unwrap();
-        hostile.calm_down();
+        hostile.stop_panicking();
         if drops {
             drop(future);
         } else {
             assert_eq!(smol::block_on(future).unwrap(), "done");
         }
-        assert!(ended.load(SeqCst), "it is waited for");
+        assert!(ended.load(SeqCst), "the loop's thread is waited for");
     }
 }
 
-/// Tells whether whoever wakes it is cancelled.
+/// Sends whether the thread that wakes it is cancelled.
 struct Asks(mpsc::Sender<bool>);
 
 impl Wake for Asks {
@@ -317,7 +330,7 @@ impl Wake for Asks {
 }
 
 #[test]
-fn a_waker_on_a_thread_of_a_pool_is_not_cancelled_with_the_closure_before() {
+fn waker_called_on_a_pool_thread_does_not_see_the_cancellation_of_the_job() {
     let (pool, event) = (ThreadPool::new(1), Event::new());
     let (begins, has_begun) = mpsc::channel();
     let (end, may_end) = mpsc::channel();
@@ -331,11 +344,11 @@ fn a_waker_on_a_thread_of_a_pool_is_not_cancelled_with_the_closure_before() {
     let mut event_loop = Loop::new();
     let set = event.wait();
     let mut runtime = event_loop.runtime(race([job, co! { yield set; }]));
-    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(poll(&mut runtime, &waker).is_pending());
     has_begun.recv().unwrap();
     event.set();
     assert_eq!(answers.recv_timeout(LONG), Ok(false));
-    assert!(runtime.poll(&mut Context::from_waker(&waker)).is_pending(), "it waits for the closure");
+    assert!(poll(&mut runtime, &waker).is_pending(), "the race waits for the closure");
     end.send(()).unwrap();
     assert_eq!(answers.recv_timeout(LONG), Ok(false));
 }

@@ -12,7 +12,7 @@ use tinyield::{
     sleep, spawn, timeout,
 };
 
-/// A queue of one element, whose `get` waits until it is there.
+/// A queue of one element. `get` waits for it.
 #[derive(Clone, Default)]
 struct Queue(Rc<RefCell<Option<i32>>>);
 
@@ -172,7 +172,7 @@ fn a_domain_is_cancelled_with_what_is_around_it() {
 }
 
 #[test]
-fn an_isolate_waits_for_its_background_also_when_all_is_well() {
+fn an_isolate_without_errors_waits_for_its_background_coroutines() {
     let log = Log::new();
     let (logs, ends) = (log.clone(), log.clone());
     let main = co! {
@@ -191,7 +191,7 @@ fn an_isolate_waits_for_its_background_also_when_all_is_well() {
 }
 
 #[test]
-fn an_error_in_the_background_of_a_domain_that_has_its_value_is_its_failure() {
+fn an_error_in_the_background_after_the_value_is_the_failure_of_the_domain() {
     let main = co! {
         let inside = co! { yield spawn(co! { yield; yield; yield; Err("late")?; }); 7 };
         (yield isolate(inside)).map_err(|error| error.to_string())
@@ -200,7 +200,7 @@ fn an_error_in_the_background_of_a_domain_that_has_its_value_is_its_failure() {
 }
 
 #[test]
-fn all_inside_has_ended_when_the_error_comes_back() {
+fn everything_inside_has_ended_when_isolate_returns_the_error() {
     let log = Log::new();
     let (logs, sees) = (log.clone(), log.clone());
     let main = co! {
@@ -267,14 +267,14 @@ fn domains_nest() {
 }
 
 #[test]
-fn grouping_of_a_domain_is_its_own() {
+fn a_domain_has_its_own_grouping() {
     let inside = |grouping| {
         let main = co! {
             let other = co! { let _ = yield catch(forever()); Err("other")?; };
             let well = co! { yield forever(); }.named("well");
             (yield isolate(co! { yield (other, well, fails_with("first")); }.named("main")).grouping(grouping)).unwrap_err()
         };
-        // The loop's own does not matter.
+        // The grouping of the loop does not matter.
         let error = Loop::builder().grouping(Grouping::Always).build().run(main).unwrap();
         assert_eq!(error.to_string(), "first");
         error.others().iter().map(|error| names(error).last().unwrap().to_string()).collect::<Vec<_>>()
@@ -285,7 +285,7 @@ fn grouping_of_a_domain_is_its_own() {
 }
 
 #[test]
-fn an_answer_while_stopping_inside_stays_inside() {
+fn a_report_of_a_swallowed_cancellation_stays_in_the_domain() {
     let main = co! {
         let answers = co! { let _ = yield catch(forever()); 1 }.named("answers");
         let error = (yield isolate(co! { yield (answers, fails_with("inside")); })).unwrap_err();
@@ -296,7 +296,7 @@ fn an_answer_while_stopping_inside_stays_inside() {
 }
 
 #[test]
-fn an_answer_to_a_cancellation_from_outside_goes_outside() {
+fn an_error_after_a_cancellation_from_outside_goes_outside() {
     let answers = co! { let _ = yield catch(forever()); Err("rude")?; };
     let error = Loop::new().run((co! { let _ = yield isolate(answers); }, fails_with("outside"))).unwrap_err();
     assert_eq!(error.to_string(), "outside");
@@ -304,7 +304,7 @@ fn an_answer_to_a_cancellation_from_outside_goes_outside() {
 }
 
 #[test]
-fn a_failing_domain_may_be_cancelled_from_outside_meanwhile() {
+fn a_domain_can_be_cancelled_from_outside_while_it_stops() {
     let log = Log::new();
     let logs = log.clone();
     let polite = co! {
@@ -328,8 +328,8 @@ fn a_failing_domain_may_be_cancelled_from_outside_meanwhile() {
 }
 
 #[test]
-fn a_shared_of_a_failing_domain_raises_its_error_in_who_waits_outside() {
-    // Begun inside, so it belongs there.
+fn waiters_outside_get_the_error_of_the_domain_of_a_shared() {
+    // It is started inside, so it belongs there.
     let shared: Shared<i32> = co! { yield forever(); 1 }.named("shared").shared();
     let (outside, later) = (shared.clone(), shared.clone());
     let main = co! {
@@ -338,14 +338,14 @@ fn a_shared_of_a_failing_domain_raises_its_error_in_who_waits_outside() {
             yield;
             yield;
             let error = (yield catch(&outside)).unwrap_err();
-            // Not a cancellation: nobody cancelled the one who waits.
+            // It is not a cancellation, as nothing cancelled this coroutine.
             assert!(!error.is_cancelled());
             yield;
             error.to_string()
         };
         let (failed, seen) = yield (isolate(inside), waits);
         assert_eq!(failed.unwrap_err().to_string(), "inside");
-        // Also who comes after it is over.
+        // A later waiter gets the same error.
         let late = (yield catch(&later)).unwrap_err().to_string();
         (seen, late)
     };
@@ -370,7 +370,7 @@ fn a_shared_from_outside_survives_the_domain_that_waits_for_it() {
 }
 
 #[test]
-fn a_shared_from_outside_that_fails_raises_inside_too_and_stops_both() {
+fn the_failure_of_a_shared_from_outside_stops_the_domain_that_waits_for_it() {
     let failing: Shared<()> = co! { yield; yield; Err("outside")?; }.shared();
     let inside = failing.clone();
     let seen = Log::new();
@@ -403,7 +403,7 @@ fn a_panic_inside_stops_the_whole_loop() {
 }
 
 #[test]
-fn a_domain_in_a_timeout_is_cancelled_by_it() {
+fn a_timeout_cancels_a_domain_inside_it() {
     let log = Log::new();
     let logs = log.clone();
     let main = co! {
@@ -417,7 +417,7 @@ fn a_domain_in_a_timeout_is_cancelled_by_it() {
 }
 
 #[test]
-fn a_hundred_thousand_domains_one_inside_the_other() {
+fn a_hundred_thousand_domains_can_nest() {
     #[coro]
     fn deep(n: u32, alive: Alive) -> Coro<u32> {
         let _held = alive.token();
@@ -429,7 +429,7 @@ fn a_hundred_thousand_domains_one_inside_the_other() {
 }
 
 #[test]
-fn domains_one_after_the_other_leave_nothing_behind() {
+fn ended_domains_leave_nothing_behind() {
     let alive = Alive::new();
     let counts = alive.clone();
     let main = co! {
@@ -447,7 +447,7 @@ fn domains_one_after_the_other_leave_nothing_behind() {
 }
 
 #[test]
-fn whatever_can_be_yielded_can_be_a_domain() {
+fn every_wait_can_be_isolated() {
     let log = Log::new();
     let logs = log.clone();
     let main = co! {
@@ -468,7 +468,7 @@ fn whatever_can_be_yielded_can_be_a_domain() {
 }
 
 #[test]
-fn a_handle_in_a_domain_stays_where_it_was_started() {
+fn a_handle_yielded_in_a_domain_belongs_to_the_domain_where_it_was_spawned() {
     let log = Log::new();
     let logs = log.clone();
     let main = co! {

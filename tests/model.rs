@@ -1,6 +1,7 @@
-//! Programs of coroutines do on tinyield what a naive simulator says that they do: random ones, and those that the fuzzer kept.
+//! Programs of coroutines do on tinyield what a naive simulator computes: random programs, and those that the fuzzer
+//! kept.
 //!
-//! `TINYIELD_PROGRAMS` says how many random ones, if it is set.
+//! `TINYIELD_PROGRAMS` sets the number of random programs.
 #![feature(coroutines)]
 
 #[path = "model/mod.rs"]
@@ -18,17 +19,17 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 const PROGRAMS: u32 = 3_000;
 
-/// Of any bytes; or of a few, so that a program has a few kinds of statements, and more of each. In what has everything, one thing
-/// gets in the way of another ("Swarm Testing", Groce et al., 2012).
+/// Bytes of all values, or of a few values. With few values, a program has few kinds of statements and more of each,
+/// and so finds what many kinds at once hide ("Swarm Testing", Groce et al., 2012).
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    let of_a_few = vec(ANY, 4..32).prop_flat_map(|few| vec(select(few), 0..400));
-    prop_oneof![vec(ANY, 0..400), of_a_few]
+    let few_values = vec(ANY, 4..32).prop_flat_map(|few| vec(select(few), 0..400));
+    prop_oneof![vec(ANY, 0..400), few_values]
 }
 
 #[test]
-fn random_programs_do_what_the_simulator_says() {
+fn random_programs_match_the_simulator() {
     let programs = std::env::var("TINYIELD_PROGRAMS").map(|count| count.parse().expect("a number of programs"));
-    // What differs is made smaller as a program: of bytes, nothing could be left out without changing all that comes after.
+    // A difference is made smaller as a program, not as bytes: without one byte, all that follows it would change.
     let config = Config {
         cases: programs.unwrap_or(PROGRAMS),
         max_shrink_iters: 0,
@@ -47,10 +48,10 @@ fn random_programs_do_what_the_simulator_says() {
 }
 
 #[test]
-fn programs_that_the_fuzzer_kept_do_what_the_simulator_says() {
+fn programs_kept_by_the_fuzzer_match_the_simulator() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     if !fuzz.exists() {
-        // It is not in the package.
+        // The package does not have it.
         return;
     }
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! Races: the first to finish wins, and the losers have ended when the winner's value comes back.
+//! Races: the first coroutine to finish wins, and the losers have ended when the race returns.
 #![feature(coroutines)]
 
 mod common;
@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use common::{Alive, Counter, FOREVER, Gate, LONG, Log, forever, messages, ms, names, panic_of};
+use tinyield::channel::unbounded;
 use tinyield::{
     Coro, Event, Loop, Reason, Shared, Wait, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn,
     timeout,
@@ -28,7 +29,7 @@ fn waits(log: Log, name: &'static str) -> Coro<&'static str> {
 }
 
 #[test]
-fn the_first_to_finish_wins_wherever_it_stands() {
+fn the_first_to_finish_wins_at_any_position() {
     for winner in 0..4 {
         let racers = (0..4).map(move |n| after(if n == winner { 3 } else { 10 }, n));
         assert_eq!(Loop::new().run(race(racers)).unwrap(), winner);
@@ -36,7 +37,7 @@ fn the_first_to_finish_wins_wherever_it_stands() {
 }
 
 #[test]
-fn arrays_vecs_iterators_and_tuples_race() {
+fn arrays_vecs_iterators_and_tuples_can_race() {
     let run = |race| Loop::new().run(race).unwrap();
     assert_eq!(run(race([after(5, 1), after(1, 2)])), 2);
     assert_eq!(run(race(vec![after(5, 1), after(1, 2)])), 2);
@@ -49,7 +50,7 @@ fn arrays_vecs_iterators_and_tuples_race() {
 }
 
 #[test]
-fn of_those_that_finish_in_one_round_the_first_wins_and_the_others_are_cancelled() {
+fn the_first_to_finish_in_a_round_wins_and_the_others_are_cancelled() {
     let ended = Counter::new();
     let racer = |n| {
         let ended = ended.clone();
@@ -60,7 +61,7 @@ fn of_those_that_finish_in_one_round_the_first_wins_and_the_others_are_cancelled
 }
 
 #[test]
-fn who_wins_in_its_first_turn_leaves_the_next_unbegun() {
+fn a_winner_in_its_first_turn_keeps_the_next_ones_from_starting() {
     let (begun, bodies) = (Counter::new(), Alive::new());
     let racer = |n: u32| {
         let (begun, held) = (begun.clone(), bodies.token());
@@ -71,7 +72,7 @@ fn who_wins_in_its_first_turn_leaves_the_next_unbegun() {
 }
 
 #[test]
-fn the_losers_have_ended_when_the_winners_value_comes_back() {
+fn the_losers_have_ended_when_the_race_returns() {
     let log = Log::new();
     let (logs, cleans) = (log.clone(), log.clone());
     let background = waits(log.clone(), "loser's background");
@@ -94,7 +95,7 @@ fn the_losers_have_ended_when_the_winners_value_comes_back() {
 }
 
 #[test]
-fn a_loser_in_a_thread_is_told_and_joined() {
+fn a_losing_thread_is_cancelled_and_joined() {
     let (begun, begin) = std::sync::mpsc::channel();
     let (ended, end) = std::sync::mpsc::channel();
     let main = co! {
@@ -114,7 +115,7 @@ fn a_loser_in_a_thread_is_told_and_joined() {
 }
 
 #[test]
-fn what_the_winner_left_in_the_background_goes_on_outside() {
+fn background_coroutines_of_the_winner_continue_outside() {
     let log = Log::new();
     let (logs, ends) = (log.clone(), log.clone());
     let main = co! {
@@ -135,7 +136,7 @@ fn what_the_winner_left_in_the_background_goes_on_outside() {
 }
 
 #[test]
-fn a_domain_that_the_winner_left_in_the_background_goes_on_and_is_cancelled_with_what_is_around() {
+fn a_domain_in_the_background_of_the_winner_continues_and_is_cancelled_with_the_run() {
     let log = Log::new();
     let (ends, waits_inside) = (log.clone(), waits(log.clone(), "in the domain"));
     let main = co! {
@@ -154,7 +155,7 @@ fn a_domain_that_the_winner_left_in_the_background_goes_on_and_is_cancelled_with
 }
 
 #[test]
-fn what_the_winner_left_in_the_background_is_cancelled_with_what_is_around_the_race() {
+fn background_coroutines_of_the_winner_are_cancelled_with_the_scope_around_the_race() {
     let log = Log::new();
     let (background, begun) = (waits(log.clone(), "background"), Event::new());
     let main = co! {
@@ -175,7 +176,7 @@ fn what_the_winner_left_in_the_background_is_cancelled_with_what_is_around_the_r
 }
 
 #[test]
-fn an_error_of_a_racer_is_no_loss_but_stops_what_is_around() {
+fn an_error_of_a_racer_stops_the_domain_around_the_race() {
     let log = Log::new();
     let main = race([after(20, ()), co! { yield; Err("stumbled")?; }.named("racer")]);
     let error = Loop::new().run((co! { yield main; }.named("main"), waits(log.clone(), "outside"))).unwrap_err();
@@ -188,7 +189,7 @@ fn an_error_of_a_racer_is_no_loss_but_stops_what_is_around() {
 }
 
 #[test]
-fn a_losers_answer_with_a_value_is_ignored_and_dropped() {
+fn the_value_of_a_loser_that_swallows_its_cancellation_is_dropped() {
     let values = Alive::new();
     let (token, won) = (values.token(), values.token());
     let loser = co! { let _ = yield catch(forever()); token };
@@ -201,7 +202,49 @@ fn a_losers_answer_with_a_value_is_ignored_and_dropped() {
 }
 
 #[test]
-fn a_losers_answer_with_another_error_is_an_error_of_the_domain_around_it() {
+fn the_value_of_a_helper_that_has_not_reached_its_loser_is_dropped() {
+    let (values, finished) = (Alive::new(), Counter::new());
+    let (token, counts) = (values.token(), finished.clone());
+    let main = co! {
+        let helper = co! { counts.up(); token };
+        yield race([co! { yield; yield; }, co! { drop(yield helper); unreachable!("the other one has won"); }]);
+        values.get()
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), 0);
+    assert_eq!(finished.get(), 1);
+}
+
+#[test]
+fn a_message_for_a_loser_goes_to_the_next_receiver() {
+    let (sender, receiver) = unbounded();
+    let main = co! {
+        let (loses, wins) = (receiver.recv(), Event::new());
+        let won = wins.wait();
+        let sends = co! { yield; yield; wins.set(); sender.try_send("message")?; };
+        let racers = [co! { yield won; "winner" }, co! { (yield loses).unwrap_or("closed") }];
+        assert_eq!((yield (race(racers), sends)).0, "winner");
+        receiver.try_recv()?
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), "message");
+}
+
+#[test]
+fn a_message_that_a_helper_of_a_loser_has_received_is_dropped() {
+    let messages = Alive::new();
+    let message = messages.token();
+    let (sender, receiver) = unbounded();
+    let main = co! {
+        sender.try_send(message).unwrap();
+        let receives = receiver.recv();
+        let helper = co! { yield receives };
+        yield race([co! { yield; yield; yield; }, co! { drop(yield helper); unreachable!("the other one has won"); }]);
+        (messages.get(), receiver.is_empty())
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), (0, true));
+}
+
+#[test]
+fn another_error_raised_by_a_cancelled_loser_belongs_to_the_domain_around_the_race() {
     let loser = || co! { let _ = yield catch(forever()); Err("sore loser")?; 1 };
     let error = Loop::new().run(co! { yield race([loser(), after(2, 2)]) }).unwrap_err();
     assert_eq!((error.to_string().as_str(), error.others().len()), ("sore loser", 0));
@@ -226,7 +269,7 @@ fn races_nest() {
 }
 
 #[test]
-fn all_racers_are_cancelled_with_who_waits_for_them() {
+fn racers_are_cancelled_last_started_first() {
     let log = Log::new();
     let racers = [waits(log.clone(), "1"), waits(log.clone(), "2"), waits(log.clone(), "3")];
     Loop::new().run((co! { yield race(racers); }, co! { yield; yield; yield; Err("x")?; })).unwrap_err();
@@ -234,7 +277,7 @@ fn all_racers_are_cancelled_with_who_waits_for_them() {
 }
 
 #[test]
-fn a_race_against_a_future_drops_it() {
+fn a_losing_future_is_dropped() {
     let gate = Gate::new();
     let waits = gate.clone();
     let main = race([co! { waits.await; 1 }, after(3, 2)]);
@@ -244,7 +287,7 @@ fn a_race_against_a_future_drops_it() {
 }
 
 #[test]
-fn a_race_is_over_as_soon_as_it_is_won() {
+fn a_race_does_not_wait_for_the_sleep_of_a_loser() {
     let start = std::time::Instant::now();
     let main = co! { yield race([co! { yield sleep(LONG); 1 }, co! { yield sleep(ms(1)); 2 }]) };
     assert_eq!(Loop::new().run(main).unwrap(), 2);
@@ -252,7 +295,7 @@ fn a_race_is_over_as_soon_as_it_is_won() {
 }
 
 #[test]
-fn a_race_of_none_panics_where_it_is_made() {
+fn a_race_without_coroutines_panics() {
     let message = panic_of(|| race(Vec::<Coro<()>>::new()));
     assert!(message.contains("at least 1"), "{message}");
     let message = panic_of(|| race([] as [Coro<i32>; 0]));
@@ -260,7 +303,7 @@ fn a_race_of_none_panics_where_it_is_made() {
 }
 
 #[test]
-fn a_race_of_many() {
+fn ten_thousand_coroutines_can_race() {
     let alive = Alive::new();
     let racers: Vec<_> = (0..10_000)
         .map(|n| {
@@ -273,7 +316,7 @@ fn a_race_of_many() {
 }
 
 #[test]
-fn what_others_wait_for_outlives_the_race_that_started_it() {
+fn a_shared_with_other_waiters_outlives_the_race_that_started_it() {
     let [gate, begun, joined] = [(); 3].map(|()| Event::new());
     let opens = gate.clone();
     let inner = co! { yield gate.wait(); 10 };
@@ -283,7 +326,7 @@ fn what_others_wait_for_outlives_the_race_that_started_it() {
     let main = co! {
         let stays = co! {
             yield begun.wait();
-            // It waits when the other side of this gather is run.
+            // It waits for `stays` when the other part of this gather runs.
             (yield (stays, co! { joins.set(); })).0
         };
         let stays = yield spawn(stays);
@@ -294,7 +337,7 @@ fn what_others_wait_for_outlives_the_race_that_started_it() {
     assert_eq!(Loop::new().run(main).unwrap(), 11);
 }
 
-/// Waits for `work` in a race that is lost as soon as `gone` is set; sets `over` then.
+/// Waits for `work` in a race that `work` loses when `gone` is set. Then it sets `over`.
 #[coro]
 fn loses<T: 'static>(work: Coro<T>, gone: Event, over: Event) -> Coro<()> {
     let lost = yield race([co! { yield work; false }, co! { yield gone.wait(); true }]);
@@ -302,7 +345,7 @@ fn loses<T: 'static>(work: Coro<T>, gone: Event, over: Event) -> Coro<()> {
     over.set();
 }
 
-/// Waits for `shared` some turns later, and then sets `gone`.
+/// Waits for `shared` ten turns later, and then sets `gone`.
 #[coro]
 fn comes_later<T: Clone + 'static>(shared: Shared<T>, gone: Event) -> Coro<T> {
     for _ in 0..10 {
@@ -312,7 +355,7 @@ fn comes_later<T: Clone + 'static>(shared: Shared<T>, gone: Event) -> Coro<T> {
 }
 
 #[test]
-fn what_others_wait_for_keeps_its_own_timeouts_and_races_and_what_is_in_the_background_of_these() {
+fn a_shared_that_outlives_a_race_keeps_its_own_races_and_their_background() {
     let (log, gone, over) = (Log::new(), Event::new(), Event::new());
     let (background, ends, own) = (log.clone(), over.clone(), log.clone());
     let shared = co! {
@@ -333,7 +376,7 @@ fn what_others_wait_for_keeps_its_own_timeouts_and_races_and_what_is_in_the_back
 }
 
 #[test]
-fn what_others_wait_for_goes_on_with_what_is_waited_for_in_its_own_timeouts_and_races() {
+fn a_shared_that_outlives_a_race_keeps_the_shared_that_it_waits_for_in_a_timeout() {
     let (gone, over) = (Event::new(), Event::new());
     let set = over.clone();
     let needed = co! { yield set.wait(); 7 }.shared();
@@ -350,7 +393,7 @@ fn what_others_wait_for_goes_on_with_what_is_waited_for_in_its_own_timeouts_and_
 }
 
 #[test]
-fn what_a_loser_left_behind_a_shield_stays_there_although_others_wait_for_it_when_all_around_gives_up() {
+fn a_shielded_background_coroutine_of_a_loser_finishes_although_the_scope_around_the_race_is_cancelled() {
     let [begun, gate, gone, over] = [(); 4].map(|()| Event::new());
     let (begins, waits, goes) = (begun.clone(), gate.clone(), gone.clone());
     let left = Rc::new(Cell::new(None));
@@ -361,7 +404,7 @@ fn what_a_loser_left_behind_a_shield_stays_there_although_others_wait_for_it_whe
         begins.set();
         yield forever();
     };
-    // It is decided, but it waits for what the loser has left.
+    // The race has a winner, but waits for the background coroutine of the loser.
     let work = race([loser, co! { yield begun.wait(); }]);
     let comes_later = co! {
         for _ in 0..10 {
@@ -381,7 +424,7 @@ fn what_a_loser_left_behind_a_shield_stays_there_although_others_wait_for_it_whe
 }
 
 #[test]
-fn what_others_wait_for_outlives_a_timeout_race_or_shield_that_is_given_up_as_another_part_failed() {
+fn a_shared_with_other_waiters_outlives_a_wait_that_is_dropped_because_another_part_of_its_gather_failed() {
     fn check<W: Wait + 'static>(waits: impl FnOnce(Shared<i32>) -> W) {
         let (gone, over) = (Event::new(), Event::new());
         let (fail, set) = (gone.clone(), over.clone());
@@ -389,7 +432,7 @@ fn what_others_wait_for_outlives_a_timeout_race_or_shield_that_is_given_up_as_an
         let shared = co! { yield set.wait(); 7 }.shared();
         let (seen, wait) = (fails.clone(), waits(shared.clone()));
         let gives_up = co! {
-            // The other domain has `fails` first.
+            // The other domain waits for `fails` first.
             for _ in 0..3 {
                 yield;
             }

@@ -1,23 +1,22 @@
-//! The sweep over random programs: each a tree of everything there is, stopped at a random place in a random way.
+//! Random programs of all operations, each stopped at a random place in a random way.
 //!
-//! After each, every value, capture and body has been dropped, threads have ended, who was begun has ended before those who
-//! started it, and the error tells the truth.
+//! After each run, every value, capture and body is dropped, every coroutine that has begun has ended, every thread has
+//! ended, the loop can run again, and the error is the right one.
 #![feature(coroutines)]
 
 mod common;
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use common::{Alive, LONG, Token, ms};
+use common::{Alive, LONG, Token, ms, run_steps, silence_panics, text_of, wakes_itself};
 use proptest::prelude::*;
 use tinyield::{
-    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Semaphore, Shared, Step, StopHandle, catch, co, isolate,
-    race, run_in_thread, shield, sleep, spawn, timeout,
+    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Semaphore, Shared, StopHandle, catch, co, isolate, race,
+    run_in_thread, shield, sleep, spawn, timeout,
 };
 
 /// A program.
@@ -32,17 +31,17 @@ enum Node {
     Spawn(Box<Node>),
     SpawnAndWait(Box<Node>),
     Isolate(Box<Node>),
-    /// Whether the limit is one that fires.
+    /// With whether it fires.
     Timeout(Box<Node>, bool),
     Race(Vec<Node>),
     Shield(Box<Node>),
-    /// Waits for one of the shared ones.
+    /// Waits for a shared coroutine.
     Shared(u8),
     /// Cleans up behind a shield when it is cancelled.
     Polite(Box<Node>),
-    /// Holds a permit.
+    /// Holds a permit meanwhile.
     Permit(Box<Node>),
-    /// Fails, inside of an `isolate`.
+    /// Fails in a domain, which is caught.
     FailsInside(Box<Node>),
     NestedLoop(Box<Node>),
 }
@@ -75,6 +74,7 @@ fn node() -> impl Strategy<Value = Node> {
     })
 }
 
+/// How the program is stopped.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Not,
@@ -82,7 +82,7 @@ enum Way {
     Panic,
     Stop,
     Drop,
-    /// Raises, and panics at the next place: that is while it stops.
+    /// Raises, and panics in a destructor while the loop stops.
     RaiseThenPanicInDestructor,
 }
 
@@ -91,6 +91,7 @@ fn way() -> impl Strategy<Value = Way> {
     prop_oneof![Just(Not), Just(Raise), Just(Panic), Just(Stop), Just(Drop), Just(RaiseThenPanicInDestructor)]
 }
 
+/// Counts the places that the program passes, and stops it at the chosen one.
 #[derive(Clone)]
 struct World {
     at: Rc<Cell<usize>>,
@@ -101,14 +102,16 @@ struct World {
     threads: Arc<AtomicIsize>,
     shared: Rc<RefCell<Vec<Shared<Token>>>>,
     semaphore: Semaphore,
-    /// That it raised, panicked, ..
-    done: Rc<Cell<bool>>,
-    /// What is raised here is given as a value to somebody, who may be cancelled before it sees it.
-    contained: bool,
-    done_contained: Rc<Cell<bool>>,
-    /// Coroutines that have begun and not ended: numbers, in order.
+    /// The chosen place was passed.
+    is_done: Rc<Cell<bool>>,
+    /// This part of the program is in a domain, which gives an error as a value. A coroutine that is cancelled may
+    /// never see it.
+    is_contained: bool,
+    /// The chosen place was in such a part.
+    is_done_contained: Rc<Cell<bool>>,
+    /// The numbers of the coroutines that have begun and not ended.
     begun: Rc<RefCell<Vec<usize>>>,
-    next: Rc<Cell<usize>>,
+    next_number: Rc<Cell<usize>>,
 }
 
 const RAISED: &str = "raised on purpose";
@@ -125,14 +128,15 @@ impl World {
             threads: Arc::default(),
             shared: Rc::default(),
             semaphore: Semaphore::new(2),
-            done: Rc::default(),
-            contained: false,
-            done_contained: Rc::default(),
+            is_done: Rc::default(),
+            is_contained: false,
+            is_done_contained: Rc::default(),
             begun: Rc::default(),
-            next: Rc::default(),
+            next_number: Rc::default(),
         }
     }
 
+    /// A place at which the program can be stopped.
     fn here(&self) -> Result<(), &'static str> {
         let at = self.at.get();
         self.at.set(at + 1);
@@ -141,16 +145,16 @@ impl World {
         }
         match self.way {
             Way::Raise | Way::RaiseThenPanicInDestructor => {
-                self.done.set(true);
-                self.done_contained.set(self.contained);
+                self.is_done.set(true);
+                self.is_done_contained.set(self.is_contained);
                 Err(RAISED)
             }
             Way::Panic => {
-                self.done.set(true);
+                self.is_done.set(true);
                 panic!("{PANICKED}")
             }
             Way::Stop => {
-                self.done.set(true);
+                self.is_done.set(true);
                 self.stop.stop();
                 Ok(())
             }
@@ -159,26 +163,26 @@ impl World {
     }
 
     fn contained(&self) -> World {
-        World { contained: true, ..self.clone() }
+        World { is_contained: true, ..self.clone() }
     }
 
-    fn begins(&self) -> Begun {
-        let number = self.next.get();
-        self.next.set(number + 1);
+    fn begin(&self) -> Begun {
+        let number = self.next_number.get();
+        self.next_number.set(number + 1);
         self.begun.borrow_mut().push(number);
         Begun(self.clone(), number, self.alive.token())
     }
 }
 
-/// A coroutine that has begun.
+/// A local variable of a coroutine that has begun.
 struct Begun(World, usize, #[allow(dead_code)] Token);
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        let World { begun, way, done, at, chosen, .. } = &self.0;
+        let World { begun, way, is_done, at, chosen, .. } = &self.0;
         begun.borrow_mut().retain(|number| *number != self.1);
         if matches!(way, Way::RaiseThenPanicInDestructor)
-            && done.get()
+            && is_done.get()
             && at.get() > *chosen
             && !std::thread::panicking()
         {
@@ -188,10 +192,11 @@ impl Drop for Begun {
     }
 }
 
+/// The coroutine that does what `node` says.
 fn build(node: &Node, world: &World) -> Coro<Token> {
     let (node, w) = (node.clone(), world.clone());
     co! {
-        let _begun = w.begins();
+        let _begun = w.begin();
         w.here()?;
         match node {
             Node::Turns(turns) => {
@@ -212,16 +217,7 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
             }
             Node::Future => {
                 let held = w.alive.token();
-                let mut polls = 0;
-                std::future::poll_fn(|context| {
-                    polls += 1;
-                    if polls == 3 {
-                        return std::task::Poll::Ready(());
-                    }
-                    context.waker().wake_by_ref();
-                    std::task::Poll::Pending
-                })
-                .await;
+                wakes_itself(2).await;
                 drop(held);
             }
             Node::Gather(nodes) => {
@@ -246,22 +242,22 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
             Node::Shield(node) => drop(yield shield(build(&node, &w))),
             Node::Shared(index) => {
                 let shared = w.shared.borrow().get(usize::from(index)).cloned();
-                // It belongs to who began it: it may have ended with their timeout, their race or their domain, which is no
-                // error of this one's.
+                // It may have ended with the timeout, the race or the domain of its first waiter. That is not an error
+                // of this coroutine.
                 if let Some(shared) = shared
                     && let Err(error) = yield catch(shared)
                 {
                     use tinyield::Reason::{Raced, TimedOut};
-                    let theirs = error.to_string() == "inside"
+                    let is_of_other = error.to_string() == "inside"
                         || error.as_cancelled().is_some_and(|cancelled| matches!(cancelled.reason(), TimedOut | Raced));
-                    if !theirs {
+                    if !is_of_other {
                         Err(error)?;
                     }
                 }
             }
             Node::Polite(node) => {
                 if let Err(error) = yield catch(build(&node, &w)) {
-                    let held = w.begins();
+                    let held = w.begin();
                     yield shield(co! { let _held = held; yield; yield sleep(Duration::ZERO); });
                     Err(error)?;
                 }
@@ -275,7 +271,7 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
                 let inside = build(&node, &w.contained());
                 let result = yield isolate(co! { yield (inside, co! { yield; yield; Err("inside")?; }); });
                 let error = result.unwrap_err();
-                // What was raised behind a shield, while it stopped already, is an error of it too.
+                // What was raised behind a shield while the domain stopped is among its other errors.
                 if let Some(other) = error.others().iter().find(|other| origin(other) == RAISED) {
                     Err(other.clone())?;
                 }
@@ -284,7 +280,7 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
                 }
             }
             Node::NestedLoop(node) => {
-                // Shared ones of this loop are no concern of the other.
+                // Shared coroutines stay on their loop.
                 let inner = World { shared: Rc::default(), semaphore: Semaphore::new(2), ..w.clone() };
                 match Loop::new().run(build(&node, &inner)) {
                     Ok(token) => drop(token),
@@ -297,6 +293,7 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
     }
 }
 
+/// The message of the error that was raised first.
 fn origin(error: &Error) -> String {
     match error.downcast_ref::<LoopError>() {
         Some(inner) => origin(inner.error()),
@@ -304,8 +301,8 @@ fn origin(error: &Error) -> String {
     }
 }
 
-/// Nothing came up but what stopped it: behind a shield, a domain may have been given that, and have raised it as its own.
-fn only_again(error: &LoopError) -> bool {
+/// Whether all other errors are the first one, raised again. A domain behind a shield may do that.
+fn has_no_other_origin(error: &LoopError) -> bool {
     error
         .others()
         .iter()
@@ -316,10 +313,10 @@ fn check(program: &[Node], shared: &[Node], chosen: usize, way: Way) -> Result<(
     let mut event_loop = Loop::builder().grouping(Grouping::Auto).build();
     let world = World::new(chosen, way, event_loop.stop_handle());
     let shares = world.shared.clone();
-    // Each shared one may wait for those before it only: no cycles.
+    // Each shared coroutine may wait only for those before it, so that there are no cycles.
     for node in shared {
         let before = Rc::new(RefCell::new(world.shared.borrow().clone()));
-        // Whoever waits for it first begins it, and that may be in a domain.
+        // It may be started in a domain.
         let world = World { shared: before, semaphore: Semaphore::new(2), ..world.contained() };
         let coro = build(node, &world).shared();
         drop(world);
@@ -327,48 +324,38 @@ fn check(program: &[Node], shared: &[Node], chosen: usize, way: Way) -> Result<(
     }
     let nodes: Vec<_> = program.iter().map(|node| build(node, &world)).collect();
     let mut runtime = event_loop.runtime(nodes);
-    let mut steps = 0;
-    let result = loop {
-        if matches!(way, Way::Drop) && steps == chosen {
-            break None;
-        }
-        match catch_unwind(AssertUnwindSafe(|| runtime.step())) {
-            Err(payload) => break Some(Err(common::text_of(payload))),
-            Ok(Step::Ran) => steps += 1,
-            Ok(Step::Idle(idle)) => idle.wait(),
-            Ok(Step::Done(result)) => break Some(Ok(result.map(drop))),
-        }
-    };
+    let (_, result) = run_steps(&mut runtime, |steps| !matches!(way, Way::Drop) || steps != chosen);
+    let result = result.map(|ended| ended.map(|result| result.map(drop)).map_err(text_of));
     drop(runtime);
     let unstarted = shares.take();
     drop(unstarted);
-    prop_assert_eq!(world.begun.borrow().len(), 0, "some that have begun have not ended");
-    prop_assert_eq!(world.alive.get(), 0, "not everything was dropped");
-    prop_assert_eq!(world.threads.load(SeqCst), 0, "a thread is at work");
+    prop_assert_eq!(world.begun.borrow().len(), 0, "a coroutine has begun and not ended");
+    prop_assert_eq!(world.alive.get(), 0, "a token is alive");
+    prop_assert_eq!(world.threads.load(SeqCst), 0, "a thread still runs");
     prop_assert_eq!(Rc::strong_count(&world.at), 1, "something still holds the world");
-    prop_assert_eq!(world.semaphore.statistics().available, 2, "a permit is held");
+    prop_assert_eq!(world.semaphore.statistics().available, 2, "a permit was not released");
     match (way, result) {
         (_, None) => {}
-        (Way::RaiseThenPanicInDestructor, Some(result)) if world.done.get() => match result {
+        (Way::RaiseThenPanicInDestructor, Some(result)) if world.is_done.get() => match result {
             Err(text) => prop_assert_eq!(text, PANICKED),
             Ok(Err(error)) => prop_assert_eq!(origin(error.error()), RAISED),
-            Ok(Ok(())) => prop_assert!(world.done_contained.get(), "it raised and nothing came of it"),
+            Ok(Ok(())) => prop_assert!(world.is_done_contained.get(), "an error was lost"),
         },
-        (Way::Panic, Some(result)) if world.done.get() => prop_assert_eq!(result.unwrap_err(), PANICKED),
-        (Way::Raise, Some(Ok(Ok(())))) if world.done_contained.get() => {}
-        (Way::Raise, Some(result)) if world.done.get() => {
-            let error = result.unwrap().expect_err("it raised and nothing came of it");
+        (Way::Panic, Some(result)) if world.is_done.get() => prop_assert_eq!(result.unwrap_err(), PANICKED),
+        (Way::Raise, Some(Ok(Ok(())))) if world.is_done_contained.get() => {}
+        (Way::Raise, Some(result)) if world.is_done.get() => {
+            let error = result.unwrap().expect_err("an error was lost");
             prop_assert_eq!(origin(error.error()), RAISED, "{:?}", error);
-            prop_assert!(only_again(&error), "{:?}", error);
+            prop_assert!(has_no_other_origin(&error), "{:?}", error);
             prop_assert!(!error.error().trace().is_empty());
             prop_assert!(error.error().trace().iter().all(|frame| !frame.name().is_empty()), "{:?}", error);
         }
         (Way::Stop, Some(result)) => match result.unwrap() {
-            // It was told in its last turns.
+            // It was stopped in its last turns, when all had ended.
             Ok(()) => {}
             Err(error) => {
                 prop_assert!(error.is_stopped(), "{:?}", error);
-                prop_assert!(only_again(&error), "{:?}", error);
+                prop_assert!(has_no_other_origin(&error), "{:?}", error);
             }
         },
         (_, Some(result)) => {
@@ -379,14 +366,14 @@ fn check(program: &[Node], shared: &[Node], chosen: usize, way: Way) -> Result<(
             prop_assert!(result.is_ok(), "{:?}", result);
         }
     }
-    // The loop is as good as new.
+    // The loop can run again.
     let event = Event::new();
     let again = event_loop.run(co! { yield (event.wait(), co! { yield; event.set(); }); });
     prop_assert!(again.is_ok());
     Ok(())
 }
 
-/// `PROPTEST_CASES` says how many, if it is set.
+/// `PROPTEST_CASES` sets the number of programs.
 fn config() -> ProptestConfig {
     let config = ProptestConfig { max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() };
     if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 400, ..config } }
@@ -396,26 +383,18 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_random_program_is_stopped_at_a_random_place(
+    fn random_program_stopped_at_a_random_place_cleans_up_and_gives_the_right_error(
         program in prop::collection::vec(node(), 1..6),
         shared in prop::collection::vec(node(), 3),
         chosen in prop_oneof![3 => 0usize..15, 1 => 0usize..80],
         way in way(),
     ) {
-        quiet();
+        silence_expected_panics();
         check(&program, &shared, chosen, way)?;
     }
 }
 
-/// The panics on purpose are not printed.
-fn quiet() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !info.payload().downcast_ref::<String>().is_some_and(|text| text == PANICKED) {
-                before(info);
-            }
-        }));
-    });
+fn silence_expected_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| silence_panics(PANICKED));
 }

@@ -1,53 +1,23 @@
-//! Deep and wide: chains of a hundred thousand, a million at once, and memory that stays flat.
+//! Deep and wide: chains of a hundred thousand coroutines, a million at once, and memory that stays flat.
 #![feature(coroutines)]
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "common/allocations.rs"]
+mod allocations;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use common::{Alive, LONG, forever, ms, to_idle};
+use allocations::live;
+use common::{Alive, Gate, LONG, forever, ms, to_idle};
 use tinyield::{Coro, Loop, Shared, Step, co, coro, isolate, race, shield, sleep, spawn, timeout};
 
 const DEEP: u32 = 100_000;
 
-/// Counts the bytes that this thread has.
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-fn add(bytes: isize) {
-    let _ = LIVE.try_with(|live| live.set(live.get() + bytes));
-}
-
-// SAFETY: all is left to the system's allocator; what is counted has no allocations of its own.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        add(layout.size().cast_signed());
-        // SAFETY: by contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        add(-layout.size().cast_signed());
-        // SAFETY: by contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn live() -> isize {
-    LIVE.get()
-}
-
 #[test]
-fn a_deep_chain_runs_and_finishes() {
+fn deep_chain_runs_and_finishes() {
     #[coro]
     fn deep(n: u32) -> Coro<u32> {
         if n == 0 { 0 } else { 1 + yield deep(n - 1) }
@@ -58,7 +28,7 @@ fn a_deep_chain_runs_and_finishes() {
 }
 
 #[test]
-fn a_deep_chain_fails() {
+fn deep_chain_fails() {
     #[coro]
     fn deep(n: u32, alive: Alive) -> Coro<()> {
         let _held = alive.token();
@@ -82,7 +52,7 @@ fn suspended(n: u32, alive: Alive) -> Coro<()> {
 }
 
 #[test]
-fn a_deep_chain_is_dropped_suspended() {
+fn deep_chain_is_dropped_suspended() {
     let alive = Alive::new();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(suspended(DEEP, alive.clone()));
@@ -93,12 +63,12 @@ fn a_deep_chain_is_dropped_suspended() {
 }
 
 #[test]
-fn a_deep_chain_loses_a_race() {
+fn deep_chain_loses_a_race() {
     let alive = Alive::new();
     let tokens = alive.clone();
     let main = co! {
         let deep = suspended(DEEP, tokens.clone());
-        // One level begins in each round.
+        // One level of the chain begins in each round.
         yield race([deep, co! { for _ in 0..DEEP + 10 { yield; } assert_eq!(tokens.get(), DEEP as isize + 1); }]);
         alive
     };
@@ -106,7 +76,7 @@ fn a_deep_chain_loses_a_race() {
 }
 
 #[test]
-fn a_deep_chain_is_dropped_unstarted() {
+fn deep_chain_is_dropped_unstarted() {
     let alive = Alive::new();
     let (before, tokens) = (live(), alive.clone());
     let mut chain = co! { 0u32 };
@@ -121,7 +91,7 @@ fn a_deep_chain_is_dropped_unstarted() {
 }
 
 #[test]
-fn a_deep_chain_that_was_built_beforehand_runs() {
+fn deep_chain_that_was_built_before_runs() {
     let mut chain = co! { 0u32 };
     for _ in 0..DEEP {
         let inner = chain;
@@ -131,7 +101,7 @@ fn a_deep_chain_that_was_built_beforehand_runs() {
 }
 
 #[test]
-fn a_deep_chain_of_shared_ones_runs_and_is_dropped() {
+fn deep_chain_of_shared_coroutines_runs_and_is_dropped() {
     let build = || {
         let mut chain: Shared<u32> = co! { 0u32 }.shared();
         for _ in 0..DEEP {
@@ -145,7 +115,7 @@ fn a_deep_chain_of_shared_ones_runs_and_is_dropped() {
 }
 
 #[test]
-fn a_deep_chain_of_values_that_hold_coroutines_is_dropped() {
+fn deep_chain_of_values_that_hold_coroutines_is_dropped() {
     struct Holds(#[allow(dead_code)] Option<Shared<Rc<Holds>>>);
     let mut chain = None;
     let mut event_loop = Loop::new();
@@ -159,8 +129,8 @@ fn a_deep_chain_of_values_that_hold_coroutines_is_dropped() {
 }
 
 #[test]
-fn deep_timeouts_races_shields_and_spawns() {
-    // Each in each: not as deep, as each level is three or four coroutines.
+fn deeply_nested_timeouts_races_shields_and_spawns_finish() {
+    // Not as deep as the others: each level is three or four tasks.
     #[coro]
     fn deep(n: u32) -> Coro<u32> {
         if n == 0 {
@@ -180,7 +150,7 @@ fn deep_timeouts_races_shields_and_spawns() {
 }
 
 #[test]
-fn deep_domains_and_timeouts_fail_and_are_cancelled() {
+fn deeply_nested_domains_and_timeouts_fail_and_are_cancelled() {
     #[coro]
     fn deep(n: u32, fails: bool, alive: Alive) -> Coro<()> {
         let _held = alive.token();
@@ -207,7 +177,7 @@ fn deep_domains_and_timeouts_fail_and_are_cancelled() {
 }
 
 #[test]
-fn domains_in_domains_are_cancelled_in_a_time_that_grows_with_their_number() {
+fn cancelling_nested_domains_takes_linear_time() {
     let alive = Alive::new();
     let held = alive.token();
     let mut deep = co! { let _held = held; yield forever(); };
@@ -223,7 +193,7 @@ fn domains_in_domains_are_cancelled_in_a_time_that_grows_with_their_number() {
 }
 
 #[test]
-fn a_million_at_once() {
+fn million_coroutines_run_at_once() {
     let before = live();
     let main = co! {
         let all: Vec<_> = (0..1_000_000u64).map(|n| co! { yield; yield; n }).collect();
@@ -234,11 +204,15 @@ fn a_million_at_once() {
 }
 
 #[test]
-fn a_hundred_thousand_sleepers_that_are_cancelled() {
+fn hundred_thousand_sleeping_coroutines_are_cancelled() {
     let alive = Alive::new();
     let tokens = alive.clone();
     let main = co! {
-        let all: Vec<_> = (0..100_000).map(|n| { let held = tokens.token(); co! { let _held = held; yield sleep(LONG + ms(n)); } }).collect();
+        let sleeps = |n| {
+            let held = tokens.token();
+            co! { let _held = held; yield sleep(LONG + ms(n)); }
+        };
+        let all: Vec<_> = (0..100_000).map(sleeps).collect();
         assert!((yield timeout(all, ms(1))).is_err());
         assert_eq!(tokens.get(), 0);
     };
@@ -246,8 +220,8 @@ fn a_hundred_thousand_sleepers_that_are_cancelled() {
     assert_eq!(alive.get(), 0);
 }
 
-/// Calls `grow` with numbers of rounds: what is alive then must not depend on them.
-fn flat(round: impl Fn() -> Coro<()> + 'static) {
+/// Runs many rounds, and asserts that the memory in use does not grow with their number.
+fn assert_flat(round: impl Fn() -> Coro<()> + 'static) {
     let most = Rc::new(Cell::new(0));
     let seen = most.clone();
     let before = live();
@@ -270,25 +244,25 @@ fn flat(round: impl Fn() -> Coro<()> + 'static) {
 
 #[test]
 fn timeouts_that_never_fire_leave_memory_flat() {
-    flat(|| co! { assert!((yield timeout(co! { yield; }, LONG)).is_ok()); });
+    assert_flat(|| co! { assert!((yield timeout(co! { yield; }, LONG)).is_ok()); });
 }
 
 #[test]
 fn timeouts_that_fire_leave_memory_flat() {
-    flat(|| co! { assert!((yield timeout(forever(), ms(0))).is_err()); });
+    assert_flat(|| co! { assert!((yield timeout(forever(), ms(0))).is_err()); });
 }
 
 #[test]
 fn domains_races_shields_and_spawns_leave_memory_flat() {
-    flat(|| co! { assert!((yield isolate(co! { yield; Err("x")?; })).is_err()); });
-    flat(|| co! { yield race([co! { yield forever(); }, co! { yield; }]); });
-    flat(|| co! { yield shield(co! { yield; }); });
-    flat(|| co! { drop(yield spawn(co! { yield; })); });
-    flat(|| co! { let gate = common::Gate::new(); gate.open(); gate.await; });
+    assert_flat(|| co! { assert!((yield isolate(co! { yield; Err("x")?; })).is_err()); });
+    assert_flat(|| co! { yield race([co! { yield forever(); }, co! { yield; }]); });
+    assert_flat(|| co! { yield shield(co! { yield; }); });
+    assert_flat(|| co! { drop(yield spawn(co! { yield; })); });
+    assert_flat(|| co! { let gate = Gate::new(); gate.open(); gate.await; });
 }
 
 #[test]
-fn a_shared_that_many_give_up_on_leaves_memory_flat() {
+fn giving_up_on_a_shared_coroutine_many_times_leaves_memory_flat() {
     let shared = co! { yield forever(); }.shared();
     let first = shared.clone();
     let mut event_loop = Loop::new();
@@ -310,7 +284,7 @@ fn a_shared_that_many_give_up_on_leaves_memory_flat() {
 }
 
 #[test]
-fn runs_one_after_the_other_leave_nothing() {
+fn repeated_runs_leave_no_memory() {
     let mut event_loop = Loop::new();
     let before = live();
     for _ in 0..2_000 {
@@ -321,7 +295,7 @@ fn runs_one_after_the_other_leave_nothing() {
 }
 
 #[test]
-fn steps_that_are_only_taken_half_way_leave_nothing() {
+fn runtime_dropped_after_any_number_of_steps_leaves_no_memory() {
     let mut event_loop = Loop::new();
     let before = live();
     for steps in 0..40 {

@@ -1,25 +1,26 @@
-//! The sweep: a program that uses everything there is, stopped at each of its steps in each way there is.
+//! The sweep: one program that uses every operation, stopped at each of its places, in each way there is.
 //!
-//! After each: every value, capture and body is dropped, every thread has ended, nothing is held, and the error tells the truth.
+//! After each run, every value, capture and body is dropped, every thread has ended, the loop can run again, and the
+//! error is the right one.
 #![feature(coroutines)]
 
 mod common;
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 
-use common::{Alive, Gate, LONG, Token, ms};
+use common::{Alive, Gate, LONG, OnDrop, Token, ms, run_steps, silence_panics, text_of, wakes_itself};
 use tinyield::{
-    Coro, Grouping, Loop, LoopError, Reason, Shared, Step, StopHandle, catch, co, coro, isolate, race, run_in_thread,
-    shield, sleep, spawn, thread, timeout,
+    Coro, Error, Grouping, Loop, LoopError, Reason, Runtime, Shared, StopHandle, catch, co, coro, isolate, race,
+    run_in_thread, shield, sleep, spawn, thread, timeout,
 };
 
 /// How the program is stopped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
+    /// It is not.
     Not,
     Raise,
     Panic,
@@ -27,7 +28,7 @@ enum Way {
     Drop,
 }
 
-/// Counts the places at which the program passes, and does what is to be done at the chosen one.
+/// Counts the places that the program passes, and stops it at the chosen one.
 #[derive(Clone)]
 struct World {
     at: Rc<Cell<usize>>,
@@ -40,6 +41,18 @@ struct World {
 }
 
 impl World {
+    fn new(chosen: usize, way: Way, stop: StopHandle) -> World {
+        World {
+            at: Rc::default(),
+            chosen,
+            way,
+            stop,
+            alive: Alive::new(),
+            threads: Arc::default(),
+            cleaned: Rc::default(),
+        }
+    }
+
     fn token(&self) -> Token {
         self.alive.token()
     }
@@ -60,7 +73,7 @@ impl World {
     }
 }
 
-/// A leaf that works for some turns.
+/// Takes some turns.
 #[coro]
 fn works(world: World, turns: u32) -> Coro<(u32, Token)> {
     let _held = world.here()?;
@@ -77,24 +90,24 @@ fn in_thread(world: World, _argument: Token) -> Coro<u32> {
     let threads = world.threads.clone();
     let value = yield run_in_thread(move || {
         threads.fetch_add(1, SeqCst);
-        let ended = common::OnDrop(|| {
+        let ended = OnDrop(|| {
             threads.fetch_sub(1, SeqCst);
         });
-        let told = thread::checkpoint();
+        let checked = thread::checkpoint();
         drop(ended);
-        told.map(|()| 3)
+        checked.map(|()| 3)
     })
     .raise();
     world.here()?;
     value
 }
 
-/// Cleans up, behind a shield, when it is cancelled.
+/// Cleans up behind a shield when it is cancelled, and notes the reason.
 #[coro]
 fn polite(world: World) -> Coro<()> {
     let _held = world.here()?;
     if let Err(error) = yield catch(co! { yield sleep(LONG); }) {
-        let reason = error.as_cancelled().expect("it is cancelled").reason();
+        let reason = error.as_cancelled().expect("only a cancellation ends the sleep").reason();
         let inner = world.clone();
         yield shield(co! {
             let _held = inner.token();
@@ -117,16 +130,7 @@ fn side(world: World, shared: Shared<(u32, Token)>) -> Coro<u32> {
 /// A future that is woken once.
 async fn future(world: World) -> Token {
     let held = world.token();
-    let mut woken = false;
-    std::future::poll_fn(|context| {
-        if woken {
-            return std::task::Poll::Ready(());
-        }
-        woken = true;
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
+    wakes_itself(1).await;
     held
 }
 
@@ -134,9 +138,9 @@ async fn future(world: World) -> Token {
 fn program(world: World) -> Coro<u32> {
     let w = &|| world.clone();
     let _held = world.here()?;
-    // The background.
+    // Coroutines in the background.
     let background = yield spawn([works(w(), 9), works(w(), 1)]);
-    yield spawn(co_in_domain(w()));
+    yield spawn(thread_in_domain(w()));
     world.here()?;
     // A gather, nested; a diamond.
     let shared = works(w(), 2).shared();
@@ -149,27 +153,27 @@ fn program(world: World) -> Coro<u32> {
     // Sleeping.
     yield (sleep(ms(1)), sleep(ms(0)));
     world.here()?;
-    // A domain that is well, and one that is not.
-    let (well, _) = (yield isolate(works(w(), 1)))?;
-    assert_eq!(well, 1);
+    // A domain that succeeds, and one that fails.
+    let (value, _) = (yield isolate(works(w(), 1)))?;
+    assert_eq!(value, 1);
     world.here()?;
-    let bad = yield isolate(co_fails(w())).grouping(Grouping::Always);
-    let bad = bad.expect_err("it always fails");
-    assert!(bad.to_string() == "inside" || world.way == Way::Raise, "{bad:?}");
-    if bad.to_string() != "inside" {
-        Err(bad)?;
+    let failed = yield isolate(domain_fails(w())).grouping(Grouping::Always);
+    let error = failed.expect_err("the domain always fails");
+    assert!(error.to_string() == "inside" || world.way == Way::Raise, "{error:?}");
+    if error.to_string() != "inside" {
+        Err(error)?;
     }
     world.here()?;
     // A timeout that fires, and one that does not.
     assert!((yield timeout((polite(w()), works(w(), 3)), ms(1))).is_err());
     world.here()?;
-    let (in_time, _) = (yield timeout(works(w(), 2), LONG)).expect("it is in time");
+    let (in_time, _) = (yield timeout(works(w(), 2), LONG)).expect("it ends in time");
     world.here()?;
     // A race with a loser that cleans up, and a winner that leaves something in the background.
-    let raced = yield race([co_loses(w()), co_wins(w())]);
+    let raced = yield race([loses(w()), wins(w())]);
     world.here()?;
     // A shield; foreign futures.
-    let ((shielded, _), _) = yield (shield(works(w(), 2)), co_awaits(w()));
+    let ((shielded, _), _) = yield (shield(works(w(), 2)), awaits_thread(w()));
     world.here()?;
     future(w()).await;
     world.here()?;
@@ -179,7 +183,7 @@ fn program(world: World) -> Coro<u32> {
 }
 
 #[coro]
-fn co_in_domain(world: World) -> Coro<()> {
+fn thread_in_domain(world: World) -> Coro<()> {
     let _held = world.here()?;
     let result = yield isolate(in_thread(world.clone(), world.token()));
     world.here()?;
@@ -187,26 +191,26 @@ fn co_in_domain(world: World) -> Coro<()> {
 }
 
 #[coro]
-fn co_fails(world: World) -> Coro<()> {
+fn domain_fails(world: World) -> Coro<()> {
     yield spawn(polite(world.clone()));
     yield (works(world.clone(), 5), in_thread(world.clone(), world.token()), co! { yield; Err("inside")?; });
 }
 
 #[coro]
-fn co_loses(world: World) -> Coro<u32> {
+fn loses(world: World) -> Coro<u32> {
     world.here()?;
     yield polite(world);
     0
 }
 
 #[coro]
-fn co_wins(world: World) -> Coro<u32> {
+fn wins(world: World) -> Coro<u32> {
     yield spawn(works(world.clone(), 3));
     (yield works(world, 1)).0
 }
 
 #[coro]
-fn co_awaits(world: World) -> Coro<Token> {
+fn awaits_thread(world: World) -> Coro<Token> {
     let held = world.here()?;
     let gate = Gate::new();
     let opener = gate.clone();
@@ -220,63 +224,55 @@ fn co_awaits(world: World) -> Coro<Token> {
 const VALUE: u32 = 1 + 2 * 4 + 2 + 3 + 3 + 2 + 1 + 2 + 9;
 
 struct Outcome {
+    /// The number of places passed.
     places: usize,
     steps: usize,
+    /// `None` if the runtime was dropped. The outer error is the payload of a panic.
     result: Option<std::thread::Result<Result<u32, LoopError>>>,
+    /// The reasons for which coroutines cleaned up.
     cleaned: Vec<Reason>,
 }
 
-/// Runs the program, and stops it at the chosen place, or, to drop it, at the chosen step. Then nothing is left of it.
+/// Runs the program, and stops it at the chosen place, or drops it at the chosen step. Asserts that nothing is left of
+/// it.
 fn run(chosen: usize, way: Way) -> Outcome {
     let mut event_loop = Loop::new();
-    let world = World {
-        at: Rc::default(),
-        chosen,
-        way,
-        stop: event_loop.stop_handle(),
-        alive: Alive::new(),
-        threads: Arc::default(),
-        cleaned: Rc::default(),
-    };
+    let world = World::new(chosen, way, event_loop.stop_handle());
     let mut runtime = event_loop.runtime(program(world.clone()));
-    let mut steps = 0;
-    let result = loop {
-        if way == Way::Drop && steps == chosen {
-            break None;
-        }
-        match catch_unwind(AssertUnwindSafe(|| runtime.step())) {
-            Err(payload) => break Some(Err(payload)),
-            Ok(Step::Ran) => steps += 1,
-            Ok(Step::Idle(idle)) => idle.wait(),
-            Ok(Step::Done(result)) => break Some(Ok(result)),
-        }
-    };
-    drop(runtime);
-    assert_eq!(world.alive.get(), 0, "{way:?} at {chosen}: not everything was dropped");
-    assert_eq!(world.threads.load(SeqCst), 0, "{way:?} at {chosen}: a thread is still at work");
+    let (steps, result) = run_steps(&mut runtime, |steps| way != Way::Drop || steps != chosen);
+    let places = drop_run(runtime, &world);
     assert_eq!(Rc::strong_count(&world.at), 1, "{way:?} at {chosen}: something still holds the world");
-    // The loop is as good as new.
     assert_eq!(event_loop.run(co! { yield; 1 }).unwrap(), 1);
-    Outcome { places: world.at.get(), steps, result, cleaned: world.cleaned.take() }
+    Outcome { places, steps, result, cleaned: world.cleaned.take() }
 }
 
-fn runs_well() -> Outcome {
+/// Drops the runtime, and asserts that nothing is left. Returns the number of places passed.
+fn drop_run(runtime: Runtime<'_, u32>, world: &World) -> usize {
+    let (way, chosen) = (world.way, world.chosen);
+    drop(runtime);
+    assert_eq!(world.alive.get(), 0, "{way:?} at {chosen}: a token is alive");
+    assert_eq!(world.threads.load(SeqCst), 0, "{way:?} at {chosen}: a thread still runs");
+    world.at.get()
+}
+
+/// A run that is not stopped.
+fn run_to_end() -> Outcome {
     let outcome = run(usize::MAX, Way::Not);
-    assert_eq!(outcome.result.as_ref().expect("it ended").as_ref().unwrap().as_ref().unwrap(), &VALUE);
-    // In the domain that fails, in the timeout that fires, in the race that is lost.
+    assert_eq!(outcome.result.as_ref().expect("the run was not dropped").as_ref().unwrap().as_ref().unwrap(), &VALUE);
+    // In the domain that fails, in the timeout that fires, and in the race.
     let mut cleaned = outcome.cleaned.clone();
     assert!(matches!(cleaned.remove(0), Reason::Failed { .. }));
     assert_eq!(cleaned, [Reason::TimedOut, Reason::Raced]);
     outcome
 }
 
-/// Does it at each place that the program passes; how often it had an effect.
+/// Runs the program once for each place, stops it there, and checks the outcome. Returns the number of places.
 fn sweep(way: Way, mut check: impl FnMut(usize, Outcome)) -> usize {
-    let places = runs_well().places;
+    let places = run_to_end().places;
     assert!(places > 50, "{places}");
     for chosen in 0..places {
         let outcome = run(chosen, way);
-        // Threads and timers make for some more places, or some less.
+        // Threads and timers may make the number of places a little smaller.
         if outcome.places > chosen {
             check(chosen, outcome);
         }
@@ -286,12 +282,11 @@ fn sweep(way: Way, mut check: impl FnMut(usize, Outcome)) -> usize {
 }
 
 #[test]
-fn raising_at_every_place() {
+fn program_that_raises_at_any_place_cleans_up_and_gives_that_error() {
     sweep(Way::Raise, |chosen, outcome| {
         let message = format!("raised at {chosen}");
         let error = match outcome.result.unwrap().unwrap() {
             Err(error) => error,
-            // It was in a domain that failed first, or that was being cancelled.
             Ok(value) => panic!("at {chosen} it gave {value}"),
         };
         assert_eq!(error.to_string(), message, "{error:?}");
@@ -305,33 +300,34 @@ fn raising_at_every_place() {
 }
 
 #[test]
-fn panicking_at_every_place() {
-    let quiet = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if !info.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("panicked at ")) {
-            quiet(info);
-        }
-    }));
+fn program_that_panics_at_any_place_cleans_up_and_gives_that_payload() {
+    silence_panics("panicked at ");
     sweep(Way::Panic, |chosen, outcome| {
         let payload = outcome.result.unwrap().expect_err("a panic");
-        assert_eq!(common::text_of(payload), format!("panicked at {chosen}"));
+        assert_eq!(text_of(payload), format!("panicked at {chosen}"));
         for reason in outcome.cleaned {
             assert!(!matches!(reason, Reason::Stopped | Reason::Dropped), "{reason:?}");
         }
     });
 }
 
+/// The only failure besides a stop is that of the domain which fails on purpose, if the stop came before that was taken.
+fn assert_no_other_failure(error: &LoopError) {
+    let is_expected = |other: &Error| other.is_cancelled() || other.to_string() == "inside";
+    assert!(error.others().iter().all(is_expected), "{error:?}");
+}
+
 #[test]
-fn stopping_at_every_place() {
+fn program_that_stops_the_loop_at_any_place_cleans_up() {
     let mut stopped = 0;
     let places = sweep(Way::Stop, |chosen, outcome| {
         match outcome.result.unwrap().unwrap() {
             Err(error) => {
                 assert!(error.is_stopped(), "at {chosen}: {error:?}");
-                assert!(error.others().is_empty(), "at {chosen}: {error:?}");
+                assert_no_other_failure(&error);
                 stopped += 1;
             }
-            // Told to stop in its last turns: it had ended.
+            // It was stopped in its last turns, when all had ended.
             Ok(value) => assert_eq!(value, VALUE),
         }
     });
@@ -339,8 +335,8 @@ fn stopping_at_every_place() {
 }
 
 #[test]
-fn dropping_the_runtime_at_every_step() {
-    let steps = runs_well().steps;
+fn program_dropped_after_any_step_cleans_up() {
+    let steps = run_to_end().steps;
     for chosen in 0..steps {
         let outcome = run(chosen, Way::Drop);
         assert!(outcome.result.is_none_or(|result| result.unwrap().unwrap() == VALUE));
@@ -350,45 +346,31 @@ fn dropping_the_runtime_at_every_step() {
 }
 
 #[test]
-fn asking_to_stop_before_every_step() {
-    // From outside, at every step and not only where the program looks.
-    let steps = runs_well().steps;
+fn program_stopped_from_outside_before_any_step_cleans_up() {
+    let steps = run_to_end().steps;
     let mut stopped = 0;
     for chosen in 0..steps {
         let mut event_loop = Loop::new();
         let stop = event_loop.stop_handle();
-        let world = World {
-            at: Rc::default(),
-            chosen: usize::MAX,
-            way: Way::Not,
-            stop: stop.clone(),
-            alive: Alive::new(),
-            threads: Arc::default(),
-            cleaned: Rc::default(),
-        };
+        let world = World::new(usize::MAX, Way::Not, stop.clone());
         let mut runtime = event_loop.runtime(program(world.clone()));
-        let mut steps = 0;
-        let result = loop {
+        let before = |steps| {
             if steps == chosen {
                 stop.stop();
             }
-            match runtime.step() {
-                Step::Ran => steps += 1,
-                Step::Idle(idle) => idle.wait(),
-                Step::Done(result) => break result,
-            }
+            true
         };
-        drop(runtime);
-        assert_eq!(world.alive.get(), 0);
-        assert_eq!(world.threads.load(SeqCst), 0);
-        match result {
+        let (_, result) = run_steps(&mut runtime, before);
+        drop_run(runtime, &world);
+        match result.expect("the run was not dropped").unwrap() {
             Ok(value) => assert_eq!(value, VALUE),
             Err(error) => {
-                assert!(error.is_stopped() && error.others().is_empty(), "{error:?}");
+                assert!(error.is_stopped(), "{error:?}");
+                assert_no_other_failure(&error);
                 stopped += 1;
             }
         }
     }
-    println!("Stop from outside: {steps} steps, of which {stopped} stopped it");
+    println!("stop from outside: {stopped} of {steps} steps stopped it");
     assert!(stopped + 5 >= steps, "{stopped} of {steps}");
 }

@@ -1,13 +1,16 @@
-//! Barriers: all or nobody, round after round.
+//! Barriers: coroutines wait until all parties have arrived, round after round.
 #![feature(coroutines)]
 
 mod common;
 
+use std::task::Poll;
+
 use common::{Counter, Log, ms, panic_of, to_end};
-use tinyield::{Barrier, Coro, Deadlock, Loop, co, coro, spawn, timeout};
+use tinyield::by_hand::{Outcome, Resume, Suspend};
+use tinyield::{Barrier, Coro, Deadlock, Loop, Wait, co, coro, spawn, timeout};
 
 #[coro]
-fn comes(barrier: Barrier, count: Counter) -> Coro<usize> {
+fn arrives(barrier: Barrier, count: Counter) -> Coro<usize> {
     count.up();
     let index = yield barrier.wait();
     assert_eq!(count.get(), 3);
@@ -15,20 +18,20 @@ fn comes(barrier: Barrier, count: Counter) -> Coro<usize> {
 }
 
 #[test]
-fn barrier() {
+fn a_barrier_opens_when_all_parties_have_arrived() {
     let barrier = Barrier::new(3);
     let count = Counter::new();
-    let all = [(); 3].map(|()| comes(barrier.clone(), count.clone()));
+    let all = [(); 3].map(|()| arrives(barrier.clone(), count.clone()));
     assert_eq!(Loop::new().run(all).unwrap(), [0, 1, 2]);
 }
 
 #[test]
-fn none_at_all_is_a_mistake() {
+fn a_barrier_for_0_parties_panics() {
     assert_eq!(panic_of(|| Barrier::new(0)), "a barrier for 0 parties could never open; it takes at least 1");
 }
 
 #[test]
-fn for_one_it_is_a_turn() {
+fn a_barrier_for_one_party_takes_one_turn() {
     let mut event_loop = Loop::new();
     let barrier = Barrier::new(1);
     let mut runtime = event_loop.runtime(barrier.wait());
@@ -37,7 +40,7 @@ fn for_one_it_is_a_turn() {
 }
 
 #[test]
-fn round_after_round() {
+fn a_barrier_opens_in_every_round() {
     let log = Log::new();
     let barrier = Barrier::new(2);
     let walker = |name: &'static str, turns: usize| {
@@ -57,7 +60,7 @@ fn round_after_round() {
 }
 
 #[test]
-fn who_gives_up_has_not_come_and_the_indices_have_no_gap() {
+fn a_cancelled_wait_does_not_count_and_leaves_no_gap_in_the_indices() {
     let barrier = Barrier::new(3);
     let main = co! {
         assert!((yield timeout(barrier.wait(), ms(1))).is_err());
@@ -67,16 +70,16 @@ fn who_gives_up_has_not_come_and_the_indices_have_no_gap() {
             co! { yield wait }
         });
         yield;
-        let quits = timeout(barrier.wait(), ms(1));
+        let leaves = timeout(barrier.wait(), ms(1));
         let second = barrier.wait();
-        let has_quit = Counter::new();
-        let quitting = has_quit.clone();
+        let left = Counter::new();
+        let leaving = left.clone();
         let second = yield spawn(co! {
-            assert!((yield quits).is_err());
-            quitting.up();
+            assert!((yield leaves).is_err());
+            leaving.up();
             yield second
         });
-        while has_quit.get() == 0 || barrier.statistics().waiting != 2 {
+        while left.get() == 0 || barrier.statistics().waiting != 2 {
             yield;
         }
         let last = yield barrier.wait();
@@ -86,16 +89,40 @@ fn who_gives_up_has_not_come_and_the_indices_have_no_gap() {
 }
 
 #[test]
-fn parts_of_a_gather_come_one_by_one() {
+fn each_part_of_a_gather_is_one_party() {
     let barrier = Barrier::new(2);
     assert_eq!(Loop::new().run((barrier.wait(), barrier.wait())).unwrap(), (0, 1));
 }
 
 #[test]
-fn too_few_is_a_deadlock_that_says_so() {
+fn a_barrier_without_enough_parties_is_a_deadlock_that_names_it() {
     let barrier = Barrier::new(2);
     let wait = barrier.wait();
     let error = Loop::new().run(co! { yield wait; }).unwrap_err();
     assert!(error.error().downcast_ref::<Deadlock>().unwrap().to_string().contains("a barrier"));
     assert_eq!(format!("{barrier:?}"), "Barrier { parties: 2, waiting: 0 }");
+}
+
+/// Polls a wait until it is ready, and once more. Returns both outcomes.
+fn polled_twice<W: Wait + 'static>(wait: W) -> Coro<[W::Output; 2]> {
+    Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut wait = resume.begin(wait);
+            loop {
+                if let Poll::Ready(first) = wait.poll(&resume) {
+                    let Poll::Ready(second) = wait.poll(&resume) else { panic!("a ready wait stays ready") };
+                    break Outcome::value([first?, second?]);
+                }
+                resume = yield Suspend;
+            }
+        },
+    )
+}
+
+#[test]
+fn a_wait_that_is_polled_again_returns_the_same_index() {
+    let barrier = Barrier::new(3);
+    let all = [(); 3].map(|()| polled_twice(barrier.wait()));
+    assert_eq!(Loop::new().run(all).unwrap(), [[0, 0], [1, 1], [2, 2]]);
 }

@@ -1,21 +1,16 @@
-//! Events: waking is strict, waits with a limit leave nothing behind, and other threads may set them at any time.
+//! Events: a set wakes every coroutine that waits, and a wait that ends early leaves nothing behind.
 #![feature(coroutines)]
 
 mod common;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::mpsc;
-use std::thread;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use common::{Alive, Counter, LONG, Log, Wakes, ms, ran, to_end, to_idle};
-use tinyield::{
-    Coro, Deadlock, Event, Loop, LoopError, RemoteEvent, Step, catch, co, coro, isolate, run_in_thread, sleep, spawn,
-    timeout,
-};
+use common::{Alive, Counter, LONG, Log, ms, ran, to_end, to_idle};
+use tinyield::by_hand::{Outcome, Resume, Suspend};
+use tinyield::{Coro, Deadlock, Event, Loop, LoopError, Step, Wait, catch, co, coro, isolate, sleep, spawn, timeout};
 
 #[coro]
 fn logs_when_set(event: Event, log: Log, name: &'static str) -> Coro<()> {
@@ -35,7 +30,7 @@ fn is_deadlock(error: &LoopError) -> bool {
 }
 
 #[test]
-fn event() {
+fn a_set_wakes_the_waiting_coroutine_in_its_own_turn() {
     let log = Log::new();
     let event = Event::new();
     let main = co! {
@@ -45,7 +40,7 @@ fn event() {
         assert!(!event.is_set());
         event.set();
         assert!(event.is_set());
-        assert_eq!(log.len(), 0, "who is woken has its own turn");
+        assert_eq!(log.len(), 0, "the woken coroutine goes on in its own turn");
         (event, log)
     };
     let (event, log) = Loop::new().run(main).unwrap();
@@ -54,7 +49,7 @@ fn event() {
 }
 
 #[test]
-fn a_set_event_is_one_turn() {
+fn waiting_for_a_set_event_takes_one_turn() {
     let event = Event::new();
     event.set();
     let mut event_loop = Loop::new();
@@ -69,40 +64,7 @@ fn a_set_event_is_one_turn() {
 }
 
 #[test]
-fn only_an_event_that_a_thread_sets() {
-    for is_set in [false, true] {
-        let event = Event::new();
-        if is_set {
-            event.set();
-        } else {
-            let remote = event.remote();
-            thread::spawn(move || remote.set());
-        }
-        Loop::new().run(event.wait()).unwrap();
-    }
-}
-
-#[test]
-fn two_waits_for_one_event() {
-    for is_set in [false, true] {
-        let event = Event::new();
-        if is_set {
-            event.set();
-        }
-        let remote = event.remote();
-        let main = co! {
-            let waits = [event.wait(), event.wait()];
-            if !is_set {
-                thread::spawn(move || remote.set());
-            }
-            yield waits;
-        };
-        Loop::new().run(main).unwrap();
-    }
-}
-
-#[test]
-fn fault_of_the_reference_a_clear_right_after_set_loses_no_waiter() {
+fn a_clear_right_after_a_set_loses_no_waiter() {
     let log = Log::new();
     let event = Event::new();
     event.set();
@@ -125,7 +87,7 @@ fn fault_of_the_reference_a_clear_right_after_set_loses_no_waiter() {
 }
 
 #[test]
-fn who_comes_after_clear_waits_for_the_next_set() {
+fn a_wait_that_begins_after_a_clear_needs_the_next_set() {
     let log = Log::new();
     let event = Event::new();
     let main = co! {
@@ -163,7 +125,7 @@ fn each_part_of_a_gather_settles_by_itself() {
 }
 
 #[test]
-fn waiters_are_woken_first_in_first_out_with_a_limit_or_without() {
+fn waits_with_and_without_a_limit_are_woken_in_order() {
     let log = Log::new();
     let event = Event::new();
     let main = co! {
@@ -187,7 +149,7 @@ fn waiters_are_woken_first_in_first_out_with_a_limit_or_without() {
 }
 
 #[test]
-fn a_limit_tells_whether_it_was_set() {
+fn wait_timeout_returns_whether_the_event_was_set() {
     let main = co! {
         let event = Event::new();
         let start = Instant::now();
@@ -206,8 +168,8 @@ fn a_limit_tells_whether_it_was_set() {
 }
 
 #[test]
-fn a_wait_that_was_set_in_time_does_not_keep_its_timer() {
-    // Else the run would wait for it, or a deadlock would not be seen.
+fn a_wait_that_ends_before_its_limit_removes_its_timer() {
+    // If the timer were still there, the loop would wait for it instead of reporting a deadlock.
     let event = Event::new();
     let main = co! {
         let setter = event.clone();
@@ -219,13 +181,13 @@ fn a_wait_that_was_set_in_time_does_not_keep_its_timer() {
 }
 
 #[test]
-fn a_limit_of_the_longest_duration_is_none() {
+fn the_longest_duration_is_no_limit() {
     let event = Event::new();
     assert!(is_deadlock(&Loop::new().run(event.wait_timeout(Duration::MAX)).unwrap_err()));
 }
 
 #[test]
-fn timed_out_first_and_set_later() {
+fn a_part_that_timed_out_stays_timed_out_when_the_event_is_set_later() {
     let (one, other) = (Event::new(), Event::new());
     let main = co! {
         let waiter = yield spawn({
@@ -238,11 +200,11 @@ fn timed_out_first_and_set_later() {
         other.set();
         yield waiter
     };
-    assert!(!Loop::new().run(main).unwrap(), "it had timed out before");
+    assert!(!Loop::new().run(main).unwrap(), "the limit came before the set");
 }
 
 #[test]
-fn set_first_and_timed_out_never() {
+fn a_part_that_was_set_in_time_does_not_time_out_later() {
     for then in ["nothing", "clear", "clear and set"] {
         let (one, other) = (Event::new(), Event::new());
         let main = co! {
@@ -266,16 +228,7 @@ fn set_first_and_timed_out_never() {
 }
 
 #[test]
-fn a_timed_out_part_and_a_thread_that_sets_the_other() {
-    let (one, other) = (Event::new(), Event::new());
-    let remote = other.remote();
-    thread::spawn(move || remote.set());
-    let waits = (one.wait_timeout(Duration::ZERO), other.wait());
-    assert_eq!(Loop::new().run(waits).unwrap(), (false, ()));
-}
-
-#[test]
-fn what_follows_one_event_does_not_keep_others_waiting() {
+fn coroutines_that_wait_for_different_events_do_not_delay_each_other() {
     let log = Log::new();
     let main = co! {
         let both = [log.clone(), log.clone()].map(|log| co! {
@@ -291,7 +244,7 @@ fn what_follows_one_event_does_not_keep_others_waiting() {
 }
 
 #[test]
-fn a_due_limit_is_served_however_busy_the_loop_is() {
+fn a_busy_loop_serves_a_limit_in_time() {
     let log = Log::new();
     let main = co! {
         let waiting = log.clone();
@@ -304,24 +257,6 @@ fn a_due_limit_is_served_however_busy_the_loop_is() {
         log
     };
     assert_eq!(Loop::new().run(main).unwrap().take(), ["timed out", "20 turns"]);
-}
-
-#[test]
-fn a_hundred_threads_set_one_event() {
-    let event = Event::new();
-    let main = co! {
-        let remote = event.remote();
-        let sets = co! {
-            yield turns(20);
-            let threads: Vec<_> = (0..100).map(|_| {
-                let remote = remote.clone();
-                run_in_thread(move || remote.set())
-            }).collect();
-            yield threads;
-        };
-        yield (event.wait(), sets);
-    };
-    Loop::new().run(main).unwrap();
 }
 
 #[test]
@@ -343,7 +278,7 @@ fn a_coroutine_that_was_woken_is_freed_before_its_limit() {
 }
 
 #[test]
-fn a_waiter_that_gives_up_leaves_nothing() {
+fn a_cancelled_wait_leaves_nothing_behind() {
     let event = Event::new();
     let kept = event.clone();
     let main = co! {
@@ -357,7 +292,7 @@ fn a_waiter_that_gives_up_leaves_nothing() {
         });
         assert_eq!(failed.unwrap_err().to_string(), "failed");
         assert_eq!(event.statistics().waiting, 0);
-        // Nobody is woken, nobody waits for a timer.
+        // No wait and no timer is left: the next wait is a deadlock.
         event.set();
         event.clear();
         yield event.wait();
@@ -367,7 +302,7 @@ fn a_waiter_that_gives_up_leaves_nothing() {
 }
 
 #[test]
-fn who_is_woken_and_cancelled_at_once_is_cancelled() {
+fn a_coroutine_that_is_woken_and_cancelled_at_once_sees_the_cancellation() {
     let event = Event::new();
     let main = co! {
         let waiter = event.clone();
@@ -388,7 +323,7 @@ fn who_is_woken_and_cancelled_at_once_is_cancelled() {
 }
 
 #[test]
-fn code_outside_sets_it_between_steps_and_each_waiter_is_resumed_once() {
+fn a_set_between_steps_resumes_each_waiter_once() {
     let event = Event::new();
     let resumed = Counter::new();
     let main = {
@@ -419,27 +354,7 @@ fn code_outside_sets_it_between_steps_and_each_waiter_is_resumed_once() {
 }
 
 #[test]
-fn a_host_that_sleeps_is_woken_by_code_outside_and_by_threads() {
-    let event = Event::new();
-    let remote = event.remote();
-    let (wakes, waker) = Wakes::new();
-    let mut context = std::task::Context::from_waker(&waker);
-    let wait = event.wait();
-    let again = event.clone();
-    let mut event_loop = Loop::new();
-    let mut runtime = event_loop.runtime(co! { yield wait; again.clear(); yield again.wait(); });
-    assert!(runtime.poll(&mut context).is_pending());
-    assert_eq!(wakes.get(), 0);
-    event.set();
-    assert_eq!(wakes.get(), 1);
-    assert!(runtime.poll(&mut context).is_pending());
-    thread::spawn(move || remote.set()).join().unwrap();
-    assert_eq!(wakes.get(), 2);
-    assert!(runtime.poll(&mut context).is_ready());
-}
-
-#[test]
-fn coroutines_of_two_loops_wait_for_one_event() {
+fn a_set_wakes_the_coroutines_of_two_loops() {
     let event = Event::new();
     let (mut one, mut other) = (Loop::new(), Loop::new());
     let mut one = one.runtime(event.wait());
@@ -452,177 +367,7 @@ fn coroutines_of_two_loops_wait_for_one_event() {
 }
 
 #[test]
-fn a_thread_wakes_the_coroutines_of_every_loop() {
-    let event = Event::new();
-    let remote = event.remote();
-    let (mut one, mut other) = (Loop::new(), Loop::new());
-    let mut one = one.runtime(event.wait());
-    let mut other = other.runtime(event.wait());
-    let _ = to_idle(&mut one);
-    let _ = to_idle(&mut other);
-    thread::spawn(move || {
-        remote.set();
-        remote.clear();
-    });
-    // Each sleeps by itself.
-    assert!(to_end(&mut other).1.is_ok());
-    assert!(to_end(&mut one).1.is_ok());
-}
-
-#[test]
-fn set_and_cleared_by_a_thread_at_once_wakes_exactly_those_who_waited() {
-    let log = Log::new();
-    let event = Event::new();
-    let remote = event.remote();
-    let main = co! {
-        yield spawn(logs_when_set(event.clone(), log.clone(), "early"));
-        yield spawn(logs_when_set(event.clone(), log.clone(), "early"));
-        yield;
-        // Joined, so the loop has not looked yet.
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                remote.set();
-                remote.clear();
-            });
-        });
-        yield spawn(logs_when_set(event.clone(), log.clone(), "late"));
-        assert!(!event.is_set());
-        yield turns(5);
-        log.push("again");
-        remote.set();
-        yield turns(5);
-        log
-    };
-    assert_eq!(Loop::new().run(main).unwrap().take(), ["early", "early", "again", "late"]);
-}
-
-#[test]
-fn both_sides_see_one_flag() {
-    let event = Event::new();
-    event.set();
-    let remote = event.remote();
-    assert!(remote.is_set());
-    event.clear();
-    assert!(!remote.is_set());
-    remote.set();
-    assert!(event.is_set());
-    let again = event.remote();
-    remote.clear();
-    assert!(!again.is_set() && !event.is_set());
-    assert_eq!(event.statistics().remotes, 2);
-    drop((remote, again));
-    assert_eq!(event.statistics().remotes, 0);
-    event.set();
-    assert!(event.is_set());
-}
-
-#[test]
-fn a_remote_handle_outlives_loop_and_event() {
-    let event = Event::new();
-    let remote = event.remote();
-    let setter = remote.clone();
-    let mut event_loop = Loop::new();
-    event_loop.run((event.wait(), run_in_thread(move || setter.set()))).unwrap();
-    drop(event_loop);
-    drop(event);
-    thread::spawn(move || {
-        assert!(remote.is_set());
-        remote.clear();
-        assert!(!remote.is_set());
-        remote.set();
-        assert!(remote.clone().is_set());
-    })
-    .join()
-    .unwrap();
-}
-
-#[test]
-fn remote_handles_are_send_and_sync() {
-    fn is<T: Send + Sync + Clone + 'static>() {}
-    is::<RemoteEvent>();
-}
-
-#[test]
-fn a_remote_handle_that_is_kept_is_no_deadlock_and_dropped_it_is_one_at_once() {
-    static ABOUT_TO_DROP: AtomicBool = AtomicBool::new(false);
-    let event = Event::new();
-    let remote = event.remote();
-    // It may be kept anywhere: in a queue, say.
-    let (send, receive) = mpsc::channel::<RemoteEvent>();
-    send.send(remote.clone()).unwrap();
-    drop(remote);
-    let thread = thread::spawn(move || {
-        thread::yield_now();
-        ABOUT_TO_DROP.store(true, SeqCst);
-        drop(receive);
-    });
-    let start = Instant::now();
-    let error = Loop::new().run(event.wait()).unwrap_err();
-    assert!(is_deadlock(&error));
-    assert!(ABOUT_TO_DROP.load(SeqCst));
-    assert!(start.elapsed() < LONG);
-    thread.join().unwrap();
-}
-
-#[test]
-fn a_remote_handle_made_while_somebody_waits_counts() {
-    let event = Event::new();
-    let waits = event.wait();
-    let remotes = co! {
-        yield;
-        assert_eq!(event.statistics().waiting, 1);
-        let remote = event.remote();
-        thread::spawn(move || remote.set());
-    };
-    Loop::new().run((waits, remotes)).unwrap();
-}
-
-#[test]
-fn a_remote_handle_of_an_event_that_nobody_waits_for_does_not_hide_a_deadlock() {
-    let (watched, stuck) = (Event::new(), Event::new());
-    let _remote = watched.remote();
-    let main = co! {
-        assert!(!(yield watched.wait_timeout(ms(1))));
-        let _ = yield timeout(watched.wait(), ms(1));
-        yield stuck.wait();
-    };
-    assert!(is_deadlock(&Loop::new().run(main).unwrap_err()));
-}
-
-#[test]
-fn a_remote_handle_of_an_event_whose_limit_is_over_does_not_hide_a_deadlock() {
-    let (event, other) = (Event::new(), Event::new());
-    let _before = event.remote();
-    let waits = (event.wait_timeout(ms(1)), other.wait());
-    let main = co! {
-        yield spawn(co! { yield waits; });
-        yield;
-        let _after = event.remote();
-        yield sleep(ms(1)); // which is over after the limit
-        assert_eq!(event.statistics().waiting, 0);
-        yield Event::new().wait();
-    };
-    assert!(is_deadlock(&Loop::new().run(main).unwrap_err()));
-}
-
-#[test]
-fn setting_as_the_last_act_of_a_handle_is_never_taken_for_a_deadlock() {
-    for _ in 0..500 {
-        let event = Event::new();
-        let wait = event.wait();
-        let sets = co! {
-            let remote = event.remote();
-            thread::spawn(move || {
-                remote.set();
-                remote.clear();
-            });
-        };
-        Loop::new().run((wait, sets)).unwrap();
-    }
-}
-
-#[test]
-fn a_destructor_may_set_and_wait_again() {
+fn a_destructor_may_set_an_event() {
     struct Sets(Event, Rc<Cell<bool>>);
     impl Drop for Sets {
         fn drop(&mut self) {
@@ -645,7 +390,7 @@ fn a_destructor_may_set_and_wait_again() {
 }
 
 #[test]
-fn a_part_settled_in_its_own_turn_is_one_turn() {
+fn a_gather_whose_parts_are_ready_at_once_takes_one_turn() {
     let mut event_loop = Loop::new();
     let (sender, receiver) = tinyield::channel::unbounded();
     let count = Counter::new();
@@ -664,7 +409,7 @@ fn a_part_settled_in_its_own_turn_is_one_turn() {
 }
 
 #[test]
-fn it_tells_who_waits() {
+fn a_deadlock_names_the_event_and_the_waiter() {
     let event = Event::new();
     assert_eq!(format!("{event:?}"), "Event { is_set: false, waiting: 0, remotes: 0 }");
     let stuck = event.clone();
@@ -686,7 +431,7 @@ impl Drop for Released {
 struct Released(SemaphoreOfEvents);
 
 #[test]
-fn alternate_semaphore() {
+fn a_semaphore_can_be_built_from_an_event() {
     #[coro]
     fn count(semaphore: SemaphoreOfEvents, inside: Counter, i: usize) -> Coro<usize> {
         loop {
@@ -720,14 +465,32 @@ fn alternate_semaphore() {
     assert_eq!(run(3).unwrap_err().to_string(), "too many");
 }
 
+/// Polls a wait until it is ready, and once more. Returns both outcomes.
+fn polled_twice<W: Wait + 'static>(wait: W) -> Coro<[W::Output; 2]> {
+    Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut wait = resume.begin(wait);
+            loop {
+                if let Poll::Ready(first) = wait.poll(&resume) {
+                    let Poll::Ready(second) = wait.poll(&resume) else { panic!("a ready wait stays ready") };
+                    break Outcome::value([first?, second?]);
+                }
+                resume = yield Suspend;
+            }
+        },
+    )
+}
+
 #[test]
-fn a_remote_handle_that_is_made_later_reaches_those_who_wait_already() {
+fn a_wait_that_is_polled_again_returns_the_same_outcome() {
     let event = Event::new();
-    let made = event.clone();
-    let remote = co! {
-        let remote = made.remote();
-        run_in_thread(move || remote.set()).yield;
+    let main = co! {
+        let too_early = yield polled_twice(event.wait_timeout(Duration::ZERO));
+        let setter = event.clone();
+        let in_time = polled_twice(event.wait_timeout(LONG));
+        let (in_time, ()) = yield (in_time, co! { setter.set(); });
+        (too_early, in_time, yield polled_twice(event.wait_timeout(LONG)))
     };
-    let (set, (), ()) = Loop::new().run((event.wait_timeout(LONG), event.wait(), remote)).unwrap();
-    assert!(set);
+    assert_eq!(Loop::new().run(main).unwrap(), ([false; 2], [true; 2], [true; 2]));
 }

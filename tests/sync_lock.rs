@@ -1,4 +1,4 @@
-//! Locks: one at a time, with the data.
+//! Locks: one coroutine at a time has the data, in the order in which they began to wait.
 #![feature(coroutines)]
 
 mod common;
@@ -21,7 +21,7 @@ fn count(lock: Lock, inside: Counter, i: usize) -> Coro<usize> {
 }
 
 #[test]
-fn lock() {
+fn at_most_one_coroutine_holds_a_lock() {
     let lock = Lock::default();
     let inside = Counter::new();
     let all: Vec<_> = (0..50).map(|i| count(lock.clone(), inside.clone(), i)).collect();
@@ -30,7 +30,7 @@ fn lock() {
 }
 
 #[test]
-fn the_guard_is_the_data() {
+fn a_guard_gives_access_to_the_data() {
     let lock = Lock::new(vec![1]);
     let main = co! {
         (yield lock.acquire()).push(2);
@@ -45,7 +45,7 @@ fn the_guard_is_the_data() {
 }
 
 #[test]
-fn given_on_in_order_with_the_data() {
+fn a_lock_is_passed_on_in_order_without_cancelled_waits() {
     let lock = Lock::new(Vec::new());
     let main = co! {
         let guard = yield lock.acquire();
@@ -63,7 +63,7 @@ fn given_on_in_order_with_the_data() {
 }
 
 #[test]
-fn a_panic_or_an_error_leaves_the_data_as_it_is() {
+fn a_panic_or_an_error_does_not_poison_a_lock() {
     let lock = Lock::new(0);
     let changing = lock.clone();
     let panics = co! {
@@ -86,7 +86,7 @@ fn a_panic_or_an_error_leaves_the_data_as_it_is() {
 }
 
 #[test]
-fn a_forgotten_guard_keeps_it_locked() {
+fn a_forgotten_guard_keeps_the_lock_locked() {
     let lock = Lock::new(String::from("data"));
     std::mem::forget(lock.try_acquire());
     assert!(lock.try_acquire().is_none());
@@ -94,7 +94,7 @@ fn a_forgotten_guard_keeps_it_locked() {
 }
 
 #[test]
-fn acquired_again_by_who_holds_it_is_a_deadlock_that_says_so() {
+fn a_holder_that_acquires_the_lock_again_is_a_deadlock_that_names_it() {
     let lock = Lock::new(());
     let main = co! {
         let _guard = yield lock.acquire();

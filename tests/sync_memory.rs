@@ -1,4 +1,4 @@
-//! Waiters that give up leave nothing behind: a million of them keep memory flat.
+//! Cancelled and timed-out waits leave nothing behind: memory stays flat over a million of them.
 #![feature(coroutines)]
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tinyield::{Coro, Event, Loop, Semaphore, Wait, co, coro, timeout};
 
 const MILLION: usize = 1_000_000;
 
-/// The pages that the process has in memory.
+/// The number of pages that the process has in memory.
 fn resident_pages() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split_whitespace().nth(1).unwrap().parse().unwrap()
@@ -21,19 +21,19 @@ fn many_times<W: Wait>(count: usize, wait: impl Fn() -> W + 'static) -> Coro<()>
     }
 }
 
-/// Runs it a little first, so that what is needed once is there.
+/// Repeats a wait, and checks that memory does not grow. Runs some of them first, so that memory that is needed once is there.
 fn assert_flat<W: Wait>(what: &str, count: usize, wait: impl Fn() -> W + Clone + 'static) {
     Loop::new().run(many_times(10_000, wait.clone())).unwrap();
     let before = resident_pages();
     Loop::new().run(many_times(count, wait)).unwrap();
     let grown = resident_pages().saturating_sub(before);
-    // A page is 4 KiB. Were a word left behind by each wait, it would be a page for 512 of them.
-    assert!(grown < 64 + count / 5000, "{what}: {grown} pages more");
+    // A page is 4 KiB: if each wait left a word behind, 512 waits would fill a page.
+    assert!(grown < 64 + count / 5000, "{what}: {grown} more pages");
 }
 
-// One test, as others on other threads would be measured with it.
+// One test, because tests on other threads would be measured too.
 #[test]
-fn a_million_waits_that_give_up_keep_memory_flat() {
+fn memory_stays_flat_over_a_million_waits_that_give_up() {
     let event = Event::new();
     assert_flat("a limit that runs out", MILLION, {
         let event = event.clone();
@@ -49,7 +49,7 @@ fn a_million_waits_that_give_up_keep_memory_flat() {
     assert_eq!(event.statistics().waiting, 0);
 
     let _remote = event.remote();
-    assert_flat("a limit that runs out, and remote handles", MILLION / 10, {
+    assert_flat("a limit that runs out, with a remote handle", MILLION / 10, {
         let event = event.clone();
         move || event.wait_timeout(Duration::ZERO)
     });

@@ -1,4 +1,4 @@
-//! Each primitive against a naive model of it, with random cancellations and limits among the operations.
+//! Compares each primitive with a naive model, over random operations with cancellations and timeouts among them.
 #![feature(coroutines)]
 
 mod common;
@@ -13,10 +13,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tinyield::channel::{self, RecvError, SendError, Sender};
 use tinyield::{
-    Barrier, Coro, Event, Lock, Loop, Runtime, Semaphore, Step, Wait, as_completed, co, coro, race, spawn, timeout,
+    Barrier, Coro, Event, Lock, Loop, RemoteEvent, Runtime, Semaphore, Step, Wait, as_completed, co, coro, race, spawn,
+    timeout,
 };
 
-/// Starts what comes through the channel.
+/// Starts the coroutines that it receives.
 #[coro]
 fn nursery(starts: channel::Receiver<Coro<()>>) -> Coro<()> {
     while let Ok(coro) = yield starts.recv() {
@@ -24,15 +25,15 @@ fn nursery(starts: channel::Receiver<Coro<()>>) -> Coro<()> {
     }
 }
 
-/// Who got what, in order; `None` is a limit that ran out.
-type Got<G> = Rc<RefCell<Vec<(usize, Option<G>)>>>;
+/// The results of coroutines by id, in the order in which they ended. `None` is a timeout.
+type Results<G> = Rc<RefCell<Vec<(usize, Option<G>)>>>;
 
-/// A loop that is stepped by a test, with coroutines that wait in it, may be cancelled, and say what they got.
+/// A loop that a test steps. Its coroutines wait for something, may be cancelled, and store their results.
 struct World<'a, G> {
     runtime: Runtime<'a, ()>,
     starts: Sender<Coro<()>>,
     cancels: BTreeMap<usize, Event>,
-    got: Got<G>,
+    results: Results<G>,
     next: usize,
 }
 
@@ -40,24 +41,24 @@ impl<'a, G: 'static> World<'a, G> {
     fn new(event_loop: &'a mut Loop) -> World<'a, G> {
         let (starts, started) = channel::unbounded();
         let runtime = event_loop.runtime(nursery(started));
-        World { runtime, starts, cancels: BTreeMap::new(), got: Rc::default(), next: 0 }
+        World { runtime, starts, cancels: BTreeMap::new(), results: Rc::default(), next: 0 }
     }
 
-    /// Somebody begins to wait, under the next number.
+    /// Starts a coroutine that waits, under the next id.
     fn start(&mut self, wait: impl Wait<Output = G> + 'static) -> usize {
         self.start_coro(co! { Some(yield wait) })
     }
 
-    /// Somebody begins to wait, with no time to do so.
-    fn start_hasty(&mut self, wait: impl Wait<Output = G> + 'static) -> usize {
-        let hasty = timeout(wait, Duration::ZERO);
-        self.start_coro(co! { (yield hasty).ok() })
+    /// Starts a coroutine that waits with a timeout of zero, under the next id.
+    fn start_with_zero_timeout(&mut self, wait: impl Wait<Output = G> + 'static) -> usize {
+        let wait = timeout(wait, Duration::ZERO);
+        self.start_coro(co! { (yield wait).ok() })
     }
 
     fn start_coro(&mut self, wait: Coro<Option<G>>) -> usize {
         let id = self.next;
         self.next += 1;
-        let (cancel, got) = (Event::new(), self.got.clone());
+        let (cancel, results) = (Event::new(), self.results.clone());
         self.cancels.insert(id, cancel.clone());
         let waiter = co! {
             let first = yield race([
@@ -67,8 +68,8 @@ impl<'a, G: 'static> World<'a, G> {
                     None
                 },
             ]);
-            if let Some(what) = first {
-                got.borrow_mut().push((id, what));
+            if let Some(result) = first {
+                results.borrow_mut().push((id, result));
             }
         };
         self.starts.try_send(waiter).unwrap();
@@ -79,7 +80,7 @@ impl<'a, G: 'static> World<'a, G> {
         self.cancels[&id].set();
     }
 
-    /// Until nothing moves any more.
+    /// Steps until the loop has nothing to do but wait for the test.
     fn settle(&mut self) {
         loop {
             match self.runtime.step() {
@@ -88,17 +89,17 @@ impl<'a, G: 'static> World<'a, G> {
                     idle.wait()
                 }
                 Step::Idle(_) => return,
-                Step::Done(result) => panic!("the nursery waits for more: {result:?}"),
+                Step::Done(result) => panic!("the nursery has ended: {result:?}"),
             }
         }
     }
 
-    fn take_got(&self) -> Vec<(usize, Option<G>)> {
-        self.got.take()
+    fn take_results(&self) -> Vec<(usize, Option<G>)> {
+        self.results.take()
     }
 }
 
-/// Some element of it.
+/// Picks an element of `list`, if there is one.
 fn pick<T: Copy>(list: impl IntoIterator<Item = T>, index: usize) -> Option<T> {
     let list: Vec<T> = list.into_iter().collect();
     (!list.is_empty()).then(|| list[index % list.len()])
@@ -107,7 +108,7 @@ fn pick<T: Copy>(list: impl IntoIterator<Item = T>, index: usize) -> Option<T> {
 #[derive(Clone, Copy, Debug)]
 enum SemaphoreOp {
     Acquire,
-    AcquireHastily,
+    AcquireWithZeroTimeout,
     Try,
     Release(usize),
     Cancel(usize),
@@ -117,7 +118,7 @@ fn semaphore_ops() -> impl Strategy<Value = Vec<(SemaphoreOp, bool)>> {
     use SemaphoreOp::*;
     let op = prop_oneof![
         4 => Just(Acquire),
-        1 => Just(AcquireHastily),
+        1 => Just(AcquireWithZeroTimeout),
         1 => Just(Try),
         3 => any::<usize>().prop_map(Release),
         2 => any::<usize>().prop_map(Cancel),
@@ -125,8 +126,8 @@ fn semaphore_ops() -> impl Strategy<Value = Vec<(SemaphoreOp, bool)>> {
     vec((op, any::<bool>()), 0..60)
 }
 
-/// The semaphore, and the lock, which is one of a single permit.
-fn against_the_model<G: 'static, W: Wait<Output = G> + 'static>(
+/// For a semaphore, and for a lock, which is a semaphore of one permit.
+fn compare_with_model<G: 'static, W: Wait<Output = G> + 'static>(
     permits: usize,
     ops: &[(SemaphoreOp, bool)],
     acquire: impl Fn() -> W,
@@ -148,8 +149,8 @@ fn against_the_model<G: 'static, W: Wait<Output = G> + 'static>(
                     queue.push_back(id);
                 }
             }
-            SemaphoreOp::AcquireHastily => {
-                let id = world.start_hasty(acquire());
+            SemaphoreOp::AcquireWithZeroTimeout => {
+                let id = world.start_with_zero_timeout(acquire());
                 if free > 0 {
                     free -= 1;
                     holders.push(id);
@@ -183,14 +184,14 @@ fn against_the_model<G: 'static, W: Wait<Output = G> + 'static>(
             }
         }
         world.settle();
-        held.extend(world.take_got().into_iter().filter_map(|(id, permit)| Some((id, permit?))));
+        held.extend(world.take_results().into_iter().filter_map(|(id, permit)| Some((id, permit?))));
         assert_eq!(held.iter().map(|(id, _)| *id).collect::<Vec<_>>(), holders);
         assert_eq!(statistics(), (free, queue.len()));
     }
 }
 
-/// The same, with several operations before anything moves: no permit is lost, and nobody waits in vain.
-fn in_bursts<G: 'static, W: Wait<Output = G> + 'static>(
+/// Performs several operations before the loop takes a step. No permit is lost, and no coroutine waits while one is free.
+fn check_bursts<G: 'static, W: Wait<Output = G> + 'static>(
     permits: usize,
     ops: &[(SemaphoreOp, bool)],
     acquire: impl Fn() -> W,
@@ -204,7 +205,7 @@ fn in_bursts<G: 'static, W: Wait<Output = G> + 'static>(
     for &(op, settle) in ops {
         match op {
             SemaphoreOp::Acquire => started.push(world.start(acquire())),
-            SemaphoreOp::AcquireHastily => started.push(world.start_hasty(acquire())),
+            SemaphoreOp::AcquireWithZeroTimeout => started.push(world.start_with_zero_timeout(acquire())),
             SemaphoreOp::Try => held.extend(try_acquire()),
             SemaphoreOp::Release(index) if !held.is_empty() => drop(held.swap_remove(index % held.len())),
             SemaphoreOp::Cancel(index) => {
@@ -216,7 +217,7 @@ fn in_bursts<G: 'static, W: Wait<Output = G> + 'static>(
         }
         if settle {
             world.settle();
-            held.extend(world.take_got().into_iter().filter_map(|(_, permit)| permit));
+            held.extend(world.take_results().into_iter().filter_map(|(_, permit)| permit));
             let (free, waiting) = statistics();
             assert_eq!(free + held.len(), permits);
             assert!(free == 0 || waiting == 0);
@@ -227,7 +228,7 @@ fn in_bursts<G: 'static, W: Wait<Output = G> + 'static>(
     }
     world.settle();
     held.clear();
-    world.take_got();
+    world.take_results();
     assert_eq!(statistics(), (permits, 0));
 }
 
@@ -235,11 +236,19 @@ fn in_bursts<G: 'static, W: Wait<Output = G> + 'static>(
 enum EventOp {
     Wait,
     WaitLong,
-    WaitHastily,
+    WaitWithZeroLimit,
     WaitTwice,
-    Set { remote: bool },
-    Clear { remote: bool },
-    SetAndClear { remote: bool },
+    Set {
+        remote: bool,
+    },
+    Clear {
+        remote: bool,
+    },
+    SetAndClear {
+        remote: bool,
+    },
+    /// Makes a remote handle, or drops the one that there is.
+    ToggleRemote,
     Cancel(usize),
 }
 
@@ -248,11 +257,12 @@ fn event_ops() -> impl Strategy<Value = Vec<EventOp>> {
     let op = prop_oneof![
         2 => Just(Wait),
         2 => Just(WaitLong),
-        1 => Just(WaitHastily),
+        1 => Just(WaitWithZeroLimit),
         1 => Just(WaitTwice),
         1 => any::<bool>().prop_map(|remote| Set { remote }),
         2 => any::<bool>().prop_map(|remote| Clear { remote }),
         1 => any::<bool>().prop_map(|remote| SetAndClear { remote }),
+        1 => Just(ToggleRemote),
         2 => any::<usize>().prop_map(Cancel),
     ];
     vec(op, 0..60)
@@ -261,10 +271,10 @@ fn event_ops() -> impl Strategy<Value = Vec<EventOp>> {
 #[derive(Clone, Copy, Debug)]
 enum ChannelOp {
     Send,
-    SendHastily,
+    SendWithZeroTimeout,
     TrySend,
     Recv,
-    RecvHastily,
+    RecvWithZeroTimeout,
     TryRecv,
     CancelSend(usize),
     CancelRecv(usize),
@@ -275,10 +285,10 @@ fn channel_ops() -> impl Strategy<Value = Vec<ChannelOp>> {
     use ChannelOp::*;
     let op = prop_oneof![
         20 => Just(Send),
-        5 => Just(SendHastily),
+        5 => Just(SendWithZeroTimeout),
         5 => Just(TrySend),
         20 => Just(Recv),
-        5 => Just(RecvHastily),
+        5 => Just(RecvWithZeroTimeout),
         5 => Just(TryRecv),
         10 => any::<usize>().prop_map(CancelSend),
         10 => any::<usize>().prop_map(CancelRecv),
@@ -287,7 +297,7 @@ fn channel_ops() -> impl Strategy<Value = Vec<ChannelOp>> {
     vec(op, 0..60)
 }
 
-/// A channel, the simple way.
+/// The model of a channel.
 #[derive(Default)]
 struct Model {
     capacity: usize,
@@ -295,8 +305,8 @@ struct Model {
     senders: VecDeque<usize>,
     receivers: VecDeque<usize>,
     closed: bool,
-    /// Who got what.
-    got: Vec<(usize, Option<Answer>)>,
+    /// The results of coroutines by id.
+    results: Vec<(usize, Option<Answer>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -310,20 +320,20 @@ impl Model {
         loop {
             if !self.buffer.is_empty() && !self.receivers.is_empty() {
                 let (id, message) = (self.receivers.pop_front().unwrap(), self.buffer.pop_front().unwrap());
-                self.got.push((id, Some(Answer::Received(Ok(message)))));
+                self.results.push((id, Some(Answer::Received(Ok(message)))));
             } else if self.buffer.len() < self.capacity && !self.senders.is_empty() && !self.closed {
                 let id = self.senders.pop_front().unwrap();
                 self.buffer.push_back(id);
-                self.got.push((id, Some(Answer::Sent(Ok(())))));
+                self.results.push((id, Some(Answer::Sent(Ok(())))));
             } else {
                 break;
             }
         }
         if self.closed {
             let receivers = std::mem::take(&mut self.receivers);
-            self.got.extend(receivers.into_iter().map(|id| (id, Some(Answer::Received(Err(()))))));
+            self.results.extend(receivers.into_iter().map(|id| (id, Some(Answer::Received(Err(()))))));
             let senders = std::mem::take(&mut self.senders);
-            self.got.extend(senders.into_iter().map(|id| (id, Some(Answer::Sent(Err(id))))));
+            self.results.extend(senders.into_iter().map(|id| (id, Some(Answer::Sent(Err(id))))));
         }
     }
 }
@@ -332,71 +342,73 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn semaphore(permits in 1_usize..4, ops in semaphore_ops()) {
+    fn a_semaphore_behaves_like_its_model(permits in 1_usize..4, ops in semaphore_ops()) {
         let semaphore = Semaphore::new(permits);
         let statistics = || (semaphore.available(), semaphore.statistics().waiting);
-        against_the_model(permits, &ops, || semaphore.acquire(), || semaphore.try_acquire(), statistics);
+        compare_with_model(permits, &ops, || semaphore.acquire(), || semaphore.try_acquire(), statistics);
         prop_assert_eq!(statistics(), (permits, 0));
-        in_bursts(permits, &ops, || semaphore.acquire(), || semaphore.try_acquire(), statistics);
+        check_bursts(permits, &ops, || semaphore.acquire(), || semaphore.try_acquire(), statistics);
     }
 
     #[test]
-    fn lock(ops in semaphore_ops()) {
+    fn a_lock_behaves_like_its_model(ops in semaphore_ops()) {
         let lock = Lock::new(0);
         let statistics = || (usize::from(!lock.is_locked()), lock.statistics().waiting);
-        against_the_model(1, &ops, || lock.acquire(), || lock.try_acquire(), statistics);
+        compare_with_model(1, &ops, || lock.acquire(), || lock.try_acquire(), statistics);
         prop_assert_eq!(statistics(), (1, 0));
-        in_bursts(1, &ops, || lock.acquire(), || lock.try_acquire(), statistics);
+        check_bursts(1, &ops, || lock.acquire(), || lock.try_acquire(), statistics);
     }
 
     #[test]
-    fn event(has_remote: bool, ops in event_ops()) {
+    fn an_event_behaves_like_its_model(ops in event_ops()) {
         let event = Event::new();
-        let remote = has_remote.then(|| event.remote());
+        let mut handle = None;
         let mut event_loop = Loop::new();
         let mut world = World::<bool>::new(&mut event_loop);
         let (mut is_set, mut waiting, mut expected) = (false, Vec::<usize>::new(), Vec::new());
-        let from_outside = |act: &(dyn Fn(&tinyield::RemoteEvent) + Sync), here: &dyn Fn(), outside: bool| {
-            match &remote {
-                Some(remote) if outside => {
-                    std::thread::scope(|scope| { scope.spawn(|| act(remote)); });
+        // Through the remote handle on another thread, if that is asked for and there is one.
+        let act = |handle: &Option<RemoteEvent>, remote: bool, on_handle: fn(&RemoteEvent), on_event: fn(&Event)| {
+            match handle {
+                Some(handle) if remote => {
+                    std::thread::scope(|scope| { scope.spawn(|| on_handle(handle)); });
                 }
-                _ => here(),
+                _ => on_event(&event),
             }
         };
         for op in ops {
             match op {
-                EventOp::Wait | EventOp::WaitLong | EventOp::WaitTwice | EventOp::WaitHastily => {
-                    // Each is a coroutine of its own, so that all take as many turns.
-                    let (wait, long, hasty) = (event.wait(), event.wait_timeout(LONG * 60), event.wait_timeout(Duration::ZERO));
+                EventOp::Wait | EventOp::WaitLong | EventOp::WaitTwice | EventOp::WaitWithZeroLimit => {
+                    // Each wait has a coroutine of its own, so that all of them take the same number of turns.
+                    let (wait, long, zero) = (event.wait(), event.wait_timeout(LONG * 60), event.wait_timeout(Duration::ZERO));
                     let id = match op {
                         EventOp::Wait => world.start(co! { yield wait; true }),
                         EventOp::WaitLong => world.start(co! { yield long }),
                         EventOp::WaitTwice => world.start(co! { (yield (wait, long)).1 }),
-                        _ => world.start(co! { yield hasty }),
+                        _ => world.start(co! { yield zero }),
                     };
                     if is_set {
                         expected.push((id, Some(true)));
-                    } else if matches!(op, EventOp::WaitHastily) {
+                    } else if matches!(op, EventOp::WaitWithZeroLimit) {
                         expected.push((id, Some(false)));
                     } else {
                         waiting.push(id);
                     }
                 }
                 EventOp::Set { remote } => {
-                    from_outside(&|remote| remote.set(), &|| event.set(), remote);
+                    act(&handle, remote, RemoteEvent::set, Event::set);
                     is_set = true;
                     expected.extend(waiting.drain(..).map(|id| (id, Some(true))));
                 }
                 EventOp::Clear { remote } => {
-                    from_outside(&|remote| remote.clear(), &|| event.clear(), remote);
+                    act(&handle, remote, RemoteEvent::clear, Event::clear);
                     is_set = false;
                 }
                 EventOp::SetAndClear { remote } => {
-                    from_outside(&|remote| { remote.set(); remote.clear(); }, &|| { event.set(); event.clear(); }, remote);
+                    act(&handle, remote, |handle| { handle.set(); handle.clear(); }, |event| { event.set(); event.clear(); });
                     is_set = false;
                     expected.extend(waiting.drain(..).map(|id| (id, Some(true))));
                 }
+                EventOp::ToggleRemote => handle = if handle.is_some() { None } else { Some(event.remote()) },
                 EventOp::Cancel(index) => {
                     if let Some(id) = pick(waiting.iter().copied(), index) {
                         waiting.retain(|other| *other != id);
@@ -406,14 +418,14 @@ proptest! {
             }
             prop_assert_eq!(event.is_set(), is_set);
             world.settle();
-            prop_assert_eq!(world.take_got(), std::mem::take(&mut expected));
+            prop_assert_eq!(world.take_results(), std::mem::take(&mut expected));
         }
         drop(world);
         prop_assert_eq!(event.statistics().waiting, 0);
     }
 
     #[test]
-    fn barrier(parties in 1_usize..5, ops in vec(prop_oneof![3 => Just(None), 1 => any::<usize>().prop_map(Some)], 0..60)) {
+    fn a_barrier_behaves_like_its_model(parties in 1_usize..5, ops in vec(prop_oneof![3 => Just(None), 1 => any::<usize>().prop_map(Some)], 0..60)) {
         let barrier = Barrier::new(parties);
         let mut event_loop = Loop::new();
         let mut world = World::new(&mut event_loop);
@@ -435,21 +447,21 @@ proptest! {
                 }
             }
             world.settle();
-            let mut got = world.take_got();
-            got.sort_unstable();
-            prop_assert_eq!(got, expected);
+            let mut results = world.take_results();
+            results.sort_unstable();
+            prop_assert_eq!(results, expected);
             prop_assert_eq!(barrier.statistics().waiting, waiting.len());
         }
     }
 
     #[test]
-    fn channel(capacity in 1_usize..4, has_remote: bool, ops in channel_ops()) {
+    fn a_channel_behaves_like_its_model(capacity in 1_usize..4, has_remote: bool, ops in channel_ops()) {
         let (sender, receiver) = channel::bounded(capacity);
         let remotes = has_remote.then(|| (sender.remote(), receiver.remote()));
         let mut event_loop = Loop::new();
         let mut world = World::new(&mut event_loop);
         let mut model = Model { capacity, ..Model::default() };
-        let hasty = |result: &Model, id: usize| !result.got.iter().any(|(other, _)| *other == id);
+        let has_timed_out = |model: &Model, id: usize| !model.results.iter().any(|(other, _)| *other == id);
         for op in ops {
             let id = world.next;
             let sends = || {
@@ -465,13 +477,13 @@ proptest! {
                     world.start(sends());
                     model.senders.push_back(id);
                 }
-                ChannelOp::SendHastily => {
-                    world.start_hasty(sends());
+                ChannelOp::SendWithZeroTimeout => {
+                    world.start_with_zero_timeout(sends());
                     model.senders.push_back(id);
                     model.serve();
-                    if hasty(&model, id) {
+                    if has_timed_out(&model, id) {
                         model.senders.retain(|other| *other != id);
-                        model.got.push((id, None));
+                        model.results.push((id, None));
                     }
                 }
                 ChannelOp::TrySend => {
@@ -486,13 +498,13 @@ proptest! {
                     world.start(receives());
                     model.receivers.push_back(id);
                 }
-                ChannelOp::RecvHastily => {
-                    world.start_hasty(receives());
+                ChannelOp::RecvWithZeroTimeout => {
+                    world.start_with_zero_timeout(receives());
                     model.receivers.push_back(id);
                     model.serve();
-                    if hasty(&model, id) {
+                    if has_timed_out(&model, id) {
                         model.receivers.retain(|other| *other != id);
-                        model.got.push((id, None));
+                        model.results.push((id, None));
                     }
                 }
                 ChannelOp::TryRecv => prop_assert_eq!(receiver.try_recv().ok(), model.buffer.pop_front()),
@@ -515,10 +527,10 @@ proptest! {
             }
             model.serve();
             world.settle();
-            let (mut got, mut expected) = (world.take_got(), std::mem::take(&mut model.got));
-            got.sort_unstable();
+            let (mut results, mut expected) = (world.take_results(), std::mem::take(&mut model.results));
+            results.sort_unstable();
             expected.sort_unstable();
-            prop_assert_eq!(got, expected);
+            prop_assert_eq!(results, expected);
             prop_assert_eq!(receiver.len(), model.buffer.len());
             let statistics = receiver.statistics();
             prop_assert_eq!(statistics.waiting_senders, model.senders.len());
@@ -528,7 +540,7 @@ proptest! {
     }
 
     #[test]
-    fn completions(turns in vec((0_usize..6, any::<bool>()), 0..20)) {
+    fn as_completed_returns_the_chosen_items_in_order_of_completion(turns in vec((0_usize..6, any::<bool>()), 0..20)) {
         let coros: Vec<Coro<(usize, usize)>> = turns.iter().enumerate().map(|(index, &(turns, _))| co! {
             for _ in 0..turns {
                 yield;

@@ -1,4 +1,4 @@
-//! Semaphores: never more than so many at once, first in first out, and no permit is ever lost.
+//! Semaphores: a bounded number of holders, first in first out, and no permit is ever lost.
 #![feature(coroutines)]
 
 mod common;
@@ -35,7 +35,7 @@ fn turns(count: usize) -> Coro<()> {
 }
 
 #[test]
-fn semaphore() {
+fn at_most_as_many_coroutines_as_permits_are_inside() {
     let run = |permits| {
         let semaphore = Semaphore::new(permits);
         let inside = Counter::new();
@@ -47,13 +47,13 @@ fn semaphore() {
 }
 
 #[test]
-fn none_at_all_is_a_mistake() {
+fn a_semaphore_of_0_permits_panics() {
     let text = panic_of(|| Semaphore::new(0));
     assert_eq!(text, "a semaphore of 0 permits could never be acquired; it takes at least 1");
 }
 
 #[test]
-fn a_free_permit_is_one_turn() {
+fn acquiring_a_free_permit_takes_one_turn() {
     let semaphore = Semaphore::new(1);
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(semaphore.acquire());
@@ -62,7 +62,7 @@ fn a_free_permit_is_one_turn() {
 }
 
 #[test]
-fn fault_of_the_reference_nobody_barges_in_between_release_and_wake_up() {
+fn no_coroutine_barges_in_between_release_and_wake_up() {
     let log = Log::new();
     let semaphore = Semaphore::new(1);
     let main = co! {
@@ -70,7 +70,7 @@ fn fault_of_the_reference_nobody_barges_in_between_release_and_wake_up() {
         yield spawn(logs(semaphore.clone(), log.clone(), "waited"));
         yield;
         drop(permit);
-        // The one that waited has not had its turn yet.
+        // The coroutine that waited has the permit, but has not had its turn yet.
         assert!(semaphore.try_acquire().is_none());
         let _permit = yield semaphore.acquire();
         log.push("came late");
@@ -80,7 +80,7 @@ fn fault_of_the_reference_nobody_barges_in_between_release_and_wake_up() {
 }
 
 #[test]
-fn fault_of_the_reference_a_waiter_that_times_out_loses_no_permit() {
+fn a_wait_that_times_out_loses_no_permit() {
     let semaphore = Semaphore::new(1);
     let main = co! {
         let permit = yield semaphore.acquire();
@@ -94,7 +94,7 @@ fn fault_of_the_reference_a_waiter_that_times_out_loses_no_permit() {
 }
 
 #[test]
-fn fault_of_the_reference_one_that_is_cancelled_when_it_was_chosen_passes_the_permit_on() {
+fn a_coroutine_that_is_cancelled_before_it_takes_its_permit_passes_it_on() {
     let log = Log::new();
     let semaphore = Semaphore::new(1);
     let main = co! {
@@ -111,7 +111,7 @@ fn fault_of_the_reference_one_that_is_cancelled_when_it_was_chosen_passes_the_pe
             yield spawn(co! { yield; });
             assert_eq!(failing.statistics().waiting, 2);
             drop(permit);
-            assert_eq!(failing.statistics().waiting, 1, "one is chosen");
+            assert_eq!(failing.statistics().waiting, 1, "the first waiter has the permit");
             assert_eq!(failing.statistics().available, 0);
             Err("failed")?;
         });
@@ -126,7 +126,7 @@ fn fault_of_the_reference_one_that_is_cancelled_when_it_was_chosen_passes_the_pe
 }
 
 #[test]
-fn first_in_first_out_without_those_who_gave_up() {
+fn permits_are_passed_on_in_order_without_cancelled_waits() {
     let log = Log::new();
     let semaphore = Semaphore::new(1);
     let main = co! {
@@ -146,7 +146,7 @@ fn first_in_first_out_without_those_who_gave_up() {
 }
 
 #[test]
-fn a_gather_may_take_several() {
+fn a_gather_may_acquire_several_permits() {
     let semaphore = Semaphore::new(3);
     let main = co! {
         let (a, b) = yield (semaphore.acquire(), semaphore.acquire());
@@ -164,7 +164,7 @@ fn a_gather_may_take_several() {
 }
 
 #[test]
-fn a_part_of_a_gather_that_was_chosen_and_cancelled_gives_its_permit_back() {
+fn a_cancelled_gather_gives_back_the_permit_of_its_part() {
     let semaphore = Semaphore::new(1);
     let main = co! {
         let permit = yield semaphore.acquire();
@@ -179,7 +179,7 @@ fn a_part_of_a_gather_that_was_chosen_and_cancelled_gives_its_permit_back() {
 }
 
 #[test]
-fn a_raced_waiter_that_loses_leaves_the_permit() {
+fn a_wait_that_loses_a_race_leaves_the_queue() {
     let semaphore = Semaphore::new(1);
     let main = co! {
         let _held = yield semaphore.acquire();
@@ -205,7 +205,7 @@ fn a_permit_outlives_its_coroutine_and_its_loop() {
 }
 
 #[test]
-fn who_fails_while_holding_it_gives_it_back() {
+fn a_coroutine_that_fails_gives_its_permit_back() {
     let semaphore = Semaphore::new(1);
     let main = co! {
         for _ in 0..3 {
@@ -222,7 +222,7 @@ fn who_fails_while_holding_it_gives_it_back() {
 }
 
 #[test]
-fn it_tells_who_holds_it_also_if_that_was_acquired_within_something_else() {
+fn statistics_name_the_holder_also_if_it_acquired_the_permit_within_another_wait() {
     let semaphore = Semaphore::new(4);
     let names = |semaphore: &Semaphore| {
         let holders = semaphore.statistics().holders;
@@ -247,7 +247,7 @@ fn it_tells_who_holds_it_also_if_that_was_acquired_within_something_else() {
 }
 
 #[test]
-fn it_tells_who_holds_it_and_who_is_stuck() {
+fn statistics_and_a_deadlock_name_the_holder_and_the_waiters() {
     let semaphore = Semaphore::new(1);
     let kept = semaphore.clone();
     let main = co! {

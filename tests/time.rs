@@ -13,7 +13,7 @@ use tinyield::{
     sleep_until, spawn, timeout,
 };
 
-/// Long enough for a loaded machine, short enough to tell from `LONG`.
+/// An upper bound that a loaded machine meets, and that is far below `LONG`.
 const SOON: Duration = Duration::from_secs(10);
 
 #[coro]
@@ -22,7 +22,7 @@ fn waits(log: Log, name: &'static str) -> Coro<()> {
     yield forever();
 }
 
-/// Keeps the thread busy: the clock goes on, the loop does not.
+/// Blocks the thread, and so the loop, until `at`.
 fn spin_until(at: Instant) {
     while Instant::now() <= at {
         std::hint::spin_loop();
@@ -75,7 +75,7 @@ fn a_sleep_counts_from_the_yield() {
 }
 
 #[test]
-fn those_who_sleep_wake_in_the_order_of_their_deadlines_and_equals_in_that_of_their_coming() {
+fn sleeping_coroutines_wake_by_deadline_and_then_by_arrival() {
     let log = Log::new();
     let start = Instant::now();
     let sleepers: Vec<_> = [5, 3, 4, 3, 0, 5]
@@ -94,7 +94,7 @@ fn those_who_sleep_wake_in_the_order_of_their_deadlines_and_equals_in_that_of_th
 }
 
 #[test]
-fn a_sleep_that_is_over_is_a_turn_of_the_others() {
+fn a_sleep_that_is_over_lets_the_others_run_once() {
     let log = Log::new();
     let napper = |name: &'static str, past: Instant| {
         let log = log.clone();
@@ -111,7 +111,7 @@ fn a_sleep_that_is_over_is_a_turn_of_the_others() {
 }
 
 #[test]
-fn a_due_timer_is_served_however_busy_the_loop_is() {
+fn a_due_timer_fires_in_a_busy_loop() {
     let turns = Counter::new();
     let counts = turns.clone();
     let main = co! {
@@ -125,7 +125,7 @@ fn a_due_timer_is_served_however_busy_the_loop_is() {
 }
 
 #[test]
-fn a_timer_far_off_rings_in_time_in_a_busy_loop() {
+fn a_distant_timer_fires_in_time_in_a_busy_loop() {
     let main = co! {
         let busy = co! { loop { yield; } };
         let start = Instant::now();
@@ -137,7 +137,7 @@ fn a_timer_far_off_rings_in_time_in_a_busy_loop() {
 }
 
 #[test]
-fn a_timer_is_served_within_one_round_of_its_deadline() {
+fn a_timer_fires_within_one_round_of_its_deadline() {
     let order = Log::new();
     let log = order.clone();
     let at = Instant::now() + ms(2);
@@ -161,7 +161,7 @@ fn a_timer_is_served_within_one_round_of_its_deadline() {
 }
 
 #[test]
-fn a_timer_is_served_within_one_round_of_its_deadline_whoever_has_begun_to_sleep_before_it_in_that_round() {
+fn a_timer_fires_within_one_round_although_another_timer_was_set_in_that_round() {
     let order = Log::new();
     let at = Instant::now() + ms(2);
     let sleeper = {
@@ -187,11 +187,11 @@ fn a_timer_is_served_within_one_round_of_its_deadline_whoever_has_begun_to_sleep
     assert!(place("due") < place("timer") && place("timer") < place("turn after that"), "{log:?}");
 }
 
-/// More than have room in one heap, or are taken out of it at once.
+/// More timers than one heap holds, and more than the loop takes from it at once.
 const MANY: u32 = 5000;
 
 #[test]
-fn many_timers_ring_in_the_order_of_their_deadlines_and_equal_ones_in_that_in_which_they_were_set() {
+fn many_timers_fire_by_deadline_and_then_in_the_order_in_which_they_were_set() {
     let first = Instant::now() + ms(200);
     let deadline = move |number: u32| first + Duration::from_micros(10) * (number * 7919 % 500);
     let woken = Rc::new(RefCell::new(Vec::new()));
@@ -212,7 +212,7 @@ fn many_timers_ring_in_the_order_of_their_deadlines_and_equal_ones_in_that_in_wh
 }
 
 #[test]
-fn however_many_timers_come_due_at_once_all_ring_in_one_round() {
+fn all_timers_that_are_due_fire_in_one_round() {
     let at = Instant::now() + ms(50);
     let woken = Rc::new(Cell::new(0));
     let sleepers: Vec<_> = (0..MANY)
@@ -235,7 +235,7 @@ fn however_many_timers_come_due_at_once_all_ring_in_one_round() {
         turns
     };
     let (_, turns) = Loop::new().run((sleepers, turns)).unwrap();
-    assert!(turns <= 2, "the others had {turns} turns meanwhile");
+    assert!(turns <= 2, "the other coroutine had {turns} turns before all timers had fired");
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_timeout_gives_the_value_or_tells_that_it_ran_out() {
     };
     let start = Instant::now();
     Loop::new().run(main).unwrap();
-    // The loop does not stay for what it gave up.
+    // The loop does not wait for the sleep that it cancelled.
     assert!(start.elapsed() < SOON);
 }
 
@@ -277,7 +277,7 @@ fn a_timeout_takes_anything_that_can_be_yielded() {
 }
 
 #[test]
-fn a_timeout_cancels_the_whole_subtree_and_all_of_it_has_ended_when_it_tells() {
+fn a_timeout_cancels_its_whole_subtree_and_returns_after_all_of_it_has_ended() {
     let log = Log::new();
     let logs = log.clone();
     let main = co! {
@@ -292,13 +292,14 @@ fn a_timeout_cancels_the_whole_subtree_and_all_of_it_has_ended_when_it_tells() {
             }
         };
         assert_eq!(yield timeout(tree, ms(2)), Err(TimedOut));
-        logs.push("told");
+        logs.push("returned");
         yield;
     };
     let start = Instant::now();
     Loop::new().run(main).unwrap();
     assert!(start.elapsed() < SOON);
-    assert_eq!(log.take(), ["5", "4", "3", "2", "1", "told"]);
+    // The shared coroutine is cancelled when its last waiter has given up.
+    assert_eq!(log.take(), ["4", "3", "2", "1", "5", "returned"]);
 }
 
 #[test]
@@ -318,7 +319,7 @@ fn nothing_outside_of_a_timeout_is_cancelled() {
 }
 
 #[test]
-fn a_shared_that_others_wait_for_outlives_the_timeout_that_began_it() {
+fn a_shared_with_other_waiters_outlives_the_timeout_that_started_it() {
     let event = Event::new();
     let late = event.wait();
     let shared = co! {
@@ -340,7 +341,7 @@ fn a_shared_that_others_wait_for_outlives_the_timeout_that_began_it() {
 }
 
 #[test]
-fn a_shared_that_outlives_its_timeout_takes_along_what_it_started() {
+fn a_shared_that_outlives_its_timeout_keeps_its_children() {
     let (event, alive) = (Event::new(), Alive::new());
     let late = event.clone();
     let (inside, behind) = (alive.token(), alive.token());
@@ -362,13 +363,13 @@ fn a_shared_that_outlives_its_timeout_takes_along_what_it_started() {
         assert_eq!((value, after.get()), ("late", 1));
         Err("enough")?;
     };
-    // What it left in the background is stopped with the rest.
+    // Its background coroutine is cancelled with the rest of the run.
     assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "enough");
     assert_eq!(alive.get(), 0);
 }
 
 #[test]
-fn a_domain_of_what_outlives_its_timeout_is_cancelled_with_what_is_outside() {
+fn a_domain_in_a_shared_that_outlives_its_timeout_is_cancelled_with_the_run() {
     let log = Log::new();
     let (logs, tells) = (log.clone(), log.clone());
     let shared = co! {
@@ -394,7 +395,7 @@ fn a_domain_of_what_outlives_its_timeout_is_cancelled_with_what_is_outside() {
 }
 
 #[test]
-fn a_shared_that_nobody_else_waits_for_is_cancelled_with_the_timeout_that_began_it() {
+fn a_shared_without_other_waiters_is_cancelled_with_the_timeout_that_started_it() {
     let shared = co! { yield forever() }.shared();
     let later = shared.clone();
     let main = co! {
@@ -406,7 +407,7 @@ fn a_shared_that_nobody_else_waits_for_is_cancelled_with_the_timeout_that_began_
 }
 
 #[test]
-fn work_wins_over_a_deadline_that_comes_in_the_same_round() {
+fn work_that_finishes_in_the_round_of_its_deadline_is_in_time() {
     let main = co! {
         for _ in 0..20 {
             let at = Instant::now() + ms(1);
@@ -419,7 +420,7 @@ fn work_wins_over_a_deadline_that_comes_in_the_same_round() {
 }
 
 #[test]
-fn work_that_needs_no_time_is_in_time() {
+fn work_without_a_wait_is_in_time_for_a_zero_timeout() {
     let main = co! {
         assert_eq!(yield timeout(co! { 1 }, Duration::ZERO), Ok(1));
         assert_eq!(yield timeout(forever(), Duration::ZERO), Err(TimedOut));
@@ -428,7 +429,7 @@ fn work_that_needs_no_time_is_in_time() {
 }
 
 #[test]
-fn work_that_goes_on_and_on_is_cut_off() {
+fn work_that_is_always_ready_is_cancelled_at_its_deadline() {
     let start = Instant::now();
     let main = co! { yield timeout(co! { loop { yield; } }, ms(2)) };
     assert_eq!(Loop::new().run(main).unwrap(), Err::<(), _>(TimedOut));
@@ -436,7 +437,7 @@ fn work_that_goes_on_and_on_is_cut_off() {
 }
 
 #[test]
-fn what_was_left_in_the_background_in_time_runs_on_outside() {
+fn background_coroutines_of_work_in_time_continue_outside() {
     let log = Log::new();
     let (logs, ends) = (log.clone(), log.clone());
     let main = co! {
@@ -452,7 +453,7 @@ fn what_was_left_in_the_background_in_time_runs_on_outside() {
 }
 
 #[test]
-fn what_was_left_in_the_background_may_fail_outside() {
+fn background_coroutines_of_work_in_time_can_fail_outside() {
     let main = co! {
         let inside = co! { yield spawn(co! { yield; yield; yield; Err("later")?; }); };
         assert_eq!(yield timeout(inside, LONG), Ok(()));
@@ -462,7 +463,7 @@ fn what_was_left_in_the_background_may_fail_outside() {
 }
 
 #[test]
-fn an_error_inside_is_no_timeout() {
+fn an_error_inside_a_timeout_is_not_a_timeout() {
     let main = co! { let _ = yield timeout(co! { yield; Err("inside")?; }, LONG); };
     assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "inside");
     let main = co! {
@@ -473,7 +474,7 @@ fn an_error_inside_is_no_timeout() {
 }
 
 #[test]
-fn an_answer_with_a_value_to_a_timeout_is_ignored() {
+fn the_value_of_work_that_swallows_its_timeout_is_dropped() {
     let values = Alive::new();
     let token = values.token();
     let main = co! {
@@ -486,7 +487,7 @@ fn an_answer_with_a_value_to_a_timeout_is_ignored() {
 }
 
 #[test]
-fn an_answer_with_another_error_to_a_timeout_is_an_error_of_the_domain_around_it() {
+fn another_error_raised_after_a_timeout_belongs_to_the_domain_around_it() {
     let answers = || co! { let _ = yield catch(forever()); Err("instead")?; };
     let error = Loop::new().run(co! { let _ = yield timeout(answers(), ms(1)); }).unwrap_err();
     assert_eq!(error.to_string(), "instead");
@@ -498,7 +499,7 @@ fn an_answer_with_another_error_to_a_timeout_is_an_error_of_the_domain_around_it
 }
 
 #[test]
-fn who_swallows_a_timeout_a_hundred_times_is_an_error_of_the_domain_around_it() {
+fn swallowing_a_timeout_a_hundred_times_is_an_error_of_the_domain_around_it() {
     let seen = Counter::new();
     let counts = seen.clone();
     let glutton = co! { loop { if (yield catch(forever())).is_err() { counts.up(); } } };
@@ -509,7 +510,7 @@ fn who_swallows_a_timeout_a_hundred_times_is_an_error_of_the_domain_around_it() 
 }
 
 #[test]
-fn a_timeout_waits_for_who_cleans_up() {
+fn a_timeout_waits_for_cleanup() {
     let log = Log::new();
     let logs = log.clone();
     let main = co! {
@@ -523,14 +524,14 @@ fn a_timeout_waits_for_who_cleans_up() {
         let start = Instant::now();
         assert_eq!(yield timeout(polite, ms(1)), Err(TimedOut));
         assert!(start.elapsed() >= ms(6));
-        logs.push("told");
+        logs.push("returned");
     };
     Loop::new().run(main).unwrap();
-    assert_eq!(log.take(), ["clean", "told"]);
+    assert_eq!(log.take(), ["clean", "returned"]);
 }
 
 #[test]
-fn of_nested_timeouts_the_shorter_tells() {
+fn the_shorter_of_two_nested_timeouts_runs_out() {
     let log = Log::new();
     let main = co! {
         let inner = co! { yield timeout(forever(), ms(1)) };
@@ -543,7 +544,7 @@ fn of_nested_timeouts_the_shorter_tells() {
 }
 
 #[test]
-fn the_longest_duration_is_fine_everywhere() {
+fn the_longest_duration_is_allowed_everywhere() {
     let main = co! {
         assert_eq!(yield timeout(co! { yield; 1 }, Duration::MAX), Ok(1));
         assert_eq!(yield timeout(sleep(Duration::MAX), ms(1)), Err(TimedOut));
@@ -553,7 +554,7 @@ fn the_longest_duration_is_fine_everywhere() {
 }
 
 #[test]
-fn the_deadline_is_that_of_the_next_timer() {
+fn the_deadline_of_a_runtime_is_that_of_its_next_timer() {
     let (sooner, later) = (Instant::now() + LONG, Instant::now() + 2 * LONG);
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(co! {
@@ -564,16 +565,16 @@ fn the_deadline_is_that_of_the_next_timer() {
     for _ in 0..3 {
         ran(&mut runtime);
     }
-    // Two racers and the one that waits for them have had a turn.
+    // The two racers and the coroutine that waits for them have had a turn.
     let close = |one: Instant, other: Instant| one.max(other) - one.min(other) < ms(1);
     assert!(close(runtime.deadline().unwrap(), sooner), "{:?}", runtime.deadline());
     let (_, idle) = to_idle(&mut runtime);
-    assert!(close(idle.deadline().unwrap(), later), "the loser's timer is gone");
+    assert!(close(idle.deadline().unwrap(), later), "the timer of the loser is removed");
     assert_eq!(idle.deadline(), runtime.deadline());
 }
 
 #[test]
-fn a_deadline_that_never_comes_is_none() {
+fn a_wait_forever_has_no_deadline() {
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(co! { let _ = yield (forever(), timeout(forever(), FOREVER)); });
     let (_, idle) = to_idle(&mut runtime);
@@ -581,7 +582,7 @@ fn a_deadline_that_never_comes_is_none() {
 }
 
 #[test]
-fn an_idle_loop_waits_for_the_deadline_in_one_go() {
+fn an_idle_loop_waits_once_for_its_deadline() {
     let at = Instant::now() + ms(20);
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(co! { yield sleep_until(at); });
@@ -597,7 +598,7 @@ fn an_idle_loop_waits_for_the_deadline_in_one_go() {
         }
     }
     assert!(Instant::now() >= at);
-    // A thread may be woken for no reason now and then, but does not look again and again.
+    // A few spurious wake-ups of the thread are possible, but the loop does not poll.
     assert!((1..=5).contains(&idles), "{idles}");
 }
 
@@ -616,7 +617,7 @@ fn many_timeouts_at_once() {
 }
 
 #[test]
-fn timed_out_runs_leave_the_loop_as_new() {
+fn a_loop_can_run_again_after_a_timeout() {
     let mut event_loop = Loop::new();
     for _ in 0..3 {
         let mut runtime = event_loop.runtime(timeout(forever(), ms(1)));
@@ -625,7 +626,7 @@ fn timed_out_runs_leave_the_loop_as_new() {
 }
 
 #[test]
-fn work_of_one_turn_is_in_time_without_any_time() {
+fn work_of_one_turn_is_always_in_time_for_a_zero_timeout() {
     let main = co! {
         for _ in 0..1000 {
             assert_eq!(yield timeout((), Duration::ZERO), Ok(()));
@@ -636,7 +637,7 @@ fn work_of_one_turn_is_in_time_without_any_time() {
 }
 
 #[test]
-fn what_others_wait_for_outlives_a_timeout_around_the_one_that_started_it() {
+fn a_shared_with_other_waiters_outlives_a_timeout_around_the_coroutine_that_started_it() {
     let main = co! {
         let event = Event::new();
         let set = event.clone();

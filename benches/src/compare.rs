@@ -1,4 +1,4 @@
-//! tinyield beside the bare mechanism and its peers: `cargo bench`. See `README.md`.
+//! Compares tinyield with the bare mechanism and its peers: `cargo bench`. See `README.md`.
 
 #![feature(coroutines, coroutine_trait)]
 
@@ -14,6 +14,7 @@ mod loops;
 mod overheads;
 mod sleeps;
 mod threads;
+mod wakes;
 mod yields;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         loops::workloads(),
         sleeps::workloads(),
         threads::workloads(),
+        wakes::workloads(),
         channels::workloads(),
         locks::workloads(),
         echo::workloads(),

@@ -1,7 +1,7 @@
-//! Counts lines, words and bytes, as `wc -lwc` does, of files and of all files in directories.
+//! Counts the lines, words and bytes of files and directories, like `wc -lwc`.
 //!
-//! The main coroutine starts a few workers, which take files from one queue. Each file is read on a thread. The queue and
-//! the report are plain `Rc<RefCell<_>>`: all coroutines live on one thread, so no lock is needed.
+//! The main coroutine starts a few workers, which take files from a shared queue. A thread reads each file. The queue and
+//! the report are plain `Rc<RefCell<_>>`: all coroutines run on one thread, so no lock is needed.
 #![feature(coroutines)]
 
 mod app;

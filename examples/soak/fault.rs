@@ -1,4 +1,4 @@
-//! What goes wrong on purpose, and what has to come of it.
+//! The faults that a run injects, and how the run has to end after each.
 
 use std::fmt;
 
@@ -9,22 +9,23 @@ use crate::run::Run;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Nothing,
-    /// An error, somewhere in a coroutine or in a closure on a thread.
+    /// An error in a coroutine or in a closure on a thread.
     Error,
+    /// A panic in a coroutine or in a closure on a thread.
     Panic,
-    /// A stop handle, from another thread.
+    /// Another thread uses the stop handle.
     Stop,
-    /// What runs the loop is dropped half-way.
+    /// The host drops the unfinished run.
     Drop,
-    /// The whole program runs out of time.
+    /// A timeout around the whole program.
     Timeout,
-    /// Somebody waits for what never comes.
+    /// A coroutine waits for an event that is never set.
     Deadlock,
-    /// A thread that does not see that it was cancelled.
+    /// A closure that does not check whether it was cancelled.
     LateThread,
-    /// Closures that are cancelled: some while they run, some before they began.
+    /// Cancelled closures. Some of them run, others have not started.
     CancelledClosure,
-    /// Wakers and remote handles that are used when nobody waits any longer, also when the loop is gone.
+    /// Wakers and remote handles that are used after the wait has ended, or after the loop was dropped.
     LateWaker,
 }
 
@@ -42,28 +43,34 @@ impl Fault {
         Fault::LateWaker,
     ];
 
-    /// Whether it had an effect; or what is wrong with how the run ended.
-    pub fn judge(self, run: &Run, end: End) -> Result<bool, String> {
+    /// Returns whether the fault had an effect.
+    ///
+    /// # Errors
+    ///
+    /// A description, if the run ended in another way than it should.
+    pub fn check_end(self, run: &Run, end: End) -> Result<bool, String> {
         match (self, &end) {
-            // It was over before the fault came to it; or the fault was one that the program survives.
-            (_, End::Well) => match self {
-                Fault::Error | Fault::Panic if run.has_fired() => Err("it fired, and nothing came of it".to_string()),
+            // The run ended before the fault was injected, or the program survives this fault.
+            (_, End::Completed) => match self {
+                Fault::Error | Fault::Panic if run.has_had_effect() => {
+                    Err("the fault was injected, but the run did not fail".to_string())
+                }
                 Fault::Deadlock => Err("a deadlock was not found".to_string()),
-                _ => Ok(run.has_fired()),
+                _ => Ok(run.has_had_effect()),
             },
-            (Fault::Panic, End::Panicked(text)) if text == PANICKED => Ok(true),
+            (Fault::Panic, End::Panicked(text)) if text == PANIC_MESSAGE => Ok(true),
             (Fault::Drop, End::Dropped) => Ok(true),
             (_, End::Failed(error)) => {
                 let is_this_fault = match self {
-                    Fault::Error => origin(error.error()).downcast_ref::<Raised>().is_some(),
+                    Fault::Error => origin(error.error()).downcast_ref::<InjectedError>().is_some(),
                     Fault::Stop => error.is_stopped(),
                     Fault::Deadlock => error.error().downcast_ref::<Deadlock>().is_some(),
                     _ => false,
                 };
-                // All who were cancelled raised just that.
-                let nothing_else = error.others().is_empty();
+                // Every cancelled coroutine raises its cancellation again, so no other error is reported.
+                let has_no_others = error.others().is_empty();
                 let has_trace = self != Fault::Error || !error.error().trace().is_empty();
-                if is_this_fault && nothing_else && has_trace { Ok(true) } else { Err(format!("{end:?}")) }
+                if is_this_fault && has_no_others && has_trace { Ok(true) } else { Err(format!("{end:?}")) }
             }
             _ => Err(format!("{end:?}")),
         }
@@ -73,26 +80,26 @@ impl Fault {
 /// How a run ended.
 #[derive(Debug)]
 pub enum End {
-    Well,
+    Completed,
     Failed(LoopError),
     Panicked(String),
     Dropped,
 }
 
-pub const PANICKED: &str = "a panic on purpose";
+pub const PANIC_MESSAGE: &str = "a panic on purpose";
 
 #[derive(Debug)]
-pub struct Raised;
+pub struct InjectedError;
 
-impl fmt::Display for Raised {
+impl fmt::Display for InjectedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an error on purpose")
     }
 }
 
-impl std::error::Error for Raised {}
+impl std::error::Error for InjectedError {}
 
-/// What was raised first, in the innermost loop or domain.
+/// The error that was raised first, in the innermost loop or domain.
 fn origin(error: &tinyield::Error) -> &tinyield::Error {
     error.downcast_ref::<LoopError>().map_or(error, |inner| origin(inner.error()))
 }

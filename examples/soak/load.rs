@@ -1,4 +1,4 @@
-//! The load: coroutines that use everything there is, each of which may fail at any place.
+//! The workloads of a soak: coroutines that use every feature, with fault points everywhere.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use tinyield::{
     isolate, race, run_in_thread, shield, sleep, sleep_until, spawn, thread, timeout,
 };
 
-use crate::fault::{Fault, Raised};
+use crate::fault::{Fault, InjectedError};
 use crate::run::{Run, Value, World};
 
-/// Longer than a run may take: who waited for this would be found.
+/// Longer than a run may take. A coroutine that really waits for this long makes the soak hang, which is reported.
 const LONG: Duration = Duration::from_secs(3600);
 
-type Piece = fn(World) -> Coro<()>;
+type Workload = fn(World) -> Coro<()>;
 
-/// The pieces of the load, by name.
-const PIECES: &[(&str, Piece)] = &[
+/// All workloads, by name.
+const WORKLOADS: &[(&str, Workload)] = &[
     ("gather", gather),
     ("diamond", diamond),
     ("background", background),
@@ -32,13 +32,13 @@ const PIECES: &[(&str, Piece)] = &[
     ("barrier", barrier),
     ("channel", channel),
     ("remote channel", remote_channel),
-    ("closed elsewhere", closed_elsewhere),
-    ("completed", completed),
+    ("remotely closed channel", remotely_closed_channel),
+    ("as completed", completed),
     ("pool", pool),
     ("races", races),
-    ("limits", limits),
+    ("timeouts", timeouts),
     ("domains", domains),
-    ("polite", polite),
+    ("slow cleanup", slow_cleanup),
     ("futures", futures),
     ("loops", loops),
     #[cfg(feature = "smol")]
@@ -47,62 +47,62 @@ const PIECES: &[(&str, Piece)] = &[
     ("async-std", async_std_futures),
 ];
 
-/// Some of the pieces at once, chosen by the seed, and the fault if it is one of these.
+/// Three to six workloads at the same time, chosen by the seed, and the fault, if it is a workload of its own.
 pub fn program(run: Arc<Run>, seed: u64) -> Coro<()> {
     let fault = run.fault;
     let world = World::new(run, seed);
-    let mut pieces: Vec<_> = (0..3 + world.random.below(4))
+    let mut workloads: Vec<_> = (0..3 + world.random.below(4))
         .map(|_| {
-            let (name, piece) = world.random.one_of(PIECES);
-            piece(world.clone()).named(name)
+            let (name, workload) = world.random.one_of(WORKLOADS);
+            workload(world.clone()).named(name)
         })
         .collect();
     match fault {
-        Fault::Deadlock => pieces.push(co! { yield Event::new().wait(); }),
-        Fault::LateThread => pieces.push(late_thread(world.clone())),
-        Fault::CancelledClosure => pieces.push(cancelled_closures(world.clone())),
-        Fault::LateWaker => pieces.push(late_wakers(world.clone())),
+        Fault::Deadlock => workloads.push(co! { yield Event::new().wait(); }),
+        Fault::LateThread => workloads.push(late_thread(world.clone())),
+        Fault::CancelledClosure => workloads.push(cancelled_closures(world.clone())),
+        Fault::LateWaker => workloads.push(late_wakers(world.clone())),
         _ => {}
     }
     co! {
         if fault == Fault::Timeout {
-            if (yield timeout(pieces, world.random.micros(2_000))).is_err() {
-                world.run.fire();
+            if (yield timeout(workloads, world.random.micros(2_000))).is_err() {
+                world.run.record_effect();
             }
         } else {
-            yield pieces;
+            yield workloads;
         }
     }
     .named("program")
 }
 
-/// A coroutine that does something for some turns, and gives a value.
+/// Takes `turns` turns and returns a value.
 #[coro]
 fn work(world: World, turns: u64) -> Coro<Value> {
-    let held = world.run.begins();
+    let held = world.run.start_coroutine();
     for _ in 0..turns {
         yield;
-        world.run.here()?;
+        world.run.pass_fault_point()?;
     }
     held
 }
 
-/// What blocks for a moment, on a thread.
+/// Blocks a thread for a moment.
 fn blocking(run: &Arc<Run>, micros: u64) -> Result<Value, Error> {
-    let _at_work = run.at_work();
-    run.here()?;
+    let _running = run.start_closure();
+    run.pass_fault_point()?;
     block(Duration::from_micros(micros));
     thread::checkpoint()?;
-    Ok(run.value())
+    Ok(run.new_value())
 }
 
-/// What never comes, and says goodbye when it is cancelled.
+/// Never ends by itself. Waits behind a shield while it cleans up.
 #[coro]
-fn says_goodbye(world: World) -> Coro<Value> {
-    let held = world.run.begins();
+fn cleans_up_slowly(world: World) -> Coro<Value> {
+    let held = world.run.start_coroutine();
     if let Err(cancelled) = yield catch(sleep(LONG)) {
-        let last = held.clone();
-        yield shield(co! { let _last = last; yield sleep(Duration::from_micros(50)); });
+        let value = held.clone();
+        yield shield(co! { let _value = value; yield sleep(Duration::from_micros(50)); });
         Err(cancelled)?;
     }
     held
@@ -110,7 +110,7 @@ fn says_goodbye(world: World) -> Coro<Value> {
 
 #[coro]
 fn gather(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let many: Vec<_> = (0..world.random.below(20)).map(|turns| work(world.clone(), turns)).collect();
     let count = many.len();
     let (values, [_, _], _) =
@@ -120,7 +120,7 @@ fn gather(world: World) -> Coro<()> {
 
 #[coro]
 fn diamond(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let base = work(world.clone(), world.random.below(5)).shared();
     let side = |turns| {
         let (base, world) = (base.clone(), world.clone());
@@ -133,51 +133,51 @@ fn diamond(world: World) -> Coro<()> {
 
 #[coro]
 fn background(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let handles = yield spawn([work(world.clone(), 3), work(world.clone(), world.random.below(10))]);
     drop(yield spawn(work(world.clone(), world.random.below(30))));
-    world.run.here()?;
+    world.run.pass_fault_point()?;
     yield handles;
 }
 
 #[coro]
 fn sleeps(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let before = Instant::now();
     let due = before + world.random.micros(500);
     let naps: Vec<_> = (0..10).map(|_| sleep(world.random.micros(1_000))).collect();
     yield (naps, sleep_until(due));
     world.run.check(Instant::now() >= due, "a sleep was too short");
-    world.run.here()?;
+    world.run.pass_fault_point()?;
 }
 
 #[coro]
 fn events(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let event = Event::new();
-    world.at_the_end("nobody waits for an event", {
+    world.check_at_end("a coroutine still waits for an event", {
         let event = event.clone();
         move || event.statistics().waiting == 0
     });
     let waiters: Vec<_> = (0..5).map(|_| event.wait()).collect();
-    let limited = event.wait_timeout(world.random.micros(300));
+    let waiter_with_timeout = event.wait_timeout(world.random.micros(300));
     if world.random.below(2) == 0 {
         let remote = event.remote();
-        world.run.elsewhere.later(world.random.micros(600), move || remote.set());
-        yield (waiters, limited);
+        world.run.timer_thread.run_later(world.random.micros(600), move || remote.set());
+        yield (waiters, waiter_with_timeout);
     } else {
-        let (setter, by) = (event.clone(), world.clone());
-        yield (waiters, limited, co! { yield work(by, 3); setter.set(); });
+        let (setter, world) = (event.clone(), world.clone());
+        yield (waiters, waiter_with_timeout, co! { yield work(world, 3); setter.set(); });
     }
     event.clear();
-    world.run.here()?;
+    world.run.pass_fault_point()?;
 }
 
 #[coro]
 fn semaphore(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let permits = Semaphore::new(3);
-    world.at_the_end("all permits are back", {
+    world.check_at_end("a permit was lost, or a coroutine still waits for one", {
         let permits = permits.clone();
         move || permits.available() == 3 && permits.statistics().waiting == 0
     });
@@ -185,7 +185,7 @@ fn semaphore(world: World) -> Coro<()> {
         .map(|turns| {
             let (world, permits) = (world.clone(), permits.clone());
             co! {
-                // Every third of them may give up.
+                // Every third of them may time out.
                 let limit = if turns % 3 == 0 { world.random.micros(100) } else { LONG };
                 if let Ok(_permit) = yield timeout(permits.acquire(), limit) {
                     yield work(world, turns % 4);
@@ -198,9 +198,9 @@ fn semaphore(world: World) -> Coro<()> {
 
 #[coro]
 fn lock(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let count = Lock::new(0);
-    world.at_the_end("nobody has the lock", {
+    world.check_at_end("the lock is still held", {
         let count = count.clone();
         move || !count.is_locked()
     });
@@ -216,14 +216,14 @@ fn lock(world: World) -> Coro<()> {
         })
         .collect();
     yield many;
-    world.run.check(*(yield count.acquire()) == 8, "two had the lock at once");
+    world.run.check(*(yield count.acquire()) == 8, "two coroutines held the lock at the same time");
 }
 
 #[coro]
 fn barrier(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let gate = Barrier::new(4);
-    world.at_the_end("nobody waits at the barrier", {
+    world.check_at_end("a coroutine still waits at the barrier", {
         let gate = gate.clone();
         move || gate.statistics().waiting == 0
     });
@@ -233,26 +233,26 @@ fn barrier(world: World) -> Coro<()> {
             co! {
                 yield work(world.clone(), turns);
                 let first = yield gate.wait();
-                world.run.here()?;
+                world.run.pass_fault_point()?;
                 first + yield gate.wait()
             }
         })
         .collect();
-    let places: usize = (yield many).iter().sum();
-    world.run.check(places == 2 * (1 + 2 + 3), "a barrier let somebody through as somebody else");
+    let sum: usize = (yield many).iter().sum();
+    world.run.check(sum == 2 * (1 + 2 + 3), "a barrier returned wrong arrival indices");
 }
 
 #[coro]
 fn channel(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let (sender, receiver) = bounded(2);
     let producers: Vec<_> = (0..3)
         .map(|_| {
             let (world, sender) = (world.clone(), sender.clone());
             co! {
                 for _ in 0..5 {
-                    world.run.here()?;
-                    (yield sender.send(world.run.value()))?;
+                    world.run.pass_fault_point()?;
+                    (yield sender.send(world.run.new_value()))?;
                 }
             }
         })
@@ -269,65 +269,65 @@ fn channel(world: World) -> Coro<()> {
     world.run.check(received == 15, "a channel lost a message");
 }
 
-/// From a thread, through a coroutine, to a thread.
+/// Messages go from a thread, through a coroutine, to a thread.
 #[coro]
 fn remote_channel(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let (local_sender, input) = bounded(2);
     let (output, local_receiver) = bounded(2);
     let (sender, receiver) = (local_sender.remote(), local_receiver.remote());
-    // A channel ends with the last handle of a side: none is to stay behind here.
+    // A channel closes when the last handle of one side is dropped, so keep none here.
     drop((local_sender, local_receiver));
-    let (run, by) = (world.run.clone(), world.clone());
+    let (run, worker_run) = (world.run.clone(), world.run.clone());
     let producer = run_in_thread(move || {
-        let _at_work = run.at_work();
-        // It ends when nobody will receive.
-        (0..10).take_while(|_| sender.send(run.value()).is_ok()).count()
+        let _running = run.start_closure();
+        // Ends early if all receivers are dropped.
+        (0..10).take_while(|_| sender.send(run.new_value()).is_ok()).count()
     });
     let worker = co! {
         while let Ok(value) = yield input.recv() {
-            by.run.here()?;
+            worker_run.pass_fault_point()?;
             (yield output.send(value))?;
         }
     };
     let run = world.run.clone();
     let consumer = run_in_thread(move || {
-        let _at_work = run.at_work();
+        let _running = run.start_closure();
         receiver.iter().count()
     });
     let (sent, (), received) = yield (producer, worker, consumer);
     world.run.check((sent, received) == (10, 10), "a message was lost between threads");
 }
 
-/// Another thread closes channels, by ends of the side that waits here.
+/// Another thread closes channels by remote handles of the side that waits here.
 #[coro]
-fn closed_elsewhere(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+fn remotely_closed_channel(world: World) -> Coro<()> {
+    let _held = world.run.start_coroutine();
     let (sender, _full) = bounded(1);
     let (_empty, receiver) = bounded::<Value>(1);
-    world.run.check(sender.try_send(world.run.value()).is_ok(), "a new channel had no room");
+    world.run.check(sender.try_send(world.run.new_value()).is_ok(), "a new channel was full");
     let (senders, receivers) = (sender.remote(), receiver.remote());
-    world.run.elsewhere.later(world.random.micros(300), move || {
+    world.run.timer_thread.run_later(world.random.micros(300), move || {
         senders.close();
         receivers.close();
     });
-    let told = yield timeout((sender.send(world.run.value()), receiver.recv()), LONG);
-    world.run.check(matches!(told, Ok((Err(_), Err(_)))), "who waited was not told that the channel was closed");
+    let results = yield timeout((sender.send(world.run.new_value()), receiver.recv()), LONG);
+    world.run.check(matches!(results, Ok((Err(_), Err(_)))), "a waiter did not notice that the channel was closed");
 }
 
 #[coro]
 fn completed(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let some = yield as_completed((0..6).map(|turns| work(world.clone(), turns * 7 % 5)));
     for next in some.take(4) {
         yield next;
-        world.run.here()?;
+        world.run.pass_fault_point()?;
     }
 }
 
 #[coro]
 fn pool(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let pool = ThreadPool::new(2);
     let (run, other) = (world.run.clone(), world.run.clone());
     let many = pool.map(move |micros| blocking(&run, micros), 0..6);
@@ -339,63 +339,63 @@ fn pool(world: World) -> Coro<()> {
 
 #[coro]
 fn races(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let winner = {
         let world = world.clone();
         co! {
-            // It goes on, whoever has won.
+            // The spawned coroutine runs on if this one wins.
             drop(yield spawn(work(world.clone(), 5)));
             yield work(world, 3)
         }
     };
-    yield race([says_goodbye(world.clone()), winner, work(world.clone(), world.random.below(6))]);
-    world.run.here()?;
+    yield race([cleans_up_slowly(world.clone()), winner, work(world.clone(), world.random.below(6))]);
+    world.run.pass_fault_point()?;
 }
 
 #[coro]
-fn limits(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+fn timeouts(world: World) -> Coro<()> {
+    let _held = world.run.start_coroutine();
     for _ in 0..3 {
-        let wait = (says_goodbye(world.clone()), work(world.clone(), 50));
-        let late = yield timeout(wait, world.random.micros(300));
-        world.run.check(late.is_err(), "what never comes was in time");
+        let wait = (cleans_up_slowly(world.clone()), work(world.clone(), 50));
+        let result = yield timeout(wait, world.random.micros(300));
+        world.run.check(result.is_err(), "an endless wait did not time out");
     }
-    let early = yield timeout(work(world.clone(), 3), LONG);
-    world.run.check(early.is_ok(), "what comes at once was late");
-    world.run.here()?;
+    let result = yield timeout(work(world.clone(), 3), LONG);
+    world.run.check(result.is_ok(), "a short wait timed out");
+    world.run.pass_fault_point()?;
 }
 
 #[coro]
 fn domains(world: World) -> Coro<()> {
-    let _held = world.run.begins();
-    let well = yield isolate(work(world.clone(), 5));
-    drop(well?);
+    let _held = world.run.start_coroutine();
+    let result = yield isolate(work(world.clone(), 5));
+    drop(result?);
     let inner = world.clone();
-    let fails = co! {
-        drop(yield spawn(says_goodbye(inner.clone())));
+    let failing = co! {
+        drop(yield spawn(cleans_up_slowly(inner.clone())));
         yield work(inner, 2);
-        Err("a failure of its own")?;
+        Err("an isolated failure")?;
     };
-    let error = (yield isolate(fails)).expect_err("it always fails");
-    if error.to_string() != "a failure of its own" {
+    let error = (yield isolate(failing)).expect_err("`failing` always fails");
+    if error.to_string() != "an isolated failure" {
         Err(error)?;
     }
-    world.run.here()?;
+    world.run.pass_fault_point()?;
 }
 
-/// Two that clean up at once, while others go on.
+/// Two coroutines clean up at the same time, while others run.
 #[coro]
-fn polite(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+fn slow_cleanup(world: World) -> Coro<()> {
+    let _held = world.run.start_coroutine();
     let shielded = shield((work(world.clone(), 4), sleep(world.random.micros(200))));
-    let two = timeout([says_goodbye(world.clone()), says_goodbye(world.clone())], world.random.micros(400));
-    let (_, two, _) = yield (shielded, two, work(world.clone(), 10));
-    world.run.check(two.is_err(), "what never comes was in time");
+    let endless = timeout([cleans_up_slowly(world.clone()), cleans_up_slowly(world.clone())], world.random.micros(400));
+    let (_, result, _) = yield (shielded, endless, work(world.clone(), 10));
+    world.run.check(result.is_err(), "an endless wait did not time out");
 }
 
-/// Ready at the second time that it is polled; woken at once, or from another thread.
-async fn second_time(world: World, delay: Option<Duration>) -> Result<Value, Raised> {
-    let held = world.run.value();
+/// A future that is ready at its second poll. It wakes itself at once, or another thread wakes it after `delay`.
+async fn ready_at_second_poll(world: World, delay: Option<Duration>) -> Result<Value, InjectedError> {
+    let held = world.run.new_value();
     let due = delay.map(|delay| Instant::now() + delay);
     let mut polls = 0;
     poll_fn(|context| {
@@ -406,41 +406,41 @@ async fn second_time(world: World, delay: Option<Duration>) -> Result<Value, Rai
         let waker = context.waker().clone();
         match delay {
             None => waker.wake(),
-            Some(delay) => world.run.elsewhere.later(delay, move || waker.wake()),
+            Some(delay) => world.run.timer_thread.run_later(delay, move || waker.wake()),
         }
         Poll::Pending
     })
     .await;
-    world.run.here()?;
+    world.run.pass_fault_point()?;
     Ok(held)
 }
 
 #[coro]
 fn futures(world: World) -> Coro<()> {
-    let _held = world.run.begins();
-    second_time(world.clone(), None).await?;
+    let _held = world.run.start_coroutine();
+    ready_at_second_poll(world.clone(), None).await?;
     let delay = Some(world.random.micros(500));
-    yield (from_future(second_time(world.clone(), delay)).raise(), work(world.clone(), 5));
+    yield (from_future(ready_at_second_poll(world.clone(), delay)).raise(), work(world.clone(), 5));
 }
 
-/// Loops in loops: one that is run, and one that is stepped and dropped half-way.
+/// Runs a loop inside the loop, then steps another and drops it unfinished.
 #[coro]
 fn loops(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     Loop::new().run((work(world.clone(), 5), sleep(world.random.micros(100))))?;
     let mut event_loop = Loop::new();
-    // Nothing in it fails: nobody would hear of that.
-    let mut runtime = event_loop.runtime([says_goodbye(world.clone()), says_goodbye(world.clone())]);
+    // No fault points in this one: its errors would be dropped with it.
+    let mut runtime = event_loop.runtime([cleans_up_slowly(world.clone()), cleans_up_slowly(world.clone())]);
     for _ in 0..world.random.below(10) {
         match runtime.step() {
             Step::Ran => yield,
             Step::Idle(_) => break,
-            Step::Done(_) => world.run.check(false, "what never comes came"),
+            Step::Done(_) => world.run.check(false, "an endless wait ended"),
         }
     }
 }
 
-/// Smol's timers and sockets in the loop; and a loop in smol in the loop.
+/// Uses smol's timers and sockets in the loop, and a loop in smol in the loop.
 #[cfg(feature = "smol")]
 #[coro]
 fn smol_futures(world: World) -> Coro<()> {
@@ -448,8 +448,8 @@ fn smol_futures(world: World) -> Coro<()> {
     use smol::net::UdpSocket;
     use tinyield::{from_smol, to_smol};
 
-    let _held = world.run.begins();
-    let held = world.run.value();
+    let _held = world.run.start_coroutine();
+    let held = world.run.new_value();
     let echo = from_smol(async move {
         let _held = held;
         let (one, other) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
@@ -459,87 +459,87 @@ fn smol_futures(world: World) -> Coro<()> {
     let timer = from_smol(Timer::after(world.random.micros(300)));
     let inner = to_smol((work(world.clone(), 5), sleep(world.random.micros(100))));
     let ((length, _), _, _) = yield (echo.raise(), timer, from_smol(inner).raise());
-    world.run.check(length == 5, "a packet was cut");
-    // And one that is cancelled.
-    let late = yield timeout(from_smol(Timer::after(LONG)), world.random.micros(200));
-    world.run.check(late.is_err(), "a timer was early");
-    world.run.here()?;
+    world.run.check(length == 5, "a packet was truncated");
+    // A cancelled timer.
+    let result = yield timeout(from_smol(Timer::after(LONG)), world.random.micros(200));
+    world.run.check(result.is_err(), "a timer fired early");
+    world.run.pass_fault_point()?;
 }
 
-/// Async-std's futures, on its own threads; and a loop in async-std in the loop.
+/// Uses async-std's futures on its own threads, and a loop in async-std in the loop.
 #[cfg(feature = "async-std")]
 #[coro]
 fn async_std_futures(world: World) -> Coro<()> {
     use async_std::task;
     use tinyield::{from_async_std, from_async_std_with, to_async_std};
 
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let (run, seed, delay) = (world.run.clone(), world.random.next(), world.random.micros(300));
     let inner = from_async_std_with(move || to_async_std(work(World::new(run, seed), 5)));
     yield (from_async_std(task::sleep(delay)), inner.raise());
-    let late = yield timeout(from_async_std(task::sleep(LONG)), world.random.micros(200));
-    world.run.check(late.is_err(), "a sleep was too short");
-    world.run.here()?;
+    let result = yield timeout(from_async_std(task::sleep(LONG)), world.random.micros(200));
+    world.run.check(result.is_err(), "a sleep was too short");
+    world.run.pass_fault_point()?;
 }
 
-/// A closure that does not look is waited for all the same.
+/// The loop joins a closure that does not check for cancellation.
 #[coro]
 fn late_thread(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let (run, delay) = (world.run.clone(), world.random.micros(4_000));
     let late = run_in_thread(move || {
-        let _at_work = run.at_work();
+        let _running = run.start_closure();
         block(delay);
-        run.value()
+        run.new_value()
     });
     if (yield timeout(late, Duration::from_micros(500))).is_err() {
-        world.run.fire();
+        world.run.record_effect();
     }
 }
 
-/// Two have a thread, and are told; two wait for one, and never begin.
+/// Two closures run and see their cancellation. Two wait for a thread and never start.
 #[coro]
 fn cancelled_closures(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let pool = ThreadPool::new(2);
     let closures: Vec<_> = (0..4)
         .map(|_| {
             let run = world.run.clone();
             pool.run_in_thread(move || {
-                let _at_work = run.at_work();
+                let _running = run.start_closure();
                 while thread::checkpoint().is_ok() {
                     block(Duration::from_micros(20));
                 }
-                run.value()
+                run.new_value()
             })
         })
         .collect();
     if (yield timeout(closures, world.random.micros(1_000))).is_err() {
-        world.run.fire();
+        world.run.record_effect();
     }
 }
 
-/// Its wakers and its remote handles are used when it is over.
+/// Other threads use its wakers and remote handles after it has ended.
 #[coro]
 fn late_wakers(world: World) -> Coro<()> {
-    let _held = world.run.begins();
+    let _held = world.run.start_coroutine();
     let (event, (sender, receiver)) = (Event::new(), bounded(1));
-    let (by, remote, sender) = (world.clone(), event.remote(), sender.remote());
+    let (inner, remote, sender) = (world.clone(), event.remote(), sender.remote());
     let delay = world.random.micros(10_000);
-    world.run.elsewhere.later(delay, move || {
+    world.run.timer_thread.run_later(delay, move || {
         remote.set();
         let _ = sender.send(()); // the receiver may be gone
     });
-    let never = from_future(poll_fn(move |context| {
+    let never_ready = from_future(poll_fn(move |context| {
         for _ in 0..3 {
             let waker = context.waker().clone();
-            by.run.elsewhere.later(by.random.micros(10_000), move || waker.wake());
+            inner.run.timer_thread.run_later(inner.random.micros(10_000), move || waker.wake());
         }
         Poll::<()>::Pending
     }));
-    let held = world.run.value();
-    let late = timeout((never, event.wait(), receiver.recv(), co! { let _held = held; yield sleep(LONG); }), delay / 8);
-    if (yield late).is_err() {
-        world.run.fire();
+    let held = world.run.new_value();
+    let sleeper = co! { let _held = held; yield sleep(LONG); };
+    if (yield timeout((never_ready, event.wait(), receiver.recv(), sleeper), delay / 8)).is_err() {
+        world.run.record_effect();
     }
 }

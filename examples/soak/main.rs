@@ -1,13 +1,13 @@
-//! A soak: everything at once, for as long as one likes, with a fault in almost every run, a run taking a few milliseconds.
+//! A soak test: short runs that use every feature, one after the other, with a fault in almost every run.
 //!
 //! ```text
-//! cargo run --release --example soak -- 30m          # s, m or h; 5 seconds if it is not said
-//! cargo run --release --example soak -- 30m 7        # with this seed
-//! cargo run --release --example soak -- 10s 7 1234   # from this run of it on
+//! cargo run --release --example soak -- 30m          # duration in s, m or h; the default is 5s
+//! cargo run --release --example soak -- 30m 7        # with seed 7
+//! cargo run --release --example soak -- 10s 7 1234   # with seed 7, from run 1234 on
 //! ```
 //!
-//! After each run, whatever became of it, nothing of it is left: values, coroutines, permits, threads at work. And in the
-//! long run, memory stays flat. It ends with another code than 0 at the first thing that is not so.
+//! It checks after each run that nothing is left: no values, coroutines, permits or running closures. At the end it checks
+//! that memory stayed flat. The first failed check ends the program with a non-zero exit code.
 #![feature(coroutines)]
 
 mod fault;
@@ -24,15 +24,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tinyield::{Loop, LoopError, Step};
 
-use fault::{End, Fault, PANICKED};
+use fault::{End, Fault, PANIC_MESSAGE};
 use load::program;
 use measure::Measure;
-use run::{Elsewhere, Random, Run};
+use run::{Random, Run, TimerThread};
 
-/// Longer than any run takes, by far.
-const HANGS: Duration = Duration::from_secs(60);
+/// A run that takes longer hangs. Normal runs take a few milliseconds.
+const HANG_LIMIT: Duration = Duration::from_secs(60);
 
-/// Who runs the loop.
+/// How the loop is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host {
     Run,
@@ -61,8 +61,8 @@ const HOSTS: &[Host] = &[
 ];
 
 impl Host {
-    /// A stop handle is a `Loop`'s; a `run` cannot be dropped; and a deadlock is one where nobody else has the thread.
-    fn can_have(self, fault: Fault) -> bool {
+    /// Only a `Loop` has a stop handle, `Loop::run` cannot be dropped, and only `Loop::run` reports deadlocks.
+    fn supports(self, fault: Fault) -> bool {
         match fault {
             Fault::Stop => matches!(self, Host::Run | Host::Steps),
             Fault::Drop => self != Host::Run,
@@ -71,33 +71,33 @@ impl Host {
         }
     }
 
-    /// Runs the program. `stop` is after how long it is stopped, or dropped, if that is its fault; `seed` is what it does.
-    fn run(self, event_loop: &mut Loop, run: &Arc<Run>, seed: u64, stop: Duration) -> End {
-        let dropped = run.fault == Fault::Drop;
+    /// Runs the program that `seed` selects. If the fault is `Drop`, it drops the program after `delay`.
+    fn run(self, event_loop: &mut Loop, run: &Arc<Run>, seed: u64, delay: Duration) -> End {
+        let drop_after = (run.fault == Fault::Drop).then_some(delay);
         let result = catch_unwind(AssertUnwindSafe(|| match self {
             Host::Run => Some(event_loop.run(program(run.clone(), seed))),
-            Host::Steps => steps(event_loop, run, seed, dropped.then(|| Instant::now() + stop)),
+            Host::Steps => run_by_steps(event_loop, run, seed, drop_after),
             #[cfg(feature = "smol")]
-            Host::Smol => smol::block_on(or_dropped(dropped, stop, tinyield::to_smol(program(run.clone(), seed)))),
+            Host::Smol => smol::block_on(finish_or_drop(drop_after, tinyield::to_smol(program(run.clone(), seed)))),
             #[cfg(feature = "smol")]
             Host::SmolThread => {
                 let run = run.clone();
-                smol::block_on(or_dropped(dropped, stop, tinyield::to_smol_with(move || program(run, seed))))
+                smol::block_on(finish_or_drop(drop_after, tinyield::to_smol_with(move || program(run, seed))))
             }
             #[cfg(feature = "async-std")]
             Host::AsyncStd => {
-                let future = or_dropped(dropped, stop, tinyield::to_async_std(program(run.clone(), seed)));
+                let future = finish_or_drop(drop_after, tinyield::to_async_std(program(run.clone(), seed)));
                 async_std::task::block_on(future)
             }
             #[cfg(feature = "async-std")]
             Host::AsyncStdThread => {
                 let run = run.clone();
                 let future = tinyield::to_async_std_with(move || program(run, seed));
-                async_std::task::block_on(or_dropped(dropped, stop, future))
+                async_std::task::block_on(finish_or_drop(drop_after, future))
             }
         }));
         match result {
-            Ok(Some(Ok(()))) => End::Well,
+            Ok(Some(Ok(()))) => End::Completed,
             Ok(Some(Err(error))) => End::Failed(error),
             Ok(None) => End::Dropped,
             Err(payload) => End::Panicked(payload.downcast().map_or_else(|_| "?".to_string(), |text| *text)),
@@ -105,11 +105,17 @@ impl Host {
     }
 }
 
-/// By hand. If it is late, it is dropped.
-fn steps(event_loop: &mut Loop, run: &Arc<Run>, seed: u64, late: Option<Instant>) -> Option<Result<(), LoopError>> {
+/// Runs the program step by step. Drops it after `drop_after`, and then returns `None`.
+fn run_by_steps(
+    event_loop: &mut Loop,
+    run: &Arc<Run>,
+    seed: u64,
+    drop_after: Option<Duration>,
+) -> Option<Result<(), LoopError>> {
+    let start = Instant::now();
     let mut runtime = event_loop.runtime(program(run.clone(), seed));
     loop {
-        if late.is_some_and(|late| Instant::now() >= late) {
+        if drop_after.is_some_and(|limit| start.elapsed() >= limit) {
             return None;
         }
         match runtime.step() {
@@ -120,47 +126,51 @@ fn steps(event_loop: &mut Loop, run: &Arc<Run>, seed: u64, late: Option<Instant>
     }
 }
 
-/// The loop as a future, which is dropped if it is late.
+/// Awaits the future. Drops it after `drop_after`, and then returns `None`.
 #[cfg(any(feature = "smol", feature = "async-std"))]
-async fn or_dropped<F>(dropped: bool, stop: Duration, future: F) -> Option<Result<(), LoopError>>
+async fn finish_or_drop<F>(drop_after: Option<Duration>, future: F) -> Option<Result<(), LoopError>>
 where
     F: Future<Output = Result<(), LoopError>>,
 {
-    let late = async move {
-        smol::Timer::after(if dropped { stop } else { HANGS * 2 }).await;
+    let limit = async move {
+        smol::Timer::after(drop_after.unwrap_or(HANG_LIMIT * 2)).await;
         None
     };
-    smol::future::or(async { Some(future.await) }, late).await
+    smol::future::or(async { Some(future.await) }, limit).await
 }
 
-/// One run, with one fault. Whether that had an effect; or what is wrong.
-fn one(event_loop: &mut Loop, elsewhere: &Elsewhere, seed: u64, measure: &mut Measure) -> Result<(), String> {
+/// Does one run with one fault, and checks its end.
+///
+/// # Errors
+///
+/// A description of the failed check.
+fn run_once(event_loop: &mut Loop, timer_thread: &TimerThread, seed: u64, measure: &mut Measure) -> Result<(), String> {
     let random = Random::new(seed);
     let host = random.one_of(HOSTS);
     let fault = loop {
         let fault = random.one_of(Fault::ALL);
-        if host.can_have(fault) {
+        if host.supports(fault) {
             break fault;
         }
     };
-    let run = Run::new(fault, random.below(100), elsewhere.clone());
-    let stop = random.micros(2_000);
+    let run = Run::new(fault, random.below(100), timer_thread.clone());
+    let delay = random.micros(2_000);
     if fault == Fault::Stop {
         let handle = event_loop.stop_handle();
-        elsewhere.later(stop, move || handle.stop());
+        timer_thread.run_later(delay, move || handle.stop());
     }
-    let end = host.run(event_loop, &run, random.next(), stop);
+    let end = host.run(event_loop, &run, random.next(), delay);
     if fault == Fault::Stop {
-        // It may be told only now, and would stop the next run.
+        // A late stop would stop the next run of the same loop.
         *event_loop = Loop::new();
     }
-    let effect = fault.judge(&run, end).and_then(|effect| run.balanced().map(|()| effect));
+    let effect = fault.check_end(&run, end).and_then(|effect| run.check_nothing_left().map(|()| effect));
     measure.count(fault, effect.as_ref().is_ok_and(|effect| *effect), &run);
-    effect.map(drop).map_err(|what| format!("{fault:?}, run by {host:?}: {what}"))
+    effect.map(drop).map_err(|failure| format!("{fault:?}, run by {host:?}: {failure}"))
 }
 
-/// How long, from which seed, and from which run on.
-fn arguments() -> Result<(Duration, u64, u64), Box<dyn Error>> {
+/// The duration, the seed and the first run.
+fn parse_arguments() -> Result<(Duration, u64, u64), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let text = arguments.next().unwrap_or_else(|| "5s".to_string());
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -168,7 +178,7 @@ fn arguments() -> Result<(Duration, u64, u64), Box<dyn Error>> {
         "s" => 1,
         "m" => 60,
         "h" => 3600,
-        _ => return Err(format!("{text:?} is no time: it takes 90s, 30m, or 2h").into()),
+        _ => return Err(format!("invalid duration {text:?}: write it as 90s, 30m or 2h").into()),
     };
     let seed = match arguments.next() {
         Some(seed) => seed.parse()?,
@@ -178,22 +188,22 @@ fn arguments() -> Result<(Duration, u64, u64), Box<dyn Error>> {
     Ok((Duration::from_secs(number.parse::<u64>()? * seconds), seed, first))
 }
 
-/// The panics on purpose are not printed.
-fn quiet() {
-    let before = std::panic::take_hook();
+/// Does not print injected panics.
+fn silence_injected_panics() {
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if info.payload_as_str() != Some(PANICKED) {
-            before(info);
+        if info.payload_as_str() != Some(PANIC_MESSAGE) {
+            default_hook(info);
         }
     }));
 }
 
-/// A run that never ends is a finding, too.
-fn watch(current: Arc<AtomicU64>, seed: u64) {
+/// Ends the process if a run hangs.
+fn start_watchdog(current: Arc<AtomicU64>, seed: u64) {
     thread::spawn(move || {
         loop {
             let before = current.load(SeqCst);
-            thread::sleep(HANGS);
+            thread::sleep(HANG_LIMIT);
             if current.load(SeqCst) == before {
                 eprintln!("run {before} of seed {seed} hangs");
                 std::process::exit(2);
@@ -203,27 +213,27 @@ fn watch(current: Arc<AtomicU64>, seed: u64) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (duration, seed, first) = arguments()?;
+    let (duration, seed, first) = parse_arguments()?;
     println!("{} s with seed {seed}, from run {first} on", duration.as_secs());
-    quiet();
+    silence_injected_panics();
     let current = Arc::new(AtomicU64::new(first));
-    watch(current.clone(), seed);
+    start_watchdog(current.clone(), seed);
 
-    let elsewhere = Elsewhere::new();
+    let timer_thread = TimerThread::new();
     let mut measure = Measure::new(duration);
     let mut event_loop = Loop::new();
-    while measure.goes_on() {
+    while measure.record_progress() {
         let run = current.load(SeqCst);
-        // Neighbouring seeds have nothing in common.
-        let own = Random::new(seed).next().wrapping_add(run);
-        if let Err(what) = one(&mut event_loop, &elsewhere, own, &mut measure) {
-            measure.summary();
-            return Err(format!("run {run} of seed {seed}: {what}").into());
+        // Hashes the seed, so that neighboring seeds share no runs.
+        let run_seed = Random::new(seed).next().wrapping_add(run);
+        if let Err(failure) = run_once(&mut event_loop, &timer_thread, run_seed, &mut measure) {
+            measure.print_summary();
+            return Err(format!("run {run} of seed {seed}: {failure}").into());
         }
         current.store(run + 1, SeqCst);
     }
-    measure.summary();
-    measure.flat()?;
-    println!("all is well");
+    measure.print_summary();
+    measure.check_flat()?;
+    println!("all checks passed");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What all parts of a run share: the place of its fault, and the balance of what it made.
+//! The state that all parts of a run share: where its fault is injected, and counts of its live values and closures.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,48 +9,51 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::fault::{Fault, PANICKED, Raised};
+use crate::fault::{Fault, InjectedError, PANIC_MESSAGE};
 
-/// One run, as its coroutines and its threads see it.
+/// One run, shared by its coroutines and its threads.
 pub struct Run {
     pub fault: Fault,
-    pub elsewhere: Elsewhere,
-    /// At which place an error or a panic comes up.
-    chosen: u64,
-    places: AtomicU64,
-    fired: AtomicBool,
+    pub timer_thread: TimerThread,
+    /// The index of the fault point at which an error or a panic is injected.
+    chosen_point: u64,
+    /// How many fault points were passed so far.
+    fault_points: AtomicU64,
+    has_had_effect: AtomicBool,
+    /// How many coroutines have started.
     coroutines: AtomicU64,
-    values: AtomicI64,
-    at_work: AtomicI64,
-    findings: Mutex<Vec<String>>,
+    live_values: AtomicI64,
+    running_closures: AtomicI64,
+    /// Failed checks.
+    failures: Mutex<Vec<String>>,
 }
 
 impl Run {
-    pub fn new(fault: Fault, chosen: u64, elsewhere: Elsewhere) -> Arc<Run> {
+    pub fn new(fault: Fault, chosen_point: u64, timer_thread: TimerThread) -> Arc<Run> {
         Arc::new(Run {
             fault,
-            elsewhere,
-            chosen,
-            places: AtomicU64::new(0),
-            fired: AtomicBool::new(false),
+            timer_thread,
+            chosen_point,
+            fault_points: AtomicU64::new(0),
+            has_had_effect: AtomicBool::new(false),
             coroutines: AtomicU64::new(0),
-            values: AtomicI64::new(0),
-            at_work: AtomicI64::new(0),
-            findings: Mutex::default(),
+            live_values: AtomicI64::new(0),
+            running_closures: AtomicI64::new(0),
+            failures: Mutex::default(),
         })
     }
 
-    /// A place at which the run may fail.
-    pub fn here(&self) -> Result<(), Raised> {
-        if self.places.fetch_add(1, SeqCst) == self.chosen {
+    /// Injects the error or the panic, if this is the chosen point.
+    pub fn pass_fault_point(&self) -> Result<(), InjectedError> {
+        if self.fault_points.fetch_add(1, SeqCst) == self.chosen_point {
             match self.fault {
                 Fault::Error => {
-                    self.fire();
-                    return Err(Raised);
+                    self.record_effect();
+                    return Err(InjectedError);
                 }
                 Fault::Panic => {
-                    self.fire();
-                    std::panic::panic_any(PANICKED.to_string())
+                    self.record_effect();
+                    std::panic::panic_any(PANIC_MESSAGE.to_string())
                 }
                 _ => {}
             }
@@ -58,58 +61,63 @@ impl Run {
         Ok(())
     }
 
-    pub fn fire(&self) {
-        self.fired.store(true, SeqCst);
+    pub fn record_effect(&self) {
+        self.has_had_effect.store(true, SeqCst);
     }
 
-    pub fn has_fired(&self) -> bool {
-        self.fired.load(SeqCst)
+    pub fn has_had_effect(&self) -> bool {
+        self.has_had_effect.load(SeqCst)
     }
 
     pub fn coroutines(&self) -> u64 {
         self.coroutines.load(SeqCst)
     }
 
-    pub fn places(&self) -> u64 {
-        self.places.load(SeqCst)
+    pub fn fault_points(&self) -> u64 {
+        self.fault_points.load(SeqCst)
     }
 
-    /// A value: to be held, sent, returned, and dropped before the run is over.
-    pub fn value(self: &Arc<Run>) -> Value {
-        self.values.fetch_add(1, SeqCst);
+    /// Makes a counted value. Programs hold, send and return such values. All must be dropped before the run ends.
+    pub fn new_value(self: &Arc<Run>) -> Value {
+        self.live_values.fetch_add(1, SeqCst);
         Value(self.clone())
     }
 
-    /// What a coroutine holds from its beginning to its end.
-    pub fn begins(self: &Arc<Run>) -> Value {
+    /// Counts a coroutine, and makes a value that it holds until it ends.
+    pub fn start_coroutine(self: &Arc<Run>) -> Value {
         self.coroutines.fetch_add(1, SeqCst);
-        self.value()
+        self.new_value()
     }
 
-    /// What a closure on a thread holds while it works.
-    pub fn at_work(self: &Arc<Run>) -> AtWork {
-        self.at_work.fetch_add(1, SeqCst);
-        AtWork(self.value())
+    /// Makes a guard that a closure on a thread holds while it runs.
+    pub fn start_closure(self: &Arc<Run>) -> RunningClosure {
+        self.running_closures.fetch_add(1, SeqCst);
+        RunningClosure(self.new_value())
     }
 
-    pub fn threads_at_work(&self) -> i64 {
-        self.at_work.load(SeqCst)
+    pub fn running_closures(&self) -> i64 {
+        self.running_closures.load(SeqCst)
     }
 
-    pub fn check(&self, holds: bool, what: &str) {
-        if !holds {
-            self.findings.lock().unwrap().push(what.to_string());
+    /// Records `failure` unless `is_true`.
+    pub fn check(&self, is_true: bool, failure: &str) {
+        if !is_true {
+            self.failures.lock().unwrap().push(failure.to_string());
         }
     }
 
-    /// Whether nothing is left of it; if not, what.
-    pub fn balanced(self: &Arc<Run>) -> Result<(), String> {
-        let (values, at_work) = (self.values.load(SeqCst), self.threads_at_work());
-        self.check(values == 0, &format!("{values} values were not dropped"));
-        self.check(at_work == 0, &format!("{at_work} closures are at work"));
+    /// Checks that nothing of the ended run is left.
+    ///
+    /// # Errors
+    ///
+    /// All failed checks of the run.
+    pub fn check_nothing_left(self: &Arc<Run>) -> Result<(), String> {
+        let (live_values, running_closures) = (self.live_values.load(SeqCst), self.running_closures());
+        self.check(live_values == 0, &format!("{live_values} values were not dropped"));
+        self.check(running_closures == 0, &format!("{running_closures} closures still run"));
         self.check(Arc::strong_count(self) == 1, "something still holds the run");
-        let findings = self.findings.lock().unwrap();
-        if findings.is_empty() { Ok(()) } else { Err(findings.join(", and ")) }
+        let failures = self.failures.lock().unwrap();
+        if failures.is_empty() { Ok(()) } else { Err(failures.join(", and ")) }
     }
 }
 
@@ -117,67 +125,67 @@ pub struct Value(Arc<Run>);
 
 impl Clone for Value {
     fn clone(&self) -> Value {
-        self.0.value()
+        self.0.new_value()
     }
 }
 
 impl Drop for Value {
     fn drop(&mut self) {
-        self.0.values.fetch_sub(1, SeqCst);
+        self.0.live_values.fetch_sub(1, SeqCst);
     }
 }
 
-pub struct AtWork(Value);
+pub struct RunningClosure(Value);
 
-impl Drop for AtWork {
+impl Drop for RunningClosure {
     fn drop(&mut self) {
-        self.0.0.at_work.fetch_sub(1, SeqCst);
+        self.0.0.running_closures.fetch_sub(1, SeqCst);
     }
 }
 
-/// A run, as its coroutines see it; they share a thread.
+/// A run, shared by the coroutines of one thread.
 #[derive(Clone)]
 pub struct World {
     pub run: Arc<Run>,
     pub random: Rc<Random>,
-    at_the_end: Rc<AtTheEnd>,
+    end_checks: Rc<EndChecks>,
 }
 
 impl World {
     pub fn new(run: Arc<Run>, seed: u64) -> World {
-        let at_the_end = AtTheEnd { checks: RefCell::default(), held: run.value() };
-        World { run, random: Rc::new(Random::new(seed)), at_the_end: Rc::new(at_the_end) }
+        let end_checks = EndChecks { checks: RefCell::default(), held: run.new_value() };
+        World { run, random: Rc::new(Random::new(seed)), end_checks: Rc::new(end_checks) }
     }
 
-    /// What has to hold when all coroutines have ended.
-    pub fn at_the_end(&self, what: &'static str, holds: impl Fn() -> bool + 'static) {
-        self.at_the_end.checks.borrow_mut().push((what, Box::new(holds)));
+    /// Adds a condition that must be true when all coroutines have ended.
+    pub fn check_at_end(&self, failure: &'static str, is_true: impl Fn() -> bool + 'static) {
+        self.end_checks.checks.borrow_mut().push((failure, Box::new(is_true)));
     }
 }
 
-struct AtTheEnd {
+struct EndChecks {
     checks: RefCell<Vec<Check>>,
     held: Value,
 }
 
 type Check = (&'static str, Box<dyn Fn() -> bool>);
 
-impl Drop for AtTheEnd {
+impl Drop for EndChecks {
     fn drop(&mut self) {
-        for (what, holds) in self.checks.take() {
-            self.held.0.check(holds(), what);
+        for (failure, is_true) in self.checks.take() {
+            self.held.0.check(is_true(), failure);
         }
     }
 }
 
-/// A thread that does things later, whatever has become of who asked for them.
+/// A thread that runs jobs after a delay, even if the run that submitted them has ended.
 #[derive(Clone)]
-pub struct Elsewhere(Sender<(Instant, Job)>);
+pub struct TimerThread(Sender<(Instant, Job)>);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-impl Elsewhere {
-    pub fn new() -> Elsewhere {
+impl TimerThread {
+    pub fn new() -> TimerThread {
         let (sender, receiver) = channel::<(Instant, Job)>();
         thread::spawn(move || {
             let mut jobs = BTreeMap::new();
@@ -194,16 +202,16 @@ impl Elsewhere {
                 }
             }
         });
-        Elsewhere(sender)
+        TimerThread(sender)
     }
 
-    pub fn later(&self, delay: Duration, job: impl FnOnce() + Send + 'static) {
-        // It listens for as long as it can be told.
+    pub fn run_later(&self, delay: Duration, job: impl FnOnce() + Send + 'static) {
+        // The thread receives as long as there is a sender, so this cannot fail.
         let _ = self.0.send((Instant::now() + delay, Box::new(job)));
     }
 }
 
-/// Random numbers that a seed determines (SplitMix64).
+/// A generator of random numbers from a seed (SplitMix64).
 pub struct Random(Cell<u64>);
 
 impl Random {
@@ -219,7 +227,7 @@ impl Random {
         x ^ (x >> 31)
     }
 
-    /// From 0 to less than `end`.
+    /// A number from 0 to `end - 1`.
     pub fn below(&self, end: u64) -> u64 {
         self.next() % end
     }
@@ -228,7 +236,7 @@ impl Random {
         all[self.below(all.len() as u64) as usize]
     }
 
-    /// Less than `end` microseconds.
+    /// A duration of less than `end` microseconds.
     pub fn micros(&self, end: u64) -> Duration {
         Duration::from_micros(self.below(end))
     }

@@ -1,4 +1,4 @@
-//! Programs of coroutines, made of bytes, do on tinyield what a naive simulator says that they do.
+//! Runs programs made from bytes on tinyield and on a naive simulator, and compares the two.
 #![feature(coroutines)]
 #![no_main]
 

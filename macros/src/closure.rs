@@ -7,6 +7,7 @@ use syn::{Block, Type};
 use crate::body;
 use crate::expansion::resume;
 use crate::krate::Crate;
+use crate::tokens;
 
 /// Makes a coroutine that does `captures` and then `block`, whose type is `output`. If that is `None`, it is inferred.
 ///
@@ -28,10 +29,21 @@ pub fn make(
     let krate = krate.at(at);
     block.brace_token = syn::token::Brace(at);
 
+    // rust-analyzer takes a closure without any `yield` for an ordinary one, whatever its attributes are.
+    let never_yields = !tokens::any(block.to_token_stream(), &|token| token.to_string() == "yield");
+    let yields = never_yields.then(|| {
+        quote_spanned! {at=>
+            if false {
+                #resume = yield #krate::by_hand::Suspend;
+            }
+        }
+    });
+
     let output = output.map_or_else(|| quote_spanned!(at=> _), ToTokens::to_token_stream);
     let mut body = Group::new(
         Delimiter::Brace,
         quote_spanned! {at=>
+            #yields
             #captures
             // If the block never ends, rustc would report what comes after it as unreachable. An `allow` would not compile in a
             // crate that forbids unreachable code. So as far as rustc knows, there is another way to get a value.

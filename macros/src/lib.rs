@@ -10,9 +10,6 @@
 //! 3. `body` finds each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself, and `expansion` expands it;
 //! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes;
 //! 5. `krate` has the name of the crate in all that.
-#![feature(allow_internal_unstable)]
-// Without it, the user's crate would need more features than `coroutines` for what the macros expand to.
-#![allow(internal_features)]
 
 use proc_macro::TokenStream;
 
@@ -74,7 +71,6 @@ mod tokens;
 /// - the function has the attribute `#[instrument]` of the crate `tracing`;
 /// - the attribute has arguments other than `crate = path`.
 #[proc_macro_attribute]
-#[allow_internal_unstable(coroutines, stmt_expr_attributes)]
 pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
     function::expand(&arguments.into(), &item.into()).into()
 }
@@ -96,7 +92,6 @@ pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// It does not compile if a closure or an `async` block in the body yields.
 #[proc_macro]
-#[allow_internal_unstable(coroutines, stmt_expr_attributes)]
 pub fn co(body: TokenStream) -> TokenStream {
     block::expand(&body.into()).into()
 }

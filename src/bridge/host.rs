@@ -1,4 +1,4 @@
-//! A loop as a future: run by whoever polls it.
+//! A loop as a future. The thread that polls the future runs the loop.
 
 use std::fmt;
 use std::panic::Location;
@@ -11,71 +11,92 @@ use crate::scheduler::Task;
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
-/// A run that begins when it is polled first, and waits by the host's wakers and by a timer of async-io: that is smol's own,
-/// and async-std's.
-///
-/// Dropped half-way, it drops the run, which cancels and joins.
+/// Waits by the wakers of the host and by a timer of async-io, which both smol and async-std use.
 pub(super) struct Hosted<T: 'static> {
-    state: State<T>,
+    /// The first coroutine, until the future is first polled.
+    main: Option<Task<T>>,
+    /// From then on, until the future is ready.
+    running: Option<(Run<T>, Clock)>,
+    pub(super) grouping: Grouping,
     /// The function that the user called.
     name: &'static str,
-}
-
-enum State<T: 'static> {
-    Unstarted { main: Task<T>, grouping: Grouping, location: &'static Location<'static> },
-    Running { run: Run<T>, clock: Clock },
-    Over,
+    location: &'static Location<'static>,
 }
 
 impl<T: 'static> Hosted<T> {
     #[track_caller]
     pub(super) fn new<W: Wait<Output = T>>(name: &'static str, wait: W) -> Hosted<T> {
         let AnyTask(main) = wait.into_task();
-        let state = State::Unstarted { main, grouping: Grouping::default(), location: Location::caller() };
-        Hosted { state, name }
-    }
-
-    pub(super) fn set_grouping(&mut self, new: Grouping) {
-        if let State::Unstarted { grouping, .. } = &mut self.state {
-            *grouping = new;
-        }
+        let location = Location::caller();
+        Hosted { main: Some(main), running: None, grouping: Grouping::default(), name, location }
     }
 
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
-        self.begin();
-        let State::Running { run, clock } = &mut self.state else {
-            panic!("the future of `{}` was polled after it had given its output", self.name)
-        };
+        if let Some(main) = self.main.take() {
+            self.running = Some((Run::start(main, self.grouping, None, self.location), Clock::default()));
+        }
+        let Some((run, clock)) = &mut self.running else { panic!("{}", polled_again(self.name)) };
         if let Poll::Ready(result) = run.poll(context) {
-            self.state = State::Over;
+            self.running = None;
             return Poll::Ready(result);
         }
-        // A run that is not idle has woken the host already. One whose time has come since is for the next poll, however
-        // often that happens: the host's other tasks come first.
+        // A run that is not idle has woken the host already. If a deadline has passed since, the next poll serves it: other
+        // tasks of the host come first.
         if run.is_idle() && clock.poll_until(run.deadline(), context).is_ready() {
             context.waker().wake_by_ref();
         }
         Poll::Pending
     }
-
-    fn begin(&mut self) {
-        if let State::Unstarted { .. } = self.state
-            && let State::Unstarted { main, grouping, location } = std::mem::replace(&mut self.state, State::Over)
-        {
-            self.state = State::Running { run: Run::start(main, grouping, None, location), clock: Clock::default() };
-        }
-    }
 }
 
 impl<T> fmt::Debug for Hosted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.state {
-            State::Unstarted { .. } => "Unstarted",
-            State::Running { .. } => "Running",
-            State::Over => "Over",
-        })
+        f.write_str(stage(self.main.is_some(), self.running.is_some()))
     }
 }
 
-// Nothing of it is pinned: coroutines are, each in an allocation of its own.
+// It is not pinned: coroutines are, each in an allocation of its own.
 impl<T> Unpin for Hosted<T> {}
+
+pub(super) fn polled_again(name: &str) -> String {
+    format!("the future of `{name}` was polled after it had given its output")
+}
+
+pub(super) fn stage(is_unstarted: bool, is_running: bool) -> &'static str {
+    match (is_unstarted, is_running) {
+        (true, _) => "Unstarted",
+        (_, true) => "Running",
+        _ => "Over",
+    }
+}
+
+/// Defines a public future around a [`Hosted`] or a [`Threaded`](super::thread::Threaded).
+macro_rules! loop_future {
+    ($(#[$meta:meta])* pub struct $name:ident<T $(: $bound:ident)?>($inner:ident<T>);) => {
+        $(#[$meta])*
+        #[must_use = "nothing runs before this is awaited"]
+        #[derive(Debug)]
+        pub struct $name<T: $($bound +)? 'static>($inner<T>);
+
+        impl<T: $($bound +)? 'static> $name<T> {
+            /// Sets which of the errors that come up while the loop stops are kept. After the first poll it has no effect.
+            pub fn grouping(mut self, grouping: crate::Grouping) -> $name<T> {
+                self.0.grouping = grouping;
+                self
+            }
+        }
+
+        impl<T: $($bound +)? 'static> Future for $name<T> {
+            type Output = Result<T, crate::LoopError>;
+
+            fn poll(
+                mut self: std::pin::Pin<&mut Self>,
+                context: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Self::Output> {
+                self.0.poll(context)
+            }
+        }
+    };
+}
+
+pub(super) use loop_future;

@@ -1,37 +1,33 @@
-//! A loop on a thread of its own, as a future that any thread may poll.
+//! A loop as a future that any thread may poll. The loop has a thread of its own.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{Location, resume_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::Thread;
 
+use super::host::{polled_again, stage};
 use crate::error::{Cancelled, Grouping, LoopError, Reason};
+use crate::panic::FirstPanic;
 use crate::run::Run;
-use crate::scheduler::Inbox;
-use crate::thread::{self, Job, Pool};
+use crate::thread::{Hold, Job, Pool};
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
-/// A run that begins, on another thread, when it is polled first. Dropped half-way, it has that thread cancel the run, and
-/// comes back when it has, or, if it is dropped there, at once.
 pub(super) struct Threaded<T: Send + 'static> {
-    state: State<T>,
+    /// What the thread will do, until the future is first polled.
+    run: Option<Box<dyn FnOnce(Grouping) -> Result<T, LoopError> + Send>>,
+    /// From then on, until the future is ready.
+    job: Option<RunJob<T>>,
+    /// On the closure that awaits this, if one does.
+    hold: Option<Hold>,
+    pub(super) grouping: Grouping,
     /// The function that the user called.
     name: &'static str,
+    location: &'static Location<'static>,
 }
 
-type Running<T> = Job<Box<dyn FnOnce() -> Result<T, LoopError> + Send>, Result<T, LoopError>>;
-
-enum State<T: Send + 'static> {
-    Unstarted {
-        run: Box<dyn FnOnce(Grouping) -> Result<T, LoopError> + Send>,
-        grouping: Grouping,
-        location: &'static Location<'static>,
-    },
-    Running(Arc<Running<T>>),
-    Over,
-}
+type RunJob<T> = Job<Box<dyn FnOnce() -> Result<T, LoopError> + Send>, Result<T, LoopError>>;
 
 impl<T: Send + 'static> Threaded<T> {
     #[track_caller]
@@ -41,93 +37,59 @@ impl<T: Send + 'static> Threaded<T> {
         W: Wait<Output = T>,
     {
         let location = Location::caller();
-        let run = Box::new(move |grouping| run_here(build(), grouping, location));
-        Threaded { state: State::Unstarted { run, grouping: Grouping::default(), location }, name }
-    }
-
-    pub(super) fn set_grouping(&mut self, new: Grouping) {
-        if let State::Unstarted { grouping, .. } = &mut self.state {
-            *grouping = new;
-        }
+        let run = Box::new(move |grouping| {
+            let AnyTask(main) = build().into_task();
+            Run::start(main, grouping, None, location).finish()
+        });
+        Threaded { run: Some(run), job: None, hold: None, grouping: Grouping::default(), name, location }
     }
 
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
-        if let State::Unstarted { .. } = self.state
-            && let State::Unstarted { run, grouping, location } = std::mem::replace(&mut self.state, State::Over)
-        {
-            let job: Arc<Running<T>> = Arc::new(Job::new(Box::new(move || run(grouping))));
-            if let Err(error) = Pool::unlimited().submit(job.clone(), location) {
-                return Poll::Ready(Err(LoopError::new(error, Vec::new())));
-            }
-            self.state = State::Running(job);
+        if let Some(run) = self.run.take() {
+            let grouping = self.grouping;
+            self.job = Some(Job::start(&Pool::unlimited(), Box::new(move || run(grouping)), self.location));
         }
-        let State::Running(job) = &self.state else {
-            panic!("the future of `{}` was polled after it had given its output", self.name)
-        };
-        job.is_waited_for_here();
-        // The waker is foreign code: if that panics, nothing is over.
-        let result = ready!(job.poll_result(context));
-        self.state = State::Over;
-        Poll::Ready(result.unwrap_or_else(|payload| resume_unwind(payload)))
+        let Some(job) = &mut self.job else { panic!("{}", polled_again(self.name)) };
+        self.hold = job.set_awaited_here();
+        // The waker is foreign code. If it panics, the job is still there.
+        let ended = ready!(job.poll(context));
+        (self.job, self.hold) = (None, None);
+        Poll::Ready(match ended {
+            Ok(result) => result.unwrap_or_else(|payload| resume_unwind(payload)),
+            Err(refused) => Err(LoopError::new(refused, Vec::new())),
+        })
     }
 }
 
 impl<T: Send + 'static> Drop for Threaded<T> {
     fn drop(&mut self) {
-        if let State::Running(job) = std::mem::replace(&mut self.state, State::Over)
-            && !job.cancel(Cancelled::new(Reason::Dropped))
-            // A coroutine of the very run, or a closure that it waits for, may have got hold of it, and would wait for itself.
-            && !job.runs_here()
-            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(wait_for(&job))))
-        {
-            // A second panic would end the process.
-            if std::thread::panicking() { std::mem::forget(payload) } else { resume_unwind(payload) }
-        }
+        let Some(job) = self.job.take() else { return };
+        let mut panic = FirstPanic::default();
+        panic.run(move || {
+            let never_began = job.cancel(Cancelled::new(Reason::Dropped));
+            // If what the job runs drops this, the job would wait for itself.
+            if !never_began && !job.runs_this() {
+                drop(wait_for(&job));
+            }
+        });
+        panic.resume();
     }
 }
 
 impl<T: Send + 'static> fmt::Debug for Threaded<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.state {
-            State::Unstarted { .. } => "Unstarted",
-            State::Running(_) => "Running",
-            State::Over => "Over",
-        })
+        f.write_str(stage(self.run.is_some(), self.job.is_some()))
     }
 }
 
-/// Runs `wait` to its end, on this thread, or until what this thread runs is cancelled.
-fn run_here<W: Wait>(
-    wait: W,
-    grouping: Grouping,
-    location: &'static Location<'static>,
-) -> Result<W::Output, LoopError> {
-    let AnyTask(main) = wait.into_task();
-    let mut run = Run::start(main, grouping, None, location);
-    let abandon = Waker::from(Arc::new(Abandon(run.inbox().clone())));
-    if thread::cancellation().poll(&Context::from_waker(&abandon)).is_ready() {
-        abandon.wake_by_ref();
-    }
-    run.finish()
-}
-
-/// Woken, it has a run cancel everything.
-struct Abandon(Arc<Inbox>);
-
-impl Wake for Abandon {
-    fn wake(self: Arc<Self>) {
-        self.0.stop(Reason::Dropped);
-    }
-}
-
-/// Blocks the thread until the job is done. In a destructor, which may be that of a thread-local value: so it uses none that
-/// others have, as their `block_on`s do.
-fn wait_for<T: Send + 'static>(job: &Running<T>) -> Result<T, LoopError> {
+/// Blocks the thread until the job has ended, and returns how. It parks the thread itself, as it may run in a destructor of a
+/// thread-local value, where a `block_on` may have lost its own thread-locals.
+fn wait_for<F, R>(job: &Job<F, R>) -> Result<R, crate::Error> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    job.is_waited_for_here();
+    let _hold = job.set_awaited_here();
     loop {
         match job.poll(&Context::from_waker(&waker)) {
-            Poll::Ready(result) => return result,
+            Poll::Ready(ended) => return ended.map(|result| result.unwrap_or_else(|payload| resume_unwind(payload))),
             Poll::Pending => std::thread::park(),
         }
     }

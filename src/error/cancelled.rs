@@ -46,6 +46,11 @@ impl Cancelled {
     pub(crate) fn why(&self) -> &Reason {
         &self.0
     }
+
+    /// Whether a coroutine that it cancels may answer it with a value: a timeout gives that, a race ignores it.
+    pub(crate) fn may_complete(&self) -> bool {
+        matches!(self.why(), Reason::TimedOut | Reason::Raced)
+    }
 }
 
 impl fmt::Display for Cancelled {

@@ -49,10 +49,41 @@ struct Inner {
 }
 
 enum Origin {
-    Raised(Box<dyn StdError + Send + Sync>),
+    Raised(Raised),
     Cancelled(Cancelled),
     /// Raised again by another coroutine. The inner error is the first one, which has a trace of its own.
     RaisedAgain(Error),
+}
+
+/// An error of the user's, with what its chain of sources contains. Sources are user code, so they are looked at when the error is
+/// made, which is inside of a coroutine, and not by the scheduler.
+struct Raised {
+    error: Box<dyn StdError + Send + Sync>,
+    contains_cancellation: bool,
+    /// The error of a [`LoopError`] in it.
+    contained: Option<Error>,
+}
+
+impl Raised {
+    fn new(error: Box<dyn StdError + Send + Sync>) -> Raised {
+        // A `LoopError` provides the error that it contains, also through an `anyhow::Error`.
+        let contained = request_ref::<Error>(&*error).cloned();
+        Raised { contains_cancellation: contains_cancellation(&*error), contained, error }
+    }
+}
+
+/// Whether `error` is a cancellation, or one is among its sources.
+fn contains_cancellation(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if request_ref::<Cancelled>(error).is_some() {
+            return true;
+        }
+        // The source of an `io::Error` is the source of the error that it contains, not that error.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = inner.map_or_else(|| error.source(), |inner| Some(inner));
+    }
+    false
 }
 
 impl Error {
@@ -73,7 +104,7 @@ impl Error {
             Ok(boxed) => boxed.0,
             Err(error) => match error.downcast::<Cancelled>() {
                 Ok(cancelled) => Error::cancelled(*cancelled, location),
-                Err(error) => Error::new(Origin::Raised(error), location),
+                Err(error) => Error::new(Origin::Raised(Raised::new(error)), location),
             },
         }
     }
@@ -96,7 +127,7 @@ impl Error {
 
     fn as_std(&self) -> &(dyn StdError + Send + Sync + 'static) {
         match &self.0.origin {
-            Origin::Raised(error) => &**error,
+            Origin::Raised(raised) => &*raised.error,
             Origin::Cancelled(cancelled) => cancelled,
             Origin::RaisedAgain(original) => original.as_std(),
         }
@@ -126,16 +157,10 @@ impl Error {
 
     /// Whether it is a cancellation, or an error that contains one.
     pub(crate) fn comes_of_cancellation(&self) -> bool {
-        let mut cause: Option<&dyn StdError> = Some(self.as_std());
-        while let Some(error) = cause {
-            if request_ref::<Cancelled>(error).is_some() {
-                return true;
-            }
-            // The source of an `io::Error` is the source of the error that it contains, not that error.
-            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            cause = inner.map_or_else(|| error.source(), |inner| Some(inner));
+        match &self.original().0.origin {
+            Origin::Raised(raised) => raised.contains_cancellation,
+            _ => self.is_cancelled(),
         }
-        false
     }
 
     /// The cancellation, if this is one.
@@ -169,8 +194,7 @@ impl Error {
                 Error::new(Origin::RaisedAgain(self.original().clone()), self.0.location)
             }
             None => {
-                // A `LoopError` provides the error that it contains, also through an `anyhow::Error`.
-                if let Some(inner) = request_ref::<Error>(self.as_std()) {
+                if let Origin::Raised(Raised { contained: Some(inner), .. }) = &self.0.origin {
                     frames.extend_from_slice(inner.trace());
                 }
                 self

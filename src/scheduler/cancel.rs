@@ -8,26 +8,26 @@
 
 use std::rc::Rc;
 
-use super::{Scheduler, Scope, State, TaskRef, WaiterKey, wait_graph};
+use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey, wait_graph};
 use crate::error::{Cancelled, Error, Reason};
 
 impl Scheduler {
     /// Cancels all that is in `scope` and below, down to any shield.
     pub(crate) fn cancel(&self, scope: &Rc<Scope>, reason: &Cancelled) {
-        let mut tasks = Vec::new();
+        if scope.set_cancelled(reason) {
+            self.cancel_all(scope.tasks(), scope.subscopes(), reason);
+        }
+    }
+
+    /// Cancels the content of a scope: `tasks`, and all that is in `scopes` and below, but for what is behind shields.
+    pub(super) fn cancel_all(&self, mut tasks: Vec<TaskRef>, mut scopes: Vec<Rc<Scope>>, reason: &Cancelled) {
         let mut shielded = Vec::new();
-        let mut scopes = vec![scope.clone()];
         while let Some(scope) = scopes.pop() {
-            if !scope.set_cancelled(reason) {
-                continue;
-            }
-            tasks.extend(scope.tasks());
-            for below in scope.subscopes() {
-                if below.is_shield() {
-                    shielded.extend(below.tasks());
-                } else {
-                    scopes.push(below);
-                }
+            if scope.is_shield() {
+                shielded.extend(scope.tasks());
+            } else if scope.set_cancelled(reason) {
+                tasks.extend(scope.tasks());
+                scopes.extend(scope.subscopes());
             }
         }
         for task in &shielded {
@@ -114,10 +114,10 @@ impl Scheduler {
 
     // Shared coroutines.
 
-    /// Starts a shared coroutine for `waiting`, or in the background, in a scope of its own in the domain of `waiting`.
+    /// Starts a shared coroutine for `waiting`, or in the background, in a scope of its own.
     pub(crate) fn start_shared(task: &TaskRef, waiting: &TaskRef) {
         if let Some(scope) = waiting.scope() {
-            let own = Scope::inside(scope.domain(), super::ScopeKind::Subtree, None);
+            let own = Scope::inside(scope.home_of_shared(), ScopeKind::Shared, None);
             Scheduler::start_root(task, &own);
         }
     }

@@ -124,8 +124,7 @@ impl Scheduler {
 
     /// A cancelled task has answered with a value.
     fn record_value_after_cancellation(task: &TaskRef, scope: &Rc<Scope>, reason: &Cancelled) {
-        let may_complete = matches!(reason.why(), Reason::TimedOut | Reason::Raced);
-        if may_complete || task.is_internal() || !task.has_seen_cancellation() {
+        if reason.may_complete() || task.is_internal() || !task.has_seen_cancellation() {
             return;
         }
         let (name, location) = (task.name(), task.location.get());
@@ -146,9 +145,12 @@ impl Scheduler {
         }
     }
 
-    /// A task has failed: its domain is cancelled, or, if it is already, has one more error.
+    /// A task has failed: its domain is cancelled, or, if it is already, has one more error. A domain that was given up contains the
+    /// error: it is only kept where another failure is being reported already.
     fn record_failure(&self, task: &TaskRef, scope: &Rc<Scope>, error: Error) -> Error {
         let domain = scope.responsible_domain();
+        let own = scope.domain();
+        let is_contained = domain.failure().is_none() && !Rc::ptr_eq(&domain, &own);
         // A task behind a shield is not cancelled, and may raise what it waited for, which the domain knows already.
         let is_known = domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
         let error = if is_known { error } else { error.clone().traced(wait_graph::trace(task, error.location())) };
@@ -159,8 +161,8 @@ impl Scheduler {
             _ => task.name().into_owned(),
         };
         let reason = Cancelled::new(Reason::Failed { name, location: error.location() });
-        self.cancel_shields(scope, &domain, &reason);
-        if is_known {
+        self.cancel_shields(scope, if is_contained { &own } else { &domain }, &reason);
+        if is_known || is_contained {
         } else if domain.set_failure(error.clone()) {
             self.cancel(&domain, &reason);
         } else {
@@ -179,11 +181,11 @@ impl Scheduler {
         }
         let Some(parent) = scope.leave_parent() else { return };
         scope.set_ended();
-        let moved = if scope.is_empty() { Vec::new() } else { scope.move_content_to(&parent) };
+        let moved = (!scope.is_empty()).then(|| scope.move_content_to(&parent));
         self.settle_owner(scope, true);
         // What was behind a shield until now has the cancellation still before it.
-        if !moved.is_empty() && parent.is_cancelled() {
-            self.cancel_tasks(moved);
+        if let (Some((tasks, scopes)), Some(reason)) = (moved, parent.cancelled()) {
+            self.cancel_all(tasks, scopes, &reason);
         }
         // A parent whose owner had forgotten it may have waited for this alone.
         if parent.is_empty() {
@@ -198,6 +200,11 @@ impl Scheduler {
         while scope.is_empty() && !scope.is_ended() {
             scope.set_ended();
             let parent = scope.leave_parent();
+            if scope.failure().is_some()
+                && let Some(parent) = &parent
+            {
+                scope.keep_surroundings(parent);
+            }
             self.settle_owner(&scope, false);
             match parent {
                 Some(parent) => passed.push(std::mem::replace(&mut scope, parent)),

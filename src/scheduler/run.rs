@@ -186,7 +186,8 @@ impl Scheduler {
             if scope.is_ended() {
             } else if may_complete {
                 self.expired.borrow_mut().push((scope.clone(), rounds + 1));
-            } else {
+            } else if !scope.is_cancelled() {
+                scope.set_expired();
                 self.cancel(scope, &reason);
             }
         }
@@ -216,7 +217,7 @@ impl Scheduler {
     #[inline(always)]
     fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
         let guard = PanicGuard::new(self, task);
-        let turn = guard.task().resume(cleared | State::SHIELDED | State::WAIT_BEGUN | State::SECOND_WAIT);
+        let turn = guard.task().resume(cleared | State::SHIELDED | State::WAIT_BEGUN | State::WAIT_REFUSED);
         let task = guard.defuse();
         match turn {
             Some(Turn::Suspended) if !task.has(State::SLOW | State::ENDED) => {

@@ -5,6 +5,7 @@
 //! [`cancel`](super::cancel).
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Scheduler;
@@ -20,8 +21,10 @@ pub(crate) enum ScopeKind {
     /// Errors stop here. It ends when all in it have ended: a run, an `isolate`.
     Domain(Grouping),
     /// Errors pass through. It ends when its first task has completed, and what is left moves to the parent: a `timeout`, a
-    /// runner of a `race`, a `Shared`.
+    /// runner of a `race`.
     Subtree,
+    /// A subtree for a shared coroutine, right below a domain or a shield: its first waiter does not decide about it alone.
+    Shared,
     /// A subtree that a cancellation from above does not enter.
     Shield,
 }
@@ -48,6 +51,8 @@ pub(crate) struct Scope {
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     ended: Cell<bool>,
+    /// Its own time was up, and it was cancelled for that.
+    expired: Cell<bool>,
 }
 
 impl Scope {
@@ -99,6 +104,7 @@ impl Scope {
             group: RefCell::default(),
             placeholders: RefCell::default(),
             ended: Cell::new(false),
+            expired: Cell::new(false),
         })
     }
 
@@ -135,6 +141,15 @@ impl Scope {
 
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.get()
+    }
+
+    /// Whether it was cancelled because its own time was up.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    pub(super) fn set_expired(&self) {
+        self.expired.set(true);
     }
 
     pub(super) fn is_shield(&self) -> bool {
@@ -193,6 +208,9 @@ impl Scope {
     pub(crate) fn disown(&self) -> bool {
         if let Some(owner) = self.take_owner() {
             owner.give_up();
+        }
+        if self.ended.get() {
+            self.report_untaken();
         }
         !self.ended.get()
     }
@@ -257,6 +275,23 @@ impl Scope {
         domain
     }
 
+    /// Keeps the domain around this one, which has ended with a failure, in case nobody takes that.
+    pub(super) fn keep_surroundings(&self, parent: &Rc<Scope>) {
+        *self.responsible.borrow_mut() = Some(parent.domain());
+        if self.owner.borrow().is_none() {
+            self.report_untaken();
+        }
+    }
+
+    /// Nobody takes the failure of this domain. If the domain around it is failing too, the failure is among its other errors.
+    pub(crate) fn report_untaken(&self) {
+        let above = self.next_responsible().map(|above| above.responsible_domain());
+        if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.failure.get().is_some())) {
+            above.add_other(failure);
+            self.take_others().into_iter().for_each(|other| above.add_other(other));
+        }
+    }
+
     fn next_responsible(&self) -> Option<Rc<Scope>> {
         let cached = self.responsible.borrow().clone();
         cached.or_else(|| self.parent().map(|parent| parent.domain()))
@@ -307,8 +342,20 @@ impl Scope {
         Some(parent)
     }
 
-    /// Moves what is left in this scope to `parent`. Returns the tasks that moved.
-    pub(super) fn move_content_to(&self, parent: &Rc<Scope>) -> Vec<TaskRef> {
+    /// Where shared coroutines run that are started in this scope: in the nearest domain, or in a shield that is nearer.
+    pub(super) fn home_of_shared(self: &Rc<Scope>) -> Rc<Scope> {
+        let mut scope = self.clone();
+        while !scope.is_domain()
+            && !scope.is_shield()
+            && let Some(parent) = scope.parent()
+        {
+            scope = parent;
+        }
+        scope
+    }
+
+    /// Moves what is left in this scope to `parent`. Returns the tasks and scopes that moved.
+    pub(super) fn move_content_to(&self, parent: &Rc<Scope>) -> (Vec<TaskRef>, Vec<Rc<Scope>>) {
         let tasks = self.tasks.take();
         for task in &tasks {
             // It may have been the root of this scope.
@@ -316,11 +363,13 @@ impl Scope {
             parent.add_task(task);
             task.replace_scope(Some(parent.clone()));
         }
-        for below in self.subscopes.take() {
-            parent.adopt(&below);
-            *below.parent.borrow_mut() = Some(parent.clone());
+        let subscopes = self.subscopes.take();
+        for below in &subscopes {
+            let parent = if below.kind == ScopeKind::Shared { parent.home_of_shared() } else { parent.clone() };
+            parent.adopt(below);
+            *below.parent.borrow_mut() = Some(parent);
         }
-        tasks
+        (tasks, subscopes)
     }
 
     pub(super) fn tasks(&self) -> Vec<TaskRef> {
@@ -343,9 +392,27 @@ impl Scope {
         tasks
     }
 
-    /// Makes `waiting` wait for the end of this scope, without an owner.
+    /// Makes `waiting` end only after this scope, unless this scope cannot end before `waiting` has.
     pub(super) fn hold_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
-        self.placeholders.borrow_mut().push(Scope::inside(waiting, ScopeKind::Subtree, None));
+        if !self.waits_for(&waiting) {
+            self.placeholders.borrow_mut().push(Scope::inside(waiting, ScopeKind::Subtree, None));
+        }
+    }
+
+    /// Whether this scope ends only after `other`, because that is inside of it, or is held open by what is.
+    fn waits_for(&self, other: &Rc<Scope>) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![other.clone()];
+        while let Some(scope) = next.pop() {
+            if std::ptr::eq(self, &*scope) {
+                return true;
+            }
+            if seen.insert(Rc::as_ptr(&scope)) {
+                next.extend(scope.parent());
+                next.extend(scope.placeholders.borrow().iter().filter_map(|placeholder| placeholder.parent()));
+            }
+        }
+        false
     }
 
     #[inline]

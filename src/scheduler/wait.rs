@@ -5,13 +5,14 @@
 
 use std::panic::Location;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::inbox::WakeSlot;
 use super::task::state::{BlockedOn, State};
 use super::task::{Header, TaskRef};
-use super::{Scheduler, WakeTarget};
+use super::{Scheduler, Scope, WakeTarget};
 use crate::error::{Cancelled, Error, Reason, Result};
 use crate::panic::contain;
 
@@ -113,21 +114,34 @@ impl Header {
             self.stop_polling_future();
         }
         if self.has(State::WAIT_BEGUN) || self.pending.get() != 0 {
-            self.set(State::SECOND_WAIT);
+            self.set(State::WAIT_REFUSED);
             return false;
         }
         self.unset(State::FAILED);
         if self.has(State::CANCELLED) && !shielded {
+            self.set(State::WAIT_REFUSED);
             return false;
         }
         self.mark_wait_begun(shielded);
         true
     }
 
+    /// Whether its wait was over when a timeout or a race cancelled it: then the coroutine gets what has arrived, and sees the
+    /// cancellation at its next wait. A loser of a race does not if the wait gives back what has arrived: a race ignores its value.
+    pub(crate) fn keeps_arrived(&self, gives_back: bool) -> bool {
+        const NOT_OVER: State = State::WAIT_REFUSED.union(State::WAIT_BEGUN).union(State::FAILED);
+        let is_kept = |scope: Rc<Scope>| match scope.cancelled().as_ref().map(Cancelled::why) {
+            Some(Reason::TimedOut) => true,
+            Some(Reason::Raced) => !gives_back,
+            _ => false,
+        };
+        self.pending.get() == 0 && !self.has(NOT_OVER) && self.scope().is_some_and(is_kept)
+    }
+
     #[inline]
     fn mark_wait_begun(&self, shielded: bool) {
         let begun = if shielded { State::WAIT_BEGUN.union(State::SHIELDED) } else { State::WAIT_BEGUN };
-        self.change(State::BLOCKED_ON, begun);
+        self.change(State::BLOCKED_ON.union(State::WAIT_REFUSED), begun);
     }
 
     /// The cancellation, to be raised at its wait. `None` if it has swallowed too many: it is to suspend, and will be dropped.
@@ -180,6 +194,10 @@ impl TaskRef {
             return refused.map(Err);
         }
         self.location.set(location);
+        if self.take_turn_due() {
+            // The coroutine suspends with nothing pending, and so has its next turn in the next round.
+            return Poll::Pending;
+        }
         let wake_slot = self.wake_slot().unwrap_or_else(|| self.new_wake_slot());
         // SAFETY: the cold part of this task keeps the wake slot alive, and gives it up only when the task ends. That is after its
         // coroutine, which runs now (RUNNING), has returned to the scheduler.
@@ -187,6 +205,7 @@ impl TaskRef {
         match future.poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(value) => {
                 self.stop_polling_future();
+                self.count_ready_poll();
                 Poll::Ready(Ok(value))
             }
             Poll::Pending => {

@@ -1,4 +1,4 @@
-//! All or nobody.
+//! Barriers: coroutines wait until a fixed number of them have arrived.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -6,12 +6,11 @@ use std::rc::Rc;
 
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
-use crate::wait::private::Sealed;
-use crate::wait::{Wait, WaitState, polled_after_completion};
+use crate::wait::{WaitState, polled_after_completion};
 
-/// Holds coroutines back until so many have come; then lets all of them through, and begins anew.
+/// A point at which coroutines wait until a fixed number of them have arrived. Then all of them go on, and the next round begins.
 ///
-/// It is a handle: clones are the same barrier.
+/// It is a handle: a clone is the same barrier.
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -21,7 +20,7 @@ use crate::wait::{Wait, WaitState, polled_after_completion};
 /// fn worker(barrier: Barrier) -> Coro<usize> {
 ///     let index = yield barrier.wait();
 ///     if index == 2 {
-///         println!("all are here");
+///         println!("all have arrived");
 ///     }
 ///     index
 /// }
@@ -33,49 +32,57 @@ use crate::wait::{Wait, WaitState, polled_after_completion};
 #[derive(Clone)]
 pub struct Barrier {
     parties: usize,
-    waiting: Rc<RefCell<WaitQueue<Stage>>>,
+    queue: Rc<RefCell<WaitQueue<Entry>>>,
 }
 
-enum Stage {
+enum Entry {
     Waiting(Waiter),
-    /// It came as the how manieth of its round.
-    Through(usize),
+    /// Arrival index in its round.
+    Released(usize),
 }
 
 impl Barrier {
-    /// A barrier that opens whenever so many wait at it.
+    /// Creates a barrier that opens each time `parties` coroutines wait at it.
     ///
     /// # Panics
     ///
-    /// If there are none: whoever came would be one too many.
+    /// If `parties` is 0.
     #[must_use]
     #[track_caller]
     pub fn new(parties: usize) -> Barrier {
         assert!(parties > 0, "a barrier for 0 parties could never open; it takes at least 1");
-        Barrier { parties, waiting: Rc::default() }
+        Barrier { parties, queue: Rc::default() }
     }
 
-    /// Waits until the others of this round have come; gives the place in the order of arrival, the first one's being 0.
+    /// Waits until all parties of this round have arrived. Returns the arrival index: 0 for the first to arrive, `parties - 1` for
+    /// the last.
     ///
     /// # Cancellation
     ///
-    /// Who gives up before the barrier has opened has not come.
+    /// If the barrier has not opened yet, the coroutine does not count as arrived, and later ones move up.
     pub fn wait(&self) -> BarrierWait {
-        BarrierWait { barrier: self.clone(), place: Place::Unbegun }
+        BarrierWait { barrier: self.clone(), stage: Stage::Init }
     }
 
-    /// How many it is for, and how many wait.
+    /// Returns how many parties the barrier is for, and how many wait.
+    ///
+    /// ```
+    /// use tinyield::Barrier;
+    ///
+    /// let statistics = Barrier::new(3).statistics();
+    /// assert_eq!((statistics.parties, statistics.waiting), (3, 0));
+    /// ```
     #[must_use]
     pub fn statistics(&self) -> BarrierStatistics {
-        BarrierStatistics { parties: self.parties, waiting: self.waiting.borrow().len() }
+        BarrierStatistics { parties: self.parties, waiting: self.queue.borrow().len() }
     }
 
-    /// The next one to be let through, as the `index`th.
-    fn let_through(&self, index: usize) -> Option<Waiter> {
-        let mut waiting = self.waiting.borrow_mut();
-        match std::mem::replace(waiting.advance()?, Stage::Through(index)) {
-            Stage::Waiting(waiter) => Some(waiter),
-            Stage::Through(_) => unreachable!("who is in line waits"),
+    /// Releases the first wait in the queue. It keeps its entry until its coroutine takes the index.
+    fn release_first(&self, index: usize) -> Option<Waiter> {
+        let mut queue = self.queue.borrow_mut();
+        match std::mem::replace(queue.advance()?, Entry::Released(index)) {
+            Entry::Waiting(waiter) => Some(waiter),
+            Entry::Released(_) => unreachable!("a released wait is not in line"),
         }
     }
 }
@@ -87,35 +94,35 @@ impl fmt::Debug for Barrier {
     }
 }
 
-/// What [`Barrier::statistics`] tells.
+/// A snapshot of a barrier. Returned by [`Barrier::statistics`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BarrierStatistics {
-    /// How many have to come.
+    /// The number of coroutines that have to arrive in each round.
     pub parties: usize,
-    /// How many have.
+    /// The number of coroutines that wait in this round.
     pub waiting: usize,
 }
 
-/// What [`Barrier::wait`] gives: a [`Wait`] for the place in the order of arrival.
+/// A wait for the other parties of a round. Returned by [`Barrier::wait`]; the `yield` returns the arrival index.
 #[must_use = "nobody waits before this is yielded"]
 pub struct BarrierWait {
     barrier: Barrier,
-    place: Place,
+    stage: Stage,
 }
 
-#[derive(Clone, Copy)]
-enum Place {
-    Unbegun,
-    InLine(Key),
-    Last,
+enum Stage {
+    Init,
+    Queued(Key),
+    /// Arrival index in its round.
+    Done(usize),
 }
 
 impl Drop for BarrierWait {
     fn drop(&mut self) {
-        let Place::InLine(key) = self.place else { return };
-        let stage = self.barrier.waiting.borrow_mut().remove(key);
-        if let Some(Stage::Waiting(waiter)) = stage {
+        let Stage::Queued(key) = self.stage else { return };
+        let entry = self.barrier.queue.borrow_mut().remove(key);
+        if let Some(Entry::Waiting(waiter)) = entry {
             waiter.give_up();
         }
     }
@@ -127,16 +134,7 @@ impl fmt::Debug for BarrierWait {
     }
 }
 
-impl Sealed for BarrierWait {}
-
-impl Wait for BarrierWait {
-    type Output = usize;
-    type State = BarrierWait;
-
-    fn into_state(self) -> BarrierWait {
-        self
-    }
-}
+wait_is_its_state!(BarrierWait => usize);
 
 #[allow(private_interfaces)]
 impl WaitState for BarrierWait {
@@ -144,37 +142,39 @@ impl WaitState for BarrierWait {
 
     fn begin(&mut self, task: &TaskRef) {
         task.note_blocked_on(BlockedOn::BARRIER);
-        let others = self.barrier.waiting.borrow().len();
+        let others = self.barrier.queue.borrow().len();
         if others + 1 < self.barrier.parties {
-            let stage = Stage::Waiting(Waiter::new(task));
-            self.place = Place::InLine(self.barrier.waiting.borrow_mut().push_back(stage));
+            let entry = Entry::Waiting(Waiter::new(task));
+            self.stage = Stage::Queued(self.barrier.queue.borrow_mut().push_back(entry));
             return;
         }
-        self.place = Place::Last;
+        self.stage = Stage::Done(others);
         for index in 0..others {
-            if let Some(waiter) = self.barrier.let_through(index) {
+            if let Some(waiter) = self.barrier.release_first(index) {
                 waiter.settle();
             }
         }
     }
 
     fn is_ready(&self) -> bool {
-        match self.place {
-            Place::Unbegun => false,
-            Place::InLine(key) => matches!(self.barrier.waiting.borrow().get(key), Some(Stage::Through(_))),
-            Place::Last => true,
+        match self.stage {
+            Stage::Init => false,
+            Stage::Queued(key) => matches!(self.barrier.queue.borrow().get(key), Some(Entry::Released(_))),
+            Stage::Done(_) => true,
         }
     }
 
     fn take(&mut self) -> Result<usize> {
-        if !self.is_ready() {
-            return Err(polled_after_completion());
+        if let Stage::Queued(key) = self.stage {
+            let mut queue = self.barrier.queue.borrow_mut();
+            if let Some(&Entry::Released(index)) = queue.get(key) {
+                queue.remove(key);
+                self.stage = Stage::Done(index);
+            }
         }
-        let Place::InLine(key) = self.place else { return Ok(self.barrier.parties - 1) };
-        let stage = self.barrier.waiting.borrow_mut().remove(key);
-        match stage {
-            Some(Stage::Through(index)) => Ok(index),
-            _ => Err(polled_after_completion()),
+        match self.stage {
+            Stage::Done(index) => Ok(index),
+            Stage::Init | Stage::Queued(_) => Err(polled_after_completion()),
         }
     }
 }

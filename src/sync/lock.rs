@@ -1,4 +1,6 @@
-//! One at a time.
+//! Locks: one coroutine at a time has the data.
+//!
+//! A lock is a [`Semaphore`] of one permit, and a place for the data.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,15 +11,14 @@ use super::semaphore::{Acquire, Permit, Semaphore};
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, TaskRef};
 use crate::trace::Frame;
-use crate::wait::private::Sealed;
-use crate::wait::{Wait, WaitState};
+use crate::wait::WaitState;
 
-/// Lets one coroutine at a time through, to the data that it guards; by default to none.
+/// A lock that guards data, by default none. One coroutine at a time holds it.
 ///
-/// It is a handle: clones are the same lock. It is given from one to the next in the order in which they came. A panic does
-/// not poison it: the data stays as it is.
+/// It is a handle: a clone is the same lock. Coroutines get it in the order in which they began to wait. A panic does not poison it:
+/// the data stays as it is.
 ///
-/// One that is acquired again by who holds it waits for ever; if nothing else goes on, that is found as a deadlock.
+/// A coroutine that acquires a lock again while it holds it waits forever. If nothing else goes on, the loop reports a deadlock.
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -27,7 +28,7 @@ use crate::wait::{Wait, WaitState};
 /// fn count_up(counter: Lock<u32>) -> Coro<()> {
 ///     let mut count = yield counter.acquire();
 ///     let seen = *count;
-///     yield; // nobody else comes in
+///     yield; // no other coroutine gets the lock here
 ///     *count = seen + 1;
 /// }
 ///
@@ -41,26 +42,37 @@ pub struct Lock<T = ()> {
     data: Rc<Data<T>>,
 }
 
-/// The data, while nobody has it. In a box, as it is moved into the guard and back.
+/// The data, while no guard has it. In a box, as it moves into the guard and back.
 type Data<T> = Cell<Option<Box<T>>>;
 
 impl<T> Lock<T> {
-    /// A lock that guards `data`.
+    /// Creates a lock that guards `data`.
     #[must_use]
     pub fn new(data: T) -> Lock<T> {
         Lock { semaphore: Semaphore::new(1), data: Rc::new(Cell::new(Some(Box::new(data)))) }
     }
 
-    /// Waits until the others that came before are done. If it is free, this is one turn of the others.
+    /// Waits for the lock. If it is free, the `yield` only lets the other coroutines run.
     ///
     /// # Cancellation
     ///
-    /// Its place in the queue is given up, or, if it was its turn already, the lock is passed on.
+    /// The coroutine leaves the queue. If it had been given the lock already, the next one in the queue gets it.
     pub fn acquire(&self) -> AcquireLock<T> {
         AcquireLock { acquire: self.semaphore.acquire(), data: self.data.clone() }
     }
 
-    /// The data, if the lock is free.
+    /// Returns a guard with the data, if the lock is free.
+    ///
+    /// ```
+    /// use tinyield::Lock;
+    ///
+    /// let lock = Lock::new(1);
+    /// let mut guard = lock.try_acquire().unwrap();
+    /// *guard += 1;
+    /// assert!(lock.try_acquire().is_none());
+    /// drop(guard);
+    /// assert_eq!(*lock.try_acquire().unwrap(), 2);
+    /// ```
     #[must_use = "the lock is free again when the guard is dropped"]
     #[track_caller]
     pub fn try_acquire(&self) -> Option<LockGuard<T>> {
@@ -68,13 +80,13 @@ impl<T> Lock<T> {
         Some(LockGuard::new(permit, self.data.clone()))
     }
 
-    /// Whether somebody has it.
+    /// Whether the lock is held.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.semaphore.available() == 0
     }
 
-    /// Who has it, and how many wait.
+    /// Returns which coroutine holds the lock, and how many wait for it.
     ///
     /// ```
     /// # #![feature(coroutines)]
@@ -115,25 +127,25 @@ impl<T> fmt::Debug for Lock<T> {
     }
 }
 
-/// What [`Lock::statistics`] tells.
+/// A snapshot of a lock. Returned by [`Lock::statistics`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockStatistics {
-    /// Who has it: the coroutine, or `try_acquire`, and the line.
+    /// The holder: the name of the coroutine, or `try_acquire`, and the line at which it acquired the lock.
     pub holder: Option<Frame>,
-    /// How many wait for it.
+    /// The number of waits for the lock.
     pub waiting: usize,
 }
 
-/// The data of a [`Lock`], for as long as it is kept. Dropped, the next comes in.
+/// The data of a [`Lock`]. Dropping the guard gives the lock to the next coroutine in the queue.
 ///
-/// Forgotten, it takes the data with it: the lock is never free again.
+/// If a guard is forgotten ([`std::mem::forget`]), the lock stays locked and the data is lost.
 #[must_use = "the lock is free again when the guard is dropped"]
 pub struct LockGuard<T = ()> {
-    /// There until it is dropped.
+    /// Present until the guard is dropped.
     data: Option<Box<T>>,
     home: Rc<Data<T>>,
-    /// Dropped last: then the data is back.
+    /// Dropped after the data was put back: fields are dropped after `drop` has run.
     _permit: Permit,
 }
 
@@ -143,19 +155,19 @@ impl<T> LockGuard<T> {
     }
 }
 
-const THERE: &str = "who has the permit has the data";
+const HAS_DATA: &str = "a guard has the data until it is dropped";
 
 impl<T> Deref for LockGuard<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.data.as_ref().expect(THERE)
+        self.data.as_ref().expect(HAS_DATA)
     }
 }
 
 impl<T> DerefMut for LockGuard<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.data.as_mut().expect(THERE)
+        self.data.as_mut().expect(HAS_DATA)
     }
 }
 
@@ -177,7 +189,7 @@ impl<T: fmt::Display> fmt::Display for LockGuard<T> {
     }
 }
 
-/// What [`Lock::acquire`] gives: a [`Wait`] for a [`LockGuard`].
+/// A wait for a [`LockGuard`]. Returned by [`Lock::acquire`].
 #[must_use = "nothing is acquired before this is yielded"]
 pub struct AcquireLock<T> {
     acquire: Acquire,
@@ -190,23 +202,16 @@ impl<T> fmt::Debug for AcquireLock<T> {
     }
 }
 
-impl<T> Sealed for AcquireLock<T> {}
-
-impl<T: 'static> Wait for AcquireLock<T> {
-    type Output = LockGuard<T>;
-    type State = AcquireLock<T>;
-
-    fn into_state(self) -> AcquireLock<T> {
-        self
-    }
-}
+wait_is_its_state!(AcquireLock<T> => LockGuard<T>);
 
 #[allow(private_interfaces)]
 impl<T: 'static> WaitState for AcquireLock<T> {
     type Output = LockGuard<T>;
 
+    const GIVES_BACK: bool = true;
+
     fn begin(&mut self, task: &TaskRef) {
-        self.acquire.begin_for(task, BlockedOn::LOCK);
+        self.acquire.begin_as(task, BlockedOn::LOCK);
     }
 
     fn is_ready(&self) -> bool {

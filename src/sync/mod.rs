@@ -1,13 +1,39 @@
-//! Coordination between coroutines of one thread, and with other threads where a handle says `remote`.
+//! Events, semaphores, locks, barriers and channels.
+//!
+//! They coordinate the coroutines of one thread, on any of its loops, and need no atomics for that. All of them are handles: a clone
+//! refers to the same object. An [`Event`] and the ends of a [`channel`] have a method `remote`, which makes a handle for other
+//! threads.
+//!
+//! The handles are also in the root of the crate. The waits that their methods return, such as [`EventWait`], and the statistics, such
+//! as [`EventStatistics`], are only here: few programs have to name them.
+
+/// Makes a type a [`Wait`](crate::Wait) that is its own state.
+macro_rules! wait_is_its_state {
+    ($wait:ident $(<$T:ident>)? => $output:ty) => {
+        impl $(<$T>)? $crate::wait::private::Sealed for $wait $(<$T>)? {}
+
+        impl $(<$T: 'static>)? $crate::wait::Wait for $wait $(<$T>)? {
+            type Output = $output;
+            type State = Self;
+
+            fn into_state(self) -> Self {
+                self
+            }
+        }
+    };
+}
 
 mod barrier;
 pub mod channel;
 mod event;
+mod event_state;
 mod lock;
 mod notify;
+mod remote_event;
 mod semaphore;
 
 pub use barrier::{Barrier, BarrierStatistics, BarrierWait};
-pub use event::{Event, EventStatistics, EventWait, EventWaitTimeout, RemoteEvent};
+pub use event::{Event, EventStatistics, EventWait, EventWaitTimeout};
 pub use lock::{AcquireLock, Lock, LockGuard, LockStatistics};
+pub use remote_event::RemoteEvent;
 pub use semaphore::{Acquire, Permit, Semaphore, SemaphoreStatistics};

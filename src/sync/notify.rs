@@ -1,18 +1,23 @@
-//! How handles on other threads reach the coroutines that wait here.
+//! Wakes the loops whose coroutines wait for something that other threads can change.
 //!
-//! A [`Notifier`] is what such handles share. It rings the loops in which somebody waits for what the handles may bring; and as
-//! long as there are handles, these loops count as watched: it is no deadlock to wait there. Others may ring it as well, and are
-//! heard, but do not count.
+//! All remote handles of one object, such as an event, share a [`Notifier`]. Each loop in which a coroutine waits for the object
+//! registers a [`Listener`] with it. [`Notifier::notify`] wakes these loops, and each of them calls the callback of its [`Listeners`].
+//!
+//! While a remote handle exists, a loop that waits for the object is not deadlocked. So the notifier holds a counted waker of each
+//! registered loop for as long as there are handles. Some listeners do not count: their loop is woken too, but a remote handle
+//! is no reason for it to go on waiting.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 
-use crate::primitives::{Mutex, MutexGuard};
+use slab::Slab;
+
+use crate::primitives::{Mutex, lock};
 use crate::scheduler::{Scheduler, WakeSlot, WakeTarget};
 
-/// Rung by handles on any thread.
+/// Shared by the remote handles of one object. Wakes the loops that wait for the object.
 #[derive(Default)]
 pub(crate) struct Notifier {
     state: Mutex<State>,
@@ -20,113 +25,138 @@ pub(crate) struct Notifier {
 
 #[derive(Default)]
 struct State {
-    /// How many handles there are.
+    /// Number of remote handles.
     holders: usize,
-    /// One for each loop that listens; with a waker, which is what counts, while there are handles, unless it is not to count.
-    listening: Vec<(Arc<WakeSlot>, Option<Waker>)>,
+    registrations: Slab<Registration>,
+}
+
+/// One listener, as its notifier sees it.
+struct Registration {
+    wake_slot: Arc<WakeSlot>,
+    counts: bool,
+    /// Present while the listener counts and there is a remote handle.
+    waker: Option<Waker>,
+}
+
+impl Registration {
+    fn create_waker(&mut self) {
+        self.waker = self.counts.then(|| WakeSlot::waker(&self.wake_slot));
+    }
 }
 
 impl Notifier {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+    /// The number of remote handles.
     pub(crate) fn holders(&self) -> usize {
-        self.state().holders
+        lock(&self.state).holders
     }
 
-    /// One handle more.
+    /// Counts a new remote handle.
     pub(crate) fn hold(&self) {
-        self.state().holders += 1;
+        let mut state = lock(&self.state);
+        state.holders += 1;
+        if state.holders == 1 {
+            state.registrations.iter_mut().for_each(|(_, registration)| registration.create_waker());
+        }
     }
 
-    /// One handle less. After the last one, nobody listens in vain.
+    /// Counts a dropped remote handle. After the last one, the registered loops may find that they are deadlocked.
     pub(crate) fn release(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.holders -= 1;
-        let nobody_left = state.holders == 0;
-        let take = |(_, waker): &mut (Arc<WakeSlot>, Option<Waker>)| if nobody_left { waker.take() } else { None };
-        let wakers: Vec<Waker> = state.listening.iter_mut().filter_map(take).collect();
-        // What a waker does may come back here, so none is dropped or woken under the lock.
+        if state.holders != 0 {
+            return;
+        }
+        let wakers: Vec<_> =
+            state.registrations.iter_mut().filter_map(|(_, registration)| registration.waker.take()).collect();
+        // To drop a waker may wake the host of a loop, which is user code: not under the lock.
         drop(state);
         drop(wakers);
     }
 
-    /// Has all loops that listen look at what has come.
+    /// Wakes all registered loops.
     pub(crate) fn notify(&self) {
-        let listening: Vec<_> = self.state().listening.iter().map(|(wake_slot, _)| wake_slot.clone()).collect();
-        listening.iter().for_each(WakeSlot::wake);
-    }
-
-    /// From now on `wake_slot` is rung.
-    fn add(&self, wake_slot: &Arc<WakeSlot>, counts: bool) {
-        let mut state = self.state();
-        let position = state.position(wake_slot).unwrap_or_else(|| {
-            state.listening.push((wake_slot.clone(), None));
-            state.listening.len() - 1
-        });
-        if counts && state.holders != 0 {
-            state.listening[position].1.get_or_insert_with(|| WakeSlot::waker(wake_slot));
-        }
-    }
-
-    fn remove(&self, wake_slot: &Arc<WakeSlot>) {
-        let mut state = self.state();
-        let removed = state.position(wake_slot).map(|position| state.listening.swap_remove(position));
+        let state = lock(&self.state);
+        let wake_slots: Vec<_> =
+            state.registrations.iter().map(|(_, registration)| registration.wake_slot.clone()).collect();
+        // To wake a loop may wake its host, which is user code: not under the lock.
         drop(state);
-        drop(removed);
+        wake_slots.iter().for_each(WakeSlot::wake);
+    }
+
+    fn register(&self, wake_slot: Arc<WakeSlot>, counts: bool) -> usize {
+        let mut registration = Registration { wake_slot, counts, waker: None };
+        let mut state = lock(&self.state);
+        if state.holders != 0 {
+            registration.create_waker();
+        }
+        state.registrations.insert(registration)
+    }
+
+    fn unregister(&self, key: usize) {
+        let registration = lock(&self.state).registrations.remove(key);
+        // As in `release`, not under the lock.
+        drop(registration);
     }
 }
 
-impl State {
-    fn position(&self, wake_slot: &Arc<WakeSlot>) -> Option<usize> {
-        self.listening.iter().position(|(listening, _)| Arc::ptr_eq(listening, wake_slot))
-    }
-}
-
-/// The loops in which somebody waits, one [`Listener`] each.
+/// The listeners of one object: one for each loop in which a coroutine waits.
 pub(crate) struct Listeners {
+    set: Rc<ListenerSet>,
+}
+
+struct ListenerSet {
     notifier: Arc<Notifier>,
     counts: bool,
-    listeners: RefCell<Vec<Weak<Listener>>>,
-    answer: Rc<dyn Fn()>,
+    callback: Rc<dyn Fn()>,
+    /// Sorted by the address of the scheduler. A listener keeps its scheduler alive and removes its own entry, so an address names
+    /// one loop.
+    by_loop: RefCell<Vec<(*const Scheduler, Weak<Listener>)>>,
 }
 
 impl Listeners {
-    /// When the notifier rings, `answer` is called in each loop that listens. `counts` says whether handles are a reason to wait for that.
-    pub(crate) fn new(notifier: Arc<Notifier>, counts: bool, answer: impl Fn() + 'static) -> Listeners {
-        Listeners { notifier, counts, listeners: RefCell::default(), answer: Rc::new(answer) }
+    /// Each loop calls `callback` after a notification. `counts` tells whether a remote handle is a reason for the loop to go on
+    /// waiting.
+    pub(crate) fn new(notifier: Arc<Notifier>, counts: bool, callback: impl Fn() + 'static) -> Listeners {
+        let set = ListenerSet { notifier, counts, callback: Rc::new(callback), by_loop: RefCell::default() };
+        Listeners { set: Rc::new(set) }
     }
 
-    /// The listener of the loop `scheduler`. It listens for as long as it is kept.
+    /// Returns the listener of a loop. The loop is registered until the last clone of it is dropped.
     pub(crate) fn listen(&self, scheduler: &Rc<Scheduler>) -> Rc<Listener> {
-        let mut listeners = self.listeners.borrow_mut();
-        listeners.retain(|listener| listener.strong_count() != 0);
-        let known =
-            listeners.iter().filter_map(Weak::upgrade).find(|listener| Rc::ptr_eq(&listener.scheduler, scheduler));
-        let listener = known.unwrap_or_else(|| {
-            let wake_slot = scheduler.add_wake_slot(WakeTarget::Call(self.answer.clone()));
-            let listener =
-                Rc::new(Listener { scheduler: scheduler.clone(), wake_slot, notifier: self.notifier.clone() });
-            listeners.push(Rc::downgrade(&listener));
-            listener
-        });
-        drop(listeners);
-        self.notifier.add(&listener.wake_slot, self.counts);
-        listener
+        let ListenerSet { notifier, counts, callback, by_loop } = &*self.set;
+        let mut by_loop = by_loop.borrow_mut();
+        match by_loop.binary_search_by_key(&Rc::as_ptr(scheduler), |&(address, _)| address) {
+            Ok(position) => by_loop[position].1.upgrade().expect("a listener removes its entry when it is dropped"),
+            Err(position) => {
+                let wake_slot = scheduler.add_wake_slot(WakeTarget::Call(callback.clone()));
+                let key = notifier.register(wake_slot.clone(), *counts);
+                let listener =
+                    Rc::new(Listener { set: self.set.clone(), key, scheduler: scheduler.clone(), wake_slot });
+                by_loop.insert(position, (Rc::as_ptr(scheduler), Rc::downgrade(&listener)));
+                listener
+            }
+        }
     }
 }
 
-/// A loop that listens to a notifier.
+/// Keeps one loop registered with a notifier.
 pub(crate) struct Listener {
+    set: Rc<ListenerSet>,
+    key: usize,
     scheduler: Rc<Scheduler>,
     wake_slot: Arc<WakeSlot>,
-    notifier: Arc<Notifier>,
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.notifier.remove(&self.wake_slot);
+        let ListenerSet { notifier, by_loop, .. } = &*self.set;
+        // First: what follows may wake the host of the loop, and user code may then wait again, with a new listener.
+        let mut by_loop = by_loop.borrow_mut();
+        if let Ok(position) = by_loop.binary_search_by_key(&Rc::as_ptr(&self.scheduler), |&(address, _)| address) {
+            by_loop.remove(position);
+        }
+        drop(by_loop);
+        notifier.unregister(self.key);
         self.scheduler.remove_wake_slot(&self.wake_slot);
     }
 }

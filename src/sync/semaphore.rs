@@ -1,4 +1,4 @@
-//! So many at once, and no more.
+//! Semaphores: at most a fixed number of coroutines hold a permit at the same time.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -9,13 +9,12 @@ use std::rc::Rc;
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
 use crate::trace::Frame;
-use crate::wait::private::Sealed;
-use crate::wait::{Wait, WaitState, polled_after_completion};
+use crate::wait::{WaitState, polled_after_completion};
 
-/// Lets so many coroutines at once through, and has the others wait.
+/// A fixed number of permits, which coroutines acquire and give back.
 ///
-/// It is a handle: clones are the same semaphore. A permit that is given back goes straight to whoever has waited longest;
-/// nobody comes in between, and one who gives up, even then, passes it on.
+/// It is a handle: a clone is the same semaphore. A permit that is given back goes to the coroutine that has waited longest. No other
+/// coroutine can take it in between. If that coroutine is cancelled before it goes on, the permit goes to the next one.
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -44,41 +43,47 @@ pub struct Semaphore {
 
 struct State {
     permits: usize,
-    /// Those in line wait, the others have a permit. If one is free, nobody waits.
-    visitors: WaitQueue<Visitor>,
+    /// Entries in line wait. Entries aside hold a permit. While a permit is free, nobody waits.
+    entries: WaitQueue<Entry>,
 }
 
-struct Visitor {
-    /// To be told who has a permit.
+impl State {
+    fn has_free_permit(&self) -> bool {
+        self.entries.aside() < self.permits
+    }
+}
+
+struct Entry {
+    /// Names the holder of the permit, for the statistics.
     frame: Frame,
-    /// There until it has a permit.
+    /// Present while it waits.
     waiter: Option<Waiter>,
 }
 
 impl Semaphore {
-    /// A semaphore of so many permits.
+    /// Creates a semaphore with `permits` permits.
     ///
     /// # Panics
     ///
-    /// If there are none: nobody could ever acquire one.
+    /// If `permits` is 0.
     #[must_use]
     #[track_caller]
     pub fn new(permits: usize) -> Semaphore {
         assert!(permits > 0, "a semaphore of 0 permits could never be acquired; it takes at least 1");
-        let state = State { permits, visitors: WaitQueue::default() };
+        let state = State { permits, entries: WaitQueue::default() };
         Semaphore { state: Rc::new(RefCell::new(state)) }
     }
 
-    /// Waits for a permit. If one is free, this is one turn of the others.
+    /// Waits for a permit. If one is free, the `yield` only lets the other coroutines run.
     ///
     /// # Cancellation
     ///
-    /// Its place in the queue is given up, or, if it was its turn already, the permit is passed on.
+    /// The coroutine leaves the queue. If it had been given a permit already, the next one in the queue gets it.
     pub fn acquire(&self) -> Acquire {
         Acquire { permit: Some(Permit { semaphore: self.clone(), key: Key::NOBODY }) }
     }
 
-    /// A permit, if one is free.
+    /// Returns a permit, if one is free.
     ///
     /// ```
     /// use tinyield::Semaphore;
@@ -94,22 +99,22 @@ impl Semaphore {
     #[track_caller]
     pub fn try_acquire(&self) -> Option<Permit> {
         let mut state = self.state.borrow_mut();
-        if !state.has_permit() {
+        if !state.has_free_permit() {
             return None;
         }
         let frame = Frame::new("try_acquire".into(), Location::caller());
-        let key = state.visitors.put_aside(Visitor { frame, waiter: None });
+        let key = state.entries.put_aside(Entry { frame, waiter: None });
         Some(Permit { semaphore: self.clone(), key })
     }
 
-    /// How many permits are free.
+    /// Returns the number of free permits.
     #[must_use]
     pub fn available(&self) -> usize {
         let state = self.state.borrow();
-        state.permits - state.visitors.aside()
+        state.permits - state.entries.aside()
     }
 
-    /// Who holds the permits, and how many wait.
+    /// Returns which coroutines hold permits, and how many wait for one.
     ///
     /// ```
     /// # #![feature(coroutines)]
@@ -130,22 +135,22 @@ impl Semaphore {
         SemaphoreStatistics {
             permits: state.permits,
             available: self.available(),
-            holders: state.visitors.iter_aside().map(|visitor| visitor.frame.clone()).collect(),
-            waiting: state.visitors.len(),
+            holders: state.entries.iter_aside().map(|entry| entry.frame.clone()).collect(),
+            waiting: state.entries.len(),
         }
     }
 
-    /// A visitor leaves. If it had a permit, that goes to whoever has waited longest.
-    fn leave(&self, key: Key) {
+    /// Removes an entry. If it held a permit, the first in the queue gets it.
+    fn release(&self, key: Key) {
         let mut state = self.state.borrow_mut();
-        let Some(visitor) = state.visitors.remove(key) else { return };
-        match visitor.waiter {
+        let Some(entry) = state.entries.remove(key) else { return };
+        match entry.waiter {
             Some(waiter) => {
                 drop(state);
                 waiter.give_up();
             }
             None => {
-                let next = state.visitors.advance().and_then(|next| next.waiter.take());
+                let next = state.entries.advance().and_then(|next| next.waiter.take());
                 drop(state);
                 if let Some(waiter) = next {
                     waiter.settle();
@@ -153,34 +158,6 @@ impl Semaphore {
             }
         }
     }
-}
-
-impl State {
-    /// Whether one is free.
-    fn has_permit(&self) -> bool {
-        self.visitors.aside() < self.permits
-    }
-}
-
-/// The name of a coroutine, and the line at which it waits.
-fn frame_of(task: &TaskRef) -> Frame {
-    let name = task.name();
-    Frame::new(if name.is_empty() { name_of_owner(task) } else { name }, task.location.get())
-}
-
-/// Who waits for a coroutine that the library made to carry a wait, as in a timeout. As in a deadlock, it is `run` if it was a loop
-/// that was told to.
-#[cold]
-fn name_of_owner(task: &TaskRef) -> Cow<'static, str> {
-    let mut next = task.scope().and_then(|scope| scope.owner());
-    while let Some(owner) = next {
-        let name = owner.name();
-        if !name.is_empty() {
-            return name;
-        }
-        next = owner.scope().and_then(|scope| scope.owner());
-    }
-    "run".into()
 }
 
 impl fmt::Debug for Semaphore {
@@ -195,21 +172,21 @@ impl fmt::Debug for Semaphore {
     }
 }
 
-/// What [`Semaphore::statistics`] tells.
+/// A snapshot of a semaphore. Returned by [`Semaphore::statistics`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SemaphoreStatistics {
-    /// How many permits there are in all.
+    /// The number of permits, free or not.
     pub permits: usize,
-    /// How many of them are free.
+    /// The number of free permits.
     pub available: usize,
-    /// Who has the others: the coroutine, or `try_acquire`, and the line.
+    /// The holders of the other permits: the name of each coroutine, or `try_acquire`, and the line at which it acquired the permit.
     pub holders: Vec<Frame>,
-    /// How many wait for one.
+    /// The number of waits for a permit.
     pub waiting: usize,
 }
 
-/// Leave to go on, from a [`Semaphore`]. Dropped, it is given back.
+/// A permit of a [`Semaphore`]. Dropping it gives it back.
 #[must_use = "a permit that is dropped is given back"]
 pub struct Permit {
     semaphore: Semaphore,
@@ -217,16 +194,15 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Whether it can be taken already.
-    fn is_there(&self) -> bool {
+    fn is_granted(&self) -> bool {
         let state = self.semaphore.state.borrow();
-        state.visitors.get(self.key).is_some_and(|visitor| visitor.waiter.is_none())
+        state.entries.get(self.key).is_some_and(|entry| entry.waiter.is_none())
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.semaphore.leave(self.key);
+        self.semaphore.release(self.key);
     }
 }
 
@@ -236,27 +212,45 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// What [`Semaphore::acquire`] gives: a [`Wait`] for a [`Permit`].
+/// A wait for a [`Permit`]. Returned by [`Semaphore::acquire`].
 #[must_use = "nothing is acquired before this is yielded"]
 pub struct Acquire {
-    /// There until it is taken. Who is in line, or has not come yet, has nothing but the makings of one: to drop it is to
-    /// leave.
+    /// Present until it is taken. While the wait is queued, the key of the permit is that of the queued entry, so that dropping it
+    /// leaves the queue.
     permit: Option<Permit>,
 }
 
 impl Acquire {
-    /// Begins to wait for what counts, in a deadlock, as a thing of this [`kind`].
-    pub(super) fn begin_for(&mut self, task: &TaskRef, on: BlockedOn) {
-        task.note_blocked_on(on);
+    /// Begins the wait. A deadlock is reported as a wait for `blocked_on`.
+    pub(super) fn begin_as(&mut self, task: &TaskRef, blocked_on: BlockedOn) {
+        task.note_blocked_on(blocked_on);
         let Some(permit) = &mut self.permit else { return };
         let mut state = permit.semaphore.state.borrow_mut();
-        let frame = frame_of(task);
-        permit.key = if state.has_permit() {
-            state.visitors.put_aside(Visitor { frame, waiter: None })
+        let frame = Frame::new(holder_name(task), task.location.get());
+        permit.key = if state.has_free_permit() {
+            state.entries.put_aside(Entry { frame, waiter: None })
         } else {
-            state.visitors.push_back(Visitor { frame, waiter: Some(Waiter::new(task)) })
+            state.entries.push_back(Entry { frame, waiter: Some(Waiter::new(task)) })
         };
     }
+}
+
+/// The name under which a permit that `task` acquires is listed: that of its coroutine.
+fn holder_name(task: &TaskRef) -> Cow<'static, str> {
+    let name = task.name();
+    // Tasks of the library have no name.
+    if name.is_empty() { owner_name(task) } else { name }
+}
+
+/// The name of the nearest coroutine that `task` runs for. In `timeout(semaphore.acquire(), limit)`, for example, a task of the
+/// library acquires the permit, for the coroutine that yields the timeout.
+///
+/// There is none if the wait was given to [`Loop::run`](crate::Loop::run): then it is `run`, as in the report of a deadlock.
+#[cold]
+fn owner_name(task: &TaskRef) -> Cow<'static, str> {
+    let owner_of = |task: &TaskRef| task.scope()?.owner();
+    let mut owners = std::iter::successors(owner_of(task), owner_of);
+    owners.find(|owner| !owner.is_internal()).map_or("run".into(), |owner| owner.name())
 }
 
 impl fmt::Debug for Acquire {
@@ -269,30 +263,23 @@ impl fmt::Debug for Acquire {
     }
 }
 
-impl Sealed for Acquire {}
-
-impl Wait for Acquire {
-    type Output = Permit;
-    type State = Acquire;
-
-    fn into_state(self) -> Acquire {
-        self
-    }
-}
+wait_is_its_state!(Acquire => Permit);
 
 #[allow(private_interfaces)]
 impl WaitState for Acquire {
     type Output = Permit;
 
+    const GIVES_BACK: bool = true;
+
     fn begin(&mut self, task: &TaskRef) {
-        self.begin_for(task, BlockedOn::SEMAPHORE);
+        self.begin_as(task, BlockedOn::SEMAPHORE);
     }
 
     fn is_ready(&self) -> bool {
-        self.permit.as_ref().is_none_or(Permit::is_there)
+        self.permit.as_ref().is_none_or(Permit::is_granted)
     }
 
     fn take(&mut self) -> Result<Permit> {
-        self.permit.take_if(|permit| permit.is_there()).ok_or_else(polled_after_completion)
+        self.permit.take_if(|permit| permit.is_granted()).ok_or_else(polled_after_completion)
     }
 }

@@ -1,4 +1,14 @@
-//! Programs of coroutines, run on tinyield and on a naive simulator of what it promises, and compared.
+//! Programs of coroutines, run on tinyield and on a naive simulator of what it promises. Both runs have to be the same.
+//!
+//! - [`program`] is the language: what a program is, how it is made from bytes, how it is made smaller, how it is
+//!   printed.
+//! - [`interpreter`] runs a program on tinyield.
+//! - [`simulator`] computes what the run should look like. It uses nothing of tinyield.
+//!
+//! Both write a log: which coroutine begins, what each `yield` gives or raises, and how each coroutine ends, in order.
+//! This module compares the two logs and results, and looks for the smallest program that shows a difference.
+//!
+//! The fuzzer includes this module by its path, so it uses nothing of the other tests.
 
 pub mod interpreter;
 pub mod program;
@@ -12,18 +22,18 @@ pub struct Observed {
     pub result: String,
     /// What happened, in order.
     pub log: Vec<String>,
-    /// The machine did something else for so long that what was to happen one after the other may have happened at once.
+    /// Interpreter only: the machine was so slow that two deadlines may have passed at once. The run proves nothing.
     pub is_late: bool,
-    /// Several coroutines are to blame, and nothing says which of them is called by its name.
+    /// Simulator only: several coroutines could be named as the one that failed, and nothing says which.
     pub is_blame_open: bool,
-    /// Nothing says what is to happen.
+    /// Simulator only: nothing says what has to happen. Any run is right.
     pub is_undecided: bool,
 }
 
-/// In microseconds. What was late is tried again, slower.
+/// The lengths of the unit of time to try, in microseconds. A run that was late is tried again with the next one.
 const UNITS: [u64; 3] = [40, 400, 4_000];
 
-/// How the program's two runs differ, if they do.
+/// The difference between the two runs of `program`, in words, if there is one.
 pub fn difference(program: &Program) -> Option<String> {
     let expected = simulator::run(program);
     if expected.is_undecided {
@@ -35,34 +45,31 @@ pub fn difference(program: &Program) -> Option<String> {
 }
 
 fn compare(expected: &Observed, observed: &Observed) -> Option<String> {
-    let blame = |text: &String| if expected.is_blame_open { without_names(text) } else { text.clone() };
-    let mut lines = expected.log.iter().map(blame).zip(observed.log.iter().map(blame));
-    let same = lines.position(|(expected, observed)| expected != observed);
-    let length = expected.log.len().min(observed.log.len());
-    let is_log_same = same.is_none() && expected.log.len() == observed.log.len();
-    if is_log_same && blame(&expected.result) == blame(&observed.result) {
+    let without_blame = |text: &String| if expected.is_blame_open { without_names(text) } else { text.clone() };
+    let mut lines = expected.log.iter().map(without_blame).zip(observed.log.iter().map(without_blame));
+    let first_different = lines.position(|(expected, observed)| expected != observed);
+    let is_log_same = first_different.is_none() && expected.log.len() == observed.log.len();
+    if is_log_same && without_blame(&expected.result) == without_blame(&observed.result) {
         return None;
     }
     let mut text = String::new();
-    let same = same.unwrap_or(length);
+    let same = first_different.unwrap_or(expected.log.len().min(observed.log.len()));
     for line in &expected.log[..same] {
         text += &format!("  {line}\n");
     }
-    for (who, log, result) in
-        [("simulator", &expected.log, &expected.result), ("tinyield", &observed.log, &observed.result)]
-    {
+    for (name, run) in [("simulator", expected), ("tinyield", observed)] {
         if !is_log_same {
-            text += &format!("{who} goes on:\n");
-            for line in &log[same..] {
+            text += &format!("{name} goes on:\n");
+            for line in &run.log[same..] {
                 text += &format!("  {line}\n");
             }
         }
-        text += &format!("{who} ends: {result}\n");
+        text += &format!("{name} ends: {}\n", run.result);
     }
     Some(text)
 }
 
-/// With the names of those who failed left out.
+/// `text` without the names of the coroutines that failed.
 fn without_names(text: &str) -> String {
     let mut parts = text.split("(failed ");
     let mut plain = parts.next().unwrap_or_default().to_string();
@@ -73,7 +80,10 @@ fn without_names(text: &str) -> String {
     plain
 }
 
-/// If the runs of `program` differ: how those of a program do that is as small as could be made of it by leaving things out.
+/// If the runs of `program` differ: the smallest program found that still shows a difference, printed, and that
+/// difference.
+///
+/// It leaves out one thing at a time for as long as the runs differ.
 pub fn smallest_difference(mut program: Program) -> Option<String> {
     let mut found = difference(&program)?;
     loop {
@@ -85,7 +95,7 @@ pub fn smallest_difference(mut program: Program) -> Option<String> {
     }
 }
 
-/// Whether ticks are told by the clock.
+/// Whether ticks take time in a run by `drive`.
 fn has_clock(drive: Drive) -> bool {
     drive != Drive::Run
 }

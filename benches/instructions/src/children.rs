@@ -1,4 +1,4 @@
-//! Children, and loops that run one.
+//! Children, and loops that run a child.
 
 use std::hint::black_box;
 

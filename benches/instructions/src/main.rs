@@ -1,23 +1,24 @@
-//! Does one operation so and so many times, and prints how many: `tinyield-instructions yield-100 500`. For `run`, which
-//! has valgrind count the instructions.
+//! Does one operation for a number of rounds, and prints the number of operations: `tinyield-instructions yield-100 500`.
+//! `run` counts its instructions with valgrind.
 //!
-//! Nothing here depends on the time that it takes, so that two counts of the same binary are the same.
+//! Nothing here depends on elapsed time, so two counts of the same binary are equal.
 
 #![feature(coroutines)]
 
 mod children;
 mod sleeps;
 mod sync;
+mod wakes;
 mod yields;
 
 use std::env;
 use std::process::ExitCode;
 
-/// What is counted. It is done `rounds` times, and gives how many operations these were.
+/// A counted operation. `run` does it for a number of rounds, and returns the number of operations.
 struct Operation {
     name: &'static str,
     what: &'static str,
-    /// Two counts of rounds: what is done once, whatever the count, is in both.
+    /// Two numbers of rounds. Their difference leaves out the work that is done only once.
     rounds: [u64; 2],
     run: fn(rounds: u64) -> u64,
 }
@@ -51,18 +52,18 @@ const OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "sleep-1",
-        what: "a sleep of a task that is alone; it is due at once",
+        what: "one task sleeps, alone; the sleep is due at once",
         rounds: [100, 2_100],
         run: sleeps::alone,
     },
     Operation { name: "sleep-10k", what: "a sleep among 10,000", rounds: [1, 3], run: sleeps::many },
     Operation {
         name: "timeout",
-        what: "a limit of 30 s around a child that yields once, and that child",
+        what: "a timeout of 30 s around a child that yields once, and the child",
         rounds: [100, 5_100],
         run: sleeps::timeout_around,
     },
-    Operation { name: "child", what: "the same child without a limit", rounds: [100, 5_100], run: sleeps::unlimited },
+    Operation { name: "child", what: "the same child without a timeout", rounds: [100, 5_100], run: sleeps::unlimited },
     Operation {
         name: "event",
         what: "wait for an event, be woken by another task, clear it",
@@ -83,15 +84,27 @@ const OPERATIONS: &[Operation] = &[
     },
     Operation {
         name: "semaphore",
-        what: "a permit, of 2 that 100 tasks share; a holder yields once",
+        what: "a permit of a semaphore of 2, shared by 100 tasks; a holder yields once",
         rounds: [5, 105],
         run: sync::semaphore,
+    },
+    Operation {
+        name: "wake-1",
+        what: "one task awaits a future that wakes itself, alone",
+        rounds: [1_000, 21_000],
+        run: wakes::alone,
+    },
+    Operation {
+        name: "wake",
+        what: "100 tasks await futures that wake themselves, in turn",
+        rounds: [10, 210],
+        run: wakes::hundred,
     },
 ];
 
 fn main() -> ExitCode {
-    let words: Vec<String> = env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => {
             for operation in OPERATIONS {
                 let [few, many] = operation.rounds;
@@ -100,7 +113,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         [name, rounds] => {
-            let operation = OPERATIONS.iter().find(|operation| operation.name == name).expect("an operation's name");
+            let operation =
+                OPERATIONS.iter().find(|operation| operation.name == name).expect("the name of an operation");
             println!("{}", (operation.run)(rounds.parse().expect("a number")));
             ExitCode::SUCCESS
         }

@@ -1,4 +1,4 @@
-//! Timers that ring, and limits of time that do not.
+//! Timers that fire, and timeouts that do not.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -19,14 +19,14 @@ pub fn alone(rounds: u64) -> u64 {
 }
 
 const SLEEPERS: u64 = 10_000;
-/// One round: all fall asleep before the first is due.
+/// The length of a round. All tasks fall asleep before the first one is due.
 const PERIOD: Duration = Duration::from_secs(2);
-/// They are due in the last part of it.
+/// The deadlines of a round are in this last part of it.
 const SPREAD: Duration = Duration::from_millis(100);
 
 #[coro]
 fn sleeper(number: u64, rounds: u64, start: Instant, asleep: Rc<Cell<u64>>) -> Coro<()> {
-    // No two are due at the same time, and they do not come in order.
+    // All deadlines differ, and they are not set in order.
     let early = SPREAD.mul_f64((number * 7_919 % SLEEPERS) as f64 / SLEEPERS as f64);
     let mut end = start;
     for _ in 0..rounds {
@@ -36,9 +36,9 @@ fn sleeper(number: u64, rounds: u64, start: Instant, asleep: Rc<Cell<u64>>) -> C
     }
 }
 
-/// Blocks the loop until they all are due. So they ring together, however long anything takes.
+/// Blocks the loop until all sleeps are due, so that they fire together, whatever the speed of the machine.
 #[coro]
-fn time_passes(rounds: u64, start: Instant, asleep: Rc<Cell<u64>>) -> Coro<()> {
+fn block_until_due(rounds: u64, start: Instant, asleep: Rc<Cell<u64>>) -> Coro<()> {
     let mut end = start;
     for round in 1..=rounds {
         end += PERIOD;
@@ -46,7 +46,7 @@ fn time_passes(rounds: u64, start: Instant, asleep: Rc<Cell<u64>>) -> Coro<()> {
             yield;
         }
         let now = Instant::now();
-        assert!(now < end - SPREAD, "all have to be asleep before the first is due: a quieter machine, please");
+        assert!(now < end - SPREAD, "the machine is too slow: the tasks did not fall asleep before the first was due");
         thread::sleep(end - now);
         yield;
     }
@@ -56,7 +56,7 @@ pub fn many(rounds: u64) -> u64 {
     let asleep = Rc::new(Cell::new(0));
     let start = Instant::now();
     let all: Vec<_> = (0..SLEEPERS).map(|i| sleeper(i, rounds, start, Rc::clone(&asleep))).collect();
-    Loop::new().run((all, time_passes(rounds, start, asleep))).expect("no error");
+    Loop::new().run((all, block_until_due(rounds, start, asleep))).expect("no error");
     SLEEPERS * rounds
 }
 

@@ -3,7 +3,7 @@
 use tinyield::channel::{self, Receiver, Sender};
 use tinyield::{Coro, Event, Loop, Semaphore, co, coro};
 
-/// Waits for its own, then sets the other's.
+/// Waits for its own event, then sets the event of the other.
 #[coro]
 fn player(mine: Event, other: Event, rounds: u64) -> Coro<()> {
     for _ in 0..rounds {
@@ -36,7 +36,7 @@ fn send_bursts(sender: Sender<u64>, acknowledged: Receiver<()>, bursts: u64) -> 
     }
 }
 
-/// Every message is a turn.
+/// Each message takes a turn.
 #[coro]
 fn receive_bursts(receiver: Receiver<u64>, acknowledge: Sender<()>, bursts: u64) -> Coro<()> {
     for _ in 0..bursts {

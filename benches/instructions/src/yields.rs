@@ -1,4 +1,4 @@
-//! Ready tasks that let each other run.
+//! Ready tasks that yield to each other.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! Channels between two tasks of one thread.
+//! Channels between two tasks on one thread.
 
 #[cfg(feature = "tinyield")]
 mod ours;
@@ -8,8 +8,8 @@ mod raw;
 use crate::harness::{Contender, Workload};
 use crate::peers::{AsyncStd, Compio, LocalPool, Monoio, Smol, SmolStatic, TokioLocalRuntime, TokioLocalSet};
 
-/// Messages through an unbounded channel, in bursts of which each is acknowledged, so that the queue
-/// is as short for everybody whoever gets more turns.
+/// Messages through an unbounded channel, in bursts. Each burst is acknowledged, so that the queue has
+/// the same length in all contenders, however they share the turns.
 const BURST: u64 = 64;
 const BURSTS: u64 = 10_000;
 const UNBOUNDED: u64 = BURST * BURSTS;
@@ -20,7 +20,7 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload {
             name: "unbounded",
-            what: "an unbounded channel between two tasks, in bursts of 64; raw, and `recv` alone, have a turn for each message",
+            what: "an unbounded channel between two tasks, in bursts of 64; raw, and `recv` alone, take a turn for each message",
             units: &["ns per message"],
             pinned: false,
             contenders: vec![
@@ -28,7 +28,7 @@ pub fn workloads() -> Vec<Workload> {
                 #[cfg(feature = "tinyield")]
                 Contender::ours(ours::unbounded),
                 #[cfg(feature = "tinyield")]
-                Contender::ours_too("tinyield, recv alone", ours::unbounded_in_turns),
+                Contender::ours_variant("tinyield, recv alone", ours::unbounded_in_turns),
                 Contender::peer("smol + async-channel", peers::unbounded_async_channel::<Smol>),
                 Contender::peer("smol static + async-channel", peers::unbounded_async_channel::<SmolStatic>),
                 Contender::peer("async-std + async-channel", peers::unbounded_async_channel::<AsyncStd>),

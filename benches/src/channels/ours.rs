@@ -1,4 +1,4 @@
-//! The library's channels.
+//! tinyield's channels.
 
 use tinyield::channel::{self, Receiver, Sender};
 use tinyield::{Coro, Loop, co, coro};
@@ -6,12 +6,12 @@ use tinyield::{Coro, Loop, co, coro};
 use super::{BOUNDED, BURST, BURSTS, UNBOUNDED};
 use crate::harness::{Measured, per_op};
 
-/// Bursts, each of which is acknowledged. What is there already is received without a turn, as all the peers do.
+/// Bursts with acknowledgements. Messages that have arrived are received without a turn, as in all peers.
 pub fn unbounded() -> Measured {
     bursts(receive_bursts)
 }
 
-/// Every message is a turn.
+/// Each message takes a turn.
 pub fn unbounded_in_turns() -> Measured {
     bursts(receive_bursts_in_turns)
 }

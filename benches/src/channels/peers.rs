@@ -1,4 +1,4 @@
-//! Each peer with the channel that its users take.
+//! Each peer with the channel that its users use.
 
 use futures::{SinkExt, StreamExt};
 
@@ -6,7 +6,7 @@ use super::{BOUNDED, BURST, BURSTS, UNBOUNDED};
 use crate::harness::{Measured, Stopwatch};
 use crate::peers::Peer;
 
-/// One run of it to warm up, one by the clock; each is a sender in a task, and a receiver in another.
+/// Runs once to warm up, and once with the clock. Each run has a sender in one task and a receiver in another.
 fn timed<P: Peer>(messages: u64, once: impl AsyncFn(&P) -> u64 + 'static) -> Measured {
     P::run(move |peer| async move {
         let mut measured = None;
@@ -19,7 +19,7 @@ fn timed<P: Peer>(messages: u64, once: impl AsyncFn(&P) -> u64 + 'static) -> Mea
     })
 }
 
-/// Sends in bursts, each of which is acknowledged.
+/// Sends bursts, and waits for the acknowledgement of each.
 async fn send_bursts(send: impl Fn(u64), mut acknowledged: impl AsyncFnMut()) {
     for burst in 0..BURSTS {
         (0..BURST).for_each(|i| send(burst * BURST + i));
@@ -130,7 +130,7 @@ pub fn bounded_tokio<P: Peer>() -> Measured {
     })
 }
 
-/// Its channel holds one message more for each sender than it is told.
+/// Its channel holds one more message than its capacity, for each sender.
 pub fn bounded_futures<P: Peer>() -> Measured {
     timed(BOUNDED, async |peer: &P| {
         let (mut sender, mut receiver) = futures::channel::mpsc::channel(0);

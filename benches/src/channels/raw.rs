@@ -1,4 +1,4 @@
-//! Boxed coroutines that take turns over a queue or a slot.
+//! Boxed coroutines that share a queue or a slot.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,9 +12,9 @@ use crate::harness::{Measured, per_op};
 type Task = Pin<Box<dyn Coroutine<(), Yield = Step, Return = ()>>>;
 
 enum Step {
-    /// The others run, then this one.
+    /// The others run next, then this one.
     Turn,
-    /// The other one runs; this one once it hands over in its turn.
+    /// The other one runs next. This one runs again when the other one hands over.
     HandOver,
 }
 
@@ -29,7 +29,7 @@ fn run(mut ready: VecDeque<Task>) {
     }
 }
 
-/// Every message is a turn of the receiver's; for the burst's last one, of the sender's too.
+/// Each message takes a turn of the receiver. The last one of a burst takes a turn of the sender too.
 pub fn unbounded() -> Measured {
     per_op(UNBOUNDED, || {
         let queue = Rc::new(RefCell::new(VecDeque::new()));
@@ -72,7 +72,7 @@ fn burst_receiver(queue: Rc<RefCell<VecDeque<u64>>>, sum: Rc<Cell<u64>>) -> Task
     )
 }
 
-/// Every message is a turn of either.
+/// Each message takes a turn of each side.
 pub fn bounded() -> Measured {
     per_op(BOUNDED, || {
         let slot = Rc::new(Cell::new(None));

@@ -8,16 +8,16 @@ mod raw;
 use crate::harness::{Contender, Workload, all};
 use crate::peers::{Boxed, every_peer};
 
-/// Trivial children, one after the other.
+/// The number of trivial children, one after the other.
 const SPAWNS: u64 = 200_000;
-/// Gathers of so many children, so often.
+/// The children of a gather, and how often it runs.
 const CHILDREN: u64 = 1_000;
 const GATHERS: u64 = 200;
-/// The depth of a binary tree, its nodes, and how often it is grown.
+/// The depth of a binary tree, its nodes, and how often it is built.
 const DEPTH: u32 = 13;
 const NODES: u64 = (1 << (DEPTH + 1)) - 1;
 const TREES: u64 = 10;
-/// A chain of so many links, so often.
+/// The length of a chain, and how often it runs.
 const LINKS: u64 = 10_000;
 const CHAINS: u64 = 20;
 
@@ -40,7 +40,7 @@ pub fn workloads() -> Vec<Workload> {
         },
         Workload {
             name: "gather",
-            what: "start 1000 children that yield once each, and wait for all",
+            what: "start 1000 children, each of which yields once, and wait for all",
             units: &["ns per child"],
             pinned: false,
             contenders: all([

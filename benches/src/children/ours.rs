@@ -1,4 +1,4 @@
-//! Children are yielded: one, two at once, or a vector of them.
+//! Yields children: one, two at once, or a vector.
 
 use std::hint::black_box;
 
@@ -7,7 +7,7 @@ use tinyield::{Coro, Loop, co, coro};
 use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
 use crate::harness::{Measured, per_op};
 
-/// So often on one loop, which does `ops` operations in all.
+/// Runs it `times` times on one loop, which makes `ops` operations in total.
 fn timed(ops: u64, times: u64, make: impl Fn() -> Coro<u64>, expected: u64) -> Measured {
     let mut event_loop = Loop::new();
     per_op(ops, || {

@@ -1,4 +1,4 @@
-//! The same tasks on every peer; children are awaited by their handles.
+//! The same tasks on every peer. Handles are awaited.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
 use crate::harness::{Measured, Stopwatch, per_op};
 use crate::peers::Peer;
 
-/// As [`per_op`], within a task.
+/// As [`per_op`], inside a task.
 async fn timed(ops: u64, mut work: impl AsyncFnMut()) -> Measured {
     work().await;
     let stopwatch = Stopwatch::start();
@@ -58,7 +58,7 @@ async fn child(i: u64) -> u64 {
     i
 }
 
-/// No runtime: the children are polled by the one that waits for them.
+/// Without a runtime: the waiting future polls its children.
 pub fn join_all() -> Measured {
     per_op(CHILDREN * GATHERS, || {
         for _ in 0..GATHERS {
@@ -68,7 +68,7 @@ pub fn join_all() -> Measured {
     })
 }
 
-/// Likewise, in order of completion.
+/// The same, in order of completion.
 pub fn futures_unordered() -> Measured {
     per_op(CHILDREN * GATHERS, || {
         for _ in 0..GATHERS {

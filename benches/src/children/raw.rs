@@ -1,4 +1,4 @@
-//! Boxed coroutines in a slab, each with the key of the one that waits for it.
+//! Boxed coroutines in a slab, each with the key of its parent.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -10,13 +10,13 @@ use slab::Slab;
 use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
 use crate::harness::{Measured, per_op};
 
-/// It is resumed with the sum of what its children gave, and gives a number.
+/// A coroutine that is resumed with the sum of its children's values, and returns a number.
 type Body = Pin<Box<dyn Coroutine<u64, Yield = Step, Return = u64>>>;
 
 enum Step {
-    /// Let the others run.
+    /// Lets the others run.
     Turn,
-    /// Run these, and wait for all.
+    /// Runs these children and waits for all.
     One(Body),
     Two(Body, Body),
     Many(u64, fn(u64) -> Body),
@@ -29,8 +29,8 @@ struct Task {
     sum: u64,
 }
 
-/// The key that no task has: whoever waits for the first one.
-const NOBODY: usize = usize::MAX;
+/// A key that no task has: the parent of the first task.
+const NO_PARENT: usize = usize::MAX;
 
 #[derive(Default)]
 struct Scheduler {
@@ -45,7 +45,7 @@ impl Scheduler {
     }
 
     fn run(&mut self, body: Body) -> u64 {
-        self.start(body, NOBODY);
+        self.start(body, NO_PARENT);
         while let Some(key) = self.ready.pop_front() {
             let task = &mut self.tasks[key];
             let sum = std::mem::take(&mut task.sum);
@@ -53,14 +53,14 @@ impl Scheduler {
                 CoroutineState::Yielded(step) => self.wait(key, step),
                 CoroutineState::Complete(value) => {
                     let parent = self.tasks.remove(key).parent;
-                    if parent == NOBODY {
+                    if parent == NO_PARENT {
                         return value;
                     }
-                    self.tell(parent, value);
+                    self.deliver(parent, value);
                 }
             }
         }
-        unreachable!("somebody is always ready");
+        unreachable!("a task is always ready");
     }
 
     fn wait(&mut self, key: usize, step: Step) {
@@ -82,7 +82,7 @@ impl Scheduler {
         }
     }
 
-    fn tell(&mut self, parent: usize, value: u64) {
+    fn deliver(&mut self, parent: usize, value: u64) {
         let task = &mut self.tasks[parent];
         task.sum += value;
         task.missing -= 1;

@@ -16,14 +16,14 @@ use wires::{ByAsyncIo, ByAsyncStd, ByCompio, ByMonoio, ByTokio};
 
 const CONNECTIONS: usize = 64;
 const BYTES: usize = 1024;
-/// How often each client sends a message and has it back, after as many to warm up as the first number says.
+/// The number of round trips of each client: to warm up, and measured.
 const WARM_UP: u64 = 50;
 const TRIPS: u64 = 500;
 
 pub fn workloads() -> Vec<Workload> {
     vec![Workload {
         name: "echo",
-        what: "64 clients send 1 KiB each and have it back, again and again; clients and servers in one thread",
+        what: "64 clients repeatedly send 1 KiB and read it back; clients and servers on one thread",
         units: &["us per round trip"],
         pinned: false,
         contenders: vec![
@@ -31,7 +31,7 @@ pub fn workloads() -> Vec<Workload> {
             #[cfg(feature = "tinyield")]
             Contender::ours(ours::in_block_on),
             #[cfg(feature = "tinyield")]
-            Contender::ours_too("tinyield no block_on", ours::alone),
+            Contender::ours_variant("tinyield no block_on", ours::alone),
             Contender::peer("smol", peers::echo::<Smol, ByAsyncIo>),
             Contender::peer("smol static", peers::echo::<SmolStatic, ByAsyncIo>),
             Contender::peer("tokio LocalSet", peers::echo::<TokioLocalSet, ByTokio>),
@@ -43,7 +43,7 @@ pub fn workloads() -> Vec<Workload> {
     }]
 }
 
-/// What a client sends.
+/// The message of a client.
 fn message(client: usize) -> Vec<u8> {
     vec![client as u8; BYTES]
 }
@@ -61,7 +61,7 @@ fn connections() -> Vec<(TcpStream, TcpStream)> {
     (0..CONNECTIONS).map(|_| connect(&listener).expect("a connection")).collect()
 }
 
-/// Microseconds a round trip.
+/// The microseconds per round trip.
 fn per_trip(begin: Instant) -> Measured {
     let trips = CONNECTIONS as u64 * TRIPS;
     Measured::one(begin.elapsed().as_secs_f64() * 1e6 / trips as f64)

@@ -1,4 +1,4 @@
-//! Guest mode: smol's sockets, awaited in coroutines.
+//! smol's sockets, awaited in coroutines.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use super::wires::{ByAsyncIo, Wire};
 use super::{CONNECTIONS, TRIPS, WARM_UP, connections, message, per_trip};
 use crate::harness::Measured;
 
-/// As the manual says it is best.
+/// Inside one `block_on`, as the manual recommends.
 pub fn in_block_on() -> Measured {
     async_io::block_on(async { alone() })
 }
@@ -24,7 +24,7 @@ pub fn alone() -> Measured {
             clients.push(client(ByAsyncIo::adopt(client_end), i, Rc::clone(&warm)));
         }
         assert_eq!((yield clients).len(), CONNECTIONS);
-        per_trip(warm.get().expect("somebody is warm"))
+        per_trip(warm.get().expect("a client has warmed up"))
     };
     Loop::new().run(main).expect("no error")
 }
@@ -34,7 +34,7 @@ fn server(wire: ByAsyncIo) -> Coro<()> {
     wire.serve().await;
 }
 
-/// The first one that is warm starts the clock.
+/// The first client that has warmed up starts the clock.
 #[coro]
 fn client(wire: ByAsyncIo, number: usize, warm: Rc<Cell<Option<Instant>>>) -> Coro<()> {
     let mut wire = wire;

@@ -1,4 +1,4 @@
-//! A task for each end of a connection, on each peer's own sockets.
+//! A task for each end of a connection, with the sockets of each peer.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,11 +18,11 @@ pub fn echo<P: Connected, W: Wire>() -> Measured {
             peer.detach(client(W::adopt(client_end), i, Rc::clone(&warm), Rc::clone(&finished)));
         }
         finished.opened().await;
-        per_trip(warm.get().expect("somebody is warm"))
+        per_trip(warm.get().expect("a client has warmed up"))
     })
 }
 
-/// The first one that is warm starts the clock.
+/// The first client that has warmed up starts the clock.
 async fn client(mut wire: impl Wire, number: usize, warm: Rc<Cell<Option<Instant>>>, finished: Rc<Gate>) {
     let message = message(number);
     let (mut sent, mut back) = (message.clone(), message.clone());

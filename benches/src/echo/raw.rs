@@ -1,4 +1,4 @@
-//! Boxed coroutines, one for each end of a connection, resumed as epoll says that their sockets can be read.
+//! Boxed coroutines, one for each end of a connection. epoll says which of them to resume.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
@@ -14,7 +14,7 @@ use rustix::event::epoll;
 use super::{BYTES, CONNECTIONS, TRIPS, WARM_UP, connections, message, per_trip};
 use crate::harness::Measured;
 
-/// It yields until its socket can be read.
+/// A coroutine that yields until its socket is readable.
 type Task = Pin<Box<dyn Coroutine<(), Yield = (), Return = ()>>>;
 
 pub fn echo() -> Measured {
@@ -43,10 +43,10 @@ pub fn echo() -> Measured {
             let _ = task.as_mut().resume(());
         }
     }
-    per_trip(warm.get().expect("somebody is warm"))
+    per_trip(warm.get().expect("a client has warmed up"))
 }
 
-/// The first one that is warm starts the clock.
+/// The first client that has warmed up starts the clock.
 fn client(mut stream: TcpStream, number: usize, warm: Rc<Cell<Option<Instant>>>, finished: Rc<Cell<usize>>) -> Task {
     Box::pin(
         #[coroutine]
@@ -66,7 +66,7 @@ fn client(mut stream: TcpStream, number: usize, warm: Rc<Cell<Option<Instant>>>,
                 assert_eq!(back, message);
             }
             finished.update(|finished| finished + 1);
-            // An event that came late may resume it once more.
+            // A late event may resume it once more.
             loop {
                 yield;
             }
@@ -88,7 +88,7 @@ fn server(mut stream: TcpStream) -> Task {
     )
 }
 
-/// What is there, which a stale event may say when there is nothing.
+/// Reads what has arrived. After a stale event that may be nothing.
 fn read_some(stream: &mut TcpStream, space: &mut [u8]) -> usize {
     match stream.read(space) {
         Ok(read) => read,

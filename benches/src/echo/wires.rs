@@ -1,5 +1,5 @@
-//! One end of a connection, in the words of each library. A server writes back what it reads until
-//! the client is gone; a client wants as much back as it sent.
+//! One end of a connection, for each library. A server writes back what it reads until the client
+//! closes the connection. A client reads as many bytes as it sent.
 
 use std::io::Result;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ pub trait Wire: 'static {
 
     fn serve(self) -> impl Future<Output = ()> + 'static;
 
-    /// Sends the one and fills the other; some libraries want to own them meanwhile.
+    /// Sends the first buffer and fills the second. Some libraries need to own the buffers meanwhile.
     fn exchange(&mut self, sent: Vec<u8>, back: Vec<u8>) -> impl Future<Output = (Vec<u8>, Vec<u8>)>;
 }
 
@@ -69,7 +69,7 @@ borrowing!(
     tokio::io::AsyncWriteExt
 );
 
-/// For libraries that own their buffers: a vector comes back as long as what was read.
+/// For libraries that own their buffers. The length of the returned vector is the number of bytes read.
 macro_rules! owning {
     ($name:ident($stream:ty), $reading:path, $reading_all:path, $writing:path) => {
         pub struct $name($stream);

@@ -1,13 +1,13 @@
-//! The words after `cargo bench --`.
+//! The arguments after `cargo bench --`.
 
 pub const USAGE: &str = "\
 cargo bench -- [OPTIONS] [WORKLOAD]..
 
-A WORKLOAD is what a workload's name begins with; without any, all run.
+A WORKLOAD is the start of a workload's name. Without one, all workloads run.
 
-  --only NAMES    run only these contenders, as `raw,smol,tinyield`
-  --rounds N      how often each contender runs (5)
-  --json FILE     write the figures there too
+  --only NAMES    run only these contenders, such as `raw,smol,tinyield`
+  --rounds N      how often each contender runs (default: 5)
+  --json FILE     also write the figures to this file
   --list          print the names of the workloads and their contenders";
 
 #[derive(Debug, PartialEq)]
@@ -20,21 +20,22 @@ pub struct Args {
 }
 
 impl Args {
-    pub fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut args = Self { workloads: vec![], only: vec![], rounds: 5, json: None, list: false };
-        let mut words = words;
-        while let Some(word) = words.next() {
-            let mut value = || words.next().ok_or(format!("{word} wants a value"));
-            match word.as_str() {
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
                 "--bench" => {} // cargo's own
                 "--list" => args.list = true,
                 "--only" => args.only.extend(value()?.split(',').map(str::to_owned)),
                 "--rounds" => {
-                    args.rounds = value()?.parse().ok().filter(|n| *n > 0).ok_or("--rounds wants a number from 1")?;
+                    args.rounds =
+                        value()?.parse().ok().filter(|n| *n > 0).ok_or("--rounds needs a number of at least 1")?;
                 }
                 "--json" => args.json = Some(value()?),
-                _ if word.starts_with('-') => return Err(format!("what is {word}?\n\n{USAGE}")),
-                _ => args.workloads.push(word),
+                _ if argument.starts_with('-') => return Err(format!("unknown option {argument}\n\n{USAGE}")),
+                _ => args.workloads.push(argument),
             }
         }
         Ok(args)

@@ -1,4 +1,4 @@
-//! A run is a process of its own: no contender leaves a heap, threads or thread-locals to the next.
+//! Each run is a process of its own, so that no contender leaves a heap, threads or thread-locals to the next.
 
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -11,13 +11,13 @@ use serde_json::Value;
 use super::machine;
 use super::workload::{Contender, Measured, Workload};
 
-/// The word that makes this program a child that measures one contender.
+/// The argument that turns this program into a child that measures one contender.
 pub const MEASURE: &str = "--measure";
 
-/// One that takes longer hangs.
+/// A child that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Measures a contender once, in a child of this same program.
+/// Measures a contender once, in a child process of the same program.
 pub fn measure(workload: &Workload, contender: &Contender) -> Result<Measured, String> {
     let output = run(workload, contender).map_err(|error| error.to_string())?;
     if !output.status.success() {
@@ -25,7 +25,7 @@ pub fn measure(workload: &Workload, contender: &Contender) -> Result<Measured, S
         let complaint: Vec<_> = complaint.lines().filter(|line| !line.trim().is_empty()).take(2).collect();
         return Err(format!("{}: {}", output.status, complaint.join(" ")));
     }
-    parse(&output.stdout).ok_or_else(|| "no figures came".to_owned())
+    parse(&output.stdout).ok_or_else(|| "the child printed no figures".to_owned())
 }
 
 fn run(workload: &Workload, contender: &Contender) -> io::Result<Output> {
@@ -38,27 +38,27 @@ fn run(workload: &Workload, contender: &Contender) -> io::Result<Output> {
         .spawn()?;
     let pid = Pid::from_child(&child);
     let (ended, has_ended) = mpsc::channel::<()>();
-    // The watch is kept from here: a second thread in the child would slow its allocator.
-    let watch = thread::spawn(move || {
+    // The watchdog runs here, because a second thread in the child would slow down its allocator.
+    let watchdog = thread::spawn(move || {
         if has_ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
             let _ = kill_process(pid, Signal::KILL);
         }
     });
     let output = child.wait_with_output();
     drop(ended);
-    watch.join().expect("the watch does not panic");
+    watchdog.join().expect("the watchdog does not panic");
     output
 }
 
-/// What a child does: its figures are the last line that it prints.
+/// Measures one contender in the child, which prints its figures as its last line.
 pub fn answer(workload: &Workload, contender: &str) {
-    let contender = workload.contenders.iter().find(|c| c.name == contender).expect("a contender's name");
+    let contender = workload.contenders.iter().find(|c| c.name == contender).expect("the name of a contender");
     if workload.pinned {
         machine::pin_to_one_core();
     }
     let measured = contender.run();
     assert_eq!(measured.figures.len(), workload.units.len());
-    measured.tell();
+    measured.print();
 }
 
 fn parse(output: &[u8]) -> Option<Measured> {

@@ -4,7 +4,7 @@ use super::args::Args;
 use super::child;
 use super::workload::{Contender, Kind, Measured, Workload};
 
-/// One contender's runs.
+/// The runs of one contender.
 pub struct Entry {
     pub name: &'static str,
     pub kind: Kind,
@@ -17,7 +17,7 @@ impl Entry {
         Self { name: contender.name, kind: contender.kind, runs: vec![], failure: None }
     }
 
-    /// One run more, unless one has failed.
+    /// Adds one more run, unless one has failed.
     fn add(&mut self, measure: impl FnOnce() -> Result<Measured, String>) {
         if self.failure.is_none() {
             match measure() {
@@ -31,12 +31,12 @@ impl Entry {
         self.runs.iter().find_map(|run| run.note.as_deref())
     }
 
-    /// The figures of one unit, in the order of the rounds.
+    /// The figures in one unit, in the order of the rounds.
     pub fn figures(&self, unit: usize) -> Vec<f64> {
         self.runs.iter().map(|run| run.figures[unit]).collect()
     }
 
-    /// Least, median, greatest; none if it failed.
+    /// Minimum, median and maximum. `None` if a run failed.
     pub fn spread(&self, unit: usize) -> Option<[f64; 3]> {
         let mut figures = self.figures(unit);
         if self.failure.is_some() || figures.is_empty() {
@@ -50,8 +50,8 @@ impl Entry {
     }
 }
 
-/// Runs every contender once a round, in an order that turns from round to round: what the
-/// machine does meanwhile hits all of them alike.
+/// Runs every contender once per round, in an order that rotates from round to round, so that
+/// other load on the machine affects all of them alike.
 pub fn gather(workload: &Workload, args: &Args) -> Vec<Entry> {
     let wanted = workload.contenders.iter().filter(|contender| args.wants_contender(contender.name));
     let (contenders, mut entries): (Vec<&Contender>, Vec<Entry>) =
@@ -66,7 +66,7 @@ pub fn gather(workload: &Workload, args: &Args) -> Vec<Entry> {
     entries
 }
 
-/// The best median among the contenders of a kind.
+/// The best median of the contenders of one kind.
 pub fn best(entries: &[Entry], kind: Kind, unit: usize) -> Option<f64> {
     let medians = entries.iter().filter(|entry| entry.kind == kind).filter_map(|entry| Some(entry.spread(unit)?[1]));
     medians.min_by(f64::total_cmp)

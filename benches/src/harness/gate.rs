@@ -1,11 +1,11 @@
-//! Waiting for tasks that nobody joins, the same way on every runtime.
+//! Waits for detached tasks in the same way on every runtime.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-/// Opens when as many have passed as were expected.
+/// Opens when the expected number of tasks have passed.
 pub struct Gate {
     missing: Cell<usize>,
     waiter: RefCell<Option<Waker>>,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::{Measured, Stopwatch};
 
-/// Runs from when the last task has started to when the first one ends, so that neither making tasks
-/// nor dropping them is timed, and checks that they took turns. (Where they did not quite, it runs on
-/// to when the last one ends.)
+/// Measures from the start of the last task to the end of the first, so that neither the creation nor
+/// the drop of tasks is timed. Checks that they took turns. If they did not, it measures until the
+/// last one ends.
 pub struct Lap {
     tasks: usize,
     yields: u64,
@@ -16,13 +16,13 @@ pub struct Lap {
     at_last_yield: Cell<usize>,
     ended: Cell<usize>,
     stopwatch: Cell<Option<Stopwatch>>,
-    /// The time, for so many yields.
+    /// The time, and the number of yields in it.
     taken: Cell<Option<(Duration, u64)>>,
     in_turn: Cell<bool>,
 }
 
 impl Lap {
-    /// For so many tasks, each of which yields so often.
+    /// A clock for `tasks` tasks with `yields` yields each.
     pub fn new(tasks: usize, yields: u64) -> Rc<Self> {
         Rc::new(Self {
             tasks,
@@ -36,8 +36,8 @@ impl Lap {
         })
     }
 
-    /// A task starts. It yields as often as this says, then calls [`Lap::before_last`], yields once
-    /// more, and calls [`Lap::end`].
+    /// Counts a task that starts. The task yields as often as the returned number says, then calls
+    /// [`Lap::before_last`], yields once more, and calls [`Lap::end`].
     pub fn start(&self) -> u64 {
         assert_eq!(self.ended.get(), 0, "no task ends before all have started");
         self.started.update(|started| started + 1);
@@ -47,12 +47,12 @@ impl Lap {
         self.yields - 1
     }
 
-    /// A task is about to yield for the last time.
+    /// Counts a task that is about to yield for the last time.
     pub fn before_last(&self) {
         self.at_last_yield.update(|tasks| tasks + 1);
     }
 
-    /// A task ends.
+    /// Counts a task that ends.
     pub fn end(&self) {
         self.ended.update(|ended| ended + 1);
         let tasks = self.tasks as u64;
@@ -69,11 +69,11 @@ impl Lap {
         self.taken.set(Some((stopwatch.elapsed(), yields)));
     }
 
-    /// Nanoseconds a yield.
+    /// The nanoseconds per yield.
     pub fn per_yield(&self) -> Measured {
         assert_eq!(self.ended.get(), self.tasks, "every task has ended");
         let (taken, yields) = self.taken.get().expect("a task has ended");
-        let note = (!self.in_turn.get()).then(|| "not quite in turn".to_owned());
+        let note = (!self.in_turn.get()).then(|| "not in turn".to_owned());
         Measured::one(taken.as_nanos() as f64 / yields as f64).noted(note)
     }
 }

@@ -1,10 +1,10 @@
-//! What the machine says of this process.
+//! The memory and the cores of this process.
 
 use std::fs;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Keeps this thread, and all that it will start, on the last core that it may use.
+/// Pins this thread, and all threads that it starts later, to the last core that it may use.
 pub fn pin_to_one_core() {
     let allowed = sched_getaffinity(None).expect("the cores of this thread");
     let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu)).expect("a core");
@@ -13,19 +13,19 @@ pub fn pin_to_one_core() {
     sched_setaffinity(None, &one).expect("one core");
 }
 
-/// The most memory that this process ever had.
+/// The peak resident memory of this process.
 pub fn peak_mib() -> f64 {
     status_kib("VmHWM:") / 1024.0
 }
 
-/// The memory that this process has now.
+/// The current resident memory of this process.
 pub fn resident_bytes() -> f64 {
     status_kib("VmRSS:") * 1024.0
 }
 
-/// What this process has of its allocator now, which is glibc's: with its headers, be it touched or not.
+/// The memory that glibc's allocator has allocated for this process, with its headers, touched or not.
 pub fn heap_bytes() -> f64 {
-    // SAFETY: it asks for nothing but counts.
+    // SAFETY: it only returns counts.
     let counts = unsafe { libc::mallinfo2() };
     (counts.uordblks + counts.hblkhd) as f64
 }

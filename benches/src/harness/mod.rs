@@ -1,4 +1,4 @@
-//! How contenders are run, measured and compared.
+//! Runs, measures and compares contenders.
 
 mod args;
 mod child;
@@ -22,15 +22,15 @@ use serde_json::json;
 
 use args::Args;
 
-/// The whole program: a child measures one contender, the parent compares them all.
+/// The whole program. A child measures one contender, and the parent compares all of them.
 pub fn main(workloads: &[Workload]) -> ExitCode {
-    let words: Vec<String> = env::args().skip(1).collect();
-    if let [child::MEASURE, workload, contender] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        let workload = workloads.iter().find(|w| w.name == workload).expect("a workload's name");
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [child::MEASURE, workload, contender] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        let workload = workloads.iter().find(|w| w.name == workload).expect("the name of a workload");
         child::answer(workload, contender);
         return ExitCode::SUCCESS;
     }
-    match Args::parse(words.into_iter()).and_then(|args| compare(workloads, &args)) {
+    match Args::parse(arguments.into_iter()).and_then(|args| compare(workloads, &args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(complaint) => {
             eprintln!("{complaint}");
@@ -42,7 +42,7 @@ pub fn main(workloads: &[Workload]) -> ExitCode {
 fn compare(workloads: &[Workload], args: &Args) -> Result<(), String> {
     let wanted: Vec<&Workload> = workloads.iter().filter(|workload| args.wants_workload(workload.name)).collect();
     if wanted.is_empty() {
-        return Err(format!("no workload is called {:?}: see --list", args.workloads));
+        return Err(format!("no workload has a name that starts with {:?}; see --list", args.workloads));
     }
     let mut results = vec![];
     let mut failed = vec![];

@@ -1,4 +1,4 @@
-//! The figures as a table to read and as JSON for a script.
+//! Prints the figures as a table, and converts them to JSON.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub fn print(workload: &Workload, entries: &[Entry]) {
 
 fn print_entry(entry: &Entry, unit: usize, raw: Option<f64>, peer: Option<f64>) {
     let Some([least, median, greatest]) = entry.spread(unit) else {
-        println!("  {:<28} failed: {}", entry.name, entry.failure.as_deref().unwrap_or("it never ran"));
+        println!("  {:<28} failed: {}", entry.name, entry.failure.as_deref().unwrap_or("no run"));
         return;
     };
     let range = format!("{}..{}", short(least), short(greatest));
@@ -30,7 +30,7 @@ fn print_entry(entry: &Entry, unit: usize, raw: Option<f64>, peer: Option<f64>) 
     println!("{}", line.trim_end());
 }
 
-/// Three digits that matter.
+/// Three significant digits.
 fn short(figure: f64) -> String {
     let digits = match figure {
         _ if figure >= 100.0 => 0,

@@ -1,4 +1,4 @@
-//! Timing work that one thread does.
+//! Measures the CPU time of work.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::Measured;
 
-/// Runs while this process works, on whatever thread: what else the machine does meanwhile is not
-/// counted. For work that never waits.
+/// Measures the CPU time of this process, on all its threads. Other load on the machine does not
+/// count. For work that never waits.
 #[derive(Clone, Copy)]
 pub struct Stopwatch {
     begin: Duration,
@@ -22,17 +22,17 @@ impl Stopwatch {
         cpu_time() - self.begin
     }
 
-    /// Nanoseconds for each of so many operations.
+    /// The nanoseconds per operation, for `ops` operations.
     pub fn per(self, ops: u64) -> Measured {
         Measured::one(self.elapsed().as_nanos() as f64 / ops as f64)
     }
 }
 
 fn cpu_time() -> Duration {
-    clock_gettime(ClockId::ProcessCPUTime).try_into().expect("time since the process began")
+    clock_gettime(ClockId::ProcessCPUTime).try_into().expect("a CPU time is positive")
 }
 
-/// The plain way to time work that does `ops` operations: once to warm up, once by the clock.
+/// Times work that does `ops` operations: once to warm up, once with the clock.
 pub fn per_op(ops: u64, mut work: impl FnMut()) -> Measured {
     work();
     let stopwatch = Stopwatch::start();

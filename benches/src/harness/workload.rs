@@ -1,15 +1,15 @@
-//! What is compared: a workload, and who contends in it.
+//! Workloads, and the contenders that run them.
 
 use serde_json::json;
 
-/// What a contender is, which says what its figures are compared with.
+/// The kind of a contender. Figures are compared with those of the raw contender and of the peers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The bare mechanism: what the work costs without a library around it.
+    /// The bare mechanism: the cost of the work without a library.
     Raw,
-    /// Another library, used the way its users would.
+    /// Another library, used as its users would use it.
     Peer,
-    /// Worth seeing, but no peer: it does less than the workload asks for.
+    /// Shown for information, but not a peer, because it does less than the workload requires.
     Aside,
     /// tinyield.
     #[cfg(feature = "tinyield")]
@@ -28,11 +28,11 @@ impl Kind {
     }
 }
 
-/// What one run of one contender gave: a figure for each of the workload's units.
+/// The result of one run of one contender: a figure for each unit of the workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
     pub figures: Vec<f64>,
-    /// What the reader of the figure has to know, as "starves".
+    /// A remark for the reader, such as "unfair".
     pub note: Option<String>,
 }
 
@@ -41,8 +41,8 @@ impl Measured {
         Self { figures: vec![figure], note: None }
     }
 
-    /// Prints itself, as the last thing that a child does.
-    pub fn tell(&self) {
+    /// Prints the result as the last line of a child.
+    pub fn print(&self) {
         println!("{}", json!({ "figures": self.figures, "note": self.note }));
     }
 
@@ -55,7 +55,7 @@ impl Measured {
 pub struct Contender {
     pub name: &'static str,
     pub kind: Kind,
-    /// What its process finds in the environment, for a library that is set up there.
+    /// A variable for the environment of its process, for libraries that are configured there.
     pub environment: Option<(&'static str, &'static str)>,
     run: Box<dyn Fn() -> Measured>,
 }
@@ -69,7 +69,7 @@ impl Contender {
         Self::new("raw", Kind::Raw, run)
     }
 
-    /// A bare mechanism whose name says more than `raw` would.
+    /// A bare mechanism with a name of its own.
     pub fn bare(name: &'static str, run: impl Fn() -> Measured + 'static) -> Self {
         Self::new(name, Kind::Raw, run)
     }
@@ -87,9 +87,9 @@ impl Contender {
         Self::new("tinyield", Kind::Ours, run)
     }
 
-    /// tinyield once more, used another way.
+    /// tinyield, used in another way.
     #[cfg(feature = "tinyield")]
-    pub fn ours_too(name: &'static str, run: impl Fn() -> Measured + 'static) -> Self {
+    pub fn ours_variant(name: &'static str, run: impl Fn() -> Measured + 'static) -> Self {
         Self::new(name, Kind::Ours, run)
     }
 
@@ -104,16 +104,16 @@ impl Contender {
 
 pub struct Workload {
     pub name: &'static str,
-    /// What is done, in one line.
+    /// A description in one line.
     pub what: &'static str,
-    /// The unit of each figure that a contender gives; less is better for all of them.
+    /// The unit of each figure of a contender. Lower is better for all of them.
     pub units: &'static [&'static str],
-    /// Whether its contenders run on one core: a wake-up across cores drowns all that the libraries do.
+    /// Whether contenders run on one core, because wake-ups across cores take longer than everything that the libraries do.
     pub pinned: bool,
     pub contenders: Vec<Contender>,
 }
 
-/// Lists of contenders, as one.
+/// Joins lists of contenders.
 pub fn all<const N: usize>(lists: [Vec<Contender>; N]) -> Vec<Contender> {
     lists.into_iter().flatten().collect()
 }

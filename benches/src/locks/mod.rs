@@ -1,4 +1,4 @@
-//! Semaphores and locks that many tasks want at once, each holder letting the others run.
+//! Semaphores and locks under contention. Each holder yields once.
 
 #[cfg(feature = "tinyield")]
 mod ours;
@@ -10,7 +10,7 @@ use crate::harness::{Contender, Workload};
 use crate::peers::{AsyncStd, LocalPool, Monoio, Smol, SmolStatic, TokioLocalRuntime, TokioLocalSet};
 
 const TASKS: usize = 100;
-/// How often each task gets a permit.
+/// How often each task acquires a permit.
 const TIMES: u64 = 2_000;
 const PERMITS: usize = 2;
 

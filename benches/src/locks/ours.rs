@@ -1,4 +1,4 @@
-//! The library's semaphore and lock.
+//! tinyield's semaphore and lock.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
-//! Each peer with the semaphore and the lock that its users take. They outlive the process, so that
-//! nothing but they themselves is counted.
+//! Each peer with the semaphore and the lock that its users use. They are leaked, so that only their own
+//! operations count.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use super::{PERMITS, TASKS, TIMES};
 use crate::harness::Measured;
 use crate::peers::Peer;
 
-/// Every task acquires, lets the others run, and releases.
+/// Every task acquires, yields once, and releases.
 fn share<P: Peer, G>(most: usize, acquire: impl AsyncFn() -> G + Copy + 'static) -> Measured {
     P::run(move |peer| async move {
         let shares = Shares::new(most);
@@ -36,7 +36,7 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-const OPEN: &str = "nobody closes it";
+const OPEN: &str = "it is never closed";
 
 pub fn semaphore_async_lock<P: Peer>() -> Measured {
     let semaphore = leak(async_lock::Semaphore::new(PERMITS));

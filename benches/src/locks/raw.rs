@@ -1,4 +1,4 @@
-//! Boxed coroutines, a number of permits and a queue of those that wait for one.
+//! Boxed coroutines, a number of permits, and a queue of waiters.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,9 +13,9 @@ use crate::harness::Measured;
 type Task = Pin<Box<dyn Coroutine<(), Yield = Step, Return = ()>>>;
 
 enum Step {
-    /// The others run, then this one.
+    /// The others run next, then this one.
     Turn,
-    /// It has put itself where it will be found.
+    /// The coroutine has put itself into the queue of waiters.
     Park,
 }
 
@@ -26,7 +26,7 @@ struct Semaphore {
 }
 
 impl Semaphore {
-    /// Whether there is a permit at once; else the task has to park, and is handed one.
+    /// Whether a permit is available at once. Otherwise the task has to park, and gets one later.
     fn acquire(&self, task: usize) -> bool {
         let free = self.permits.get() > 0;
         if free {

@@ -1,4 +1,4 @@
-//! Who got how much, and how long it took.
+//! Counts the permits of each task, and measures the time.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{TASKS, TIMES};
 use crate::harness::{Measured, Stopwatch};
 
-/// Made when the tasks start. The clock runs until the first task has had all that it wants: until
-/// then all of them want it.
+/// Made when the tasks start. The clock runs until the first task has acquired all its permits, because until
+/// then all tasks compete.
 pub struct Shares {
     stopwatch: Stopwatch,
     holders: Cell<usize>,
@@ -18,7 +18,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// For so many holders at once.
+    /// A count for at most `most` holders at the same time.
     pub fn new(most: usize) -> Rc<Self> {
         Rc::new(Self {
             stopwatch: Stopwatch::start(),
@@ -31,7 +31,7 @@ impl Shares {
 
     pub fn enter(&self) {
         self.holders.update(|holders| holders + 1);
-        assert!(self.holders.get() <= self.most, "no more at once than there are permits");
+        assert!(self.holders.get() <= self.most, "there are at most as many holders as permits");
     }
 
     pub fn leave(&self, task: usize) {
@@ -45,10 +45,10 @@ impl Shares {
     }
 
     pub fn measured(&self) -> Measured {
-        assert!(self.got.borrow().iter().all(|got| *got == TIMES), "everybody got all in the end");
-        let (taken, sum, least) = self.first.get().expect("somebody was first");
+        assert!(self.got.borrow().iter().all(|got| *got == TIMES), "every task got all its permits");
+        let (taken, sum, least) = self.first.get().expect("a task has finished");
         let starved = TIMES - least > 1;
-        let note = starved.then(|| format!("unfair: one has {least} when another has {TIMES}"));
+        let note = starved.then(|| format!("unfair: one task has {least} when another has {TIMES}"));
         Measured::one(taken.as_nanos() as f64 / sum as f64).noted(note)
     }
 }

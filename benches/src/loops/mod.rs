@@ -1,4 +1,4 @@
-//! Making a loop, running something trivial on it, and dropping it.
+//! Makes a loop, runs a trivial task on it, and drops it.
 
 #[cfg(feature = "tinyield")]
 mod ours;

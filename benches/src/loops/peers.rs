@@ -1,4 +1,4 @@
-//! Each peer's least runtime, without drivers where it can be without, and a task that it runs itself.
+//! The smallest runtime of each peer, without drivers where possible, and a task that it runs itself.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! What tinyield adds to something, beside the same thing without it.
+//! The cost that tinyield adds to an operation, compared with the same operation without it.
 
 mod bridge;
 mod ours;
@@ -13,11 +13,11 @@ use crate::harness::{Contender, Workload};
 
 const READY: u64 = 5_000_000;
 const TIMEOUTS: u64 = 200_000;
-/// Coroutines that only compute, and how often each yields.
+/// The number of coroutines that only compute, and how often each yields.
 const TASKS: usize = 100;
 const YIELDS: u64 = 10_000;
 
-/// A future that is ready, which the compiler does not see.
+/// A ready future that the compiler cannot see through.
 struct Opaque(u64);
 
 impl Future for Opaque {
@@ -34,7 +34,7 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload {
             name: "ready-await",
-            what: "in a coroutine, to await a future that is ready, and to poll it bare; its poll is a call",
+            what: "await a ready future in a coroutine; raw polls it without a coroutine; the poll is a call",
             units: &["ns per future"],
             pinned: false,
             contenders: vec![

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use super::{Opaque, READY};
 use crate::harness::{Measured, per_op};
 
-/// In a coroutine, as the one that is awaited is.
+/// In a coroutine, like the awaited future.
 pub fn poll() -> Measured {
     polls(|i| Opaque(black_box(i)))
 }

@@ -1,4 +1,4 @@
-//! async-std: its thread's local tasks.
+//! async-std: the local tasks of a thread.
 
 use std::time::Duration;
 

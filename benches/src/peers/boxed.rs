@@ -1,4 +1,4 @@
-//! No task at all: a boxed future that its parent polls inline.
+//! Without tasks: a boxed future that its parent polls inline.
 
 use std::pin::Pin;
 
@@ -19,6 +19,6 @@ impl Peer for Boxed {
     }
 
     fn detach(&self, _: impl Future<Output = ()> + 'static) {
-        unreachable!("there is nobody to poll it");
+        unreachable!("no task polls it");
     }
 }

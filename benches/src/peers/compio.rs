@@ -1,4 +1,4 @@
-//! compio, on io_uring where the kernel has it.
+//! compio, with io_uring if the kernel supports it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

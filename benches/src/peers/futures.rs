@@ -1,4 +1,4 @@
-//! `futures`: its `LocalPool`. (It has no timers.)
+//! `futures`: a `LocalPool`. It has no timers.
 
 use futures::executor::LocalSpawner;
 use futures::future::RemoteHandle;

@@ -1,5 +1,5 @@
-//! The runtimes beside which tinyield stands, each used on one thread the way its manual says is
-//! fastest, and what the generic workloads ask of them.
+//! The runtimes with which tinyield is compared, each on one thread and in the way that is fastest
+//! according to its manual, and the interface that generic workloads use.
 
 mod async_std;
 mod boxed;
@@ -19,16 +19,16 @@ pub use self::monoio::Monoio;
 pub use self::smol::{Smol, SmolStatic};
 pub use self::tokio::{TokioLocalRuntime, TokioLocalSet};
 
-/// A runtime with tasks. A value of it is what a task needs to spawn others.
+/// A runtime with tasks. A task needs a value of this type to spawn others.
 pub trait Peer: Clone + 'static {
     type Handle<T: 'static>: Future<Output = T> + 'static;
 
-    /// Makes a runtime with nothing in it that is not needed, and runs what `main` makes as a task of it.
+    /// Makes a minimal runtime, and runs the future that `main` makes as one of its tasks.
     fn run<T: 'static, F: Future<Output = T> + 'static>(main: impl FnOnce(Self) -> F) -> T;
 
     fn spawn<T: 'static>(&self, task: impl Future<Output = T> + 'static) -> Self::Handle<T>;
 
-    /// Starts a task that nobody waits for.
+    /// Starts a detached task.
     fn detach(&self, task: impl Future<Output = ()> + 'static);
 
     /// Lets the other tasks run.
@@ -44,7 +44,7 @@ pub trait Timed: Peer {
 
     fn sleep(&self, time: Duration) -> impl Future<Output = ()>;
 
-    /// The future's value, or nothing if it takes longer than that.
+    /// The value of the future, or `None` if it takes longer than the limit.
     fn timeout<T>(&self, limit: Duration, future: impl Future<Output = T>) -> impl Future<Output = Option<T>>;
 }
 
@@ -54,7 +54,7 @@ pub trait Connected: Peer {
     fn run_connected<T: 'static, F: Future<Output = T> + 'static>(main: impl FnOnce(Self) -> F) -> T;
 }
 
-/// A generic job as a contender on every peer: `every_peer!(peers::spawn)`, or with what the job is given.
+/// Makes a contender of a generic job for every peer: `every_peer!(peers::spawn)`, or with arguments for the job.
 macro_rules! every_peer {
     ($($job:ident)::+ $(, $given:expr)*) => {
         crate::harness::all([

@@ -1,4 +1,4 @@
-//! monoio, on io_uring where the kernel has it.
+//! monoio, with io_uring if the kernel supports it.
 
 use std::cell::{OnceCell, RefCell};
 use std::future::poll_fn;
@@ -14,8 +14,8 @@ use super::{Connected, Peer, Timed};
 #[derive(Clone)]
 pub struct Monoio(Rc<Deferred>);
 
-/// A task of monoio's that wakes itself goes to the front of the queue and starves the others. One
-/// that wants to let them run leaves its waker here, for a task behind them to wake it.
+/// A monoio task that wakes itself goes to the front of the queue and starves the others. To let
+/// them run, a task leaves its waker here, and a task behind the others wakes it.
 #[derive(Default)]
 struct Deferred {
     wakers: RefCell<Vec<Waker>>,
@@ -23,7 +23,7 @@ struct Deferred {
 }
 
 impl Monoio {
-    /// To be called within the runtime.
+    /// Must be called inside the runtime.
     pub fn new() -> Self {
         let deferred = Rc::<Deferred>::default();
         let of_turner = Rc::clone(&deferred);

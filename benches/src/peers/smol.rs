@@ -1,4 +1,4 @@
-//! smol: `LocalExecutor`, and its leaked form, which is faster.
+//! smol: a `LocalExecutor`, and the faster form that is leaked.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ impl Connected for SmolStatic {
     }
 }
 
-/// smol has no `timeout`: its manual makes one with `or`.
+/// smol has no `timeout`. Its manual builds one with `or`.
 fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
     let late = async move {
         Timer::after(limit).await;

@@ -1,8 +1,8 @@
-//! What tasks that sleep take.
+//! The memory of sleeping tasks.
 
 use crate::harness::{Measured, machine};
 
-/// The memory of this process before there is anything.
+/// The memory of this process at one moment.
 pub struct Memory {
     resident: f64,
     heap: f64,
@@ -14,7 +14,7 @@ impl Memory {
         Self { resident, heap: machine::heap_bytes() }
     }
 
-    /// What each of so many tasks has taken since: resident, and of the heap.
+    /// The memory that each of `tasks` tasks has taken since then: resident, and on the heap.
     pub fn per_task(&self, tasks: usize) -> Measured {
         let now = Self::now();
         let figures = [now.resident - self.resident, now.heap - self.heap];

@@ -1,4 +1,4 @@
-//! Sleeping, and limits of time.
+//! Sleeps and timeouts.
 
 mod memory;
 mod naps;
@@ -17,38 +17,38 @@ const SLEEPERS: usize = 1_000_000;
 const TIMEOUTS: u64 = 100_000;
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Sleeps are shorter than this.
+/// The upper bound of the sleeps.
 const LONGEST: Duration = Duration::from_millis(200);
 
-/// How long a sleep is, of many: some microseconds, in no order.
+/// The duration of the sleep with this number: whole microseconds, without an order.
 fn nap(number: usize, longest: Duration) -> Duration {
     Duration::from_micros(number as u64 * 2_654_435_761 % longest.as_micros() as u64)
 }
 
-/// Longer than it takes to start all the sleepers and look at them.
+/// Longer than it takes to start all sleepers and measure them.
 const LONG: Duration = Duration::from_mins(10);
 
 pub fn workloads() -> Vec<Workload> {
     vec![
         again(
             "sleep-1",
-            "one task sleeps for 0 to 1 ms, again and again; it waits in the kernel each time",
+            "one task sleeps for 0 to 1 ms, repeatedly; each time it waits in the kernel",
             Plan { tasks: 1, sleeps: 500, longest: Duration::from_millis(1) },
         ),
-        // From here on one is due each one to four microseconds: not so often that the fast fall behind.
+        // From here on, a sleep is due every one to four microseconds, so that fast contenders keep up.
         again(
             "sleep-100",
-            "100 tasks sleep for 0 to 200 us, again and again",
+            "100 tasks sleep for 0 to 200 us, repeatedly",
             Plan { tasks: 100, sleeps: 50_000, longest: Duration::from_micros(200) },
         ),
         again(
             "sleep-10k",
-            "10,000 tasks sleep for 0 to 40 ms, again and again",
+            "10,000 tasks sleep for 0 to 40 ms, repeatedly",
             Plan { tasks: 10_000, sleeps: 150_000, longest: Duration::from_millis(40) },
         ),
         again(
             "sleep-1m",
-            "1,000,000 tasks sleep for 0 to 4 s, again and again",
+            "1,000,000 tasks sleep for 0 to 4 s, repeatedly",
             Plan { tasks: 1_000_000, sleeps: 200_000, longest: Duration::from_secs(4) },
         ),
         Workload {
@@ -65,14 +65,14 @@ pub fn workloads() -> Vec<Workload> {
                 every_timed_peer!(peers::sleeps),
             ]),
         },
-        memory("memory-1", "one task sleeps for long; memory, resident and of the heap", 1),
-        memory("memory-100", "100 tasks sleep for long; memory, resident and of the heap", 100),
-        memory("memory-10k", "10,000 tasks sleep for long; memory, resident and of the heap", 10_000),
-        memory("memory-1m", "1,000,000 tasks sleep for long; memory, resident and of the heap", 1_000_000),
-        bytes("sleeping-bytes", "1,000,000 tasks sleep for long; memory, resident and of the heap", SLEEPERS),
+        memory("memory-1", "one task sleeps for a long time; resident and heap memory per task", 1),
+        memory("memory-100", "100 tasks sleep for a long time; resident and heap memory per task", 100),
+        memory("memory-10k", "10,000 tasks sleep for a long time; resident and heap memory per task", 10_000),
+        memory("memory-1m", "1,000,000 tasks sleep for a long time; resident and heap memory per task", 1_000_000),
+        bytes("sleeping-bytes", "1,000,000 tasks sleep for a long time; resident and heap memory per task", SLEEPERS),
         Workload {
             name: "timeout",
-            what: "a limit of 30 s on something that yields once; raw is the clock's reading",
+            what: "a timeout of 30 s around a single yield; raw reads the clock once",
             units: &["ns per timeout"],
             pinned: false,
             contenders: all([
@@ -111,8 +111,8 @@ fn bytes(name: &'static str, what: &'static str, sleepers: usize) -> Workload {
     Workload { name, what, units: &["bytes per task", "heap bytes per task"], pinned: false, contenders }
 }
 
-/// As [`bytes`], but exact on the heap, even where there is one task: what lies in glibc's cache of a thread, which
-/// would count as allocated, is none.
+/// As [`bytes`], but with exact heap memory, even for one task: without glibc's cache per thread, whose memory counts as
+/// allocated.
 fn memory(name: &'static str, what: &'static str, sleepers: usize) -> Workload {
     let mut workload = bytes(name, what, sleepers);
     let uncached = |contender: Contender| contender.with_environment("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");

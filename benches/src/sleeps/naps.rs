@@ -1,4 +1,4 @@
-//! A clock for tasks that sleep again and again.
+//! A clock for tasks that sleep repeatedly.
 
 use std::cell::Cell;
 use std::process;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::nap;
 use crate::harness::{Measured, Stopwatch};
 
-/// So many tasks, each of which sleeps again and again, for less than so long. So many of their sleeps are measured.
+/// `tasks` tasks sleep repeatedly, for less than `longest` each time. `sleeps` of their sleeps are measured.
 #[derive(Clone, Copy)]
 pub struct Plan {
     pub tasks: usize,
@@ -16,16 +16,16 @@ pub struct Plan {
     pub longest: Duration,
 }
 
-/// Runs when all tasks have started and, to warm up, as many sleeps are over as will be measured. So making tasks is
-/// not timed, and all the while each of them sleeps or is due.
+/// Starts when all tasks have started, and as many sleeps have ended as will be measured, as a warm-up. So the creation of
+/// tasks is not timed, and during the measurement every task sleeps or is due.
 pub struct Naps {
     plan: Plan,
     made: Instant,
     started: Cell<usize>,
     begun: Cell<usize>,
-    /// How many sleeps are over, since all tasks have started.
+    /// The number of sleeps that have ended since all tasks have started.
     over: Cell<u64>,
-    /// As long as all that are over were meant to be, since the first.
+    /// The sum of the requested durations of all sleeps that have ended, from the first one on.
     meant: Cell<Duration>,
     stopwatch: Cell<Option<Stopwatch>>,
 }
@@ -43,18 +43,18 @@ impl Naps {
         })
     }
 
-    /// A task starts.
+    /// Counts a task that starts.
     pub fn start(&self) {
         self.started.update(|started| started + 1);
     }
 
-    /// How long a task has to sleep now.
+    /// The duration of the next sleep of a task.
     pub fn next(&self) -> Duration {
         self.begun.update(|begun| begun + 1);
         nap(self.begun.get(), self.plan.longest)
     }
 
-    /// A task has slept for that long. Ends the process when there were enough: the sleepers may have seconds to go.
+    /// Counts a sleep that has ended. After the last measured one it ends the process, because sleepers may have seconds left.
     pub fn woken(&self, nap: Duration) {
         self.meant.update(|meant| meant + nap);
         if self.started.get() < self.plan.tasks {
@@ -64,16 +64,16 @@ impl Naps {
         if self.over.get() == self.plan.sleeps {
             self.stopwatch.set(Some(Stopwatch::start()));
         } else if self.over.get() == 2 * self.plan.sleeps {
-            self.tell();
+            self.print_figure();
             process::exit(0);
         }
     }
 
-    fn tell(&self) {
-        let stopwatch = self.stopwatch.get().expect("it has warmed up");
+    fn print_figure(&self) {
+        let stopwatch = self.stopwatch.get().expect("the warm-up is over");
         let taken = stopwatch.elapsed().as_nanos() as f64;
-        let tasks = u32::try_from(self.plan.tasks).expect("not that many");
-        assert!(self.meant.get() <= self.made.elapsed() * tasks, "they sleep as long as they are told");
-        Measured::one(taken / self.plan.sleeps as f64).tell();
+        let tasks = u32::try_from(self.plan.tasks).expect("the number of tasks fits");
+        assert!(self.meant.get() <= self.made.elapsed() * tasks, "sleeps are not too short");
+        Measured::one(taken / self.plan.sleeps as f64).print();
     }
 }

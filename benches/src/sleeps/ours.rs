@@ -22,7 +22,7 @@ pub fn sleeps() -> Measured {
     let stopwatch = Stopwatch::start();
     let woken = Rc::new(Cell::new(0));
     let woken_in_the_end = Rc::clone(&woken);
-    // All of them are there before the first wakes.
+    // All sleepers are made before the first one wakes.
     let main = co! {
         let sleepers: Vec<_> = (0..SLEEPERS).map(|i| sleeper(i, Rc::clone(&woken))).collect();
         yield spawn(sleepers);
@@ -53,10 +53,10 @@ pub fn naps(plan: Plan) -> Measured {
 fn long_sleeper(asleep: Rc<Cell<usize>>) -> Coro<()> {
     asleep.update(|asleep| asleep + 1);
     yield sleep(LONG);
-    unreachable!("it sleeps for long");
+    unreachable!("it sleeps for a long time");
 }
 
-/// Ends the process: to cancel the sleepers is nothing that is asked here.
+/// Ends the process, because cancelling the sleepers is not part of the measurement.
 pub fn bytes(sleepers: usize) -> Measured {
     let before = Memory::now();
     let main = co! {
@@ -66,7 +66,7 @@ pub fn bytes(sleepers: usize) -> Measured {
         }
         yield sleep(Duration::from_millis(10));
         assert_eq!(asleep.get(), sleepers);
-        before.per_task(sleepers).tell();
+        before.per_task(sleepers).print();
         process::exit(0);
     };
     Loop::new().run(main).expect("no error");

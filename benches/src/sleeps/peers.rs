@@ -46,18 +46,18 @@ pub fn naps<P: Timed>(plan: Plan) -> Measured {
     })
 }
 
-/// Ends the process: to drop the sleepers, or to wait for them, is nothing that is asked here.
+/// Ends the process, because dropping the sleepers, or waiting for them, is not part of the measurement.
 pub fn bytes<P: Timed>(sleepers: usize) -> Measured {
     let before = Memory::now();
     P::run_timed(move |peer| async move {
         let asleep = Rc::new(Cell::new(0));
-        // They are started a few at a time, so that no queue of them counts.
+        // Started a few at a time, so that the memory of a long queue does not count.
         for i in 0..sleepers {
             let (of_task, asleep) = (peer.clone(), Rc::clone(&asleep));
             peer.detach(async move {
                 asleep.update(|asleep| asleep + 1);
                 of_task.sleep(LONG).await;
-                unreachable!("it sleeps for long");
+                unreachable!("it sleeps for a long time");
             });
             if i % 100 == 0 {
                 peer.turn().await;
@@ -65,7 +65,7 @@ pub fn bytes<P: Timed>(sleepers: usize) -> Measured {
         }
         peer.sleep(Duration::from_millis(10)).await;
         assert_eq!(asleep.get(), sleepers);
-        before.per_task(sleepers).tell();
+        before.per_task(sleepers).print();
         process::exit(0);
     })
 }

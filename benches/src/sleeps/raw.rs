@@ -15,7 +15,7 @@ use super::naps::{Naps, Plan};
 use super::{LONG, LONGEST, SLEEPERS, TIMEOUTS, nap};
 use crate::harness::{Measured, Stopwatch, machine, per_op};
 
-/// It yields until when it sleeps.
+/// A coroutine that yields its deadline.
 type Task = Pin<Box<dyn Coroutine<(), Yield = Instant, Return = ()>>>;
 
 struct Sleeper {
@@ -23,7 +23,7 @@ struct Sleeper {
     task: Task,
 }
 
-/// The next one to wake is the greatest.
+/// The earliest deadline is the greatest, for `BinaryHeap`.
 impl Ord for Sleeper {
     fn cmp(&self, other: &Self) -> Ordering {
         other.deadline.cmp(&self.deadline)
@@ -51,7 +51,7 @@ struct Scheduler {
 }
 
 impl Scheduler {
-    /// Until all that is left sleeps.
+    /// Runs until all tasks sleep or have ended.
     fn run_ready(&mut self) {
         while let Some(mut task) = self.ready.pop_front() {
             if let CoroutineState::Yielded(deadline) = task.as_mut().resume(()) {
@@ -75,7 +75,7 @@ impl Scheduler {
     }
 }
 
-/// The time is worked out when it starts, so that nothing but a number lies in each.
+/// The duration is computed when the task starts, so that each task stores only a number.
 fn sleeper(number: usize, time: impl Fn(usize) -> Duration + 'static, woken: Rc<Cell<usize>>) -> Task {
     Box::pin(
         #[coroutine]
@@ -122,7 +122,7 @@ pub fn bytes(sleepers: usize) -> Measured {
     let before = Memory::now();
     let woken = Rc::new(Cell::new(0));
     let mut scheduler = Scheduler::default();
-    // They are started one by one, so that no queue of them counts.
+    // Started one by one, so that the memory of a long queue does not count.
     for i in 0..sleepers {
         scheduler.ready.push_back(sleeper(i, |_| LONG, Rc::clone(&woken)));
         scheduler.run_ready();

@@ -1,4 +1,4 @@
-//! Other threads: waking the loop from one, and blocking closures in a pool. All on one core.
+//! Wake-ups from another thread, and blocking closures in a pool. All on one core.
 
 #[cfg(feature = "tinyield")]
 mod event;
@@ -11,22 +11,22 @@ mod pools;
 use crate::harness::{Contender, Workload};
 use crate::peers::{AsyncStd, Compio, LocalPool, Monoio, Smol, SmolStatic, TokioLocalRuntime, TokioLocalSet};
 
-/// Round trips between two threads.
+/// The number of round trips between two threads.
 const TRIPS: u64 = 10_000;
-/// Closures, one at a time.
+/// The number of closures, one at a time.
 const CLOSURES: u64 = 10_000;
-/// Closures in flight, so often.
+/// The number of closures in flight, and how often.
 const FLIGHT: u64 = 64;
 const FLIGHTS: u64 = 500;
 
-/// What the `blocking` crate reads, once.
+/// The variable that the `blocking` crate reads once.
 const SMOL_POOL: &str = "BLOCKING_MAX_THREADS";
 
 pub fn workloads() -> Vec<Workload> {
     vec![
         Workload {
             name: "event-thread",
-            what: "a task asks a parked thread, which sets an event that the task waits for; raw is two threads that park",
+            what: "a task unparks a thread, which sets an event for which the task waits; raw is two threads that park",
             units: &["us per round trip"],
             pinned: true,
             contenders: vec![
@@ -45,7 +45,7 @@ pub fn workloads() -> Vec<Workload> {
         },
         Workload {
             name: "blocking-1",
-            what: "a trivial closure in the pool and back, one at a time",
+            what: "a trivial closure in the pool, and its result, one at a time",
             units: &["us per closure"],
             pinned: true,
             contenders: vec![
@@ -63,14 +63,14 @@ pub fn workloads() -> Vec<Workload> {
         },
         Workload {
             name: "blocking-64",
-            what: "trivial closures in the pool and back, 64 in flight",
+            what: "trivial closures in the pool, and their results, 64 in flight",
             units: &["us per closure"],
             pinned: true,
             contenders: vec![
                 #[cfg(feature = "tinyield")]
                 Contender::ours(ours::in_flight),
                 #[cfg(feature = "tinyield")]
-                Contender::ours_too("tinyield pool of 2", ours::in_flight_in_two),
+                Contender::ours_variant("tinyield pool of 2", ours::in_flight_in_two),
                 Contender::peer("smol", || pools::in_flight(&pools::Smol)),
                 Contender::peer("smol pool of 2", || pools::in_flight(&pools::Smol)).with_environment(SMOL_POOL, "2"),
                 Contender::peer("tokio LocalSet", || pools::in_flight(&pools::TokioLocalSet)),

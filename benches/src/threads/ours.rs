@@ -1,4 +1,4 @@
-//! The library's own pool, and one of two.
+//! tinyield's shared pool, and a pool of two threads.
 
 use std::hint::black_box;
 use std::time::Instant;

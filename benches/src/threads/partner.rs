@@ -1,4 +1,4 @@
-//! The thread at the other end, the same for all: it parks until it is asked, then answers.
+//! The thread at the other end, the same for all contenders: it parks until a request, then answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ pub struct Partner {
 }
 
 impl Partner {
-    /// A thread that answers so often.
+    /// A thread that answers `times` times.
     pub fn new(times: u64, answer: impl Fn() + Send + 'static) -> Self {
         let asked = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&asked);
@@ -35,16 +35,16 @@ impl Partner {
     }
 
     pub fn join(self) {
-        self.thread.join().expect("it has answered every time");
+        self.thread.join().expect("all requests were answered");
     }
 }
 
-/// Microseconds a trip, of so many since then.
+/// The microseconds per round trip since `begin`.
 pub fn per_trip(begin: Instant, trips: u64) -> Measured {
     Measured::one(begin.elapsed().as_secs_f64() * 1e6 / trips as f64)
 }
 
-/// No loop at all: both ends park.
+/// Without a loop: both ends park.
 pub fn parked() -> Measured {
     let answered = Arc::new(AtomicBool::new(false));
     let (of_partner, this) = (Arc::clone(&answered), thread::current());

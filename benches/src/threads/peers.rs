@@ -1,4 +1,4 @@
-//! A task that waits for what a thread sets, by what each peer's users take for it.
+//! A task that waits for a thread, with the primitive that the users of each peer use.
 
 use std::future::poll_fn;
 use std::sync::Arc;

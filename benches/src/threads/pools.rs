@@ -1,4 +1,4 @@
-//! The peers' pools for blocking work. How many threads one has matters, so it is in the name where
+//! The pools of the peers for blocking work. The number of threads matters, so it is in the name if
 //! it is not the peer's default.
 
 use std::hint::black_box;
@@ -18,7 +18,7 @@ pub trait Pool: 'static {
     /// Runs a task on the runtime that the pool belongs to.
     fn run<T: 'static>(&self, main: impl Future<Output = T> + 'static) -> T;
 
-    /// Starts a closure that gives the number back.
+    /// Starts a closure that returns the number.
     fn start(number: u64) -> impl Future<Output = u64> + 'static;
 }
 
@@ -53,7 +53,7 @@ pub fn in_flight<P: Pool>(pool: &P) -> Measured {
     })
 }
 
-/// The `blocking` crate, whose pool is the process's.
+/// The `blocking` crate, whose pool belongs to the process.
 pub struct Smol;
 
 impl Pool for Smol {
@@ -78,10 +78,10 @@ impl Pool for TokioLocalSet {
     }
 }
 
-/// A `LocalRuntime` with a pool of so many.
+/// A `LocalRuntime` with a pool of this size.
 pub struct TokioLocalRuntime(pub usize);
 
-/// How many tokio has if it is not told.
+/// tokio's default number of threads.
 pub const TOKIO_DEFAULT: usize = 512;
 
 impl Pool for TokioLocalRuntime {
@@ -96,13 +96,13 @@ impl Pool for TokioLocalRuntime {
     }
 }
 
-/// Started now, not when it is awaited.
+/// Starts the closure now, not when it is awaited.
 fn start_in_tokio(number: u64) -> impl Future<Output = u64> + 'static {
     let handle = tokio::task::spawn_blocking(move || black_box(number));
     async { handle.await.expect("the closure ends") }
 }
 
-/// A pool of two beside a `LocalPool`.
+/// A pool of two threads with a `LocalPool`.
 pub struct FuturesTwo;
 
 thread_local! {
@@ -119,7 +119,7 @@ impl Pool for FuturesTwo {
     }
 }
 
-/// A pool of two: monoio has none by default.
+/// A pool of two threads, because monoio has none by default.
 pub struct MonoioTwo;
 
 impl Pool for MonoioTwo {

@@ -1,4 +1,4 @@
-//! Yielding: tasks that do nothing but let each other run.
+//! Tasks that only yield to each other.
 
 #[cfg(feature = "tinyield")]
 mod ours;

@@ -1,5 +1,5 @@
-//! Tasks that wake themselves, as `futures_lite::future::yield_now` does; tokio's own `yield_now`,
-//! which waits for the drivers to be visited, apart.
+//! Tasks that wake themselves, as `futures_lite::future::yield_now` does. tokio's own `yield_now` has a
+//! function of its own, because it waits until the drivers have run.
 
 use std::rc::Rc;
 
@@ -43,7 +43,7 @@ fn run<P: Peer>(tasks: usize, yields: u64, turn: impl AsyncFn(&P) + Copy + 'stat
     })
 }
 
-/// No runtime: a set of futures in one task.
+/// Without a runtime: a set of futures in one task.
 pub fn futures_unordered(tasks: usize, yields: u64) -> Measured {
     let lap = Lap::new(tasks, yields);
     let set: FuturesUnordered<_> = (0..tasks).map(|_| task(Rc::clone(&lap), yield_now)).collect();

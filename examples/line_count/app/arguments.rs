@@ -1,4 +1,4 @@
-//! What the user asks for.
+//! The command line.
 
 use std::ffi::OsString;
 use std::num::NonZero;
@@ -7,14 +7,14 @@ use std::path::PathBuf;
 pub const USAGE: &str = "\
 Usage: line_count [--jobs N] FILE|DIR ..
 
-Counts lines, words and bytes, as `wc -lwc` does, of each FILE and of all files in each DIR.
+Counts the lines, words and bytes of each FILE and of all files in each DIR, like `wc -lwc`.
 Links inside a DIR are not followed.
 
 Options:
-  -j, --jobs N   read N files at once (default: one for each processor)
-  -h, --help     print this
+  -j, --jobs N   read N files at the same time (default: the number of processors)
+  -h, --help     print this help
 
-Exit code: 0, or 1 if something could not be read, or 2 if the arguments are wrong.
+Exit code: 0 on success, 1 if a file could not be read, 2 if the arguments are wrong.
 ";
 
 pub enum Command {
@@ -47,7 +47,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         }
     }
     if paths.is_empty() {
-        return Err("which files? Name at least one file or directory".into());
+        return Err("no files: name at least one file or directory".into());
     }
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(4, NonZero::get));
     Ok(Command::Count(Arguments { paths, jobs }))

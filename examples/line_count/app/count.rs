@@ -1,8 +1,8 @@
-//! Counting as `wc` does.
+//! Counts like `wc` of GNU coreutils 9.1.
 //!
-//! A line is a newline character. A word is what stands between white space and has at least one printable character; what
-//! that means depends on the locale. `wc` of GNU coreutils 9.1 counts so; newer ones take unprintable characters for words
-//! too, which makes a difference in binary files only.
+//! A line is a newline character. A word is text between white space with at least one printable character. The locale
+//! defines which characters are printable. Newer versions of `wc` also count words of unprintable characters, which makes
+//! a difference only in binary files.
 
 use std::env;
 use std::io::{self, Read};
@@ -25,16 +25,16 @@ impl AddAssign for Counts {
     }
 }
 
-/// What the bytes of a file mean.
+/// The encoding of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locale {
-    /// Only ASCII means anything.
+    /// ASCII. No other byte is printable.
     C,
     Utf8,
 }
 
 impl Locale {
-    /// The user's, by the variables that `wc` looks at.
+    /// The user's locale, from the same environment variables that `wc` reads.
     pub fn from_environment() -> Locale {
         let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_ascii_lowercase();
@@ -42,18 +42,18 @@ impl Locale {
     }
 }
 
-/// Counts what `file` holds.
+/// Counts the content of `file`.
 pub fn count(mut file: impl Read, locale: Locale) -> io::Result<Counts> {
     let mut counts = Counts::default();
     let mut in_word = false;
     let mut buffer = [0; 32 * 1024];
-    // The first bytes of a character whose others have not been read yet.
+    // The length of an incomplete character at the start of the buffer.
     let mut kept = 0;
     loop {
-        // A long file is given up soon when nobody waits for it any longer.
+        // Stops early in a long file if the coroutine that waits for it was cancelled.
         thread::checkpoint().map_err(io::Error::other)?;
         let read = match file.read(&mut buffer[kept..]) {
-            // What is kept is no character, so no word begins with it.
+            // An incomplete character at the end of the file is not printable, so it starts no word.
             Ok(0) => return Ok(counts),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -70,11 +70,11 @@ pub fn count(mut file: impl Read, locale: Locale) -> io::Result<Counts> {
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
-    // By blocks, in which the compiler counts many bytes at once.
+    // In blocks that fit a `u8` counter, so that the compiler can vectorize the sum.
     bytes.chunks(255).map(|block| u64::from(block.iter().map(|&byte| u8::from(byte == b'\n')).sum::<u8>())).sum()
 }
 
-/// How many words begin in `bytes`, and how many of the bytes have been looked at: all but an incomplete character.
+/// Returns the number of words that start in `bytes`, and the number of bytes read: all but an incomplete character.
 fn words(bytes: &[u8], locale: Locale, in_word: &mut bool) -> (u64, usize) {
     let mut words = 0;
     let mut at = 0;
@@ -102,32 +102,32 @@ fn words(bytes: &[u8], locale: Locale, in_word: &mut bool) -> (u64, usize) {
     (words, at)
 }
 
-/// What a character does to a word.
+/// The effect of a character on words.
 enum Kind {
-    /// Ends it.
+    /// Ends a word.
     Space,
-    /// Begins it.
+    /// Starts a word.
     Printable,
-    /// Neither.
+    /// Neither starts nor ends a word.
     Other,
 }
 
 fn kind(character: char, in_word: bool) -> Kind {
     match character {
-        // Spaces for Unicode; but they are not printable, and so `wc` passes over them.
+        // White space in Unicode, but `wc` ignores them because they are not printable.
         '\u{85}' | '\u{2028}' | '\u{2029}' => Kind::Other,
-        // No space for Unicode, but one of those at which a line does not break for `wc`.
+        // Not white space in Unicode, but `wc` treats it as a non-breaking space.
         '\u{2060}' => Kind::Space,
         _ if character.is_whitespace() => Kind::Space,
-        // The question is a long one, and in a word the answer makes no difference.
+        // Inside a word, printable or not makes no difference, and the check is slow.
         _ if in_word || is_printable(character) => Kind::Printable,
         _ => Kind::Other,
     }
 }
 
-/// Whether a terminal would show it: what `iswprint` says.
+/// Whether `character` is printable, as `iswprint` of the C library defines it.
 fn is_printable(character: char) -> bool {
-    // Characters that format others, and those that everybody may use as they like. The standard library escapes them.
+    // Format characters and private-use characters are printable for `iswprint`, but `escape_debug` escapes them.
     if matches!(character,
         '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
         | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2061}'..='\u{2064}'
@@ -137,7 +137,7 @@ fn is_printable(character: char) -> bool {
     {
         return true;
     }
-    // What `{:?}` would not escape; an accent it escapes only if it has no letter before it.
+    // All other characters that `escape_debug` does not escape. It escapes an accent only at the start of a string.
     let mut buffer = [b'a', 0, 0, 0, 0];
     let end = 1 + character.encode_utf8(&mut buffer[1..]).len();
     std::str::from_utf8(&buffer[..end]).is_ok_and(|text| text.escape_debug().count() == 2)

@@ -1,4 +1,4 @@
-//! The program, with its output given to it: so a test can run it as a function.
+//! The program as a function. Its output streams are arguments, so that tests can run it.
 
 mod arguments;
 pub mod count;
@@ -20,7 +20,7 @@ use arguments::{Arguments, Command, USAGE};
 use count::{Counts, Locale};
 use report::Report;
 
-/// Runs the program and gives its exit code: 0, 1 if something could not be read, 2 if the arguments are wrong.
+/// Runs the program and returns its exit code: 0 on success, 1 if a file could not be read, 2 if the arguments are wrong.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     mut out: Box<dyn Write>,
@@ -31,7 +31,7 @@ pub fn main(
         Ok(Command::Count(arguments)) => arguments,
         Ok(Command::Help) => return u8::from(out.write_all(USAGE.as_bytes()).is_err()),
         Err(message) => {
-            // If not even this can be written, the exit code has to tell.
+            // If even this message cannot be written, only the exit code reports the error.
             let _ = write!(err, "line_count: {message}\n\n{USAGE}");
             return 2;
         }
@@ -39,10 +39,10 @@ pub fn main(
     let report = Rc::new(Report::new(out, err, terminal));
     match Loop::new().run(count_all(arguments, report.clone())) {
         Ok(()) => u8::from(report.has_failures()),
-        // Nobody reads on, as in `line_count . | head`: there is nobody to complain to either.
+        // The reader has closed the pipe, as in `line_count . | head`. That is not an error.
         Err(error) if is_broken_pipe(error.error()) => 0,
         Err(error) => {
-            report.fatal(&error);
+            report.print_error(&error);
             1
         }
     }
@@ -55,14 +55,14 @@ fn is_broken_pipe(error: &tinyield::Error) -> bool {
 #[coro]
 fn count_all(arguments: Arguments, report: Rc<Report>) -> Coro<()> {
     let Arguments { paths, jobs } = arguments;
-    let found = yield run_in_thread(move || walk::files(&paths));
-    report.expect(found.len());
+    let found = yield run_in_thread(move || walk::list_files(&paths));
+    report.set_expected(found.len());
     let queue = Rc::new(RefCell::new(VecDeque::from(found)));
     let locale = Locale::from_environment();
-    // As many files are in flight as there are workers, however many there are to be counted.
+    // The number of workers limits how many files are open at the same time.
     let workers: Vec<_> = (0..jobs).map(|_| worker(queue.clone(), locale, report.clone())).collect();
-    if report.shows_progress() {
-        // The workers win: the progress line has no end of its own, and is cancelled.
+    if report.is_terminal() {
+        // `progress` never ends by itself. The workers always win the race, which cancels it.
         yield race([all(workers), progress(report.clone())]);
     } else {
         yield workers;
@@ -82,14 +82,14 @@ fn worker(queue: Rc<RefCell<VecDeque<walk::Found>>>, locale: Locale, report: Rc<
         match found {
             Ok(path) => {
                 let (path, counts) = yield count_file(path, locale);
-                report.file(&path, counts)?;
+                report.add_file(&path, counts)?;
             }
-            Err((path, error)) => report.file(&path, Err(error))?,
+            Err((path, error)) => report.add_file(&path, Err(error))?,
         }
     }
 }
 
-/// A file that cannot be read is a value here, not an error to be raised: it must not stop the others.
+/// Returns a read error as a value. A raised error would stop the other workers.
 #[coro]
 fn count_file(path: PathBuf, locale: Locale) -> Coro<(PathBuf, io::Result<Counts>)> {
     yield run_in_thread(move || {
@@ -100,7 +100,7 @@ fn count_file(path: PathBuf, locale: Locale) -> Coro<(PathBuf, io::Result<Counts
 
 fn open(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
-    // It may have become one since it was found.
+    // The path may have become a directory since it was listed.
     if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
 }
 
@@ -108,6 +108,6 @@ fn open(path: &Path) -> io::Result<File> {
 fn progress(report: Rc<Report>) -> Coro<()> {
     loop {
         yield sleep(Duration::from_millis(100));
-        report.progress()?;
+        report.show_progress()?;
     }
 }

@@ -1,4 +1,4 @@
-//! What the user sees: rows on the standard output; what went wrong, the progress and the summary on the other one.
+//! The output: rows on the standard output; errors, progress and the summary on the standard error stream.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -14,8 +14,8 @@ struct State {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     terminal: bool,
-    /// The progress line is on the terminal.
-    drawn: bool,
+    /// A progress line is on the terminal and has to be cleared before other output.
+    has_progress_line: bool,
     start: Instant,
     expected: usize,
     total: Counts,
@@ -29,7 +29,7 @@ impl Report {
             out,
             err,
             terminal,
-            drawn: false,
+            has_progress_line: false,
             start: Instant::now(),
             expected: 0,
             total: Counts::default(),
@@ -38,7 +38,7 @@ impl Report {
         }))
     }
 
-    pub fn shows_progress(&self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         self.0.borrow().terminal
     }
 
@@ -46,21 +46,21 @@ impl Report {
         self.0.borrow().failed > 0
     }
 
-    /// How many files there will be.
-    pub fn expect(&self, files: usize) {
+    /// Sets the number of files, for the progress line.
+    pub fn set_expected(&self, files: usize) {
         self.0.borrow_mut().expected = files;
     }
 
-    /// A file has been counted, or could not be.
-    pub fn file(&self, path: &Path, counts: io::Result<Counts>) -> io::Result<()> {
+    /// Reports the result for one file.
+    pub fn add_file(&self, path: &Path, counts: io::Result<Counts>) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
         state.clear_progress()?;
         match counts {
             Ok(counts) => {
                 state.read += 1;
                 state.total += counts;
-                // As it is, also if it is not Unicode.
-                state.row(counts, path.as_os_str().as_encoded_bytes())
+                // As raw bytes, because a path need not be Unicode.
+                state.write_row(counts, path.as_os_str().as_encoded_bytes())
             }
             Err(error) => {
                 state.failed += 1;
@@ -69,20 +69,22 @@ impl Report {
         }
     }
 
-    pub fn progress(&self) -> io::Result<()> {
+    /// Draws the progress line.
+    pub fn show_progress(&self) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
         state.clear_progress()?;
         let (done, expected, bytes) = (state.read + state.failed, state.expected, state.total.bytes);
         write!(state.err, "{done} of {expected} files, {bytes} bytes")?;
-        state.drawn = true;
+        state.has_progress_line = true;
         state.err.flush()
     }
 
+    /// Prints the total and the summary.
     pub fn finish(&self) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
         state.clear_progress()?;
         let total = state.total;
-        state.row(total, b"total")?;
+        state.write_row(total, b"total")?;
         state.out.flush()?;
         let (read, failed, seconds) = (state.read, state.failed, state.start.elapsed().as_secs_f64());
         let files = if read == 1 { "file" } else { "files" };
@@ -93,30 +95,30 @@ impl Report {
         writeln!(state.err)
     }
 
-    /// The program cannot go on.
-    pub fn fatal(&self, error: &dyn Display) {
+    /// Prints the error that ended the program.
+    pub fn print_error(&self, error: &dyn Display) {
         let mut state = self.0.borrow_mut();
-        // If not even this can be written, the exit code has to tell.
+        // If even this message cannot be written, only the exit code reports the error.
         let _ = state.clear_progress().and_then(|()| writeln!(state.err, "line_count: {error}"));
     }
 }
 
 impl State {
     fn clear_progress(&mut self) -> io::Result<()> {
-        if self.drawn {
-            self.drawn = false;
+        if self.has_progress_line {
+            self.has_progress_line = false;
             self.err.write_all(b"\r\x1b[K")?;
             self.err.flush()?;
         }
         Ok(())
     }
 
-    fn row(&mut self, counts: Counts, name: &[u8]) -> io::Result<()> {
+    fn write_row(&mut self, counts: Counts, name: &[u8]) -> io::Result<()> {
         let Counts { lines, words, bytes } = counts;
         let mut row = format!("{lines:>8} {words:>8} {bytes:>10} ").into_bytes();
         row.extend_from_slice(name);
         row.push(b'\n');
-        // In one piece, so that rows come whole even if others write to the same terminal.
+        // In one call, so that rows stay whole if another program writes to the same terminal.
         self.out.write_all(&row)
     }
 }

@@ -1,4 +1,4 @@
-//! Which files there are.
+//! Lists the files below the given paths.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use tinyield::thread;
 
-/// A file to be counted, or what could not be looked at, and why.
+/// A file to count, or a path that could not be read and the error.
 pub type Found = Result<PathBuf, (PathBuf, io::Error)>;
 
-/// The files that `paths` name: each file itself, and of each directory all files in it and below.
+/// Lists the files that `paths` name, and all files in and below the directories among them.
 ///
-/// Inside a directory, links are not followed, so there are no loops; and what is no regular file (a socket, a device) is
-/// left out, as reading it might never end.
-pub fn files(paths: &[PathBuf]) -> Vec<Found> {
+/// Links inside a directory are not followed, so the search cannot loop. Sockets, devices and other special files are left
+/// out, because reading them might never end.
+pub fn list_files(paths: &[PathBuf]) -> Vec<Found> {
     let mut found = Vec::new();
     for path in paths {
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => below(path, &mut found),
+            Ok(metadata) if metadata.is_dir() => list_directory(path, &mut found),
             Ok(_) => found.push(Ok(path.clone())),
             Err(error) => found.push(Err((path.clone(), error))),
         }
@@ -25,15 +25,15 @@ pub fn files(paths: &[PathBuf]) -> Vec<Found> {
     found
 }
 
-fn below(directory: &Path, found: &mut Vec<Found>) {
-    // With a list instead of recursion: a tree may be deep.
+fn list_directory(directory: &Path, found: &mut Vec<Found>) {
+    // A list instead of recursion, because a tree may be deep.
     let mut directories = vec![directory.to_path_buf()];
     while let Some(directory) = directories.pop() {
-        // Nobody waits for the list any longer.
+        // The coroutine that waits for the list was cancelled.
         if thread::is_cancelled() {
             return;
         }
-        let entries = match sorted(&directory) {
+        let entries = match sorted_entries(&directory) {
             Ok(entries) => entries,
             Err(error) => {
                 found.push(Err((directory, error)));
@@ -53,7 +53,7 @@ fn below(directory: &Path, found: &mut Vec<Found>) {
     }
 }
 
-fn sorted(directory: &Path) -> io::Result<Vec<DirEntry>> {
+fn sorted_entries(directory: &Path) -> io::Result<Vec<DirEntry>> {
     let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(DirEntry::file_name);
     Ok(entries)

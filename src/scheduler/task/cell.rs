@@ -163,10 +163,6 @@ impl<T: 'static> Task<T> {
         &self.raw
     }
 
-    pub(crate) fn into_raw(self) -> TaskRef {
-        self.raw
-    }
-
     /// Takes the value, if it is there; otherwise gives what the task raised, if it raised.
     pub(crate) fn take_output(&self) -> Option<Result<T>> {
         if !self.raw.has(State::COMPLETED) {

@@ -32,6 +32,9 @@ use crate::error::Error;
 /// A cancelled coroutine that goes on waiting without a shield is dropped after this many cancellations in a row.
 pub(crate) const MAX_SWALLOWED: u8 = 100;
 
+/// Each time that this many of its futures were ready at once, a coroutine takes a turn, so that the others have theirs.
+const MAX_READY_POLLS: u32 = 256;
+
 /// The part of a task that does not depend on the types of its coroutine and its value.
 #[repr(C)]
 pub(crate) struct Header {
@@ -59,12 +62,20 @@ pub(crate) struct Cold {
     pub(crate) error: Option<Error>,
     pub(super) waiters: WaitQueue<Waiter>,
     pub(super) wake_slot: Option<Arc<WakeSlot>>,
-    /// How many cancellations in a row were raised in it. More than [`MAX_SWALLOWED`]: it is to be dropped.
+    /// How many futures were ready when it polled them, since it last took a turn for that.
+    ready_polls: u32,
+    /// 0: no cancellation was raised in it that its end has to answer. Otherwise one more than were raised in a row.
     cancellations: u8,
     /// The tasks whose cancellation is put off until this one has ended.
     pub(super) holds: Vec<TaskRef>,
     /// How many tasks put off the cancellation of this one.
     pub(super) held_by: u32,
+}
+
+impl Cold {
+    fn has_swallowed_too_many(&self) -> bool {
+        self.cancellations > MAX_SWALLOWED + 1
+    }
 }
 
 /// What the types of the coroutine and its value decide. The functions are those of a [`cell::TaskCell`].
@@ -217,6 +228,23 @@ impl Header {
         let cold = unsafe { &*self.cold.as_ptr() };
         cold.as_ref()?.wake_slot.as_ref().map(Arc::as_ptr)
     }
+
+    /// Counts a future that was ready when the task polled it.
+    #[inline]
+    pub(super) fn count_ready_poll(&self) {
+        self.cold(|cold| cold.ready_polls += 1);
+    }
+
+    /// Whether the task has to take a turn before it polls the next future. If so, the count starts anew.
+    #[inline]
+    pub(super) fn take_turn_due(&self) -> bool {
+        let is_due = |cold: &mut Cold| {
+            let is_due = cold.ready_polls >= MAX_READY_POLLS;
+            cold.ready_polls *= u32::from(!is_due);
+            is_due
+        };
+        self.cold(is_due).unwrap_or(false)
+    }
 }
 
 // Cancellations that were raised in it.
@@ -225,14 +253,14 @@ impl Header {
     /// Counts one more cancellation. Returns whether it has swallowed too many.
     pub(super) fn count_cancellation(&self) -> bool {
         self.cold_mut(|cold| {
-            cold.cancellations = cold.cancellations.saturating_add(1);
-            cold.cancellations > MAX_SWALLOWED
+            cold.cancellations = cold.cancellations.max(1).saturating_add(1);
+            cold.has_swallowed_too_many()
         })
     }
 
     /// Whether it has swallowed so many cancellations that it is to be dropped.
     pub(super) fn is_doomed(&self) -> bool {
-        self.cold(|cold| cold.cancellations > MAX_SWALLOWED).unwrap_or(false)
+        self.cold(|cold| cold.has_swallowed_too_many()).unwrap_or(false)
     }
 
     /// Whether a cancellation was raised in it to which its end is the answer.

@@ -9,7 +9,7 @@
 //! | `BEGUN` | the first `resume` | never |
 //! | `SHIELDED` | a shielded wait, when it begins and when it is polled | each `resume`; dropping the shield |
 //! | `WAIT_BEGUN` | `begin_wait` | each `resume` |
-//! | `SECOND_WAIT` | `begin_wait`, when another wait is unfinished | each `resume` |
+//! | `WAIT_REFUSED` | `begin_wait`, when the task is cancelled or another wait is unfinished | each `resume` |
 //! | `CANCELLED` | the cancellation of its scope | never |
 //! | `FAILED` | a part of its wait that fails | the next `begin_wait` |
 //! | `FORCE_RESUME` | a part that fails, the end of a shield, a suspension without a wait after a cancellation | the turn |
@@ -41,8 +41,8 @@ bitflags! {
         const SHIELDED = 1 << 5;
         /// A wait began in this turn: the task is requeued even if it is ready.
         const WAIT_BEGUN = 1 << 6;
-        /// It tried to begin a second wait in one turn, or while another was unfinished.
-        const SECOND_WAIT = 1 << 7;
+        /// It may not begin the wait that it tried to: it is cancelled, or another wait is unfinished or began in the same turn.
+        const WAIT_REFUSED = 1 << 7;
         /// Its scope was cancelled: each of its waits raises, unless it is shielded.
         const CANCELLED = 1 << 8;
         /// A part of what it waits for has failed.
@@ -67,7 +67,7 @@ bitflags! {
         /// The task will not be resumed again.
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
         /// A wait is more than counting its pending parts.
-        const SLOW = Self::CANCELLED.bits() | Self::FAILED.bits() | Self::SECOND_WAIT.bits();
+        const SLOW = Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits();
         /// Bits of a task whose end needs more than telling its first waiter.
         const UNUSUAL = Self::SLOW.bits()
             | Self::FORCE_RESUME.bits()

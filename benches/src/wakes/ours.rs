@@ -1,0 +1,36 @@
+//! Coroutines that await the futures.
+
+use std::rc::Rc;
+
+use tinyield::{Coro, Loop, co, coro};
+
+use super::{RALLIES, answer, serve, wake_self};
+use crate::harness::{Lap, Measured, per_op};
+
+pub fn self_wake(tasks: usize, wakes: u64) -> Measured {
+    let lap = Lap::new(tasks, wakes);
+    let all: Vec<_> = (0..tasks).map(|_| task(Rc::clone(&lap))).collect();
+    Loop::new().run(all).expect("no error");
+    lap.per_yield()
+}
+
+#[coro]
+fn task(lap: Rc<Lap>) -> Coro<()> {
+    for _ in 0..lap.start() {
+        wake_self().await;
+    }
+    lap.before_last();
+    wake_self().await;
+    lap.end();
+}
+
+pub fn ping_pong() -> Measured {
+    let mut event_loop = Loop::new();
+    per_op(2 * RALLIES, || {
+        let (ping, pinged) = async_channel::bounded(1);
+        let (pong, ponged) = async_channel::bounded(1);
+        let both = (co! { serve(ping, ponged).await }, co! { answer(pong, pinged).await });
+        let (ball, ()) = event_loop.run(both).expect("no error");
+        assert_eq!(ball, RALLIES);
+    })
+}

@@ -1,0 +1,95 @@
+//! Catching what a wait raises.
+
+use crate::error::{Error, Result};
+use crate::scheduler::TaskRef;
+use crate::wait::lifecycle::private::Sealed;
+use crate::wait::lifecycle::{Wait, WaitState};
+
+/// Waits for `wait`, and returns what it raises as a value, instead of raising it.
+///
+/// Use it to see a cancellation: to clean up, and then to raise it again. It does not catch the error of a coroutine that
+/// `wait` started: that stops the loop, or the [`isolate`](crate::isolate) around it. The coroutine that waits gets a
+/// [`Cancelled`](crate::Cancelled) then.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::time::Duration;
+/// use tinyield::{Loop, Reason, catch, co, sleep};
+///
+/// let main = co! {
+///     let watchful = co! {
+///         let error = (yield catch(sleep(Duration::from_secs(60)))).unwrap_err();
+///         assert!(matches!(error.as_cancelled().unwrap().reason(), Reason::Failed { name, .. } if name == "faulty"));
+///         Err(error)?;
+///     };
+///     yield (watchful, co! { yield; Err("oh no")?; }.named("faulty"));
+/// };
+/// assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "oh no");
+/// ```
+///
+/// # Cancellation
+///
+/// Returned as a value. A coroutine that continues gets it again at its next `yield`. After 100 cancellations in a row that it
+/// did not raise again, it is dropped.
+pub fn catch<W: Wait>(wait: W) -> Catch<W> {
+    Catch { wait }
+}
+
+/// The [`Wait`](crate::Wait) that [`catch`](crate::catch) returns.
+#[must_use = "nothing starts before this is yielded"]
+#[derive(Debug)]
+pub struct Catch<W> {
+    wait: W,
+}
+
+impl<W> Sealed for Catch<W> {}
+
+impl<W: Wait> Wait for Catch<W> {
+    type Output = std::result::Result<W::Output, Error>;
+    type State = Catching<W::State>;
+
+    fn into_state(self) -> Catching<W::State> {
+        Catching(self.wait.into_state())
+    }
+}
+
+#[doc(hidden)]
+#[allow(missing_debug_implementations)]
+pub struct Catching<X>(X);
+
+impl<X> Sealed for Catching<X> {}
+
+#[allow(private_interfaces)]
+impl<X: WaitState> WaitState for Catching<X> {
+    type Output = std::result::Result<X::Output, Error>;
+
+    const SHIELDED: bool = X::SHIELDED;
+    const GIVES_BACK: bool = X::GIVES_BACK;
+
+    fn begin(&mut self, task: &TaskRef) {
+        self.0.begin(task);
+    }
+
+    fn has_value(&self) -> bool {
+        self.0.has_value()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_ready() || self.0.has_failed()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.0.has_failed()
+    }
+
+    fn take(&mut self) -> Result<Self::Output> {
+        Ok(match self.0.failure() {
+            Some(error) => Err(error),
+            None => self.0.take(),
+        })
+    }
+
+    fn raised(&mut self, error: Error) -> Result<Self::Output> {
+        Ok(Err(error))
+    }
+}

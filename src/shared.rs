@@ -1,0 +1,97 @@
+//! Shared coroutines: one run, many waiters.
+
+use std::fmt;
+
+use crate::join::JoinShared;
+use crate::scheduler::{Task, TaskRef};
+use crate::wait::lifecycle::Wait;
+use crate::wait::lifecycle::private::Sealed;
+
+/// A coroutine that many may wait for. The first waiter starts it, and each waiter gets a clone of its value.
+///
+/// Made by [`Coro::shared`](crate::Coro::shared). It belongs to the run that first waited for it, and to the
+/// [`isolate`](crate::isolate) around that waiter: its domain. When it has finished, it can be yielded on any loop.
+///
+/// # Errors
+///
+/// If its domain fails, waiters outside that domain get the domain's error. A waiter on another loop gets an error while the
+/// coroutine has not finished.
+///
+/// # Cancellation
+///
+/// When a waiter gives up, the coroutine continues for the others. When the last waiter gives up, the coroutine is cancelled,
+/// unless it was [spawned](crate::spawn). The [`timeout`](crate::timeout) or [`race`](crate::race) that gave up returns when
+/// it has ended.
+pub struct Shared<T: 'static> {
+    task: Task<T>,
+    clone: fn(&T) -> T,
+}
+
+/// A value that can be [shared](crate::Coro::shared): any value that is [`Clone`].
+///
+/// Leave the parameter out: it is always `Self`.
+#[diagnostic::on_unimplemented(
+    message = "a coroutine whose value is a `{Self}` cannot be shared, because that is not `Clone`",
+    label = "each waiter gets a clone of the value",
+    note = "derive `Clone` for it, or let the coroutine return an `Rc` of it"
+)]
+// Without the parameter, `&T` would be `Shareable` for each `T`, and the compiler would suggest that instead of the note.
+pub trait Shareable<T = Self> {
+    #[doc(hidden)]
+    #[must_use]
+    fn share(&self) -> T;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Shareable<T> for T {
+    fn share(&self) -> T {
+        self.clone()
+    }
+}
+
+impl<T: 'static> Shared<T> {
+    pub(crate) fn new(task: Task<T>) -> Shared<T>
+    where
+        T: Shareable,
+    {
+        Shared { task, clone: T::share }
+    }
+
+    pub(crate) fn task(&self) -> &TaskRef {
+        self.task.raw()
+    }
+}
+
+impl<T: 'static> Clone for Shared<T> {
+    fn clone(&self) -> Shared<T> {
+        Shared { task: self.task.clone(), clone: self.clone }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("task", self.task.raw()).finish()
+    }
+}
+
+impl<T> Sealed for Shared<T> {}
+
+impl<T: 'static> Wait for Shared<T> {
+    type Output = T;
+    type State = JoinShared<T>;
+
+    fn into_state(self) -> JoinShared<T> {
+        JoinShared::new(self.task, self.clone)
+    }
+}
+
+impl<T> Sealed for &Shared<T> {}
+
+impl<T: 'static> Wait for &Shared<T> {
+    type Output = T;
+    type State = JoinShared<T>;
+
+    fn into_state(self) -> JoinShared<T> {
+        self.clone().into_state()
+    }
+}

@@ -1,0 +1,361 @@
+//! The messages of a channel, and the rules for them.
+//!
+//! While all ends are on one thread, a [`State`] is all that they share. The first remote end puts the state behind a mutex
+//! ([`Shared`]) and adds a [`Queue`]: new messages then go through a channel of crossbeam's, on which threads can block.
+//!
+//! A message is *free* or *claimed*. A claimed message has been handed to a coroutine that has not resumed yet. Either the coroutine
+//! takes it, or it gives up, and the message is free again. So a channel is *over*, and receivers are told that it is closed, only
+//! when it is closed, empty, and without claims.
+
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::error::{TryRecvError, TrySendError};
+use crate::primitives::atomic::AtomicUsize;
+use crate::primitives::atomic::Ordering::{AcqRel, Acquire};
+use crate::primitives::channel::{self as crossbeam, Receiver, Sender};
+use crate::primitives::{Mutex, lock};
+use crate::scheduler::TaskRef;
+use crate::sync::notify::Notifier;
+
+/// The sides of a channel: indices of what there is once for each.
+pub(super) const SENDERS: usize = 0;
+pub(super) const RECEIVERS: usize = 1;
+
+/// The task that made a claim, by its address. No other task can have this address while the claim exists.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claimant(NonZero<usize>);
+
+impl Claimant {
+    #[inline]
+    pub(super) fn new(task: &TaskRef) -> Claimant {
+        Claimant(NonNull::from(&**task).addr())
+    }
+}
+
+/// Counts the claims, and tells whether all of them are by one task.
+///
+/// A task makes all claims of one wait in a row, as receivers are served in the order in which they came. So it is enough to
+/// know the last claimant.
+#[derive(Default)]
+struct Claims {
+    count: usize,
+    last: Option<Claimant>,
+    /// How many of the claims are not by `last`.
+    by_others: usize,
+}
+
+impl Claims {
+    #[inline]
+    fn add(&mut self, claimant: Claimant) {
+        if self.last != Some(claimant) {
+            self.last = Some(claimant);
+            self.by_others = self.count;
+        }
+        self.count += 1;
+    }
+
+    #[inline]
+    fn remove(&mut self, claimant: Claimant) {
+        if self.last != Some(claimant) {
+            self.by_others -= 1;
+        }
+        self.count -= 1;
+    }
+
+    fn are_all_by(&self, claimant: Claimant) -> bool {
+        if self.last == Some(claimant) { self.by_others == 0 } else { self.count == 0 }
+    }
+}
+
+/// The state of a channel.
+pub(super) struct State<T> {
+    pub(super) capacity: Option<usize>,
+    /// How many messages there is room for, in all. 0 once the channel is closed.
+    limit: usize,
+    /// The oldest messages. The first ones are claimed, one for each claim. The others are free.
+    messages: VecDeque<T>,
+    claims: Claims,
+    /// Holds the newer messages if threads share the channel.
+    queue: Option<Arc<Queue<T>>>,
+}
+
+impl<T> State<T> {
+    pub(super) fn new(capacity: Option<usize>) -> State<T> {
+        State {
+            capacity,
+            limit: capacity.unwrap_or(usize::MAX),
+            messages: VecDeque::new(),
+            claims: Claims::default(),
+            queue: None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_closed(&self) -> bool {
+        self.limit == 0
+    }
+
+    /// The number of free messages outside of the queue.
+    #[inline]
+    fn free(&self) -> usize {
+        self.messages.len() - self.claims.count
+    }
+
+    fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.receiver.len())
+    }
+
+    /// The number of free messages.
+    pub(super) fn len(&self) -> usize {
+        self.free() + self.queued()
+    }
+
+    /// Why a receiver gets no message.
+    pub(super) fn no_message(&self) -> TryRecvError {
+        let is_over = self.is_closed() && self.messages.is_empty() && self.queued() == 0;
+        if is_over { TryRecvError::Closed } else { TryRecvError::Empty }
+    }
+
+    /// Whether no message will come for a receiver of this task. The claims of the task itself do not count: it gives them up
+    /// only together with this receiver. If they did, a task that waits for two messages would wait for itself.
+    pub(super) fn is_over_for(&self, task: Claimant) -> bool {
+        self.is_closed() && self.len() == 0 && self.claims.are_all_by(task)
+    }
+
+    /// Whether a message can be sent now. Messages that came back take no room from those in the queue.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.as_ref().map_or(self.free(), |queue| queue.receiver.len()) < self.limit
+    }
+
+    /// As [`has_room`](State::has_room), if threads do not share the channel.
+    #[inline(always)]
+    pub(super) fn has_local_room(&self) -> bool {
+        self.free() < self.limit
+    }
+
+    /// Sends a message, for which there is local room.
+    #[inline(always)]
+    pub(super) fn push_local(&mut self, message: T) {
+        self.messages.push_back(message);
+    }
+
+    #[inline]
+    pub(super) fn try_send(&mut self, message: T) -> Result<(), TrySendError<T>> {
+        if self.is_closed() {
+            return Err(TrySendError::Closed(message));
+        }
+        match &self.queue {
+            Some(queue) => queue.sender.try_send(message).map_err(|unsent| TrySendError::Full(unsent.into_inner())),
+            None if self.has_local_room() => {
+                self.push_local(message);
+                Ok(())
+            }
+            None => Err(TrySendError::Full(message)),
+        }
+    }
+
+    /// Makes sure that there is a free message outside of the queue. Returns false if there is no free message at all.
+    #[inline]
+    fn fetch(&mut self) -> bool {
+        if self.free() == 0 {
+            let Some(message) = self.queue.as_ref().and_then(|queue| queue.take()) else { return false };
+            self.messages.push_back(message);
+        }
+        true
+    }
+
+    /// Claims a message, if there is a free one.
+    #[inline]
+    pub(super) fn claim(&mut self, claimant: Claimant) -> bool {
+        let is_free = self.fetch();
+        if is_free {
+            self.claims.add(claimant);
+        }
+        is_free
+    }
+
+    /// As [`claim`](State::claim), if threads do not share the channel.
+    #[inline(always)]
+    pub(super) fn claim_local(&mut self, claimant: Claimant) -> bool {
+        let is_free = self.free() != 0;
+        if is_free {
+            self.claims.add(claimant);
+        }
+        is_free
+    }
+
+    /// Takes the oldest message for a claim.
+    #[inline(always)]
+    pub(super) fn take_claimed(&mut self, claimant: Claimant) -> Option<T> {
+        self.claims.remove(claimant);
+        self.messages.pop_front()
+    }
+
+    /// Gives up a claim: a message is free again, and it is older than all other free ones.
+    pub(super) fn give_back(&mut self, claimant: Claimant) {
+        self.claims.remove(claimant);
+    }
+
+    /// Takes the oldest message, if one is free. The claims are then for those after it, so that all messages are received in the order
+    /// in which they were sent.
+    pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        let message = if self.fetch() { self.messages.pop_front() } else { None };
+        message.ok_or_else(|| self.no_message())
+    }
+
+    /// As [`try_recv`](State::try_recv), if threads do not share the channel.
+    #[inline(always)]
+    pub(super) fn pop_local(&mut self) -> Option<T> {
+        if self.free() != 0 { self.messages.pop_front() } else { None }
+    }
+
+    /// Closes the channel. Returns whether it was open.
+    pub(super) fn close(&mut self) -> bool {
+        let was_open = std::mem::replace(&mut self.limit, 0) != 0;
+        if let Some(queue) = &self.queue {
+            queue.is_closed.set(true);
+        }
+        was_open
+    }
+
+    /// Closes the channel, as its last end on `side` is gone. Returns the messages that nobody will receive.
+    #[must_use = "the destructors of messages are user code, and run when nothing is borrowed or locked"]
+    pub(super) fn close_side(&mut self, side: usize) -> VecDeque<T> {
+        self.close();
+        if side == SENDERS {
+            return VecDeque::new();
+        }
+        let mut unread = std::mem::take(&mut self.messages);
+        unread.extend(std::iter::from_fn(|| self.queue.as_ref()?.take()));
+        unread
+    }
+}
+
+/// What threads can block on.
+pub(super) struct Queue<T> {
+    pub(super) sender: Sender<T>,
+    pub(super) receiver: Receiver<T>,
+    /// Set while receivers have to lock the state: there are free messages outside of the queue, which are older, or the channel is
+    /// closed, and no message can come back.
+    pub(super) is_state_ready: Flag,
+    pub(super) is_closed: Flag,
+}
+
+impl<T> Queue<T> {
+    fn take(&self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+/// A flag that threads can select on: while it is set, there is something to receive.
+pub(super) struct Flag {
+    sender: Sender<()>,
+    pub(super) receiver: Receiver<()>,
+}
+
+impl Flag {
+    fn new() -> Flag {
+        let (sender, receiver) = crossbeam::bounded(1);
+        Flag { sender, receiver }
+    }
+
+    fn is_set(&self) -> bool {
+        !self.receiver.is_empty()
+    }
+
+    /// To be called under the lock.
+    fn set(&self, is_set: bool) {
+        // This fails if the flag is so already.
+        let _ = if is_set { self.sender.try_send(()).is_ok() } else { self.receiver.try_recv().is_ok() };
+    }
+}
+
+/// A bounded channel of crossbeam's allocates its whole capacity. No memory holds this many messages, so a channel with more room has an
+/// unbounded queue.
+const MAX_BOUNDED: usize = u32::MAX as usize;
+
+/// A state that threads share.
+pub(super) struct Shared<T> {
+    /// With whether `is_state_ready` is set.
+    state: Mutex<(State<T>, bool)>,
+    pub(super) queue: Arc<Queue<T>>,
+    /// How many ends each side has. The ends on the channel's own thread count as one.
+    ends: [AtomicUsize; 2],
+    /// Held by all remote ends.
+    pub(super) notifier: Arc<Notifier>,
+}
+
+impl<T> Shared<T> {
+    /// `has_local_ends` tells which sides have ends on the channel's own thread.
+    pub(super) fn new(mut state: State<T>, has_local_ends: [bool; 2]) -> Shared<T> {
+        let bound = state.capacity.filter(|&capacity| capacity <= MAX_BOUNDED);
+        let (sender, receiver) = bound.map_or_else(crossbeam::unbounded, crossbeam::bounded);
+        // The newest messages go into the queue. One that came back may be too many for it.
+        let queued = state.capacity.unwrap_or(usize::MAX).min(state.free());
+        for message in state.messages.split_off(state.messages.len() - queued) {
+            sender.try_send(message).unwrap_or_else(|_| unreachable!("the queue has room and a receiver"));
+        }
+        let queue = Arc::new(Queue { sender, receiver, is_state_ready: Flag::new(), is_closed: Flag::new() });
+        queue.is_closed.set(state.is_closed());
+        state.queue = Some(queue.clone());
+        let ends = has_local_ends.map(|has_some| AtomicUsize::new(usize::from(has_some)));
+        let shared = Shared { state: Mutex::new((state, false)), queue, ends, notifier: Arc::default() };
+        shared.with(|_| {});
+        shared
+    }
+
+    /// Locks the state. Before it unlocks it, it tells threads that block whether they have to look at it.
+    pub(super) fn with<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
+        let mut locked = lock(&self.state);
+        let (state, was_ready) = &mut *locked;
+        let result = change(state);
+        let is_ready = state.free() != 0 || (state.is_closed() && state.claims.count == 0);
+        if std::mem::replace(was_ready, is_ready) != is_ready {
+            self.queue.is_state_ready.set(is_ready);
+        }
+        result
+    }
+
+    /// Takes the oldest free message for another thread. Not a claimed one: the thread may have received a newer one from the queue.
+    pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
+        if !self.queue.is_state_ready.is_set()
+            && let Some(message) = self.queue.take()
+        {
+            return Ok(message);
+        }
+        self.with(|state| {
+            let message = state.messages.remove(state.claims.count).or_else(|| self.queue.take());
+            message.ok_or_else(|| state.no_message())
+        })
+    }
+
+    /// Returns whether it was open.
+    pub(super) fn close(&self) -> bool {
+        let was_open = self.with(State::close);
+        self.notifier.notify();
+        was_open
+    }
+
+    pub(super) fn ends(&self, side: usize) -> usize {
+        self.ends[side].load(Acquire)
+    }
+
+    pub(super) fn add_end(&self, side: usize) {
+        self.ends[side].fetch_add(1, AcqRel);
+    }
+
+    /// Counts an end that was dropped. Returns the messages that nobody will receive.
+    #[must_use = "the destructors of messages are user code, and run when all waiters have been told"]
+    pub(super) fn remove_end(&self, side: usize) -> VecDeque<T> {
+        if self.ends[side].fetch_sub(1, AcqRel) != 1 {
+            return VecDeque::new();
+        }
+        let unread = self.with(|state| state.close_side(side));
+        self.notifier.notify();
+        unread
+    }
+}

@@ -1,0 +1,196 @@
+//! A closure that was given to a pool, and the coroutine that waits for it.
+
+use std::future::poll_fn;
+use std::io;
+use std::panic::{Location, resume_unwind};
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use super::closure::Closure;
+#[cfg(any(feature = "smol", feature = "async-std"))]
+use super::closure::Hold;
+use super::pool::{Pool, Queue, Ticket, Work};
+use crate::coro::Coro;
+use crate::error::{Cancelled, Error, Reason, Result};
+use crate::panic::contain;
+use crate::primitives::{Mutex, lock};
+use crate::scheduler::{Outcome, Resume, TaskName};
+use crate::shield::shield;
+use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
+
+/// The handle of a closure that was given to a pool.
+pub(crate) struct Job<F, R> {
+    shared: Arc<Shared<F, R>>,
+}
+
+/// What the handle shares with the thread.
+struct Shared<F, R> {
+    state: Mutex<State<F, R>>,
+    closure: Arc<Closure>,
+    /// Set by the handle, which alone uses it.
+    ticket: OnceLock<Ticket>,
+    location: &'static Location<'static>,
+}
+
+enum State<F, R> {
+    Waiting(F, Option<Waker>),
+    Running(Option<Waker>),
+    /// What it returned or panicked with, or that no thread could be started.
+    Ended(Result<std::thread::Result<R>>),
+    Over,
+}
+
+impl<F, R> Job<F, R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    /// Has a thread of `pool` call `f`, now or when one is free.
+    pub(crate) fn start(pool: &Arc<Pool>, f: F, location: &'static Location<'static>) -> Job<F, R> {
+        let closure = Arc::<Closure>::default();
+        closure.set_awaited_by(Closure::current().as_ref());
+        let state = Mutex::new(State::Waiting(f, None));
+        let shared = Arc::new(Shared { state, closure, ticket: OnceLock::new(), location });
+        let ticket = Closure::pool_for(pool).push(shared.clone());
+        let _ = shared.ticket.set(ticket);
+        Job { shared }
+    }
+}
+
+impl<F, R> Job<F, R> {
+    /// How the closure ended, once it has.
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Result<std::thread::Result<R>>> {
+        // A waker is foreign code. It is cloned and dropped while nothing is locked.
+        let mut new = None;
+        loop {
+            let mut state = lock(&self.shared.state);
+            let waker = match &mut *state {
+                State::Waiting(_, waker) | State::Running(waker) => waker,
+                State::Ended(_) | State::Over => {
+                    let State::Ended(result) = std::mem::replace(&mut *state, State::Over) else {
+                        unreachable!("a job is not polled again after it was ready")
+                    };
+                    return Poll::Ready(result);
+                }
+            };
+            if waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                return Poll::Pending;
+            }
+            if let Some(new) = new.take() {
+                let old = waker.replace(new);
+                drop(state);
+                drop(old);
+                return Poll::Pending;
+            }
+            drop(state);
+            new = Some(context.waker().clone());
+        }
+    }
+
+    /// What the closure returned, once it has. A panic goes on from here.
+    fn poll_value(&self, context: &Context<'_>) -> Poll<Result<R>> {
+        self.poll(context).map_ok(|result| result.unwrap_or_else(|payload| resume_unwind(payload)))
+    }
+
+    /// Tells the closure to stop; true if it has not begun, and never will.
+    pub(crate) fn cancel(&self, reason: Cancelled) -> bool {
+        let is_withdrawn = self.shared.ticket.get().is_some_and(Ticket::withdraw);
+        if !is_withdrawn {
+            self.shared.closure.cancellation.cancel(reason);
+        }
+        is_withdrawn
+    }
+
+    /// Notes that the closure of this thread awaits the job, and holds its thread. It may have been another before.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn set_awaited_here(&self) -> Option<Hold> {
+        let here = Closure::current();
+        self.shared.closure.set_awaited_by(here.as_ref());
+        here.map(Hold::new)
+    }
+
+    /// Whether the closure runs on this thread, or waits for one that does.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
+    pub(crate) fn runs_this(&self) -> bool {
+        Closure::chain().iter().any(|closure| Arc::ptr_eq(closure, &self.shared.closure))
+    }
+}
+
+impl<F, R> Work for Shared<F, R>
+where
+    F: FnOnce() -> R + Send,
+    R: Send,
+{
+    fn run(self: Arc<Self>, queue: &Arc<Queue>) {
+        let result = self.closure.call(queue, self.begin());
+        self.end(Ok(result));
+    }
+
+    fn refuse(self: Arc<Self>, error: &io::Error) {
+        contain(|| drop(self.begin()));
+        self.end(Err(Error::at(format!("no thread could be started: {error}").into(), self.location)));
+    }
+}
+
+impl<F, R> Shared<F, R> {
+    fn begin(&self) -> F {
+        let mut state = lock(&self.state);
+        let State::Waiting(f, waker) = std::mem::replace(&mut *state, State::Over) else {
+            unreachable!("a job begins once")
+        };
+        *state = State::Running(waker);
+        f
+    }
+
+    fn end(&self, result: Result<std::thread::Result<R>>) {
+        let before = std::mem::replace(&mut *lock(&self.state), State::Ended(result));
+        if let State::Running(Some(waker)) = before {
+            contain(|| waker.wake());
+        }
+    }
+}
+
+/// A coroutine that has a thread of `pool` call `f`. `f` may return `None` only after it was cancelled.
+#[track_caller]
+pub(crate) fn run_on<N, F, R>(pool: impl FnOnce() -> Arc<Pool> + 'static, f: F) -> Coro<R>
+where
+    N: TaskName,
+    F: FnOnce() -> Option<R> + Send + 'static,
+    R: Send + 'static,
+{
+    let location = Location::caller();
+    Coro::from_named::<N, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let job = Job::start(&pool(), f, location);
+            let cancelled = {
+                let mut ended = pin!(poll_fn(|context| job.poll_value(context)));
+                match suspend_until!(resume, resume.task.poll_future(ended.as_mut(), location)) {
+                    Ok(value) => return Outcome(value.map(|value| value.expect("it was not cancelled"))),
+                    Err(cancelled) => cancelled,
+                }
+            };
+            let reason = cancelled.as_cancelled().cloned();
+            if job.cancel(reason.unwrap_or_else(|| Cancelled::new(Reason::Dropped))) {
+                return Outcome(Err(cancelled));
+            }
+            let mut join = ActiveWait::begin_at(&resume, shield(joined(job, location)).into_state(), location);
+            let Some(value) = suspend_until!(resume, join.poll(&resume))? else { return Outcome(Err(cancelled)) };
+            // For a `raise` that may wait for it. Nobody else looks at the value.
+            resume.task.mark_cancellation_handled();
+            Outcome::value(value)
+        },
+    )
+}
+
+/// A coroutine that waits until the closure has ended, and returns its value.
+fn joined<F: 'static, R: 'static>(job: Job<F, R>, location: &'static Location<'static>) -> Coro<R> {
+    Coro::from_named::<Internal, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut ended = pin!(poll_fn(|context| job.poll_value(context)));
+            Outcome(suspend_until!(resume, resume.task.poll_future(ended.as_mut(), location)).flatten())
+        },
+    )
+}

@@ -1,0 +1,10 @@
+//! The types of waits that have to do with time.
+//!
+//! The functions [`sleep`](crate::sleep), [`sleep_until`](crate::sleep_until) and [`timeout`](crate::timeout) return them.
+//! Few programs have to name them: to yield them is enough.
+
+pub(crate) mod sleep;
+pub(crate) mod timeout;
+
+pub use sleep::Sleep;
+pub use timeout::{TimedOut, Timeout};

@@ -1,0 +1,136 @@
+//! Sleeping: waiting until a point in time.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
+use crate::wait::lifecycle::private::Sealed;
+use crate::wait::lifecycle::{Wait, WaitState, polled_after_completion};
+
+/// Waits for `duration`, counted from the `yield`. It never waits shorter, and longer only if the loop is busy.
+///
+/// [`Duration::MAX`] is forever. A duration of zero lets the other coroutines run once.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::time::{Duration, Instant};
+/// use tinyield::{Loop, co, sleep};
+///
+/// let start = Instant::now();
+/// let nap = || sleep(Duration::from_millis(20));
+/// Loop::new().run(co! { yield (nap(), nap(), nap()); }).unwrap();
+/// assert!(start.elapsed() >= Duration::from_millis(20));
+/// ```
+///
+/// # Cancellation
+///
+/// The timer is removed at once.
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep { until: Until::After(duration) }
+}
+
+/// Waits until `deadline`. If it has passed already, the other coroutines run once.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::time::{Duration, Instant};
+/// use tinyield::{Loop, co, sleep_until};
+///
+/// let every_5_ms = co! {
+///     let mut next = Instant::now();
+///     for _ in 0..3 {
+///         next += Duration::from_millis(5);
+///         yield sleep_until(next);
+///     }
+/// };
+/// Loop::new().run(every_5_ms).unwrap();
+/// ```
+///
+/// # Cancellation
+///
+/// The timer is removed at once.
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep { until: Until::At(deadline) }
+}
+
+/// The [`Wait`](crate::Wait) that [`sleep`](crate::sleep) and [`sleep_until`](crate::sleep_until) return.
+#[must_use = "a sleep begins when it is yielded"]
+#[derive(Clone, Copy, Debug)]
+pub struct Sleep {
+    until: Until,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    After(Duration),
+    At(Instant),
+}
+
+impl Sealed for Sleep {}
+
+impl Wait for Sleep {
+    type Output = ();
+    type State = Sleeping;
+
+    #[inline]
+    fn into_state(self) -> Sleeping {
+        Sleeping::Unbegun(self.until)
+    }
+}
+
+#[doc(hidden)]
+#[allow(missing_debug_implementations, private_interfaces)]
+pub enum Sleeping {
+    Unbegun(Until),
+    Asleep(Rc<Scheduler>, TimerKey),
+    Over,
+}
+
+impl Sealed for Sleeping {}
+
+#[allow(private_interfaces)]
+impl WaitState for Sleeping {
+    type Output = ();
+
+    fn begin(&mut self, task: &TaskRef) {
+        if let Sleeping::Unbegun(until) = *self
+            && let Some(scheduler) = task.scheduler()
+        {
+            task.note_blocked_on(BlockedOn::TIMER);
+            let timer = Timer::Settle(Waiter::new(task));
+            let key = match until {
+                Until::After(duration) => scheduler.set_timer_after(duration, timer),
+                Until::At(deadline) => scheduler.set_timer_at(deadline, timer),
+            };
+            *self = Sleeping::Asleep(scheduler, key);
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match self {
+            Sleeping::Unbegun(_) => false,
+            Sleeping::Asleep(scheduler, key) => !scheduler.timer_is_set(*key),
+            Sleeping::Over => true,
+        }
+    }
+
+    fn take(&mut self) -> Result<()> {
+        if self.is_ready() {
+            *self = Sleeping::Over;
+            Ok(())
+        } else {
+            Err(polled_after_completion())
+        }
+    }
+}
+
+impl Drop for Sleeping {
+    fn drop(&mut self) {
+        if let Sleeping::Asleep(scheduler, key) = self
+            && let Some(Timer::Settle(waiter)) = scheduler.cancel_timer(*key)
+        {
+            waiter.give_up();
+        }
+    }
+}

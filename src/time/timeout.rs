@@ -1,0 +1,118 @@
+//! Timeouts: a limit to how long a wait may take.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::scheduler::{ScopeKind, TaskRef, Timer, TimerKey};
+use crate::wait::lifecycle::{Wait, WaitState, wait_is_its_state};
+use crate::wait::scoped::Scoped;
+
+/// Waits for `wait`, but not longer than `limit`. Returns `Ok` with the output, or `Err(`[`TimedOut`]`)`.
+///
+/// The time counts from the `yield`. When it is over, all that `wait` started is cancelled, and has ended when the `yield`
+/// returns. If the work finishes in the round in which its time is over, it is in time. [`Duration::MAX`] is no limit.
+///
+/// Background coroutines of work that is in time continue. A timeout does not stop errors: an error inside stops the loop, or
+/// the [`isolate`](crate::isolate) around it.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::time::Duration;
+/// use tinyield::{Loop, TimedOut, co, sleep, timeout};
+///
+/// let main = co! {
+///     let slow = yield timeout(sleep(Duration::from_secs(60)), Duration::from_millis(5));
+///     let fast = yield timeout(co! { "done" }, Duration::from_secs(60));
+///     (slow, fast)
+/// };
+/// assert_eq!(Loop::new().run(main).unwrap(), (Err(TimedOut), Ok("done")));
+/// ```
+///
+/// # Cancellation
+///
+/// All that `wait` started is cancelled first, and then the coroutine that waits.
+#[track_caller]
+#[inline]
+pub fn timeout<W: Wait>(wait: W, limit: Duration) -> Timeout<W::Output> {
+    Timeout { work: Scoped::new(wait), limit, timer: None }
+}
+
+/// The error of a [`timeout`](crate::timeout): the time was over before the work had finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimedOut;
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("timed out")
+    }
+}
+
+impl std::error::Error for TimedOut {}
+
+/// The [`Wait`](crate::Wait) that [`timeout`](crate::timeout) returns.
+#[must_use = "nothing starts before this is yielded"]
+pub struct Timeout<T: 'static> {
+    work: Scoped<T>,
+    limit: Duration,
+    timer: Option<TimerKey>,
+}
+
+impl<T> fmt::Debug for Timeout<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout").field("task", self.work.task()).field("limit", &self.limit).finish()
+    }
+}
+
+wait_is_its_state!(Timeout<T> => std::result::Result<T, TimedOut>);
+
+#[allow(private_interfaces)]
+impl<T: 'static> WaitState for Timeout<T> {
+    type Output = std::result::Result<T, TimedOut>;
+
+    fn begin(&mut self, task: &TaskRef) {
+        self.work.begin(task, ScopeKind::Subtree);
+        // No limit is no timer: then waiting forever is a deadlock.
+        if let Some(scope) = self.work.scope()
+            && self.limit < Duration::MAX
+        {
+            self.timer = Some(scope.scheduler().set_timer_after(self.limit, Timer::Expire(scope.clone())));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.work.is_ended()
+    }
+
+    fn has_value(&self) -> bool {
+        let has_expired = self.work.scope().is_some_and(|scope| scope.has_expired());
+        self.work.is_ended() && (self.work.has_output() || has_expired)
+    }
+
+    fn take(&mut self) -> Result<Self::Output> {
+        let scope = self.work.take_ended()?;
+        if let Some(key) = self.timer.take() {
+            drop(scope.scheduler().cancel_timer(key));
+        }
+        let (cancelled, has_expired) = (scope.cancelled(), scope.has_expired());
+        scope.recycle();
+        match cancelled {
+            None => self.work.take_output().map(Ok),
+            // The work may have ended with a value all the same: it had arrived, or is an answer to the cancellation.
+            Some(_) if self.work.has_output() => self.work.take_output().map(Ok),
+            Some(_) if has_expired => Ok(Err(TimedOut)),
+            Some(cancelled) => Err(Error::cancelled(cancelled, std::panic::Location::caller())),
+        }
+    }
+}
+
+impl<T> Drop for Timeout<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(key) = self.timer
+            && let Some(scope) = self.work.scope()
+        {
+            drop(scope.scheduler().cancel_timer(key));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Gathers: collections and tuples of waits, which begin together and are ready when all of them are.
+
+use super::lifecycle::private::Sealed;
+use super::lifecycle::{Wait, WaitState};
+use crate::error::{Error, Result};
+use crate::scheduler::TaskRef;
+
+/// Calls a macro for each tuple of up to 12 parts, with the arguments and the names of the parts.
+macro_rules! for_tuples {
+    ($implement:path $(, $argument:tt)*) => {
+        $implement!($($argument)* A);
+        $implement!($($argument)* A B);
+        $implement!($($argument)* A B C);
+        $implement!($($argument)* A B C D);
+        $implement!($($argument)* A B C D E);
+        $implement!($($argument)* A B C D E F);
+        $implement!($($argument)* A B C D E F G);
+        $implement!($($argument)* A B C D E F G H);
+        $implement!($($argument)* A B C D E F G H I);
+        $implement!($($argument)* A B C D E F G H I J);
+        $implement!($($argument)* A B C D E F G H I J K);
+        $implement!($($argument)* A B C D E F G H I J K L);
+    };
+}
+
+pub(crate) use for_tuples;
+
+/// Implements a trait with a wait as its `State` ([`Wait`], `Spawnable`) for `()`, and for collections and tuples of it.
+macro_rules! for_shapes {
+    ($Trait:ident, $Output:ident) => {
+        impl $Trait for () {
+            type $Output = ();
+            type State = ();
+
+            #[inline]
+            fn into_state(self) {}
+        }
+
+        impl<P: $Trait> $Trait for Vec<P> {
+            type $Output = Vec<P::$Output>;
+            type State = Vec<P::State>;
+
+            fn into_state(self) -> Vec<P::State> {
+                self.into_iter().map(P::into_state).collect()
+            }
+        }
+
+        impl<P: $Trait, const N: usize> $Trait for [P; N] {
+            type $Output = [P::$Output; N];
+            type State = [P::State; N];
+
+            fn into_state(self) -> [P::State; N] {
+                self.map(P::into_state)
+            }
+        }
+
+        impl<P: $Trait> $Trait for Option<P> {
+            type $Output = Option<P::$Output>;
+            type State = Option<P::State>;
+
+            fn into_state(self) -> Option<P::State> {
+                self.map(P::into_state)
+            }
+        }
+
+        $crate::wait::for_tuples!($crate::wait::for_shapes, tuple, $Trait, $Output);
+    };
+    (tuple $Trait:ident $Output:ident $($part:ident)+) => {
+        impl<$($part: $Trait),+> $Trait for ($($part,)+) {
+            type $Output = ($($part::$Output,)+);
+            type State = ($($part::State,)+);
+
+            #[allow(non_snake_case)]
+            fn into_state(self) -> Self::State {
+                let ($($part,)+) = self;
+                ($($part.into_state(),)+)
+            }
+        }
+    };
+}
+
+pub(crate) use for_shapes;
+
+for_shapes!(Wait, Output);
+
+/// The methods of [`WaitState`] that are alike for all collections.
+macro_rules! methods_of_collections {
+    () => {
+        fn begin(&mut self, task: &TaskRef) {
+            for part in self {
+                part.begin(task);
+            }
+        }
+
+        fn is_ready(&self) -> bool {
+            self.iter().all(X::is_ready)
+        }
+
+        fn has_value(&self) -> bool {
+            self.iter().all(X::has_value)
+        }
+
+        fn failure(&self) -> Option<Error> {
+            self.iter().find_map(X::failure)
+        }
+    };
+}
+
+impl Sealed for () {}
+
+/// The wait for nothing: one turn of the other coroutines.
+#[allow(private_interfaces)]
+impl WaitState for () {
+    type Output = ();
+
+    #[inline]
+    fn begin(&mut self, _: &TaskRef) {}
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn take(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<P> Sealed for Vec<P> {}
+
+#[allow(private_interfaces)]
+impl<X: WaitState> WaitState for Vec<X> {
+    type Output = Vec<X::Output>;
+
+    methods_of_collections!();
+
+    fn take(&mut self) -> Result<Vec<X::Output>> {
+        let mut outputs = Vec::with_capacity(self.len());
+        for part in self {
+            outputs.push(part.take()?);
+        }
+        Ok(outputs)
+    }
+}
+
+impl<P, const N: usize> Sealed for [P; N] {}
+
+#[allow(private_interfaces)]
+impl<X: WaitState, const N: usize> WaitState for [X; N] {
+    type Output = [X::Output; N];
+
+    methods_of_collections!();
+
+    fn take(&mut self) -> Result<[X::Output; N]> {
+        let mut error = None;
+        let outputs =
+            self.each_mut().map(|part| part.take().map_err(|raised| error.get_or_insert(raised).clone()).ok());
+        match error {
+            None => Ok(outputs.map(|output| output.expect("no part has raised"))),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+impl<P> Sealed for Option<P> {}
+
+#[allow(private_interfaces)]
+impl<X: WaitState> WaitState for Option<X> {
+    type Output = Option<X::Output>;
+
+    methods_of_collections!();
+
+    fn take(&mut self) -> Result<Option<X::Output>> {
+        self.as_mut().map(X::take).transpose()
+    }
+}
+
+macro_rules! tuple {
+    ($($part:ident)+) => {
+        impl<$($part),+> Sealed for ($($part,)+) {}
+
+        #[allow(private_interfaces, non_snake_case)]
+        impl<$($part: WaitState),+> WaitState for ($($part,)+) {
+            type Output = ($($part::Output,)+);
+
+            fn begin(&mut self, task: &TaskRef) {
+                let ($($part,)+) = self;
+                $($part.begin(task);)+
+            }
+
+            fn is_ready(&self) -> bool {
+                let ($($part,)+) = self;
+                $($part.is_ready())&&+
+            }
+
+            fn has_value(&self) -> bool {
+                let ($($part,)+) = self;
+                $($part.has_value())&&+
+            }
+
+            fn failure(&self) -> Option<Error> {
+                let ($($part,)+) = self;
+                None$(.or_else(|| $part.failure()))+
+            }
+
+            fn take(&mut self) -> Result<Self::Output> {
+                let ($($part,)+) = self;
+                Ok(($($part.take()?,)+))
+            }
+        }
+    };
+}
+
+for_tuples!(tuple);

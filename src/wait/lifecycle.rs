@@ -1,0 +1,271 @@
+//! The life of a wait: a coroutine yields a [`Wait`], which becomes a [`WaitState`], which is polled as an [`ActiveWait`].
+//!
+//! This is the only place where waits and tasks meet. It relies on the scheduler: a part that is not ready registers a `Waiter`,
+//! which counts as pending, and the coroutine goes on when nothing is pending.
+
+use std::panic::Location;
+use std::task::Poll;
+
+use crate::error::{Error, Result};
+use crate::scheduler::{Header, Outcome, Resume, State, Task, TaskName, TaskRef, second_wait, stale_resume};
+
+/// A value that a coroutine can `yield`: the coroutine waits until it is ready, and the `yield` returns its `Output`.
+///
+/// The [page of the crate](crate#what-can-be-yielded) lists all waits. The trait is sealed: to make a new kind of wait, write
+/// a coroutine.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be yielded",
+    label = "a coroutine cannot wait for this",
+    note = "yield nothing, a coroutine (`Coro`, `Shared`), a tuple, array, `Vec` or `Option` of them, or one of tinyield's \
+            waits: `sleep(..)`, `spawn(..)`, `event.wait()`, .. To wait for a future, use `future.await` or \
+            `yield from_future(future)`."
+)]
+pub trait Wait: private::Sealed {
+    /// What the `yield` returns.
+    type Output: 'static;
+
+    /// The wait when it owns all that it needs.
+    #[doc(hidden)]
+    type State: WaitState<Output = Self::Output>;
+
+    #[doc(hidden)]
+    fn into_state(self) -> Self::State;
+
+    /// A task that waits for this and ends with its output.
+    #[doc(hidden)]
+    #[track_caller]
+    fn into_task(self) -> private::AnyTask<Self::Output>
+    where
+        Self: Sized,
+    {
+        private::AnyTask(task_of(self.into_state()))
+    }
+}
+
+/// A wait that owns all that it needs. It is begun once. When all its parts are ready, its output is taken, once.
+///
+/// Dropped earlier, it gives up: it removes all that it has registered.
+#[doc(hidden)]
+#[allow(private_interfaces)]
+pub trait WaitState: private::Sealed + 'static {
+    type Output: 'static;
+
+    /// Whether a cancellation is held off until the wait is over.
+    const SHIELDED: bool = false;
+
+    /// Whether it gives back what has arrived, when it is dropped: a message to its channel, a permit to its semaphore.
+    const GIVES_BACK: bool = false;
+
+    /// Begins to wait for `task`: registers a `Waiter` for each part that is not ready.
+    fn begin(&mut self, task: &TaskRef);
+
+    /// Whether all parts are ready.
+    fn is_ready(&self) -> bool;
+
+    /// Whether it is ready with an output, and not only because a cancellation has ended what it waits for.
+    fn has_value(&self) -> bool {
+        self.is_ready() && !self.has_failed()
+    }
+
+    /// The error of a part that has failed.
+    fn failure(&self) -> Option<Error> {
+        None
+    }
+
+    /// Whether a part has failed. Unlike [`failure`](WaitState::failure), it counts errors that are not raised.
+    fn has_failed(&self) -> bool {
+        self.failure().is_some()
+    }
+
+    /// The output, or the error of a part. It is an error if a part is not ready, which happens only by misuse.
+    fn take(&mut self) -> Result<Self::Output>;
+
+    /// What the `yield` returns when `error` is raised at it.
+    fn raised(&mut self, error: Error) -> Result<Self::Output> {
+        Err(error)
+    }
+}
+
+pub(crate) mod private {
+    use crate::scheduler::Task;
+
+    pub trait Sealed {}
+
+    /// Keeps the scheduler's type out of a public signature.
+    #[allow(missing_debug_implementations)]
+    pub struct AnyTask<T>(pub(crate) Task<T>);
+}
+
+/// Implements [`Wait`] for a type that is its own [`WaitState`].
+macro_rules! wait_is_its_state {
+    ($wait:ident $(<$T:ident>)? => $output:ty) => {
+        impl $(<$T>)? $crate::wait::private::Sealed for $wait $(<$T>)? {}
+
+        impl $(<$T: 'static>)? $crate::wait::Wait for $wait $(<$T>)? {
+            type Output = $output;
+            type State = Self;
+
+            #[inline]
+            fn into_state(self) -> Self {
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use wait_is_its_state;
+
+/// The name of coroutines that the library makes. Traces leave them out.
+pub(crate) struct Internal;
+
+impl TaskName for Internal {
+    const NAME: &'static str = "";
+}
+
+/// A task that waits for `state` and ends with its output.
+#[track_caller]
+pub(crate) fn task_of<X: WaitState>(state: X) -> Task<X::Output> {
+    // A trace shows the line of the user, and not a line in here.
+    let location = Location::caller();
+    Task::new::<Internal, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut wait = ActiveWait::begin_at(&resume, state, location);
+            Outcome(suspend_until!(resume, wait.poll(&resume)))
+        },
+    )
+}
+
+/// Polls until the result is ready, and suspends the coroutine in between.
+///
+/// `$resume` is the variable with the last `Resume`; `$poll` is the expression that polls.
+macro_rules! suspend_until {
+    ($resume:ident, $poll:expr) => {
+        loop {
+            match $poll {
+                std::task::Poll::Ready(result) => break result,
+                std::task::Poll::Pending => $resume = yield crate::scheduler::Suspend,
+            }
+        }
+    };
+}
+
+pub(crate) use suspend_until;
+
+/// The error of a wait that has no output to give, because of misuse.
+#[track_caller]
+#[cold]
+#[inline(never)]
+pub(crate) fn polled_after_completion() -> Error {
+    Error::msg("a wait was polled after it had been ready, or with the `Resume` of another coroutine")
+}
+
+/// A wait that has begun. [Poll](ActiveWait::poll) it at once, and after each resumption until it is ready.
+///
+/// Dropped earlier, it gives up, and leaves nothing behind.
+#[must_use = "a wait that has begun has to be polled"]
+pub struct ActiveWait<X: WaitState> {
+    state: X,
+}
+
+impl<X: WaitState> std::fmt::Debug for ActiveWait<X> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActiveWait").field("ready", &self.state.is_ready()).finish_non_exhaustive()
+    }
+}
+
+impl<X: WaitState> ActiveWait<X> {
+    #[inline]
+    pub(crate) fn begin_at(resume: &Resume, state: X, location: &'static Location<'static>) -> ActiveWait<X> {
+        let mut wait = ActiveWait::unbegun(state);
+        wait.begin_in_place(resume, location);
+        wait
+    }
+
+    /// The caller begins it at once.
+    #[inline]
+    pub(crate) fn unbegun(state: X) -> ActiveWait<X> {
+        ActiveWait { state }
+    }
+
+    #[inline]
+    pub(crate) fn begin_in_place(&mut self, resume: &Resume, location: &'static Location<'static>) {
+        if resume.task.begin_wait(X::SHIELDED, location) {
+            self.state.begin(&resume.task);
+        }
+    }
+
+    /// Returns the output when the wait is ready. While it is pending, suspend the coroutine, and poll again after it was
+    /// resumed.
+    ///
+    /// The first poll is always pending, as each wait is a turn.
+    ///
+    /// # Errors
+    ///
+    /// - The error of what it waits for.
+    /// - [`Cancelled`](crate::Cancelled), if the coroutine is cancelled.
+    /// - An error that describes the misuse, if another wait was unfinished when this one began, if it was ready before, or
+    ///   if `resume` is not the last `Resume` of this coroutine.
+    #[inline]
+    pub fn poll(&mut self, resume: &Resume) -> Poll<Result<X::Output>> {
+        let task = &resume.task;
+        if task.has(State::SLOW) || !task.has(State::RUNNING) {
+            return self.poll_slow(task);
+        }
+        if task.has(State::WAIT_BEGUN) {
+            return Poll::Pending;
+        }
+        if task.pending.get() == 0 {
+            return Poll::Ready(self.state.take());
+        }
+        if X::SHIELDED {
+            task.set(State::SHIELDED);
+        }
+        Poll::Pending
+    }
+
+    #[inline(never)]
+    fn poll_slow(&mut self, task: &Header) -> Poll<Result<X::Output>> {
+        if !task.has(State::RUNNING) {
+            return Poll::Ready(self.state.raised(stale_resume(task.location.get())));
+        }
+        if task.has(State::CANCELLED) && !X::SHIELDED {
+            if task.keeps_arrived(X::GIVES_BACK) && self.state.has_value() {
+                return Poll::Ready(self.state.take());
+            }
+            return self.poll_cancelled(task);
+        }
+        if task.has(State::WAIT_REFUSED) {
+            return Poll::Ready(self.state.raised(second_wait(task.location.get())));
+        }
+        if task.has(State::WAIT_BEGUN) {
+            return Poll::Pending;
+        }
+        if task.has(State::CANCELLED) && self.state.has_failed() {
+            // The domain has recorded this error already, so the coroutine gets its cancellation.
+            task.reset_cancel_count();
+            return self.poll_cancelled(task);
+        }
+        if let Some(error) = self.state.failure() {
+            return Poll::Ready(self.state.raised(error));
+        }
+        if self.state.is_ready() {
+            if X::SHIELDED {
+                task.reset_cancel_count();
+            }
+            return Poll::Ready(self.state.take());
+        }
+        if X::SHIELDED {
+            task.set(State::SHIELDED);
+        }
+        Poll::Pending
+    }
+
+    #[cold]
+    fn poll_cancelled(&mut self, task: &Header) -> Poll<Result<X::Output>> {
+        match task.raise_cancelled() {
+            Some(error) => Poll::Ready(self.state.raised(error)),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A task in a scope of its own: what [`timeout`](crate::timeout), [`isolate`](crate::isolate) and [`shield`](crate::shield)
+//! wait for.
+
+use std::rc::Rc;
+
+use super::lifecycle::private::AnyTask;
+use super::lifecycle::{Wait, polled_after_completion};
+use crate::error::{Cancelled, Reason, Result};
+use crate::scheduler::{Scheduler, Scope, ScopeKind, State, Task, TaskRef};
+
+/// A task that runs in a scope below the task that waits for it. Dropped before the scope has ended, it cancels the scope.
+pub(crate) struct Scoped<T: 'static> {
+    task: Task<T>,
+    scope: Option<Rc<Scope>>,
+}
+
+impl<T> Scoped<T> {
+    #[inline]
+    #[track_caller]
+    pub(crate) fn new<W: Wait<Output = T>>(wait: W) -> Scoped<T> {
+        let AnyTask(task) = wait.into_task();
+        Scoped { task, scope: None }
+    }
+
+    pub(crate) fn task(&self) -> &TaskRef {
+        self.task.raw()
+    }
+
+    /// Starts the task. `waiting` waits until all in the scope has ended.
+    pub(crate) fn begin(&mut self, waiting: &TaskRef, kind: ScopeKind) {
+        if let Some(scope) = Scope::below(waiting, kind) {
+            Scheduler::start_root(self.task.raw(), &scope);
+            self.scope = Some(scope);
+        }
+    }
+
+    /// The scope, from the beginning until it is taken.
+    pub(crate) fn scope(&self) -> Option<&Rc<Scope>> {
+        self.scope.as_ref()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.scope.as_ref().is_some_and(|scope| scope.is_ended())
+    }
+
+    /// Whether the task has completed with a value, which was not taken.
+    pub(crate) fn has_output(&self) -> bool {
+        self.task.raw().has(State::COMPLETED)
+    }
+
+    /// Takes the scope, once it has ended.
+    pub(crate) fn take_ended(&mut self) -> Result<Rc<Scope>> {
+        self.scope.take_if(|scope| scope.is_ended()).ok_or_else(polled_after_completion)
+    }
+
+    /// Takes the value of the task, or its error.
+    pub(crate) fn take_output(&self) -> Result<T> {
+        self.task.take_output().unwrap_or_else(|| Err(polled_after_completion()))
+    }
+}
+
+impl<T> Drop for Scoped<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(scope) = self.scope.take() {
+            give_up(&scope);
+        }
+    }
+}
+
+#[inline(never)]
+fn give_up(scope: &Rc<Scope>) {
+    if scope.disown() {
+        scope.scheduler().cancel(scope, &Cancelled::new(Reason::Dropped));
+    }
+}

@@ -1,0 +1,103 @@
+//! The waits of the language, as waits of tinyield.
+//!
+//! They are of many types, and a program decides which one it is. So a wait is a tuple of options of which at most one
+//! is `Some`, and waits for that one.
+
+use std::collections::VecDeque;
+
+use tinyield::sync::{Acquire, EventWait, EventWaitTimeout};
+use tinyield::time::{Sleep, Timeout};
+use tinyield::wait::{Catch, Isolate, Race, Shield};
+use tinyield::{Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, catch, isolate, race, shield, timeout};
+
+use super::world::World;
+use super::{Value, start};
+use crate::model::program::{Grouping, Leaf, Part};
+
+pub type PartWait = (
+    Option<Coro<Value>>,
+    Option<Shared<Value>>,
+    Option<JoinHandle<Value>>,
+    Option<Sleep>,
+    Option<EventWait>,
+    Option<EventWaitTimeout>,
+    Option<Acquire>,
+    Option<Timeout<Value>>,
+    Option<Timeout<LeafOutput>>,
+    Option<Race<Value>>,
+    Option<Isolate<Value>>,
+    Option<Shield<Value>>,
+);
+
+pub type PartOutput = (
+    Option<Value>,
+    Option<Value>,
+    Option<Value>,
+    Option<()>,
+    Option<()>,
+    Option<bool>,
+    Option<Permit>,
+    Option<Result<Value, TimedOut>>,
+    Option<Result<LeafOutput, TimedOut>>,
+    Option<Value>,
+    Option<Result<Value, LoopError>>,
+    Option<Value>,
+);
+
+pub type LeafWait = (Option<Sleep>, Option<EventWait>, Option<EventWaitTimeout>);
+pub type LeafOutput = (Option<()>, Option<()>, Option<bool>);
+
+/// An output of a gather is that of the part, or that of the caught part.
+pub type PartsOutput = Vec<(Option<PartOutput>, Option<Result<PartOutput, Error>>)>;
+
+pub fn leaf(leaf: Leaf, world: &World) -> LeafWait {
+    let mut wait = LeafWait::default();
+    match leaf {
+        Leaf::Sleep(limit) => wait.0 = Some(world.clock.sleep(limit)),
+        Leaf::Event(event) => wait.1 = Some(world.events[event].wait()),
+        Leaf::EventTimeout(event, limit) => wait.2 = Some(world.events[event].wait_timeout(world.clock.limit(limit))),
+    }
+    wait
+}
+
+pub fn part(part: &Part, world: &World, handles: &mut VecDeque<JoinHandle<Value>>) -> PartWait {
+    let mut wait = PartWait::default();
+    match part {
+        Part::Turn => {}
+        Part::Run(body) => wait.0 = Some(start(body, world)),
+        Part::Shared(shared) => wait.1 = Some(world.shared.borrow()[*shared].clone()),
+        Part::Join => wait.2 = handles.pop_front(),
+        Part::Leaf(inner) => (wait.3, wait.4, wait.5) = leaf(*inner, world),
+        Part::Acquire(semaphore) => wait.6 = Some(world.semaphores[*semaphore].acquire()),
+        Part::Timeout(body, limit) => wait.7 = Some(timeout(start(body, world), world.clock.limit(*limit))),
+        Part::TimeoutLeaf(inner, limit) => {
+            let inner = leaf(*inner, world);
+            wait.8 = Some(timeout(inner, world.clock.limit(*limit)));
+        }
+        Part::Race(bodies) => wait.9 = Some(race(bodies.iter().map(|body| start(body, world)).collect::<Vec<_>>())),
+        Part::Isolate(body, inner) => wait.10 = Some(isolate(start(body, world)).grouping(grouping(*inner))),
+        Part::Shield(body) => wait.11 = Some(shield(start(body, world))),
+    }
+    wait
+}
+
+pub fn parts(
+    all: &[(Part, bool)],
+    world: &World,
+    handles: &mut VecDeque<JoinHandle<Value>>,
+) -> Vec<(Option<PartWait>, Option<Catch<PartWait>>)> {
+    let mut waits = Vec::new();
+    for (one, catches) in all {
+        let wait = part(one, world, handles);
+        waits.push(if *catches { (None, Some(catch(wait))) } else { (Some(wait), None) });
+    }
+    waits
+}
+
+pub fn grouping(grouping: Grouping) -> tinyield::Grouping {
+    match grouping {
+        Grouping::Auto => tinyield::Grouping::Auto,
+        Grouping::Never => tinyield::Grouping::Never,
+        Grouping::Always => tinyield::Grouping::Always,
+    }
+}

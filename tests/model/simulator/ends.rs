@@ -1,0 +1,127 @@
+//! How a task ends: with a value, an error or a panic, and what that means for its waiters, its scope and its domain.
+
+use super::state::{Failure, Scope, ScopeId, ScopeKind, Task, TaskId};
+use super::{ROOT, Simulator};
+use crate::model::program::Grouping;
+
+impl Simulator<'_> {
+    pub(super) fn complete(&mut self, task: TaskId) {
+        if !self.is_internal(task) {
+            self.tasks[task].output = self.name(task);
+        }
+        self.drop_body(task, "ends");
+        self.end(task, None);
+    }
+
+    pub(super) fn fail(&mut self, task: TaskId, how: &str, failure: Failure) {
+        self.drop_body(task, how);
+        self.end(task, Some(failure));
+    }
+
+    pub(super) fn panic(&mut self, task: TaskId) {
+        self.drop_body(task, "panics");
+        self.has_panicked = true;
+        let name = self.name(task);
+        let why = format!("failed {name}");
+        self.cancel_shields(self.tasks[task].scope, ROOT, &why);
+        let failure = self.failure(format!("`{name}` panicked"));
+        self.stop(failure, &why);
+        self.tasks[task].is_cancelled = true;
+        let cancelled = self.cancellation(&why);
+        self.end(task, Some(cancelled));
+    }
+
+    /// Drops the body of `task`: its wait, then its permits.
+    pub(super) fn drop_body(&mut self, task: TaskId, how: &str) {
+        self.give_up(task);
+        for semaphore in std::mem::take(&mut self.tasks[task].permits) {
+            self.release(semaphore);
+        }
+        self.log(task, how);
+    }
+
+    pub(super) fn end(&mut self, task: TaskId, raised: Option<Failure>) {
+        self.running = None;
+        let Task { scope, is_root, .. } = self.tasks[task];
+        let completed = raised.is_none();
+        self.record_outcome(task, raised);
+        self.tasks[task].has_ended = true;
+        for waiter in std::mem::take(&mut self.tasks[task].waiters) {
+            self.settle(waiter);
+        }
+        if is_root && completed {
+            self.end_root(scope);
+        }
+        for held in self.tasks[task].holds.take().unwrap_or_default() {
+            if self.tasks[held].is_deferred && !self.tasks[held].has_ended && !self.is_held(held) {
+                self.tasks[held].is_deferred = false;
+                self.cancelling.push_back(held);
+            }
+        }
+        self.end_empty_scopes(scope);
+    }
+
+    /// Decides which domain the end of `task` concerns, and keeps the error for its waiters.
+    fn record_outcome(&mut self, task: TaskId, raised: Option<Failure>) {
+        let Task { scope, is_cancelled, has_seen_cancellation, .. } = self.tasks[task];
+        let why = self.scopes[scope].cancelled.clone().filter(|_| is_cancelled);
+        let domain = self.responsible_domain(scope);
+        let is_internal = self.is_internal(task);
+        match (raised, why) {
+            (None, Some(why)) if has_seen_cancellation && why != "timed out" && why != "raced" && !is_internal => {
+                let answer = self.failure(format!("{} answers", self.name(task)));
+                self.add_other(domain, answer);
+            }
+            (None, _) => {}
+            (Some(cancelled), Some(_)) if cancelled.is_cancelled => {
+                let failure = self.scopes[domain].failure.clone();
+                let has_failed = failure.is_some();
+                self.tasks[task].error = Some(failure.unwrap_or_else(|| cancelled.clone()));
+                if self.scopes[domain].kind == ScopeKind::Domain(Grouping::Always) && has_failed && !is_internal {
+                    self.add_other(domain, cancelled);
+                }
+            }
+            (Some(failure), _) => {
+                self.tasks[task].error = Some(failure.clone());
+                let why = format!("failed {}", self.name(task));
+                let own = self.domain(scope);
+                // A domain that was given up contains its errors, unless those around it are failing too.
+                let is_contained = domain != own && self.scopes[domain].failure.is_none();
+                self.cancel_shields(scope, if is_contained { own } else { domain }, &why);
+                match &self.scopes[domain].failure {
+                    None if is_contained => {}
+                    None => {
+                        self.scopes[domain].failure = Some(failure);
+                        self.cancel(domain, &why);
+                    }
+                    // A task behind a shield is not cancelled, and may raise what it waited for, which the domain
+                    // knows.
+                    Some(known) if failure.is_cancelled || known.id == failure.id => {}
+                    Some(_) => self.add_other(domain, failure),
+                }
+            }
+        }
+    }
+
+    /// Nobody takes the failure of `domain`, which has ended. If the domain around it is failing too, it is among the others there.
+    pub(super) fn report_untaken(&mut self, domain: ScopeId) {
+        let (Some(failure), Some(parent)) = (self.scopes[domain].failure.clone(), self.scopes[domain].parent) else {
+            return;
+        };
+        let above = self.responsible_domain(parent);
+        if self.scopes[above].failure.is_some() {
+            self.add_other(above, failure);
+            for other in std::mem::take(&mut self.scopes[domain].others) {
+                self.add_other(above, other);
+            }
+        }
+    }
+
+    /// Adds an error that came up after the first one of `domain`.
+    pub(super) fn add_other(&mut self, domain: ScopeId, failure: Failure) {
+        let Scope { kind, others, .. } = &mut self.scopes[domain];
+        if *kind != ScopeKind::Domain(Grouping::Never) && others.iter().all(|known| known.id != failure.id) {
+            others.push(failure);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The state of a simulated run, as plain data: tasks, waits, scopes, timers.
+
+use std::collections::VecDeque;
+
+use crate::model::program::{Body, Grouping};
+
+/// The index in the list of tasks. Tasks are numbered in the order in which they start.
+pub type TaskId = usize;
+/// The index in the list of scopes.
+pub type ScopeId = usize;
+
+/// A task that waits, and the index of the part of its wait.
+pub type Waiter = (TaskId, usize);
+
+/// An error.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Clones have the same id: they are the same error.
+    pub id: usize,
+    pub text: String,
+    pub is_cancelled: bool,
+}
+
+/// A coroutine that was started.
+pub struct Task<'a> {
+    pub work: Work<'a>,
+    /// The index of the statement where it is.
+    pub at: usize,
+    /// The number of times that it still has to do this statement.
+    pub repeats: usize,
+    pub scope: ScopeId,
+    /// It is the first task of its scope.
+    pub is_root: bool,
+    pub has_begun: bool,
+    pub has_ended: bool,
+    pub is_queued: bool,
+    pub is_cancelled: bool,
+    /// A cancellation was raised in it.
+    pub has_seen_cancellation: bool,
+    /// The number of cancellations in a row that it has caught.
+    pub swallowed: usize,
+    /// What it raised, if it has ended so.
+    pub error: Option<Failure>,
+    /// Its value, if it has ended with one.
+    pub output: String,
+    pub wait: Option<ActiveWait<'a>>,
+    pub waiters: Vec<Waiter>,
+    /// It outlived its cancellation: the cancellation of these tasks is put off until it has ended.
+    pub holds: Option<Vec<TaskId>>,
+    /// Its own cancellation is put off.
+    pub is_deferred: bool,
+    pub permits: VecDeque<usize>,
+    pub handles: VecDeque<TaskId>,
+    /// The error that it caught last.
+    pub caught: Option<Failure>,
+}
+
+impl<'a> Task<'a> {
+    pub fn new(work: Work<'a>, scope: ScopeId, is_root: bool) -> Task<'a> {
+        Task {
+            work,
+            at: 0,
+            repeats: 0,
+            scope,
+            is_root,
+            has_begun: false,
+            has_ended: false,
+            is_queued: false,
+            is_cancelled: false,
+            has_seen_cancellation: false,
+            swallowed: 0,
+            error: None,
+            output: String::new(),
+            wait: None,
+            waiters: Vec::new(),
+            holds: None,
+            is_deferred: false,
+            permits: VecDeque::new(),
+            handles: VecDeque::new(),
+            caught: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub enum Work<'a> {
+    Body(&'a Body),
+    /// An internal task, which only carries this wait. It has no name and logs nothing.
+    Leaf(TimedLeaf),
+}
+
+/// A time in units since the start, or `None` for never.
+pub type Deadline = Option<u64>;
+
+/// A leaf whose deadline was computed when the wait was made.
+#[derive(Clone, Copy)]
+pub enum TimedLeaf {
+    Sleep(Deadline),
+    Event(usize),
+    EventTimeout(usize, Deadline),
+}
+
+/// What a task waits for: all parts at once.
+pub struct ActiveWait<'a> {
+    pub parts: Vec<WaitPart<'a>>,
+    pub is_shield: bool,
+}
+
+pub struct WaitPart<'a> {
+    pub awaited: Awaited<'a>,
+    /// An error of this part is caught.
+    pub catches: bool,
+    pub is_ready: bool,
+}
+
+/// One part of a wait, before and after it begins.
+pub enum Awaited<'a> {
+    Turn,
+    /// A coroutine that starts when the wait begins.
+    Start(&'a Body),
+    Shared(usize),
+    Task(TaskId),
+    Spawn(&'a Body),
+    SpawnShared(usize),
+    /// Was spawned: the task, if the program keeps a handle of it.
+    Spawned(Option<TaskId>),
+    Sleep(Deadline),
+    Event(usize),
+    /// With whether the event was set in time.
+    EventTimeout(usize, Deadline, bool),
+    /// With whether it has the permit.
+    Acquire(usize, bool),
+    Timeout(Work<'a>, Deadline),
+    Isolate(&'a Body, Grouping),
+    Shield(Work<'a>),
+    Race(&'a [Body]),
+    /// A timeout, isolate or shield that has begun: its scope and the first task in it.
+    Scope(ScopeId, TaskId),
+    /// A race that has begun.
+    Runners(Vec<(ScopeId, TaskId)>),
+}
+
+impl From<TimedLeaf> for Awaited<'_> {
+    fn from(leaf: TimedLeaf) -> Self {
+        match leaf {
+            TimedLeaf::Sleep(deadline) => Awaited::Sleep(deadline),
+            TimedLeaf::Event(event) => Awaited::Event(event),
+            TimedLeaf::EventTimeout(event, deadline) => Awaited::EventTimeout(event, deadline, false),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum ScopeKind {
+    Domain(Grouping),
+    Timeout,
+    Runner,
+    Shield,
+    /// Of a shared coroutine, right below a domain or a shield.
+    Shared,
+    /// An empty scope that keeps its parent from ending before the scope of a shared coroutine.
+    Placeholder,
+}
+
+/// Tasks that are cancelled together. Scopes are a tree.
+pub struct Scope {
+    pub kind: ScopeKind,
+    pub parent: Option<ScopeId>,
+    /// The task that waits for the scope to end.
+    pub owner: Option<Waiter>,
+    /// The reason, if it was cancelled.
+    pub cancelled: Option<String>,
+    /// The first error of a domain.
+    pub failure: Option<Failure>,
+    /// The errors of a domain that came up after the first.
+    pub others: Vec<Failure>,
+    pub has_ended: bool,
+    /// The race that it is a runner of.
+    pub race: Option<usize>,
+    pub has_won: bool,
+    /// Its own time was up, and it was cancelled for that.
+    pub has_expired: bool,
+    /// For a shared coroutine: the placeholders in the scopes of tasks that gave up on it. They end when this scope ends.
+    pub placeholders: Vec<ScopeId>,
+}
+
+impl Scope {
+    pub fn new(kind: ScopeKind, parent: Option<ScopeId>, owner: Option<Waiter>) -> Scope {
+        Scope {
+            kind,
+            parent,
+            owner,
+            cancelled: None,
+            failure: None,
+            others: Vec::new(),
+            has_ended: false,
+            race: None,
+            has_won: false,
+            has_expired: false,
+            placeholders: Vec::new(),
+        }
+    }
+}
+
+pub struct Timer {
+    pub deadline: u64,
+    pub action: TimerAction,
+}
+
+#[derive(Clone, Copy)]
+pub enum TimerAction {
+    Settle(Waiter),
+    /// The time of a timeout is up.
+    Expire(ScopeId),
+}

@@ -1,0 +1,121 @@
+//! The statements of a coroutine, up to its next wait.
+
+use super::Simulator;
+use super::state::{Awaited, Deadline, TaskId, TimedLeaf, TimerAction, Work};
+use crate::model::interpreter::TICK;
+use crate::model::program::{Leaf, Limit, Part, Statement, Wait};
+
+impl<'a> Simulator<'a> {
+    /// Does the statements of `task` from where it is up to its next wait or its end.
+    pub(super) fn go_on(&mut self, task: TaskId) {
+        let body = match self.tasks[task].work {
+            Work::Leaf(leaf) => return self.wait(task, vec![(leaf.into(), false)], false),
+            Work::Body(body) => body,
+        };
+        while let Some(statement) = body.statements.get(self.tasks[task].at) {
+            match statement {
+                Statement::Wait { wait, .. } => {
+                    let (parts, is_shield) = match wait {
+                        Wait::One(part) => (vec![(self.awaited_of(task, part), false)], false),
+                        Wait::All(all) => {
+                            (all.iter().map(|(part, catches)| (self.awaited_of(task, part), *catches)).collect(), false)
+                        }
+                        Wait::Shield(inner) => (vec![(Awaited::Shield(Work::Body(inner)), false)], true),
+                        Wait::ShieldLeaf(inner) => {
+                            (vec![(Awaited::Shield(Work::Leaf(self.timed_leaf(*inner))), false)], true)
+                        }
+                    };
+                    return self.wait(task, parts, is_shield);
+                }
+                Statement::Hold(semaphore) => {
+                    return self.wait(task, vec![(Awaited::Acquire(*semaphore, false), false)], false);
+                }
+                Statement::Spawn(inner) => return self.wait(task, vec![(Awaited::Spawn(inner), false)], false),
+                Statement::SpawnShared(shared) => {
+                    return self.wait(task, vec![(Awaited::SpawnShared(*shared), false)], false);
+                }
+                Statement::Swallow(times) => {
+                    self.tasks[task].repeats = *times;
+                    return self.wait(task, vec![(Awaited::Turn, true)], false);
+                }
+                Statement::Release => {
+                    if let Some(semaphore) = self.tasks[task].permits.pop_front() {
+                        self.release(semaphore);
+                    }
+                }
+                Statement::Set(event) => {
+                    self.is_set[*event] = true;
+                    for waiter in std::mem::take(&mut self.event_waiters[*event]) {
+                        if let Awaited::EventTimeout(_, _, is_seen) = &mut self.part(waiter).awaited {
+                            *is_seen = true;
+                        }
+                        self.timers
+                            .retain(|timer| !matches!(timer.action, TimerAction::Settle(other) if other == waiter));
+                        self.settle(waiter);
+                    }
+                }
+                Statement::Clear(event) => self.is_set[*event] = false,
+                Statement::Raise => {
+                    let failure = self.failure(format!("e{}.{}", body.id, self.tasks[task].at));
+                    return self.fail(task, "raises", failure);
+                }
+                Statement::RaiseCaught => {
+                    if let Some(failure) = self.tasks[task].caught.take() {
+                        return self.fail(task, "raises", failure);
+                    }
+                }
+                Statement::Panic => return self.panic(task),
+                Statement::Stop => self.is_stop_requested = true,
+                Statement::Return => return self.complete(task),
+            }
+            self.tasks[task].at += 1;
+        }
+        self.tasks[task].at = body.statements.len().saturating_sub(1);
+        self.complete(task);
+    }
+
+    /// What a part of a wait is. Limits are counted when the wait is made, in this order.
+    fn awaited_of(&mut self, task: TaskId, part: &'a Part) -> Awaited<'a> {
+        match part {
+            Part::Turn => Awaited::Turn,
+            Part::Run(body) => Awaited::Start(body),
+            Part::Shared(shared) => Awaited::Shared(*shared),
+            Part::Join => self.tasks[task].handles.pop_front().map_or(Awaited::Turn, Awaited::Task),
+            Part::Leaf(leaf) => self.timed_leaf(*leaf).into(),
+            Part::Acquire(semaphore) => Awaited::Acquire(*semaphore, false),
+            Part::Timeout(body, limit) => Awaited::Timeout(Work::Body(body), self.limit(*limit)),
+            Part::TimeoutLeaf(leaf, limit) => {
+                let leaf = self.timed_leaf(*leaf);
+                Awaited::Timeout(Work::Leaf(leaf), self.limit(*limit))
+            }
+            Part::Race(bodies) => Awaited::Race(bodies),
+            Part::Isolate(body, grouping) => Awaited::Isolate(body, *grouping),
+            Part::Shield(body) => Awaited::Shield(Work::Body(body)),
+        }
+    }
+
+    fn timed_leaf(&mut self, leaf: Leaf) -> TimedLeaf {
+        match leaf {
+            Leaf::Event(event) => TimedLeaf::Event(event),
+            Leaf::EventTimeout(event, limit) => TimedLeaf::EventTimeout(event, self.limit(limit)),
+            Leaf::Sleep(Limit::Ticks(ticks)) if self.is_clock_running => TimedLeaf::Sleep(Some(self.in_ticks(ticks))),
+            Leaf::Sleep(_) => TimedLeaf::Sleep(Some(0)),
+        }
+    }
+
+    /// The time `ticks` ticks from now.
+    fn in_ticks(&self, ticks: usize) -> u64 {
+        (self.now / TICK + ticks as u64) * TICK
+    }
+
+    fn limit(&mut self, limit: Limit) -> Deadline {
+        match limit {
+            Limit::Never => None,
+            Limit::Ticks(ticks) if self.is_clock_running && self.limits + 1 < TICK => {
+                self.limits += 1;
+                Some(self.in_ticks(ticks) + self.limits)
+            }
+            Limit::Ticks(_) | Limit::Zero => Some(0),
+        }
+    }
+}

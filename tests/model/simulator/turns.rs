@@ -1,0 +1,210 @@
+//! Turns: which tasks are due, and what a task sees when it is resumed.
+
+use super::Simulator;
+use super::state::{Awaited, Failure, Scope, ScopeId, ScopeKind, Task, TaskId, WaitPart, Work};
+use crate::model::program::{Statement, Wait};
+
+/// A task that catches its cancellation this number of times in a row is dropped.
+const MAX_SWALLOWED: usize = 100;
+
+impl<'a> Simulator<'a> {
+    /// Starts a task. It has its first turn in the next round.
+    pub(super) fn start(&mut self, work: Work<'a>, scope: ScopeId, is_root: bool) -> TaskId {
+        let task = self.tasks.len();
+        self.tasks.push(Task::new(work, scope, is_root));
+        self.enqueue(task);
+        task
+    }
+
+    pub(super) fn enqueue(&mut self, task: TaskId) {
+        let Task { is_queued, has_ended, .. } = self.tasks[task];
+        // A task that runs is looked at when it waits.
+        if !is_queued && !has_ended && self.running != Some(task) {
+            self.tasks[task].is_queued = true;
+            self.next_round.push_back(task);
+        }
+    }
+
+    pub(super) fn ready_turn(&mut self, task: TaskId) {
+        self.tasks[task].is_queued = false;
+        if self.tasks[task].has_ended || self.tasks[task].is_deferred {
+            return;
+        }
+        if self.is_due(task) {
+            self.turn(task);
+        }
+    }
+
+    /// Whether it can go on: its wait is over, or raises.
+    fn is_due(&self, task: TaskId) -> bool {
+        self.error_to_raise(task).is_some() || self.is_ready(task)
+    }
+
+    /// Whether all parts of its wait are ready.
+    pub(super) fn is_ready(&self, task: TaskId) -> bool {
+        self.tasks[task].wait.as_ref().is_none_or(|wait| wait.parts.iter().all(|part| part.is_ready))
+    }
+
+    /// The error of a part of its wait that is not caught.
+    fn error_to_raise(&self, task: TaskId) -> Option<Failure> {
+        let parts = self.tasks[task].wait.iter().flat_map(|wait| &wait.parts);
+        parts.filter(|part| !part.catches).find_map(|part| self.error_of_part(part))
+    }
+
+    pub(super) fn error_of_part(&self, part: &WaitPart<'a>) -> Option<Failure> {
+        match part.awaited {
+            Awaited::Task(other) => self.tasks[other].error.clone(),
+            Awaited::Scope(scope, root) if self.scopes[scope].kind == ScopeKind::Shield && part.is_ready => {
+                self.tasks[root].error.clone()
+            }
+            _ => None,
+        }
+    }
+
+    /// Resumes a task whose wait is over, or that has to see its cancellation.
+    pub(super) fn turn(&mut self, task: TaskId) {
+        self.running = Some(task);
+        if !self.tasks[task].has_begun {
+            self.tasks[task].has_begun = true;
+            if let Work::Body(body) = self.tasks[task].work {
+                self.observed.log.push(format!("c{} begins", body.id));
+            }
+            return self.go_on(task);
+        }
+        let is_shield = self.tasks[task].wait.as_ref().is_some_and(|wait| wait.is_shield);
+        let is_cancelled = self.tasks[task].is_cancelled;
+        let mut failed = self.error_to_raise(task);
+        if is_cancelled && is_shield {
+            self.tasks[task].swallowed = 0;
+        }
+        if is_cancelled && (!is_shield || failed.is_some()) && !self.keeps_arrived(task) {
+            match self.raise_cancelled(task) {
+                Some(cancelled) => failed = Some(cancelled),
+                None => return,
+            }
+        }
+        match failed {
+            Some(failure) => {
+                self.give_up(task);
+                self.raised(task, failure);
+            }
+            None => self.finish_wait(task),
+        }
+    }
+
+    /// Whether the wait of `task` was over when a timeout or a race cancelled it: then it gets what has arrived. A loser of a race gives
+    /// a permit back that it waited for alone.
+    fn keeps_arrived(&self, task: TaskId) -> bool {
+        let Some(wait) = &self.tasks[task].wait else { return false };
+        let has_completed = |task: TaskId| self.tasks[task].has_ended && self.tasks[task].error.is_none();
+        let have_values = wait.parts.iter().all(|part| match &part.awaited {
+            Awaited::Task(other) => has_completed(*other),
+            Awaited::Scope(scope, root) => {
+                let Scope { has_expired, failure, .. } = &self.scopes[*scope];
+                has_completed(*root) || *has_expired || (self.is_domain(*scope) && failure.is_some())
+            }
+            Awaited::Runners(runners) => runners.iter().any(|(scope, _)| self.scopes[*scope].has_won),
+            _ => true,
+        });
+        let gives_back = match self.tasks[task].work {
+            Work::Body(body) => matches!(body.statements.get(self.tasks[task].at), Some(Statement::Hold(_))),
+            Work::Leaf(_) => false,
+        };
+        !wait.is_shield
+            && have_values
+            && self.is_ready(task)
+            && match self.scopes[self.tasks[task].scope].cancelled.as_deref() {
+                Some("timed out") => true,
+                Some("raced") => !gives_back,
+                _ => false,
+            }
+    }
+
+    /// The cancellation to raise in `task`. `None` if it has caught too many in a row: then it was dropped.
+    pub(super) fn raise_cancelled(&mut self, task: TaskId) -> Option<Failure> {
+        self.tasks[task].has_seen_cancellation = true;
+        self.tasks[task].swallowed += 1;
+        if self.tasks[task].swallowed > MAX_SWALLOWED {
+            self.running = None;
+            self.drop_stuck(task, "swallows");
+            return None;
+        }
+        let why = self.scopes[self.tasks[task].scope].cancelled.clone().expect("its scope was cancelled");
+        Some(self.cancellation(&why))
+    }
+
+    /// Drops a task that does not end by itself, and reports that as an error.
+    pub(super) fn drop_stuck(&mut self, task: TaskId, what: &str) {
+        let failure = match self.is_internal(task) {
+            true => self.cancellation("dropped"),
+            false => self.failure(format!("{} {what}", self.name(task))),
+        };
+        if self.tasks[task].has_begun {
+            self.drop_body(task, "stops");
+        }
+        self.end(task, Some(failure));
+    }
+
+    /// The wait of `task` is over: logs the output, and goes on.
+    fn finish_wait(&mut self, task: TaskId) {
+        let parts = self.tasks[task].wait.take().expect("the task waits").parts;
+        let Work::Body(body) = self.tasks[task].work else {
+            self.tasks[task].output = self.describe(task, &parts[0]);
+            return self.complete(task);
+        };
+        let texts: Vec<_> = parts.iter().map(|part| self.describe(task, part)).collect();
+        let text = match &body.statements[self.tasks[task].at] {
+            Statement::Wait { wait: Wait::All(_), .. } => format!("[{}]", texts.join(", ")),
+            Statement::Swallow(_) => return self.swallowed(task),
+            Statement::Hold(semaphore) => {
+                self.tasks[task].permits.push_back(*semaphore);
+                self.log(task, &texts[0]);
+                return self.next(task);
+            }
+            _ => texts[0].clone(),
+        };
+        self.log(task, &text);
+        for part in &parts {
+            match part.awaited {
+                Awaited::Acquire(semaphore, true) => self.release(semaphore),
+                Awaited::Spawned(Some(other)) => self.tasks[task].handles.push_back(other),
+                _ => {}
+            }
+        }
+        self.next(task);
+    }
+
+    /// `failure` is raised at the wait of `task`.
+    pub(super) fn raised(&mut self, task: TaskId, failure: Failure) {
+        let catches = match self.tasks[task].work {
+            Work::Leaf(_) => false,
+            Work::Body(body) => match &body.statements[self.tasks[task].at] {
+                Statement::Wait { catch, .. } => *catch,
+                Statement::Swallow(_) => return self.swallowed(task),
+                _ => false,
+            },
+        };
+        if catches {
+            self.log(task, &format!("catches {}", failure.text));
+            self.tasks[task].caught = Some(failure);
+            self.next(task);
+        } else {
+            self.fail(task, "stops", failure);
+        }
+    }
+
+    /// `task` has had one of its turns of a `Swallow`.
+    fn swallowed(&mut self, task: TaskId) {
+        self.tasks[task].repeats -= 1;
+        if self.tasks[task].repeats > 0 {
+            return self.wait(task, vec![(Awaited::Turn, true)], false);
+        }
+        self.log(task, "goes on");
+        self.next(task);
+    }
+
+    fn next(&mut self, task: TaskId) {
+        self.tasks[task].at += 1;
+        self.go_on(task);
+    }
+}
