@@ -65,7 +65,7 @@ impl<T: 'static> Run<T> {
     fn drive(&mut self, drive_reactor: bool) {
         self.scheduler.host_is_awake();
         loop {
-            match self.scheduler.run(usize::MAX) {
+            match self.scheduler.run(&mut { usize::MAX }) {
                 Progress::Ran => {}
                 Progress::Done => return,
                 Progress::Idle => {
@@ -87,7 +87,7 @@ impl<T: 'static> Run<T> {
     fn run_ready(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
         self.scheduler.host_is_awake();
         loop {
-            match self.scheduler.run(usize::MAX) {
+            match self.scheduler.run(&mut { usize::MAX }) {
                 Progress::Ran => {}
                 Progress::Done => return ControlFlow::Break(()),
                 Progress::Idle => {
@@ -103,7 +103,8 @@ impl<T: 'static> Run<T> {
 
     /// Takes one step.
     pub(crate) fn step(&mut self) -> Progress {
-        match self.run_hosted(1) {
+        self.begin_hosted();
+        match self.scheduler.run(&mut 1) {
             Progress::Idle if self.scheduler.stop_if_cyclic() => Progress::Ran,
             Progress::Idle => {
                 self.scheduler.host_may_sleep();
@@ -114,23 +115,29 @@ impl<T: 'static> Run<T> {
     }
 
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
-        let sleeps = match self.run_hosted(STEPS_PER_POLL) {
-            Progress::Done => return Poll::Ready(self.result()),
-            Progress::Ran => false,
-            Progress::Idle => !self.scheduler.stop_if_cyclic() && self.scheduler.set_host_waker(context.waker()),
-        };
-        if !sleeps {
-            // Also if something has become ready just now: the next poll runs it, so that no poll takes more steps than allowed.
-            context.waker().wake_by_ref();
+        self.begin_hosted();
+        let mut budget = STEPS_PER_POLL;
+        while budget > 0 {
+            match self.scheduler.run(&mut budget) {
+                Progress::Done => return Poll::Ready(self.result()),
+                Progress::Ran => break,
+                Progress::Idle => {
+                    if !self.scheduler.stop_if_cyclic() && self.scheduler.set_host_waker(context.waker()) {
+                        return Poll::Pending;
+                    }
+                    // Something has become ready in the meantime. It counts as a step, in case that happens every time.
+                    budget = budget.saturating_sub(1);
+                }
+            }
         }
+        context.waker().wake_by_ref();
         Poll::Pending
     }
 
-    fn run_hosted(&mut self, max_steps: usize) -> Progress {
+    fn begin_hosted(&self) {
         assert!(!self.is_done, "this run is over: an earlier step or poll returned its result");
         self.scheduler.set_hosted();
         self.scheduler.host_is_awake();
-        self.scheduler.run(max_steps)
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

@@ -545,7 +545,7 @@ fn a_poll_takes_no_more_turns_when_tasks_become_ready_while_it_registers_its_wak
     let mut races = 0;
     let waker = racing_waker::new(move || {
         races += 1;
-        if races <= 1_000 {
+        if races <= 2_000 {
             sets.set();
         }
     });

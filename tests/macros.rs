@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tinyield::{Loop, co, co as go, from_future, spawn};
+use tinyield::{Coro, Loop, co, co as go, coro, from_future, spawn};
 
 #[test]
 fn a_renamed_co_works_inside_another_one() {
@@ -74,6 +74,29 @@ fn parentheses_before_a_postfix_yield_are_not_reported_as_unused() {
     let shared = co! { yield; 1 }.shared();
     let main = co! { (&shared).yield + (async { 2 }).await };
     assert_eq!(Loop::new().run(main).unwrap(), 3);
+}
+
+#[test]
+fn the_value_of_a_body_is_coerced_to_the_return_type() {
+    #[coro]
+    fn opaque(x: u32) -> Coro<impl Fn() -> u32> {
+        yield;
+        move || x
+    }
+    #[coro]
+    fn object(x: u32) -> Coro<Box<dyn Fn() -> u32>> {
+        Box::new(move || x)
+    }
+    #[coro]
+    fn pointer() -> Coro<fn(u32) -> u32> {
+        |x| x + 1
+    }
+    #[coro]
+    fn slice() -> Coro<&'static [u32]> {
+        &[4, 5]
+    }
+    let (opaque, object, pointer, slice) = Loop::new().run((opaque(1), object(2), pointer(), slice())).unwrap();
+    assert_eq!((opaque(), object(), pointer(2), slice), (1, 2, 3, &[4, 5][..]));
 }
 
 mod other {

@@ -28,14 +28,13 @@ pub(crate) enum Progress {
 }
 
 impl Scheduler {
-    /// Takes at most `max` steps. A panic of user code does not come out: it stops the loop and is kept for
-    /// [`take_panic`](Scheduler::take_panic).
-    pub(crate) fn run(self: &Rc<Scheduler>, max: usize) -> Progress {
-        let mut steps = 0;
+    /// Takes at most `budget` steps, and subtracts from it how many it took. A panic of user code does not come out: it stops the
+    /// loop and is kept for [`take_panic`](Scheduler::take_panic).
+    pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
         self.set_running(true);
         let progress = with_own_depth(|| {
             loop {
-                match catch(|| self.steps(max, &mut steps)) {
+                match catch(|| self.steps(budget)) {
                     Ok(progress) => return progress,
                     Err(payload) => self.end_panicked(payload),
                 }
@@ -52,15 +51,15 @@ impl Scheduler {
         }
     }
 
-    fn steps(self: &Rc<Scheduler>, max: usize, steps: &mut usize) -> Progress {
-        while *steps < max {
+    fn steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
+        while *budget > 0 {
             if self.is_cancelling.get() {
                 if let Some(task) = self.next_to_cancel() {
-                    *steps += 1;
+                    *budget -= 1;
                     self.cancelling_turn(task);
                 }
             } else if let Some(task) = self.run_queue.pop() {
-                *steps += 1;
+                *budget -= 1;
                 self.ready_turn(task);
             } else if !self.begin_round() && !self.is_cancelling.get() && !self.is_locally_woken() {
                 if self.root().is_ended() {

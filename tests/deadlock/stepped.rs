@@ -38,13 +38,9 @@ fn cycle_is_an_error_of_a_stepped_loop() {
 
 #[test]
 fn cycle_is_an_error_of_a_polled_loop() {
-    let (wakes, waker) = Wakes::new();
+    let (_, waker) = Wakes::new();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(co! { yield cycle_of_two(["f", "g"]); });
-    if poll(&mut runtime, &waker).is_pending() {
-        // What the loop did last made something ready: the host is to poll again.
-        assert_eq!(wakes.get(), 1);
-    }
     let Poll::Ready(Err(error)) = poll(&mut runtime, &waker) else { panic!("a cycle can never go on") };
     assert_eq!(deadlock(&error).cycle().len(), 2);
 }
