@@ -242,8 +242,6 @@ wait_is_its_state!(NextCompleted<T> => T);
 impl<T: 'static> WaitState for NextCompleted<T> {
     type Output = T;
 
-    const CARRIES_VALUE: bool = true;
-
     fn begin(&mut self, task: &TaskRef) {
         if !self.is_ready() {
             task.note_blocked_on(BlockedOn::COMPLETION);
@@ -251,6 +249,10 @@ impl<T: 'static> WaitState for NextCompleted<T> {
         } else if self.failure().is_some() {
             Waiter::new(task).fail();
         }
+    }
+
+    fn carries_value(&self) -> bool {
+        true
     }
 
     fn is_ready(&self) -> bool {

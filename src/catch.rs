@@ -64,11 +64,14 @@ impl<X: WaitState> WaitState for Catching<X> {
     type Output = std::result::Result<X::Output, Error>;
 
     const SHIELDED: bool = X::SHIELDED;
-    const CARRIES_VALUE: bool = X::CARRIES_VALUE;
     const GIVES_BACK: bool = X::GIVES_BACK;
 
     fn begin(&mut self, task: &TaskRef) {
         self.0.begin(task);
+    }
+
+    fn carries_value(&self) -> bool {
+        self.0.carries_value()
     }
 
     fn has_value(&self) -> bool {

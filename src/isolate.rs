@@ -76,10 +76,12 @@ wait_is_its_state!(Isolate<T> => std::result::Result<T, LoopError>);
 impl<T: 'static> WaitState for Isolate<T> {
     type Output = std::result::Result<T, LoopError>;
 
-    const CARRIES_VALUE: bool = true;
-
     fn begin(&mut self, task: &TaskRef) {
         self.work.begin(task, ScopeKind::Domain(self.grouping));
+    }
+
+    fn carries_value(&self) -> bool {
+        true
     }
 
     fn is_ready(&self) -> bool {

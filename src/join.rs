@@ -76,8 +76,6 @@ impl<T> Sealed for JoinOwned<T> {}
 impl<T: 'static> WaitState for JoinOwned<T> {
     type Output = T;
 
-    const CARRIES_VALUE: bool = true;
-
     #[inline]
     fn begin(&mut self, waiting: &TaskRef) {
         let task = self.task.raw();
@@ -86,6 +84,10 @@ impl<T: 'static> WaitState for JoinOwned<T> {
         }
         start(task, waiting);
         task.add_first_waiter(Waiter::new(waiting));
+    }
+
+    fn carries_value(&self) -> bool {
+        true
     }
 
     fn is_ready(&self) -> bool {
@@ -136,10 +138,12 @@ impl<T> Sealed for JoinShared<T> {}
 impl<T: 'static> WaitState for JoinShared<T> {
     type Output = T;
 
-    const CARRIES_VALUE: bool = true;
-
     fn begin(&mut self, waiting: &TaskRef) {
         self.key = register(self.task.raw(), waiting);
+    }
+
+    fn carries_value(&self) -> bool {
+        true
     }
 
     fn is_ready(&self) -> bool {

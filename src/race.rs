@@ -129,8 +129,6 @@ wait_is_its_state!(Race<T> => T);
 impl<T: 'static> WaitState for Race<T> {
     type Output = T;
 
-    const CARRIES_VALUE: bool = true;
-
     fn begin(&mut self, task: &TaskRef) {
         if let Some(group) = Group::below(task, self.runners.len()) {
             for (runner, scope) in self.runners.iter().zip(group.scopes()) {
@@ -138,6 +136,10 @@ impl<T: 'static> WaitState for Race<T> {
             }
             self.group = Some(group);
         }
+    }
+
+    fn carries_value(&self) -> bool {
+        true
     }
 
     fn is_ready(&self) -> bool {

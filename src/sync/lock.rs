@@ -208,11 +208,14 @@ wait_is_its_state!(AcquireLock<T> => LockGuard<T>);
 impl<T: 'static> WaitState for AcquireLock<T> {
     type Output = LockGuard<T>;
 
-    const CARRIES_VALUE: bool = true;
     const GIVES_BACK: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {
         self.acquire.begin_as(task, BlockedOn::LOCK);
+    }
+
+    fn carries_value(&self) -> bool {
+        true
     }
 
     fn is_ready(&self) -> bool {

@@ -269,11 +269,14 @@ wait_is_its_state!(Acquire => Permit);
 impl WaitState for Acquire {
     type Output = Permit;
 
-    const CARRIES_VALUE: bool = true;
     const GIVES_BACK: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {
         self.begin_as(task, BlockedOn::SEMAPHORE);
+    }
+
+    fn carries_value(&self) -> bool {
+        true
     }
 
     fn is_ready(&self) -> bool {

@@ -70,8 +70,6 @@ wait_is_its_state!(Timeout<T> => std::result::Result<T, TimedOut>);
 impl<T: 'static> WaitState for Timeout<T> {
     type Output = std::result::Result<T, TimedOut>;
 
-    const CARRIES_VALUE: bool = true;
-
     fn begin(&mut self, task: &TaskRef) {
         self.work.begin(task, ScopeKind::Subtree);
         // No limit is no timer: then waiting forever is a deadlock.
@@ -80,6 +78,10 @@ impl<T: 'static> WaitState for Timeout<T> {
         {
             self.timer = Some(scope.scheduler().set_timer_after(self.limit, Timer::Expire(scope.clone())));
         }
+    }
+
+    fn carries_value(&self) -> bool {
+        true
     }
 
     fn is_ready(&self) -> bool {

@@ -86,8 +86,6 @@ for_shapes!(Wait, Output);
 /// The methods of [`WaitState`] that are alike for all collections.
 macro_rules! methods_of_collections {
     () => {
-        const CARRIES_VALUE: bool = X::CARRIES_VALUE;
-
         fn begin(&mut self, task: &TaskRef) {
             for part in self {
                 part.begin(task);
@@ -96,6 +94,10 @@ macro_rules! methods_of_collections {
 
         fn is_ready(&self) -> bool {
             self.iter().all(X::is_ready)
+        }
+
+        fn carries_value(&self) -> bool {
+            self.iter().any(X::carries_value)
         }
 
         fn has_value(&self) -> bool {
@@ -185,8 +187,6 @@ macro_rules! tuple {
         impl<$($part: WaitState),+> WaitState for ($($part,)+) {
             type Output = ($($part::Output,)+);
 
-            const CARRIES_VALUE: bool = $($part::CARRIES_VALUE)||+;
-
             fn begin(&mut self, task: &TaskRef) {
                 let ($($part,)+) = self;
                 $($part.begin(task);)+
@@ -195,6 +195,11 @@ macro_rules! tuple {
             fn is_ready(&self) -> bool {
                 let ($($part,)+) = self;
                 $($part.is_ready())&&+
+            }
+
+            fn carries_value(&self) -> bool {
+                let ($($part,)+) = self;
+                $($part.carries_value())||+
             }
 
             fn has_value(&self) -> bool {

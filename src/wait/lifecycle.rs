@@ -53,9 +53,6 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether a cancellation is held off until the wait is over.
     const SHIELDED: bool = false;
 
-    /// Whether its output is a value that would be lost, and not only the end of the wait.
-    const CARRIES_VALUE: bool = false;
-
     /// Whether it gives back what has arrived, when it is dropped: a message to its channel, a permit to its semaphore.
     const GIVES_BACK: bool = false;
 
@@ -64,6 +61,11 @@ pub trait WaitState: private::Sealed + 'static {
 
     /// Whether all parts are ready.
     fn is_ready(&self) -> bool;
+
+    /// Whether its output is a value that would be lost, and not only the end of the wait.
+    fn carries_value(&self) -> bool {
+        false
+    }
 
     /// Whether it is ready with an output, and not only because a cancellation has ended what it waits for.
     fn has_value(&self) -> bool {
@@ -233,7 +235,7 @@ impl<X: WaitState> ActiveWait<X> {
             return Poll::Ready(self.state.raised(stale_resume(task.location.get())));
         }
         if task.has(State::CANCELLED) && !X::SHIELDED {
-            if X::CARRIES_VALUE && task.keeps_arrived(X::GIVES_BACK) && self.state.has_value() {
+            if task.keeps_arrived(X::GIVES_BACK) && self.state.carries_value() && self.state.has_value() {
                 return Poll::Ready(self.state.take());
             }
             return self.poll_cancelled(task);

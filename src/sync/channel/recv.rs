@@ -112,7 +112,6 @@ impl<T: 'static> Wait for Recv<T> {
 impl<T: 'static> WaitState for Recv<T> {
     type Output = std::result::Result<T, RecvError>;
 
-    const CARRIES_VALUE: bool = true;
     const GIVES_BACK: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {
@@ -123,6 +122,10 @@ impl<T: 'static> WaitState for Recv<T> {
         drop(inner);
         let key = if is_claimed { Key::NOBODY } else { self.begin_slow(claimant, task) };
         self.begun = Some((claimant, key));
+    }
+
+    fn carries_value(&self) -> bool {
+        true
     }
 
     fn is_ready(&self) -> bool {
