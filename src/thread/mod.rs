@@ -89,7 +89,7 @@ pub fn is_cancelled() -> bool {
 ///
 /// # Errors
 ///
-/// The [`Cancelled`] of the coroutine that waits, or [dropped](Reason::Dropped), if it is a future; never outside of
+/// The [`Cancelled`] of the coroutine that waits, or [dropped](crate::Reason::Dropped), if it is a future; never outside of
 /// [`run_in_thread`], as [`is_cancelled`] has it.
 pub fn checkpoint() -> std::result::Result<(), Cancelled> {
     let reason = Closure::with_current(|closure| closure.cancellation.reason().cloned());
