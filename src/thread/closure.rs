@@ -43,9 +43,9 @@ impl Closure {
     /// Calls `f` as this closure, on a thread that serves `queue`.
     pub(super) fn call<R>(self: &Arc<Closure>, queue: &Arc<Queue>, f: impl FnOnce() -> R) -> std::thread::Result<R> {
         let _ = self.queue.set(queue.clone());
-        CURRENT.set(Some(self.clone()));
+        CURRENT.with(|current| current.replace(Some(self.clone())));
         let result = panic::catch(f);
-        CURRENT.take();
+        CURRENT.with(|current| current.replace(None));
         result
     }
 
