@@ -13,6 +13,9 @@ use crate::wait::scoped::Scoped;
 /// all of that has ended; also if nothing fails, it waits for all background coroutines inside. A panic is not an error: it
 /// stops the whole loop.
 ///
+/// If the `isolate` is itself given up, by a timeout around it for example, it still contains the errors of its inside, also
+/// those of cleaning up.
+///
 /// A [`Shared`](crate::Shared) belongs to the domain that waited for it first. Other domains may wait for it as well, and get
 /// its domain's error if that fails. A coroutine that was started outside stays outside, also if its handle is yielded in here.
 ///

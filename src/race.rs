@@ -33,15 +33,15 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 ///
 /// # Values of the losers
 ///
-/// The value of a loser is dropped. So are values that were on their way to it:
+/// The value of a loser is dropped. What had arrived for it when it was cancelled is not:
 ///
-/// - If a loser itself waits in [`recv`](crate::channel::Receiver::recv) or in
-///   [`acquire`](crate::Semaphore::acquire), nothing is lost: the next in the queue gets the message or the permit.
-/// - If a loser waits for another coroutine, a helper that has finished, the value of the helper is dropped. If that value is
-///   a message that the helper received, the message is lost.
+/// - If the loser itself waits in [`recv`](crate::channel::Receiver::recv) or in
+///   [`acquire`](crate::Semaphore::acquire), it is cancelled there, and the message or the permit goes back.
+/// - If it waits for a coroutine that has finished, it gets the value, and sees its cancellation at its next `yield`. If it
+///   then returns the value, that is the value of a loser, and is dropped.
 ///
-/// To keep such a message, start the helper outside the race with [`spawn`](crate::spawn), and race only coroutines that can
-/// lose their value.
+/// To keep a message that a helper coroutine receives, store it before the coroutine in the race returns, or start the helper
+/// outside the race with [`spawn`](crate::spawn).
 ///
 /// # Panics
 ///

@@ -13,6 +13,9 @@ use crate::wait::scoped::Scoped;
 /// The time counts from the `yield`. When it is over, all that `wait` started is cancelled, and has ended when the `yield`
 /// returns. If the work finishes in the round in which its time is over, it is in time. [`Duration::MAX`] is no limit.
 ///
+/// If the work answers its cancellation with a value, the timeout returns `Ok` with that. The result of a closure in a thread
+/// that comes too late is dropped.
+///
 /// Background coroutines of work that is in time continue. A timeout does not stop errors: an error inside stops the loop, or
 /// the [`isolate`](crate::isolate) around it.
 ///
