@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 
 use common::{Alive, Gate, LONG, OnDrop, Token, ms, run_steps, silence_panics, text_of, wakes_itself};
 use tinyield::{
-    Coro, Error, Grouping, Loop, LoopError, Reason, Runtime, Shared, StopHandle, catch, co, coro, isolate, race,
+    Coro, Grouping, Loop, LoopError, Reason, Runtime, Shared, StopHandle, catch, co, coro, isolate, race,
     run_in_thread, shield, sleep, spawn, thread, timeout,
 };
 
@@ -311,12 +311,6 @@ fn program_that_panics_at_any_place_cleans_up_and_gives_that_payload() {
     });
 }
 
-/// The only failure besides a stop is that of the domain which fails on purpose, if the stop came before that was taken.
-fn assert_no_other_failure(error: &LoopError) {
-    let is_expected = |other: &Error| other.is_cancelled() || other.to_string() == "inside";
-    assert!(error.others().iter().all(is_expected), "{error:?}");
-}
-
 #[test]
 fn program_that_stops_the_loop_at_any_place_cleans_up() {
     let mut stopped = 0;
@@ -324,7 +318,7 @@ fn program_that_stops_the_loop_at_any_place_cleans_up() {
         match outcome.result.unwrap().unwrap() {
             Err(error) => {
                 assert!(error.is_stopped(), "at {chosen}: {error:?}");
-                assert_no_other_failure(&error);
+                assert!(error.others().is_empty(), "at {chosen}: {error:?}");
                 stopped += 1;
             }
             // It was stopped in its last turns, when all had ended.
@@ -365,8 +359,7 @@ fn program_stopped_from_outside_before_any_step_cleans_up() {
         match result.expect("the run was not dropped").unwrap() {
             Ok(value) => assert_eq!(value, VALUE),
             Err(error) => {
-                assert!(error.is_stopped(), "{error:?}");
-                assert_no_other_failure(&error);
+                assert!(error.is_stopped() && error.others().is_empty(), "{error:?}");
                 stopped += 1;
             }
         }

@@ -287,7 +287,10 @@ impl Scope {
     pub(crate) fn report_untaken(&self) {
         let above = self.next_responsible().map(|above| above.responsible_domain());
         if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.keeps_all_errors())) {
-            above.add_other(failure);
+            // It may be what that domain failed with, raised again there.
+            if !above.failure.get().is_some_and(|known| known.is_same_as(&failure)) {
+                above.add_other(failure);
+            }
             self.take_others().into_iter().for_each(|other| above.add_other(other));
         }
     }

@@ -210,3 +210,15 @@ fn cancellation_converted_and_raised_again_is_still_a_cancellation() {
     let error = Loop::new().run((main, fails())).unwrap_err();
     assert!(error.others().is_empty(), "{error:?}");
 }
+
+#[test]
+fn error_of_a_domain_that_is_raised_again_outside_is_reported_once() {
+    for grouping in [Grouping::Auto, Grouping::Always] {
+        let shared = co! { yield; Err("inside")?; }.shared();
+        let waits = shared.clone();
+        let main = (isolate(co! { yield shared }), co! { yield waits });
+        let error = Loop::builder().grouping(grouping).build().run(main).unwrap_err();
+        assert_eq!(error.to_string(), "inside");
+        assert!(error.others().iter().all(Error::is_cancelled), "{error:?}");
+    }
+}

@@ -110,7 +110,9 @@ impl Simulator<'_> {
         };
         let above = self.responsible_domain(parent);
         if self.scopes[above].failure.is_some() && self.scopes[above].kind == ScopeKind::Domain(Grouping::Always) {
-            self.add_other(above, failure);
+            if self.scopes[above].failure.as_ref().is_none_or(|known| known.id != failure.id) {
+                self.add_other(above, failure);
+            }
             for other in std::mem::take(&mut self.scopes[domain].others) {
                 self.add_other(above, other);
             }
