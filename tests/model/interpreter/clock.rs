@@ -53,7 +53,7 @@ impl Clock {
         self.is_late.get()
     }
 
-    /// To be called when the loop is idle or over. Notes that the run is late if a later deadline than that of `now`
+    /// To be called when the loop is idle, over or dropped. Notes that the run is late if a later deadline than that of `now`
     /// has passed, or if the time between making a limit and handing it to the loop was so long that the limit is too
     /// late.
     pub fn check(&self) {
