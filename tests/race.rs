@@ -229,6 +229,20 @@ fn a_message_for_a_loser_goes_to_the_next_receiver() {
 }
 
 #[test]
+fn messages_for_a_gather_of_a_loser_go_back_into_the_channel() {
+    let (sender, receiver) = unbounded();
+    let main = co! {
+        for number in [1, 2, 3] {
+            sender.try_send(number).unwrap();
+        }
+        let parts = ((receiver.recv(), receiver.recv()), [receiver.recv()]);
+        yield race([co! { yield parts; unreachable!("it has lost"); }, co! {}]);
+        receiver.try_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), [1, 2, 3]);
+}
+
+#[test]
 fn a_loser_gets_the_message_that_its_helper_has_received() {
     let messages = Alive::new();
     let message = messages.token();

@@ -86,6 +86,8 @@ for_shapes!(Wait, Output);
 /// The methods of [`WaitState`] that are alike for all collections.
 macro_rules! methods_of_collections {
     () => {
+        const GIVES_BACK: bool = X::GIVES_BACK;
+
         fn begin(&mut self, task: &TaskRef) {
             for part in self {
                 part.begin(task);
@@ -186,6 +188,8 @@ macro_rules! tuple {
         #[allow(private_interfaces, non_snake_case)]
         impl<$($part: WaitState),+> WaitState for ($($part,)+) {
             type Output = ($($part::Output,)+);
+
+            const GIVES_BACK: bool = $($part::GIVES_BACK)&&+;
 
             fn begin(&mut self, task: &TaskRef) {
                 let ($($part,)+) = self;

@@ -53,7 +53,7 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether a cancellation is held off until the wait is over.
     const SHIELDED: bool = false;
 
-    /// Whether it gives back what has arrived, when it is dropped: a message to its channel, a permit to its semaphore.
+    /// Whether it gives back all that has arrived, when it is dropped: a message to its channel, a permit to its semaphore.
     const GIVES_BACK: bool = false;
 
     /// Begins to wait for `task`: registers a `Waiter` for each part that is not ready.
