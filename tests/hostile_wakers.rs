@@ -281,10 +281,12 @@ fn loop_on_its_own_thread_goes_on_although_cloning_its_waker_panics() {
         let ended = Arc::new(AtomicBool::new(false));
         let ends = ended.clone();
         let (begins, has_begun) = mpsc::channel();
+        let (poll_ends, poll_ended) = mpsc::channel();
         let main = move || {
             co! {
                 let _ends = OnDrop(move || ends.store(true, SeqCst));
                 begins.send(()).unwrap();
+                poll_ended.recv().unwrap();
                 yield sleep(if drops { LONG } else { Duration::ZERO });
                 "done"
             }
@@ -294,6 +296,7 @@ fn loop_on_its_own_thread_goes_on_although_cloning_its_waker_panics() {
         assert!(catch_unwind(AssertUnwindSafe(&mut poll)).is_err());
         has_begun.recv().unwrap();
         hostile.stop_panicking();
+        poll_ends.send(()).unwrap();
         if drops {
             drop(future);
         } else {
