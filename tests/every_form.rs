@@ -194,7 +194,7 @@ fn every_way_to_wait_for_several_gives_its_value() {
         let option = yield Some(bare_yield());
         let first = yield race([bare_yield()]);
         let caught = (yield catch(bare_yield())).unwrap_or(0);
-        let isolated = (yield isolate(raises("no number"))).map_or(0, |number| number);
+        let isolated = (yield isolate(raises("no number"))).unwrap_or(0);
         let shielded = yield shield(bare_yield());
         let mut sum = 0;
         for next in yield as_completed([raises("1"), raises("2")]) {

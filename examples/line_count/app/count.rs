@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::ops::AddAssign;
 
 use tinyield::thread;
+use unicode_general_category::{GeneralCategory, get_general_category};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -127,20 +128,8 @@ fn kind(character: char, in_word: bool) -> Kind {
 
 /// Whether `character` is printable, as `iswprint` of the C library defines it.
 fn is_printable(character: char) -> bool {
-    // Format characters and private-use characters are printable for `iswprint`, but `escape_debug` escapes them.
-    if matches!(character,
-        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
-        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2061}'..='\u{2064}'
-        | '\u{2066}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}'
-        | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0001}' | '\u{e0020}'..='\u{e007f}' | '\u{f0000}'..='\u{ffffd}' | '\u{100000}'..='\u{10fffd}')
-    {
-        return true;
-    }
-    // All other characters that `escape_debug` does not escape. It escapes an accent only at the start of a string.
-    let mut buffer = [b'a', 0, 0, 0, 0];
-    let end = 1 + character.encode_utf8(&mut buffer[1..]).len();
-    std::str::from_utf8(&buffer[..end]).is_ok_and(|text| text.escape_debug().count() == 2)
+    use GeneralCategory::{Control, LineSeparator, ParagraphSeparator, Surrogate, Unassigned};
+    !matches!(get_general_category(character), Unassigned | Control | Surrogate | LineSeparator | ParagraphSeparator)
 }
 
 enum FirstChar {
