@@ -236,7 +236,7 @@ fn messages_for_a_gather_of_a_loser_go_back_into_the_channel() {
             sender.try_send(number).unwrap();
         }
         let parts = ((receiver.recv(), receiver.recv()), [receiver.recv()]);
-        yield race([co! { yield parts; unreachable!("it has lost"); }, co! {}]);
+        yield race([co! { let _ = yield parts; unreachable!("it has lost"); }, co! {}]);
         receiver.try_iter().collect::<Vec<_>>()
     };
     assert_eq!(Loop::new().run(main).unwrap(), [1, 2, 3]);
