@@ -99,6 +99,7 @@ mod stop;
 pub mod sync;
 pub mod thread;
 pub mod time;
+mod timeline;
 mod trace;
 pub mod wait;
 
@@ -122,6 +123,8 @@ pub use stop::StopHandle;
 #[doc(inline)]
 pub use sync::{Barrier, Event, Lock, LockGuard, Permit, RemoteEvent, Semaphore, channel};
 pub use thread::{ThreadPool, run_in_thread};
+pub use time::now::now;
+pub use time::settled::settled;
 pub use time::sleep::{sleep, sleep_until};
 pub use time::timeout::{TimedOut, timeout};
 pub use tinyield_macros::{co, coro};

@@ -80,6 +80,25 @@ impl RunQueue {
         self.with(|queues| queues.next_round.is_empty())
     }
 
+    /// How many tasks are left of this round.
+    pub(crate) fn round_len(&self) -> usize {
+        self.with(|queues| queues.round.len())
+    }
+
+    /// Takes out what is left of this round, first to last.
+    pub(crate) fn take_round(&self) -> Vec<TaskRef> {
+        let mut round = self.with(|queues| std::mem::take(&mut queues.round));
+        round.reverse();
+        round
+    }
+
+    /// Sets what is left of this round, first to last. Nothing was.
+    pub(crate) fn put_round(&self, mut round: Vec<TaskRef>) {
+        round.reverse();
+        let empty = self.with(|queues| std::mem::replace(&mut queues.round, round));
+        drop(empty);
+    }
+
     pub(crate) fn clear(&self) {
         let left = self.with(std::mem::take);
         drop(left);
