@@ -117,10 +117,9 @@ impl Loop {
     #[track_caller]
     fn start<W: Wait>(&mut self, wait: W) -> Run<W::Output> {
         let AnyTask(main) = wait.into_task();
-        let simulation = self.simulated.as_ref().map(|Simulated { seed, timeline }| SimulationSettings {
-            timeline: timeline.clone(),
-            order: Order::of_seed(*seed),
-            record: None,
+        let simulation = self.simulated.as_ref().map(|Simulated { seed, timeline }| {
+            let (timeline, order) = (timeline.clone(), Order::of_seed(*seed));
+            Box::new(SimulationSettings { timeline, order, record: None })
         });
         let settings = Settings { grouping: self.grouping, stop: self.stop.clone(), simulation };
         Run::start(main, settings, Location::caller())

@@ -12,7 +12,7 @@ use std::time::Instant;
 use std::{ops::ControlFlow, task::Waker};
 
 use crate::error::{Grouping, LoopError, Reason};
-use crate::scheduler::{Inbox, Mode, Order, Progress, Record, Scheduler, Task};
+use crate::scheduler::{Inbox, Order, Progress, Record, Scheduler, Simulated, Task};
 use crate::stop::Stop;
 use crate::thread::InnerLoop;
 use crate::timeline::Timeline;
@@ -26,7 +26,7 @@ const STEPS_PER_POLL: usize = 768;
 pub(crate) struct Settings {
     pub(crate) grouping: Grouping,
     pub(crate) stop: Option<Arc<Stop>>,
-    pub(crate) simulation: Option<SimulationSettings>,
+    pub(crate) simulation: Option<Box<SimulationSettings>>,
 }
 
 #[derive(Debug)]
@@ -55,14 +55,15 @@ impl<T: 'static> Run<T> {
         location: &'static Location<'static>,
     ) -> Run<T> {
         let Settings { grouping, stop, simulation } = settings;
-        let (timeline, mode) = match simulation {
-            None => (None, Mode::Real),
-            Some(SimulationSettings { timeline, order, record }) => {
-                let start = timeline.begin_run();
-                (Some(timeline), Mode::Simulated { start, order, record })
+        let (timeline, simulated) = match simulation {
+            None => (None, None),
+            Some(simulation) => {
+                let SimulationSettings { timeline, order, record } = *simulation;
+                let simulated = Simulated::new(timeline.begin_run(), order, record);
+                (Some(timeline), Some(Box::new(simulated)))
             }
         };
-        let scheduler = Scheduler::new(grouping, mode, location);
+        let scheduler = Scheduler::new(grouping, simulated, location);
         // A `Shared` may have been started by an earlier run.
         if !main.raw().is_started() {
             Scheduler::start_root(main.raw(), &scheduler.root());

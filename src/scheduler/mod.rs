@@ -60,8 +60,7 @@ use local::SlotKey;
 pub(crate) use order::{Order, RoundOrder};
 pub(crate) use run::Progress;
 pub(crate) use scope::{Group, Scope, ScopeKind};
-use simulated::Simulated;
-pub(crate) use simulated::{Mode, Record, Round, Turn as RecordedTurn};
+pub(crate) use simulated::{Record, Round, Simulated, Turn as RecordedTurn};
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};
 pub use task::protocol::{Outcome, Resume, Suspend};
@@ -83,7 +82,7 @@ pub(crate) struct Scheduler {
     timers: RefCell<Option<Timers>>,
     clock: Clock,
     /// The coroutines that wait until nothing else is ready.
-    settled: RefCell<WaitQueue<Waiter>>,
+    settled: RefCell<Option<Box<WaitQueue<Waiter>>>>,
     /// What only a simulated loop has.
     simulated: Option<Box<Simulated>>,
     /// What other threads share with this run, once there is something to share.
@@ -127,12 +126,14 @@ pub(crate) enum WakeTarget {
 
 impl Scheduler {
     /// `location` is where the run was asked for.
-    pub(crate) fn new(grouping: Grouping, mode: Mode, location: &'static Location<'static>) -> Rc<Scheduler> {
-        let (clock, simulated) = match mode {
-            Mode::Real => (Clock::new(), None),
-            Mode::Simulated { start, order, record } => {
-                (Clock::starting_at(start), Some(Box::new(Simulated::new(order, record))))
-            }
+    pub(crate) fn new(
+        grouping: Grouping,
+        simulated: Option<Box<Simulated>>,
+        location: &'static Location<'static>,
+    ) -> Rc<Scheduler> {
+        let clock = match &simulated {
+            None => Clock::new(),
+            Some(simulated) => Clock::starting_at(simulated.start),
         };
         let scheduler = Rc::new(Scheduler {
             run_queue: RunQueue::default(),
@@ -297,6 +298,10 @@ impl Scheduler {
     /// The next deadline. `None` also if all timers are set to never.
     fn deadline(&self) -> Option<Instant> {
         self.timers.borrow_mut().as_mut()?.next()
+    }
+
+    pub(crate) fn has_virtual_clock(&self) -> bool {
+        self.clock.is_virtual()
     }
 
     /// Until when a thread or a host may wait at most. In a simulated loop there is no such time: if the loop is idle, its clock

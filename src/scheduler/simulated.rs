@@ -13,15 +13,10 @@ use super::run::Progress;
 use super::{Scheduler, TaskRef, wait_graph};
 use crate::trace::Frame;
 
-/// How a loop runs.
-#[derive(Debug)]
-pub(crate) enum Mode {
-    Real,
-    /// With a virtual clock that begins at `start`.
-    Simulated { start: Instant, order: Order, record: Option<Record> },
-}
-
-pub(super) struct Simulated {
+/// What only a simulated loop has.
+pub(crate) struct Simulated {
+    /// When its clock begins.
+    pub(super) start: Instant,
     order: Order,
     /// How many rounds have begun.
     rounds: Cell<u64>,
@@ -31,13 +26,9 @@ pub(super) struct Simulated {
 }
 
 impl Simulated {
-    pub(super) fn new(order: Order, record: Option<Record>) -> Simulated {
-        Simulated {
-            order,
-            rounds: Cell::new(0),
-            record: record.map(RefCell::new),
-            came_from_outside: Cell::new(false),
-        }
+    pub(crate) fn new(start: Instant, order: Order, record: Option<Record>) -> Simulated {
+        let record = record.map(RefCell::new);
+        Simulated { start, order, rounds: Cell::new(0), record, came_from_outside: Cell::new(false) }
     }
 }
 
