@@ -94,6 +94,7 @@ mod runtime;
 mod scheduler;
 mod shared;
 mod shield;
+pub mod simulation;
 mod spawn;
 mod stop;
 pub mod sync;
@@ -118,6 +119,7 @@ pub use race::race;
 pub use runtime::{Idle, Runtime, Step};
 pub use shared::Shared;
 pub use shield::shield;
+pub use simulation::Simulation;
 pub use spawn::{JoinHandle, spawn};
 pub use stop::StopHandle;
 #[doc(inline)]

@@ -12,7 +12,7 @@ use std::time::Instant;
 use std::{ops::ControlFlow, task::Waker};
 
 use crate::error::{Grouping, LoopError, Reason};
-use crate::scheduler::{Inbox, Order, Progress, Record, Scheduler, Simulated, Task};
+use crate::scheduler::{Inbox, Order, Progress, Record, Scheduler, Scope, Simulated, Task};
 use crate::stop::Stop;
 use crate::thread::InnerLoop;
 use crate::timeline::Timeline;
@@ -197,6 +197,10 @@ impl<T: 'static> Run<T> {
             Some(Err(error)) => Err(LoopError::new(error, Vec::new())),
             None => unreachable!("a run that did not fail has an output"),
         }
+    }
+
+    pub(crate) fn root(&self) -> Rc<Scope> {
+        self.scheduler.root()
     }
 
     /// What a simulated run did, once it is over.

@@ -35,6 +35,10 @@ impl Order {
         if seed == 0 { Order::FirstInFirstOut } else { Order::Seeded(seed) }
     }
 
+    pub(crate) fn given(rounds: BTreeMap<u64, RoundOrder>) -> Order {
+        Order::Given(Rc::new(rounds))
+    }
+
     pub(super) fn is_first_in_first_out(&self) -> bool {
         matches!(self, Order::FirstInFirstOut)
     }

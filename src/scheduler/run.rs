@@ -61,10 +61,12 @@ impl Scheduler {
             } else if let Some(task) = self.run_queue.pop() {
                 *budget -= 1;
                 self.ready_turn(task);
-            } else if !self.begin_round() && !self.is_cancelling.get() && !self.is_locally_woken() {
-                if let Some(progress) = self.idle() {
-                    return progress;
-                }
+            } else if !self.begin_round()
+                && !self.is_cancelling.get()
+                && !self.is_locally_woken()
+                && let Some(progress) = self.idle()
+            {
+                return progress;
             }
         }
         Progress::Ran

@@ -36,6 +36,8 @@ impl Simulated {
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) turns: Vec<Turn>,
+    /// How many tasks were ready when each round began.
+    pub(crate) sizes: Vec<usize>,
     /// The rounds that were not first in, first out.
     pub(crate) reordered: Vec<Round>,
     /// Whether to note the tasks of these rounds.
@@ -126,7 +128,11 @@ impl Scheduler {
         let Some(simulated) = &self.simulated else { return };
         let number = simulated.rounds.get() + 1;
         simulated.rounds.set(number);
-        let Some(order) = simulated.order.of_round(number, self.run_queue.round_len()) else { return };
+        let size = self.run_queue.round_len();
+        if let Some(record) = &simulated.record {
+            record.borrow_mut().sizes.push(size);
+        }
+        let Some(order) = simulated.order.of_round(number, size) else { return };
         let tasks = self.run_queue.take_round();
         self.run_queue.put_round(order.iter().map(|&index| tasks[index].clone()).collect());
         if let Some(record) = &simulated.record {
