@@ -3,7 +3,7 @@
 //! Between two rounds, the loop looks at requests to stop and at timers. Cancellations come before everything else.
 
 use super::state::{Failure, TimerAction};
-use super::{ROOT, Simulator};
+use super::{ROOT, Simulator, order};
 use crate::model::program::Drive;
 
 enum Progress {
@@ -44,14 +44,12 @@ impl Simulator<'_> {
                 }
             }
         }
-        self.is_clock_running = false;
         self.stop_for("dropped");
         loop {
             match self.step() {
                 Progress::Ran => {}
                 Progress::Done => return false,
-                // The interpreter no longer keeps the clock.
-                Progress::Idle if self.advance_to_next_timer() => self.observed.is_undecided = true,
+                Progress::Idle if self.advance_to_next_timer() => {}
                 Progress::Idle => self.deadlock(),
             }
         }
@@ -73,6 +71,10 @@ impl Simulator<'_> {
         } else {
             self.between_rounds();
             self.round = std::mem::take(&mut self.next_round);
+            if !self.round.is_empty() {
+                self.rounds += 1;
+                order::permute(self.round.make_contiguous(), self.seed, self.rounds);
+            }
             if self.round.is_empty() && self.cancelling.is_empty() {
                 return if self.scopes[ROOT].has_ended { Progress::Done } else { Progress::Idle };
             }
