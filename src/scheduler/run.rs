@@ -199,12 +199,17 @@ impl Scheduler {
         self.turn(task, State::QUEUED);
     }
 
+    /// Whether a queued task would have its turn now.
+    pub(super) fn is_ready(task: &Header) -> bool {
+        let is_ready = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
+        // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
+        is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED)
+    }
+
     /// Whether a queued task that has pending parts, or a cancellation or a failure to see, is to have its turn.
     #[inline(never)]
     fn is_due(task: &Header) -> bool {
-        let is_due = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
-        // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
-        let is_due = is_due && !task.has(State::CANCEL_DEFERRED);
+        let is_due = Scheduler::is_ready(task);
         task.unset(if is_due { State::FORCE_RESUME } else { State::QUEUED });
         is_due
     }
@@ -284,7 +289,8 @@ impl Scheduler {
         } else if task.cold(|cold| cold.held_by > 0).unwrap_or(false) {
             task.set(State::CANCEL_DEFERRED);
         } else {
-            self.turn(task.clone(), State::empty());
+            // Whatever else it was to be resumed for, it is now.
+            self.turn(task.clone(), State::FORCE_RESUME);
         }
         if !task.is_ended() {
             self.hold_waiters(&task);

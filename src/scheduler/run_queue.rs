@@ -80,11 +80,6 @@ impl RunQueue {
         self.with(|queues| queues.next_round.is_empty())
     }
 
-    /// How many tasks are left of this round.
-    pub(crate) fn round_len(&self) -> usize {
-        self.with(|queues| queues.round.len())
-    }
-
     /// Takes out what is left of this round, first to last.
     pub(crate) fn take_round(&self) -> Vec<TaskRef> {
         let mut round = self.with(|queues| std::mem::take(&mut queues.round));

@@ -124,17 +124,25 @@ impl Scheduler {
     }
 
     /// Gives the round that has just begun its order.
+    ///
+    /// A task may be in the queue without being ready, because what it was queued for is gone. Which ones are is no part of what a
+    /// seed promises, so they are not counted, and come last.
     fn reorder_round(&self) {
         let Some(simulated) = &self.simulated else { return };
-        let number = simulated.rounds.get() + 1;
-        simulated.rounds.set(number);
-        let size = self.run_queue.round_len();
-        if let Some(record) = &simulated.record {
+        let round = self.run_queue.take_round();
+        let size = round.iter().filter(|task| Scheduler::is_ready(task)).count();
+        if size > 0 {
+            simulated.rounds.set(simulated.rounds.get() + 1);
+        }
+        let number = simulated.rounds.get();
+        if size > 0
+            && let Some(record) = &simulated.record
+        {
             record.borrow_mut().sizes.push(size);
         }
-        let Some(order) = simulated.order.of_round(number, size) else { return };
-        let tasks = self.run_queue.take_round();
-        self.run_queue.put_round(order.iter().map(|&index| tasks[index].clone()).collect());
+        let Some(order) = simulated.order.of_round(number, size) else { return self.run_queue.put_round(round) };
+        let (tasks, rest): (Vec<_>, Vec<_>) = round.into_iter().partition(|task| Scheduler::is_ready(task));
+        self.run_queue.put_round(order.iter().map(|&index| tasks[index].clone()).chain(rest).collect());
         if let Some(record) = &simulated.record {
             let with_tasks = record.borrow().with_tasks;
             let tasks = if with_tasks { tasks.iter().map(place_of).collect() } else { Vec::new() };

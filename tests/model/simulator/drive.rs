@@ -71,15 +71,21 @@ impl Simulator<'_> {
         } else {
             self.between_rounds();
             self.round = std::mem::take(&mut self.next_round);
-            if !self.round.is_empty() {
-                self.rounds += 1;
-                order::permute(self.round.make_contiguous(), self.seed, self.rounds);
-            }
+            self.reorder_round();
             if self.round.is_empty() && self.cancelling.is_empty() {
                 return if self.scopes[ROOT].has_ended { Progress::Done } else { Progress::Idle };
             }
         }
         Progress::Ran
+    }
+
+    /// Gives the round its order. Tasks that are queued and no longer ready are not counted, and come last.
+    fn reorder_round(&mut self) {
+        let (mut ready, rest): (Vec<_>, Vec<_>) = self.round.iter().partition(|&&task| self.is_counted(task));
+        self.rounds += u64::from(!ready.is_empty());
+        if order::permute(&mut ready, self.seed, self.rounds) {
+            self.round = ready.into_iter().chain(rest).collect();
+        }
     }
 
     /// What happens between two rounds.

@@ -1,16 +1,18 @@
 //! The order of a round, as the documentation of simulated loops promises it.
 
-/// Gives `round`, which is the round of this number, the order that `seed` draws for it.
-pub fn permute<T>(round: &mut [T], seed: u64, number: u64) {
+/// Gives `round`, which is the round of this number, the order that `seed` draws for it. Returns whether that changes anything.
+pub fn permute(round: &mut [usize], seed: u64, number: u64) -> bool {
     if seed == 0 {
-        return;
+        return false;
     }
+    let before = round.to_vec();
     let mut state = seed;
     state = draw(&mut state).wrapping_add(number);
     for last in (1..round.len()).rev() {
         let below = u128::from(draw(&mut state)) * (last as u128 + 1);
         round.swap(last, (below >> 64) as usize);
     }
+    round != before
 }
 
 /// The next number of SplitMix64.
