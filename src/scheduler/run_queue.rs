@@ -80,6 +80,14 @@ impl RunQueue {
         self.with(|queues| queues.next_round.is_empty())
     }
 
+    /// The task that is left of this round, if it is the only one.
+    pub(crate) fn only(&self) -> Option<TaskRef> {
+        let task = self.with(|queues| if queues.round.len() == 1 { queues.round.pop() } else { None })?;
+        let again = task.clone();
+        self.with(|queues| queues.round.push(again));
+        Some(task)
+    }
+
     /// Takes out what is left of this round, first to last.
     pub(crate) fn take_round(&self) -> Vec<TaskRef> {
         let mut round = self.with(|queues| std::mem::take(&mut queues.round));

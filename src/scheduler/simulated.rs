@@ -30,6 +30,17 @@ impl Simulated {
         let record = record.map(RefCell::new);
         Simulated { start, order, rounds: Cell::new(0), record, came_from_outside: Cell::new(false) }
     }
+
+    /// Counts a round in which `size` tasks are ready, if any is. Returns its number.
+    fn count_round(&self, size: usize) -> u64 {
+        if size > 0 {
+            self.rounds.set(self.rounds.get() + 1);
+            if let Some(record) = &self.record {
+                record.borrow_mut().sizes.push(size);
+            }
+        }
+        self.rounds.get()
+    }
 }
 
 /// What a run did.
@@ -129,17 +140,13 @@ impl Scheduler {
     /// seed promises, so they are not counted, and come last.
     fn reorder_round(&self) {
         let Some(simulated) = &self.simulated else { return };
+        if let Some(task) = self.run_queue.only() {
+            simulated.count_round(usize::from(Scheduler::is_ready(&task)));
+            return;
+        }
         let round = self.run_queue.take_round();
         let size = round.iter().filter(|task| Scheduler::is_ready(task)).count();
-        if size > 0 {
-            simulated.rounds.set(simulated.rounds.get() + 1);
-        }
-        let number = simulated.rounds.get();
-        if size > 0
-            && let Some(record) = &simulated.record
-        {
-            record.borrow_mut().sizes.push(size);
-        }
+        let number = simulated.count_round(size);
         let Some(order) = simulated.order.of_round(number, size) else { return self.run_queue.put_round(round) };
         let (tasks, rest): (Vec<_>, Vec<_>) = round.into_iter().partition(|task| Scheduler::is_ready(task));
         self.run_queue.put_round(order.iter().map(|&index| tasks[index].clone()).chain(rest).collect());
