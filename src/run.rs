@@ -49,11 +49,7 @@ pub(crate) struct Run<T: 'static> {
 
 impl<T: 'static> Run<T> {
     /// `location` is where the run was asked for.
-    pub(crate) fn start(
-        main: Task<T>,
-        settings: Settings,
-        location: &'static Location<'static>,
-    ) -> Run<T> {
+    pub(crate) fn start(main: Task<T>, settings: Settings, location: &'static Location<'static>) -> Run<T> {
         let Settings { grouping, stop, simulation } = settings;
         let (timeline, simulated) = match simulation {
             None => (None, None),
