@@ -114,7 +114,8 @@ impl<T: 'static> Run<T> {
                 Progress::Done => return ControlFlow::Break(()),
                 Progress::Idle => {
                     if !self.scheduler.stop_if_stuck() && self.scheduler.set_host_waker(waker) {
-                        return ControlFlow::Continue(self.scheduler.wait_deadline());
+                        let deadline = self.scheduler.wait_deadline();
+                        return ControlFlow::Continue(deadline.or_else(|| self.scheduler.say_if_it_waits_for_long()));
                     }
                 }
             }

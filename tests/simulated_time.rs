@@ -2,6 +2,8 @@
 #![feature(coroutines)]
 
 use std::cell::{Cell, RefCell};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
@@ -390,4 +392,30 @@ fn nothing_comes_from_outside_in_a_run_of_coroutines_alone() {
     assert!(event_loop.came_from_outside());
     event_loop.run(co! { yield sleep(HOUR); }).unwrap();
     assert!(!event_loop.came_from_outside());
+}
+
+/// A waker that a sleeping coroutine of the same loop holds is one that is held outside. The loop says so, and goes on to wait.
+#[test]
+fn a_clock_that_waits_for_long_says_so() {
+    const VARIABLE: &str = "WAITS_FOR_EVER";
+    if std::env::var_os(VARIABLE).is_some() {
+        let (sender, receiver) = async_channel::bounded::<u32>(1);
+        let sends = co! { yield sleep(HOUR); sender.send(1).await?; };
+        let receives = co! { receiver.recv().await? };
+        simulated().run((sends.named("sends"), receives.named("receives"))).unwrap();
+        panic!("the clock has jumped");
+    }
+    let mut waiting = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_clock_that_waits_for_long_says_so"])
+        .env(VARIABLE, "yes")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said: Vec<_> = BufReader::new(waiting.stderr.take().unwrap()).lines().take(3).map(Result::unwrap).collect();
+    assert!(said[0].contains("a simulated clock has waited for 3 s"), "{said:?}");
+    assert!(said[1].starts_with("  `sends` waits at ") && said[1].ends_with(" on a timer"), "{said:?}");
+    assert!(said[2].starts_with("  `receives` waits at ") && said[2].ends_with(" on a future"), "{said:?}");
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
 }

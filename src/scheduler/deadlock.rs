@@ -50,6 +50,14 @@ impl Scheduler {
         true
     }
 
+    /// What each coroutine waits for, one a line.
+    pub(super) fn describe_waits(self: &Rc<Scheduler>) -> String {
+        const MAX_LINES: usize = 20;
+        let report = Report::new(&self.root(), self.location);
+        let lines = report.deadlock.stuck().iter().take(MAX_LINES).map(|stuck| format!("  {stuck}"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// `doomed` are the tasks to be dropped if the loop was stopping already.
     fn stop_stuck(self: &Rc<Scheduler>, report: Report, doomed: impl Fn() -> Vec<TaskRef>) {
         let root = self.root();

@@ -53,6 +53,7 @@ impl Scheduler {
         let deadline = self.deadline();
         if let Some(deadline) = deadline {
             self.clock.jump(deadline);
+            self.end_wait_for_outside();
         }
         deadline.is_some()
     }

@@ -413,10 +413,11 @@ impl Scheduler {
     }
 
     /// Blocks the thread until a task may be ready.
-    pub(crate) fn park(&self) {
+    pub(crate) fn park(self: &Rc<Scheduler>) {
+        let deadline = self.wait_deadline().or_else(|| self.say_if_it_waits_for_long());
         // Parking drops the waker of a host, if there is one. That is foreign code, which may make a task ready.
         self.host_may_sleep();
-        self.inbox().park(self.wait_deadline());
+        self.inbox().park(deadline);
         self.host_is_awake();
     }
 

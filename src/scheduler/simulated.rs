@@ -4,9 +4,10 @@
 //! loop has not one instruction more in a turn.
 
 use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::panic::Location;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::order::Order;
 use super::run::Progress;
@@ -23,12 +24,26 @@ pub(crate) struct Simulated {
     record: Option<RefCell<Record>>,
     /// Something came from outside: the same seed need not give the same turns.
     came_from_outside: Cell<bool>,
+    /// Since when the clock waits for something outside, in real time.
+    waits_since: Cell<Option<Instant>>,
+    has_said_so: Cell<bool>,
 }
+
+/// How long a clock waits for something outside before the loop says so.
+const SILENT: Duration = Duration::from_secs(3);
 
 impl Simulated {
     pub(crate) fn new(start: Instant, order: Order, record: Option<Record>) -> Simulated {
         let record = record.map(RefCell::new);
-        Simulated { start, order, rounds: Cell::new(0), record, came_from_outside: Cell::new(false) }
+        Simulated {
+            start,
+            order,
+            rounds: Cell::new(0),
+            record,
+            came_from_outside: Cell::new(false),
+            waits_since: Cell::new(None),
+            has_said_so: Cell::new(false),
+        }
     }
 
     /// Counts a round in which `size` tasks are ready, if any is. Returns its number.
@@ -78,6 +93,37 @@ impl Scheduler {
         if let Some(simulated) = &self.simulated {
             simulated.came_from_outside.set(true);
         }
+    }
+
+    /// Notes that the clock has jumped.
+    pub(super) fn end_wait_for_outside(&self) {
+        if let Some(simulated) = &self.simulated {
+            simulated.waits_since.set(None);
+        }
+    }
+
+    /// The loop is idle, and its thread is about to wait. If the clock of a simulated loop waits for something outside, and has for
+    /// long, this says so, once: a coroutine of the same loop may hold what it waits for, and then it waits for ever. Returns until
+    /// when the thread may wait before this is to be called again.
+    pub(crate) fn say_if_it_waits_for_long(self: &Rc<Scheduler>) -> Option<Instant> {
+        let simulated = self.simulated.as_ref().filter(|simulated| !simulated.has_said_so.get())?;
+        self.deadline()?;
+        let now = Instant::now();
+        let since = simulated.waits_since.get().unwrap_or(now);
+        simulated.waits_since.set(Some(since));
+        if now < since + SILENT {
+            return Some(since + SILENT);
+        }
+        simulated.has_said_so.set(true);
+        // Not by `eprintln!`, whose output a test keeps until it ends.
+        let _ = writeln!(
+            std::io::stderr(),
+            "tinyield: a simulated clock has waited for {} s, because something outside holds a waker or a remote handle. If a \
+             coroutine that sleeps holds it, both wait for ever. These coroutines wait:\n{}",
+            SILENT.as_secs(),
+            self.describe_waits()
+        );
+        None
     }
 
     pub(crate) fn came_from_outside(&self) -> bool {
