@@ -8,7 +8,8 @@ use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{Wait, WaitState, polled_after_completion};
 
-/// Waits for `duration`, counted from the `yield`. It never waits shorter, and longer only if the loop is busy.
+/// Waits for `duration` by the clock of the loop, counted from the `yield`. It never waits shorter, and longer only if the loop is
+/// busy.
 ///
 /// [`Duration::MAX`] is forever. A duration of zero lets the other coroutines run once.
 ///
@@ -30,15 +31,15 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep { until: Until::After(duration) }
 }
 
-/// Waits until `deadline`. If it has passed already, the other coroutines run once.
+/// Waits until `deadline` by the clock of the loop. If it has passed already, the other coroutines run once.
 ///
 /// ```
 /// # #![feature(coroutines)]
-/// use std::time::{Duration, Instant};
-/// use tinyield::{Loop, co, sleep_until};
+/// use std::time::Duration;
+/// use tinyield::{Loop, co, now, sleep_until};
 ///
 /// let every_5_ms = co! {
-///     let mut next = Instant::now();
+///     let mut next = yield now();
 ///     for _ in 0..3 {
 ///         next += Duration::from_millis(5);
 ///         yield sleep_until(next);
