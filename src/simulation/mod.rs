@@ -1,6 +1,6 @@
 //! Simulations: a program is run with many seeds, and a failure is reported with the order of turns that it needs.
 //!
-//! A run is a [`Trial`](trial::Trial). [`shrink`] looks for the smallest order that fails, and [`report`] says what was found.
+//! [`Simulation`] is all that most tests need.
 
 mod hook;
 mod report;
@@ -13,6 +13,7 @@ use std::panic::Location;
 use crate::error::Grouping;
 use crate::scheduler::{Order, RoundOrder};
 use crate::wait::Wait;
+// A run is a `Trial`, `shrink` looks for the smallest order that fails, and a `Report` says what was found.
 use report::Report;
 use shrink::{Budget, Rounds};
 use trial::{Program, Trial};
