@@ -244,6 +244,22 @@ fn a_report_says_that_something_came_from_outside() {
 }
 
 #[test]
+fn a_program_that_fails_first_in_first_out_is_reported_with_what_makes_it_pass() {
+    let line = line!() + 4;
+    let program = || {
+        let value = Rc::new(Cell::new(None));
+        let (written, read) = (value.clone(), value);
+        let reads = co! { yield; read.get().ok_or("read too early")?; };
+        let writes = co! { yield; written.set(Some(1)); };
+        (reads.named("reads"), writes.named("writes"))
+    };
+    let report = report_of(Simulation::new(), program);
+    let (reads, writes) = (format!("reads ({}:{line})", file!()), format!("writes ({}:{})", file!(), line + 1));
+    let expected = format!("fails when {reads} goes before {writes}, and passes the other way round\n");
+    assert!(report.contains(&expected), "{report}");
+}
+
+#[test]
 fn two_tasks_that_both_have_to_be_out_of_place_are_found() {
     // It fails if `a` sees what `b` did in round 3, and, two rounds later, `c` what `d` did.
     let report = report_of(Simulation::new().seeds(0..1_000), || {

@@ -205,6 +205,13 @@ fn investigate<W: Wait>(program: &Program<'_, W>, seed: u64, first: Trial, runs:
         is_same.then_some(trial)
     };
     let smallest = shrink::shrink(all, first, fails, &mut budget);
-    report.explain(&smallest, budget.is_used_up());
+    let passing = smallest.record.reordered.is_empty().then(|| {
+        let passes = |rounds: &Rounds| {
+            let trial = program.run(Order::given(rounds.clone()), true, false);
+            trial.failure.is_none().then_some(trial)
+        };
+        shrink::find_passing(&smallest, passes, &mut budget)
+    });
+    report.explain(&smallest, passing.flatten().as_ref(), budget.is_used_up());
     report
 }

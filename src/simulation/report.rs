@@ -23,6 +23,8 @@ enum Finding {
     NotRepeatable(String),
     /// The tasks that have to change places: the first goes before the second.
     Reordered { exchanges: Vec<(Frame, Frame)>, is_cut_short: bool },
+    /// It fails first in, first out, and passes when these change places.
+    InPlace { passes: Vec<(Frame, Frame)> },
 }
 
 impl Report {
@@ -62,13 +64,17 @@ impl Report {
         false
     }
 
-    /// Says which tasks changed places in `smallest`, the smallest run that was found to fail.
-    pub(super) fn explain(&mut self, smallest: &Trial, is_cut_short: bool) {
+    /// Says which tasks changed places in `smallest`, the smallest run that was found to fail. If that is first in, first out,
+    /// `passing` may be a run with a single task out of place that passes.
+    pub(super) fn explain(&mut self, smallest: &Trial, passing: Option<&Trial>, is_cut_short: bool) {
         if let Some(failure) = &smallest.failure {
             self.failure.clone_from(&failure.text);
         }
-        let exchanges = smallest.record.reordered.iter().flat_map(exchanges).collect();
-        self.finding = Finding::Reordered { exchanges, is_cut_short };
+        let exchanges_of = |trial: &Trial| trial.record.reordered.iter().flat_map(exchanges).collect::<Vec<_>>();
+        self.finding = match passing {
+            Some(passing) => Finding::InPlace { passes: exchanges_of(passing) },
+            None => Finding::Reordered { exchanges: exchanges_of(smallest), is_cut_short },
+        };
     }
 }
 
@@ -123,6 +129,17 @@ impl fmt::Display for Report {
                          a random number, or what an earlier run has left behind\n",
                     )?;
                 }
+            }
+            Finding::InPlace { passes } => {
+                for (first, second) in passes {
+                    writeln!(
+                        f,
+                        "fails when {} goes before {}, and passes the other way round",
+                        Place(second),
+                        Place(first)
+                    )?;
+                }
+                writeln!(f, "(that is their order without any reordering, with seed 0)")?;
             }
             Finding::Reordered { exchanges, is_cut_short } => {
                 if exchanges.is_empty() && !is_cut_short {

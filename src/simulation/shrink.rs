@@ -62,7 +62,19 @@ pub(super) fn shrink(
     search.best
 }
 
+/// For a program that fails first in, first out, in the run `failing`: a run with a single task out of place for which `passes`
+/// returns what it did.
+pub(super) fn find_passing(
+    failing: &Trial,
+    passes: impl FnMut(&Rounds) -> Option<Trial>,
+    budget: &mut Budget,
+) -> Option<Trial> {
+    let mut search = Search { fails: passes, budget, best: Trial::default(), rounds: Rounds::new() };
+    search.try_single_moves(&failing.record.sizes).then_some(search.best)
+}
+
 struct Search<'a, F> {
+    /// Runs the program, and returns what it did if that is what is looked for.
     fails: F,
     budget: &'a mut Budget,
     /// The run with the order `rounds`.
