@@ -44,7 +44,8 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// When the next timer is due. `None` if there is no timer.
+    /// When the next timer is due. `None` if there is no timer, and in a [simulated](crate::Builder::simulated) loop, whose clock
+    /// jumps by itself.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -111,7 +112,8 @@ impl<T: 'static> Runtime<'_, T> {
         self.run.poll(context)
     }
 
-    /// When the next timer is due: the latest time at which the host has to step or poll again. `None` if there is no timer.
+    /// When the next timer is due: the latest time at which the host has to step or poll again. `None` if there is no timer, and
+    /// in a [simulated](crate::Builder::simulated) loop, whose clock jumps by itself.
     ///
     /// It says nothing about coroutines that are ready: [`step`](Runtime::step) and [`poll`](Runtime::poll) do.
     #[must_use]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use common::{Alive, FOREVER, LONG, ms};
+use common::{Alive, FOREVER, LONG, ms, simulated};
 use tinyield::{
     AsCompleted, Coro, Deadlock, Event, Loop, ThreadPool, as_completed, catch, co, coro, isolate, sleep, spawn, timeout,
 };
@@ -142,7 +142,7 @@ fn an_item_whose_wait_timed_out_takes_no_value_from_the_others() {
         assert_eq!(yield first, 1);
         Err("enough")?;
     };
-    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "enough");
+    assert_eq!(simulated().run(main).unwrap_err().to_string(), "enough");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use common::{Alive, Counter, LONG, Log, ms};
+use common::{Alive, Counter, LONG, Log, ms, simulated};
 use tinyield::{Coro, JoinHandle, Loop, Shared, co, coro, run_in_thread, sleep, spawn};
 
 #[coro]
@@ -154,7 +154,7 @@ fn a_hundred_coroutines_sleep_at_the_same_time() {
         x + 1
     }
     let asleep = Counter::new();
-    let all = Loop::new().run((0..100).map(|_| slow_add_one(1, asleep.clone())).collect::<Vec<_>>()).unwrap();
+    let all = simulated().run((0..100).map(|_| slow_add_one(1, asleep.clone())).collect::<Vec<_>>()).unwrap();
     assert_eq!(all, [2; 100]);
 }
 
@@ -310,7 +310,7 @@ fn a_run_ends_when_all_spawned_coroutines_have_ended() {
         outer.push("main");
         7
     };
-    assert_eq!(Loop::new().run(main).unwrap(), 7);
+    assert_eq!(simulated().run(main).unwrap(), 7);
     assert_eq!(log.take(), ["main", "grandchild"]);
 }
 
@@ -420,7 +420,7 @@ fn a_shared_that_failed_raises_again_on_any_loop() {
 
 #[test]
 fn anything_that_can_be_yielded_can_be_run() {
-    let mut event_loop = Loop::new();
+    let mut event_loop = simulated();
     event_loop.run(()).unwrap();
     event_loop.run(sleep(ms(1))).unwrap();
     assert_eq!(event_loop.run(Some([add_one(1)])).unwrap(), Some([2]));

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use common::{Alive, LONG, OnDrop, Token, forever, ms};
+use common::{Alive, LONG, OnDrop, Token, forever, ms, simulated};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::{bounded, unbounded};
 use tinyield::{
@@ -204,7 +204,7 @@ fn polling_the_unfinished_wait_of_another_coroutine_raises() {
     refused(is_polled_by_another(sender.send(2)));
 
     let first = co! { (yield as_completed([co! { yield sleep(ms(20)); }])).next().unwrap() };
-    let refused_later = Loop::new().run(co! { let next = yield first; yield polled_by_another(next) }).unwrap();
+    let refused_later = simulated().run(co! { let next = yield first; yield polled_by_another(next) }).unwrap();
     refused(refused_later);
 
     assert_eq!(alive.get(), 0);
@@ -228,7 +228,7 @@ fn is_begun_too_late<W: Wait + 'static>(wait: W) {
             Outcome::value(())
         },
     );
-    Loop::new().run(ended).unwrap();
+    simulated().run(ended).unwrap();
     let resume = kept.take().unwrap();
     let mut begun = resume.begin(wait);
     assert_eq!(format!("{begun:?}"), "ActiveWait { ready: false, .. }");
@@ -463,7 +463,7 @@ fn a_dropped_shield_does_not_keep_a_cancellation_off() {
         },
     );
     let other = co! { yield sleep(ms(10)); drop(slot.take()); };
-    assert_eq!(Loop::new().run((timeout(shares, ms(1)), other)).unwrap().0, Err(TimedOut));
+    assert_eq!(simulated().run((timeout(shares, ms(1)), other)).unwrap().0, Err(TimedOut));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc;
 use std::thread;
 
-use common::{Alive, Counter, LONG, Log, forever, ms, panic_of, to_end, to_idle};
+use common::{Alive, Counter, LONG, Log, forever, ms, panic_of, simulated, to_end, to_idle};
 use tinyield::channel::{
     Receiver, RecvError, RemoteReceiver, RemoteSender, SendError, Sender, TryRecvError, TrySendError, bounded,
     unbounded,
@@ -186,7 +186,7 @@ fn a_receiver_that_gives_up_loses_no_message() {
         assert_eq!(sender.len(), 2);
         assert_eq!((yield receiver.recv(), yield receiver.recv()), (Ok(2), Ok(3)));
     };
-    Loop::new().run(main).unwrap();
+    simulated().run(main).unwrap();
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_message_given_back_goes_to_the_next_who_waits() {
         assert!(!next.is_finished());
         yield next
     };
-    assert_eq!(Loop::new().run(main).unwrap(), Ok(1));
+    assert_eq!(simulated().run(main).unwrap(), Ok(1));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_sender_that_gives_up_has_not_sent() {
         assert!(receiver.try_recv().is_ok());
         assert!(receiver.try_recv().is_err());
     };
-    Loop::new().run(main).unwrap();
+    simulated().run(main).unwrap();
 }
 
 #[test]
@@ -757,7 +757,7 @@ fn messages_that_are_given_back_are_received_in_the_order_in_which_they_were_sen
         let _remote = has_remote.then(|| sender.remote());
         (1..=4).for_each(|number| sender.try_send(number).unwrap());
         let gives_up = timeout((receiver.recv(), receiver.recv(), receiver.recv(), forever()), ms(1));
-        assert_eq!(Loop::new().run(gives_up).unwrap(), Err(TimedOut));
+        assert_eq!(simulated().run(gives_up).unwrap(), Err(TimedOut));
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2, 3, 4], "remote: {has_remote}");
     }
 }

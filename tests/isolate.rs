@@ -6,7 +6,7 @@ mod common;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use common::{Alive, Counter, FOREVER, Gate, LONG, Log, forever, messages, ms, names};
+use common::{Alive, Counter, FOREVER, Gate, LONG, Log, forever, messages, ms, names, simulated};
 use tinyield::{
     Coro, Grouping, Loop, LoopError, Reason, Shared, TimedOut, catch, co, coro, isolate, race, run_in_thread, shield,
     sleep, spawn, timeout,
@@ -186,7 +186,7 @@ fn an_isolate_without_errors_waits_for_its_background_coroutines() {
         ends.push("isolate");
         result?
     };
-    assert_eq!(Loop::new().run(main).unwrap(), 7);
+    assert_eq!(simulated().run(main).unwrap(), 7);
     assert_eq!(log.take(), ["grandchild", "isolate"]);
 }
 
@@ -220,7 +220,7 @@ fn everything_inside_has_ended_when_isolate_returns_the_error() {
         yield;
         8
     };
-    assert_eq!(Loop::new().run(main).unwrap(), 8);
+    assert_eq!(simulated().run(main).unwrap(), 8);
     assert_eq!(log.take(), ["background", "polite", "back"]);
 }
 
@@ -412,7 +412,7 @@ fn a_timeout_cancels_a_domain_inside_it() {
         assert!(matches!(yield timeout(isolate(inside), ms(1)), Err(TimedOut)));
         logs.push("back");
     };
-    Loop::new().run(main).unwrap();
+    simulated().run(main).unwrap();
     assert_eq!(log.take(), ["2", "1", "back"]);
 }
 
@@ -460,7 +460,7 @@ fn every_wait_can_be_isolated() {
         (yield isolate(sleep(ms(0))))?;
         (error, value, late)
     };
-    let (error, value, late) = Loop::new().run(main).unwrap();
+    let (error, value, late) = simulated().run(main).unwrap();
     assert_eq!(error.to_string(), "three");
     assert_eq!(names(error.error()), ["fails_with"]);
     assert_eq!((value, late), (4, Err(TimedOut)));

@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::ready;
 use std::rc::Rc;
 
-use common::ms;
+use common::{ms, simulated};
 use tinyield::channel::unbounded;
 use tinyield::{Event, Loop, Step, TimedOut, catch, co, isolate, race, sleep, spawn, timeout};
 
@@ -56,7 +56,7 @@ fn an_error_whose_source_panics_is_a_panic_of_its_coroutine() {
             if is_cancelled { Err("stop")?; }
             yield answered;
         };
-        assert_eq!(common::panic_of(|| Loop::new().run(main)), "in source");
+        assert_eq!(common::panic_of(|| simulated().run(main)), "in source");
     }
 }
 
@@ -68,7 +68,7 @@ fn an_isolate_that_was_given_up_contains_the_errors_of_its_cleaning_up() {
         let won = yield race([co! { let _ = yield isolate(cleans_up()); "loser" }, co! { yield; yield; "winner" }]);
         (timed_out.err(), won)
     };
-    assert_eq!(Loop::new().run(main).unwrap(), (Some(TimedOut), "winner"));
+    assert_eq!(simulated().run(main).unwrap(), (Some(TimedOut), "winner"));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_coroutine_may_answer_a_timeout_with_what_it_has() {
         }
         found
     };
-    assert_eq!(Loop::new().run(timeout(collects, ms(1))).unwrap(), Ok(vec![1, 2]));
+    assert_eq!(simulated().run(timeout(collects, ms(1))).unwrap(), Ok(vec![1, 2]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use common::{Alive, Counter, FOREVER, Gate, LONG, Log, forever, messages, ms, names, panic_of};
+use common::{Alive, Counter, FOREVER, Gate, LONG, Log, forever, messages, ms, names, panic_of, simulated};
 use tinyield::channel::unbounded;
 use tinyield::{
     Coro, Event, Loop, Reason, Shared, Wait, catch, co, coro, isolate, race, run_in_thread, shield, sleep, spawn,
@@ -90,7 +90,7 @@ fn the_losers_have_ended_when_the_race_returns() {
         let won = yield race([polite, loser, after(4, "winner")]);
         ends.push(won);
     };
-    Loop::new().run(main).unwrap();
+    simulated().run(main).unwrap();
     assert_eq!(log.take(), ["loser's child", "loser's background", "polite loser", "winner"]);
 }
 
@@ -150,7 +150,7 @@ fn a_domain_in_the_background_of_the_winner_continues_and_is_cancelled_with_the_
         yield sleep(ms(20));
         Err("enough")?;
     };
-    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "enough");
+    assert_eq!(simulated().run(main).unwrap_err().to_string(), "enough");
     assert_eq!(log.take(), ["well", "in the domain"]);
 }
 

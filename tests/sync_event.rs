@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use common::{Alive, Counter, LONG, Log, ms, ran, to_end, to_idle};
+use common::{Alive, Counter, LONG, Log, ms, ran, simulated, to_end, to_idle};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::{Coro, Deadlock, Event, Loop, LoopError, Step, Wait, catch, co, coro, isolate, sleep, spawn, timeout};
 
@@ -297,7 +297,7 @@ fn a_cancelled_wait_leaves_nothing_behind() {
         event.clear();
         yield event.wait();
     };
-    assert!(is_deadlock(&Loop::new().run(main).unwrap_err()));
+    assert!(is_deadlock(&simulated().run(main).unwrap_err()));
     assert_eq!(kept.statistics().waiting, 0);
 }
 

@@ -5,7 +5,7 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::{Counter, ms};
+use common::{Counter, ms, simulated};
 use tinyield::{Coro, Deadlock, Lock, Loop, TimedOut, co, coro, isolate, spawn, timeout};
 
 #[coro]
@@ -59,7 +59,7 @@ fn a_lock_is_passed_on_in_order_without_cancelled_waits() {
         drop(guard);
         (yield lock.acquire()).clone()
     };
-    assert_eq!(Loop::new().run(main).unwrap(), [0, 1, 2, 3, 4]);
+    assert_eq!(simulated().run(main).unwrap(), [0, 1, 2, 3, 4]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Counter, LONG, Log, ms, panic_of, to_end, to_idle};
+use common::{Counter, LONG, Log, ms, panic_of, simulated, to_end, to_idle};
 use tinyield::{
     Coro, Deadlock, Loop, Permit, Semaphore, TimedOut, catch, co, coro, isolate, race, shield, sleep, spawn, timeout,
 };
@@ -90,7 +90,7 @@ fn a_wait_that_times_out_loses_no_permit() {
         drop(yield semaphore.acquire());
         assert_eq!(semaphore.available(), 1);
     };
-    Loop::new().run(main).unwrap();
+    simulated().run(main).unwrap();
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn permits_are_passed_on_in_order_without_cancelled_waits() {
         drop(permit);
         log
     };
-    let log = Loop::new().run(main).unwrap();
+    let log = simulated().run(main).unwrap();
     assert_eq!(log.take(), ["a", "b", "c"]);
 }
 
@@ -160,7 +160,7 @@ fn a_gather_may_acquire_several_permits() {
         drop(third);
         assert_eq!(semaphore.available(), 3);
     };
-    Loop::new().run(main).unwrap();
+    simulated().run(main).unwrap();
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_cancelled_gather_gives_back_the_permit_of_its_part() {
         assert_eq!(semaphore.available(), 0);
         drop(yield semaphore.acquire());
     };
-    Loop::new().run(main).unwrap();
+    simulated().run(main).unwrap();
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{Wait, WaitState, polled_after_completion};
 
-/// Waits for `duration`, counted from the `yield`. It never waits shorter, and longer only if the loop is busy.
+/// Waits for `duration` by the clock of the loop, counted from the `yield`. It never waits shorter, and longer only if the loop is
+/// busy.
 ///
 /// [`Duration::MAX`] is forever. A duration of zero lets the other coroutines run once.
 ///
@@ -30,15 +31,15 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep { until: Until::After(duration) }
 }
 
-/// Waits until `deadline`. If it has passed already, the other coroutines run once.
+/// Waits until `deadline` by the clock of the loop. If it has passed already, the other coroutines run once.
 ///
 /// ```
 /// # #![feature(coroutines)]
-/// use std::time::{Duration, Instant};
-/// use tinyield::{Loop, co, sleep_until};
+/// use std::time::Duration;
+/// use tinyield::{Loop, co, now, sleep_until};
 ///
 /// let every_5_ms = co! {
-///     let mut next = Instant::now();
+///     let mut next = yield now();
 ///     for _ in 0..3 {
 ///         next += Duration::from_millis(5);
 ///         yield sleep_until(next);
@@ -75,13 +76,17 @@ impl Wait for Sleep {
 
     #[inline]
     fn into_state(self) -> Sleeping {
-        Sleeping::Unbegun(self.until)
+        Sleeping { stage: Stage::Unbegun(self.until) }
     }
 }
 
 #[doc(hidden)]
-#[allow(missing_debug_implementations, private_interfaces)]
-pub enum Sleeping {
+#[allow(missing_debug_implementations)]
+pub struct Sleeping {
+    stage: Stage,
+}
+
+enum Stage {
     Unbegun(Until),
     Asleep(Rc<Scheduler>, TimerKey),
     Over,
@@ -94,7 +99,7 @@ impl WaitState for Sleeping {
     type Output = ();
 
     fn begin(&mut self, task: &TaskRef) {
-        if let Sleeping::Unbegun(until) = *self
+        if let Stage::Unbegun(until) = self.stage
             && let Some(scheduler) = task.scheduler()
         {
             task.note_blocked_on(BlockedOn::TIMER);
@@ -103,21 +108,22 @@ impl WaitState for Sleeping {
                 Until::After(duration) => scheduler.set_timer_after(duration, timer),
                 Until::At(deadline) => scheduler.set_timer_at(deadline, timer),
             };
-            *self = Sleeping::Asleep(scheduler, key);
+            self.stage = Stage::Asleep(scheduler, key);
         }
     }
 
     fn is_ready(&self) -> bool {
-        match self {
-            Sleeping::Unbegun(_) => false,
-            Sleeping::Asleep(scheduler, key) => !scheduler.timer_is_set(*key),
-            Sleeping::Over => true,
+        match &self.stage {
+            Stage::Unbegun(_) => false,
+            Stage::Asleep(scheduler, key) => !scheduler.timer_is_set(*key),
+            Stage::Over => true,
         }
     }
 
     fn take(&mut self) -> Result<()> {
         if self.is_ready() {
-            *self = Sleeping::Over;
+            // The timer has fired, so there is none to cancel.
+            self.stage = Stage::Over;
             Ok(())
         } else {
             Err(polled_after_completion())
@@ -127,7 +133,7 @@ impl WaitState for Sleeping {
 
 impl Drop for Sleeping {
     fn drop(&mut self) {
-        if let Sleeping::Asleep(scheduler, key) = self
+        if let Stage::Asleep(scheduler, key) = &self.stage
             && let Some(Timer::Settle(waiter)) = scheduler.cancel_timer(*key)
         {
             waiter.give_up();

@@ -2,7 +2,7 @@
 
 use tinyield::{Cancelled, Coro, Error, Grouping, Loop, Reason, catch, co, isolate, shield, sleep, spawn, timeout};
 
-use crate::common::{Alive, Counter, FOREVER, forever, messages, ms, names};
+use crate::common::{Alive, Counter, FOREVER, forever, messages, ms, names, simulated};
 use crate::fails;
 
 #[test]
@@ -98,10 +98,10 @@ fn catch_in_a_wait_of_an_internal_task_is_not_reported() {
         || co! { let _ = yield shield(timeout(catch(sleep(ms(1))), FOREVER)); yield forever(); },
     ];
     for wait in waits {
-        let error = Loop::new().run((wait(), fails())).unwrap_err();
+        let error = simulated().run((wait(), fails())).unwrap_err();
         assert!(error.others().is_empty(), "{error:?}");
     }
-    let mut event_loop = Loop::new();
+    let mut event_loop = simulated();
     event_loop.stop_handle().stop();
     let error = event_loop.run(catch(forever())).unwrap_err();
     assert!(error.is_stopped() && error.others().is_empty(), "{error:?}");

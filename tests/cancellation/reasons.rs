@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tinyield::{Coro, Loop, Reason, TimedOut, catch, co, race, timeout};
 
-use crate::common::{forever, ms, panic_of, ran};
+use crate::common::{forever, ms, panic_of, ran, simulated};
 use crate::fails;
 
 /// Gives `run` a coroutine that waits until it is cancelled, and returns the reason that it saw.
@@ -32,18 +32,18 @@ fn reason_names_the_coroutine_that_failed() {
 
 #[test]
 fn reason_tells_timeouts_races_stops_and_drops_apart() {
-    let reason = reason_of(|coro| assert_eq!(Loop::new().run(timeout(coro, ms(1))).unwrap(), Err(TimedOut)));
+    let reason = reason_of(|coro| assert_eq!(simulated().run(timeout(coro, ms(1))).unwrap(), Err(TimedOut)));
     assert_eq!(reason, Reason::TimedOut);
-    let reason = reason_of(|coro| Loop::new().run(race([coro, co! { yield; yield; }])).unwrap());
+    let reason = reason_of(|coro| simulated().run(race([coro, co! { yield; yield; }])).unwrap());
     assert_eq!(reason, Reason::Raced);
     let reason = reason_of(|coro| {
-        let mut event_loop = Loop::new();
+        let mut event_loop = simulated();
         let handle = event_loop.stop_handle();
         assert!(event_loop.run((coro, co! { yield; handle.stop(); })).unwrap_err().is_stopped());
     });
     assert_eq!(reason, Reason::Stopped);
     let reason = reason_of(|coro| {
-        let mut event_loop = Loop::new();
+        let mut event_loop = simulated();
         let mut runtime = event_loop.runtime(coro);
         ran(&mut runtime);
         drop(runtime);
@@ -63,11 +63,11 @@ fn message_of_a_cancellation_says_the_reason() {
         });
         text.take()
     };
-    assert_eq!(text(|coro| drop(Loop::new().run(timeout(coro, ms(1))))), "cancelled: timed out");
+    assert_eq!(text(|coro| drop(simulated().run(timeout(coro, ms(1))))), "cancelled: timed out");
     assert_eq!(
-        text(|coro| drop(Loop::new().run(race([coro, co! { yield; }])))),
+        text(|coro| drop(simulated().run(race([coro, co! { yield; }])))),
         "cancelled: another coroutine won the race"
     );
-    let failed = text(|coro| drop(Loop::new().run((coro, fails()))));
+    let failed = text(|coro| drop(simulated().run((coro, fails()))));
     assert!(failed.starts_with("cancelled: `fails` failed at ") && failed.contains("cancellation.rs:"), "{failed}");
 }

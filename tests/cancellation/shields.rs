@@ -2,7 +2,7 @@
 
 use tinyield::{Coro, Loop, Reason, TimedOut, catch, co, isolate, race, shield, sleep, spawn, timeout};
 
-use crate::common::{Gate, Log, forever, ms, to_end, to_idle, waits_forever};
+use crate::common::{Gate, Log, forever, ms, simulated, to_end, to_idle, waits_forever};
 use crate::fails;
 
 #[test]
@@ -18,7 +18,7 @@ fn shield_waits_although_its_coroutine_is_cancelled() {
         logs.push("still cancelled");
         Err(error)?;
     };
-    let error = Loop::new().run((polite, fails())).unwrap_err();
+    let error = simulated().run((polite, fails())).unwrap_err();
     assert_eq!(log.take(), ["cancelled", "7", "still cancelled"]);
     assert_eq!(error.to_string(), "failed");
     assert!(error.others().is_empty(), "{error:?}");
@@ -178,7 +178,7 @@ fn shield_without_a_cancellation_is_a_plain_wait() {
         yield shield(());
         (a, b)
     };
-    assert_eq!(Loop::new().run(main).unwrap(), (1, (2, ())));
+    assert_eq!(simulated().run(main).unwrap(), (1, (2, ())));
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn timeout_inside_a_shield_fires() {
         logs.push("gave up cleaning");
         Err(error)?;
     };
-    Loop::new().run((polite, fails())).unwrap_err();
+    simulated().run((polite, fails())).unwrap_err();
     assert_eq!(log.take(), ["inside", "gave up cleaning"]);
 }
 

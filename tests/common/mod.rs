@@ -23,6 +23,6 @@ pub use errors::{is_deadlock, lines, messages, names};
 pub use gate::{Gate, OpenOnDrop};
 pub use log::{Log, LogOnDrop};
 pub use panics::{panic_of, silence_panics, text_of};
-pub use runtime::{poll, ran, run_steps, to_end, to_idle};
+pub use runtime::{poll, ran, run_steps, simulated, to_end, to_idle};
 pub use times::{FOREVER, LONG, forever, in_time, ms};
 pub use wakers::{Wakes, wakes_itself};

@@ -4,7 +4,12 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
-use tinyield::{Idle, LoopError, Runtime, Step};
+use tinyield::{Idle, Loop, LoopError, Runtime, Step};
+
+/// A loop in which time takes no time, and whose turns are first in, first out.
+pub fn simulated() -> Loop {
+    Loop::builder().simulated(0).build()
+}
 
 /// Steps until the loop is idle. Returns the number of steps that ran.
 pub fn to_idle<T>(runtime: &mut Runtime<'_, T>) -> (usize, Idle) {

@@ -9,7 +9,7 @@ use std::task::Poll;
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::{Coro, Loop, Shared, catch, co, sleep};
 
-use crate::common::{Alive, Counter, OnDrop, Token, forget, ms, panic_of};
+use crate::common::{Alive, Counter, OnDrop, Token, forget, ms, panic_of, simulated};
 
 /// A coroutine that completes in its second turn. Its destructor, which runs before the loop knows of the end, calls
 /// `on_drop` with the last `Resume`.
@@ -50,7 +50,7 @@ fn completed_body_waits_for_its_own_coroutine_while_it_is_dropped() {
         counts.up();
         let shared = own.take().unwrap();
         // It cannot be started again, and its value is not there yet.
-        assert!(Loop::new().run(co! { (yield catch(shared)).is_err() }).unwrap());
+        assert!(simulated().run(co! { (yield catch(shared)).is_err() }).unwrap());
         let mut wait = resume.begin(co! { 1 });
         assert!(!matches!(wait.poll(&resume), Poll::Ready(Ok(_))));
         forget(wait);
@@ -67,7 +67,7 @@ fn completed_body_waits_for_its_own_coroutine_while_it_is_dropped() {
         yield sleep(ms(2));
         token
     };
-    let token = Loop::new().run(main).unwrap();
+    let token = simulated().run(main).unwrap();
     assert_eq!((dropped.get(), alive.get()), (1, 1));
     drop(token);
     assert_eq!(alive.get(), 0);

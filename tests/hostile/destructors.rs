@@ -8,7 +8,7 @@ use tinyield::{
     Coro, JoinHandle, Loop, Shared, catch, channel, co, coro, isolate, race, shield, sleep, spawn, timeout,
 };
 
-use crate::common::{Alive, Gate, LONG, Log, OnDrop, Token, forever, ms, panic_of, to_idle};
+use crate::common::{Alive, Gate, LONG, Log, OnDrop, Token, forever, ms, panic_of, simulated, to_idle};
 
 #[coro]
 fn fails_after_some_turns() -> Coro<()> {
@@ -32,10 +32,10 @@ fn destructor_runs_a_loop_of_its_own() {
     let logs = log.clone();
     let nested = on_cancel(move || {
         let inner = co! { yield (sleep(ms(1)), co! { yield; }); "nested" };
-        logs.push(Loop::new().run(inner).unwrap());
-        let _ = Loop::new().run(co! { yield; Err("failed inside")?; }).unwrap_err();
+        logs.push(simulated().run(inner).unwrap());
+        let _ = simulated().run(co! { yield; Err("failed inside")?; }).unwrap_err();
     });
-    let error = Loop::new().run((nested, fails_after_some_turns())).unwrap_err();
+    let error = simulated().run((nested, fails_after_some_turns())).unwrap_err();
     assert_eq!((error.to_string().as_str(), error.others().len()), ("failed", 0));
     assert_eq!(log.take(), ["nested"]);
 }

@@ -8,7 +8,7 @@ use tinyield::{Coro, Loop, Shared, TimedOut, Wait, co, isolate, race, shield, sl
 
 use super::second_waits::is_refused;
 use crate::common::by_hand::{forgets_wait, until_ready};
-use crate::common::{Alive, LONG, OnDrop, forever, forget, ms, turns};
+use crate::common::{Alive, LONG, OnDrop, forever, forget, ms, simulated, turns};
 
 /// Forgets a wait for `wait`, has a second one refused, and waits again when the forgotten one is over.
 fn waits_again_after_forgetting<W: Wait + 'static>(wait: W) -> Coro<()> {
@@ -27,14 +27,14 @@ fn waits_again_after_forgetting<W: Wait + 'static>(wait: W) -> Coro<()> {
 
 #[test]
 fn coroutine_waits_again_when_its_forgotten_wait_is_over() {
-    Loop::new().run(waits_again_after_forgetting(())).unwrap();
-    Loop::new().run(waits_again_after_forgetting(sleep(ms(1)))).unwrap();
-    Loop::new().run(waits_again_after_forgetting(turns(2))).unwrap();
-    Loop::new().run(waits_again_after_forgetting(turns(2).shared())).unwrap();
-    Loop::new().run(waits_again_after_forgetting(spawn(turns(2)))).unwrap();
-    Loop::new().run(waits_again_after_forgetting(timeout(turns(2), LONG))).unwrap();
-    Loop::new().run(waits_again_after_forgetting(timeout(forever(), ms(1)))).unwrap();
-    Loop::new().run(waits_again_after_forgetting(isolate(turns(2)))).unwrap();
+    simulated().run(waits_again_after_forgetting(())).unwrap();
+    simulated().run(waits_again_after_forgetting(sleep(ms(1)))).unwrap();
+    simulated().run(waits_again_after_forgetting(turns(2))).unwrap();
+    simulated().run(waits_again_after_forgetting(turns(2).shared())).unwrap();
+    simulated().run(waits_again_after_forgetting(spawn(turns(2)))).unwrap();
+    simulated().run(waits_again_after_forgetting(timeout(turns(2), LONG))).unwrap();
+    simulated().run(waits_again_after_forgetting(timeout(forever(), ms(1)))).unwrap();
+    simulated().run(waits_again_after_forgetting(isolate(turns(2)))).unwrap();
 }
 
 #[test]
@@ -55,13 +55,13 @@ fn second_wait_raises_while_a_forgotten_one_is_unfinished() {
 #[test]
 fn what_a_forgotten_wait_started_ends_before_the_loop() {
     let forgets = |wait| forgets_wait(wait, ());
-    Loop::new().run(forgets_wait(timeout(turns(5), LONG), ())).unwrap();
-    Loop::new().run(forgets_wait(timeout(forever(), ms(1)), ())).unwrap();
-    Loop::new().run(forgets_wait(race([turns(5), turns(5)]), ())).unwrap();
-    Loop::new().run(forgets_wait(isolate(turns(5)), ())).unwrap();
-    Loop::new().run(forgets(shield(turns(5)))).unwrap();
+    simulated().run(forgets_wait(timeout(turns(5), LONG), ())).unwrap();
+    simulated().run(forgets_wait(timeout(forever(), ms(1)), ())).unwrap();
+    simulated().run(forgets_wait(race([turns(5), turns(5)]), ())).unwrap();
+    simulated().run(forgets_wait(isolate(turns(5)), ())).unwrap();
+    simulated().run(forgets(shield(turns(5)))).unwrap();
     let nested = forgets_wait(timeout(isolate(forgets(shield(turns(5)))), LONG), ());
-    Loop::new().run(isolate(nested)).unwrap().unwrap();
+    simulated().run(isolate(nested)).unwrap().unwrap();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tinyield::{
 };
 
 use crate::common::by_hand::until_ready;
-use crate::common::{Alive, Gate, LONG, forever, ms, to_end, to_idle};
+use crate::common::{Alive, Gate, LONG, forever, ms, simulated, to_end, to_idle};
 
 /// Whether the poll has raised the error of a second wait.
 pub fn is_refused<T>(polled: &Poll<Result<T, Error>>) -> bool {
@@ -164,7 +164,7 @@ fn coroutine_that_ignores_the_errors_of_second_waits_is_cancelled_with_the_rest(
             }
         },
     );
-    let error = Loop::new().run((ignores.named("ignores"), co! { yield sleep(ms(1)); Err("stop")?; })).unwrap_err();
+    let error = simulated().run((ignores.named("ignores"), co! { yield sleep(ms(1)); Err("stop")?; })).unwrap_err();
     assert_eq!(error.to_string(), "stop");
     let [other] = error.others() else { panic!("{error:?}") };
     assert!(other.to_string().contains("`ignores`"), "{other}");

@@ -9,7 +9,9 @@ use std::rc::Rc;
 use tinyield::{JoinHandle, Loop, catch, co, isolate, race, shield, sleep, spawn, timeout};
 
 use crate::common::by_hand::{abandons_wait, forgets_wait};
-use crate::common::{Counter, LONG, Log, OnDrop, forever, forget, ms, panic_of, ran, to_idle, turns, waits_forever};
+use crate::common::{
+    Counter, LONG, Log, OnDrop, forever, forget, ms, panic_of, ran, simulated, to_idle, turns, waits_forever,
+};
 use crate::panics_later;
 
 /// Panics when it is dropped, but not during another panic, which would abort the process.
@@ -65,12 +67,12 @@ fn panic_in_the_destructor_of_a_value_that_nobody_takes_comes_out_of_run() {
         drop(yield spawn(co! { yield; Bomb("value") }));
         yield forever();
     };
-    assert_eq!(panic_of(|| Loop::new().run((waits_forever(log.clone(), "1"), main))), "value");
+    assert_eq!(panic_of(|| simulated().run((waits_forever(log.clone(), "1"), main))), "value");
     assert_eq!(log.take(), ["1"]);
     // The value of a loser of a race, and of a coroutine that has timed out.
     let answers = || co! { let _ = yield catch(forever()); Some(Bomb("value")) };
-    assert_eq!(panic_of(|| Loop::new().run(co! { yield race([answers(), co! { yield; yield; None }]); })), "value");
-    assert_eq!(panic_of(|| Loop::new().run(co! { drop(yield timeout(answers(), ms(1))); })), "value");
+    assert_eq!(panic_of(|| simulated().run(co! { yield race([answers(), co! { yield; yield; None }]); })), "value");
+    assert_eq!(panic_of(|| simulated().run(co! { drop(yield timeout(answers(), ms(1))); })), "value");
 }
 
 #[test]
