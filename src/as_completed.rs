@@ -236,7 +236,7 @@ impl<T> fmt::Debug for NextCompleted<T> {
     }
 }
 
-wait_is_its_state!(NextCompleted<T> => T);
+wait_is_its_state!(leaf NextCompleted<T> => T);
 
 #[allow(private_interfaces)]
 impl<T: 'static> WaitState for NextCompleted<T> {

@@ -9,7 +9,7 @@ use crate::scheduler::{Scheduler, State, Task, TaskRef};
 use crate::shared::Shared;
 use crate::wait::gather::for_shapes;
 use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{Wait, WaitState, polled_after_completion};
+use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_completion};
 
 /// Starts coroutines in the background. The `yield` returns their handles, and does not wait for the coroutines.
 ///
@@ -60,9 +60,12 @@ pub struct Spawn<S>(S);
 
 impl<S> Sealed for Spawn<S> {}
 
+inherent_map!([S: Spawnable] Spawn<S>);
+
 impl<S: Spawnable> Wait for Spawn<S> {
     type Output = S::Handles;
     type State = S::State;
+    type Kind = crate::wait::kind::Work;
 
     fn into_state(self) -> S::State {
         self.0.into_state()
@@ -215,9 +218,12 @@ impl<T: 'static> fmt::Debug for JoinHandle<T> {
 
 impl<T> Sealed for JoinHandle<T> {}
 
+inherent_map!([T] JoinHandle<T>);
+
 impl<T: 'static> Wait for JoinHandle<T> {
     type Output = T;
     type State = JoinOwned<T>;
+    type Kind = crate::wait::kind::Leaf;
 
     fn into_state(self) -> JoinOwned<T> {
         JoinOwned::new(self.task)

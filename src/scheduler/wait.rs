@@ -26,9 +26,12 @@ impl Waiter {
         Waiter(task.clone())
     }
 
-    /// The part is done. If it was the last one, the task becomes ready.
+    /// The part is done. If it was the last one, or may decide a race, the task becomes ready.
     pub(crate) fn settle(self) {
         if self.count_down() == 0 {
+            Scheduler::enqueue(&self.0);
+        } else if self.0.has(State::RACING) {
+            self.0.set(State::FORCE_RESUME);
             Scheduler::enqueue(&self.0);
         }
         self.release();
@@ -117,7 +120,7 @@ impl Header {
             self.set(State::WAIT_REFUSED);
             return false;
         }
-        self.unset(State::FAILED);
+        self.unset(State::FAILED | State::RACING);
         if self.has(State::CANCELLED) && !shielded {
             self.set(State::WAIT_REFUSED);
             return false;

@@ -89,6 +89,18 @@ const OPERATIONS: &[Operation] = &[
         run: sync::semaphore,
     },
     Operation {
+        name: "race",
+        what: "a race of a `recv` against an event; another task sends the message",
+        rounds: [100, 5_100],
+        run: sync::race_of_leaves,
+    },
+    Operation {
+        name: "race-ready",
+        what: "the same, with the message there already",
+        rounds: [100, 5_100],
+        run: sync::race_ready,
+    },
+    Operation {
         name: "wake-1",
         what: "one task awaits a future that wakes itself, alone",
         rounds: [1_000, 21_000],
