@@ -56,7 +56,7 @@ fn select_loop_takes_all_jobs_and_then_stops() {
 #[test]
 fn each_leaf_can_win() {
     let never = Event::new();
-    let lost = || never.wait().map(|()| "lost");
+    let lost = { let never = never.clone(); move || never.wait().map(|()| "lost") };
     let set = Event::new();
     set.set();
     let (sender, receiver) = bounded(1);
@@ -97,13 +97,17 @@ fn everything_that_is_yielded_can_be_mapped() {
         sum
     };
     assert_eq!(run(main), 11 + 22 + 32 + 3 + 4 + 5 + 6 + 7 + 8 + 9);
+}
+
+#[test]
+fn tuple_can_be_mapped_by_the_trait() {
     use tinyield::Wait;
     assert_eq!(run(co! { yield (co! { 1 }, sleep(ms(0))).map(|(one, ())| one) }), 1);
 }
 
 #[test]
 fn mapped_wait_raises_and_is_cancelled_as_the_wait() {
-    let late = co! { yield timeout(forever().map(|()| 1), ms(1)) };
+    let late = co! { yield timeout(sleep(common::FOREVER).map(|()| 1), ms(1)) };
     assert_eq!(run(late), Err(TimedOut));
     let error = Loop::new().run(co! { yield co! { Err::<u32, _>("no")?; }.map(|()| 1) }.named("main")).unwrap_err();
     assert_eq!(error.error().trace()[0].name(), "main");
@@ -117,13 +121,14 @@ fn first_in_the_list_wins_and_those_after_it_do_not_begin() {
     a.set();
     b.set();
     let semaphore = Semaphore::new(1);
+    let permits = semaphore.clone();
     let main = co! {
         let first = yield race((
             a.wait().map(|()| 1),
             b.wait().map(|()| 2),
-            semaphore.acquire().map(|_| 3),
+            permits.acquire().map(|_| 3),
         ));
-        (first, yield race([b.wait().map(|()| 2), a.wait().map(|()| 1)]))
+        (first, yield race((b.wait().map(|()| 2), a.wait().map(|()| 1))))
     };
     assert_eq!(run(main), (1, 2));
     assert_eq!(semaphore.available(), 1);
@@ -135,8 +140,9 @@ fn message_of_a_loser_goes_back_and_the_order_stays() {
     let stop = Event::new();
     let other = receiver.clone();
     let main = co! {
+        let stopped = stop.clone();
         let racing = yield spawn(co! {
-            yield race((stop.wait().map(|()| None), receiver.recv().map(|message| message.ok())))
+            yield race((stopped.wait().map(|()| None), receiver.recv().map(|message| message.ok())))
         });
         yield;
         // Both are over when the race has its turn. The first of the list wins.
@@ -208,10 +214,11 @@ fn message_that_loses_is_not_sent() {
 #[test]
 fn leaf_and_coroutine_race() {
     let ended = Rc::new(Cell::new(0));
-    let work = |turns| {
-        let ended = ended.clone();
+    let count = ended.clone();
+    let work = move |turns| {
+        let ended = count.clone();
         co! {
-            let _on_drop = common::OnDrop(Some(move || ended.set(ended.get() + 1)));
+            let _on_drop = common::OnDrop(|| ended.set(ended.get() + 1));
             for _ in 0..turns {
                 yield;
             }
@@ -256,7 +263,7 @@ fn races_of_leaves_can_be_nested_and_gathered() {
     let (a, b) = (Event::new(), Event::new());
     let main = co! {
         let inner = race([a.wait(), b.wait()]);
-        let both = yield spawn(co! { yield (race((inner.map(|()| 1), forever().map(|()| 2))), sleep(ms(1))) });
+        let both = yield spawn(co! { yield (race((inner.map(|()| 1), sleep(common::FOREVER).map(|()| 2))), sleep(ms(1))) });
         yield;
         b.set();
         yield both
@@ -337,11 +344,11 @@ fn race_of_handles_that_wait_for_it_is_a_cycle() {
         let mailbox = mailbox.clone();
         co! {
             for name in ["a", "b"] {
-                let mailbox = mailbox.clone();
+                let others = mailbox.clone();
                 let waits = co! {
                     yield;
                     yield;
-                    let handle: tinyield::JoinHandle<()> = mailbox.borrow_mut().pop().unwrap();
+                    let handle: tinyield::JoinHandle<()> = others.borrow_mut().pop().unwrap();
                     yield race([handle])
                 };
                 let handle = yield spawn(waits.named(name));
@@ -403,7 +410,9 @@ fn races_of_a_receiver_against_an_event_lose_no_message() {
     let received = Rc::new(Cell::new((0, 0)));
     let worker = |receiver: tinyield::channel::Receiver<u64>, tick: Event, received: Rc<Cell<(u64, u64)>>| {
         co! {
-            for races in 1.. {
+            let mut races = 0;
+            loop {
+                races += 1;
                 let next = yield race((tick.wait().map(|()| Ok(None)), receiver.recv().map(|message| message.map(Some))));
                 let (count, sum) = received.get();
                 match next {
