@@ -61,6 +61,10 @@ impl<T: 'static> Coro<T> {
         Coro { task: Task::new::<N, C>(coroutine) }
     }
 
+    pub(crate) fn from_task(task: Task<T>) -> Coro<T> {
+        Coro { task }
+    }
+
     pub(crate) fn into_task(self) -> Task<T> {
         self.task
     }

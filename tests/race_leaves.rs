@@ -9,8 +9,8 @@ use std::rc::Rc;
 use common::{LONG, forever, ms};
 use tinyield::channel::{bounded, unbounded};
 use tinyield::{
-    Barrier, Coro, Deadlock, Event, Lock, Loop, LoopError, Semaphore, Step, TimedOut, catch, co, coro, isolate, race, sleep,
-    spawn, timeout,
+    Barrier, Coro, Deadlock, Event, Lock, Loop, LoopError, Semaphore, Step, TimedOut, catch, co, coro, isolate, race,
+    sleep, spawn, timeout,
 };
 
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +56,10 @@ fn select_loop_takes_all_jobs_and_then_stops() {
 #[test]
 fn each_leaf_can_win() {
     let never = Event::new();
-    let lost = { let never = never.clone(); move || never.wait().map(|()| "lost") };
+    let lost = {
+        let never = never.clone();
+        move || never.wait().map(|()| "lost")
+    };
     let set = Event::new();
     set.set();
     let (sender, receiver) = bounded(1);

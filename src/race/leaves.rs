@@ -41,7 +41,6 @@ impl<T> Same<T> for T {
     }
 }
 
-
 /// The leaves of a race. One that was given up is `None`.
 #[doc(hidden)]
 #[allow(private_interfaces)]

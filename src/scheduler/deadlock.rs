@@ -188,8 +188,7 @@ impl Waits {
             if is_race_of_leaves && edge.waiting.pending.get() as usize != edges.len() {
                 return false;
             }
-            let is_alternative =
-                |other: &&Edge| is_race_of_leaves || (edge.race.is_some() && other.race == edge.race);
+            let is_alternative = |other: &&Edge| is_race_of_leaves || (edge.race.is_some() && other.race == edge.race);
             stuck.contains(&edge.on.id.get())
                 && edges.iter().filter(is_alternative).all(|other| stuck.contains(&other.on.id.get()))
         })
