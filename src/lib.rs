@@ -74,6 +74,7 @@
 
 extern crate self as tinyield;
 
+mod abortable;
 mod as_completed;
 pub mod bridge;
 pub mod by_hand;
@@ -81,6 +82,7 @@ mod catch;
 mod coro;
 mod error;
 mod event_loop;
+mod finally;
 mod isolate;
 mod join;
 mod panic;
@@ -102,6 +104,7 @@ pub mod time;
 mod trace;
 pub mod wait;
 
+pub use abortable::{AbortHandle, Abortable, Aborted, RemoteAbortHandle, abortable};
 pub use as_completed::{AsCompleted, as_completed};
 #[cfg(feature = "async-std")]
 pub use bridge::async_std::{from_async_std, from_async_std_with, to_async_std, to_async_std_with};
@@ -112,6 +115,7 @@ pub use catch::catch;
 pub use coro::Coro;
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Reason, Result, Stuck};
 pub use event_loop::{Builder, Loop};
+pub use finally::{bracket, finally};
 pub use isolate::isolate;
 pub use race::race;
 pub use runtime::{Idle, Runtime, Step};

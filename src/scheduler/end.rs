@@ -175,7 +175,7 @@ impl Scheduler {
 
     /// The first task of `scope` has completed.
     fn end_root(&self, scope: &Rc<Scope>) {
-        if scope.is_domain() || scope.is_ended() || scope.is_cancelled() {
+        if scope.is_whole() || scope.is_ended() || scope.is_cancelled() {
             // It ends when all in it have.
             return;
         }

@@ -23,6 +23,8 @@ pub(crate) enum ScopeKind {
     /// Errors pass through. It ends when its first task has completed, and what is left moves to the parent: a `timeout`, a
     /// runner of a `race`.
     Subtree,
+    /// A subtree that ends when all in it have ended: an `abortable`, what a `finally` waits for.
+    Whole,
     /// A subtree for a shared coroutine, right below a domain or a shield: its first waiter does not decide about it alone.
     Shared,
     /// A subtree that a cancellation from above does not enter.
@@ -158,6 +160,11 @@ impl Scope {
 
     pub(super) fn is_domain(&self) -> bool {
         matches!(self.kind, ScopeKind::Domain(_))
+    }
+
+    /// Whether it ends only when all in it have ended, and not with its first task.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_domain() || self.kind == ScopeKind::Whole
     }
 
     pub(super) fn grouping(&self) -> Grouping {

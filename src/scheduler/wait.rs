@@ -134,7 +134,7 @@ impl Header {
     pub(crate) fn keeps_arrived(&self, gives_back: bool) -> bool {
         const NOT_OVER: State = State::WAIT_REFUSED.union(State::WAIT_BEGUN).union(State::FAILED);
         let is_kept = |scope: Rc<Scope>| match scope.cancelled().as_ref().map(Cancelled::why) {
-            Some(Reason::TimedOut) => true,
+            Some(Reason::TimedOut | Reason::Aborted) => true,
             Some(Reason::Raced) => !gives_back,
             _ => false,
         };

@@ -16,6 +16,8 @@ mod notify;
 mod remote_event;
 mod semaphore;
 
+pub(crate) use notify::{Listener, Listeners, Notifier};
+
 pub use barrier::{Barrier, BarrierStatistics, BarrierWait};
 pub use event::{Event, EventStatistics, EventWait, EventWaitTimeout};
 pub use lock::{AcquireLock, Lock, LockGuard, LockStatistics};
