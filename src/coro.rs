@@ -65,6 +65,10 @@ impl<T: 'static> Coro<T> {
         Coro { task }
     }
 
+    pub(crate) fn task(&self) -> &Task<T> {
+        &self.task
+    }
+
     pub(crate) fn into_task(self) -> Task<T> {
         self.task
     }

@@ -104,6 +104,28 @@ impl Loop {
         Runtime::new(self.start(wait))
     }
 
+    /// As [`runtime`](Loop::runtime), for a run that owns its loop: a struct can keep it.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Loop, Runtime, Step, co};
+    ///
+    /// struct Game {
+    ///     scripts: Runtime<'static, u32>,
+    /// }
+    ///
+    /// let mut game = Game { scripts: Loop::new().into_runtime(co! { yield; 3 }) };
+    /// let mut frames = 0;
+    /// while let Step::Ran = game.scripts.step() {
+    ///     frames += 1;
+    /// }
+    /// assert_eq!(frames, 2);
+    /// ```
+    #[track_caller]
+    pub fn into_runtime<W: Wait>(mut self, wait: W) -> Runtime<'static, W::Output> {
+        Runtime::new(self.start(wait))
+    }
+
     #[track_caller]
     fn start<W: Wait>(&mut self, wait: W) -> Run<W::Output> {
         let AnyTask(main) = wait.into_task();

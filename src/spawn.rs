@@ -6,7 +6,7 @@ use crate::coro::Coro;
 use crate::error::Result;
 use crate::join::{JoinOwned, start};
 use crate::scheduler::{Scheduler, State, Task, TaskRef};
-use crate::shared::Shared;
+use crate::shared::{Shareable, Shared};
 use crate::wait::gather::for_shapes;
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_completion};
@@ -207,6 +207,30 @@ impl<T: 'static> JoinHandle<T> {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.task.raw().is_ended()
+    }
+
+    /// Makes it a value that many coroutines may wait for. The coroutine runs on in the background, whoever waits.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Loop, co, spawn};
+    ///
+    /// let main = co! {
+    ///     let config = (yield spawn(co! { yield; "config".to_string() })).shared();
+    ///     let (one, two) = yield (&config, config.clone());
+    ///     (one, two, yield config)
+    /// };
+    /// let text = || "config".to_string();
+    /// assert_eq!(Loop::new().run(main).unwrap(), (text(), text(), text()));
+    /// ```
+    #[must_use]
+    pub fn shared(self) -> Shared<T>
+    where
+        T: Shareable,
+    {
+        // It was spawned: it does not end with its last waiter.
+        self.task.raw().set(State::SPAWNED);
+        Shared::new(self.task)
     }
 }
 
