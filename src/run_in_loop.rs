@@ -85,7 +85,12 @@ where
 }
 
 /// The error that is raised outside when the inner loop has failed.
-fn come_across(failed: &LoopError, cancelled: Option<Error>, task: &TaskRef, location: &'static Location<'static>) -> Error {
+fn come_across(
+    failed: &LoopError,
+    cancelled: Option<Error>,
+    task: &TaskRef,
+    location: &'static Location<'static>,
+) -> Error {
     if let Some(scope) = task.scope() {
         scope.add_others(failed.others());
     }

@@ -9,8 +9,8 @@ use std::thread;
 
 use common::{Alive, Counter, FOREVER, Log, forever, ms};
 use tinyield::{
-    AbortHandle, Aborted, Coro, Deadlock, Event, Loop, Reason, RemoteAbortHandle, abortable, catch, co, coro, isolate, race,
-    shield, sleep, spawn, timeout,
+    AbortHandle, Aborted, Coro, Deadlock, Event, Loop, Reason, RemoteAbortHandle, abortable, catch, co, coro, isolate,
+    race, shield, sleep, spawn, timeout,
 };
 
 fn run<T: 'static>(coro: Coro<T>) -> T {
@@ -148,10 +148,15 @@ fn work_may_abort_itself_and_sees_it_at_its_next_yield() {
 
 #[test]
 fn error_goes_through() {
-    let error = Loop::new().run(co! {
-        let (work, _handle) = abortable(co! { Err::<(), _>("broken")?; }.named("work"));
-        yield work
-    }.named("main")).unwrap_err();
+    let error = Loop::new()
+        .run(
+            co! {
+                let (work, _handle) = abortable(co! { Err::<(), _>("broken")?; }.named("work"));
+                yield work
+            }
+            .named("main"),
+        )
+        .unwrap_err();
     assert_eq!(error.to_string(), "broken");
     assert_eq!(common::names(error.error()), ["main", "work"]);
     let contained = co! {

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Counter, FOREVER, Log, forever, messages, ms, names, panic_of};
 use tinyield::{
-    Aborted, Coro, Event, Grouping, Loop, abortable, bracket, catch, co, coro, finally, isolate, race, shield, sleep, spawn,
-    timeout,
+    Aborted, Coro, Event, Grouping, Loop, abortable, bracket, catch, co, coro, finally, isolate, race, shield, sleep,
+    spawn, timeout,
 };
 
 /// A cleanup that takes a few turns and logs its name at its end.
@@ -86,13 +86,19 @@ fn cleanup_runs_after_a_panic() {
 fn work_that_never_began_is_not_cleaned_up() {
     let count = Counter::new();
     let each = count.clone();
-    let up = move || { let count = each.clone(); move || count.up() };
+    let up = move || {
+        let count = each.clone();
+        move || count.up()
+    };
     drop(finally(co! {}, up()));
     // Cancelled in the round in which it starts.
     let unlucky = finally(co! { yield forever(); }, up());
     let main = co! { yield timeout(unlucky, ms(0)) };
     let begun = Counter::new();
-    let body = { let begun = begun.clone(); co! { begun.up(); yield forever(); } };
+    let body = {
+        let begun = begun.clone();
+        co! { begun.up(); yield forever(); }
+    };
     let cancelled = finally(body, up());
     let _ = Loop::new().run((co! { yield cancelled }, co! { Err::<(), _>("at once")?; }));
     assert_eq!(count.get(), begun.get());
@@ -143,8 +149,14 @@ fn value_is_kept_when_a_timeout_comes_during_the_cleanup() {
 #[test]
 fn finally_can_be_nested_and_spawned() {
     let log = Log::new();
-    let inner = { let log = log.clone(); move || slow(log, "inner") };
-    let outer = { let log = log.clone(); move || slow(log, "outer") };
+    let inner = {
+        let log = log.clone();
+        move || slow(log, "inner")
+    };
+    let outer = {
+        let log = log.clone();
+        move || slow(log, "outer")
+    };
     let main = co! {
         let handle = yield spawn(finally(finally(co! { yield forever(); }, inner), outer));
         yield timeout(sleep(FOREVER), ms(1)).map(|_| ());
@@ -210,7 +222,10 @@ fn cancellation_during_the_opening_closes_what_was_opened() {
     let log = Log::new();
     let gate = Event::new();
     let used = Counter::new();
-    let body = { let used = used.clone(); co! { used.up(); 1 } };
+    let body = {
+        let used = used.clone();
+        co! { used.up(); 1 }
+    };
     let main = co! {
         let (work, handle) = abortable(bracketed(&log, &gate, body));
         let working = yield spawn(work);

@@ -179,11 +179,13 @@ impl<T: 'static> WaitState for Emit<T> {
     }
 
     fn take(&mut self) -> Result<()> {
-        if !self.is_ready() {
-            return Err(polled_after_completion());
+        match self.stage {
+            EmitStage::Offered(number) if self.handover.is_taken(number) => {
+                self.stage = EmitStage::Done;
+                Ok(())
+            }
+            _ => Err(polled_after_completion()),
         }
-        self.stage = EmitStage::Done;
-        Ok(())
     }
 }
 
