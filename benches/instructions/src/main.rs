@@ -82,6 +82,7 @@ const OPERATIONS: &[Operation] = &[
         rounds: [100, 5_100],
         run: sync::channel_of_one,
     },
+    Operation { name: "stream", what: "a value of a stream", rounds: [100, 5_100], run: sync::stream_of_numbers },
     Operation {
         name: "semaphore",
         what: "a permit of a semaphore of 2, shared by 100 tasks; a holder yields once",

@@ -1,7 +1,7 @@
 //! Tasks that wake each other.
 
 use tinyield::channel::{self, Receiver, Sender};
-use tinyield::{Coro, Event, Loop, Semaphore, co, coro, race};
+use tinyield::{Coro, Event, Loop, Semaphore, co, coro, race, stream};
 
 /// Waits for its own event, then sets the event of the other.
 #[coro]
@@ -68,6 +68,23 @@ pub fn channel_of_one(rounds: u64) -> u64 {
         }
     };
     Loop::new().run((sending, receiving)).expect("no error");
+    rounds
+}
+
+pub fn stream_of_numbers(rounds: u64) -> u64 {
+    let numbers = stream(move |out| {
+        co! {
+            for i in 0..rounds {
+                yield out.emit(i);
+            }
+        }
+    });
+    let receiving = co! {
+        for i in 0..rounds {
+            assert_eq!(yield numbers.next(), Some(i));
+        }
+    };
+    Loop::new().run(receiving).expect("no error");
     rounds
 }
 
