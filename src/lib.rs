@@ -181,6 +181,33 @@ pub mod __private {
         Coro::from_named::<N, C>(body)
     }
 
+    /// The operand of the `?` in `yield operand?`.
+    #[diagnostic::on_unimplemented(
+        message = "`yield` takes all that follows it, so this `?` is for `{Self}`, which is no `Result`",
+        label = "this is not a `Result`, but its output may be one",
+        note = "to raise the error that the wait gives, write `(yield a)?`"
+    )]
+    pub trait Question {
+        type Value;
+
+        fn value(self) -> Self::Value;
+    }
+
+    #[diagnostic::do_not_recommend]
+    impl<R: std::ops::Try> Question for R {
+        type Value = R;
+
+        #[inline]
+        fn value(self) -> R {
+            self
+        }
+    }
+
+    #[inline]
+    pub fn question<Q: Question>(operand: Q) -> Q::Value {
+        operand.value()
+    }
+
     /// The other branch of a body that may never end, so that rustc does not report what comes after the body as unreachable.
     #[cold]
     pub fn never<T>() -> T {

@@ -96,7 +96,7 @@ pub fn race<R: Racers<Kind>, Kind>(waits: R) -> Race<R::Output, R::State> {
 /// What [`race`](crate::race) takes: an array, `Vec`, other iterator or tuple of waits with outputs of one type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be raced",
-    label = "this is no list of waits",
+    label = "these are not several waits with outputs of one type",
     note = "`race` takes an array, `Vec`, iterator or tuple of up to 12 of anything that can be yielded, with outputs of one \
             type: `race((jobs.recv().map(Next::Job), stop.wait().map(|()| Next::Stop)))`"
 )]
