@@ -69,6 +69,9 @@ impl Loop {
     /// assert_eq!(Loop::new().run(main_task()).unwrap(), "result");
     /// ```
     ///
+    /// It handles no signals: Ctrl-C ends the process without cleaning up, unless a handler calls [`StopHandle::stop`]. After a `fork`,
+    /// only the process that made the loop may use it, as its threads and wakers are not in the other one.
+    ///
     /// # Errors
     ///
     /// The first error that a coroutine raised; a [`Deadlock`](crate::Deadlock); or that the loop was

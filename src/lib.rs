@@ -22,7 +22,7 @@
 //! assert_eq!(Loop::new().run(foo()).unwrap(), (4, 5));
 //! ```
 //!
-//! The [`guide`] explains everything step by step. This page is the overview.
+//! The [`guide`] explains everything step by step, and [`guide::recipes`] has programs to start from. This page is the overview.
 //!
 //! # Writing coroutines
 //!
@@ -44,11 +44,17 @@
 //! | [`spawn`] | start coroutines in the background, without waiting | their handles |
 //! | [`sleep`], [`sleep_until`] | wait for a point in time | `()` |
 //! | [`timeout`] | wait, but no longer than a duration | `Result<_, `[`TimedOut`]`>` |
-//! | [`race`] | wait for the first to finish, and cancel the others | `T` |
-//! | [`isolate`] | run a coroutine whose errors do not stop the loop | `Result<T, `[`LoopError`]`>` |
+//! | [`race`] | wait for the first that is over, and give up the others | `T` |
+//! | [`w.map(f)`](Wait::map) | wait, and change the output | what `f` returns |
+//! | [`abortable`] | wait, until a handle aborts it | `Result<_, `[`Aborted`]`>` |
+//! | [`finally`], [`bracket`] | wait, and clean up in any case | the output of what it waits for |
+//! | [`isolate`] | wait for what may fail without stopping the loop | `Result<T, `[`LoopError`]`>` |
 //! | [`shield`] | wait without being cancelled meanwhile | the output of what it shields |
 //! | [`catch`] | get what the wait raises, such as a cancellation, as a value | `Result<_, `[`Error`]`>` |
-//! | [`as_completed`] | start coroutines, and take them in the order in which they finish | [`AsCompleted<T>`](AsCompleted) |
+//! | [`as_completed`] | start several, and take their outputs in the order in which they are there | [`AsCompleted<T>`](AsCompleted) |
+//! | [`Interval::tick`](time::Interval::tick) | wait for the next tick of an [`interval`] | how many were missed |
+//! | [`Stream::next`] | wait for the next value of a [`stream`] | `Option<T>` |
+//! | [`run_in_loop`] | run a loop on a thread of its own | the output of what it runs |
 //! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | run blocking code on a thread | what it returns |
 //! | [`Event::wait`], [`Event::wait_timeout`] | wait until it is set | `()`, `bool` |
 //! | [`Semaphore::acquire`], [`Lock::acquire`] | wait for a permit, or for the lock | [`Permit`], [`LockGuard`] |
@@ -58,7 +64,7 @@
 //!
 //! # Running them
 //!
-//! - [`Loop::run`] runs to the end. [`Loop::runtime`] runs step by step, inside another event loop. [`to_smol`] and
+//! - [`Loop::run`] runs to the end. [`Loop::runtime`] and [`Loop::into_runtime`] run step by step, inside another event loop. [`to_smol`] and
 //!   `to_async_std` make a future of a loop. [`StopHandle`] stops a loop from another thread.
 //! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] say what went wrong. [`Grouping`] sets how much they keep.
 //! - [`thread`] has functions for closures that run on threads. [`by_hand`] makes coroutines without macros.
@@ -142,7 +148,11 @@ pub use wait::lifecycle::Wait;
 #[cfg(any(feature = "smol", not(doctest)))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../docs/guide.md")]
-pub mod guide {}
+pub mod guide {
+    #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
+    #[doc = include_str!("../docs/recipes.md")]
+    pub mod recipes {}
+}
 
 #[cfg(all(doctest, feature = "smol"))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]

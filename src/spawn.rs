@@ -28,6 +28,10 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_complet
 /// assert_eq!(Loop::new().run(main).unwrap(), 23);
 /// ```
 ///
+/// A coroutine belongs to the place that starts it: one that is spawned inside of a [`race`](crate::race), a
+/// [`timeout`](crate::timeout) or an [`abortable`](crate::abortable) is cancelled together with that. To keep it, spawn it outside
+/// before.
+///
 /// # Cancellation
 ///
 /// A cancelled coroutine starts nothing: the coroutines are dropped.
@@ -165,25 +169,7 @@ impl<H: Startable> WaitState for Starting<H> {
 /// A coroutine in the background, which [`spawn`](crate::spawn) started.
 ///
 /// Yielded, it waits for the coroutine, and gives its value, once. Dropped, the coroutine continues. A handle does not cancel.
-/// To end a coroutine early, start it in a [`race`](crate::race) with an [`Event`](crate::Event), or in a
-/// [`timeout`](crate::timeout).
-///
-/// ```
-/// # #![feature(coroutines)]
-/// use std::time::Duration;
-/// use tinyield::{Event, Loop, co, race, sleep, spawn};
-///
-/// let main = co! {
-///     let enough = Event::new();
-///     let poll = co! { loop { yield sleep(Duration::from_secs(1)); } };
-///     let stop = { let enough = enough.clone(); co! { yield enough.wait() } };
-///     let polling = yield spawn(co! { yield race([poll, stop]) });
-///     yield sleep(Duration::from_millis(5));
-///     enough.set();
-///     yield polling; // `poll` was cancelled, and has ended
-/// };
-/// Loop::new().run(main).unwrap();
-/// ```
+/// To end a coroutine early, make it [`abortable`](crate::abortable), or start it in a [`timeout`](crate::timeout).
 pub struct JoinHandle<T: 'static> {
     task: Task<T>,
 }
