@@ -15,8 +15,8 @@ use std::time::Duration;
 use common::{Alive, LONG, Token, ms, run_steps, silence_panics, text_of, wakes_itself};
 use proptest::prelude::*;
 use tinyield::{
-    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Panic, Semaphore, Shared, StopHandle, abortable, as_completed, catch,
-    co, finally, isolate, race, run_in_thread, shield, sleep, spawn, stream, timeout,
+    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Panic, Semaphore, Shared, StopHandle, abortable,
+    as_completed, catch, co, finally, isolate, race, run_in_thread, shield, sleep, spawn, stream, timeout,
 };
 
 /// A program.
@@ -419,7 +419,9 @@ fn check(program: &[Node], shared: &[Node], chosen: usize, way: Way) -> Result<(
             Ok(Err(error)) => prop_assert_eq!(origin(error.error()), RAISED),
             Ok(Ok(())) => prop_assert!(world.is_done_contained.get(), "an error was lost"),
         },
-        (Way::Panic, Some(Ok(_))) if world.is_done.get() => prop_assert!(world.contains_panics.get(), "a panic was lost"),
+        (Way::Panic, Some(Ok(_))) if world.is_done.get() => {
+            prop_assert!(world.contains_panics.get(), "a panic was lost")
+        }
         (Way::Panic, Some(result)) if world.is_done.get() => prop_assert_eq!(result.unwrap_err(), PANICKED),
         (Way::Raise, Some(Ok(Ok(())))) if world.is_done_contained.get() => {}
         (Way::Raise, Some(result)) if world.is_done.get() => {
