@@ -87,7 +87,8 @@ fn everything_that_is_yielded_can_be_mapped() {
         let mut sum = yield co! { 1 }.map(|n| n + 10);
         let shared = co! { 2 }.shared();
         sum += yield shared.map(|n| n + 20);
-        sum += yield (&shared).map(|n| n + 30);
+        let borrowed = &shared;
+        sum += yield borrowed.map(|n| n + 30);
         sum += yield timeout(co! { 3 }, LONG).map(|n| n.unwrap());
         sum += yield isolate(co! { 4 }).map(|n| n.unwrap());
         sum += yield tinyield::shield(co! { 5 }).map(|n| n);

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprTry, Macro};
+use syn::{Expr, ExprTry, Macro, Type};
 
 use crate::krate::Crate;
 
@@ -18,7 +18,7 @@ pub fn answer(operand: &Expr) -> Option<TokenStream> {
             let operator = binary.op.to_token_stream().to_string();
             (binary.op.span(), operator.clone(), format!("(yield a) {operator} b"))
         }
-        Expr::Cast(cast) => (cast.as_token.span, "as".to_string(), "(yield a) as T".to_string()),
+        Expr::Cast(cast) if is_number(&cast.ty) => (cast.as_token.span, "as".to_string(), "(yield a) as T".to_string()),
         _ => return None,
     };
     let message = format!(
@@ -26,6 +26,12 @@ pub fn answer(operand: &Expr) -> Option<TokenStream> {
          wait, or put parentheses around all of what is yielded"
     );
     Some(quote_spanned!(at=> ::core::compile_error!(#message)))
+}
+
+fn is_number(ty: &Type) -> bool {
+    const NUMBERS: [&str; 14] =
+        ["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64"];
+    matches!(ty, Type::Path(path) if path.path.get_ident().is_some_and(|name| NUMBERS.iter().any(|number| name == number)))
 }
 
 /// `yield a?` yields `a?`. If `a` is a wait, rustc says so in the words of a trait of ours.
