@@ -1,25 +1,38 @@
-//! The values of several coroutines, in the order in which they finish.
+//! The outputs of several waits, in the order in which they are there.
 //!
-//! A reporter waits for each coroutine. There is a slot for each item, and a reporter that ends goes into the next slot: its
-//! task holds the value, or the error.
+//! A reporter waits for each of them. There is a slot for each item, and a reporter that ends goes into the next slot: its
+//! task holds the value, or the error. With a limit, a reporter that has its value starts the next one before it ends.
+
+mod limit;
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::Location;
 use std::rc::Rc;
 
+use slab::Slab;
+
+use self::limit::Source;
 use crate::coro::Coro;
 use crate::error::{Error, Result};
 use crate::scheduler::{BlockedOn, Outcome, Resume, Scheduler, Task, TaskRef, Waiter};
 use crate::wait::lifecycle::{
     ActiveWait, Internal, Wait, WaitState, polled_after_completion, suspend_until, wait_is_its_state,
 };
+use crate::wait::map::Map;
+use crate::wait::private::Sealed;
 
-/// Starts all of `coros` in the background. The `yield` returns an iterator over their values, in the order in which they
-/// will finish.
+pub use self::limit::StartLimited;
+
+/// Starts all of `waits` in the background. The `yield` returns an iterator over their outputs, in the order in which they
+/// will be there.
 ///
-/// The items of the iterator are waits. The first item gives the value of the coroutine that finishes first, whenever it is
+/// Takes an iterator of anything that can be yielded: coroutines, for example. [`limit`](StartAsCompleted::limit) starts only so
+/// many at a time.
+///
+/// The items of the iterator are waits. The first item gives the output that is there first, whenever it is
 /// yielded. Items may be yielded in any order, gathered, or kept. If an item is dropped, its value is dropped.
 ///
 /// ```
@@ -52,51 +65,135 @@ use crate::wait::lifecycle::{
 ///
 /// The coroutines run in the background, as if spawned: they continue when a coroutine that waits for an item is cancelled.
 #[track_caller]
-pub fn as_completed<T, I>(coros: I) -> StartAsCompleted<T>
+pub fn as_completed<I>(waits: I) -> StartAsCompleted<I>
 where
-    T: 'static,
-    I: IntoIterator<Item = Coro<T>>,
+    I: IntoIterator,
+    I::Item: Wait,
 {
-    StartAsCompleted { coros: coros.into_iter().collect(), started: None, location: Location::caller() }
+    StartAsCompleted { waits, location: Location::caller() }
 }
 
 /// The [`Wait`](crate::Wait) that [`as_completed`](crate::as_completed) returns.
 #[must_use = "nothing starts before this is yielded"]
-pub struct StartAsCompleted<T: 'static> {
+pub struct StartAsCompleted<I> {
+    waits: I,
+    location: &'static Location<'static>,
+}
+
+impl<I: fmt::Debug> fmt::Debug for StartAsCompleted<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartAsCompleted").field("coros", &self.waits).finish()
+    }
+}
+
+impl<I> StartAsCompleted<I>
+where
+    I: IntoIterator<IntoIter: 'static>,
+    I::Item: Wait,
+{
+    /// Starts at most `count` at a time. The next one is taken from the iterator when one has its output.
+    ///
+    /// The iterator is asked lazily, in the turns of the coroutines: for the next wait to start, or for whether there is one more
+    /// item. So it may make each wait just in time, and need not end. When the [`AsCompleted`] is dropped, those that were
+    /// started run on, and no more are started.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Coro, Loop, as_completed, co, coro};
+    ///
+    /// #[coro]
+    /// fn fetch(page: u32) -> Coro<u32> {
+    ///     yield;
+    ///     page * 10
+    /// }
+    ///
+    /// let main = co! {
+    ///     let mut sum = 0;
+    ///     for next in yield as_completed((1..=100).map(fetch)).limit(16) {
+    ///         sum += yield next; // while this waits, at most 16 are fetched
+    ///     }
+    ///     sum
+    /// };
+    /// assert_eq!(Loop::new().run(main).unwrap(), 50_500);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn limit(self, count: usize) -> StartLimited<<I::Item as Wait>::Output> {
+        assert!(count > 0, "a limit of 0 starts nothing; it has to be at least 1");
+        let location = self.location;
+        StartLimited::new(self.waits.into_iter().map(move |wait| coro_of(wait, location)), count, location)
+    }
+}
+
+impl<I> StartAsCompleted<I>
+where
+    I: IntoIterator,
+    I::Item: Wait,
+{
+    /// The same wait with an output of another type. See [`Wait::map`](crate::Wait::map).
+    pub fn map<F, U>(self, change: F) -> Map<Self, F>
+    where
+        F: FnOnce(AsCompleted<<I::Item as Wait>::Output>) -> U + 'static,
+        U: 'static,
+    {
+        Map::new(self, change)
+    }
+}
+
+/// A coroutine that waits for `wait`.
+fn coro_of<W: Wait>(wait: W, location: &'static Location<'static>) -> Coro<W::Output> {
+    let task = wait.into_task().0;
+    if task.raw().is_internal() {
+        task.raw().location.set(location);
+    }
+    Coro::from_task(task)
+}
+
+impl<I> Sealed for StartAsCompleted<I> {}
+
+impl<I> Wait for StartAsCompleted<I>
+where
+    I: IntoIterator,
+    I::Item: Wait,
+{
+    type Output = AsCompleted<<I::Item as Wait>::Output>;
+    type State = StartAll<<I::Item as Wait>::Output>;
+    type Kind = crate::wait::kind::Work;
+
+    fn into_state(self) -> Self::State {
+        let coros = self.waits.into_iter().map(|wait| coro_of(wait, self.location)).collect();
+        StartAll { coros, started: None, location: self.location }
+    }
+}
+
+#[doc(hidden)]
+#[allow(missing_debug_implementations)]
+pub struct StartAll<T: 'static> {
     coros: Vec<Coro<T>>,
     started: Option<AsCompleted<T>>,
     location: &'static Location<'static>,
 }
 
-impl<T> fmt::Debug for StartAsCompleted<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartAsCompleted").field("coros", &self.coros).finish()
-    }
-}
-
-wait_is_its_state!(StartAsCompleted<T> => AsCompleted<T>);
+impl<T> Sealed for StartAll<T> {}
 
 #[allow(private_interfaces)]
-impl<T: 'static> WaitState for StartAsCompleted<T> {
+impl<T: 'static> WaitState for StartAll<T> {
     type Output = AsCompleted<T>;
 
     fn begin(&mut self, task: &TaskRef) {
-        let Some(scope) = task.scope() else { return };
-        let coros = std::mem::take(&mut self.coros);
-        let completion = Rc::new(Completion {
-            slots: RefCell::new(coros.iter().map(|_| Slot::Empty).collect()),
-            ended: Cell::new(0),
-            running: RefCell::new(Vec::with_capacity(coros.len())),
-        });
-        let items: Vec<_> =
-            (0..coros.len()).map(|index| NextCompleted { completion: completion.clone(), index }).collect();
-        for (reporter, coro) in coros.into_iter().enumerate() {
-            let end = End { completion: completion.clone(), reporter, is_ok: false };
-            let task = reporting(coro, end, self.location).into_task();
-            completion.running.borrow_mut().push(Some(task.clone()));
-            Scheduler::start(task.raw(), scope.clone());
+        if task.scope().is_none() {
+            return;
         }
-        self.started = Some(AsCompleted { items: items.into_iter(), completion });
+        let coros = std::mem::take(&mut self.coros);
+        let completion = Completion::new(None, self.location);
+        completion.slots.borrow_mut().add(coros.len());
+        for coro in coros {
+            completion.start(coro, task);
+        }
+        self.started = Some(AsCompleted { completion, next: 0 });
     }
 
     fn is_ready(&self) -> bool {
@@ -116,7 +213,11 @@ fn reporting<T: 'static>(coro: Coro<T>, mut end: End<T>, location: &'static Loca
         static move |mut resume: Resume| {
             let mut wait = ActiveWait::begin_at(&resume, state, location);
             let result = suspend_until!(resume, wait.poll(&resume));
-            Outcome(result.inspect(|_| end.mark_ok()))
+            if result.is_ok() {
+                end.is_ok = true;
+                end.completion.start_next(&resume.task);
+            }
+            Outcome(result)
         },
     )
 }
@@ -128,12 +229,6 @@ struct End<T: 'static> {
     is_ok: bool,
 }
 
-impl<T> End<T> {
-    fn mark_ok(&mut self) {
-        self.is_ok = true;
-    }
-}
-
 impl<T> Drop for End<T> {
     fn drop(&mut self) {
         self.completion.end(self.reporter, self.is_ok);
@@ -141,11 +236,19 @@ impl<T> Drop for End<T> {
 }
 
 struct Completion<T: 'static> {
-    /// In the order in which the reporters end.
-    slots: RefCell<Vec<Slot<T>>>,
+    slots: RefCell<Slots<T>>,
     ended: Cell<usize>,
-    /// The reporters that have not ended, in the order in which they were started.
-    running: RefCell<Vec<Option<Task<T>>>>,
+    /// The reporters that have not ended.
+    running: RefCell<Slab<Task<T>>>,
+    /// What is to be started, if there is a limit.
+    source: Option<Source<T>>,
+    location: &'static Location<'static>,
+}
+
+/// The slots, in the order in which the reporters end. Those at the front that are closed are gone.
+struct Slots<T: 'static> {
+    queue: VecDeque<Slot<T>>,
+    gone: usize,
 }
 
 enum Slot<T: 'static> {
@@ -156,19 +259,71 @@ enum Slot<T: 'static> {
     Closed,
 }
 
-impl<T> Completion<T> {
+impl<T> Slots<T> {
+    fn add(&mut self, count: usize) {
+        self.queue.extend(std::iter::repeat_with(|| Slot::Empty).take(count));
+    }
+
     fn count(&self) -> usize {
-        self.slots.borrow().len()
+        self.gone + self.queue.len()
+    }
+
+    fn get(&self, index: usize) -> &Slot<T> {
+        index.checked_sub(self.gone).map_or(&Slot::Closed, |index| &self.queue[index])
+    }
+
+    /// Returns what was in the slot. If that is gone, it stays closed, and `slot` comes back as well.
+    fn replace(&mut self, index: usize, slot: Slot<T>) -> (Slot<T>, Option<Slot<T>>) {
+        let Some(index) = index.checked_sub(self.gone) else { return (Slot::Closed, Some(slot)) };
+        let old = std::mem::replace(&mut self.queue[index], slot);
+        while self.queue.front().is_some_and(|slot| matches!(slot, Slot::Closed)) {
+            self.queue.pop_front();
+            self.gone += 1;
+        }
+        (old, None)
+    }
+}
+
+impl<T> Completion<T> {
+    fn new(source: Option<Source<T>>, location: &'static Location<'static>) -> Rc<Completion<T>> {
+        let slots = RefCell::new(Slots { queue: VecDeque::new(), gone: 0 });
+        Rc::new(Completion { slots, ended: Cell::new(0), running: RefCell::default(), source, location })
+    }
+
+    /// Starts a reporter in the scope of `task`.
+    fn start(self: &Rc<Completion<T>>, coro: Coro<T>, task: &TaskRef) {
+        let Some(scope) = task.scope() else { return };
+        let reporter = self.running.borrow().vacant_key();
+        let end = End { completion: self.clone(), reporter, is_ok: false };
+        let task = reporting(coro, end, self.location).into_task();
+        self.running.borrow_mut().insert(task.clone());
+        Scheduler::start(task.raw(), scope);
+    }
+
+    /// If there is a limit: starts the next reporter, as one has its value.
+    fn start_next(self: &Rc<Completion<T>>, task: &TaskRef) -> bool {
+        let next = self.source.as_ref().and_then(|source| source.next(&self.slots));
+        let has_next = next.is_some();
+        if let Some(coro) = next {
+            self.start(coro, task);
+        }
+        has_next
+    }
+
+    fn count(&self) -> usize {
+        self.slots.borrow().count()
     }
 
     fn replace(&self, index: usize, slot: Slot<T>) -> Slot<T> {
         #[cfg(test)]
         tests::count_access();
-        std::mem::replace(&mut self.slots.borrow_mut()[index], slot)
+        // What comes back may be a value of the user's: it is dropped when nothing is borrowed.
+        let (old, _unused) = self.slots.borrow_mut().replace(index, slot);
+        old
     }
 
     fn end(&self, reporter: usize, is_ok: bool) {
-        let task = self.running.borrow_mut()[reporter].take();
+        let task = self.running.borrow_mut().try_remove(reporter);
         let index = self.ended.replace(self.ended.get() + 1);
         match self.replace(index, task.map_or(Slot::Closed, Slot::Ended)) {
             Slot::Awaited(waiter) if is_ok => waiter.settle(),
@@ -180,36 +335,57 @@ impl<T> Completion<T> {
     }
 }
 
-/// An iterator over waits for values, in the order in which their coroutines finish. [`as_completed`](crate::as_completed)
-/// makes it.
+/// An iterator over waits for outputs, in the order in which they are there. [`as_completed`](crate::as_completed) makes it.
 ///
 /// Dropped, it drops the values of the items that it has not returned.
 pub struct AsCompleted<T: 'static> {
-    items: std::vec::IntoIter<NextCompleted<T>>,
     completion: Rc<Completion<T>>,
+    /// The index of the next item.
+    next: usize,
 }
 
 impl<T: 'static> Iterator for AsCompleted<T> {
     type Item = NextCompleted<T>;
 
     fn next(&mut self) -> Option<NextCompleted<T>> {
-        self.items.next()
+        let completion = &self.completion;
+        let has_next = self.next < completion.count()
+            || completion.source.as_ref().is_some_and(|source| source.fetch(&completion.slots));
+        has_next.then(|| {
+            let index = self.next;
+            self.next += 1;
+            NextCompleted { completion: completion.clone(), index }
+        })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.items.size_hint()
+        let left = self.completion.count() - self.next;
+        let (lower, upper) = self.completion.source.as_ref().map_or((0, Some(0)), Source::size_hint);
+        (left.saturating_add(lower), upper.and_then(|upper| left.checked_add(upper)))
     }
 }
 
+/// With a [limit](StartAsCompleted::limit), `len` panics unless the iterator that was given knows its length.
 impl<T: 'static> ExactSizeIterator for AsCompleted<T> {}
 
 impl<T: 'static> FusedIterator for AsCompleted<T> {}
+
+impl<T> Drop for AsCompleted<T> {
+    fn drop(&mut self) {
+        let unused = self.completion.source.as_ref().map(Source::close);
+        for index in self.next..self.completion.count() {
+            drop(NextCompleted { completion: self.completion.clone(), index });
+        }
+        // The iterator is the user's.
+        drop(unused);
+    }
+}
 
 impl<T> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsCompleted")
             .field("completed", &self.completion.ended.get())
-            .field("asked_for", &(self.completion.count() - self.items.len()))
+            .field("asked_for", &self.next)
             .field("count", &self.completion.count())
             .finish()
     }
@@ -236,7 +412,7 @@ impl<T> fmt::Debug for NextCompleted<T> {
     }
 }
 
-wait_is_its_state!(NextCompleted<T> => T);
+wait_is_its_state!(leaf NextCompleted<T> => T);
 
 #[allow(private_interfaces)]
 impl<T: 'static> WaitState for NextCompleted<T> {
@@ -256,11 +432,11 @@ impl<T: 'static> WaitState for NextCompleted<T> {
     }
 
     fn is_ready(&self) -> bool {
-        matches!(self.completion.slots.borrow()[self.index], Slot::Ended(_) | Slot::Closed)
+        matches!(self.completion.slots.borrow().get(self.index), Slot::Ended(_) | Slot::Closed)
     }
 
     fn failure(&self) -> Option<Error> {
-        if let Slot::Ended(task) = &self.completion.slots.borrow()[self.index] { task.raw().error() } else { None }
+        if let Slot::Ended(task) = self.completion.slots.borrow().get(self.index) { task.raw().error() } else { None }
     }
 
     fn take(&mut self) -> Result<T> {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::scheduler::TaskRef;
 use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{Wait, WaitState};
+use crate::wait::lifecycle::{Wait, WaitState, inherent_map};
 
 /// Waits for `wait`, and returns what it raises as a value, instead of raising it.
 ///
@@ -44,9 +44,12 @@ pub struct Catch<W> {
 
 impl<W> Sealed for Catch<W> {}
 
+inherent_map!([W: Wait] Catch<W>);
+
 impl<W: Wait> Wait for Catch<W> {
     type Output = std::result::Result<W::Output, Error>;
     type State = Catching<W::State>;
+    type Kind = W::Kind;
 
     fn into_state(self) -> Catching<W::State> {
         Catching(self.wait.into_state())
@@ -84,6 +87,10 @@ impl<X: WaitState> WaitState for Catching<X> {
 
     fn has_failed(&self) -> bool {
         self.0.has_failed()
+    }
+
+    fn decide_races(&mut self) {
+        self.0.decide_races();
     }
 
     fn take(&mut self) -> Result<Self::Output> {

@@ -12,7 +12,7 @@ use crate::scheduler::{Outcome, Resume, Suspend, Task, TaskName, TypeName};
 use crate::shared::{Shareable, Shared};
 use crate::trace::Frame;
 use crate::wait::lifecycle::private::{AnyTask, Sealed};
-use crate::wait::lifecycle::{ActiveWait, Internal, Wait, suspend_until};
+use crate::wait::lifecycle::{ActiveWait, Internal, Wait, inherent_map, suspend_until};
 
 /// A coroutine that has not started, with a value of type `T` when it finishes.
 ///
@@ -59,6 +59,10 @@ impl<T: 'static> Coro<T> {
         C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
     {
         Coro { task: Task::new::<N, C>(coroutine) }
+    }
+
+    pub(crate) fn from_task(task: Task<T>) -> Coro<T> {
+        Coro { task }
     }
 
     pub(crate) fn task(&self) -> &Task<T> {
@@ -167,9 +171,12 @@ impl<T: 'static> fmt::Debug for Coro<T> {
 
 impl<T> Sealed for Coro<T> {}
 
+inherent_map!([T] Coro<T>);
+
 impl<T: 'static> Wait for Coro<T> {
     type Output = T;
     type State = JoinOwned<T>;
+    type Kind = crate::wait::kind::Work;
 
     fn into_state(self) -> JoinOwned<T> {
         JoinOwned::new(self.task)

@@ -79,6 +79,9 @@ impl Loop {
     /// assert_eq!(Loop::new().run(main_task()).unwrap(), "result");
     /// ```
     ///
+    /// It handles no signals: Ctrl-C ends the process without cleaning up, unless a handler calls [`StopHandle::stop`]. After a `fork`,
+    /// only the process that made the loop may use it, as its threads and wakers are not in the other one.
+    ///
     /// # Errors
     ///
     /// The first error that a coroutine raised; a [`Deadlock`](crate::Deadlock); or that the loop was
@@ -111,6 +114,28 @@ impl Loop {
     /// ```
     #[track_caller]
     pub fn runtime<W: Wait>(&mut self, wait: W) -> Runtime<'_, W::Output> {
+        Runtime::new(self.start(wait))
+    }
+
+    /// As [`runtime`](Loop::runtime), for a run that owns its loop: a struct can keep it.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Loop, Runtime, Step, co};
+    ///
+    /// struct Game {
+    ///     scripts: Runtime<'static, u32>,
+    /// }
+    ///
+    /// let mut game = Game { scripts: Loop::new().into_runtime(co! { yield; 3 }) };
+    /// let mut frames = 0;
+    /// while let Step::Ran = game.scripts.step() {
+    ///     frames += 1;
+    /// }
+    /// assert_eq!(frames, 2);
+    /// ```
+    #[track_caller]
+    pub fn into_runtime<W: Wait>(mut self, wait: W) -> Runtime<'static, W::Output> {
         Runtime::new(self.start(wait))
     }
 

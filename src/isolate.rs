@@ -11,7 +11,7 @@ use crate::wait::scoped::Scoped;
 ///
 /// An error in `wait`, or in anything that was started inside, cancels only what was started inside. The `yield` returns when
 /// all of that has ended; also if nothing fails, it waits for all background coroutines inside. A panic is not an error: it
-/// stops the whole loop.
+/// stops the whole loop, unless [`catch_unwind`](Isolate::catch_unwind) makes it one.
 ///
 /// If the `isolate` is itself given up, by a timeout around it for example, it still contains the errors of its inside, also
 /// those of cleaning up.
@@ -35,7 +35,7 @@ use crate::wait::scoped::Scoped;
 /// All that was started inside is cancelled first, and then the coroutine that waits.
 #[track_caller]
 pub fn isolate<W: Wait>(wait: W) -> Isolate<W::Output> {
-    Isolate { work: Scoped::new(wait), grouping: Grouping::default() }
+    Isolate { work: Scoped::new(wait), grouping: Grouping::default(), contains_panics: false }
 }
 
 /// The [`Wait`](crate::Wait) that [`isolate`](crate::isolate) returns.
@@ -43,9 +43,47 @@ pub fn isolate<W: Wait>(wait: W) -> Isolate<W::Output> {
 pub struct Isolate<T: 'static> {
     work: Scoped<T>,
     grouping: Grouping,
+    contains_panics: bool,
 }
 
 impl<T> Isolate<T> {
+    /// Makes a panic inside an error as well: the `yield` returns a [`Panic`](crate::Panic) with its message, when all that was
+    /// started inside has been cancelled and has ended.
+    ///
+    /// The panic hook has printed the message by then. A panic that comes while the domain stops already is among the
+    /// [`others`](LoopError::others). Data that the coroutine shares with others may be in an inconsistent state, as always after
+    /// [`std::panic::catch_unwind`]. It has no effect if the program is built to abort when it panics.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Coro, Loop, Panic, co, coro, isolate};
+    ///
+    /// #[coro]
+    /// fn handle(request: u32) -> Coro<u32> {
+    ///     yield;
+    ///     100 / request
+    /// }
+    ///
+    /// let server = co! {
+    ///     let mut answers = Vec::new();
+    ///     for request in [50, 0, 25] {
+    ///         match yield isolate(handle(request)).catch_unwind() {
+    ///             Ok(answer) => answers.push(answer.to_string()),
+    ///             Err(error) => {
+    ///                 let panic = error.downcast_ref::<Panic>().expect("it raises no error");
+    ///                 answers.push(panic.message().to_string());
+    ///             }
+    ///         }
+    ///     }
+    ///     answers
+    /// };
+    /// assert_eq!(Loop::new().run(server).unwrap(), ["2", "attempt to divide by zero", "4"]);
+    /// ```
+    pub fn catch_unwind(mut self) -> Isolate<T> {
+        self.contains_panics = true;
+        self
+    }
+
     /// Sets which of the errors that occur while the domain stops are kept: see [`LoopError::others`].
     ///
     /// ```
@@ -80,7 +118,8 @@ impl<T: 'static> WaitState for Isolate<T> {
     type Output = std::result::Result<T, LoopError>;
 
     fn begin(&mut self, task: &TaskRef) {
-        self.work.begin(task, ScopeKind::Domain(self.grouping));
+        let kind = if self.contains_panics { ScopeKind::Contained } else { ScopeKind::Domain };
+        self.work.begin(task, kind(self.grouping));
     }
 
     fn carries_value(&self) -> bool {

@@ -22,7 +22,7 @@
 //! assert_eq!(Loop::new().run(foo()).unwrap(), (4, 5));
 //! ```
 //!
-//! The [`guide`] explains everything step by step. This page is the overview.
+//! The [`guide`] explains everything step by step, and [`guide::recipes`] has programs to start from. This page is the overview.
 //!
 //! # Writing coroutines
 //!
@@ -46,11 +46,17 @@
 //! | [`now`] | ask the clock of the loop | [`Instant`](std::time::Instant) |
 //! | [`settled`] | wait until every other coroutine waits | `()` |
 //! | [`timeout`] | wait, but no longer than a duration | `Result<_, `[`TimedOut`]`>` |
-//! | [`race`] | wait for the first to finish, and cancel the others | `T` |
-//! | [`isolate`] | run a coroutine whose errors do not stop the loop | `Result<T, `[`LoopError`]`>` |
+//! | [`race`] | wait for the first that is over, and give up the others | `T` |
+//! | [`w.map(f)`](Wait::map) | wait, and change the output | what `f` returns |
+//! | [`abortable`] | wait, until a handle aborts it | `Result<_, `[`Aborted`]`>` |
+//! | [`finally`], [`bracket`] | wait, and clean up in any case | the output of what it waits for |
+//! | [`isolate`] | wait for what may fail without stopping the loop | `Result<T, `[`LoopError`]`>` |
 //! | [`shield`] | wait without being cancelled meanwhile | the output of what it shields |
 //! | [`catch`] | get what the wait raises, such as a cancellation, as a value | `Result<_, `[`Error`]`>` |
-//! | [`as_completed`] | start coroutines, and take them in the order in which they finish | [`AsCompleted<T>`](AsCompleted) |
+//! | [`as_completed`] | start several, and take their outputs in the order in which they are there | [`AsCompleted<T>`](AsCompleted) |
+//! | [`Interval::tick`](time::Interval::tick) | wait for the next tick of an [`interval`] | how many were missed |
+//! | [`Stream::next`] | wait for the next value of a [`stream`] | `Option<T>` |
+//! | [`run_in_loop`] | run a loop on a thread of its own | the output of what it runs |
 //! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | run blocking code on a thread | what it returns |
 //! | [`Event::wait`], [`Event::wait_timeout`] | wait until it is set | `()`, `bool` |
 //! | [`Semaphore::acquire`], [`Lock::acquire`] | wait for a permit, or for the lock | [`Permit`], [`LockGuard`] |
@@ -60,7 +66,7 @@
 //!
 //! # Running them
 //!
-//! - [`Loop::run`] runs to the end. [`Loop::runtime`] runs step by step, inside another event loop. [`to_smol`] and
+//! - [`Loop::run`] runs to the end. [`Loop::runtime`] and [`Loop::into_runtime`] run step by step, inside another event loop. [`to_smol`] and
 //!   `to_async_std` make a future of a loop. [`StopHandle`] stops a loop from another thread.
 //! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] say what went wrong. [`Grouping`] sets how much they keep.
 //! - [`thread`] has functions for closures that run on threads. [`by_hand`] makes coroutines without macros.
@@ -77,6 +83,7 @@
 
 extern crate self as tinyield;
 
+mod abortable;
 mod as_completed;
 pub mod bridge;
 pub mod by_hand;
@@ -84,6 +91,7 @@ mod catch;
 mod coro;
 mod error;
 mod event_loop;
+mod finally;
 mod isolate;
 mod join;
 mod panic;
@@ -92,6 +100,7 @@ mod race;
 #[cfg(any(feature = "smol", feature = "async-std"))]
 mod reactor;
 mod run;
+mod run_in_loop;
 mod runtime;
 #[allow(unsafe_code)]
 mod scheduler;
@@ -100,6 +109,7 @@ mod shield;
 pub mod simulation;
 mod spawn;
 mod stop;
+mod stream;
 pub mod sync;
 pub mod thread;
 pub mod time;
@@ -107,6 +117,7 @@ mod timeline;
 mod trace;
 pub mod wait;
 
+pub use abortable::{AbortHandle, Abortable, Aborted, RemoteAbortHandle, abortable};
 pub use as_completed::{AsCompleted, as_completed};
 #[cfg(feature = "async-std")]
 pub use bridge::async_std::{from_async_std, from_async_std_with, to_async_std, to_async_std_with};
@@ -115,19 +126,23 @@ pub use bridge::future::from_future;
 pub use bridge::smol::{from_smol, to_smol, to_smol_with};
 pub use catch::catch;
 pub use coro::Coro;
-pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Reason, Result, Stuck};
+pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Panic, Reason, Result, Stuck};
 pub use event_loop::{Builder, Loop};
+pub use finally::{bracket, finally};
 pub use isolate::isolate;
 pub use race::race;
+pub use run_in_loop::run_in_loop;
 pub use runtime::{Idle, Runtime, Step};
 pub use shared::Shared;
 pub use shield::shield;
 pub use simulation::Simulation;
 pub use spawn::{JoinHandle, spawn};
 pub use stop::StopHandle;
+pub use stream::{Emitter, Stream, stream};
 #[doc(inline)]
 pub use sync::{Barrier, Event, Lock, LockGuard, Permit, RemoteEvent, Semaphore, channel};
 pub use thread::{ThreadPool, run_in_thread};
+pub use time::interval::interval;
 pub use time::now::now;
 pub use time::settled::settled;
 pub use time::sleep::{sleep, sleep_until};
@@ -141,7 +156,11 @@ pub use wait::lifecycle::Wait;
 #[cfg(any(feature = "smol", not(doctest)))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../docs/guide.md")]
-pub mod guide {}
+pub mod guide {
+    #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
+    #[doc = include_str!("../docs/recipes.md")]
+    pub mod recipes {}
+}
 
 #[cfg(all(doctest, feature = "smol"))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
@@ -178,6 +197,33 @@ pub mod __private {
         C: Coroutine<Resume, Yield = Suspend, Return = Outcome<T>> + 'static,
     {
         Coro::from_named::<N, C>(body)
+    }
+
+    /// The operand of the `?` in `yield operand?`.
+    #[diagnostic::on_unimplemented(
+        message = "`yield` takes all that follows it, so this `?` is for `{Self}`, which is no `Result`",
+        label = "this is not a `Result`, but its output may be one",
+        note = "to raise the error that the wait gives, write `(yield a)?`"
+    )]
+    pub trait Question {
+        type Value;
+
+        fn value(self) -> Self::Value;
+    }
+
+    #[diagnostic::do_not_recommend]
+    impl<R: std::ops::Try> Question for R {
+        type Value = R;
+
+        #[inline]
+        fn value(self) -> R {
+            self
+        }
+    }
+
+    #[inline]
+    pub fn question<Q: Question>(operand: Q) -> Q::Value {
+        operand.value()
     }
 
     /// The other branch of a body that may never end, so that rustc does not report what comes after the body as unreachable.

@@ -1,25 +1,36 @@
-//! Races: the first coroutine to finish wins, and the others are cancelled.
+//! Races: the first wait that is over wins, and the others are given up.
+//!
+//! There are two kinds. A race of *leaves*, waits that have started nothing, is part of the wait of its task: when any of them is
+//! settled, the task has a turn, and drops the others ([`leaves`]). In any other race each wait has a task, in a scope of its own
+//! ([`runners`]).
+
+mod leaves;
+mod runners;
 
 use std::fmt;
-use std::rc::Rc;
+use std::marker::PhantomData;
 
-use crate::coro::Coro;
-use crate::error::{Cancelled, Reason, Result};
-use crate::scheduler::{Group, Scheduler, TaskRef};
+use self::leaves::Leaves;
+pub use self::leaves::Same;
+use self::runners::Runners;
 use crate::wait::gather::for_tuples;
-use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
+use crate::wait::kind::{RaceKind, Work};
+use crate::wait::lifecycle::private::Sealed;
+use crate::wait::lifecycle::{Wait, WaitState};
+use crate::wait::map::Map;
 
-/// Starts all of `coros`, and returns the value of the first that finishes: the winner. The others are cancelled, with all
-/// that they started, and have ended when the `yield` returns.
+/// Waits for the first of several waits that is over, and returns its output. The others are given up: a coroutine is
+/// cancelled, with all that it started, and has ended when the `yield` returns.
 ///
-/// Takes an array, a `Vec`, any other iterator, or a tuple of coroutines with values of one type. If several finish in the
-/// same round, the first of them wins. Background coroutines of the winner continue. An error in one of the coroutines stops
-/// the loop, or the [`isolate`](crate::isolate) around it.
+/// Takes an array, a `Vec`, any other iterator, or a tuple of anything that can be yielded, with outputs of one type.
+/// [`map`](Wait::map) changes the type of an output. Waits that are no coroutines, such as
+/// [`recv`](crate::channel::Receiver::recv), [`event.wait()`](crate::Event::wait) or [`sleep`](crate::sleep), race without
+/// coroutines of their own.
 ///
 /// ```
 /// # #![feature(coroutines)]
 /// use std::time::Duration;
-/// use tinyield::{Coro, Loop, co, coro, race, sleep};
+/// use tinyield::{Coro, Event, Loop, channel, co, coro, race, sleep};
 ///
 /// #[coro]
 /// fn mirror(name: &'static str, ms: u64) -> Coro<&'static str> {
@@ -27,49 +38,78 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 ///     name
 /// }
 ///
-/// let fastest = co! { yield race([mirror("far", 60_000), mirror("near", 1)]) };
-/// assert_eq!(Loop::new().run(fastest).unwrap(), "near");
+/// enum Next {
+///     Job(u32),
+///     Stop,
+/// }
+///
+/// let main = co! {
+///     assert_eq!(yield race([mirror("far", 60_000), mirror("near", 1)]), "near");
+///
+///     let (sender, jobs) = channel::unbounded();
+///     let stop = Event::new();
+///     sender.try_send(7)?;
+///     let next = yield race((
+///         stop.wait().map(|()| Next::Stop),
+///         jobs.recv().map(|job| job.map_or(Next::Stop, Next::Job)),
+///     ));
+///     assert!(matches!(next, Next::Job(7)));
+/// };
+/// Loop::new().run(main).unwrap();
 /// ```
 ///
-/// # Values of the losers
+/// If several are over at the same time, the first of them in the list wins. So in a loop, put the wait that must not starve,
+/// such as the order to stop, before those that may always be ready.
 ///
-/// The value of a loser is dropped. What had arrived for it when it was cancelled is not:
+/// # The losers
 ///
-/// - If the loser itself waits in [`recv`](crate::channel::Receiver::recv) or in
-///   [`acquire`](crate::Semaphore::acquire), it is cancelled there, and the message or the permit goes back.
+/// Nothing is lost but the values of coroutines that lose. A message goes back to its channel, a permit to its semaphore and the
+/// data to its lock; a message that was not sent yet is dropped. A coroutine behind a [`JoinHandle`](crate::JoinHandle) runs on,
+/// but its handle is dropped.
+///
+/// A coroutine that loses is cancelled:
+///
+/// - If it waits in `recv` or in `acquire`, it is cancelled there, and the message or the permit goes back.
 /// - If it waits for a coroutine that has finished, it gets the value, and sees its cancellation at its next `yield`. If it
 ///   then returns the value, that is the value of a loser, and is dropped.
 ///
 /// To keep a message that a helper coroutine receives, store it before the coroutine in the race returns, or start the helper
-/// outside the race with [`spawn`](crate::spawn).
+/// outside the race with [`spawn`](crate::spawn). Background coroutines that a loser has started are cancelled, too; those of
+/// the winner continue.
+///
+/// # Errors
+///
+/// An error in one of the coroutines stops the loop, or the [`isolate`](crate::isolate) around it.
 ///
 /// # Panics
 ///
-/// If there are no coroutines.
+/// If there is nothing to wait for.
 ///
 /// # Cancellation
 ///
 /// All coroutines of the race are cancelled first, and then the coroutine that waits.
 #[track_caller]
-pub fn race<C: Racers<Kind>, Kind>(coros: C) -> Race<C::Output> {
-    let runners = coros.into_runners();
-    assert!(!runners.is_empty(), "a race of 0 coroutines has no winner; it takes at least 1");
-    Race { runners, group: None }
+pub fn race<R: Racers<Kind>, Kind>(waits: R) -> Race<R::Output, R::State> {
+    Race { state: waits.into_race(), output: PhantomData }
 }
 
-/// What [`race`](crate::race) takes: an array, `Vec`, other iterator or tuple of coroutines with values of one type.
+/// What [`race`](crate::race) takes: an array, `Vec`, other iterator or tuple of waits with outputs of one type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be raced",
-    label = "these are not coroutines of one type",
-    note = "`race` takes an array, `Vec`, iterator or tuple of `Coro<T>`; put anything else into a coroutine: \
-            `co! {{ yield .. }}`"
+    label = "these are not several waits with outputs of one type",
+    note = "`race` takes an array, `Vec`, iterator or tuple of up to 12 of anything that can be yielded, with outputs of one \
+            type: `race((jobs.recv().map(Next::Job), stop.wait().map(|()| Next::Stop)))`"
 )]
 pub trait Racers<Kind> {
-    /// The value of each coroutine.
+    /// The output of each wait.
     type Output: 'static;
 
     #[doc(hidden)]
-    fn into_runners(self) -> Vec<Coro<Self::Output>>;
+    type State: WaitState<Output = Self::Output>;
+
+    #[doc(hidden)]
+    #[track_caller]
+    fn into_race(self) -> Self::State;
 }
 
 /// The `Kind` of iterators. Two kinds keep the two implementations apart: the standard library may make tuples iterators.
@@ -82,83 +122,100 @@ pub enum Iterated {}
 #[derive(Debug)]
 pub enum Listed {}
 
-impl<I, T: 'static> Racers<Iterated> for I
+impl<I, W> Racers<Iterated> for I
 where
-    I: IntoIterator<Item = Coro<T>>,
+    I: IntoIterator<Item = W>,
+    W: Wait,
 {
-    type Output = T;
+    type Output = W::Output;
+    type State = <W::Kind as RaceKind>::State<Leaves<leaves::List<W::State>>, Runners<W::Output>>;
 
-    fn into_runners(self) -> Vec<Coro<T>> {
-        self.into_iter().collect()
+    #[track_caller]
+    fn into_race(self) -> Self::State {
+        if W::Kind::IS_LEAF {
+            let leaves: leaves::List<_> = self.into_iter().map(|leaf| Some(leaf.into_state())).collect();
+            assert_not_empty(leaves.len());
+            return W::Kind::of_leaves(Leaves::new(leaves));
+        }
+        // Not by `map`, as each task has the location of the caller.
+        let mut tasks = Vec::new();
+        for wait in self {
+            tasks.push(wait.into_task().0);
+        }
+        assert_not_empty(tasks.len());
+        W::Kind::of_work(Runners::new(tasks))
     }
 }
 
+#[track_caller]
+fn assert_not_empty(count: usize) {
+    assert!(count > 0, "a race of 0 waits has no winner; it takes at least 1");
+}
+
 macro_rules! tuple {
-    ($($name:ident)+) => {
-        impl<T: 'static> Racers<Listed> for ($(tuple!(@ $name),)+) {
-            type Output = T;
+    ($first:ident $($rest:ident)*) => {
+        impl<$first: Wait, $($rest: Wait),*> Racers<Listed> for ($first, $($rest,)*)
+        where
+            $($rest::Output: Same<$first::Output>,)*
+        {
+            type Output = $first::Output;
+            type State = <tuple!(@kind $first $($rest)*) as RaceKind>::State<
+                Leaves<(Option<$first::State>, $(Option<$rest::State>,)*)>,
+                Runners<$first::Output>,
+            >;
 
             #[allow(non_snake_case)]
-            fn into_runners(self) -> Vec<Coro<T>> {
-                let ($($name,)+) = self;
-                vec![$($name),+]
+            #[track_caller]
+            fn into_race(self) -> Self::State {
+                let ($first, $($rest,)*) = self;
+                if <tuple!(@kind $first $($rest)*)>::IS_LEAF {
+                    let leaves = (Some($first.into_state()), $(Some($rest.into_state()),)*);
+                    <tuple!(@kind $first $($rest)*)>::of_leaves(Leaves::new(leaves))
+                } else {
+                    let tasks = vec![$first.into_task().0, $(Same::same_task($rest.into_task().0),)*];
+                    <tuple!(@kind $first $($rest)*)>::of_work(Runners::new(tasks))
+                }
             }
         }
     };
-    (@ $name:ident) => { Coro<T> };
+    (@kind $last:ident) => { $last::Kind };
+    (@kind $first:ident $($rest:ident)+) => { <$first::Kind as RaceKind>::And<tuple!(@kind $($rest)+)> };
 }
 
 for_tuples!(tuple);
 
-/// The [`Wait`](crate::Wait) that [`race`](crate::race) returns.
+/// The [`Wait`](crate::Wait) that [`race`](crate::race) returns. `T` is its output.
 #[must_use = "nothing starts before this is yielded"]
-pub struct Race<T: 'static> {
-    runners: Vec<Coro<T>>,
-    group: Option<Rc<Group>>,
+pub struct Race<T: 'static, S = Runners<T>> {
+    state: S,
+    output: PhantomData<fn() -> T>,
 }
 
-impl<T> fmt::Debug for Race<T> {
+impl<T, S: fmt::Debug> fmt::Debug for Race<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Race").field("runners", &self.runners).finish()
+        self.state.fmt(f)
     }
 }
 
-wait_is_its_state!(Race<T> => T);
+impl<T, S> Sealed for Race<T, S> {}
 
-#[allow(private_interfaces)]
-impl<T: 'static> WaitState for Race<T> {
+impl<T, S: WaitState<Output = T>> Wait for Race<T, S> {
     type Output = T;
+    type State = S;
+    type Kind = Work;
 
-    fn begin(&mut self, task: &TaskRef) {
-        if let Some(group) = Group::below(task, self.runners.len()) {
-            for (runner, scope) in self.runners.iter().zip(group.scopes()) {
-                Scheduler::start_root(runner.task().raw(), &scope);
-            }
-            self.group = Some(group);
-        }
-    }
-
-    fn carries_value(&self) -> bool {
-        true
-    }
-
-    fn is_ready(&self) -> bool {
-        self.group.as_ref().is_some_and(|group| group.winner().is_some())
-    }
-
-    fn take(&mut self) -> Result<T> {
-        let winner = self.group.as_ref().and_then(|group| group.winner()).ok_or_else(polled_after_completion)?;
-        self.group = None;
-        self.runners.swap_remove(winner).into_task().take_output().unwrap_or_else(|| Err(polled_after_completion()))
+    fn into_state(self) -> S {
+        self.state
     }
 }
 
-impl<T> Drop for Race<T> {
-    fn drop(&mut self) {
-        if let Some(group) = &self.group {
-            for scope in group.disown() {
-                scope.scheduler().cancel(&scope, &Cancelled::new(Reason::Dropped));
-            }
-        }
+impl<T, S: WaitState<Output = T>> Race<T, S> {
+    /// The same wait with an output of another type. See [`Wait::map`].
+    pub fn map<F, U>(self, change: F) -> Map<Self, F>
+    where
+        F: FnOnce(T) -> U + 'static,
+        U: 'static,
+    {
+        Map::new(self, change)
     }
 }

@@ -16,6 +16,7 @@ use crate::scheduler::{Inbox, Order, Progress, Record, Scheduler, Scope, Simulat
 use crate::stop::Stop;
 use crate::thread::InnerLoop;
 use crate::timeline::Timeline;
+use crate::wait::WaitState;
 
 /// The most steps of one [`poll`](Run::poll), after which other tasks of the host have their turn. Between two polls a host may
 /// make a system call, which takes as long as hundreds of the shortest turns.
@@ -161,6 +162,13 @@ impl<T: 'static> Run<T> {
         assert!(!self.is_done, "this run is over: an earlier step or poll returned its result");
         self.scheduler.set_hosted();
         self.scheduler.host_is_awake();
+    }
+
+    /// Starts coroutines from outside.
+    pub(crate) fn spawn<X: WaitState>(&self, mut starting: X) -> X::Output {
+        assert!(!self.is_done, "this run is over: an earlier step or poll returned its result");
+        self.scheduler.with_root_task(|task| starting.begin(task));
+        starting.take().expect("to start coroutines is ready at once")
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

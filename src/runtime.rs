@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::error::LoopError;
 use crate::run::Run;
 use crate::scheduler::{Inbox, Progress};
+use crate::spawn::Spawnable;
 
 /// One run of a loop, to be stepped or polled. Made by [`Loop::runtime`](crate::Loop::runtime).
 ///
@@ -110,6 +111,30 @@ impl<T: 'static> Runtime<'_, T> {
     /// As [`step`](Runtime::step).
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
         self.run.poll(context)
+    }
+
+    /// Starts coroutines in the background, from outside of the loop. Takes what [`spawn`](crate::spawn) takes, and returns the
+    /// handles.
+    ///
+    /// They have their first turns in the next steps, and the run ends only when they have ended, too. Once the run fails or is
+    /// stopped, nothing starts: the coroutines are dropped.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Event, Loop, Step, co};
+    ///
+    /// let quit = Event::new();
+    /// let mut runtime = Loop::new().into_runtime(quit.wait());
+    /// let click = runtime.spawn(co! { quit.set(); "clicked" });
+    /// while let Step::Ran = runtime.step() {}
+    /// assert!(click.is_finished());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the run is over: an earlier step or poll has returned its result.
+    pub fn spawn<S: Spawnable>(&mut self, coroutines: S) -> S::Handles {
+        self.run.spawn(coroutines.into_state())
     }
 
     /// When the next timer is due: the latest time at which the host has to step or poll again. `None` if there is no timer, and

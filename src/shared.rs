@@ -6,6 +6,7 @@ use crate::join::JoinShared;
 use crate::scheduler::{Task, TaskRef};
 use crate::wait::lifecycle::Wait;
 use crate::wait::lifecycle::private::Sealed;
+use crate::wait::map::Map;
 
 /// A coroutine that many may wait for. The first waiter starts it, and each waiter gets a clone of its value.
 ///
@@ -74,11 +75,23 @@ impl<T: 'static> fmt::Debug for Shared<T> {
     }
 }
 
+impl<T: 'static> Shared<T> {
+    /// A wait for this with an output of another type. See [`Wait::map`](crate::Wait::map).
+    pub fn map<F, U>(&self, change: F) -> Map<Shared<T>, F>
+    where
+        F: FnOnce(T) -> U + 'static,
+        U: 'static,
+    {
+        Map::new(self.clone(), change)
+    }
+}
+
 impl<T> Sealed for Shared<T> {}
 
 impl<T: 'static> Wait for Shared<T> {
     type Output = T;
     type State = JoinShared<T>;
+    type Kind = crate::wait::kind::Work;
 
     fn into_state(self) -> JoinShared<T> {
         JoinShared::new(self.task, self.clone)
@@ -90,6 +103,7 @@ impl<T> Sealed for &Shared<T> {}
 impl<T: 'static> Wait for &Shared<T> {
     type Output = T;
     type State = JoinShared<T>;
+    type Kind = crate::wait::kind::Work;
 
     fn into_state(self) -> JoinShared<T> {
         self.clone().into_state()

@@ -6,10 +6,10 @@ use crate::coro::Coro;
 use crate::error::Result;
 use crate::join::{JoinOwned, start};
 use crate::scheduler::{Scheduler, State, Task, TaskRef};
-use crate::shared::Shared;
+use crate::shared::{Shareable, Shared};
 use crate::wait::gather::for_shapes;
 use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{Wait, WaitState, polled_after_completion};
+use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_completion};
 
 /// Starts coroutines in the background. The `yield` returns their handles, and does not wait for the coroutines.
 ///
@@ -27,6 +27,10 @@ use crate::wait::lifecycle::{Wait, WaitState, polled_after_completion};
 /// };
 /// assert_eq!(Loop::new().run(main).unwrap(), 23);
 /// ```
+///
+/// A coroutine belongs to the place that starts it: one that is spawned inside of a [`race`](crate::race), a
+/// [`timeout`](crate::timeout) or an [`abortable`](crate::abortable) is cancelled together with that. To keep it, spawn it outside
+/// before.
 ///
 /// # Cancellation
 ///
@@ -60,9 +64,12 @@ pub struct Spawn<S>(S);
 
 impl<S> Sealed for Spawn<S> {}
 
+inherent_map!([S: Spawnable] Spawn<S>);
+
 impl<S: Spawnable> Wait for Spawn<S> {
     type Output = S::Handles;
     type State = S::State;
+    type Kind = crate::wait::kind::Work;
 
     fn into_state(self) -> S::State {
         self.0.into_state()
@@ -162,25 +169,7 @@ impl<H: Startable> WaitState for Starting<H> {
 /// A coroutine in the background, which [`spawn`](crate::spawn) started.
 ///
 /// Yielded, it waits for the coroutine, and gives its value, once. Dropped, the coroutine continues. A handle does not cancel.
-/// To end a coroutine early, start it in a [`race`](crate::race) with an [`Event`](crate::Event), or in a
-/// [`timeout`](crate::timeout).
-///
-/// ```
-/// # #![feature(coroutines)]
-/// use std::time::Duration;
-/// use tinyield::{Event, Loop, co, race, sleep, spawn};
-///
-/// let main = co! {
-///     let enough = Event::new();
-///     let poll = co! { loop { yield sleep(Duration::from_secs(1)); } };
-///     let stop = { let enough = enough.clone(); co! { yield enough.wait() } };
-///     let polling = yield spawn(co! { yield race([poll, stop]) });
-///     yield sleep(Duration::from_millis(5));
-///     enough.set();
-///     yield polling; // `poll` was cancelled, and has ended
-/// };
-/// Loop::new().run(main).unwrap();
-/// ```
+/// To end a coroutine early, make it [`abortable`](crate::abortable), or start it in a [`timeout`](crate::timeout).
 pub struct JoinHandle<T: 'static> {
     task: Task<T>,
 }
@@ -205,6 +194,30 @@ impl<T: 'static> JoinHandle<T> {
     pub fn is_finished(&self) -> bool {
         self.task.raw().is_ended()
     }
+
+    /// Makes it a value that many coroutines may wait for. The coroutine runs on in the background, whoever waits.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Loop, co, spawn};
+    ///
+    /// let main = co! {
+    ///     let config = (yield spawn(co! { yield; "config".to_string() })).shared();
+    ///     let (one, two) = yield (&config, config.clone());
+    ///     (one, two, yield config)
+    /// };
+    /// let text = || "config".to_string();
+    /// assert_eq!(Loop::new().run(main).unwrap(), (text(), text(), text()));
+    /// ```
+    #[must_use]
+    pub fn shared(self) -> Shared<T>
+    where
+        T: Shareable,
+    {
+        // It was spawned: it does not end with its last waiter.
+        self.task.raw().set(State::SPAWNED);
+        Shared::new(self.task)
+    }
 }
 
 impl<T: 'static> fmt::Debug for JoinHandle<T> {
@@ -215,9 +228,12 @@ impl<T: 'static> fmt::Debug for JoinHandle<T> {
 
 impl<T> Sealed for JoinHandle<T> {}
 
+inherent_map!([T] JoinHandle<T>);
+
 impl<T: 'static> Wait for JoinHandle<T> {
     type Output = T;
     type State = JoinOwned<T>;
+    type Kind = crate::wait::kind::Leaf;
 
     fn into_state(self) -> JoinOwned<T> {
         JoinOwned::new(self.task)

@@ -286,3 +286,127 @@ fn a_deadlock_report_names_as_completed() {
     let deadlock = error.error().downcast_ref::<Deadlock>().unwrap();
     assert!(deadlock.to_string().contains("as_completed"), "{deadlock}");
 }
+
+#[test]
+fn any_waits_can_be_taken_as_completed() {
+    let event = Event::new();
+    let main = co! {
+        let first = event.clone();
+        let mut items = yield as_completed([first.wait(), event.wait()]);
+        event.set();
+        let both = (yield items.next().unwrap(), yield items.next().unwrap());
+        let (sender, receiver) = tinyield::channel::unbounded();
+        sender.try_send(5)?;
+        let mut received = yield as_completed(vec![receiver.recv()]);
+        (both, (yield received.next().unwrap())?)
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), (((), ()), 5));
+}
+
+/// How many of these run at the same time, at most, and how many ran.
+#[derive(Clone, Default)]
+struct Load {
+    running: Rc<Cell<usize>>,
+    most: Rc<Cell<usize>>,
+    begun: Rc<Cell<usize>>,
+}
+
+#[coro]
+fn loaded(load: Load, turns: usize) -> Coro<usize> {
+    load.running.update(|running| running + 1);
+    load.begun.update(|begun| begun + 1);
+    load.most.set(load.most.get().max(load.running.get()));
+    for _ in 0..turns {
+        yield;
+    }
+    load.running.update(|running| running - 1);
+    turns
+}
+
+#[test]
+fn limit_starts_so_many_at_a_time_and_takes_from_the_iterator_lazily() {
+    let load = Load::default();
+    let made = Rc::new(Cell::new(0));
+    let main = {
+        let (load, made) = (load.clone(), made.clone());
+        co! {
+            let (each, count) = (load.clone(), made.clone());
+            let coros = (0..100).map(move |n| { count.set(n + 1); loaded(each.clone(), n * 7 % 5 + 1) });
+            let mut sum = 0;
+            let mut items = yield as_completed(coros).limit(16);
+            assert_eq!((items.len(), made.get()), (100, 16));
+            for next in items.by_ref() {
+                sum += yield next;
+                assert!(made.get() <= load.begun.get() + 17);
+            }
+            assert!(items.next().is_none());
+            sum
+        }
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), (0..100).map(|n| n * 7 % 5 + 1).sum());
+    assert_eq!((load.most.get(), load.begun.get(), load.running.get()), (16, 100, 0));
+}
+
+#[test]
+fn limit_of_one_runs_them_one_after_the_other_and_a_high_one_runs_all() {
+    for (limit, most) in [(1, 1), (1_000, 10)] {
+        let load = Load::default();
+        let each = load.clone();
+        let main = co! {
+            let items: Vec<_> = (yield as_completed((0..10).map(move |n| loaded(each.clone(), n + 1))).limit(limit)).collect();
+            yield items
+        };
+        assert_eq!(Loop::new().run(main).unwrap(), (1..=10).collect::<Vec<_>>());
+        assert_eq!((load.most.get(), load.begun.get()), (most, 10));
+    }
+}
+
+#[test]
+fn iterator_without_an_end_is_not_asked_further_when_the_items_are_dropped() {
+    let load = Load::default();
+    let each = load.clone();
+    let main = co! {
+        let mut items = yield as_completed((0..).map(move |n| loaded(each.clone(), n % 3))).limit(2);
+        for _ in 0..1_000 {
+            yield items.next().unwrap();
+        }
+    };
+    Loop::new().run(main).unwrap();
+    assert!((1_000..=1_003).contains(&load.begun.get()), "{}", load.begun.get());
+    assert_eq!(load.running.get(), 0);
+}
+
+/// Items that were asked for and kept are started, also if the iterator over them is dropped.
+#[test]
+fn items_that_were_asked_for_are_started_without_the_iterator() {
+    let main = co! {
+        let mut items = yield as_completed((0..).map(|n| co! { yield; n })).limit(1);
+        let kept: Vec<_> = items.by_ref().take(5).collect();
+        drop(items);
+        yield kept
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn error_with_a_limit_stops_all_and_starts_no_more() {
+    let begun = Rc::new(Cell::new(0));
+    let count = begun.clone();
+    let main = co! {
+        let coros = (0..100).map(move |n| {
+            let count = count.clone();
+            co! { count.set(count.get() + 1); yield; if n == 3 { Err("third")?; } n }
+        });
+        for next in yield as_completed(coros).limit(2) {
+            yield next;
+        }
+    };
+    assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "third");
+    assert!(begun.get() <= 5, "{}", begun.get());
+}
+
+#[test]
+#[should_panic(expected = "a limit of 0 starts nothing; it has to be at least 1")]
+fn limit_of_zero_panics() {
+    let _ = as_completed([co! { 1 }]).limit(0);
+}

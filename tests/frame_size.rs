@@ -259,6 +259,21 @@ fn waiting_for_a_leaf_allocates_nothing() {
 }
 
 #[test]
+fn race_of_two_leaves_allocates_nothing() {
+    let never = Event::new();
+    let (sender, receiver) = tinyield::channel::unbounded();
+    let tuple = allocations(move || {
+        sender.try_send(1).unwrap();
+        race((never.wait().map(|()| 0), receiver.recv().map(|message| message.unwrap())))
+    });
+    assert!(tuple < 0.01, "{tuple}");
+    let (set, never) = (Event::new(), Event::new());
+    set.set();
+    let array = allocations(move || race([never.wait(), set.wait()]));
+    assert!(array < 0.01, "{array}");
+}
+
+#[test]
 fn child_is_one_allocation() {
     let child = allocations(|| child(1));
     assert!((1.0..1.01).contains(&child), "{child}");

@@ -27,7 +27,9 @@ use loom::sync::atomic::AtomicUsize;
 use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 use tinyield::channel::{RecvError, TryRecvError, TrySendError, bounded, unbounded};
-use tinyield::{Deadlock, Event, Idle, Loop, LoopError, Runtime, Step, ThreadPool, co, race, spawn};
+use tinyield::{
+    Aborted, Deadlock, Event, Idle, Loop, LoopError, Runtime, Step, ThreadPool, abortable, co, race, spawn,
+};
 
 fn is_deadlock(error: &LoopError) -> bool {
     error.error().downcast_ref::<Deadlock>().is_some()
@@ -169,6 +171,18 @@ fn who_finds_it_set_sees_what_was_before() {
         if event.is_set() {
             letter.assert_written();
         }
+        thread.join().unwrap();
+    });
+}
+
+/// The request comes before the work begins, while its loop registers, or while it waits.
+#[test]
+fn a_remote_abort_ends_work_that_waits_for_ever() {
+    check_bounded(3, || {
+        let (work, handle) = abortable(Event::new().wait());
+        let remote = handle.remote();
+        let thread = thread::spawn(move || remote.abort());
+        assert_eq!(Loop::new().run(work).unwrap(), Err(Aborted));
         thread.join().unwrap();
     });
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use common::{Alive, LONG, Token, ms, run_steps, silence_panics, text_of, wakes_itself};
 use proptest::prelude::*;
 use tinyield::{
-    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Semaphore, Shared, StopHandle, catch, co, isolate, race,
-    run_in_thread, shield, sleep, spawn, timeout,
+    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Panic, Semaphore, Shared, StopHandle, abortable,
+    as_completed, catch, co, finally, isolate, race, run_in_thread, shield, sleep, spawn, stream, timeout,
 };
 
 /// A program.
@@ -44,6 +44,18 @@ enum Node {
     /// Fails in a domain, which is caught.
     FailsInside(Box<Node>),
     NestedLoop(Box<Node>),
+    /// A race of a permit against a sleep or an event that is never set.
+    RaceLeaves(bool),
+    /// Aborted after this number of turns.
+    Abortable(Box<Node>, u8),
+    /// Counts the bodies that have begun, and the cleanups that have ended.
+    Finally(Box<Node>),
+    /// A stream, with the number of values that are read before it is dropped.
+    Stream(Box<Node>, u8),
+    /// In a domain that contains panics, too.
+    Contained(Box<Node>),
+    /// Starts at most two of them at a time.
+    Limited(Vec<Node>),
 }
 
 fn node() -> impl Strategy<Value = Node> {
@@ -53,6 +65,7 @@ fn node() -> impl Strategy<Value = Node> {
         1 => Just(Node::Thread),
         2 => Just(Node::Future),
         2 => (0u8..3).prop_map(Node::Shared),
+        1 => any::<bool>().prop_map(Node::RaceLeaves),
     ];
     leaf.prop_recursive(5, 30, 4, |inner| {
         let many = prop::collection::vec(inner.clone(), 1..4);
@@ -64,7 +77,12 @@ fn node() -> impl Strategy<Value = Node> {
             1 => one.clone().prop_map(Node::SpawnAndWait),
             1 => one.clone().prop_map(Node::Isolate),
             2 => (one.clone(), any::<bool>()).prop_map(|(node, fires)| Node::Timeout(node, fires)),
-            2 => many.prop_map(Node::Race),
+            2 => many.clone().prop_map(Node::Race),
+            1 => many.prop_map(Node::Limited),
+            1 => (one.clone(), 0u8..6).prop_map(|(node, turns)| Node::Abortable(node, turns)),
+            2 => one.clone().prop_map(Node::Finally),
+            1 => (one.clone(), 0u8..5).prop_map(|(node, read)| Node::Stream(node, read)),
+            1 => one.clone().prop_map(Node::Contained),
             1 => one.clone().prop_map(Node::Shield),
             1 => one.clone().prop_map(Node::Polite),
             1 => one.clone().prop_map(Node::Permit),
@@ -111,6 +129,10 @@ struct World {
     is_done_contained: Rc<Cell<bool>>,
     /// The numbers of the coroutines that have begun and not ended.
     begun: Rc<RefCell<Vec<usize>>>,
+    /// How many bodies of a `finally` have begun, less the cleanups that have ended.
+    uncleaned: Rc<Cell<isize>>,
+    /// A part of the program contains panics.
+    contains_panics: Rc<Cell<bool>>,
     next_number: Rc<Cell<usize>>,
 }
 
@@ -132,6 +154,8 @@ impl World {
             is_contained: false,
             is_done_contained: Rc::default(),
             begun: Rc::default(),
+            uncleaned: Rc::default(),
+            contains_panics: Rc::default(),
             next_number: Rc::default(),
         }
     }
@@ -247,9 +271,13 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
                 if let Some(shared) = shared
                     && let Err(error) = yield catch(shared)
                 {
-                    use tinyield::Reason::{Raced, TimedOut};
+                    use tinyield::Reason::{Aborted, Dropped, Raced, TimedOut};
+                    let is_given_up = |cancelled: &tinyield::Cancelled| {
+                        matches!(cancelled.reason(), TimedOut | Raced | Aborted | Dropped)
+                    };
                     let is_of_other = error.to_string() == "inside"
-                        || error.as_cancelled().is_some_and(|cancelled| matches!(cancelled.reason(), TimedOut | Raced));
+                        || error.downcast_ref::<Panic>().is_some()
+                        || error.as_cancelled().is_some_and(is_given_up);
                     if !is_of_other {
                         Err(error)?;
                     }
@@ -277,6 +305,55 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
                 }
                 if error.to_string() != "inside" {
                     Err(error)?;
+                }
+            }
+            Node::RaceLeaves(wins) => {
+                let never = Event::new();
+                let permit = w.semaphore.acquire().map(Some);
+                if wins {
+                    drop(yield race((permit, never.wait().map(|()| None))));
+                } else {
+                    drop(yield race((sleep(Duration::ZERO).map(|()| None), permit)));
+                }
+            }
+            Node::Abortable(node, turns) => {
+                let (work, handle) = abortable(build(&node, &w));
+                let aborting = co! { for _ in 0..turns { yield; } handle.abort(); };
+                drop(yield (work, aborting));
+            }
+            Node::Finally(node) => {
+                let (body, cleanup) = (w.clone(), w.clone());
+                let work = co! { body.uncleaned.update(|count| count + 1); yield build(&node, &body) };
+                drop(yield finally(work, move || co! {
+                    yield;
+                    yield sleep(Duration::ZERO);
+                    cleanup.uncleaned.update(|count| count - 1);
+                }));
+            }
+            Node::Stream(node, read) => {
+                let inside = w.clone();
+                let values = stream(move |out| co! {
+                    for _ in 0..3 {
+                        yield out.emit(inside.alive.token());
+                    }
+                    yield out.emit(yield build(&node, &inside));
+                });
+                for _ in 0..read {
+                    drop(yield values.next());
+                }
+            }
+            Node::Contained(node) => {
+                w.contains_panics.set(true);
+                match yield isolate(build(&node, &w.contained())).catch_unwind() {
+                    Ok(token) => drop(token),
+                    Err(error) if error.downcast_ref::<Panic>().is_some() => {}
+                    Err(error) => Err(error)?,
+                }
+            }
+            Node::Limited(nodes) => {
+                let inside = w.clone();
+                for next in yield as_completed(nodes.into_iter().map(move |node| build(&node, &inside))).limit(2) {
+                    drop(yield next);
                 }
             }
             Node::NestedLoop(node) => {
@@ -331,6 +408,7 @@ fn check(program: &[Node], shared: &[Node], chosen: usize, way: Way) -> Result<(
     drop(unstarted);
     prop_assert_eq!(world.begun.borrow().len(), 0, "a coroutine has begun and not ended");
     prop_assert_eq!(world.alive.get(), 0, "a token is alive");
+    prop_assert_eq!(world.uncleaned.get(), 0, "a body has begun, and its cleanup did not end");
     prop_assert_eq!(world.threads.load(SeqCst), 0, "a thread still runs");
     prop_assert_eq!(Rc::strong_count(&world.at), 1, "something still holds the world");
     prop_assert_eq!(world.semaphore.statistics().available, 2, "a permit was not released");
@@ -341,6 +419,9 @@ fn check(program: &[Node], shared: &[Node], chosen: usize, way: Way) -> Result<(
             Ok(Err(error)) => prop_assert_eq!(origin(error.error()), RAISED),
             Ok(Ok(())) => prop_assert!(world.is_done_contained.get(), "an error was lost"),
         },
+        (Way::Panic, Some(Ok(_))) if world.is_done.get() => {
+            prop_assert!(world.contains_panics.get(), "a panic was lost")
+        }
         (Way::Panic, Some(result)) if world.is_done.get() => prop_assert_eq!(result.unwrap_err(), PANICKED),
         (Way::Raise, Some(Ok(Ok(())))) if world.is_done_contained.get() => {}
         (Way::Raise, Some(result)) if world.is_done.get() => {

@@ -10,7 +10,7 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Block, Expr, ExprClosure, Item, Macro, Pat, PathArguments, Token, Type};
 
 use crate::krate::Crate;
-use crate::{expansion, tokens};
+use crate::{expansion, precedence, tokens};
 
 /// Macros whose arguments look like expressions of the body and are not: they make coroutines, streams or futures of them, or
 /// do not run them.
@@ -62,6 +62,13 @@ impl VisitMut for Body<'_> {
 
         match expr {
             Expr::Yield(prefix) => {
+                if let Some(answer) = prefix.expr.as_deref().and_then(precedence::answer) {
+                    *expr = Expr::Verbatim(answer);
+                    return;
+                }
+                if let Some(Expr::Try(raise)) = prefix.expr.as_deref_mut() {
+                    precedence::check_question(self.krate, raise);
+                }
                 let attrs = mem::take(&mut prefix.attrs);
                 let at = prefix.yield_token.span;
                 let operand = prefix.expr.as_ref().map_or_else(|| quote_spanned!(at=> ()), ToTokens::to_token_stream);
@@ -104,6 +111,9 @@ impl VisitMut for Body<'_> {
     fn visit_macro_mut(&mut self, mac: &mut Macro) {
         let Some(name) = mac.path.segments.last().map(|last| last.ident.to_string()) else { return };
         if LEFT_ALONE.contains(&&*name) {
+            if let Some(answer) = precedence::answer_to_macro(mac, &name) {
+                *mac = answer;
+            }
             return;
         }
         let before = self.rewritten;

@@ -20,6 +20,7 @@ mod closure;
 mod expansion;
 mod function;
 mod krate;
+mod precedence;
 mod tokens;
 
 /// Makes a coroutine of a function: calling it gives a `Coro<T>` that has not started.

@@ -47,9 +47,9 @@ impl Cancelled {
         &self.0
     }
 
-    /// Whether a coroutine that it cancels may answer it with a value: a timeout gives that, a race ignores it.
+    /// Whether a coroutine that it cancels may answer it with a value: a timeout and an abortable give that, a race ignores it.
     pub(crate) fn may_complete(&self) -> bool {
-        matches!(self.why(), Reason::TimedOut | Reason::Raced)
+        matches!(self.why(), Reason::TimedOut | Reason::Raced | Reason::Aborted)
     }
 }
 
@@ -62,6 +62,7 @@ impl fmt::Display for Cancelled {
             }
             Reason::TimedOut => f.write_str("timed out"),
             Reason::Raced => f.write_str("another coroutine won the race"),
+            Reason::Aborted => f.write_str("aborted"),
             Reason::Stopped => f.write_str("the loop was told to stop"),
             Reason::Dropped => f.write_str("its run was dropped before the end"),
         }
@@ -95,8 +96,10 @@ pub enum Reason {
     TimedOut,
     /// Another coroutine won the [`race`](crate::race).
     Raced,
+    /// [`AbortHandle::abort`](crate::AbortHandle::abort) was called.
+    Aborted,
     /// [`StopHandle::stop`](crate::StopHandle::stop) was called.
     Stopped,
-    /// The [`Runtime`](crate::Runtime), or the future, that ran it was dropped.
+    /// The [`Runtime`](crate::Runtime), or the future, that ran it was dropped; or nobody waits for it any more.
     Dropped,
 }

@@ -64,6 +64,12 @@ impl LoopError {
         &self.error
     }
 
+    /// The error that was raised first, if it is an `E`.
+    #[must_use]
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        self.error.downcast_ref()
+    }
+
     /// The errors that came up while everything else stopped, in order. [`Grouping`] says which are kept.
     #[must_use]
     pub fn others(&self) -> &[Error] {

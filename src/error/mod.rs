@@ -6,6 +6,7 @@
 mod cancelled;
 mod deadlock;
 mod loop_error;
+mod panicked;
 mod raise;
 
 use std::error::{Error as StdError, Request, request_ref};
@@ -16,6 +17,7 @@ use std::{fmt, io};
 pub use cancelled::{Cancelled, Reason};
 pub use deadlock::{Deadlock, Stuck};
 pub use loop_error::{Grouping, LoopError};
+pub use panicked::Panic;
 pub use raise::Raise;
 
 use crate::trace::Frame;

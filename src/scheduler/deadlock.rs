@@ -191,7 +191,12 @@ impl Waits {
     fn blocking_edge(&self, id: u64, stuck: &BTreeSet<u64>) -> Option<&Edge> {
         let edges = self.0.get(&id)?;
         edges.iter().find(|edge| {
-            let is_alternative = |other: &&Edge| edge.race.is_some() && other.race == edge.race;
+            // A race of leaves goes on with any of them. If one of its parts is no task, its task is not part of a cycle.
+            let is_race_of_leaves = edge.waiting.has(State::RACING);
+            if is_race_of_leaves && edge.waiting.pending.get() as usize != edges.len() {
+                return false;
+            }
+            let is_alternative = |other: &&Edge| is_race_of_leaves || (edge.race.is_some() && other.race == edge.race);
             stuck.contains(&edge.on.id.get())
                 && edges.iter().filter(is_alternative).all(|other| stuck.contains(&other.on.id.get()))
         })
@@ -238,6 +243,6 @@ impl Waits {
                 if task.has(State::BEGUN) { "nothing that the loop knows of" } else { "its first turn" }.to_string(),
             );
         }
-        words.join(" and ")
+        words.join(if task.has(State::RACING) { " or " } else { " and " })
     }
 }

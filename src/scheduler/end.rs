@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::run::PanicGuard;
 use super::{Scheduler, Scope, State, TaskRef, wait_graph};
-use crate::error::{Cancelled, Error, Grouping, Reason};
+use crate::error::{Cancelled, Error, Grouping, Panic, Reason};
 use crate::panic::{Payload, contain};
 use crate::trace::Frame;
 
@@ -62,10 +62,16 @@ impl Scheduler {
         drop((kept, held, released));
     }
 
-    /// Ends a task that panicked, or of which a destructor did, and stops the loop.
+    /// Ends a task that panicked, or of which a destructor did, and stops the loop, or the domain that contains panics.
     pub(super) fn end_panicked(self: &Rc<Scheduler>, payload: Payload) {
-        self.keep_panic(payload);
         let task = self.panicking.take();
+        if let Some(task) = &task
+            && let Some(scope) = task.scope()
+            && let Some(domain) = scope.containing_domain()
+        {
+            return self.end_contained(task, &scope, &domain, payload);
+        }
+        self.keep_panic(payload);
         let (name, location) = match &task {
             // An internal task has no name: the coroutine that waits for it has, or it is the run.
             Some(task) => {
@@ -86,6 +92,24 @@ impl Scheduler {
             task.set(State::CANCELLED);
             contain(|| self.end(task, Some(Error::cancelled(reason, location))));
         }
+    }
+
+    /// Ends a task that panicked inside of a domain that contains that: its panic is an error of the domain.
+    fn end_contained(self: &Rc<Scheduler>, task: &TaskRef, scope: &Rc<Scope>, domain: &Rc<Scope>, payload: Payload) {
+        let location = task.location.get();
+        let trace = wait_graph::trace(task, location);
+        let name = trace.last().map_or("run".into(), |frame| frame.name().to_string());
+        let error = Error::at(Box::new(Panic::new(&*payload)), location).traced(trace);
+        let reason = Cancelled::new(Reason::Failed { name, location });
+        self.cancel_shields(scope, domain, &reason);
+        if !domain.is_cancelled() && domain.set_failure(error.clone()) {
+            self.cancel(domain, &reason);
+        }
+        task.unset(State::RUNNING);
+        contain(|| task.drop_body());
+        contain(|| self.end(task.clone(), Some(error)));
+        // The payload is the user's.
+        contain(|| drop(payload));
     }
 
     /// Drops a coroutine that does not end by itself, and reports that.
@@ -175,7 +199,7 @@ impl Scheduler {
 
     /// The first task of `scope` has completed.
     fn end_root(&self, scope: &Rc<Scope>) {
-        if scope.is_domain() || scope.is_ended() || scope.is_cancelled() {
+        if scope.is_whole() || scope.is_ended() || scope.is_cancelled() {
             // It ends when all in it have.
             return;
         }

@@ -118,6 +118,13 @@ pub(crate) struct Scheduler {
     location: &'static Location<'static>,
 }
 
+/// The name of the task that stands for the host.
+struct HostTask;
+
+impl TaskName for HostTask {
+    const NAME: &'static str = "";
+}
+
 /// What a wake slot wakes.
 pub(crate) enum WakeTarget {
     Task(TaskRef),
@@ -229,6 +236,22 @@ impl Scheduler {
     pub(crate) fn start_root(task: &TaskRef, scope: &Rc<Scope>) {
         task.set(State::SCOPE_ROOT);
         Scheduler::start(task, scope.clone());
+    }
+
+    /// Calls `f` with a task in the root scope that never runs, for a host that starts others.
+    pub(crate) fn with_root_task(&self, f: impl FnOnce(&TaskRef)) {
+        let root = self.root();
+        if !root.is_cancelled() {
+            root.reopen();
+        }
+        let task = Task::<()>::new::<HostTask, _>(
+            #[coroutine]
+            static |_: Resume| Outcome::value(()),
+        );
+        task.raw().replace_scope(Some(root));
+        f(task.raw());
+        task.raw().replace_scope(None);
+        self.wake_sleeping_host();
     }
 
     /// Gives `task` a turn in the next round.

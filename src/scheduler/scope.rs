@@ -20,13 +20,23 @@ use crate::panic::FirstPanic;
 pub(crate) enum ScopeKind {
     /// Errors stop here. It ends when all in it have ended: a run, an `isolate`.
     Domain(Grouping),
+    /// A domain in which a panic is an error, too.
+    Contained(Grouping),
     /// Errors pass through. It ends when its first task has completed, and what is left moves to the parent: a `timeout`, a
     /// runner of a `race`.
     Subtree,
+    /// A subtree that ends when all in it have ended: an `abortable`, what a `finally` waits for.
+    Whole,
     /// A subtree for a shared coroutine, right below a domain or a shield: its first waiter does not decide about it alone.
     Shared,
     /// A subtree that a cancellation from above does not enter.
     Shield,
+}
+
+impl ScopeKind {
+    fn is_domain(self) -> bool {
+        matches!(self, ScopeKind::Domain(_) | ScopeKind::Contained(_))
+    }
 }
 
 pub(crate) struct Scope {
@@ -87,7 +97,7 @@ impl Scope {
 
     /// A scope that its parent does not know yet.
     fn new(scheduler: Rc<Scheduler>, kind: ScopeKind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
-        let domain = parent.filter(|_| !matches!(kind, ScopeKind::Domain(_))).map(Scope::domain);
+        let domain = parent.filter(|_| !kind.is_domain()).map(Scope::domain);
         Rc::new(Scope {
             scheduler,
             kind,
@@ -111,7 +121,7 @@ impl Scope {
     /// Makes a new scope of a [recycled](Scope::recycle) one, which its parent does not know yet.
     fn renew(&mut self, kind: ScopeKind, parent: &Rc<Scope>) {
         self.kind = kind;
-        self.domain = (!matches!(kind, ScopeKind::Domain(_))).then(|| parent.domain());
+        self.domain = (!kind.is_domain()).then(|| parent.domain());
         self.ended.set(false);
     }
 
@@ -157,12 +167,17 @@ impl Scope {
     }
 
     pub(super) fn is_domain(&self) -> bool {
-        matches!(self.kind, ScopeKind::Domain(_))
+        self.kind.is_domain()
+    }
+
+    /// Whether it ends only when all in it have ended, and not with its first task.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_domain() || self.kind == ScopeKind::Whole
     }
 
     pub(super) fn grouping(&self) -> Grouping {
         match self.kind {
-            ScopeKind::Domain(grouping) => grouping,
+            ScopeKind::Domain(grouping) | ScopeKind::Contained(grouping) => grouping,
             _ => Grouping::Never,
         }
     }
@@ -249,6 +264,12 @@ impl Scope {
         }
     }
 
+    /// Adds errors that came up in here, in a loop on another thread, for example.
+    pub(crate) fn add_others(self: &Rc<Scope>, errors: &[Error]) {
+        let domain = self.responsible_domain();
+        errors.iter().for_each(|error| domain.add_other(error.clone()));
+    }
+
     pub(crate) fn take_others(&self) -> Vec<Error> {
         self.others.take()
     }
@@ -256,6 +277,15 @@ impl Scope {
     /// The nearest domain: this scope or one above.
     pub(super) fn domain(self: &Rc<Scope>) -> Rc<Scope> {
         self.domain.as_ref().unwrap_or(self).clone()
+    }
+
+    /// The nearest domain in which a panic is an error.
+    pub(super) fn containing_domain(self: &Rc<Scope>) -> Option<Rc<Scope>> {
+        let mut domain = self.domain();
+        while !matches!(domain.kind, ScopeKind::Contained(_)) {
+            domain = domain.parent()?.domain();
+        }
+        Some(domain)
     }
 
     /// The domain that receives an error raised in here: the nearest that is not itself cancelled from outside.
@@ -430,6 +460,11 @@ impl Scope {
     /// The scopes that were to wait for the end of this one.
     pub(super) fn take_placeholders(&self) -> Vec<Rc<Scope>> {
         self.placeholders.take()
+    }
+
+    /// The root goes on: its host starts something, after everything had ended.
+    pub(super) fn reopen(&self) {
+        self.ended.set(false);
     }
 
     pub(super) fn set_ended(&self) {

@@ -26,9 +26,12 @@ impl Waiter {
         Waiter(task.clone())
     }
 
-    /// The part is done. If it was the last one, the task becomes ready.
+    /// The part is done. If it was the last one, or may decide a race, the task becomes ready.
     pub(crate) fn settle(self) {
         if self.count_down() == 0 {
+            Scheduler::enqueue(&self.0);
+        } else if self.0.has(State::RACING) {
+            self.0.set(State::FORCE_RESUME);
             Scheduler::enqueue(&self.0);
         }
         self.release();
@@ -117,7 +120,7 @@ impl Header {
             self.set(State::WAIT_REFUSED);
             return false;
         }
-        self.unset(State::FAILED);
+        self.unset(State::FAILED | State::RACING);
         if self.has(State::CANCELLED) && !shielded {
             self.set(State::WAIT_REFUSED);
             return false;
@@ -131,7 +134,7 @@ impl Header {
     pub(crate) fn keeps_arrived(&self, gives_back: bool) -> bool {
         const NOT_OVER: State = State::WAIT_REFUSED.union(State::WAIT_BEGUN).union(State::FAILED);
         let is_kept = |scope: Rc<Scope>| match scope.cancelled().as_ref().map(Cancelled::why) {
-            Some(Reason::TimedOut) => true,
+            Some(Reason::TimedOut | Reason::Aborted) => true,
             Some(Reason::Raced) => !gives_back,
             _ => false,
         };

@@ -24,7 +24,8 @@ fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {
 pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
     let mut waiting = direct_dependents(task);
     if let Some(scope) = task.scope()
-        && scope.is_domain()
+        && scope.is_whole()
+        && (scope.is_domain() || !task.has(State::SCOPE_ROOT))
     {
         waiting.extend(scope.owner());
     }

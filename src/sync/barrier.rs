@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
-use crate::wait::{WaitState, polled_after_completion};
+use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// A point at which coroutines wait until a fixed number of them have arrived. Then all of them go on, and the next round begins.
 ///
@@ -134,7 +134,7 @@ impl fmt::Debug for BarrierWait {
     }
 }
 
-wait_is_its_state!(BarrierWait => usize);
+wait_is_its_state!(leaf BarrierWait => usize);
 
 #[allow(private_interfaces)]
 impl WaitState for BarrierWait {

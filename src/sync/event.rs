@@ -8,7 +8,7 @@ use super::event_state::{Entry, EventState};
 use super::remote_event::RemoteEvent;
 use crate::error::Result;
 use crate::scheduler::{Key, TaskRef};
-use crate::wait::{WaitState, polled_after_completion};
+use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// A flag that coroutines wait for until it is set.
 ///
@@ -202,7 +202,7 @@ impl fmt::Debug for EventWait {
     }
 }
 
-wait_is_its_state!(EventWait => ());
+wait_is_its_state!(leaf EventWait => ());
 
 #[allow(private_interfaces)]
 impl WaitState for EventWait {
@@ -238,7 +238,7 @@ impl fmt::Debug for EventWaitTimeout {
     }
 }
 
-wait_is_its_state!(EventWaitTimeout => bool);
+wait_is_its_state!(leaf EventWaitTimeout => bool);
 
 #[allow(private_interfaces)]
 impl WaitState for EventWaitTimeout {

@@ -11,7 +11,7 @@ use super::semaphore::{Acquire, Permit, Semaphore};
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, TaskRef};
 use crate::trace::Frame;
-use crate::wait::WaitState;
+use crate::wait::{WaitState, wait_is_its_state};
 
 /// A lock that guards data, by default none. One coroutine at a time holds it.
 ///
@@ -202,7 +202,7 @@ impl<T> fmt::Debug for AcquireLock<T> {
     }
 }
 
-wait_is_its_state!(AcquireLock<T> => LockGuard<T>);
+wait_is_its_state!(leaf AcquireLock<T> => LockGuard<T>);
 
 #[allow(private_interfaces)]
 impl<T: 'static> WaitState for AcquireLock<T> {

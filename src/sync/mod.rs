@@ -7,22 +7,6 @@
 //! The handles are also in the root of the crate. The waits that their methods return, such as [`EventWait`], and the statistics, such
 //! as [`EventStatistics`], are only here: few programs have to name them.
 
-/// Makes a type a [`Wait`](crate::Wait) that is its own state.
-macro_rules! wait_is_its_state {
-    ($wait:ident $(<$T:ident>)? => $output:ty) => {
-        impl $(<$T>)? $crate::wait::private::Sealed for $wait $(<$T>)? {}
-
-        impl $(<$T: 'static>)? $crate::wait::Wait for $wait $(<$T>)? {
-            type Output = $output;
-            type State = Self;
-
-            fn into_state(self) -> Self {
-                self
-            }
-        }
-    };
-}
-
 mod barrier;
 pub mod channel;
 mod event;
@@ -31,6 +15,8 @@ mod lock;
 mod notify;
 mod remote_event;
 mod semaphore;
+
+pub(crate) use notify::{Listener, Listeners, Notifier};
 
 pub use barrier::{Barrier, BarrierStatistics, BarrierWait};
 pub use event::{Event, EventStatistics, EventWait, EventWaitTimeout};

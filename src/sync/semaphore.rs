@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
 use crate::trace::Frame;
-use crate::wait::{WaitState, polled_after_completion};
+use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// A fixed number of permits, which coroutines acquire and give back.
 ///
@@ -263,7 +263,7 @@ impl fmt::Debug for Acquire {
     }
 }
 
-wait_is_its_state!(Acquire => Permit);
+wait_is_its_state!(leaf Acquire => Permit);
 
 #[allow(private_interfaces)]
 impl WaitState for Acquire {

@@ -38,6 +38,8 @@ use crate::wait::{ActiveWait, Wait, suspend_until};
 /// assert!(Loop::new().run(main).unwrap() > 1);
 /// ```
 ///
+/// A timeout or a race around it waits for the closure, which no one can stop. So a closure that may take long calls [`checkpoint`].
+///
 /// # Panics
 ///
 /// With what `f` panics with: it stops the loop as a panic of a coroutine does.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
 use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{Wait, WaitState, polled_after_completion};
+use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_completion};
 
 /// Waits for `duration` by the clock of the loop, counted from the `yield`. It never waits shorter, and longer only if the loop is
 /// busy.
@@ -70,9 +70,12 @@ enum Until {
 
 impl Sealed for Sleep {}
 
+inherent_map!([] Sleep);
+
 impl Wait for Sleep {
     type Output = ();
     type State = Sleeping;
+    type Kind = crate::wait::kind::Leaf;
 
     #[inline]
     fn into_state(self) -> Sleeping {

@@ -16,7 +16,10 @@ use crate::wait::scoped::Scoped;
 /// If the work answers its cancellation with a value, the timeout returns `Ok` with that. The result of a closure in a thread
 /// that comes too late is dropped.
 ///
-/// Background coroutines of work that is in time continue. A timeout does not stop errors: an error inside stops the loop, or
+/// A timeout around a thread waits for the closure: nothing can stop a closure that does not look at
+/// [`thread::checkpoint`](crate::thread::checkpoint).
+///
+/// Background coroutines of work that is in time continue; those of work that is late are cancelled with it. A timeout does not stop errors: an error inside stops the loop, or
 /// the [`isolate`](crate::isolate) around it.
 ///
 /// ```

@@ -27,10 +27,11 @@ pub(crate) use for_tuples;
 
 /// Implements a trait with a wait as its `State` ([`Wait`], `Spawnable`) for `()`, and for collections and tuples of it.
 macro_rules! for_shapes {
-    ($Trait:ident, $Output:ident) => {
+    ($Trait:ident, $Output:ident $(, $Kind:ident)?) => {
         impl $Trait for () {
             type $Output = ();
             type State = ();
+            $(type $Kind = $crate::wait::kind::Work;)?
 
             #[inline]
             fn into_state(self) {}
@@ -39,6 +40,7 @@ macro_rules! for_shapes {
         impl<P: $Trait> $Trait for Vec<P> {
             type $Output = Vec<P::$Output>;
             type State = Vec<P::State>;
+            $(type $Kind = $crate::wait::kind::Work;)?
 
             fn into_state(self) -> Vec<P::State> {
                 self.into_iter().map(P::into_state).collect()
@@ -48,6 +50,7 @@ macro_rules! for_shapes {
         impl<P: $Trait, const N: usize> $Trait for [P; N] {
             type $Output = [P::$Output; N];
             type State = [P::State; N];
+            $(type $Kind = $crate::wait::kind::Work;)?
 
             fn into_state(self) -> [P::State; N] {
                 self.map(P::into_state)
@@ -57,18 +60,20 @@ macro_rules! for_shapes {
         impl<P: $Trait> $Trait for Option<P> {
             type $Output = Option<P::$Output>;
             type State = Option<P::State>;
+            $(type $Kind = $crate::wait::kind::Work;)?
 
             fn into_state(self) -> Option<P::State> {
                 self.map(P::into_state)
             }
         }
 
-        $crate::wait::for_tuples!($crate::wait::for_shapes, tuple, $Trait, $Output);
+        $crate::wait::for_tuples!($crate::wait::for_shapes, tuple, $Trait, $Output, [$($Kind)?]);
     };
-    (tuple $Trait:ident $Output:ident $($part:ident)+) => {
+    (tuple $Trait:ident $Output:ident [$($Kind:ident)?] $($part:ident)+) => {
         impl<$($part: $Trait),+> $Trait for ($($part,)+) {
             type $Output = ($($part::$Output,)+);
             type State = ($($part::State,)+);
+            $(type $Kind = $crate::wait::kind::Work;)?
 
             #[allow(non_snake_case)]
             fn into_state(self) -> Self::State {
@@ -81,7 +86,7 @@ macro_rules! for_shapes {
 
 pub(crate) use for_shapes;
 
-for_shapes!(Wait, Output);
+for_shapes!(Wait, Output, Kind);
 
 /// The methods of [`WaitState`] that are alike for all collections.
 macro_rules! methods_of_collections {
@@ -108,6 +113,10 @@ macro_rules! methods_of_collections {
 
         fn failure(&self) -> Option<Error> {
             self.iter().find_map(X::failure)
+        }
+
+        fn decide_races(&mut self) {
+            self.iter_mut().for_each(X::decide_races);
         }
     };
 }
@@ -214,6 +223,11 @@ macro_rules! tuple {
             fn failure(&self) -> Option<Error> {
                 let ($($part,)+) = self;
                 None$(.or_else(|| $part.failure()))+
+            }
+
+            fn decide_races(&mut self) {
+                let ($($part,)+) = self;
+                $($part.decide_races();)+
             }
 
             fn take(&mut self) -> Result<Self::Output> {

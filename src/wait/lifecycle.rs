@@ -6,6 +6,8 @@
 use std::panic::Location;
 use std::task::Poll;
 
+use super::kind::RaceKind;
+use super::map::Map;
 use crate::error::{Error, Result};
 use crate::scheduler::{Header, Outcome, Resume, State, Task, TaskName, TaskRef, second_wait, stale_resume};
 
@@ -30,6 +32,55 @@ pub trait Wait: private::Sealed {
 
     #[doc(hidden)]
     fn into_state(self) -> Self::State;
+
+    /// Whether it is a leaf for a [`race`](crate::race).
+    #[doc(hidden)]
+    type Kind: RaceKind;
+
+    /// The same wait with an output of another type: `change` is called with the output when the wait is over.
+    ///
+    /// It starts no coroutine and does not allocate. With it, the waits of a [`race`](crate::race) get one type of output.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Event, Loop, channel, co, race};
+    ///
+    /// enum Next {
+    ///     Job(u32),
+    ///     Stop,
+    /// }
+    ///
+    /// let (sender, jobs) = channel::unbounded();
+    /// let stop = Event::new();
+    /// for job in 1..=3 {
+    ///     sender.try_send(job).unwrap();
+    /// }
+    /// let main = co! {
+    ///     let mut sum = 0;
+    ///     while sum < 6 {
+    ///         let job = jobs.recv().map(|job| Next::Job(job.expect("the sender is there")));
+    ///         match yield race((job, stop.wait().map(|()| Next::Stop))) {
+    ///             Next::Job(number) => sum += number,
+    ///             Next::Stop => break,
+    ///         }
+    ///     }
+    ///     sum
+    /// };
+    /// assert_eq!(Loop::new().run(main).unwrap(), 6);
+    /// # drop(sender);
+    /// ```
+    ///
+    /// All waits of the library have this method themselves, too, so that [`Wait`] need not be imported. Only tuples need the
+    /// import. For an array or an `Option`, the method `map` of the standard library comes first: put it in a tuple, or map the
+    /// outputs after the `yield`.
+    fn map<F, U>(self, change: F) -> Map<Self, F>
+    where
+        Self: Sized,
+        F: FnOnce(Self::Output) -> U + 'static,
+        U: 'static,
+    {
+        Map::new(self, change)
+    }
 
     /// A task that waits for this and ends with its output.
     #[doc(hidden)]
@@ -82,6 +133,9 @@ pub trait WaitState: private::Sealed + 'static {
         self.failure().is_some()
     }
 
+    /// Decides the races in it: a race of leaves of which one is ready gives up the others.
+    fn decide_races(&mut self) {}
+
     /// The output, or the error of a part. It is an error if a part is not ready, which happens only by misuse.
     fn take(&mut self) -> Result<Self::Output>;
 
@@ -101,14 +155,41 @@ pub(crate) mod private {
     pub struct AnyTask<T>(pub(crate) Task<T>);
 }
 
-/// Implements [`Wait`] for a type that is its own [`WaitState`].
+/// Gives a type that implements [`Wait`] the method `map` of that trait, for code that does not import the trait.
+macro_rules! inherent_map {
+    ([$($T:ident $(: $bound:path)?),*] $wait:ty) => {
+        impl<$($T: $($bound +)? 'static),*> $wait {
+            /// The same wait with an output of another type. See [`Wait::map`](crate::Wait::map).
+            pub fn map<F, U>(self, change: F) -> $crate::wait::Map<Self, F>
+            where
+                F: FnOnce(<Self as $crate::wait::Wait>::Output) -> U + 'static,
+                U: 'static,
+            {
+                $crate::wait::Map::new(self, change)
+            }
+        }
+    };
+}
+
+pub(crate) use inherent_map;
+
+/// Implements [`Wait`] for a type that is its own [`WaitState`]. `leaf` if a race can give it up by dropping it.
 macro_rules! wait_is_its_state {
     ($wait:ident $(<$T:ident>)? => $output:ty) => {
+        $crate::wait::lifecycle::wait_is_its_state!($wait $(<$T>)? => $output, Work);
+    };
+    (leaf $wait:ident $(<$T:ident>)? => $output:ty) => {
+        $crate::wait::lifecycle::wait_is_its_state!($wait $(<$T>)? => $output, Leaf);
+    };
+    ($wait:ident $(<$T:ident>)? => $output:ty, $kind:ident) => {
         impl $(<$T>)? $crate::wait::private::Sealed for $wait $(<$T>)? {}
+
+        $crate::wait::lifecycle::inherent_map!([$($T)?] $wait $(<$T>)?);
 
         impl $(<$T: 'static>)? $crate::wait::Wait for $wait $(<$T>)? {
             type Output = $output;
             type State = Self;
+            type Kind = $crate::wait::kind::$kind;
 
             #[inline]
             fn into_state(self) -> Self {
@@ -234,6 +315,9 @@ impl<X: WaitState> ActiveWait<X> {
         if !task.has(State::RUNNING) {
             return Poll::Ready(self.state.raised(stale_resume(task.location.get())));
         }
+        if task.has(State::RACING) && !task.has(State::WAIT_BEGUN) {
+            self.state.decide_races();
+        }
         if task.has(State::CANCELLED) && !X::SHIELDED {
             if task.keeps_arrived(X::GIVES_BACK) && self.state.carries_value() && self.state.has_value() {
                 return Poll::Ready(self.state.take());
@@ -258,6 +342,7 @@ impl<X: WaitState> ActiveWait<X> {
             if X::SHIELDED {
                 task.reset_cancel_count();
             }
+            task.unset(State::RACING);
             return Poll::Ready(self.state.take());
         }
         if X::SHIELDED {

@@ -4,19 +4,24 @@
 //! programs have to name them: to yield them is enough. The trait [`Wait`] itself is in the root.
 
 pub(crate) mod gather;
+pub(crate) mod kind;
 pub(crate) mod lifecycle;
+pub(crate) mod map;
 pub(crate) mod scoped;
 
 pub(crate) use gather::{for_shapes, for_tuples};
 #[allow(unused_imports)] // some are for the modules above this one that have not been converted to them
 pub(crate) use lifecycle::{
-    ActiveWait, Internal, Wait, WaitState, polled_after_completion, private, suspend_until, wait_is_its_state,
+    ActiveWait, Internal, Wait, WaitState, inherent_map, polled_after_completion, private, suspend_until,
+    wait_is_its_state,
 };
 
-pub use crate::as_completed::{NextCompleted, StartAsCompleted};
+pub use self::map::Map;
+pub use crate::as_completed::{NextCompleted, StartAsCompleted, StartLimited};
 pub use crate::catch::Catch;
 pub use crate::isolate::Isolate;
 pub use crate::race::{Race, Racers};
 pub use crate::shared::Shareable;
 pub use crate::shield::Shield;
 pub use crate::spawn::{Spawn, Spawnable};
+pub use crate::stream::{Emit, Next};

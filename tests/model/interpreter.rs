@@ -10,13 +10,13 @@ mod world;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use tinyield::{Coro, Error, JoinHandle, Loop, LoopError, Step, catch, co, shield, spawn};
+use tinyield::{Coro, Error, JoinHandle, Loop, LoopError, Step, catch, co, race, shield, sleep, spawn};
 
 use super::Observed;
 use super::program::{Body, Drive, Program, Statement, Wait};
 
 use describe::{describe, describe_all, describe_leaf, describe_result, loop_error_text};
-use waits::{grouping, leaf, part, parts};
+use waits::{duration, grouping, leaf, part, parts};
 use world::{Life, World};
 
 /// A coroutine's value is its number.
@@ -130,6 +130,16 @@ fn start(body: &Body, world: &World) -> Coro<Value> {
                 Statement::Wait { wait: Wait::ShieldLeaf(inner), catch: true } => {
                     let output = yield catch(shield(leaf(*inner, &world)));
                     life.log(&describe_result(&output, &mut caught, |output, _| describe_leaf(output)));
+                }
+                Statement::RaceLeaves { semaphore, event, limit, catch: catches } => {
+                    let sleep = sleep(duration(*limit));
+                    let waits = (
+                        world.semaphores[*semaphore].acquire().map(|permit| (0, Some(permit))),
+                        world.events[*event].wait().map(|()| (1, None)),
+                        sleep.map(|()| (2, None)),
+                    );
+                    let output = if *catches { yield catch(race(waits)) } else { Ok(yield race(waits)) };
+                    life.log(&describe_result(&output, &mut caught, |(index, _), _| format!("wins {index}")));
                 }
                 Statement::Hold(semaphore) => {
                     permits.push_back(yield world.semaphores[*semaphore].acquire());

@@ -55,6 +55,13 @@ pub enum Statement {
         wait: Wait,
         catch: bool,
     },
+    /// Races a permit of this semaphore against this event and a sleep.
+    RaceLeaves {
+        semaphore: usize,
+        event: usize,
+        limit: Limit,
+        catch: bool,
+    },
     /// Acquires a permit of this semaphore, and keeps it.
     Hold(usize),
     /// Releases the permit that it has held longest, if it holds any.

@@ -82,11 +82,24 @@ const OPERATIONS: &[Operation] = &[
         rounds: [100, 5_100],
         run: sync::channel_of_one,
     },
+    Operation { name: "stream", what: "a value of a stream", rounds: [100, 5_100], run: sync::stream_of_numbers },
     Operation {
         name: "semaphore",
         what: "a permit of a semaphore of 2, shared by 100 tasks; a holder yields once",
         rounds: [5, 105],
         run: sync::semaphore,
+    },
+    Operation {
+        name: "race",
+        what: "a race of a `recv` against an event; another task sends the message",
+        rounds: [100, 5_100],
+        run: sync::race_of_leaves,
+    },
+    Operation {
+        name: "race-ready",
+        what: "the same, with the message there already",
+        rounds: [100, 5_100],
+        run: sync::race_ready,
     },
     Operation {
         name: "wake-1",

@@ -1,7 +1,7 @@
 //! Tasks that wake each other.
 
 use tinyield::channel::{self, Receiver, Sender};
-use tinyield::{Coro, Event, Loop, Semaphore, co, coro};
+use tinyield::{Coro, Event, Loop, Semaphore, co, coro, race, stream};
 
 /// Waits for its own event, then sets the event of the other.
 #[coro]
@@ -71,6 +71,23 @@ pub fn channel_of_one(rounds: u64) -> u64 {
     rounds
 }
 
+pub fn stream_of_numbers(rounds: u64) -> u64 {
+    let numbers = stream(move |out| {
+        co! {
+            for i in 0..rounds {
+                yield out.emit(i);
+            }
+        }
+    });
+    let receiving = co! {
+        for i in 0..rounds {
+            assert_eq!(yield numbers.next(), Some(i));
+        }
+    };
+    Loop::new().run(receiving).expect("no error");
+    rounds
+}
+
 const TASKS: u64 = 100;
 
 #[coro]
@@ -87,4 +104,44 @@ pub fn semaphore(rounds: u64) -> u64 {
     let all: Vec<_> = (0..TASKS).map(|_| holder(permits.clone(), rounds)).collect();
     Loop::new().run(all).expect("no error");
     TASKS * rounds
+}
+
+/// What a race gives: a message, or the order to stop.
+type Next = Option<u64>;
+
+/// Takes messages until the event is set.
+#[coro]
+fn receive_or_stop(receiver: Receiver<u64>, stop: Event) -> Coro<u64> {
+    let mut received = 0;
+    loop {
+        let message = receiver.recv().map(|message| message.ok());
+        let next: Next = yield race((stop.wait().map(|()| None), message));
+        match next {
+            Some(_) => received += 1,
+            None => break received,
+        }
+    }
+}
+
+pub fn race_of_leaves(rounds: u64) -> u64 {
+    let (sender, receiver) = channel::unbounded();
+    let stop = Event::new();
+    let sending = co! {
+        for i in 0..rounds {
+            sender.try_send(i)?;
+            yield;
+        }
+    };
+    Loop::new().run((receive_or_stop(receiver, stop), sending)).expect("no error");
+    rounds
+}
+
+pub fn race_ready(rounds: u64) -> u64 {
+    let (sender, receiver) = channel::unbounded();
+    for i in 0..rounds {
+        sender.try_send(i).expect("it is unbounded");
+    }
+    drop(sender);
+    Loop::new().run(receive_or_stop(receiver, Event::new())).expect("no error");
+    rounds
 }

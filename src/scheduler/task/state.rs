@@ -20,6 +20,7 @@
 //! | `SPAWNED` | `spawn` of a `Shared` | never |
 //! | `JOIN_NOTED` | `note_join`, in a hosted loop | never |
 //! | `DISCARDED` | the coroutine of a thread's closure, before it returns the late value | never |
+//! | `RACING` | a race of leaves, when it begins | the end of the wait, the next `begin_wait` |
 //! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
 
 use bitflags::bitflags;
@@ -64,13 +65,16 @@ bitflags! {
         const JOIN_NOTED = 1 << 16;
         /// Its value came after its cancellation and is to be dropped, unless `raise` finds an error in it.
         const DISCARDED = 1 << 17;
+        /// A part of its wait is a race of leaves: it is resumed when any part is settled, and looks which.
+        const RACING = 1 << 18;
         /// What it is blocked on, in the high byte: a [`BlockedOn`].
         const BLOCKED_ON = 0xff << 24;
 
         /// The task will not be resumed again.
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
         /// A wait is more than counting its pending parts.
-        const SLOW = Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits();
+        const SLOW =
+            Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits() | Self::RACING.bits();
         /// Bits of a task whose end needs more than telling its first waiter.
         const UNUSUAL = Self::SLOW.bits()
             | Self::FORCE_RESUME.bits()

@@ -8,7 +8,7 @@ use super::state::{Claimant, RECEIVERS};
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef};
 use crate::wait::private::Sealed;
-use crate::wait::{Wait, WaitState, polled_after_completion};
+use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
 
 /// A [`Wait`] for a message of a channel: see [`Receiver::recv`](super::Receiver::recv).
 ///
@@ -99,9 +99,12 @@ impl<T> fmt::Debug for Recv<T> {
 
 impl<T> Sealed for Recv<T> {}
 
+inherent_map!([T] Recv<T>);
+
 impl<T: 'static> Wait for Recv<T> {
     type Output = std::result::Result<T, RecvError>;
     type State = Recv<T>;
+    type Kind = crate::wait::kind::Leaf;
 
     fn into_state(self) -> Recv<T> {
         self

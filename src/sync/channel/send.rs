@@ -9,7 +9,7 @@ use super::state::SENDERS;
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef};
 use crate::wait::private::Sealed;
-use crate::wait::{Wait, WaitState, polled_after_completion};
+use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
 
 /// A [`Wait`] for room in a channel: see [`Sender::send`](super::Sender::send).
 ///
@@ -78,9 +78,12 @@ impl<T> fmt::Debug for Send<T> {
 
 impl<T> Sealed for Send<T> {}
 
+inherent_map!([T] Send<T>);
+
 impl<T: 'static> Wait for Send<T> {
     type Output = std::result::Result<(), SendError<T>>;
     type State = Send<T>;
+    type Kind = crate::wait::kind::Leaf;
 
     fn into_state(self) -> Send<T> {
         self

@@ -77,6 +77,7 @@ fn error_text(error: &Error) -> String {
             Reason::Failed { name, .. } => format!("cancelled(failed {name})"),
             Reason::TimedOut => "cancelled(timed out)".to_string(),
             Reason::Raced => "cancelled(raced)".to_string(),
+            Reason::Aborted => "cancelled(aborted)".to_string(),
             Reason::Stopped => "cancelled(stopped)".to_string(),
             Reason::Dropped => "cancelled(dropped)".to_string(),
         };

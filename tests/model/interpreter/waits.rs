@@ -97,7 +97,7 @@ pub fn parts(
     waits
 }
 
-fn duration(limit: Limit) -> Duration {
+pub fn duration(limit: Limit) -> Duration {
     const TICK: Duration = Duration::from_secs(3600);
     match limit {
         Limit::Zero => Duration::ZERO,

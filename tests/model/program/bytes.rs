@@ -118,7 +118,16 @@ impl Choices<'_> {
                 0 => Statement::Wait { wait: Wait::Shield(self.body(depth + 1)), catch: self.yes() },
                 _ => Statement::Wait { wait: Wait::ShieldLeaf(self.leaf()), catch: self.yes() },
             },
-            16 | 17 => Statement::Hold(self.of(PERMITS.len())),
+            16 => Statement::Hold(self.of(PERMITS.len())),
+            17 => Statement::RaceLeaves {
+                semaphore: self.of(PERMITS.len()),
+                event: self.of(EVENTS),
+                limit: match self.limit() {
+                    Limit::Never => Limit::Zero,
+                    limit => limit,
+                },
+                catch: self.yes(),
+            },
             18 => Statement::Release,
             19..=21 => Statement::Spawn(self.body(depth + 1)),
             22 => Statement::SpawnShared(self.of(SHARED)),

@@ -54,6 +54,10 @@ impl Statement {
                     Wait::ShieldLeaf(leaf) => write!(f, "shield {leaf}"),
                 }
             }
+            Statement::RaceLeaves { semaphore, event, limit, catch } => {
+                f.write_str(if *catch { "yield catch " } else { "yield " })?;
+                write!(f, "race(semaphore{semaphore}.acquire(), event{event}.wait(), sleep({limit:?}))")
+            }
             Statement::Hold(semaphore) => write!(f, "hold semaphore{semaphore}"),
             Statement::Release => f.write_str("release"),
             Statement::Spawn(body) => {

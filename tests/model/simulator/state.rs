@@ -104,6 +104,8 @@ pub enum TimedLeaf {
 pub struct ActiveWait<'a> {
     pub parts: Vec<WaitPart<'a>>,
     pub is_shield: bool,
+    /// It is over when any part is, and not all: a race of leaves.
+    pub is_race: bool,
 }
 
 pub struct WaitPart<'a> {

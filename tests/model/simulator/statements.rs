@@ -26,6 +26,11 @@ impl<'a> Simulator<'a> {
                     };
                     return self.wait(task, parts, is_shield);
                 }
+                Statement::RaceLeaves { semaphore, event, limit, .. } => {
+                    let sleep = self.timed_leaf(Leaf::Sleep(*limit)).into();
+                    let leaves = [Awaited::Acquire(*semaphore, false), Awaited::Event(*event), sleep];
+                    return self.race_leaves(task, leaves.into_iter().map(|leaf| (leaf, false)).collect());
+                }
                 Statement::Hold(semaphore) => {
                     return self.wait(task, vec![(Awaited::Acquire(*semaphore, false), false)], false);
                 }

@@ -52,7 +52,10 @@ impl<'a> Simulator<'a> {
 
     /// Whether all parts of its wait are ready.
     pub(super) fn is_ready(&self, task: TaskId) -> bool {
-        self.tasks[task].wait.as_ref().is_none_or(|wait| wait.parts.iter().all(|part| part.is_ready))
+        self.tasks[task].wait.as_ref().is_none_or(|wait| match wait.is_race {
+            true => wait.parts.iter().any(|part| part.is_ready),
+            false => wait.parts.iter().all(|part| part.is_ready),
+        })
     }
 
     /// The error of a part of its wait that is not caught.
@@ -107,7 +110,9 @@ impl<'a> Simulator<'a> {
     fn keeps_arrived(&self, task: TaskId) -> bool {
         let Some(wait) = &self.tasks[task].wait else { return false };
         let has_completed = |task: TaskId| self.tasks[task].has_ended && self.tasks[task].error.is_none();
-        let carries_value = wait.parts.iter().any(|part| match part.awaited {
+        let decisive = if wait.is_race { wait.parts.iter().find(|part| part.is_ready) } else { None };
+        let deciding = decisive.map_or(&wait.parts[..], std::slice::from_ref);
+        let carries_value = deciding.iter().any(|part| match part.awaited {
             Awaited::Task(_) | Awaited::Runners(_) | Awaited::Acquire(..) => true,
             Awaited::Scope(scope, _) => self.scopes[scope].kind != ScopeKind::Shield,
             _ => false,
@@ -122,7 +127,10 @@ impl<'a> Simulator<'a> {
             _ => true,
         });
         let gives_back = match self.tasks[task].work {
-            Work::Body(body) => matches!(body.statements.get(self.tasks[task].at), Some(Statement::Hold(_))),
+            Work::Body(body) => matches!(
+                body.statements.get(self.tasks[task].at),
+                Some(Statement::Hold(_) | Statement::RaceLeaves { .. })
+            ),
             Work::Leaf(_) => false,
         };
         !wait.is_shield
@@ -163,6 +171,17 @@ impl<'a> Simulator<'a> {
 
     /// The wait of `task` is over: logs the output, and goes on.
     fn finish_wait(&mut self, task: TaskId) {
+        let wait = self.tasks[task].wait.as_ref().expect("the task waits");
+        if wait.is_race {
+            let winner = wait.parts.iter().position(|part| part.is_ready).expect("a part is ready");
+            self.give_up_losers(task, winner);
+            let parts = self.tasks[task].wait.take().expect("the task waits").parts;
+            self.log(task, &format!("wins {winner}"));
+            if let Awaited::Acquire(semaphore, true) = parts[winner].awaited {
+                self.release(semaphore);
+            }
+            return self.next(task);
+        }
         let parts = self.tasks[task].wait.take().expect("the task waits").parts;
         let Work::Body(body) = self.tasks[task].work else {
             self.tasks[task].output = self.describe(task, &parts[0]);
@@ -195,7 +214,7 @@ impl<'a> Simulator<'a> {
         let catches = match self.tasks[task].work {
             Work::Leaf(_) => false,
             Work::Body(body) => match &body.statements[self.tasks[task].at] {
-                Statement::Wait { catch, .. } => *catch,
+                Statement::Wait { catch, .. } | Statement::RaceLeaves { catch, .. } => *catch,
                 Statement::Swallow(_) => return self.swallowed(task),
                 _ => false,
             },

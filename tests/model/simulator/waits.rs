@@ -8,6 +8,15 @@ use super::state::{
 impl<'a> Simulator<'a> {
     /// Begins the wait of `task`, which runs, for all of `parts`.
     pub(super) fn wait(&mut self, task: TaskId, parts: Vec<(Awaited<'a>, bool)>, is_shield: bool) {
+        self.begin_wait(task, parts, is_shield, false);
+    }
+
+    /// Begins the wait of `task` for the first of `parts`.
+    pub(super) fn race_leaves(&mut self, task: TaskId, parts: Vec<(Awaited<'a>, bool)>) {
+        self.begin_wait(task, parts, false, true);
+    }
+
+    fn begin_wait(&mut self, task: TaskId, parts: Vec<(Awaited<'a>, bool)>, is_shield: bool, is_race: bool) {
         if self.tasks[task].is_cancelled && !is_shield {
             if let Some(cancelled) = self.raise_cancelled(task) {
                 self.raised(task, cancelled);
@@ -17,9 +26,13 @@ impl<'a> Simulator<'a> {
         let part = |(awaited, catches)| WaitPart { awaited, catches, is_ready: false };
         let parts: Vec<_> = parts.into_iter().map(part).collect();
         let count = parts.len();
-        self.tasks[task].wait = Some(ActiveWait { parts, is_shield });
+        self.tasks[task].wait = Some(ActiveWait { parts, is_shield, is_race });
         for part in 0..count {
             self.begin((task, part));
+            if is_race && self.is_ready(task) {
+                // The leaves after it never begin.
+                break;
+            }
         }
         self.running = None;
         let parts = &self.tasks[task].wait.as_ref().expect("the task waits").parts;
@@ -192,6 +205,21 @@ impl<'a> Simulator<'a> {
                 _ => {}
             }
         }
+    }
+
+    /// The race of `task` is over: gives up all parts but `winner`.
+    pub(super) fn give_up_losers(&mut self, task: TaskId, winner: usize) {
+        let is_loser = |waiter: &Waiter| waiter.0 == task && waiter.1 != winner;
+        self.timers.retain(|timer| !matches!(timer.action, TimerAction::Settle(waiter) if is_loser(&waiter)));
+        self.event_waiters.iter_mut().for_each(|waiters| waiters.retain(|waiter| !is_loser(waiter)));
+        self.permit_waiters.iter_mut().for_each(|waiters| waiters.retain(|waiter| !is_loser(waiter)));
+        let parts = &self.tasks[task].wait.as_ref().expect("the task waits").parts;
+        let has_permit = |(index, part): (usize, &WaitPart<'a>)| match part.awaited {
+            Awaited::Acquire(semaphore, true) if index != winner && part.is_ready => Some(semaphore),
+            _ => None,
+        };
+        let permits: Vec<_> = parts.iter().enumerate().filter_map(has_permit).collect();
+        permits.into_iter().for_each(|semaphore| self.release(semaphore));
     }
 
     /// `task` no longer waits for `other`. A shared coroutine is cancelled when its last waiter gives up, unless it was

@@ -1,0 +1,93 @@
+//! Aborting from other threads.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::Link;
+use crate::primitives::atomic::AtomicBool;
+use crate::primitives::atomic::Ordering::SeqCst;
+use crate::scheduler::Scheduler;
+use crate::sync::{Listener, Listeners, Notifier};
+
+/// What the remote handles share with the work.
+#[derive(Default)]
+pub(super) struct Request {
+    is_made: AtomicBool,
+    notifier: Arc<Notifier>,
+}
+
+impl Request {
+    pub(super) fn is_made(&self) -> bool {
+        self.is_made.load(SeqCst)
+    }
+}
+
+/// Has the loop of the work look whether it was aborted.
+pub(super) struct RequestListeners(Listeners);
+
+impl RequestListeners {
+    pub(super) fn new(link: &Rc<Link>) -> (Arc<Request>, RequestListeners) {
+        let request = Arc::<Request>::default();
+        let link = Rc::downgrade(link);
+        let look = move || {
+            if let Some(link) = link.upgrade()
+                && link.is_aborted()
+            {
+                link.abort();
+            }
+        };
+        let listeners = Listeners::new(request.notifier.clone(), true, look);
+        (request, RequestListeners(listeners))
+    }
+
+    pub(super) fn listen(&self, scheduler: &Rc<Scheduler>) -> Rc<Listener> {
+        self.0.listen(scheduler)
+    }
+}
+
+/// Ends the work of an [`abortable`](crate::abortable) from another thread. Made by
+/// [`AbortHandle::remote`](crate::AbortHandle::remote).
+///
+/// It may outlive the work and its loop. Then it does nothing.
+pub struct RemoteAbortHandle {
+    request: Arc<Request>,
+}
+
+impl RemoteAbortHandle {
+    pub(super) fn new(request: Arc<Request>) -> RemoteAbortHandle {
+        request.notifier.hold();
+        RemoteAbortHandle { request }
+    }
+
+    /// Cancels the work, as [`AbortHandle::abort`](crate::AbortHandle::abort) does, as soon as its loop sees the request: between
+    /// two rounds of turns.
+    pub fn abort(&self) {
+        self.request.is_made.store(true, SeqCst);
+        self.request.notifier.notify();
+    }
+
+    /// Whether a remote handle has aborted it.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.request.is_made()
+    }
+}
+
+impl Clone for RemoteAbortHandle {
+    fn clone(&self) -> RemoteAbortHandle {
+        RemoteAbortHandle::new(self.request.clone())
+    }
+}
+
+impl Drop for RemoteAbortHandle {
+    fn drop(&mut self) {
+        self.request.notifier.release();
+    }
+}
+
+impl fmt::Debug for RemoteAbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteAbortHandle").field("is_aborted", &self.is_aborted()).finish()
+    }
+}

@@ -1,0 +1,111 @@
+//! The waits that [`as_completed`](crate::as_completed) starts a limited number of at a time.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::Location;
+
+use super::{AsCompleted, Completion, Slots};
+use crate::coro::Coro;
+use crate::error::Result;
+use crate::scheduler::TaskRef;
+use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
+
+/// What is to be started.
+pub(super) struct Source<T: 'static> {
+    /// `None` once it has ended, and while it is being asked: it is user code.
+    iterator: RefCell<Option<Box<dyn Iterator<Item = Coro<T>>>>>,
+    /// Those that the iterator has given, because an item was asked for, and that are to be started next.
+    fetched: RefCell<VecDeque<Coro<T>>>,
+}
+
+impl<T> Source<T> {
+    fn new(iterator: Box<dyn Iterator<Item = Coro<T>>>) -> Source<T> {
+        Source { iterator: RefCell::new(Some(iterator)), fetched: RefCell::default() }
+    }
+
+    fn ask(&self, slots: &RefCell<Slots<T>>) -> Option<Coro<T>> {
+        let mut iterator = self.iterator.take()?;
+        let coro = iterator.next()?;
+        *self.iterator.borrow_mut() = Some(iterator);
+        slots.borrow_mut().add(1);
+        Some(coro)
+    }
+
+    /// The next one to be started.
+    pub(super) fn next(&self, slots: &RefCell<Slots<T>>) -> Option<Coro<T>> {
+        let fetched = self.fetched.borrow_mut().pop_front();
+        fetched.or_else(|| self.ask(slots))
+    }
+
+    /// Whether there is one more, which will be started later.
+    pub(super) fn fetch(&self, slots: &RefCell<Slots<T>>) -> bool {
+        let coro = self.ask(slots);
+        let is_some = coro.is_some();
+        self.fetched.borrow_mut().extend(coro);
+        is_some
+    }
+
+    pub(super) fn size_hint(&self) -> (usize, Option<usize>) {
+        let Some(iterator) = self.iterator.take() else { return (0, Some(0)) };
+        let hint = iterator.size_hint();
+        *self.iterator.borrow_mut() = Some(iterator);
+        hint
+    }
+
+    /// Only what was fetched will be started. Returns the iterator.
+    pub(super) fn close(&self) -> Option<Box<dyn Iterator<Item = Coro<T>>>> {
+        self.iterator.take()
+    }
+}
+
+/// The [`Wait`](crate::Wait) that [`as_completed(..).limit(..)`](super::StartAsCompleted::limit) returns.
+#[must_use = "nothing starts before this is yielded"]
+pub struct StartLimited<T: 'static> {
+    iterator: Option<Box<dyn Iterator<Item = Coro<T>>>>,
+    limit: usize,
+    started: Option<AsCompleted<T>>,
+    location: &'static Location<'static>,
+}
+
+impl<T> StartLimited<T> {
+    pub(super) fn new(
+        iterator: impl Iterator<Item = Coro<T>> + 'static,
+        limit: usize,
+        location: &'static Location<'static>,
+    ) -> StartLimited<T> {
+        StartLimited { iterator: Some(Box::new(iterator)), limit, started: None, location }
+    }
+}
+
+impl<T> fmt::Debug for StartLimited<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartLimited").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+wait_is_its_state!(StartLimited<T> => AsCompleted<T>);
+
+#[allow(private_interfaces)]
+impl<T: 'static> WaitState for StartLimited<T> {
+    type Output = AsCompleted<T>;
+
+    fn begin(&mut self, task: &TaskRef) {
+        let Some(iterator) = self.iterator.take() else { return };
+        let completion = Completion::new(Some(Source::new(iterator)), self.location);
+        for _ in 0..self.limit {
+            if !completion.start_next(task) {
+                break;
+            }
+        }
+        self.started = Some(AsCompleted { completion, next: 0 });
+    }
+
+    fn is_ready(&self) -> bool {
+        self.started.is_some()
+    }
+
+    fn take(&mut self) -> Result<AsCompleted<T>> {
+        self.started.take().ok_or_else(polled_after_completion)
+    }
+}

@@ -1,0 +1,33 @@
+//! A panic, as an error.
+
+use std::any::Any;
+use std::fmt;
+
+/// A panic of a coroutine, as the error of an [`isolate`](crate::isolate) that
+/// [contains panics](crate::wait::Isolate::catch_unwind).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panic {
+    message: String,
+}
+
+impl Panic {
+    pub(crate) fn new(payload: &(dyn Any + Send)) -> Panic {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Panic { message: text.unwrap_or("the value of the panic is no text").to_string() }
+    }
+
+    /// The message of the panic.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panicked: {}", self.message)
+    }
+}
+
+impl std::error::Error for Panic {}

@@ -1,0 +1,180 @@
+//! Cleaning up: after the work, in any case, and behind a shield.
+//!
+//! The work runs in a scope that ends when all in it have ended. The task that waits for it is shielded, but the scope is not. So a
+//! cancellation ends the work, and the task goes on with cleaning up.
+
+use std::panic::Location;
+
+use crate::coro::Coro;
+use crate::error::{Error, Result};
+use crate::scheduler::{Outcome, Resume, ScopeKind, State, TaskRef};
+use crate::shield::shield;
+use crate::wait::lifecycle::private::Sealed;
+use crate::wait::lifecycle::{ActiveWait, Internal, Wait, WaitState, suspend_until};
+use crate::wait::scoped::Scoped;
+
+/// Waits for `wait`, then calls `cleanup` and waits for what that returns. Gives or raises what `wait` did.
+///
+/// The cleanup runs exactly once if `wait` began: after a value, an error, a cancellation or a panic. By then all that `wait` started
+/// has ended. The cleanup is [shielded](crate::shield): it may wait, and is not cancelled. It may return anything that can be yielded,
+/// also `()`.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::time::Duration;
+/// use tinyield::{Event, Loop, co, finally, sleep, timeout};
+///
+/// let said_goodbye = Event::new();
+/// let goodbye = said_goodbye.clone();
+/// let session = finally(sleep(Duration::from_secs(60)), || {
+///     co! {
+///         yield sleep(Duration::from_millis(1)); // the cancelled session may wait here
+///         goodbye.set();
+///     }
+/// });
+/// assert!(Loop::new().run(timeout(session, Duration::from_millis(1))).unwrap().is_err());
+/// assert!(said_goodbye.is_set());
+/// ```
+///
+/// # Errors
+///
+/// An error of `wait` is raised after the cleanup. An error of the cleanup is raised after a value; otherwise it is among the
+/// [`others`](crate::LoopError::others).
+///
+/// # Cancellation
+///
+/// All that `wait` started is cancelled. The coroutine that waits sees the cancellation when the cleanup has ended.
+#[track_caller]
+pub fn finally<W, F, C>(wait: W, cleanup: F) -> Coro<W::Output>
+where
+    W: Wait,
+    F: FnOnce() -> C + 'static,
+    C: Wait,
+{
+    let location = Location::caller();
+    let work = Work(Scoped::new(wait));
+    Coro::from_named::<Internal, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let task = work.0.task().clone();
+            let mut wait = ActiveWait::begin_at(&resume, work, location);
+            let result = suspend_until!(resume, wait.poll(&resume));
+            drop(wait);
+            if !task.has(State::BEGUN) {
+                return Outcome(result);
+            }
+            let mut wait = ActiveWait::begin_at(&resume, shield(cleanup()).into_state(), location);
+            let cleaned = suspend_until!(resume, wait.poll(&resume));
+            Outcome(result.and_then(|value| cleaned.map(|_| value)))
+        },
+    )
+}
+
+/// Opens a resource, uses it, and closes it: waits for `open`, then for what `work` returns, then for what `close` returns. Gives or
+/// raises what the use did.
+///
+/// Both functions get the output of `open`, or a clone of it. The opening and the closing are [shielded](crate::shield). So if the
+/// resource was opened, it is closed exactly once: after a value, an error, a cancellation or a panic, when all that the use started
+/// has ended. If a cancellation comes during the opening, the use does not begin.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::cell::RefCell;
+/// use std::rc::Rc;
+/// use tinyield::{Loop, bracket, co};
+///
+/// let log = Rc::new(RefCell::new(Vec::new()));
+/// let (open, close) = (log.clone(), log.clone());
+/// let main = bracket(
+///     co! { open.borrow_mut().push("open"); 7 },
+///     |connection| co! { yield; connection * 2 },
+///     |_connection| co! { close.borrow_mut().push("close"); },
+/// );
+/// assert_eq!(Loop::new().run(main).unwrap(), 14);
+/// assert_eq!(log.take(), ["open", "close"]);
+/// ```
+///
+/// # Errors
+///
+/// An error of `open` is raised, and nothing else is called. Otherwise as [`finally`]: that of the use is raised after the closing;
+/// that of the closing is raised after a value, and is among the [`others`](crate::LoopError::others) otherwise.
+///
+/// # Cancellation
+///
+/// As [`finally`].
+#[track_caller]
+pub fn bracket<O, U, W, F, C>(open: O, work: U, close: F) -> Coro<W::Output>
+where
+    O: Wait,
+    O::Output: Clone,
+    U: FnOnce(O::Output) -> W + 'static,
+    W: Wait,
+    F: FnOnce(O::Output) -> C + 'static,
+    C: Wait,
+{
+    let location = Location::caller();
+    let opening = shield(open).into_state();
+    Coro::from_named::<Internal, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut wait = ActiveWait::begin_at(&resume, opening, location);
+            let resource = match suspend_until!(resume, wait.poll(&resume)) {
+                Ok(resource) => resource,
+                Err(error) => return Outcome(Err(error)),
+            };
+            drop(wait);
+            let using = Work(Scoped::new(called(work, resource.clone(), location)));
+            let mut wait = ActiveWait::begin_at(&resume, using, location);
+            let result = suspend_until!(resume, wait.poll(&resume));
+            drop(wait);
+            let mut wait = ActiveWait::begin_at(&resume, shield(close(resource)).into_state(), location);
+            let closed = suspend_until!(resume, wait.poll(&resume));
+            Outcome(result.and_then(|value| closed.map(|_| value)))
+        },
+    )
+}
+
+/// A coroutine that calls `work`, and waits for what that returns. So a panic of `work` is one of the coroutine.
+fn called<X, U, W>(work: U, argument: X, location: &'static Location<'static>) -> Coro<W::Output>
+where
+    X: 'static,
+    U: FnOnce(X) -> W + 'static,
+    W: Wait,
+{
+    Coro::from_named::<Internal, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut wait = ActiveWait::begin_at(&resume, work(argument).into_state(), location);
+            Outcome(suspend_until!(resume, wait.poll(&resume)))
+        },
+    )
+}
+
+/// Waits for work and all that it started. The task that waits is shielded, and the work is not.
+struct Work<T: 'static>(Scoped<T>);
+
+impl<T> Sealed for Work<T> {}
+
+#[allow(private_interfaces)]
+impl<T: 'static> WaitState for Work<T> {
+    type Output = T;
+
+    const SHIELDED: bool = true;
+
+    fn begin(&mut self, task: &TaskRef) {
+        self.0.begin(task, ScopeKind::Whole);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_ended()
+    }
+
+    fn failure(&self) -> Option<Error> {
+        if self.is_ready() { self.0.task().error() } else { None }
+    }
+
+    fn take(&mut self) -> Result<T> {
+        self.0.take_ended()?;
+        self.0.take_output()
+    }
+}

@@ -1,0 +1,293 @@
+//! A race of leaves: it is decided when one of them is over, and the others are dropped.
+//!
+//! The bit `RACING` of the task has it resumed when any of the leaves is settled.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::error::{Error, Result};
+use crate::scheduler::{State, Task, TaskRef};
+use crate::wait::gather::for_tuples;
+use crate::wait::lifecycle::private::Sealed;
+use crate::wait::lifecycle::{WaitState, polled_after_completion};
+
+/// The same type. All outputs of a race have to be of the type of the first.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "the outputs of a race have to be of one type, but one is `{Self}` and the first is `{T}`",
+    label = "the outputs of these waits differ",
+    note = "`map` changes the output of a wait: `race((jobs.recv().map(Next::Job), stop.wait().map(|()| Next::Stop)))`"
+)]
+#[allow(private_interfaces)]
+pub trait Same<T>: Sized {
+    #[doc(hidden)]
+    fn same(self) -> T;
+
+    #[doc(hidden)]
+    fn same_task(task: Task<Self>) -> Task<T>;
+}
+
+#[allow(private_interfaces)]
+impl<T> Same<T> for T {
+    #[inline]
+    fn same(self) -> T {
+        self
+    }
+
+    #[inline]
+    fn same_task(task: Task<T>) -> Task<T> {
+        task
+    }
+}
+
+/// The leaves of a race. One that was given up is `None`.
+#[doc(hidden)]
+#[allow(private_interfaces)]
+pub trait Contest: 'static {
+    type Output: 'static;
+
+    /// Whether a leaf gives back what has arrived.
+    const GIVES_BACK: bool;
+
+    fn len(&self) -> usize;
+
+    /// Begins the waits up to the first that is over at once.
+    fn begin(&mut self, task: &TaskRef);
+
+    /// The index of the first leaf that has an output or an error.
+    fn find_over(&self) -> Option<usize>;
+
+    /// Drops all leaves but one.
+    fn give_up_others(&mut self, winner: usize);
+
+    fn carries_value(&self, winner: usize) -> bool;
+
+    fn has_value(&self, winner: usize) -> bool;
+
+    fn failure(&self, winner: usize) -> Option<Error>;
+
+    fn take(&mut self, winner: usize) -> Result<Self::Output>;
+}
+
+#[inline]
+fn is_over<X: WaitState>(leaf: &Option<X>) -> bool {
+    leaf.as_ref().is_some_and(|leaf| leaf.is_ready() || leaf.has_failed())
+}
+
+/// The leaves of a race of an array or another iterator.
+#[doc(hidden)]
+pub type List<X> = SmallVec<[Option<X>; INLINE]>;
+
+/// How many leaves of one type a race keeps without allocating.
+const INLINE: usize = 2;
+
+#[allow(private_interfaces)]
+impl<X: WaitState> Contest for List<X> {
+    type Output = X::Output;
+
+    const GIVES_BACK: bool = X::GIVES_BACK;
+
+    fn len(&self) -> usize {
+        SmallVec::len(self)
+    }
+
+    fn begin(&mut self, task: &TaskRef) {
+        for leaf in self {
+            leaf.as_mut().into_iter().for_each(|leaf| leaf.begin(task));
+            if is_over(leaf) {
+                task.set(State::FORCE_RESUME);
+                break;
+            }
+        }
+    }
+
+    fn find_over(&self) -> Option<usize> {
+        self.iter().position(is_over)
+    }
+
+    fn give_up_others(&mut self, winner: usize) {
+        let others = self.iter_mut().enumerate().filter(|&(index, _)| index != winner);
+        others.for_each(|(_, leaf)| *leaf = None);
+    }
+
+    fn carries_value(&self, winner: usize) -> bool {
+        self[winner].as_ref().is_some_and(X::carries_value)
+    }
+
+    fn has_value(&self, winner: usize) -> bool {
+        self[winner].as_ref().is_some_and(X::has_value)
+    }
+
+    fn failure(&self, winner: usize) -> Option<Error> {
+        self[winner].as_ref().and_then(X::failure)
+    }
+
+    fn take(&mut self, winner: usize) -> Result<X::Output> {
+        self[winner].as_mut().ok_or_else(polled_after_completion)?.take()
+    }
+}
+
+macro_rules! tuple {
+    ($first:ident $($rest:ident)*) => {
+        #[allow(private_interfaces, non_snake_case, unused_assignments)]
+        impl<$first: WaitState, $($rest: WaitState),*> Contest for (Option<$first>, $(Option<$rest>,)*)
+        where
+            $($rest::Output: Same<$first::Output>,)*
+        {
+            type Output = $first::Output;
+
+            const GIVES_BACK: bool = $first::GIVES_BACK $(|| $rest::GIVES_BACK)*;
+
+            fn len(&self) -> usize {
+                [stringify!($first), $(stringify!($rest)),*].len()
+            }
+
+            fn begin(&mut self, task: &TaskRef) {
+                tuple!(@each self, leaf, _index => {
+                    leaf.as_mut().into_iter().for_each(|leaf| leaf.begin(task));
+                    if is_over(leaf) {
+                        return task.set(State::FORCE_RESUME);
+                    }
+                }, $first $($rest)*);
+            }
+
+            fn find_over(&self) -> Option<usize> {
+                tuple!(@each self, leaf, index => {
+                    if is_over(leaf) {
+                        return Some(index);
+                    }
+                }, $first $($rest)*);
+                None
+            }
+
+            fn give_up_others(&mut self, winner: usize) {
+                tuple!(@each self, leaf, index => {
+                    if index != winner {
+                        *leaf = None;
+                    }
+                }, $first $($rest)*);
+            }
+
+            fn carries_value(&self, winner: usize) -> bool {
+                tuple!(@each self, leaf, index => {
+                    if index == winner {
+                        return leaf.as_ref().is_some_and(WaitState::carries_value);
+                    }
+                }, $first $($rest)*);
+                false
+            }
+
+            fn has_value(&self, winner: usize) -> bool {
+                tuple!(@each self, leaf, index => {
+                    if index == winner {
+                        return leaf.as_ref().is_some_and(WaitState::has_value);
+                    }
+                }, $first $($rest)*);
+                false
+            }
+
+            fn failure(&self, winner: usize) -> Option<Error> {
+                tuple!(@each self, leaf, index => {
+                    if index == winner {
+                        return leaf.as_ref().and_then(WaitState::failure);
+                    }
+                }, $first $($rest)*);
+                None
+            }
+
+            fn take(&mut self, winner: usize) -> Result<$first::Output> {
+                tuple!(@each self, leaf, index => {
+                    if index == winner
+                        && let Some(leaf) = leaf
+                    {
+                        return leaf.take().map(Same::same);
+                    }
+                }, $first $($rest)*);
+                Err(polled_after_completion())
+            }
+        }
+    };
+    // Does something with each leaf and its index.
+    (@each $leaves:ident, $leaf:ident, $index:ident => $with:block, $($part:ident)+) => {
+        let ($($part,)+) = $leaves;
+        let mut next = 0;
+        $(
+            let ($leaf, $index) = ($part, next);
+            next += 1;
+            $with
+        )+
+    };
+}
+
+for_tuples!(tuple);
+
+/// The state of a race of leaves.
+#[doc(hidden)]
+pub struct Leaves<C: Contest> {
+    contest: C,
+    /// The leaf that wins, once that is decided.
+    winner: Option<usize>,
+}
+
+impl<C: Contest> Leaves<C> {
+    pub(super) fn new(contest: C) -> Leaves<C> {
+        Leaves { contest, winner: None }
+    }
+
+    fn winner(&self) -> Option<usize> {
+        self.winner.or_else(|| self.contest.find_over())
+    }
+}
+
+impl<C: Contest> fmt::Debug for Leaves<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Race").field("leaves", &self.contest.len()).finish()
+    }
+}
+
+impl<C: Contest> Sealed for Leaves<C> {}
+
+#[allow(private_interfaces)]
+impl<C: Contest> WaitState for Leaves<C> {
+    type Output = C::Output;
+
+    const GIVES_BACK: bool = C::GIVES_BACK;
+
+    fn begin(&mut self, task: &TaskRef) {
+        task.set(State::RACING);
+        self.contest.begin(task);
+    }
+
+    fn carries_value(&self) -> bool {
+        self.winner().is_some_and(|winner| self.contest.carries_value(winner))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.winner().is_some()
+    }
+
+    fn has_value(&self) -> bool {
+        self.winner().is_some_and(|winner| self.contest.has_value(winner))
+    }
+
+    fn failure(&self) -> Option<Error> {
+        self.winner().and_then(|winner| self.contest.failure(winner))
+    }
+
+    /// The losers are given up at once, although the wait may have other parts: so no message has to wait for those.
+    #[inline]
+    fn decide_races(&mut self) {
+        if self.winner.is_none() {
+            self.winner = self.contest.find_over();
+            if let Some(winner) = self.winner {
+                self.contest.give_up_others(winner);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Result<C::Output> {
+        self.decide_races();
+        self.contest.take(self.winner.ok_or_else(polled_after_completion)?)
+    }
+}

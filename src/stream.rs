@@ -1,0 +1,154 @@
+//! Streams: coroutines that give values one by one.
+//!
+//! The coroutine and its reader share a [`Handover`]: values that are offered, and readers that wait for one.
+
+mod handover;
+mod waits;
+
+use std::fmt;
+use std::rc::Rc;
+
+use self::handover::Handover;
+pub use self::waits::{Emit, Next};
+use crate::error::{Cancelled, Reason};
+use crate::scheduler::Task;
+use crate::wait::Wait;
+
+/// Makes a coroutine that gives values one by one.
+///
+/// `body` gets an [`Emitter`], and returns the coroutine. Inside, `yield out.emit(value)` waits until the value was taken. Outside,
+/// `yield stream.next()` gives `Some` value, or `None` when the coroutine has ended. The coroutine begins with the first `next`.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Coro, Loop, Stream, co, coro, stream};
+///
+/// fn even_numbers(limit: u32) -> Stream<u32> {
+///     stream(move |out| co! {
+///         for number in (0..limit).step_by(2) {
+///             yield out.emit(number);
+///         }
+///     })
+/// }
+///
+/// let main = co! {
+///     let numbers = even_numbers(7);
+///     let mut sum = 0;
+///     while let Some(number) = yield numbers.next() {
+///         sum += number;
+///     }
+///     sum
+/// };
+/// assert_eq!(Loop::new().run(main).unwrap(), 0 + 2 + 4 + 6);
+/// ```
+///
+/// The coroutine runs in the background, in the failure domain of the coroutine that yields the first `next`. A timeout or a race
+/// around a `next` gives up that `next` only: its value is there for the next one.
+///
+/// # Errors
+///
+/// An error of the coroutine is that of any child: it stops the loop, or the [`isolate`](crate::isolate) around it. A reader outside
+/// of that gets it raised by `next`.
+///
+/// # Cancellation
+///
+/// When the [`Stream`] is dropped, the coroutine is cancelled, which it sees at its `emit` or wherever it waits. The domain waits for
+/// its end.
+#[track_caller]
+pub fn stream<T, F, W>(body: F) -> Stream<T>
+where
+    T: 'static,
+    F: FnOnce(Emitter<T>) -> W,
+    W: Wait<Output = ()>,
+{
+    let handover = Rc::new(Handover::new());
+    let task = body(Emitter::new(handover.clone())).into_task().0;
+    Stream { reader: Rc::new(Reader { handover, task }) }
+}
+
+/// The values of a coroutine, to be taken one by one. Made by [`stream`].
+#[must_use = "the coroutine begins with the first `next`"]
+pub struct Stream<T: 'static> {
+    reader: Rc<Reader<T>>,
+}
+
+impl<T> Stream<T> {
+    /// Waits for the next value. Gives `None` when the coroutine has ended, now and from then on.
+    ///
+    /// # Cancellation
+    ///
+    /// No value is lost: the next `next` gets it.
+    pub fn next(&self) -> Next<T> {
+        Next::new(self.reader.clone())
+    }
+}
+
+impl<T> fmt::Debug for Stream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("task", self.reader.task.raw()).finish()
+    }
+}
+
+/// What a [`Stream`] and its waits hold. The coroutine does not: it is cancelled when the last of them is gone.
+struct Reader<T: 'static> {
+    handover: Rc<Handover<T>>,
+    task: Task<()>,
+}
+
+impl<T> Drop for Reader<T> {
+    fn drop(&mut self) {
+        self.handover.close();
+        let task = self.task.raw();
+        if task.is_started()
+            && !task.is_ended()
+            && let Some(scope) = task.scope()
+        {
+            scope.scheduler().cancel(&scope, &Cancelled::new(Reason::Dropped));
+        }
+    }
+}
+
+/// The end of a [`stream`] at which its coroutine gives values.
+///
+/// A clone gives values of the same stream, which ends when all of them are gone.
+pub struct Emitter<T: 'static> {
+    handover: Rc<Handover<T>>,
+}
+
+impl<T> Emitter<T> {
+    fn new(handover: Rc<Handover<T>>) -> Emitter<T> {
+        handover.add_emitter();
+        Emitter { handover }
+    }
+
+    /// Gives a value, and waits until the reader has taken it.
+    ///
+    /// # Errors
+    ///
+    /// If the [`Stream`] was dropped, and the coroutine that emits was not started by that of the stream: those are cancelled.
+    ///
+    /// # Cancellation
+    ///
+    /// A value that the reader has not been given is dropped.
+    pub fn emit(&self, value: T) -> Emit<T> {
+        Emit::new(self.handover.clone(), value)
+    }
+}
+
+impl<T> Clone for Emitter<T> {
+    fn clone(&self) -> Emitter<T> {
+        Emitter::new(self.handover.clone())
+    }
+}
+
+impl<T> Drop for Emitter<T> {
+    fn drop(&mut self) {
+        self.handover.remove_emitter();
+    }
+}
+
+impl<T> fmt::Debug for Emitter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emitter").finish_non_exhaustive()
+    }
+}

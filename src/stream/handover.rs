@@ -1,0 +1,204 @@
+//! The state of a stream: values that are offered, and readers that wait for one.
+//!
+//! A reader in line is *granted* the oldest value that is offered. It takes the value when its task has a turn. If it gives up before,
+//! the value is offered again, before all younger ones.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use crate::scheduler::{Key, TaskRef, WaitQueue, Waiter};
+
+pub(super) struct Handover<T> {
+    state: RefCell<State<T>>,
+    emitters: Cell<usize>,
+    /// No reader will come.
+    is_closed: Cell<bool>,
+}
+
+struct State<T> {
+    /// The oldest first. Those at the front that are gone are removed.
+    offers: VecDeque<Offer<T>>,
+    /// The number of the offer at the front.
+    first: u64,
+    /// Entries in line wait. Those aside have been granted an offer, or found the end.
+    readers: WaitQueue<Reader>,
+}
+
+struct Offer<T> {
+    /// `None` once it was taken or withdrawn.
+    value: Option<T>,
+    /// Present while a coroutine waits until it is taken.
+    waiter: Option<Waiter>,
+    is_granted: bool,
+}
+
+enum Reader {
+    Waiting(Waiter),
+    /// The number of its offer.
+    Granted(u64),
+    /// There are no more values.
+    End,
+}
+
+/// What a reader that no longer waits has got.
+pub(super) enum Got<T> {
+    Value(T),
+    End,
+    /// It still waits.
+    Nothing,
+}
+
+impl<T> State<T> {
+    fn offer(&mut self, number: u64) -> Option<&mut Offer<T>> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.offers.get_mut(index).filter(|offer| offer.value.is_some())
+    }
+
+    fn take(&mut self, number: u64) -> Option<(T, Option<Waiter>)> {
+        let offer = self.offer(number)?;
+        let taken = (offer.value.take()?, offer.waiter.take());
+        while self.offers.front().is_some_and(|offer| offer.value.is_none()) {
+            self.offers.pop_front();
+            self.first += 1;
+        }
+        Some(taken)
+    }
+
+    /// Grants the oldest offer that is free.
+    fn grant(&mut self) -> Option<u64> {
+        let index = self.offers.iter().position(|offer| offer.value.is_some() && !offer.is_granted)?;
+        self.offers[index].is_granted = true;
+        Some(self.first + index as u64)
+    }
+}
+
+impl<T> Handover<T> {
+    pub(super) fn new() -> Handover<T> {
+        let state = State { offers: VecDeque::new(), first: 0, readers: WaitQueue::default() };
+        Handover { state: RefCell::new(state), emitters: Cell::new(0), is_closed: Cell::new(false) }
+    }
+
+    pub(super) fn add_emitter(&self) {
+        self.emitters.set(self.emitters.get() + 1);
+    }
+
+    pub(super) fn remove_emitter(&self) {
+        self.emitters.set(self.emitters.get() - 1);
+        if self.emitters.get() == 0 {
+            self.serve();
+        }
+    }
+
+    /// No reader will come: coroutines that wait to be read fail.
+    pub(super) fn close(&self) {
+        self.is_closed.set(true);
+        loop {
+            let mut state = self.state.borrow_mut();
+            let waiter = state.offers.iter_mut().find_map(|offer| offer.waiter.take());
+            drop(state);
+            match waiter {
+                Some(waiter) => waiter.fail(),
+                None => return,
+            }
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.get()
+    }
+
+    /// Serves the readers in line, as far as there are offers, or if there will be none.
+    fn serve(&self) {
+        loop {
+            let mut state = self.state.borrow_mut();
+            if state.readers.len() == 0 {
+                return;
+            }
+            let served = match state.grant() {
+                Some(number) => Reader::Granted(number),
+                None if self.emitters.get() == 0 => Reader::End,
+                None => return,
+            };
+            let reader = state.readers.advance().map(|reader| std::mem::replace(reader, served));
+            drop(state);
+            if let Some(Reader::Waiting(waiter)) = reader {
+                waiter.settle();
+            }
+        }
+    }
+
+    // Offers, by number.
+
+    pub(super) fn add_offer(&self, value: T, task: &TaskRef) -> u64 {
+        let mut state = self.state.borrow_mut();
+        let number = state.first + state.offers.len() as u64;
+        state.offers.push_back(Offer { value: Some(value), waiter: Some(Waiter::new(task)), is_granted: false });
+        drop(state);
+        self.serve();
+        number
+    }
+
+    pub(super) fn is_taken(&self, number: u64) -> bool {
+        self.state.borrow_mut().offer(number).is_none()
+    }
+
+    /// The coroutine that offers gives up. A value that a reader has been granted stays.
+    pub(super) fn withdraw(&self, number: u64) {
+        let mut state = self.state.borrow_mut();
+        let Some(offer) = state.offer(number) else { return };
+        let (value, waiter) = if offer.is_granted {
+            (None, offer.waiter.take())
+        } else {
+            state.take(number).map_or((None, None), |(value, waiter)| (Some(value), waiter))
+        };
+        drop(state);
+        if let Some(waiter) = waiter {
+            waiter.give_up();
+        }
+        // The value is the user's.
+        drop(value);
+    }
+
+    // Readers.
+
+    pub(super) fn add_reader(&self, task: &TaskRef) -> Key {
+        let key = self.state.borrow_mut().readers.push_back(Reader::Waiting(Waiter::new(task)));
+        self.serve();
+        key
+    }
+
+    pub(super) fn is_served(&self, key: Key) -> bool {
+        !matches!(self.state.borrow().readers.get(key), Some(Reader::Waiting(_)))
+    }
+
+    pub(super) fn take(&self, key: Key) -> Got<T> {
+        let mut state = self.state.borrow_mut();
+        if let Some(Reader::Waiting(_)) = state.readers.get(key) {
+            return Got::Nothing;
+        }
+        let Some(Reader::Granted(number)) = state.readers.remove(key) else { return Got::End };
+        let Some((value, waiter)) = state.take(number) else { return Got::End };
+        drop(state);
+        if let Some(waiter) = waiter {
+            waiter.settle();
+        }
+        Got::Value(value)
+    }
+
+    /// A reader gives up.
+    pub(super) fn leave(&self, key: Key) {
+        let mut state = self.state.borrow_mut();
+        match state.readers.remove(key) {
+            Some(Reader::Waiting(waiter)) => {
+                drop(state);
+                waiter.give_up();
+            }
+            Some(Reader::Granted(number)) => {
+                state.offer(number).into_iter().for_each(|offer| offer.is_granted = false);
+                drop(state);
+                self.serve();
+            }
+            Some(Reader::End) | None => {}
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The waits of a stream: for the next value, and until a value was taken.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::Reader;
+use super::handover::{Got, Handover};
+use crate::error::{Error, Result};
+use crate::scheduler::{BlockedOn, Key, Scheduler, TaskRef, Waiter};
+use crate::wait::kind::Leaf;
+use crate::wait::private::Sealed;
+use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
+
+/// A [`Wait`] for the next value of a [`Stream`](crate::Stream). Its output is an `Option`.
+#[must_use = "no value is taken before this is yielded"]
+pub struct Next<T: 'static> {
+    reader: Rc<Reader<T>>,
+    stage: Stage,
+}
+
+enum Stage {
+    Init,
+    Queued(Key),
+    Done,
+}
+
+impl<T> Next<T> {
+    pub(super) fn new(reader: Rc<Reader<T>>) -> Next<T> {
+        Next { reader, stage: Stage::Init }
+    }
+}
+
+impl<T> fmt::Debug for Next<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Next").field("stream", self.reader.task.raw()).finish()
+    }
+}
+
+impl<T> Sealed for Next<T> {}
+
+inherent_map!([T] Next<T>);
+
+impl<T: 'static> Wait for Next<T> {
+    type Output = Option<T>;
+    type State = Self;
+    type Kind = Leaf;
+
+    fn into_state(self) -> Next<T> {
+        self
+    }
+}
+
+#[allow(private_interfaces)]
+impl<T: 'static> WaitState for Next<T> {
+    type Output = Option<T>;
+
+    const GIVES_BACK: bool = true;
+
+    fn begin(&mut self, task: &TaskRef) {
+        let coroutine = self.reader.task.raw();
+        if !coroutine.is_started() {
+            Scheduler::start_shared(coroutine, task);
+        }
+        task.note_blocked_on(BlockedOn::CHANNEL);
+        self.stage = Stage::Queued(self.reader.handover.add_reader(task));
+    }
+
+    fn carries_value(&self) -> bool {
+        true
+    }
+
+    fn is_ready(&self) -> bool {
+        match self.stage {
+            Stage::Init => false,
+            Stage::Queued(key) => self.reader.handover.is_served(key),
+            Stage::Done => true,
+        }
+    }
+
+    fn take(&mut self) -> Result<Option<T>> {
+        let Stage::Queued(key) = self.stage else { return Err(polled_after_completion()) };
+        match self.reader.handover.take(key) {
+            Got::Nothing => Err(polled_after_completion()),
+            Got::Value(value) => {
+                self.stage = Stage::Done;
+                Ok(Some(value))
+            }
+            Got::End => {
+                self.stage = Stage::Done;
+                // A reader in another domain gets the error of the coroutine.
+                self.reader.task.raw().error().map_or(Ok(None), Err)
+            }
+        }
+    }
+}
+
+impl<T> Drop for Next<T> {
+    fn drop(&mut self) {
+        if let Stage::Queued(key) = self.stage {
+            self.reader.handover.leave(key);
+        }
+    }
+}
+
+/// A [`Wait`] until a value was taken from a [`stream`](crate::stream).
+#[must_use = "the value is not given before this is yielded"]
+pub struct Emit<T: 'static> {
+    handover: Rc<Handover<T>>,
+    stage: EmitStage<T>,
+}
+
+enum EmitStage<T> {
+    Init(T),
+    /// The number of the offer.
+    Offered(u64),
+    /// There is no reader.
+    Refused,
+    Done,
+}
+
+impl<T> Emit<T> {
+    pub(super) fn new(handover: Rc<Handover<T>>, value: T) -> Emit<T> {
+        Emit { handover, stage: EmitStage::Init(value) }
+    }
+
+    fn is_refused(&self) -> bool {
+        match self.stage {
+            EmitStage::Offered(number) => self.handover.is_closed() && !self.handover.is_taken(number),
+            EmitStage::Refused => true,
+            EmitStage::Init(_) | EmitStage::Done => false,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Emit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emit").finish_non_exhaustive()
+    }
+}
+
+impl<T> Sealed for Emit<T> {}
+
+inherent_map!([T] Emit<T>);
+
+impl<T: 'static> Wait for Emit<T> {
+    type Output = ();
+    type State = Self;
+    type Kind = Leaf;
+
+    fn into_state(self) -> Emit<T> {
+        self
+    }
+}
+
+#[allow(private_interfaces)]
+impl<T: 'static> WaitState for Emit<T> {
+    type Output = ();
+
+    fn begin(&mut self, task: &TaskRef) {
+        let EmitStage::Init(value) = std::mem::replace(&mut self.stage, EmitStage::Refused) else { return };
+        task.note_blocked_on(BlockedOn::CHANNEL);
+        if self.handover.is_closed() {
+            drop(value);
+            return Waiter::new(task).fail();
+        }
+        self.stage = EmitStage::Offered(self.handover.add_offer(value, task));
+    }
+
+    fn is_ready(&self) -> bool {
+        match self.stage {
+            EmitStage::Offered(number) => self.handover.is_taken(number),
+            EmitStage::Init(_) | EmitStage::Refused => false,
+            EmitStage::Done => true,
+        }
+    }
+
+    fn failure(&self) -> Option<Error> {
+        self.is_refused().then(|| Error::msg("a value was emitted, but the stream was dropped: nobody will take it"))
+    }
+
+    fn take(&mut self) -> Result<()> {
+        match self.stage {
+            EmitStage::Offered(number) if self.handover.is_taken(number) => {
+                self.stage = EmitStage::Done;
+                Ok(())
+            }
+            _ => Err(polled_after_completion()),
+        }
+    }
+}
+
+impl<T> Drop for Emit<T> {
+    fn drop(&mut self) {
+        if let EmitStage::Offered(number) = self.stage {
+            self.handover.withdraw(number);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The two kinds of waits in a race: leaves, which have started nothing and are given up by dropping them, and work, whose end has
+//! to be waited for. They are types, so that a race of leaves has no place for tasks, and the other way round.
+
+use super::lifecycle::WaitState;
+
+/// The kind of a wait, and of a race of such waits.
+#[doc(hidden)]
+pub trait RaceKind {
+    const IS_LEAF: bool;
+
+    /// The kind of a race of this and of another kind: it is of leaves only if both are.
+    type And<K: RaceKind>: RaceKind;
+
+    /// The state of a race: that of its leaves, or that of its work.
+    type State<L: WaitState, W: WaitState<Output = L::Output>>: WaitState<Output = L::Output>;
+
+    fn of_leaves<L: WaitState, W: WaitState<Output = L::Output>>(leaves: L) -> Self::State<L, W>;
+
+    fn of_work<L: WaitState, W: WaitState<Output = L::Output>>(work: W) -> Self::State<L, W>;
+}
+
+/// A wait that has started nothing.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Leaf {}
+
+/// A wait for coroutines.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Work {}
+
+impl RaceKind for Leaf {
+    const IS_LEAF: bool = true;
+
+    type And<K: RaceKind> = K;
+    type State<L: WaitState, W: WaitState<Output = L::Output>> = L;
+
+    fn of_leaves<L: WaitState, W: WaitState<Output = L::Output>>(leaves: L) -> L {
+        leaves
+    }
+
+    fn of_work<L: WaitState, W: WaitState<Output = L::Output>>(_: W) -> L {
+        unreachable!("leaves are no work")
+    }
+}
+
+impl RaceKind for Work {
+    const IS_LEAF: bool = false;
+
+    type And<K: RaceKind> = Work;
+    type State<L: WaitState, W: WaitState<Output = L::Output>> = W;
+
+    fn of_leaves<L: WaitState, W: WaitState<Output = L::Output>>(_: L) -> W {
+        unreachable!("work is no leaf")
+    }
+
+    fn of_work<L: WaitState, W: WaitState<Output = L::Output>>(work: W) -> W {
+        work
+    }
+}

@@ -1,0 +1,279 @@
+//! Abortable work: it has ended, with all that it started, when the `yield` gives.
+#![feature(coroutines)]
+
+mod common;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::thread;
+
+use common::{Alive, Counter, FOREVER, Log, forever, ms};
+use tinyield::{
+    AbortHandle, Aborted, Coro, Deadlock, Event, Loop, Reason, RemoteAbortHandle, abortable, catch, co, coro, isolate,
+    race, shield, sleep, spawn, timeout,
+};
+
+fn run<T: 'static>(coro: Coro<T>) -> T {
+    Loop::new().run(coro).unwrap()
+}
+
+#[coro]
+fn parent(log: Log) -> Coro<()> {
+    let _ends = log.on_drop("parent");
+    yield spawn(child(log.clone(), "background"));
+    yield child(log, "child");
+}
+
+#[coro]
+fn child(log: Log, name: &'static str) -> Coro<()> {
+    let _ends = log.on_drop(name);
+    yield forever();
+}
+
+#[test]
+fn abort_ends_the_work_and_all_that_it_started() {
+    let log = Log::new();
+    let main = {
+        let log = log.clone();
+        co! {
+            let (work, handle) = abortable(parent(log.clone()));
+            let working = yield spawn(work);
+            yield;
+            yield;
+            yield;
+            handle.abort();
+            assert!(handle.is_aborted());
+            let result = yield working;
+            log.push("gave");
+            result
+        }
+    };
+    assert_eq!(run(main), Err(Aborted));
+    assert_eq!(log.take(), ["child", "background", "parent", "gave"]);
+}
+
+#[test]
+fn work_that_is_not_aborted_gives_its_value_when_all_has_ended() {
+    let ended = Counter::new();
+    let main = {
+        let ended = ended.clone();
+        co! {
+            let background = { let ended = ended.clone(); co! { yield; yield; yield; ended.up(); } };
+            let (work, handle) = abortable(co! { yield spawn(background); 7 });
+            let value = yield work;
+            handle.abort();
+            (value, ended.get())
+        }
+    };
+    assert_eq!(run(main), (Ok(7), 1));
+}
+
+#[test]
+fn abort_before_the_beginning_never_begins() {
+    let begun = Counter::new();
+    let main = {
+        let begun = begun.clone();
+        co! {
+            let (work, handle) = abortable(co! { begun.up(); });
+            handle.clone().abort();
+            drop(handle);
+            yield work
+        }
+    };
+    assert_eq!(run(main), Err(Aborted));
+    assert_eq!(begun.get(), 0);
+}
+
+#[test]
+fn work_may_clean_up_behind_a_shield_and_may_answer_with_a_value() {
+    let reason = Rc::new(Cell::new(None));
+    let main = {
+        let reason = reason.clone();
+        co! {
+            let (work, handle) = abortable(co! {
+                let error = (yield catch(forever())).unwrap_err();
+                reason.set(error.as_cancelled().map(|cancelled| cancelled.reason()));
+                yield shield(sleep(ms(1)));
+                "so far"
+            });
+            let working = yield spawn(work);
+            yield;
+            yield;
+            handle.abort();
+            yield working
+        }
+    };
+    let mut event_loop = Loop::builder().grouping(tinyield::Grouping::Always).build();
+    assert_eq!(event_loop.run(main).unwrap(), Ok("so far"));
+    assert_eq!(reason.take(), Some(Reason::Aborted));
+}
+
+/// What has arrived when the abort comes is not taken away.
+#[test]
+fn value_that_has_arrived_is_kept() {
+    let main = co! {
+        let (sender, receiver) = tinyield::channel::unbounded();
+        let (work, handle) = abortable(receiver.recv());
+        let working = yield spawn(work);
+        yield;
+        yield;
+        sender.try_send(3)?;
+        handle.abort();
+        (yield working)?
+    };
+    assert_eq!(run(main), Ok(3));
+}
+
+#[test]
+fn work_may_abort_itself_and_sees_it_at_its_next_yield() {
+    let after = Counter::new();
+    let main = {
+        let after = after.clone();
+        co! {
+            let mailbox = Rc::new(Cell::new(None::<AbortHandle>));
+            let own = mailbox.clone();
+            let (work, handle) = abortable(co! {
+                own.take().unwrap().abort();
+                after.up();
+                yield;
+                after.up();
+            });
+            mailbox.set(Some(handle));
+            yield work
+        }
+    };
+    assert_eq!(run(main), Err(Aborted));
+    assert_eq!(after.get(), 1);
+}
+
+#[test]
+fn error_goes_through() {
+    let error = Loop::new()
+        .run(
+            co! {
+                let (work, _handle) = abortable(co! { Err::<(), _>("broken")?; }.named("work"));
+                yield work
+            }
+            .named("main"),
+        )
+        .unwrap_err();
+    assert_eq!(error.to_string(), "broken");
+    assert_eq!(common::names(error.error()), ["main", "work"]);
+    let contained = co! {
+        let (work, handle) = abortable(co! { let _cancelled = yield catch(forever()); Err::<(), _>("while cleaning up")?; });
+        let working = yield spawn(co! { (yield isolate(work)).map_err(|error| error.to_string()) });
+        yield;
+        yield;
+        handle.abort();
+        yield working
+    };
+    assert_eq!(run(contained), Err("while cleaning up".to_string()));
+}
+
+#[test]
+fn timeout_and_race_around_it_cancel_it() {
+    let alive = Alive::new();
+    let main = {
+        let alive = alive.clone();
+        co! {
+            let (work, _handle) = abortable({ let token = alive.token(); co! { let _token = token; yield forever(); } });
+            let late = (yield timeout(work, ms(1))).is_err();
+            let (work, _other) = abortable({ let token = alive.token(); co! { let _token = token; yield forever(); true } });
+            let raced = yield race((work.map(|result| result.is_ok()), sleep(ms(1)).map(|()| false)));
+            (late, raced)
+        }
+    };
+    assert_eq!(run(main), (true, false));
+    assert_eq!(alive.get(), 0);
+}
+
+#[test]
+fn many_are_aborted_by_id() {
+    let main = co! {
+        let (mut works, mut handles) = (Vec::new(), Vec::new());
+        for id in 0..10 {
+            let (work, handle) = abortable(co! { yield sleep(if id % 2 == 0 { FOREVER } else { ms(1) }); id });
+            works.push(work);
+            handles.push(handle);
+        }
+        let all = yield spawn(works);
+        yield;
+        handles.iter().for_each(|handle| handle.abort());
+        handles.iter().for_each(|handle| handle.abort());
+        yield all
+    };
+    assert_eq!(run(main), [Err(Aborted); 10]);
+}
+
+#[test]
+fn other_thread_aborts_work_that_waits_for_ever() {
+    let (work, handle) = abortable(forever());
+    let remote: RemoteAbortHandle = handle.remote();
+    let thread = thread::spawn(move || remote.abort());
+    assert_eq!(Loop::new().run(work).unwrap(), Err(Aborted));
+    thread.join().unwrap();
+    assert!(handle.is_aborted());
+}
+
+/// The handle is made when the work runs already, and the thread may be faster than the loop.
+#[test]
+fn remote_handle_can_be_made_at_any_time() {
+    for before in [true, false] {
+        let main = co! {
+            let (work, handle) = abortable(Event::new().wait());
+            let early = before.then(|| handle.remote());
+            let working = yield spawn(work);
+            yield;
+            yield;
+            let remote = early.unwrap_or_else(|| handle.remote());
+            let thread = thread::spawn(move || remote.abort());
+            let result = yield working;
+            let _ = thread.join();
+            result
+        };
+        assert_eq!(run(main), Err(Aborted));
+    }
+    let (work, handle) = abortable(forever());
+    let remote = handle.remote();
+    remote.abort();
+    drop(handle);
+    assert_eq!(Loop::new().run(work).unwrap(), Err(Aborted));
+}
+
+#[test]
+fn remote_handle_outlives_the_work_and_the_loop() {
+    let (work, handle) = abortable(co! { 1 });
+    let remote = handle.remote();
+    assert_eq!(Loop::new().run(work).unwrap(), Ok(1));
+    remote.clone().abort();
+    drop(remote);
+    assert!(handle.is_aborted());
+}
+
+/// A handle of this thread cannot be used while the loop is stuck. One of another thread can, until it is dropped.
+#[test]
+fn deadlock_is_found_without_a_remote_handle() {
+    let (work, _handle) = abortable(Event::new().wait());
+    let error = Loop::new().run(work).unwrap_err();
+    assert!(error.error().downcast_ref::<Deadlock>().is_some());
+    let (work, handle) = abortable(Event::new().wait());
+    let remote = handle.remote();
+    let thread = thread::spawn(move || drop(remote));
+    let error = Loop::new().run(work).unwrap_err();
+    thread.join().unwrap();
+    assert!(error.error().downcast_ref::<Deadlock>().is_some());
+}
+
+#[test]
+fn handle_is_free_of_the_loop_when_the_work_is_over() {
+    let alive = Alive::new();
+    let handle = {
+        let (work, handle) = abortable(forever());
+        let token = alive.token();
+        let stopped = Loop::new().run(co! { let _token = token; yield timeout(work, ms(1)).map(|late| late.is_err()) });
+        assert!(stopped.unwrap());
+        handle
+    };
+    assert_eq!(alive.get(), 0);
+    handle.abort();
+}

@@ -1,0 +1,146 @@
+//! Loops on threads of their own: what happens inside comes across.
+#![feature(coroutines)]
+
+mod common;
+
+use std::num::ParseIntError;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use common::{FOREVER, forever, messages, ms, names, panic_of};
+use tinyield::{
+    Coro, Event, Loop, Reason, abortable, catch, co, coro, isolate, run_in_loop, run_in_thread, shield, sleep, spawn,
+    timeout,
+};
+
+#[coro]
+fn sum(numbers: Rc<Vec<u64>>) -> Coro<u64> {
+    let mut sum = 0;
+    for n in numbers.iter() {
+        sum += n;
+        yield;
+    }
+    sum
+}
+
+#[test]
+fn loops_run_on_threads_of_their_own() {
+    let here = thread::current().id();
+    let main = co! {
+        yield (0..4_u64).map(|n| run_in_loop(move || co! {
+            assert_ne!(thread::current().id(), here);
+            yield sum(Rc::new((0..=n).collect()))
+        })).collect::<Vec<_>>()
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), [0, 1, 3, 6]);
+}
+
+#[coro]
+fn parse(text: &'static str) -> Coro<i32> {
+    yield;
+    text.parse::<i32>()?
+}
+
+#[test]
+fn error_comes_across_with_its_trace_and_the_others() {
+    let inner = || {
+        co! {
+            let impolite = co! { let _cancelled = yield catch(forever()); Err::<(), _>("second")?; };
+            yield spawn(impolite);
+            yield;
+            yield parse("x")
+        }
+        .named("inner")
+    };
+    let main = co! { yield run_in_loop(inner) }.named("main");
+    let error = Loop::new().run(main).unwrap_err();
+    assert!(error.error().downcast_ref::<ParseIntError>().is_some(), "{error:?}");
+    assert_eq!(names(error.error()), ["main", "run_in_loop", "inner", "parse"]);
+    assert_eq!(messages(error.others()), ["second"]);
+    let contained = co! { (yield isolate(run_in_loop(inner))).unwrap_err().to_string() };
+    assert_eq!(Loop::new().run(contained).unwrap(), "invalid digit found in string");
+}
+
+#[test]
+fn panic_comes_across() {
+    let inside = co! { yield run_in_loop(|| co! { yield; panic!("inside") }) };
+    assert_eq!(panic_of(|| Loop::new().run(inside)), "inside");
+    let building = run_in_loop(|| -> Coro<()> { panic!("building") });
+    assert_eq!(panic_of(|| Loop::new().run(building)), "building");
+}
+
+#[test]
+fn cancellation_stops_the_loop_and_waits_for_its_end() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let inner = |reason: Reason| {
+        let ended = ended.clone();
+        run_in_loop(move || {
+            co! {
+                let error = (yield catch(sleep(FOREVER))).unwrap_err();
+                assert_eq!(error.as_cancelled().unwrap().reason(), reason);
+                yield shield(sleep(ms(5)));
+                ended.fetch_add(1, Ordering::SeqCst);
+                Err(error)?;
+            }
+        })
+    };
+    assert!(Loop::new().run(timeout(inner(Reason::TimedOut), ms(5))).unwrap().is_err());
+    assert_eq!(ended.load(Ordering::SeqCst), 1);
+    let (work, handle) = abortable(inner(Reason::Aborted));
+    let main = co! {
+        let working = yield spawn(work);
+        yield sleep(ms(5));
+        handle.abort();
+        yield working
+    };
+    assert!(Loop::new().run(main).unwrap().is_err());
+    assert_eq!(ended.load(Ordering::SeqCst), 2);
+    let mut event_loop = Loop::new();
+    let stop = event_loop.stop_handle();
+    let stopped = inner(Reason::Stopped);
+    let main = co! { yield (stopped, co! { yield sleep(ms(5)); stop.stop(); }) };
+    let error = event_loop.run(main).unwrap_err();
+    assert!(error.is_stopped(), "{error:?}");
+    assert!(error.others().is_empty(), "{error:?}");
+    assert_eq!(ended.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn error_while_the_inner_loop_stops_is_among_the_others() {
+    let main = co! {
+        let impolite = run_in_loop(|| co! { let _cancelled = yield catch(forever()); Err::<(), _>("while stopping")?; });
+        yield (impolite, co! { yield sleep(ms(5)); Err::<(), _>("first")?; });
+    };
+    let error = Loop::new().run(main).unwrap_err();
+    assert_eq!(error.to_string(), "first");
+    assert_eq!(messages(error.others()), ["while stopping"]);
+}
+
+#[test]
+fn loops_nest_and_use_threads() {
+    let main = run_in_loop(|| run_in_loop(|| co! { yield run_in_thread(|| 7) }));
+    assert_eq!(Loop::new().run(main).unwrap(), 7);
+}
+
+#[test]
+fn deadlock_inside_is_an_error_and_a_loop_that_runs_is_none_outside() {
+    let error = Loop::new().run(run_in_loop(|| Event::new().wait())).unwrap_err();
+    assert!(error.to_string().contains("deadlock"), "{error}");
+    assert_eq!(Loop::new().run(run_in_loop(|| sleep(ms(10)).map(|()| 1))).unwrap(), 1);
+}
+
+/// None of them begins when it is cancelled before.
+#[test]
+fn loop_that_was_not_begun_never_begins() {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = begun.clone();
+    let main = co! {
+        let (work, handle) = abortable(run_in_loop(move || { count.fetch_add(1, Ordering::SeqCst); sleep(FOREVER) }));
+        handle.abort();
+        yield work
+    };
+    assert!(Loop::new().run(main).unwrap().is_err());
+    assert_eq!(begun.load(Ordering::SeqCst), 0);
+}

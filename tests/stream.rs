@@ -1,0 +1,265 @@
+//! Streams: values one by one, none lost, and the coroutine ends with its reader.
+#![feature(coroutines)]
+
+mod common;
+
+use common::{Alive, Counter, Log, forever, ms};
+use tinyield::{
+    Coro, Deadlock, Emitter, Event, Loop, Reason, Stream, catch, co, coro, isolate, race, sleep, spawn, stream, timeout,
+};
+
+fn run<T: 'static>(coro: Coro<T>) -> T {
+    Loop::new().run(coro).unwrap()
+}
+
+#[coro]
+fn emit_all(out: Emitter<u32>, count: u32) -> Coro<()> {
+    for n in 0..count {
+        yield out.emit(n);
+    }
+}
+
+fn numbers(count: u32) -> Stream<u32> {
+    stream(move |out| emit_all(out, count))
+}
+
+#[coro]
+fn read_all(numbers: Stream<u32>) -> Coro<Vec<u32>> {
+    let mut all = Vec::new();
+    while let Some(n) = yield numbers.next() {
+        all.push(n);
+    }
+    assert_eq!(yield numbers.next(), None);
+    all
+}
+
+#[test]
+fn reader_gets_all_values_in_order_and_then_none() {
+    for count in [0, 1, 100] {
+        assert_eq!(run(read_all(numbers(count))), (0..count).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn coroutine_begins_with_the_first_next_and_emit_waits_until_the_value_is_taken() {
+    let log = Log::new();
+    let main = {
+        let log = log.clone();
+        co! {
+            let inner = log.clone();
+            let values = stream(|out| co! {
+                inner.push("begins");
+                yield out.emit(1);
+                inner.push("taken 1");
+                yield out.emit(2);
+                inner.push("taken 2");
+            });
+            for _ in 0..5 { yield; }
+            log.push("next");
+            assert_eq!(yield values.next(), Some(1));
+            for _ in 0..5 { yield; }
+            log.push("next");
+            assert_eq!(yield values.next(), Some(2));
+            assert_eq!(yield values.next(), None);
+        }
+    };
+    run(main);
+    assert_eq!(log.take(), ["next", "begins", "taken 1", "next", "taken 2"]);
+}
+
+#[test]
+fn stream_that_is_never_read_never_begins() {
+    let begun = Counter::new();
+    let alive = Alive::new();
+    let (up, token) = (begun.clone(), alive.token());
+    let unread = stream(|out| co! { let _token = token; up.up(); yield out.emit(1); });
+    drop(unread);
+    assert_eq!((begun.get(), alive.get()), (0, 0));
+}
+
+#[test]
+fn dropped_reader_cancels_the_coroutine_at_its_emit_and_the_run_waits_for_its_end() {
+    let log = Log::new();
+    let main = {
+        let log = log.clone();
+        co! {
+            let inner = log.clone();
+            let values = stream(|out| co! {
+                let _dropped = inner.on_drop("dropped");
+                let error = loop {
+                    if let Err(error) = yield catch(out.emit(7)) {
+                        break error;
+                    }
+                };
+                assert_eq!(error.as_cancelled().unwrap().reason(), Reason::Dropped);
+                yield tinyield::shield(sleep(ms(1)));
+                inner.push("cleaned up");
+                Err(error)?;
+            });
+            assert_eq!(yield values.next(), Some(7));
+            drop(values);
+            log.push("reader ends");
+        }
+    };
+    run(main);
+    assert_eq!(log.take(), ["reader ends", "cleaned up", "dropped"]);
+}
+
+#[test]
+fn dropped_reader_cancels_a_coroutine_that_waits_for_something_else() {
+    let main = co! {
+        let values = stream(|out| co! { yield forever(); yield out.emit(1); });
+        let late = yield timeout(values.next(), ms(1));
+        late.is_err()
+    };
+    assert!(run(main));
+}
+
+/// A timeout around `next` gives up that `next`, and not the coroutine.
+#[test]
+fn timeout_around_next_loses_no_value() {
+    let main = co! {
+        let values = stream(|out| co! {
+            for n in 0..20_u32 {
+                yield sleep(ms(u64::from(n % 3)));
+                yield out.emit(n);
+            }
+        });
+        let mut all = Vec::new();
+        loop {
+            match yield timeout(values.next(), ms(1)) {
+                Ok(Some(n)) => all.push(n),
+                Ok(None) => break all,
+                Err(_) => {}
+            }
+        }
+    };
+    assert_eq!(run(main), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn race_against_next_loses_no_value() {
+    let main = co! {
+        let tick = Event::new();
+        let ticker = { let tick = tick.clone(); co! { for _ in 0..100 { tick.set(); yield; } } };
+        yield spawn(ticker);
+        let values = numbers(50);
+        let mut all = Vec::new();
+        loop {
+            match yield race((tick.wait().map(|()| None), values.next().map(Some))) {
+                Some(Some(n)) => all.push(n),
+                Some(None) => break all,
+                None => tick.clear(),
+            }
+        }
+    };
+    assert_eq!(run(main), (0..50).collect::<Vec<_>>());
+}
+
+#[test]
+fn several_readers_and_several_emitters_share_a_stream() {
+    let main = co! {
+        let values = stream(|out| co! {
+            let others = [emit_all(out.clone(), 3), emit_all(out.clone(), 3)];
+            drop(out);
+            yield others;
+        });
+        let (a, b) = yield (values.next(), values.next());
+        let mut all = vec![a.unwrap(), b.unwrap()];
+        while let Some(n) = yield values.next() {
+            all.push(n);
+        }
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(run(main), [0, 0, 1, 1, 2, 2]);
+}
+
+#[test]
+fn error_of_the_coroutine_is_that_of_a_child() {
+    let broken = || stream(|out| co! { yield out.emit(1); Err("broken")?; }.named("source"));
+    let main = co! {
+        let values = broken();
+        assert_eq!(yield values.next(), Some(1));
+        yield values.next()
+    };
+    let error = Loop::new().run(main).unwrap_err();
+    assert_eq!(error.to_string(), "broken");
+    assert_eq!(error.error().trace().last().unwrap().name(), "source");
+    // A reader outside of the domain gets it raised.
+    let outside = co! {
+        let values = std::rc::Rc::new(broken());
+        let first = values.clone();
+        let inside = yield isolate(co! { yield first.next(); yield forever(); });
+        assert!(inside.is_err() || inside.is_ok());
+        let read = yield isolate(co! { yield values.next() });
+        read.map_err(|error| error.to_string())
+    };
+    let stopped = Loop::new().run(timeout(outside, ms(20)));
+    assert!(stopped.is_ok());
+}
+
+#[test]
+fn emitter_that_outlives_the_reader_fails() {
+    let main = co! {
+        let mailbox = std::rc::Rc::new(std::cell::Cell::new(None));
+        let own = mailbox.clone();
+        let values = stream(|out| co! { own.set(Some(out.clone())); yield out.emit(1); });
+        assert_eq!(yield values.next(), Some(1));
+        drop(values);
+        let out: Emitter<u32> = mailbox.take().unwrap();
+        (yield isolate(out.emit(2))).unwrap_err().to_string()
+    };
+    assert_eq!(run(main), "a value was emitted, but the stream was dropped: nobody will take it");
+}
+
+#[test]
+fn values_that_are_not_taken_are_dropped() {
+    let alive = Alive::new();
+    let main = {
+        let alive = alive.clone();
+        co! {
+            let values = stream(|out| co! { loop { yield out.emit(alive.token()); } });
+            drop(yield values.next());
+            drop(yield values.next());
+            yield;
+            yield;
+        }
+    };
+    run(main);
+    assert_eq!(alive.get(), 0);
+}
+
+#[test]
+fn streams_are_chained_and_read_on_after_a_break() {
+    let squares = |source: Stream<u32>| {
+        stream(|out| {
+            co! {
+                while let Some(n) = yield source.next() {
+                    yield out.emit(n * n);
+                }
+            }
+        })
+    };
+    let main = co! {
+        let values = squares(numbers(10));
+        let first = (yield values.next(), yield values.next(), yield values.next());
+        (first, yield read_all(values))
+    };
+    let (first, rest) = run(main);
+    assert_eq!(first, (Some(0), Some(1), Some(4)));
+    assert_eq!(rest, [9, 16, 25, 36, 49, 64, 81]);
+}
+
+#[test]
+fn stuck_stream_is_a_deadlock() {
+    let main = co! {
+        let never = Event::new();
+        let values = stream(|out| co! { yield never.wait(); yield out.emit(1); }.named("source"));
+        yield values.next()
+    };
+    let error = Loop::new().run(main.named("main")).unwrap_err();
+    let deadlock: &Deadlock = error.downcast_ref().unwrap();
+    let names: Vec<_> = deadlock.stuck().iter().map(|stuck| stuck.frame().name()).collect();
+    assert_eq!(names, ["main", "source"]);
+}
