@@ -4,9 +4,11 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::error::{Grouping, LoopError};
-use crate::run::Run;
+use crate::run::{Run, Settings, SimulationSettings};
 use crate::runtime::Runtime;
+use crate::scheduler::Order;
 use crate::stop::{Stop, StopHandle};
+use crate::timeline::Timeline;
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
@@ -27,6 +29,14 @@ use crate::wait::private::AnyTask;
 pub struct Loop {
     grouping: Grouping,
     stop: Option<Arc<Stop>>,
+    simulated: Option<Simulated>,
+}
+
+/// What a simulated loop has besides.
+#[derive(Debug)]
+struct Simulated {
+    seed: u64,
+    timeline: Arc<Timeline>,
 }
 
 impl Loop {
@@ -107,7 +117,33 @@ impl Loop {
     #[track_caller]
     fn start<W: Wait>(&mut self, wait: W) -> Run<W::Output> {
         let AnyTask(main) = wait.into_task();
-        Run::start(main, self.grouping, self.stop.clone(), Location::caller())
+        let simulation = self.simulated.as_ref().map(|Simulated { seed, timeline }| {
+            let (timeline, order) = (timeline.clone(), Order::of_seed(*seed));
+            Box::new(SimulationSettings { timeline, order, record: None })
+        });
+        let settings = Settings { grouping: self.grouping, stop: self.stop.clone(), simulation };
+        Run::start(main, settings, Location::caller())
+    }
+
+    /// Whether anything came from outside in the last run of a [simulated](Builder::simulated) loop: then another run with the
+    /// same seed need not take the same turns.
+    ///
+    /// It did if a closure ran on a thread, if another thread or a foreign future woke the loop while it was idle or from
+    /// elsewhere, or if a [`StopHandle`] was used. A loop that is not simulated says no.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Loop, co, run_in_thread};
+    ///
+    /// let mut event_loop = Loop::builder().simulated(421).build();
+    /// event_loop.run(co! { yield; }).unwrap();
+    /// assert!(!event_loop.came_from_outside());
+    /// event_loop.run(run_in_thread(|| 5)).unwrap();
+    /// assert!(event_loop.came_from_outside());
+    /// ```
+    #[must_use]
+    pub fn came_from_outside(&self) -> bool {
+        self.simulated.as_ref().is_some_and(|simulated| simulated.timeline.came_from_outside())
     }
 
     /// Makes a handle that stops this loop from any thread.
@@ -128,6 +164,7 @@ impl Loop {
 #[must_use = "a builder makes a loop only when `build` is called"]
 pub struct Builder {
     grouping: Grouping,
+    seed: Option<u64>,
 }
 
 impl Builder {
@@ -137,9 +174,51 @@ impl Builder {
         self
     }
 
+    /// Makes a loop with a virtual clock, in which the order of the turns is drawn from `seed`. It is for tests: what takes hours
+    /// by its clock takes milliseconds, and the same seed gives the same turns.
+    ///
+    /// **Time.** The clock stands still while a coroutine is ready, while a closure runs on a [thread](crate::run_in_thread), and
+    /// while anything outside holds a waker or a remote handle that a coroutine waits for. Otherwise it jumps to the next
+    /// deadline; if there is none, the run ends with a [`Deadlock`](crate::Deadlock). [`sleep`](crate::sleep()),
+    /// [`sleep_until`](crate::sleep_until), [`timeout`](crate::timeout()), [`Event::wait_timeout`](crate::Event::wait_timeout)
+    /// and [`now`](crate::now()) use this clock. It begins at the time at which the run does, and a further run of the same loop
+    /// continues from the end of the last one. The timers of other crates are real: the clock waits for them.
+    ///
+    /// **Order.** Each round is a permutation of what was ready when it began, so each coroutine still has one turn a round. Seed
+    /// 0 is first in, first out, as in a loop that is not simulated. The same binary with the same seed and the same input takes
+    /// the same turns; what comes from outside, such as from threads, is not promised: see
+    /// [`came_from_outside`](Loop::came_from_outside). What is drawn for a seed stays the same in later versions.
+    ///
+    /// The loop works in all ways in which a loop can be run. With [`step`](crate::Runtime::step) and
+    /// [`poll`](crate::Runtime::poll) the clock jumps by itself, and does not wait for the host: an
+    /// [`Idle`](crate::Idle) has no deadline. A loop inside of a simulated loop has a clock of its own.
+    ///
+    /// [`Simulation`](crate::Simulation) runs a program with many seeds.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use std::time::Duration;
+    /// use tinyield::{Loop, TimedOut, co, now, sleep, timeout};
+    ///
+    /// const HOUR: Duration = Duration::from_secs(3600);
+    ///
+    /// let program = co! {
+    ///     let start = yield now();
+    ///     let answer = yield timeout(sleep(30 * HOUR), 24 * HOUR);
+    ///     (answer, (yield now()) - start)
+    /// };
+    /// let result = Loop::builder().simulated(0).build().run(program).unwrap();
+    /// assert_eq!(result, (Err(TimedOut), 24 * HOUR));
+    /// ```
+    pub fn simulated(mut self, seed: u64) -> Builder {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Makes the loop.
     #[must_use]
     pub fn build(self) -> Loop {
-        Loop { grouping: self.grouping, stop: None }
+        let simulated = self.seed.map(|seed| Simulated { seed, timeline: Arc::default() });
+        Loop { grouping: self.grouping, stop: None, simulated }
     }
 }

@@ -43,6 +43,8 @@
 //! | arrays, `Vec`s, tuples up to 12, `Option`s of these | wait for all of them at once | the same shape, of outputs |
 //! | [`spawn`] | start coroutines in the background, without waiting | their handles |
 //! | [`sleep`], [`sleep_until`] | wait for a point in time | `()` |
+//! | [`now`] | ask the clock of the loop | [`Instant`](std::time::Instant) |
+//! | [`settled`] | wait until every other coroutine waits | `()` |
 //! | [`timeout`] | wait, but no longer than a duration | `Result<_, `[`TimedOut`]`>` |
 //! | [`race`] | wait for the first to finish, and cancel the others | `T` |
 //! | [`isolate`] | run a coroutine whose errors do not stop the loop | `Result<T, `[`LoopError`]`>` |
@@ -62,6 +64,7 @@
 //!   `to_async_std` make a future of a loop. [`StopHandle`] stops a loop from another thread.
 //! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] say what went wrong. [`Grouping`] sets how much they keep.
 //! - [`thread`] has functions for closures that run on threads. [`by_hand`] makes coroutines without macros.
+//! - [`Simulation`] and [`Builder::simulated`] are for tests: time that takes no time, and turns in an order drawn from a seed.
 //! - [`bridge`] has types that functions return and that few programs name.
 //!
 //! # Features
@@ -94,11 +97,13 @@ mod runtime;
 mod scheduler;
 mod shared;
 mod shield;
+pub mod simulation;
 mod spawn;
 mod stop;
 pub mod sync;
 pub mod thread;
 pub mod time;
+mod timeline;
 mod trace;
 pub mod wait;
 
@@ -117,11 +122,14 @@ pub use race::race;
 pub use runtime::{Idle, Runtime, Step};
 pub use shared::Shared;
 pub use shield::shield;
+pub use simulation::Simulation;
 pub use spawn::{JoinHandle, spawn};
 pub use stop::StopHandle;
 #[doc(inline)]
 pub use sync::{Barrier, Event, Lock, LockGuard, Permit, RemoteEvent, Semaphore, channel};
 pub use thread::{ThreadPool, run_in_thread};
+pub use time::now::now;
+pub use time::settled::settled;
 pub use time::sleep::{sleep, sleep_until};
 pub use time::timeout::{TimedOut, timeout};
 pub use tinyield_macros::{co, coro};

@@ -12,18 +12,36 @@ use std::time::Instant;
 use std::{ops::ControlFlow, task::Waker};
 
 use crate::error::{Grouping, LoopError, Reason};
-use crate::scheduler::{Inbox, Progress, Scheduler, Task};
+use crate::scheduler::{Inbox, Order, Progress, Record, Scheduler, Scope, Simulated, Task};
 use crate::stop::Stop;
 use crate::thread::InnerLoop;
+use crate::timeline::Timeline;
 
 /// The most steps of one [`poll`](Run::poll), after which other tasks of the host have their turn. Between two polls a host may
 /// make a system call, which takes as long as hundreds of the shortest turns.
 const STEPS_PER_POLL: usize = 768;
 
+/// What a run gets from its loop.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) grouping: Grouping,
+    pub(crate) stop: Option<Arc<Stop>>,
+    pub(crate) simulation: Option<Box<SimulationSettings>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SimulationSettings {
+    pub(crate) timeline: Arc<Timeline>,
+    pub(crate) order: Order,
+    /// Where to record the turns, if they are recorded.
+    pub(crate) record: Option<Record>,
+}
+
 pub(crate) struct Run<T: 'static> {
     scheduler: Rc<Scheduler>,
     main: Task<T>,
     stop: Option<Arc<Stop>>,
+    timeline: Option<Arc<Timeline>>,
     is_done: bool,
     /// The tie to the closure that this runs in, if that is on a thread of a pool.
     _inner: Option<InnerLoop>,
@@ -33,11 +51,19 @@ impl<T: 'static> Run<T> {
     /// `location` is where the run was asked for.
     pub(crate) fn start(
         main: Task<T>,
-        grouping: Grouping,
-        stop: Option<Arc<Stop>>,
+        settings: Settings,
         location: &'static Location<'static>,
     ) -> Run<T> {
-        let scheduler = Scheduler::new(grouping, location);
+        let Settings { grouping, stop, simulation } = settings;
+        let (timeline, simulated) = match simulation {
+            None => (None, None),
+            Some(simulation) => {
+                let SimulationSettings { timeline, order, record } = *simulation;
+                let simulated = Simulated::new(timeline.begin_run(), order, record);
+                (Some(timeline), Some(Box::new(simulated)))
+            }
+        };
+        let scheduler = Scheduler::new(grouping, simulated, location);
         // A `Shared` may have been started by an earlier run.
         if !main.raw().is_started() {
             Scheduler::start_root(main.raw(), &scheduler.root());
@@ -48,7 +74,7 @@ impl<T: 'static> Run<T> {
             scheduler.inbox().stop(Reason::Stopped);
         }
         let inner = InnerLoop::new(|| scheduler.inbox().clone());
-        Run { scheduler, main, stop, is_done: false, _inner: inner }
+        Run { scheduler, main, stop, timeline, is_done: false, _inner: inner }
     }
 
     // To the end.
@@ -92,7 +118,7 @@ impl<T: 'static> Run<T> {
                 Progress::Done => return ControlFlow::Break(()),
                 Progress::Idle => {
                     if !self.scheduler.stop_if_stuck() && self.scheduler.set_host_waker(waker) {
-                        return ControlFlow::Continue(self.scheduler.deadline());
+                        return ControlFlow::Continue(self.scheduler.wait_deadline());
                     }
                 }
             }
@@ -141,7 +167,7 @@ impl<T: 'static> Run<T> {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.scheduler.deadline()
+        self.scheduler.wait_deadline()
     }
 
     /// Whether the last poll found nothing ready, and nothing has become ready since.
@@ -173,10 +199,22 @@ impl<T: 'static> Run<T> {
         }
     }
 
+    pub(crate) fn root(&self) -> Rc<Scope> {
+        self.scheduler.root()
+    }
+
+    /// What a simulated run did, once it is over.
+    pub(crate) fn take_record(&self) -> Record {
+        self.scheduler.take_record()
+    }
+
     fn close(&mut self) {
         self.is_done = true;
         if let Some(stop) = &self.stop {
             stop.end_run();
+        }
+        if let Some(timeline) = &self.timeline {
+            timeline.end_run(self.scheduler.now(), self.scheduler.came_from_outside());
         }
         self.scheduler.close();
     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use crate::error::{Grouping, LoopError};
 use crate::reactor::Clock;
-use crate::run::Run;
+use crate::run::{Run, Settings};
 use crate::scheduler::Task;
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
@@ -33,7 +33,8 @@ impl<T: 'static> Hosted<T> {
 
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
         if let Some(main) = self.main.take() {
-            self.running = Some((Run::start(main, self.grouping, None, self.location), Clock::default()));
+            let settings = Settings { grouping: self.grouping, ..Settings::default() };
+            self.running = Some((Run::start(main, settings, self.location), Clock::default()));
         }
         let Some((run, clock)) = &mut self.running else { panic!("{}", polled_again(self.name)) };
         if let Poll::Ready(result) = run.poll(context) {

@@ -9,7 +9,7 @@ use std::thread::Thread;
 use super::host::{polled_again, stage};
 use crate::error::{Cancelled, Grouping, LoopError, Reason};
 use crate::panic::FirstPanic;
-use crate::run::Run;
+use crate::run::{Run, Settings};
 use crate::thread::{Hold, Job, Pool};
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
@@ -42,7 +42,7 @@ impl<T: Send + 'static> Threaded<T> {
         let location = Location::caller();
         let run = Box::new(move |grouping| {
             let AnyTask(main) = build().into_task();
-            Run::start(main, grouping, None, location).finish()
+            Run::start(main, Settings { grouping, ..Settings::default() }, location).finish()
         });
         Threaded { run: Some(run), job: None, hold: None, grouping: Grouping::default(), name, location }
     }

@@ -31,6 +31,11 @@ impl CoarseClock {
         let tick = last_tick();
         CoarseClock { at: Instant::now(), tick }
     }
+
+    /// No clock: each deadline is asked of the exact one.
+    pub(super) fn unknown() -> CoarseClock {
+        CoarseClock { at: Instant::now(), tick: UNKNOWN }
+    }
 }
 
 impl DueTime {

@@ -15,7 +15,7 @@ use crate::trace::Frame;
 impl Scheduler {
     /// Stops the loop if nothing is ready and nothing can change that.
     pub(crate) fn stop_if_stuck(self: &Rc<Scheduler>) -> bool {
-        let is_stuck = !self.has_timers() && !self.may_be_woken();
+        let is_stuck = !self.may_time_help() && !self.may_be_woken();
         if is_stuck {
             self.stop_stuck(Report::new(&self.root(), self.location), || {
                 let mut tasks = self.root().all_tasks();
@@ -32,7 +32,7 @@ impl Scheduler {
     /// A cycle is closed by a task that begins to wait for one that was started before. So the search starts from those that have
     /// done that since the last search, and looks at no others.
     pub(crate) fn stop_if_cyclic(self: &Rc<Scheduler>) -> bool {
-        if self.joined.borrow().is_empty() || self.has_timers() || self.may_be_woken() {
+        if self.joined.borrow().is_empty() || self.may_time_help() || self.may_be_woken() {
             return false;
         }
         let joined = self.joined.take();

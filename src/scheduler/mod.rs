@@ -26,14 +26,18 @@
 mod cancel;
 #[cfg(debug_assertions)]
 mod check;
+mod clock;
 mod coarse_clock;
 mod deadlock;
 mod end;
+mod idle;
 mod inbox;
 mod local;
+mod order;
 mod run;
 mod run_queue;
 mod scope;
+mod simulated;
 mod task;
 mod timers;
 mod wait;
@@ -53,8 +57,10 @@ use slab::Slab;
 use inbox::Delivery;
 pub(crate) use inbox::{Inbox, WakeSlot};
 use local::SlotKey;
+pub(crate) use order::{Order, RoundOrder};
 pub(crate) use run::Progress;
 pub(crate) use scope::{Group, Scope, ScopeKind};
+pub(crate) use simulated::{Record, Round, Simulated, Turn as RecordedTurn};
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};
 pub use task::protocol::{Outcome, Resume, Suspend};
@@ -66,7 +72,7 @@ pub(crate) use wait_queue::{Key, WaitQueue};
 
 use crate::error::Grouping;
 use crate::panic::{FirstPanic, Payload};
-use coarse_clock::{CoarseClock, DueTime};
+use clock::Clock;
 use run_queue::RunQueue;
 use timers::Timers;
 
@@ -74,12 +80,11 @@ use timers::Timers;
 pub(crate) struct Scheduler {
     run_queue: RunQueue,
     timers: RefCell<Option<Timers>>,
-    /// Earliest deadline. `None`: no timer is set, and the clock is not read.
-    next_due: Cell<Option<DueTime>>,
-    /// Made when the first far deadline is set.
-    coarse_clock: OnceCell<CoarseClock>,
-    /// The time that was read in the last turn of the round, if it was.
-    clock: Cell<Option<Instant>>,
+    clock: Clock,
+    /// The coroutines that wait until nothing else is ready.
+    settled: RefCell<Option<Box<WaitQueue<Waiter>>>>,
+    /// What only a simulated loop has.
+    simulated: Option<Box<Simulated>>,
     /// What other threads share with this run, once there is something to share.
     inbox: OnceCell<Arc<Inbox>>,
     /// Memory for what comes out of the inbox.
@@ -121,13 +126,21 @@ pub(crate) enum WakeTarget {
 
 impl Scheduler {
     /// `location` is where the run was asked for.
-    pub(crate) fn new(grouping: Grouping, location: &'static Location<'static>) -> Rc<Scheduler> {
+    pub(crate) fn new(
+        grouping: Grouping,
+        simulated: Option<Box<Simulated>>,
+        location: &'static Location<'static>,
+    ) -> Rc<Scheduler> {
+        let clock = match &simulated {
+            None => Clock::new(),
+            Some(simulated) => Clock::starting_at(simulated.start),
+        };
         let scheduler = Rc::new(Scheduler {
             run_queue: RunQueue::default(),
             timers: RefCell::default(),
-            next_due: Cell::new(None),
-            coarse_clock: OnceCell::new(),
-            clock: Cell::new(None),
+            clock,
+            settled: RefCell::default(),
+            simulated,
             inbox: OnceCell::new(),
             delivery: Cell::default(),
             wake_slots: RefCell::default(),
@@ -165,7 +178,8 @@ impl Scheduler {
 
     /// Releases everything when all tasks have ended, so that nothing keeps the scheduler alive.
     pub(crate) fn close(&self) {
-        let left = (self.root.take(), self.timers.take(), self.wake_slots.take(), self.expired.take());
+        let timers = (self.timers.take(), self.settled.take());
+        let left = (self.root.take(), timers, self.wake_slots.take(), self.expired.take());
         if let Some(inbox) = self.inbox.get() {
             inbox.close();
         }
@@ -239,33 +253,31 @@ impl Scheduler {
 
     // Timers.
 
+    /// The time by the clock of this loop.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     /// Fires `timer` at `deadline`.
     pub(crate) fn set_timer_at(&self, deadline: Instant, timer: Timer) -> TimerKey {
-        let now = Instant::now();
+        let now = self.clock.now();
         self.set_timer(Some(deadline), now, deadline.saturating_duration_since(now), timer)
     }
 
     /// Fires `timer` when `duration` has passed. A deadline that no clock can hold is never.
     pub(crate) fn set_timer_after(&self, duration: Duration, timer: Timer) -> TimerKey {
-        let now = Instant::now();
+        let now = self.clock.now();
         self.set_timer(now.checked_add(duration), now, duration, timer)
     }
 
     fn set_timer(&self, deadline: Option<Instant>, now: Instant, left: Duration, timer: Timer) -> TimerKey {
-        // Turns may take long, so the time is kept only if no other turn comes before the next look at the clock.
         if self.run_queue.is_round_over() {
-            self.clock.set(Some(now));
+            self.clock.keep_last_read(now);
         }
-        if let Some(deadline) = deadline
-            && !self.next_due.get().is_some_and(|due| due.is_before(deadline))
-        {
-            self.next_due.set(Some(DueTime::new(deadline, left, || self.coarse_clock())));
+        if let Some(deadline) = deadline {
+            self.clock.add_deadline(deadline, left);
         }
-        self.timers.borrow_mut().get_or_insert_with(Timers::new).set(deadline, timer)
-    }
-
-    fn coarse_clock(&self) -> CoarseClock {
-        *self.coarse_clock.get_or_init(CoarseClock::new)
+        self.timers.borrow_mut().get_or_insert_with(|| Timers::new(now)).set(deadline, timer)
     }
 
     pub(crate) fn timer_is_set(&self, key: TimerKey) -> bool {
@@ -278,18 +290,32 @@ impl Scheduler {
         let timers = timers.as_mut()?;
         let timer = timers.cancel(key)?;
         if timers.is_empty() && self.expired.borrow().is_empty() {
-            self.next_due.set(None);
+            self.clock.clear_deadline();
         }
         Some(timer)
     }
 
     /// The next deadline. `None` also if all timers are set to never.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         self.timers.borrow_mut().as_mut()?.next()
     }
 
-    fn has_timers(&self) -> bool {
-        self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty())
+    pub(crate) fn has_virtual_clock(&self) -> bool {
+        self.clock.is_virtual()
+    }
+
+    /// Until when a thread or a host may wait at most. In a simulated loop there is no such time: if the loop is idle, its clock
+    /// stands still until something outside wakes it.
+    pub(crate) fn wait_deadline(&self) -> Option<Instant> {
+        if self.clock.is_virtual() { None } else { self.deadline() }
+    }
+
+    /// Whether time can make a task ready, or, in a real loop, a timer is set to never: such a loop waits to be stopped.
+    fn may_time_help(&self) -> bool {
+        match self.clock.is_virtual() {
+            true => self.deadline().is_some(),
+            false => self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty()),
+        }
     }
 
     // Wake-ups from outside.
@@ -371,7 +397,7 @@ impl Scheduler {
     pub(crate) fn host_is_awake(&self) {
         self.is_host_asleep.set(false);
         // It may have been away for long.
-        self.clock.set(None);
+        self.clock.forget_last_read();
     }
 
     /// Whether nothing was ready when the host looked last, nor has become ready since.
@@ -390,7 +416,7 @@ impl Scheduler {
     pub(crate) fn park(&self) {
         // Parking drops the waker of a host, if there is one. That is foreign code, which may make a task ready.
         self.host_may_sleep();
-        self.inbox().park(self.deadline());
+        self.inbox().park(self.wait_deadline());
         self.host_is_awake();
     }
 

@@ -6,7 +6,6 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::coarse_clock::DueTime;
 use super::inbox::WakeSlot;
 use super::local::SlotKey;
 use super::task::drop::with_own_depth;
@@ -34,7 +33,8 @@ impl Scheduler {
         self.set_running(true);
         let progress = with_own_depth(|| {
             loop {
-                match catch(|| self.steps(budget)) {
+                let steps = || if self.is_reordered() { self.reordered_steps(budget) } else { self.steps(budget) };
+                match catch(steps) {
                     Ok(progress) => return progress,
                     Err(payload) => self.end_panicked(payload),
                 }
@@ -61,13 +61,12 @@ impl Scheduler {
             } else if let Some(task) = self.run_queue.pop() {
                 *budget -= 1;
                 self.ready_turn(task);
-            } else if !self.begin_round() && !self.is_cancelling.get() && !self.is_locally_woken() {
-                if self.root().is_ended() {
-                    return Progress::Done;
-                }
-                #[cfg(debug_assertions)]
-                self.check_idle();
-                return Progress::Idle;
+            } else if !self.begin_round()
+                && !self.is_cancelling.get()
+                && !self.is_locally_woken()
+                && let Some(progress) = self.idle()
+            {
+                return progress;
             }
         }
         Progress::Ran
@@ -77,8 +76,8 @@ impl Scheduler {
 
     /// Looks at the inbox and the clock, and begins a round. False if nothing is ready.
     #[inline(always)]
-    fn begin_round(self: &Rc<Scheduler>) -> bool {
-        if self.next_due.get().is_some() || self.is_signalled() {
+    pub(super) fn begin_round(self: &Rc<Scheduler>) -> bool {
+        if self.clock.has_deadline() || self.is_signalled() {
             self.look_around();
         }
         self.run_queue.begin_round()
@@ -89,15 +88,8 @@ impl Scheduler {
         if self.is_signalled() {
             self.empty_inbox();
         }
-        if let Some(due) = self.next_due.get() {
-            let now = match self.clock.take() {
-                Some(now) => now,
-                None if due.is_far() => return,
-                None => Instant::now(),
-            };
-            if due.is_before(now) {
-                self.fire_timers(now);
-            }
+        if let Some(now) = self.clock.time_if_due() {
+            self.fire_timers(now);
         }
     }
 
@@ -106,6 +98,9 @@ impl Scheduler {
         self.inbox().take(&mut delivery);
         for key in delivery.woken_locally.drain(..) {
             self.wake(key, WakeSlot::acknowledge_locally);
+        }
+        if !delivery.woken.is_empty() || delivery.stop.is_some() {
+            self.note_outside();
         }
         for wake_slot in delivery.woken.drain(..) {
             self.wake(wake_slot.key, WakeSlot::acknowledge);
@@ -137,7 +132,7 @@ impl Scheduler {
     }
 
     /// Whether code of a user that ran between two rounds has woken a task of this loop.
-    fn is_locally_woken(&self) -> bool {
+    pub(super) fn is_locally_woken(&self) -> bool {
         self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
     }
 
@@ -167,8 +162,10 @@ impl Scheduler {
         }
         let is_undecided = !self.expired.borrow().is_empty();
         let next = if is_undecided { Some(now) } else { self.deadline() };
-        let due = next.map(|next| DueTime::new(next, next.saturating_duration_since(now), || self.coarse_clock()));
-        self.next_due.set(due);
+        match next {
+            Some(next) => self.clock.set_deadline(next, next.saturating_duration_since(now)),
+            None => self.clock.clear_deadline(),
+        }
     }
 
     /// Cancels the scopes whose time is up, unless their work may complete in the same round: then it wins.
@@ -195,19 +192,24 @@ impl Scheduler {
     // Turns.
 
     #[inline(always)]
-    fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
+    pub(super) fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
         if (task.pending.get() != 0 || task.has(State::SLOW)) && !Scheduler::is_due(&task) {
             return;
         }
         self.turn(task, State::QUEUED);
     }
 
+    /// Whether a queued task would have its turn now.
+    pub(super) fn is_ready(task: &Header) -> bool {
+        let is_ready = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
+        // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
+        is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED)
+    }
+
     /// Whether a queued task that has pending parts, or a cancellation or a failure to see, is to have its turn.
     #[inline(never)]
     fn is_due(task: &Header) -> bool {
-        let is_due = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
-        // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
-        let is_due = is_due && !task.has(State::CANCEL_DEFERRED);
+        let is_due = Scheduler::is_ready(task);
         task.unset(if is_due { State::FORCE_RESUME } else { State::QUEUED });
         is_due
     }
@@ -252,7 +254,7 @@ impl Scheduler {
     }
 
     #[inline(never)]
-    fn next_to_cancel(&self) -> Option<TaskRef> {
+    pub(super) fn next_to_cancel(&self) -> Option<TaskRef> {
         loop {
             let task = self.cancelling.borrow_mut().pop_front();
             match task {
@@ -269,7 +271,7 @@ impl Scheduler {
 
     /// Lets `task` see its cancellation.
     #[inline(never)]
-    fn cancelling_turn(self: &Rc<Scheduler>, task: TaskRef) {
+    pub(super) fn cancelling_turn(self: &Rc<Scheduler>, task: TaskRef) {
         if task.has(State::ENDED | State::RUNNING) {
             return;
         }
@@ -287,7 +289,8 @@ impl Scheduler {
         } else if task.cold(|cold| cold.held_by > 0).unwrap_or(false) {
             task.set(State::CANCEL_DEFERRED);
         } else {
-            self.turn(task.clone(), State::empty());
+            // Whatever else it was to be resumed for, it is now.
+            self.turn(task.clone(), State::FORCE_RESUME);
         }
         if !task.is_ended() {
             self.hold_waiters(&task);

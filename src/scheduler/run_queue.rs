@@ -80,6 +80,28 @@ impl RunQueue {
         self.with(|queues| queues.next_round.is_empty())
     }
 
+    /// The task that is left of this round, if it is the only one.
+    pub(crate) fn only(&self) -> Option<TaskRef> {
+        let task = self.with(|queues| if queues.round.len() == 1 { queues.round.pop() } else { None })?;
+        let again = task.clone();
+        self.with(|queues| queues.round.push(again));
+        Some(task)
+    }
+
+    /// Takes out what is left of this round, first to last.
+    pub(crate) fn take_round(&self) -> Vec<TaskRef> {
+        let mut round = self.with(|queues| std::mem::take(&mut queues.round));
+        round.reverse();
+        round
+    }
+
+    /// Sets what is left of this round, first to last. Nothing was.
+    pub(crate) fn put_round(&self, mut round: Vec<TaskRef>) {
+        round.reverse();
+        let empty = self.with(|queues| std::mem::replace(&mut queues.round, round));
+        drop(empty);
+    }
+
     pub(crate) fn clear(&self) {
         let left = self.with(std::mem::take);
         drop(left);

@@ -150,7 +150,8 @@ impl TimerKey {
 }
 
 impl Timers {
-    pub(crate) fn new() -> Timers {
+    /// `zero` is the loop's own zero: earlier deadlines count as that.
+    pub(crate) fn new(zero: Instant) -> Timers {
         Timers {
             heap: QuaternaryHeap::new(),
             runs: QuaternaryHeap::new(),
@@ -158,7 +159,7 @@ impl Timers {
             due: Vec::new(),
             cancelled: 0,
             stamp: 0,
-            zero: Instant::now(),
+            zero,
         }
     }
 

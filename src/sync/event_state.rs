@@ -69,7 +69,8 @@ impl Entry {
 struct RemoteLink {
     shared: Arc<SharedFlag>,
     listeners: Listeners,
-    /// For waits with a limit. They do not count: until the limit the loop has a timer, and after it no handle can wake them.
+    /// For waits with a limit, in real loops. They do not count: until the limit the loop has a timer, and after it no handle can
+    /// wake them. In simulated loops they do: the clock stands still while there is a handle.
     timed_listeners: Listeners,
     /// Whether the queued waits have listeners: either all of them have one, or none has.
     ///
@@ -99,7 +100,8 @@ impl RemoteLink {
     }
 
     fn listen(&self, scheduler: &Rc<Scheduler>, is_timed: bool) -> Rc<Listener> {
-        if is_timed { self.timed_listeners.listen(scheduler) } else { self.listeners.listen(scheduler) }
+        let counts = !is_timed || scheduler.has_virtual_clock();
+        if counts { self.listeners.listen(scheduler) } else { self.timed_listeners.listen(scheduler) }
     }
 }
 

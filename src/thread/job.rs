@@ -163,6 +163,9 @@ where
     Coro::from_named::<N, _>(
         #[coroutine]
         static move |mut resume: Resume| {
+            if let Some(scheduler) = resume.task.scheduler() {
+                scheduler.note_outside();
+            }
             let job = Job::start(&pool(), f, location);
             let cancelled = {
                 let mut ended = pin!(poll_fn(|context| job.poll_value(context)));

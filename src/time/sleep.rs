@@ -75,13 +75,17 @@ impl Wait for Sleep {
 
     #[inline]
     fn into_state(self) -> Sleeping {
-        Sleeping::Unbegun(self.until)
+        Sleeping { stage: Stage::Unbegun(self.until) }
     }
 }
 
 #[doc(hidden)]
-#[allow(missing_debug_implementations, private_interfaces)]
-pub enum Sleeping {
+#[allow(missing_debug_implementations)]
+pub struct Sleeping {
+    stage: Stage,
+}
+
+enum Stage {
     Unbegun(Until),
     Asleep(Rc<Scheduler>, TimerKey),
     Over,
@@ -94,7 +98,7 @@ impl WaitState for Sleeping {
     type Output = ();
 
     fn begin(&mut self, task: &TaskRef) {
-        if let Sleeping::Unbegun(until) = *self
+        if let Stage::Unbegun(until) = self.stage
             && let Some(scheduler) = task.scheduler()
         {
             task.note_blocked_on(BlockedOn::TIMER);
@@ -103,21 +107,22 @@ impl WaitState for Sleeping {
                 Until::After(duration) => scheduler.set_timer_after(duration, timer),
                 Until::At(deadline) => scheduler.set_timer_at(deadline, timer),
             };
-            *self = Sleeping::Asleep(scheduler, key);
+            self.stage = Stage::Asleep(scheduler, key);
         }
     }
 
     fn is_ready(&self) -> bool {
-        match self {
-            Sleeping::Unbegun(_) => false,
-            Sleeping::Asleep(scheduler, key) => !scheduler.timer_is_set(*key),
-            Sleeping::Over => true,
+        match &self.stage {
+            Stage::Unbegun(_) => false,
+            Stage::Asleep(scheduler, key) => !scheduler.timer_is_set(*key),
+            Stage::Over => true,
         }
     }
 
     fn take(&mut self) -> Result<()> {
         if self.is_ready() {
-            *self = Sleeping::Over;
+            // The timer has fired, so there is none to cancel.
+            self.stage = Stage::Over;
             Ok(())
         } else {
             Err(polled_after_completion())
@@ -127,7 +132,7 @@ impl WaitState for Sleeping {
 
 impl Drop for Sleeping {
     fn drop(&mut self) {
-        if let Sleeping::Asleep(scheduler, key) = self
+        if let Stage::Asleep(scheduler, key) = &self.stage
             && let Some(Timer::Settle(waiter)) = scheduler.cancel_timer(*key)
         {
             waiter.give_up();

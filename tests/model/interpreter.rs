@@ -1,23 +1,20 @@
 //! Runs programs on tinyield, and logs what can be seen.
 //!
-//! Each statement of the language is the operation of tinyield with the same name. The interpreter keeps the clock by
-//! itself, so that the order of deadlines does not depend on the speed of the machine: see [`clock`].
+//! Each statement of the language is the operation of tinyield with the same name. The loop is a simulated one, so a tick takes no
+//! real time, and no run depends on the speed of the machine.
 
-mod clock;
 mod describe;
 mod waits;
 mod world;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Duration;
 
 use tinyield::{Coro, Error, JoinHandle, Loop, LoopError, Step, catch, co, shield, spawn};
 
 use super::Observed;
 use super::program::{Body, Drive, Program, Statement, Wait};
 
-pub use clock::TICK;
 use describe::{describe, describe_all, describe_leaf, describe_result, loop_error_text};
 use waits::{grouping, leaf, part, parts};
 use world::{Life, World};
@@ -28,11 +25,10 @@ type Value = usize;
 /// A run that takes more steps is dropped.
 const MAX_STEPS: usize = 100_000;
 
-/// `unit` is the length of the unit of time, in microseconds.
-pub fn run(program: &Program, unit: u64) -> Observed {
+pub fn run(program: &Program, seed: u64) -> Observed {
     let grouping = grouping(program.grouping);
-    let mut event_loop = Loop::builder().grouping(grouping).build();
-    let world = World::new(program, event_loop.stop_handle(), Duration::from_micros(unit));
+    let mut event_loop = Loop::builder().grouping(grouping).simulated(seed).build();
+    let world = World::new(event_loop.stop_handle());
     for body in &program.shared {
         let shared = start(body, &world).shared();
         world.shared.borrow_mut().push(shared);
@@ -42,7 +38,6 @@ pub fn run(program: &Program, unit: u64) -> Observed {
         Drive::Run => catch_unwind(AssertUnwindSafe(|| Some(event_loop.run(main)))),
         _ => catch_unwind(AssertUnwindSafe(|| run_steps(program.drive, &mut event_loop, main, &world))),
     };
-    world.clock.stop();
     let result = match result {
         Err(payload) if payload.is::<FirstPanic>() => "panic".to_string(),
         Err(_) => "a later panic".to_string(),
@@ -50,8 +45,7 @@ pub fn run(program: &Program, unit: u64) -> Observed {
         Ok(Some(Ok(value))) => format!("value c{value}"),
         Ok(Some(Err(error))) => loop_error_text(&error),
     };
-    let is_late = world.clock.is_late();
-    Observed { result: result + &world.leftovers(), log: world.log.take(), is_late, ..Observed::default() }
+    Observed { result: result + &world.leftovers(), log: world.log.take(), ..Observed::default() }
 }
 
 /// Runs the loop step by step. `None` if the runtime was dropped before the end.
@@ -75,23 +69,15 @@ fn run_steps(
         match runtime.step() {
             Step::Ran => {}
             Step::Done(result) => return Some(result),
-            Step::Idle(idle) => match idle.deadline() {
-                Some(deadline) => {
-                    world.clock.check();
-                    world.clock.advance(deadline);
-                }
-                None if is_stopped => break,
-                None => {
-                    is_stopped = true;
-                    world.stop.stop();
-                }
-            },
+            Step::Idle(_) if is_stopped => break,
+            Step::Idle(_) => {
+                is_stopped = true;
+                world.stop.stop();
+            }
         }
     }
-    world.clock.stop();
+    // The drop runs what is behind shields.
     drop(runtime);
-    // The drop runs what is behind shields. In a program of which it is known what happens, no timer fires meanwhile.
-    world.clock.check();
     None
 }
 

@@ -14,7 +14,7 @@ pub mod interpreter;
 pub mod program;
 pub mod simulator;
 
-use program::{Drive, Program};
+use program::Program;
 
 /// What can be seen of a run.
 #[derive(Clone, Debug, Default)]
@@ -22,26 +22,25 @@ pub struct Observed {
     pub result: String,
     /// What happened, in order.
     pub log: Vec<String>,
-    /// Interpreter only: the machine was so slow that two deadlines may have passed at once. The run proves nothing.
-    pub is_late: bool,
     /// Simulator only: several coroutines could be named as the one that failed, and nothing says which.
     pub is_blame_open: bool,
     /// Simulator only: nothing says what has to happen. Any run is right.
     pub is_undecided: bool,
 }
 
-/// The lengths of the unit of time to try, in microseconds. A run that was late is tried again with the next one.
-const UNITS: [u64; 3] = [40, 400, 4_000];
+/// The seeds that each program is run with. Seed 0 is first in, first out.
+const SEEDS: [u64; 3] = [0, 1, 421];
 
-/// The difference between the two runs of `program`, in words, if there is one.
+/// The difference between the two runs of `program` with the same seed, in words, if there is one.
 pub fn difference(program: &Program) -> Option<String> {
-    let expected = simulator::run(program);
-    if expected.is_undecided {
-        return None;
-    }
-    let mut runs = UNITS.iter().map(|&unit| interpreter::run(program, unit));
-    let observed = runs.find(|observed| !observed.is_late)?;
-    compare(&expected, &observed)
+    SEEDS.into_iter().find_map(|seed| {
+        let expected = simulator::run(program, seed);
+        if expected.is_undecided {
+            return None;
+        }
+        let difference = compare(&expected, &interpreter::run(program, seed))?;
+        Some(format!("with seed {seed}:\n{difference}"))
+    })
 }
 
 fn compare(expected: &Observed, observed: &Observed) -> Option<String> {
@@ -93,9 +92,4 @@ pub fn smallest_difference(mut program: Program) -> Option<String> {
             None => return Some(format!("simulator and tinyield differ:\n{program}\n{found}")),
         }
     }
-}
-
-/// Whether ticks take time in a run by `drive`.
-fn has_clock(drive: Drive) -> bool {
-    drive != Drive::Run
 }

@@ -31,13 +31,13 @@ pub enum Grouping {
 /// How the loop is run, and what happens to it from outside.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Drive {
-    /// By `Loop::run`, where waiting for nothing is a deadlock. Ticks take no time.
+    /// By `Loop::run`, where waiting for nothing is a deadlock.
     Run,
     /// Step by step. If it is idle without a deadline, it is asked to stop; if it is idle again, it is dropped.
     Step,
     /// Step by step, and asked to stop when the log has this number of lines.
     StopAt(usize),
-    /// Step by step, and dropped when the log has this number of lines. From then on, ticks take no time.
+    /// Step by step, and dropped when the log has this number of lines.
     DropAt(usize),
 }
 
@@ -114,7 +114,6 @@ pub enum Leaf {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Limit {
     Zero,
-    /// A tick is much longer than the work of a program takes.
     Ticks(usize),
     Never,
 }

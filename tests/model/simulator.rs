@@ -13,15 +13,16 @@
 //! - deadlocks and cycles ([`deadlock`]);
 //! - stopping and dropping the loop half-way ([`drive`]).
 //!
-//! It relies on the clock of the interpreter: time stands still while anything is ready, all deadlines of a program
-//! that can differ in effect are different, and when the loop is idle it is exactly the time of the next deadline. It
-//! does not model traces, memory, threads and foreign futures, which programs do not have.
+//! Time stands still while anything is ready, and when the loop is idle it becomes the time of the next deadline. Each round is the
+//! permutation that the seed gives ([`order`]). Traces, memory, threads and foreign futures are not modelled: programs do not have
+//! them.
 
 mod cancel;
 mod deadlock;
 mod describe;
 mod drive;
 mod ends;
+mod order;
 mod scopes;
 mod state;
 mod statements;
@@ -51,10 +52,11 @@ struct Simulator<'a> {
     /// The tasks that have to see their cancellation.
     cancelling: VecDeque<TaskId>,
     running: Option<TaskId>,
+    seed: u64,
+    /// The number of rounds so far.
+    rounds: u64,
+    /// In ticks.
     now: u64,
-    /// The number of limits so far.
-    limits: u64,
-    is_clock_running: bool,
     /// In the order in which they were set.
     timers: Vec<Timer>,
     /// The timeouts whose time is up, with the number of rounds since.
@@ -72,11 +74,11 @@ struct Simulator<'a> {
     observed: Observed,
 }
 
-pub fn run(program: &Program) -> Observed {
+pub fn run(program: &Program, seed: u64) -> Observed {
     let mut simulator = Simulator {
         program: Some(program),
         shared: vec![None; SHARED],
-        is_clock_running: super::has_clock(program.drive),
+        seed,
         event_waiters: vec![Vec::new(); EVENTS],
         free: PERMITS.into(),
         permit_waiters: vec![Vec::new(); PERMITS.len()],

@@ -4,15 +4,16 @@
 //! is `Some`, and waits for that one.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tinyield::sync::{Acquire, EventWait, EventWaitTimeout};
 use tinyield::time::{Sleep, Timeout};
 use tinyield::wait::{Catch, Isolate, Race, Shield};
-use tinyield::{Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, catch, isolate, race, shield, timeout};
+use tinyield::{Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, catch, isolate, race, shield, sleep, timeout};
 
 use super::world::World;
 use super::{Value, start};
-use crate::model::program::{Grouping, Leaf, Part};
+use crate::model::program::{Grouping, Leaf, Limit, Part};
 
 pub type PartWait = (
     Option<Coro<Value>>,
@@ -53,9 +54,9 @@ pub type PartsOutput = Vec<(Option<PartOutput>, Option<Result<PartOutput, Error>
 pub fn leaf(leaf: Leaf, world: &World) -> LeafWait {
     let mut wait = LeafWait::default();
     match leaf {
-        Leaf::Sleep(limit) => wait.0 = Some(world.clock.sleep(limit)),
+        Leaf::Sleep(limit) => wait.0 = Some(sleep(duration(limit))),
         Leaf::Event(event) => wait.1 = Some(world.events[event].wait()),
-        Leaf::EventTimeout(event, limit) => wait.2 = Some(world.events[event].wait_timeout(world.clock.limit(limit))),
+        Leaf::EventTimeout(event, limit) => wait.2 = Some(world.events[event].wait_timeout(duration(limit))),
     }
     wait
 }
@@ -69,10 +70,10 @@ pub fn part(part: &Part, world: &World, handles: &mut VecDeque<JoinHandle<Value>
         Part::Join => wait.2 = handles.pop_front(),
         Part::Leaf(inner) => (wait.3, wait.4, wait.5) = leaf(*inner, world),
         Part::Acquire(semaphore) => wait.6 = Some(world.semaphores[*semaphore].acquire()),
-        Part::Timeout(body, limit) => wait.7 = Some(timeout(start(body, world), world.clock.limit(*limit))),
+        Part::Timeout(body, limit) => wait.7 = Some(timeout(start(body, world), duration(*limit))),
         Part::TimeoutLeaf(inner, limit) => {
             let inner = leaf(*inner, world);
-            wait.8 = Some(timeout(inner, world.clock.limit(*limit)));
+            wait.8 = Some(timeout(inner, duration(*limit)));
         }
         Part::Race(bodies) => wait.9 = Some(race(bodies.iter().map(|body| start(body, world)).collect::<Vec<_>>())),
         Part::Isolate(body, inner) => wait.10 = Some(isolate(start(body, world)).grouping(grouping(*inner))),
@@ -92,6 +93,15 @@ pub fn parts(
         waits.push(if *catches { (None, Some(catch(wait))) } else { (Some(wait), None) });
     }
     waits
+}
+
+fn duration(limit: Limit) -> Duration {
+    const TICK: Duration = Duration::from_secs(3600);
+    match limit {
+        Limit::Zero => Duration::ZERO,
+        Limit::Ticks(ticks) => TICK * u32::try_from(ticks).expect("programs are short"),
+        Limit::Never => Duration::MAX,
+    }
 }
 
 pub fn grouping(grouping: Grouping) -> tinyield::Grouping {

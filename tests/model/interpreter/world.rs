@@ -2,14 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
 use tinyield::{Event, Semaphore, Shared, StopHandle};
 
 use super::Value;
-use super::clock::Clock;
-use crate::model::has_clock;
-use crate::model::program::{EVENTS, PERMITS, Program};
+use crate::model::program::{EVENTS, PERMITS};
 
 #[derive(Clone)]
 pub struct World {
@@ -19,11 +16,10 @@ pub struct World {
     pub shared: Rc<RefCell<Vec<Shared<Value>>>>,
     pub stop: StopHandle,
     pub has_panicked: Rc<Cell<bool>>,
-    pub clock: Rc<Clock>,
 }
 
 impl World {
-    pub fn new(program: &Program, stop: StopHandle, unit: Duration) -> World {
+    pub fn new(stop: StopHandle) -> World {
         World {
             log: Rc::default(),
             events: (0..EVENTS).map(|_| Event::new()).collect(),
@@ -31,7 +27,6 @@ impl World {
             shared: Rc::default(),
             stop,
             has_panicked: Rc::default(),
-            clock: Rc::new(Clock::new(unit, has_clock(program.drive))),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Between two rounds, the loop looks at requests to stop and at timers. Cancellations come before everything else.
 
 use super::state::{Failure, TimerAction};
-use super::{ROOT, Simulator};
+use super::{ROOT, Simulator, order};
 use crate::model::program::Drive;
 
 enum Progress {
@@ -44,14 +44,12 @@ impl Simulator<'_> {
                 }
             }
         }
-        self.is_clock_running = false;
         self.stop_for("dropped");
         loop {
             match self.step() {
                 Progress::Ran => {}
                 Progress::Done => return false,
-                // The interpreter no longer keeps the clock.
-                Progress::Idle if self.advance_to_next_timer() => self.observed.is_undecided = true,
+                Progress::Idle if self.advance_to_next_timer() => {}
                 Progress::Idle => self.deadlock(),
             }
         }
@@ -73,11 +71,21 @@ impl Simulator<'_> {
         } else {
             self.between_rounds();
             self.round = std::mem::take(&mut self.next_round);
+            self.reorder_round();
             if self.round.is_empty() && self.cancelling.is_empty() {
                 return if self.scopes[ROOT].has_ended { Progress::Done } else { Progress::Idle };
             }
         }
         Progress::Ran
+    }
+
+    /// Gives the round its order. Tasks that are queued and no longer ready are not counted, and come last.
+    fn reorder_round(&mut self) {
+        let (mut ready, rest): (Vec<_>, Vec<_>) = self.round.iter().partition(|&&task| self.is_counted(task));
+        self.rounds += u64::from(!ready.is_empty());
+        if order::permute(&mut ready, self.seed, self.rounds) {
+            self.round = ready.into_iter().chain(rest).collect();
+        }
     }
 
     /// What happens between two rounds.

@@ -89,7 +89,7 @@ pub enum Work<'a> {
     Leaf(TimedLeaf),
 }
 
-/// A time in units since the start, or `None` for never.
+/// A time in ticks since the start, or `None` for never.
 pub type Deadline = Option<u64>;
 
 /// A leaf whose deadline was computed when the wait was made.

@@ -2,7 +2,6 @@
 
 use super::Simulator;
 use super::state::{Awaited, Deadline, TaskId, TimedLeaf, TimerAction, Work};
-use crate::model::interpreter::TICK;
 use crate::model::program::{Leaf, Limit, Part, Statement, Wait};
 
 impl<'a> Simulator<'a> {
@@ -74,7 +73,7 @@ impl<'a> Simulator<'a> {
         self.complete(task);
     }
 
-    /// What a part of a wait is. Limits are counted when the wait is made, in this order.
+    /// What a part of a wait is.
     fn awaited_of(&mut self, task: TaskId, part: &'a Part) -> Awaited<'a> {
         match part {
             Part::Turn => Awaited::Turn,
@@ -83,10 +82,10 @@ impl<'a> Simulator<'a> {
             Part::Join => self.tasks[task].handles.pop_front().map_or(Awaited::Turn, Awaited::Task),
             Part::Leaf(leaf) => self.timed_leaf(*leaf).into(),
             Part::Acquire(semaphore) => Awaited::Acquire(*semaphore, false),
-            Part::Timeout(body, limit) => Awaited::Timeout(Work::Body(body), self.limit(*limit)),
+            Part::Timeout(body, limit) => Awaited::Timeout(Work::Body(body), self.deadline(*limit)),
             Part::TimeoutLeaf(leaf, limit) => {
                 let leaf = self.timed_leaf(*leaf);
-                Awaited::Timeout(Work::Leaf(leaf), self.limit(*limit))
+                Awaited::Timeout(Work::Leaf(leaf), self.deadline(*limit))
             }
             Part::Race(bodies) => Awaited::Race(bodies),
             Part::Isolate(body, grouping) => Awaited::Isolate(body, *grouping),
@@ -97,25 +96,16 @@ impl<'a> Simulator<'a> {
     fn timed_leaf(&mut self, leaf: Leaf) -> TimedLeaf {
         match leaf {
             Leaf::Event(event) => TimedLeaf::Event(event),
-            Leaf::EventTimeout(event, limit) => TimedLeaf::EventTimeout(event, self.limit(limit)),
-            Leaf::Sleep(Limit::Ticks(ticks)) if self.is_clock_running => TimedLeaf::Sleep(Some(self.in_ticks(ticks))),
-            Leaf::Sleep(_) => TimedLeaf::Sleep(Some(0)),
+            Leaf::EventTimeout(event, limit) => TimedLeaf::EventTimeout(event, self.deadline(limit)),
+            Leaf::Sleep(limit) => TimedLeaf::Sleep(self.deadline(limit)),
         }
     }
 
-    /// The time `ticks` ticks from now.
-    fn in_ticks(&self, ticks: usize) -> u64 {
-        (self.now / TICK + ticks as u64) * TICK
-    }
-
-    fn limit(&mut self, limit: Limit) -> Deadline {
+    fn deadline(&self, limit: Limit) -> Deadline {
         match limit {
+            Limit::Zero => Some(self.now),
+            Limit::Ticks(ticks) => Some(self.now + ticks as u64),
             Limit::Never => None,
-            Limit::Ticks(ticks) if self.is_clock_running && self.limits + 1 < TICK => {
-                self.limits += 1;
-                Some(self.in_ticks(ticks) + self.limits)
-            }
-            Limit::Ticks(_) | Limit::Zero => Some(0),
         }
     }
 }

@@ -27,17 +27,27 @@ impl<'a> Simulator<'a> {
 
     pub(super) fn ready_turn(&mut self, task: TaskId) {
         self.tasks[task].is_queued = false;
-        if self.tasks[task].has_ended || self.tasks[task].is_deferred {
-            return;
-        }
-        if self.is_due(task) {
+        if self.has_turn(task) {
             self.turn(task);
         }
+    }
+
+    /// Whether a queued task would have its turn now.
+    fn has_turn(&self, task: TaskId) -> bool {
+        !self.tasks[task].has_ended && !self.tasks[task].is_deferred && self.is_due(task)
     }
 
     /// Whether it can go on: its wait is over, or raises.
     fn is_due(&self, task: TaskId) -> bool {
         self.error_to_raise(task).is_some() || self.is_ready(task)
+    }
+
+    /// Whether a queued task counts in the order of its round. A task is also resumed when a part has failed of which the error is
+    /// caught, but sees nothing of that.
+    pub(super) fn is_counted(&self, task: TaskId) -> bool {
+        let Task { has_ended, is_deferred, wait, .. } = &self.tasks[task];
+        let has_failed = wait.iter().flat_map(|wait| &wait.parts).any(|part| self.error_of_part(part).is_some());
+        !has_ended && !is_deferred && (has_failed || self.is_due(task))
     }
 
     /// Whether all parts of its wait are ready.

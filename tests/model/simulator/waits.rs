@@ -140,9 +140,9 @@ impl<'a> Simulator<'a> {
     }
 
     fn set_timer(&mut self, deadline: Deadline, action: TimerAction) {
-        // Timers fire in the order of their deadlines. A deadline in the past counts as now.
+        // Timers fire in the order of their deadlines, and of equal deadlines in the order in which they were set.
         if let Some(deadline) = deadline {
-            self.timers.push(Timer { deadline: deadline.max(self.now), action });
+            self.timers.push(Timer { deadline, action });
         }
     }
 

@@ -1,0 +1,101 @@
+//! The clock of a loop: that of the machine, or, in a simulated loop, a virtual one. Each look at the time goes through it.
+//!
+//! The virtual clock stands still until [`jump`](Clock::jump) sets it to a later time. See [`idle`](super::idle) for when that is.
+
+use std::cell::{Cell, OnceCell};
+use std::time::{Duration, Instant};
+
+use super::coarse_clock::{CoarseClock, DueTime};
+
+pub(super) struct Clock {
+    /// The time of the virtual clock. `None`: the clock is that of the machine.
+    virtual_time: Cell<Option<Instant>>,
+    /// Earliest deadline. `None`: no timer is set, and the clock is not read.
+    next_due: Cell<Option<DueTime>>,
+    /// The time that was read in the last turn of the round, if it was.
+    last_read: Cell<Option<Instant>>,
+    /// Made when the first far deadline is set.
+    coarse: OnceCell<CoarseClock>,
+}
+
+impl Clock {
+    /// The clock of the machine.
+    pub(super) fn new() -> Clock {
+        Clock {
+            virtual_time: Cell::new(None),
+            next_due: Cell::new(None),
+            last_read: Cell::new(None),
+            coarse: OnceCell::new(),
+        }
+    }
+
+    /// A virtual clock that stands at `start`.
+    pub(super) fn starting_at(start: Instant) -> Clock {
+        let coarse = OnceCell::from(CoarseClock::unknown());
+        Clock { virtual_time: Cell::new(Some(start)), coarse, ..Clock::new() }
+    }
+
+    #[inline]
+    pub(super) fn now(&self) -> Instant {
+        match self.virtual_time.get() {
+            None => Instant::now(),
+            Some(time) => time,
+        }
+    }
+
+    pub(super) fn is_virtual(&self) -> bool {
+        self.virtual_time.get().is_some()
+    }
+
+    /// Sets the virtual clock to `time`, unless it is later already.
+    pub(super) fn jump(&self, time: Instant) {
+        self.virtual_time.set(self.virtual_time.get().max(Some(time)));
+        self.forget_last_read();
+    }
+
+    /// Keeps the time for the next look at the clock. Turns may take long, so no other turn may come before that.
+    #[inline]
+    pub(super) fn keep_last_read(&self, now: Instant) {
+        self.last_read.set(Some(now));
+    }
+
+    pub(super) fn forget_last_read(&self) {
+        self.last_read.set(None);
+    }
+
+    /// Whether any deadline is set, so that the clock is to be looked at.
+    #[inline(always)]
+    pub(super) fn has_deadline(&self) -> bool {
+        self.next_due.get().is_some()
+    }
+
+    /// Notes that a timer was set, for a time that is `left` from now.
+    #[inline]
+    pub(super) fn add_deadline(&self, deadline: Instant, left: Duration) {
+        if !self.next_due.get().is_some_and(|due| due.is_before(deadline)) {
+            self.set_deadline(deadline, left);
+        }
+    }
+
+    /// Notes the earliest deadline, which is `left` from now.
+    #[inline]
+    pub(super) fn set_deadline(&self, deadline: Instant, left: Duration) {
+        self.next_due.set(Some(DueTime::new(deadline, left, || *self.coarse.get_or_init(CoarseClock::new))));
+    }
+
+    pub(super) fn clear_deadline(&self) {
+        self.next_due.set(None);
+    }
+
+    /// The time, if the earliest deadline has come.
+    #[inline]
+    pub(super) fn time_if_due(&self) -> Option<Instant> {
+        let due = self.next_due.get()?;
+        let now = match self.last_read.take() {
+            Some(now) => now,
+            None if due.is_far() => return None,
+            None => self.now(),
+        };
+        due.is_before(now).then_some(now)
+    }
+}

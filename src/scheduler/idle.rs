@@ -1,0 +1,59 @@
+//! What happens when nothing is ready: first the coroutines that wait for just that go on, one at a time; then the clock of a
+//! simulated loop jumps; otherwise the loop is idle.
+
+use std::rc::Rc;
+
+use super::run::Progress;
+use super::{Key, Scheduler, Waiter};
+
+impl Scheduler {
+    /// Nothing is ready. `None` if something is now.
+    #[inline(never)]
+    pub(super) fn idle(self: &Rc<Scheduler>) -> Option<Progress> {
+        if self.root().is_ended() {
+            return Some(Progress::Done);
+        }
+        if self.wake_settled() || self.jump() {
+            return None;
+        }
+        #[cfg(debug_assertions)]
+        self.check_idle();
+        Some(Progress::Idle)
+    }
+
+    /// Makes `waiter` wait until nothing is ready.
+    pub(crate) fn add_settled(&self, waiter: Waiter) -> Key {
+        self.settled.borrow_mut().get_or_insert_default().push_back(waiter)
+    }
+
+    /// Takes out a waiter that gives up. `None` if nothing was ready in the meantime.
+    pub(crate) fn remove_settled(&self, key: Key) -> Option<Waiter> {
+        self.settled.borrow_mut().as_mut()?.remove(key)
+    }
+
+    pub(crate) fn is_in_settled(&self, key: Key) -> bool {
+        self.settled.borrow().as_ref().is_some_and(|queue| queue.get(key).is_some())
+    }
+
+    /// Wakes the first coroutine that waits until nothing else is ready.
+    fn wake_settled(&self) -> bool {
+        let first = self.settled.borrow_mut().as_mut().and_then(|queue| queue.pop_front());
+        let is_any = first.is_some();
+        if let Some(waiter) = first {
+            waiter.settle();
+        }
+        is_any
+    }
+
+    /// Sets the clock of a simulated loop to the next deadline, unless something outside may still wake the loop.
+    fn jump(&self) -> bool {
+        if !self.clock.is_virtual() || self.may_be_woken() {
+            return false;
+        }
+        let deadline = self.deadline();
+        if let Some(deadline) = deadline {
+            self.clock.jump(deadline);
+        }
+        deadline.is_some()
+    }
+}

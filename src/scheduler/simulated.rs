@@ -1,0 +1,165 @@
+//! What only a simulated loop has: the order of its rounds, and a record of its turns.
+//!
+//! Its rounds are taken by a second copy of the main loop, which is chosen once per call of [`run`](Scheduler::run). So a real
+//! loop has not one instruction more in a turn.
+
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::order::Order;
+use super::run::Progress;
+use super::{Scheduler, TaskRef, wait_graph};
+use crate::trace::Frame;
+
+/// What only a simulated loop has.
+pub(crate) struct Simulated {
+    /// When its clock begins.
+    pub(super) start: Instant,
+    order: Order,
+    /// How many rounds have begun.
+    rounds: Cell<u64>,
+    record: Option<RefCell<Record>>,
+    /// Something came from outside: the same seed need not give the same turns.
+    came_from_outside: Cell<bool>,
+}
+
+impl Simulated {
+    pub(crate) fn new(start: Instant, order: Order, record: Option<Record>) -> Simulated {
+        let record = record.map(RefCell::new);
+        Simulated { start, order, rounds: Cell::new(0), record, came_from_outside: Cell::new(false) }
+    }
+
+    /// Counts a round in which `size` tasks are ready, if any is. Returns its number.
+    fn count_round(&self, size: usize) -> u64 {
+        if size > 0 {
+            self.rounds.set(self.rounds.get() + 1);
+            if let Some(record) = &self.record {
+                record.borrow_mut().sizes.push(size);
+            }
+        }
+        self.rounds.get()
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) turns: Vec<Turn>,
+    /// How many tasks were ready when each round began.
+    pub(crate) sizes: Vec<usize>,
+    /// The rounds that were not first in, first out.
+    pub(crate) reordered: Vec<Round>,
+    /// Whether to note the tasks of these rounds.
+    pub(crate) with_tasks: bool,
+}
+
+/// One turn: the task, by its id, and where it went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) task: u64,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// A round that was not first in, first out.
+#[derive(Clone, Debug)]
+pub(crate) struct Round {
+    pub(crate) number: u64,
+    /// For each turn, the index by which its task has become ready.
+    pub(crate) order: Vec<usize>,
+    /// The tasks, in the order in which they became ready, if they are noted: the name of each, and where it goes on.
+    pub(crate) tasks: Vec<Frame>,
+}
+
+impl Scheduler {
+    /// Notes that something has come from outside.
+    pub(crate) fn note_outside(&self) {
+        if let Some(simulated) = &self.simulated {
+            simulated.came_from_outside.set(true);
+        }
+    }
+
+    pub(crate) fn came_from_outside(&self) -> bool {
+        self.simulated.as_ref().is_some_and(|simulated| simulated.came_from_outside.get())
+    }
+
+    /// Takes out the record of a run that is over.
+    pub(crate) fn take_record(&self) -> Record {
+        let record = self.simulated.as_ref().and_then(|simulated| simulated.record.as_ref());
+        record.map(RefCell::take).unwrap_or_default()
+    }
+
+    /// Whether the rounds have an order of their own, or turns are recorded.
+    pub(super) fn is_reordered(&self) -> bool {
+        let is_plain = |simulated: &Simulated| simulated.order.is_first_in_first_out() && simulated.record.is_none();
+        self.simulated.as_ref().is_some_and(|simulated| !is_plain(simulated))
+    }
+
+    /// As [`steps`](Scheduler::steps), with the order of the rounds and the record.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn reordered_steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
+        while *budget > 0 {
+            if self.is_cancelling.get() {
+                if let Some(task) = self.next_to_cancel() {
+                    *budget -= 1;
+                    self.record_turn(&task);
+                    self.cancelling_turn(task);
+                }
+            } else if let Some(task) = self.run_queue.pop() {
+                *budget -= 1;
+                self.record_turn(&task);
+                self.ready_turn_slow(task);
+            } else if self.begin_round() {
+                self.reorder_round();
+            } else if !self.is_cancelling.get()
+                && !self.is_locally_woken()
+                && let Some(progress) = self.idle()
+            {
+                return progress;
+            }
+        }
+        Progress::Ran
+    }
+
+    #[inline(never)]
+    fn ready_turn_slow(self: &Rc<Scheduler>, task: TaskRef) {
+        self.ready_turn(task);
+    }
+
+    fn record_turn(&self, task: &TaskRef) {
+        if let Some(record) = self.simulated.as_ref().and_then(|simulated| simulated.record.as_ref()) {
+            record.borrow_mut().turns.push(Turn { task: task.id.get(), location: task.location.get() });
+        }
+    }
+
+    /// Gives the round that has just begun its order.
+    ///
+    /// A task may be in the queue without being ready, because what it was queued for is gone. Which ones are is no part of what a
+    /// seed promises, so they are not counted, and come last.
+    fn reorder_round(&self) {
+        let Some(simulated) = &self.simulated else { return };
+        if let Some(task) = self.run_queue.only() {
+            simulated.count_round(usize::from(Scheduler::is_ready(&task)));
+            return;
+        }
+        let round = self.run_queue.take_round();
+        let size = round.iter().filter(|task| Scheduler::is_ready(task)).count();
+        let number = simulated.count_round(size);
+        let Some(order) = simulated.order.of_round(number, size) else { return self.run_queue.put_round(round) };
+        let (tasks, rest): (Vec<_>, Vec<_>) = round.into_iter().partition(|task| Scheduler::is_ready(task));
+        self.run_queue.put_round(order.iter().map(|&index| tasks[index].clone()).chain(rest).collect());
+        if let Some(record) = &simulated.record {
+            let with_tasks = record.borrow().with_tasks;
+            let tasks = if with_tasks { tasks.iter().map(place_of).collect() } else { Vec::new() };
+            record.borrow_mut().reordered.push(Round { number, order, tasks });
+        }
+    }
+}
+
+/// The name of `task`, and where it goes on. An internal task stands for the coroutine that waits for it.
+fn place_of(task: &TaskRef) -> Frame {
+    let trace = wait_graph::trace(task, task.location.get());
+    trace.last().cloned().unwrap_or_else(|| Frame::new("run".into(), task.location.get()))
+}

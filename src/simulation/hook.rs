@@ -1,0 +1,64 @@
+//! What a panic says, without printing it: a simulation runs a program that panics hundreds of times, and reports it once.
+//!
+//! The panic hook belongs to the process. The first simulation puts one in front of it, which keeps the message if this thread asks
+//! for that, and otherwise calls the one before.
+
+use std::cell::RefCell;
+use std::panic::{PanicHookInfo, set_hook, take_hook};
+use std::sync::Once;
+
+use crate::panic::{Payload, catch};
+
+/// What is kept of the first panic of a call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// `file:line:column`
+    pub(super) place: Option<String>,
+}
+
+struct Watch {
+    first: Option<Seen>,
+    prints: bool,
+}
+
+thread_local! {
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+/// Calls `f`. If it panics, returns with what, and what the hook saw of the first panic on this thread.
+pub(super) fn watch<R>(prints: bool, f: impl FnOnce() -> R) -> Result<R, (Payload, Seen)> {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |info| {
+            if note(info) {
+                before(info);
+            }
+        }));
+    });
+    // A simulation may run inside of another one.
+    let outer = WATCH.replace(Some(Watch { first: None, prints }));
+    let result = catch(f);
+    let seen = WATCH.replace(outer).and_then(|watch| watch.first).unwrap_or_default();
+    result.map_err(|payload| (payload, seen))
+}
+
+/// Notes a panic. Returns whether it is to be printed.
+fn note(info: &PanicHookInfo<'_>) -> bool {
+    let noted = WATCH.try_with(|watch| {
+        let mut watch = watch.try_borrow_mut().ok()?;
+        let watch = watch.as_mut()?;
+        watch.first.get_or_insert_with(|| Seen { place: info.location().map(ToString::to_string) });
+        Some(watch.prints)
+    });
+    noted.ok().flatten().unwrap_or(true)
+}
+
+/// The message of a panic.
+pub(super) fn message(payload: &Payload) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is not text")
+}

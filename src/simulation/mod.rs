@@ -1,0 +1,197 @@
+//! Simulations: a program is run with many seeds, and a failure is reported with the order of turns that it needs.
+//!
+//! A run is a [`Trial`](trial::Trial). [`shrink`] looks for the smallest order that fails, and [`report`] says what was found.
+
+mod hook;
+mod report;
+mod shrink;
+mod trial;
+
+use std::fmt;
+use std::panic::Location;
+
+use crate::error::Grouping;
+use crate::scheduler::{Order, RoundOrder};
+use crate::wait::Wait;
+use report::Report;
+use shrink::{Budget, Rounds};
+use trial::{Program, Trial};
+
+/// Runs a program in [simulated](crate::Builder::simulated) loops, with one seed after another, to find the order of turns in which
+/// it fails. It is for tests.
+///
+/// Each run has a virtual clock and a schedule of its own, drawn from its seed. A run fails if it ends with an error or panics, so
+/// an `assert!` in a coroutine is a check. Then [`check`](Simulation::check) panics with a report: the error with its trace, the
+/// seed, and the fewest turns that have to change places for it to fail.
+///
+/// ```should_panic
+/// # #![feature(coroutines)]
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+/// use tinyield::{Coro, Simulation, coro};
+///
+/// /// The check is right, but after its `yield` the balance may be another one.
+/// #[coro]
+/// fn pay(balance: Rc<Cell<i32>>, amount: i32) -> Coro<()> {
+///     if balance.get() >= amount {
+///         yield;
+///         balance.set(balance.get() - amount);
+///     }
+///     assert!(balance.get() >= 0, "the balance is {}", balance.get());
+/// }
+///
+/// /// It yields first, so in most orders it looks when the other one has paid.
+/// #[coro]
+/// fn pay_later(balance: Rc<Cell<i32>>, amount: i32) -> Coro<()> {
+///     yield;
+///     yield pay(balance, amount);
+/// }
+///
+/// Simulation::new().seeds(0..1000).check(|| {
+///     let balance = Rc::new(Cell::new(100));
+///     (pay_later(balance.clone(), 60), pay(balance, 70))
+/// });
+/// ```
+///
+/// The seeds are the same each time, so the test gives the same result each time. To run the seed of a report alone, and with the
+/// output of the panic as always, set `TINYIELD_SEED`:
+///
+/// ```text
+/// TINYIELD_SEED=421 cargo test two_transfers
+/// ```
+#[must_use = "nothing runs before `check`"]
+pub struct Simulation {
+    seeds: Box<dyn Iterator<Item = u64>>,
+    grouping: Grouping,
+}
+
+/// What the runs of a [`Simulation`] were like, none of which failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    runs: usize,
+    came_from_outside: bool,
+}
+
+impl Checked {
+    /// How many runs there were, one for each seed.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.runs
+    }
+
+    /// Whether anything [came from outside](crate::Loop::came_from_outside) in any of them, such as from a thread: then the same
+    /// seeds need not take the same turns again.
+    #[must_use]
+    pub fn came_from_outside(&self) -> bool {
+        self.came_from_outside
+    }
+}
+
+/// The environment variable that has [`Simulation::check`] run one seed alone.
+const SEED_VARIABLE: &str = "TINYIELD_SEED";
+
+impl Simulation {
+    /// A simulation with the seeds from 0 to 99.
+    pub fn new() -> Simulation {
+        Simulation { seeds: Box::new(0..100), grouping: Grouping::default() }
+    }
+
+    /// Sets the seeds. Seed 0 is first in, first out, as in a loop that is not simulated.
+    pub fn seeds<S>(mut self, seeds: S) -> Simulation
+    where
+        S: IntoIterator<Item = u64>,
+        S::IntoIter: 'static,
+    {
+        self.seeds = Box::new(seeds.into_iter());
+        self
+    }
+
+    /// Sets which of the errors that come up while a loop stops are kept, and so reported.
+    pub fn grouping(mut self, grouping: Grouping) -> Simulation {
+        self.grouping = grouping;
+        self
+    }
+
+    /// Runs what `program` makes with each seed. Each run calls `program` once, and the runs should share nothing else.
+    ///
+    /// If a run fails, its seed is run again. If both runs took the same turns, further runs look for the fewest turns that have
+    /// to change places for the same failure, at most 2,000 of them and for 10 seconds.
+    ///
+    /// # Panics
+    ///
+    /// If a run fails, with the report. If there are no seeds. If `TINYIELD_SEED` is set and is no seed.
+    #[track_caller]
+    pub fn check<W, P>(self, program: P) -> Checked
+    where
+        W: Wait,
+        P: Fn() -> W,
+    {
+        let program = Program { build: &program, grouping: self.grouping, location: Location::caller() };
+        if let Some(seed) = seed_of(std::env::var_os(SEED_VARIABLE)) {
+            return check_all(&program, [seed], true);
+        }
+        check_all(&program, self.seeds, false)
+    }
+}
+
+impl Default for Simulation {
+    fn default() -> Simulation {
+        Simulation::new()
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation").field("grouping", &self.grouping).finish_non_exhaustive()
+    }
+}
+
+/// The seed in the value of [`SEED_VARIABLE`].
+#[track_caller]
+fn seed_of(value: Option<std::ffi::OsString>) -> Option<u64> {
+    let value = value?;
+    match value.to_str().and_then(|text| text.trim().parse().ok()) {
+        Some(seed) => Some(seed),
+        None => panic!(
+            "{SEED_VARIABLE} is {value:?}; it has to be one seed, a whole number from 0 to {}, such as {SEED_VARIABLE}=421; \
+             unset it to run all seeds",
+            u64::MAX
+        ),
+    }
+}
+
+/// `is_loud`: panics are printed as always.
+#[track_caller]
+fn check_all<W: Wait>(program: &Program<'_, W>, seeds: impl IntoIterator<Item = u64>, is_loud: bool) -> Checked {
+    let mut checked = Checked { runs: 0, came_from_outside: false };
+    for seed in seeds {
+        let trial = program.run(Order::of_seed(seed), false, is_loud);
+        checked.runs += 1;
+        checked.came_from_outside |= trial.came_from_outside;
+        if trial.failure.is_some() {
+            panic!("{}", investigate(program, seed, trial, checked.runs));
+        }
+    }
+    assert!(checked.runs > 0, "a simulation without seeds checks nothing; give it some, such as `.seeds(0..1000)`");
+    checked
+}
+
+/// Finds out what makes the seed of `first` fail.
+fn investigate<W: Wait>(program: &Program<'_, W>, seed: u64, first: Trial, runs: usize) -> Report {
+    let second = program.run(Order::of_seed(seed), false, false);
+    let kind = first.failure.as_ref().map(|failure| failure.kind.clone());
+    let mut report = Report::new(seed, runs, &first);
+    if !report.compare(&first, &second) {
+        return report;
+    }
+    let mut budget = Budget::new();
+    let all: Rounds = first.record.reordered.iter().map(|round| (round.number, RoundOrder::Drawn(seed))).collect();
+    let fails = |rounds: &Rounds| {
+        let trial = program.run(Order::given(rounds.clone()), true, false);
+        let is_same = trial.failure.as_ref().map(|failure| &failure.kind) == kind.as_ref();
+        is_same.then_some(trial)
+    };
+    let smallest = shrink::shrink(all, first, fails, &mut budget);
+    report.explain(&smallest, budget.is_used_up());
+    report
+}

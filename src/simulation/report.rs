@@ -1,0 +1,149 @@
+//! What a simulation says of a failure.
+
+use std::fmt;
+
+use super::shrink::moved;
+use super::trial::Trial;
+use crate::scheduler::{RecordedTurn, Round};
+use crate::trace::Frame;
+
+pub(super) struct Report {
+    seed: u64,
+    /// How many runs there were, with that of the seed.
+    runs: usize,
+    failure: String,
+    turns: usize,
+    hash: u64,
+    came_from_outside: bool,
+    finding: Finding,
+}
+
+enum Finding {
+    /// The second run with the same seed took other turns.
+    NotRepeatable(String),
+    /// The tasks that have to change places: the first goes before the second.
+    Reordered { exchanges: Vec<(Frame, Frame)>, is_cut_short: bool },
+}
+
+impl Report {
+    pub(super) fn new(seed: u64, runs: usize, trial: &Trial) -> Report {
+        Report {
+            seed,
+            runs,
+            failure: trial.failure.as_ref().map(|failure| failure.text.clone()).unwrap_or_default(),
+            turns: trial.record.turns.len(),
+            hash: hash(&trial.record.turns),
+            came_from_outside: trial.came_from_outside,
+            finding: Finding::Reordered { exchanges: Vec::new(), is_cut_short: true },
+        }
+    }
+
+    /// Whether both runs of the seed were the same. If not, this is what there is to say.
+    pub(super) fn compare(&mut self, first: &Trial, second: &Trial) -> bool {
+        self.came_from_outside |= second.came_from_outside;
+        let kind = |trial: &Trial| trial.failure.as_ref().map(|failure| failure.kind.clone());
+        let (one, two) = (&first.record.turns, &second.record.turns);
+        let same = one.iter().zip(two).take_while(|(one, two)| one == two).count();
+        let difference = if same < one.len().max(two.len()) {
+            let turn = |turns: &[RecordedTurn]| match turns.get(same) {
+                Some(turn) => format!("at {}:{}", turn.location.file(), turn.location.line()),
+                None => "over".to_string(),
+            };
+            format!("they differ from turn {} on: the first was {}, the second {}", same + 1, turn(one), turn(two))
+        } else if kind(first) != kind(second) {
+            match &second.failure {
+                None => "the second took the same turns and did not fail".to_string(),
+                Some(failure) => format!("the second took the same turns and failed differently: {}", failure.text),
+            }
+        } else {
+            return true;
+        };
+        self.finding = Finding::NotRepeatable(difference);
+        false
+    }
+
+    /// Says which tasks changed places in `smallest`, the smallest run that was found to fail.
+    pub(super) fn explain(&mut self, smallest: &Trial, is_cut_short: bool) {
+        if let Some(failure) = &smallest.failure {
+            self.failure.clone_from(&failure.text);
+        }
+        let exchanges = smallest.record.reordered.iter().flat_map(exchanges).collect();
+        self.finding = Finding::Reordered { exchanges, is_cut_short };
+    }
+}
+
+/// The tasks of `round` that are out of place, each with the one that it goes before, or that goes before it.
+fn exchanges(round: &Round) -> Vec<(Frame, Frame)> {
+    let frame = |task: usize| round.tasks.get(task).cloned();
+    let exchange = |task: usize| {
+        let at = round.order.iter().position(|&other| other == task)?;
+        let (before, after) = round.order.split_at(at);
+        // The nearest one that it has passed.
+        let passed = after.iter().copied().find(|&other| other < task).map(|other| (task, other));
+        let (first, second) = passed.or_else(|| {
+            before.iter().rev().copied().find(|&other| other > task).map(|other| (other, task))
+        })?;
+        Some((frame(first)?, frame(second)?))
+    };
+    moved(&round.order).into_iter().filter_map(exchange).collect()
+}
+
+/// A hash over every turn, which is the same on each machine (FNV-1a).
+fn hash(turns: &[RecordedTurn]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    for RecordedTurn { task, location } in turns {
+        location.file().bytes().for_each(&mut add);
+        let numbers = [*task, u64::from(location.line()), u64::from(location.column())];
+        numbers.iter().flat_map(|number| number.to_le_bytes()).for_each(&mut add);
+    }
+    hash
+}
+
+/// `pay (bank.rs:12)`
+struct Place<'a>(&'a Frame);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let location = self.0.location();
+        write!(f, "{} ({}:{})", self.0.name(), location.file(), location.line())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { seed, runs, failure, turns, hash, .. } = self;
+        writeln!(f, "the simulation fails with seed {seed} (run {runs}, {turns} turns, hash {hash:016x})")?;
+        writeln!(f, "\n{failure}\n")?;
+        match &self.finding {
+            Finding::NotRepeatable(difference) => {
+                writeln!(f, "two runs with this seed are not the same: {difference}")?;
+                if !self.came_from_outside {
+                    f.write_str(
+                        "so the program depends on something besides the seed: the order of a `HashMap`, the time of the machine, \
+                         a random number, or what an earlier run has left behind\n",
+                    )?;
+                }
+            }
+            Finding::Reordered { exchanges, is_cut_short } => {
+                if exchanges.is_empty() && !is_cut_short {
+                    writeln!(f, "fails without any reordering: also with seed 0, first in, first out")?;
+                }
+                for (index, (first, second)) in exchanges.iter().enumerate() {
+                    let begin = if index == 0 { "fails when" } else { "       and" };
+                    write!(f, "{begin} {} goes before {}", Place(first), Place(second))?;
+                    writeln!(f, "{}", if first == second { ", which was ready earlier" } else { "" })?;
+                }
+                if *is_cut_short {
+                    writeln!(f, "(the search for a simpler order was cut short, as it took too many runs)")?;
+                }
+            }
+        }
+        if self.came_from_outside {
+            f.write_str(
+                "something came from outside, such as from a thread or a foreign future: another run with this seed need not fail\n",
+            )?;
+        }
+        write!(f, "to run this seed alone: {}={seed}", super::SEED_VARIABLE)
+    }
+}

@@ -1,0 +1,331 @@
+//! Makes the order in which a program fails smaller.
+//!
+//! Most bugs need a single task out of place, so that is tried first, from the last round to the first: the later the round, the
+//! nearer it is to the failure. Otherwise whole rounds are turned back to first in, first out while the program still fails (delta
+//! debugging: Zeller, Hildebrandt, "Simplifying and isolating failure-inducing input", 2002), and in the rounds that are left tasks
+//! are put back to their places. If more than two tasks are still out of place, pairs are tried.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::trial::Trial;
+use crate::scheduler::RoundOrder;
+
+/// The rounds that are not first in, first out, by their number.
+pub(super) type Rounds = BTreeMap<u64, RoundOrder>;
+
+/// How much is tried.
+pub(super) struct Budget {
+    runs: usize,
+    until: Instant,
+}
+
+impl Budget {
+    const RUNS: usize = 2_000;
+    const TIME: Duration = Duration::from_secs(10);
+
+    pub(super) fn new() -> Budget {
+        Budget { runs: Budget::RUNS, until: Instant::now() + Budget::TIME }
+    }
+
+    pub(super) fn is_used_up(&self) -> bool {
+        self.runs == 0 || Instant::now() >= self.until
+    }
+}
+
+/// The smallest run that was found to fail, starting from `first` with the order `all`. `fails` runs the program, and returns
+/// what it did if it fails in the same way.
+pub(super) fn shrink(
+    all: Rounds,
+    first: Trial,
+    fails: impl FnMut(&Rounds) -> Option<Trial>,
+    budget: &mut Budget,
+) -> Trial {
+    let sizes = first.record.sizes.clone();
+    let mut search = Search { fails, budget, best: first, rounds: all };
+    if search.accept(Rounds::new()) || search.try_single_moves(&sizes) {
+        return search.best;
+    }
+    search.drop_rounds();
+    search.fix_orders();
+    loop {
+        let before = search.moves();
+        search.put_back();
+        search.drop_rounds();
+        if search.moves() >= before {
+            break;
+        }
+    }
+    if search.moves() > 2 {
+        search.try_pairs_of_moves(&sizes);
+    }
+    search.best
+}
+
+struct Search<'a, F> {
+    fails: F,
+    budget: &'a mut Budget,
+    /// The run with the order `rounds`.
+    best: Trial,
+    rounds: Rounds,
+}
+
+impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
+    /// Takes `rounds` for the best order if the program fails with it.
+    fn accept(&mut self, rounds: Rounds) -> bool {
+        if self.budget.is_used_up() {
+            return false;
+        }
+        self.budget.runs -= 1;
+        let Some(trial) = (self.fails)(&rounds) else { return false };
+        (self.best, self.rounds) = (trial, rounds);
+        true
+    }
+
+    /// How many tasks are out of place.
+    fn moves(&self) -> usize {
+        self.best.record.reordered.iter().map(|round| moved(&round.order).len()).sum()
+    }
+
+    /// Turns rounds back to first in, first out: half of them, a quarter, and so on.
+    fn drop_rounds(&mut self) {
+        let mut parts = 2;
+        while self.rounds.len() > 1 {
+            let numbers: Vec<u64> = self.rounds.keys().copied().collect();
+            let size = numbers.len().div_ceil(parts);
+            let is_smaller = numbers.chunks(size).any(|dropped| {
+                let mut rounds = self.rounds.clone();
+                rounds.retain(|number, _| !dropped.contains(number));
+                self.accept(rounds)
+            });
+            match is_smaller {
+                true => parts = 2.max(parts - 1),
+                false if size == 1 => break,
+                false => parts = (2 * parts).min(numbers.len()),
+            }
+        }
+    }
+
+    /// Has each round the order that it had, whatever else changes.
+    fn fix_orders(&mut self) {
+        let exact = |round: &crate::scheduler::Round| (round.number, RoundOrder::Exactly(round.order.clone()));
+        let rounds: Rounds = self.best.record.reordered.iter().map(exact).collect();
+        self.accept(rounds);
+    }
+
+    /// The order of a round, if it is fixed.
+    fn order(&self, number: u64) -> Option<Vec<usize>> {
+        match self.rounds.get(&number) {
+            Some(RoundOrder::Exactly(order)) => Some(order.clone()),
+            _ => None,
+        }
+    }
+
+    fn accept_order(&mut self, number: u64, order: Vec<usize>) -> bool {
+        let mut rounds = self.rounds.clone();
+        if order.is_sorted() {
+            rounds.remove(&number);
+        } else {
+            rounds.insert(number, RoundOrder::Exactly(order));
+        }
+        self.accept(rounds)
+    }
+
+    /// Puts tasks back to their places, many at a time and then one by one. Those that have to stay out of place are moved no
+    /// further than needed.
+    fn put_back(&mut self) {
+        for number in self.rounds.keys().copied().collect::<Vec<_>>() {
+            let Some(order) = self.order(number) else { continue };
+            let mut size = moved(&order).len().div_ceil(2);
+            while size > 0 {
+                let Some(order) = self.order(number) else { break };
+                let out_of_place = moved(&order);
+                let is_smaller =
+                    out_of_place.chunks(size).any(|tasks| self.accept_order(number, without(&order, tasks)));
+                if !is_smaller {
+                    size /= 2;
+                }
+            }
+            let Some(order) = self.order(number) else { continue };
+            for task in moved(&order) {
+                self.move_less(number, task);
+            }
+        }
+    }
+
+    /// Moves `task` towards its place: half of the way, a quarter, and so on.
+    fn move_less(&mut self, number: u64, task: usize) {
+        let mut step = usize::MAX;
+        while step > 0 {
+            let Some(order) = self.order(number) else { return };
+            let Some(at) = order.iter().position(|&other| other == task) else { return };
+            let home = without(&order, &[task]).iter().position(|&other| other == task).unwrap_or(at);
+            step = step.min(home.abs_diff(at) / 2);
+            if step == 0 {
+                step = usize::from(home.abs_diff(at) > 1);
+            }
+            if step == 0 {
+                return;
+            }
+            let to = if home > at { at + step } else { at - step };
+            if !self.accept_order(number, with_task_at(&order, task, to)) {
+                if step == 1 {
+                    return;
+                }
+                step /= 2;
+            }
+        }
+    }
+
+    /// Tries each order with a single task out of place.
+    fn try_single_moves(&mut self, sizes: &[usize]) -> bool {
+        let is_found = single_moves(sizes).take(MAX_SINGLE_MOVES).any(|moves| self.accept(moves));
+        if is_found {
+            self.put_back();
+        }
+        is_found
+    }
+
+    /// Tries each order with two tasks out of place, in two rounds.
+    fn try_pairs_of_moves(&mut self, sizes: &[usize]) {
+        let moves: Vec<Rounds> = single_moves(sizes).take(MAX_SINGLE_MOVES).collect();
+        for (index, one) in moves.iter().enumerate() {
+            for other in &moves[..index] {
+                let both: Rounds = one.iter().chain(other).map(|(number, order)| (*number, order.clone())).collect();
+                if self.budget.is_used_up() {
+                    return;
+                }
+                if both.len() == 2 && self.accept(both) {
+                    return self.put_back();
+                }
+            }
+        }
+    }
+}
+
+const MAX_SINGLE_MOVES: usize = 800;
+
+/// The orders in which a single task has the first or the last turn of its round, for rounds of these sizes, from the last round
+/// to the first.
+fn single_moves(sizes: &[usize]) -> impl Iterator<Item = Rounds> {
+    let numbered = sizes.iter().copied().enumerate().map(|(index, size)| (size, index as u64 + 1));
+    let numbered = numbered.rev().filter(|(size, _)| *size > 1);
+    numbered.flat_map(|(size, number)| {
+        let tasks = move || 0..size;
+        let first = tasks().skip(1).map(move |task| (task, 0));
+        // In a round of two that is the same.
+        let last = tasks().take(if size > 2 { size - 1 } else { 0 }).map(move |task| (task, size - 1));
+        first.chain(last).map(move |(task, at)| {
+            let order = with_task_at(&(0..size).collect::<Vec<_>>(), task, at);
+            Rounds::from([(number, RoundOrder::Exactly(order))])
+        })
+    })
+}
+
+/// The fewest tasks that have to be taken out of `order` so that the others are in place: all but a longest increasing sequence.
+pub(super) fn moved(order: &[usize]) -> Vec<usize> {
+    // For each length, the position of the smallest task that ends an increasing sequence of that length.
+    let mut ends: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = Vec::with_capacity(order.len());
+    for (at, task) in order.iter().enumerate() {
+        let length = ends.partition_point(|&end| order[end] < *task);
+        before.push(length.checked_sub(1).map(|last| ends[last]));
+        match ends.get_mut(length) {
+            Some(end) => *end = at,
+            None => ends.push(at),
+        }
+    }
+    let mut in_place = BTreeSet::new();
+    let mut next = ends.last().copied();
+    while let Some(at) = next {
+        in_place.insert(order[at]);
+        next = before[at];
+    }
+    order.iter().copied().filter(|task| !in_place.contains(task)).collect()
+}
+
+/// `order` with `tasks` in their places among the others.
+fn without(order: &[usize], tasks: &[usize]) -> Vec<usize> {
+    let mut rest: Vec<usize> = order.iter().copied().filter(|task| !tasks.contains(task)).collect();
+    let mut tasks = tasks.to_vec();
+    tasks.sort_unstable();
+    for task in tasks {
+        // Where the fewest others are on its wrong side. Each step to the right passes one.
+        let mut wrong = rest.iter().filter(|&&other| other < task).count();
+        let (mut at, mut fewest) = (0, wrong);
+        for (passed, &other) in rest.iter().enumerate() {
+            wrong = if other < task { wrong - 1 } else { wrong + 1 };
+            if wrong < fewest {
+                (at, fewest) = (passed + 1, wrong);
+            }
+        }
+        rest.insert(at, task);
+    }
+    rest
+}
+
+/// `order` with `task` at another place.
+fn with_task_at(order: &[usize], task: usize, at: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = order.iter().copied().filter(|&other| other != task).collect();
+    order.insert(at.min(order.len()), task);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_out_of_place_is_found() {
+        assert!(moved(&[0, 1, 2, 3]).is_empty());
+        assert_eq!(moved(&[3, 0, 1, 2]), [3]);
+        assert_eq!(moved(&[1, 2, 3, 0]), [0]);
+        assert_eq!(moved(&[0, 3, 1, 2, 4]), [3]);
+        assert_eq!(moved(&[3, 2, 1, 0]).len(), 3);
+    }
+
+    #[test]
+    fn tasks_are_put_back_to_their_places() {
+        assert_eq!(without(&[3, 0, 1, 2], &[3]), [0, 1, 2, 3]);
+        assert_eq!(without(&[1, 2, 3, 0], &[0]), [0, 1, 2, 3]);
+        assert_eq!(without(&[3, 2, 1, 0], &[3, 2]), [1, 0, 2, 3]);
+        assert_eq!(with_task_at(&[0, 1, 2, 3], 3, 1), [0, 3, 1, 2]);
+    }
+
+    /// Shrinks the order of one round of `count` tasks which fails if `is_failure`.
+    fn shrunk(order: Vec<usize>, is_failure: fn(&[usize]) -> bool) -> Vec<usize> {
+        let size = order.len();
+        let trial = |order: Option<&Vec<usize>>| {
+            let mut trial = Trial::default();
+            trial.record.sizes.push(size);
+            if let Some(order) = order.filter(|order| !order.is_sorted()) {
+                let round = crate::scheduler::Round { number: 1, order: order.clone(), tasks: Vec::new() };
+                trial.record.reordered.push(round);
+            }
+            trial
+        };
+        let first_in_first_out: Vec<usize> = (0..size).collect();
+        let fails = |rounds: &Rounds| match rounds.get(&1) {
+            Some(RoundOrder::Exactly(order)) => is_failure(order).then(|| trial(Some(order))),
+            Some(RoundOrder::Drawn(_)) => Some(trial(Some(&order))),
+            None => is_failure(&first_in_first_out).then(|| trial(None)),
+        };
+        let smallest = shrink(Rounds::from([(1, RoundOrder::Drawn(1))]), trial(Some(&order)), fails, &mut Budget::new());
+        smallest.record.reordered.first().map(|round| round.order.clone()).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_order_that_plays_no_part_is_left_out() {
+        assert!(shrunk(vec![2, 1, 0], |_| true).is_empty());
+    }
+
+    #[test]
+    fn one_exchange_is_all_that_is_left_of_a_long_order() {
+        let order = vec![7, 3, 9, 0, 5, 1, 8, 2, 6, 4];
+        let goes_before = |order: &[usize]| {
+            let place = |task| order.iter().position(|&other| other == task);
+            place(5) < place(4)
+        };
+        assert_eq!(shrunk(order, goes_before), [0, 1, 2, 3, 5, 4, 6, 7, 8, 9]);
+    }
+}

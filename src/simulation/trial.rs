@@ -1,0 +1,100 @@
+//! One run of a program, and how it failed.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::hook::{self, Seen};
+use crate::error::{Deadlock, Grouping, LoopError};
+use crate::panic::Payload;
+use crate::run::{Run, Settings, SimulationSettings};
+use crate::scheduler::{Order, Record};
+use crate::timeline::Timeline;
+use crate::wait::Wait;
+use crate::wait::private::AnyTask;
+
+/// What is run again and again.
+pub(super) struct Program<'a, W> {
+    pub(super) build: &'a dyn Fn() -> W,
+    pub(super) grouping: Grouping,
+    /// Where the simulation was asked for.
+    pub(super) location: &'static Location<'static>,
+}
+
+/// What one run did.
+#[derive(Debug, Default)]
+pub(super) struct Trial {
+    pub(super) failure: Option<Failure>,
+    pub(super) record: Record,
+    pub(super) came_from_outside: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: Kind,
+    /// In words, as the error prints itself.
+    pub(super) text: String,
+}
+
+/// What makes two failures the same one. Their messages may differ in figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Where it was raised.
+    Error(&'static Location<'static>),
+    Deadlock,
+    /// Where, if that is known.
+    Panic(Option<String>),
+}
+
+impl<W: Wait> Program<'_, W> {
+    /// Runs it once. `with_tasks`: the tasks of rounds that are not first in, first out are recorded. `prints`: panics are printed
+    /// as always.
+    pub(super) fn run(&self, order: Order, with_tasks: bool, prints: bool) -> Trial {
+        let timeline = Arc::<Timeline>::default();
+        let AnyTask(main) = match hook::watch(prints, || (self.build)().into_task()) {
+            Ok(main) => main,
+            Err((payload, seen)) => return Trial { failure: Some(Failure::of_panic(&payload, seen, None)), ..Trial::default() },
+        };
+        if main.raw().is_internal() {
+            // It would be a line in here.
+            main.raw().location.set(self.location);
+        }
+        let record = Record { with_tasks, ..Record::default() };
+        let simulation = SimulationSettings { timeline: timeline.clone(), order, record: Some(record) };
+        let settings = Settings { grouping: self.grouping, simulation: Some(Box::new(simulation)), ..Settings::default() };
+        let mut run = Run::start(main, settings, self.location);
+        let root = run.root();
+        let result = hook::watch(prints, || {
+            // The value is the user's, and so is its destructor.
+            run.finish().map(drop)
+        });
+        let failure = match result {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Failure::of_error(&error)),
+            Err((payload, seen)) => {
+                let who = root.failure().map(|error| error.to_string());
+                let failure = Failure::of_panic(&payload, seen, who);
+                // Its destructor is the user's as well.
+                std::mem::forget(payload);
+                Some(failure)
+            }
+        };
+        Trial { failure, record: run.take_record(), came_from_outside: timeline.came_from_outside() }
+    }
+}
+
+impl Failure {
+    fn of_error(error: &LoopError) -> Failure {
+        let is_deadlock = error.error().downcast_ref::<Deadlock>().is_some();
+        let kind = if is_deadlock { Kind::Deadlock } else { Kind::Error(error.error().location()) };
+        Failure { kind, text: format!("{error:?}") }
+    }
+
+    /// `who`: what the loop says of the coroutine that panicked.
+    fn of_panic(payload: &Payload, seen: Seen, who: Option<String>) -> Failure {
+        let mut text = format!("{}: {}", who.as_deref().unwrap_or("panicked"), hook::message(payload));
+        if let Some(place) = &seen.place {
+            text += &format!("\n  panicked at {place}");
+        }
+        Failure { kind: Kind::Panic(seen.place), text }
+    }
+}

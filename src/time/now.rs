@@ -1,0 +1,72 @@
+//! The time by the clock of the loop.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::scheduler::{Scheduler, TaskRef};
+use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
+
+/// Gives the time by the clock of the loop.
+///
+/// In a [simulated](crate::Builder::simulated) loop that is its virtual clock, by which [`sleep`](crate::sleep()) and the
+/// others wait. In any other loop it is [`Instant::now`]. So a coroutine that asks for the time in this way can be tested in
+/// simulated time. It never gives an earlier time than before. As each `yield`, it lets the other coroutines run once.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::time::Duration;
+/// use tinyield::{Coro, Loop, coro, now, sleep};
+///
+/// const DAY: Duration = Duration::from_secs(24 * 3600);
+///
+/// /// How long a pause of one day takes by the clock of the loop.
+/// #[coro]
+/// fn pause() -> Coro<Duration> {
+///     let start = yield now();
+///     yield sleep(DAY);
+///     (yield now()) - start
+/// }
+///
+/// assert_eq!(Loop::builder().simulated(0).build().run(pause()).unwrap(), DAY);
+/// ```
+///
+/// # Cancellation
+///
+/// Nothing is left behind.
+pub fn now() -> Now {
+    Now { scheduler: None }
+}
+
+/// The [`Wait`](crate::Wait) that [`now`](crate::now()) returns.
+#[must_use = "it gives the time when it is yielded"]
+pub struct Now {
+    /// The loop, from the beginning until the time is taken.
+    scheduler: Option<Rc<Scheduler>>,
+}
+
+impl fmt::Debug for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Now").finish_non_exhaustive()
+    }
+}
+
+wait_is_its_state!(Now => Instant);
+
+#[allow(private_interfaces)]
+impl WaitState for Now {
+    type Output = Instant;
+
+    fn begin(&mut self, task: &TaskRef) {
+        self.scheduler = task.scheduler();
+    }
+
+    fn is_ready(&self) -> bool {
+        self.scheduler.is_some()
+    }
+
+    fn take(&mut self) -> Result<Instant> {
+        self.scheduler.take().map(|scheduler| scheduler.now()).ok_or_else(polled_after_completion)
+    }
+}

@@ -1,0 +1,336 @@
+//! Simulations: the same seed takes the same turns, other seeds take others, and what `check` says of a failure.
+#![feature(coroutines)]
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::text_of;
+use tinyield::{Coro, Loop, Simulation, Wait, channel, co, coro, run_in_thread, sleep, spawn, timeout};
+
+type Trace = Rc<RefCell<Vec<(usize, usize)>>>;
+
+/// Logs its number with each of its turns.
+#[coro]
+fn walker(number: usize, turns: usize, trace: Trace) -> Coro<()> {
+    for turn in 0..turns {
+        trace.borrow_mut().push((number, turn));
+        yield;
+    }
+}
+
+/// Coroutines with turns, sleeps, a channel and children.
+#[coro]
+fn busy_program(trace: Trace) -> Coro<()> {
+    let (sender, receiver) = channel::bounded(1);
+    for number in 0..4 {
+        let (sender, trace) = (sender.clone(), trace.clone());
+        yield spawn(co! {
+            yield walker(number, 3, trace.clone());
+            yield sleep(Duration::from_secs(60));
+            (yield sender.send(number)).unwrap();
+            (yield timeout(walker(number + 10, 2, trace), Duration::from_secs(3600)))?;
+        });
+    }
+    drop(sender);
+    while let Ok(number) = yield receiver.recv() {
+        trace.borrow_mut().push((number, 100));
+    }
+}
+
+fn trace_of(seed: u64) -> Vec<(usize, usize)> {
+    let trace = Trace::default();
+    Loop::builder().simulated(seed).build().run(busy_program(trace.clone())).unwrap();
+    trace.take()
+}
+
+#[test]
+fn the_same_seed_takes_the_same_turns_50_times_of_50() {
+    let first = trace_of(421);
+    assert!((0..50).all(|_| trace_of(421) == first));
+}
+
+#[test]
+fn different_seeds_take_different_turns() {
+    let traces: BTreeSet<_> = (0..200).map(trace_of).collect();
+    assert!(traces.len() >= 190, "{}", traces.len());
+}
+
+#[test]
+fn seed_0_takes_the_turns_of_a_real_loop() {
+    let trace = Trace::default();
+    let walkers = |trace: &Trace| (0..5).map(|number| walker(number, number, trace.clone())).collect::<Vec<_>>();
+    Loop::new().run(walkers(&trace)).unwrap();
+    let real = trace.take();
+    Loop::builder().simulated(0).build().run(walkers(&trace)).unwrap();
+    assert_eq!(trace.take(), real);
+}
+
+#[test]
+fn a_second_run_of_the_same_loop_draws_the_same_turns_again() {
+    let mut event_loop = Loop::builder().simulated(7).build();
+    let trace = Trace::default();
+    let mut run = || {
+        event_loop.run(busy_program(trace.clone())).unwrap();
+        trace.take()
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn each_coroutine_has_one_turn_a_round_whatever_the_seed() {
+    for seed in 0..100 {
+        let trace = Trace::default();
+        let walkers: Vec<_> = (0..6).map(|number| walker(number, 10, trace.clone())).collect();
+        Loop::builder().simulated(seed).build().run(walkers).unwrap();
+        for (round, turns) in trace.take().chunks(6).enumerate() {
+            let numbers: BTreeSet<_> = turns.iter().map(|(number, _)| *number).collect();
+            assert_eq!(numbers.len(), 6);
+            assert!(turns.iter().all(|(_, turn)| *turn == round));
+        }
+    }
+}
+
+#[test]
+fn each_order_of_a_round_comes_up() {
+    let mut counts = BTreeMap::new();
+    for seed in 1..=1_200 {
+        let trace = Trace::default();
+        let walkers: Vec<_> = (0..3).map(|number| walker(number, 1, trace.clone())).collect();
+        Loop::builder().simulated(seed).build().run(walkers).unwrap();
+        *counts.entry(trace.take()).or_insert(0) += 1;
+    }
+    assert_eq!(counts.len(), 6);
+    assert!(counts.values().all(|count| (140..260).contains(count)), "{counts:?}");
+}
+
+// What `check` says.
+
+fn report_of<W: Wait>(simulation: Simulation, program: impl Fn() -> W) -> String {
+    let checked = catch_unwind(AssertUnwindSafe(|| simulation.check(program)));
+    text_of(checked.expect_err("the program fails"))
+}
+
+#[test]
+fn a_program_that_never_fails_is_run_once_with_each_seed() {
+    let runs = Rc::new(Cell::new(0));
+    let checked = Simulation::new().seeds(5..25).check(|| {
+        runs.set(runs.get() + 1);
+        co! { yield; }
+    });
+    assert_eq!((checked.runs(), runs.get()), (20, 20));
+    assert!(!checked.came_from_outside());
+}
+
+#[test]
+fn a_simulation_has_100_seeds_if_none_are_given() {
+    assert_eq!(Simulation::new().check(|| co! {}).runs(), 100);
+}
+
+#[test]
+fn a_simulation_without_seeds_is_refused() {
+    assert!(report_of(Simulation::new().seeds([]), || co! {}).contains("without seeds checks nothing"));
+}
+
+#[test]
+fn the_result_says_that_something_came_from_outside() {
+    let checked = Simulation::new().seeds(0..3).check(|| run_in_thread(|| 1));
+    assert!(checked.came_from_outside());
+}
+
+#[coro]
+fn raise_if_first(is_first: Rc<Cell<bool>>) -> Coro<()> {
+    yield;
+    if is_first.replace(true) {
+        Err("the second one")?;
+    }
+}
+
+#[test]
+fn a_report_has_the_error_with_its_trace_and_the_seed() {
+    let report = report_of(Simulation::new().seeds([77]), || {
+        let is_first = Rc::new(Cell::new(false));
+        co! { yield (raise_if_first(is_first.clone()), raise_if_first(is_first)) }.named("outer")
+    });
+    assert!(report.contains("fails with seed 77"), "{report}");
+    assert!(report.contains("the second one\n  coroutines, outermost first:\n    outer at "), "{report}");
+    assert!(report.contains("raise_if_first at "), "{report}");
+    assert!(report.contains("fails without any reordering: also with seed 0"), "{report}");
+    assert!(report.ends_with("to run this seed alone: TINYIELD_SEED=77"), "{report}");
+}
+
+#[test]
+fn a_report_has_the_message_of_a_panic_its_place_and_its_coroutine() {
+    let line = line!() + 4;
+    let report = report_of(Simulation::new(), || {
+        co! {
+            yield;
+            assert_eq!(1 + 1, 3, "sums are wrong");
+        }
+        .named("adder")
+    });
+    assert!(report.contains("`adder` panicked: assertion `left == right` failed: sums are wrong"), "{report}");
+    assert!(report.contains(&format!("panicked at {}:{line}:", file!())), "{report}");
+}
+
+#[test]
+fn a_panic_of_the_closure_itself_and_of_a_value_count_as_failures() {
+    let report = report_of(Simulation::new(), || -> Coro<()> { panic!("no program") });
+    assert!(report.contains("panicked: no program"), "{report}");
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the value is dropped");
+        }
+    }
+    let report = report_of(Simulation::new(), || co! { Bomb });
+    assert!(report.contains("the value is dropped"), "{report}");
+}
+
+#[test]
+fn a_deadlock_is_a_failure() {
+    let report = report_of(Simulation::new(), || co! { yield tinyield::Event::new().wait(); }.named("listener"));
+    assert!(report.contains("deadlock: "), "{report}");
+    assert!(report.contains("`listener` waits at "), "{report}");
+}
+
+#[test]
+fn two_runs_that_differ_are_reported_with_the_turn() {
+    let count = Rc::new(Cell::new(0));
+    let report = report_of(Simulation::new(), || {
+        let turns = count.get();
+        count.set(turns + 1);
+        co! {
+            for _ in 0..turns {
+                yield;
+            }
+            Err("always")?;
+        }
+    });
+    assert!(report.contains("two runs with this seed are not the same: they differ from turn 2 on"), "{report}");
+    assert!(report.contains("depends on something besides the seed"), "{report}");
+    assert!(!report.contains("goes before"), "{report}");
+}
+
+#[test]
+fn a_failure_that_does_not_come_again_is_reported() {
+    let is_first = Cell::new(true);
+    let report = report_of(Simulation::new(), || {
+        let fails = is_first.replace(false);
+        co! {
+            if fails {
+                Err("once")?;
+            }
+        }
+    });
+    assert!(report.contains("once\n"), "{report}");
+    assert!(report.contains("the second took the same turns and did not fail"), "{report}");
+}
+
+#[test]
+fn a_report_says_that_something_came_from_outside() {
+    let report = report_of(Simulation::new(), || co! {
+        yield run_in_thread(|| ());
+        Err("after the thread")?;
+    });
+    assert!(report.contains("something came from outside"), "{report}");
+}
+
+#[test]
+fn two_tasks_that_both_have_to_be_out_of_place_are_found() {
+    // It fails if `a` sees what `b` did in round 3, and, two rounds later, `c` what `d` did.
+    let report = report_of(Simulation::new().seeds(0..1_000), || {
+        let flags = Rc::new(Cell::new([false; 3]));
+        let set = |flag: usize, turns: usize, flags: &Rc<Cell<[bool; 3]>>| {
+            let flags = flags.clone();
+            co! {
+                for _ in 0..turns {
+                    yield;
+                }
+                let mut all = flags.get();
+                all[flag] = true;
+                flags.set(all);
+            }
+        };
+        let see = |flag: usize, turns: usize, flags: &Rc<Cell<[bool; 3]>>| {
+            let flags = flags.clone();
+            co! {
+                for _ in 0..turns {
+                    yield;
+                }
+                let seen = flags.get()[flag];
+                // The order of a round is that of the next one: this lets the others pass again.
+                yield sleep(Duration::from_secs(1));
+                seen
+            }
+        };
+        co! {
+            let a = see(0, 2, &flags).named("a");
+            let b = set(0, 2, &flags).named("b");
+            let (seen, ()) = yield (a, b);
+            let (seen_later, ()) = yield (see(1, 2, &flags).named("c"), set(1, 2, &flags).named("d"));
+            assert!(!(seen && seen_later), "both were late");
+        }
+    });
+    assert!(report.contains("fails when b ("), "{report}");
+    assert!(report.contains("       and d ("), "{report}");
+    assert_eq!(report.matches("goes before").count(), 2, "{report}");
+}
+
+#[test]
+fn a_simulation_inside_of_another_one_is_reported_by_both() {
+    let report = report_of(Simulation::new(), || {
+        co! {
+            Simulation::new().check(|| co! { Err("inside")?; });
+        }
+        .named("tester")
+    });
+    assert!(report.contains("`tester` panicked: the simulation fails with seed 0"), "{report}");
+    assert!(report.contains("inside"), "{report}");
+}
+
+// The environment variable. It belongs to the process, so these run this test binary again.
+
+/// Runs one of the tests below with the variable, and returns its output.
+fn run_with_seed(test: &str, value: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env("TINYIELD_SEED", value)
+        .env_remove("RUST_BACKTRACE")
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn runs_of_the_variable() {
+    let checked = Simulation::new().check(|| co! { yield; });
+    println!("{} runs", checked.runs());
+    let is_alone = std::env::var_os("TINYIELD_SEED").is_some();
+    assert_eq!(checked.runs(), if is_alone { 1 } else { 100 });
+    let _ = report_of(Simulation::new(), || co! { panic!("printed as always"); });
+}
+
+#[test]
+fn the_variable_runs_one_seed_alone_and_prints_its_panic() {
+    let output = run_with_seed("runs_of_the_variable", "421");
+    assert!(output.contains("1 runs"), "{output}");
+    assert!(output.contains("fails with seed 421"), "{output}");
+    // By the hook in the first run, and in the report.
+    assert!(output.contains("printed as always\n"), "{output}");
+    assert!(output.contains("test result: ok. 1 passed"), "{output}");
+}
+
+#[test]
+fn a_value_of_the_variable_that_is_no_seed_is_refused() {
+    for value in ["abc", "-1", "", "18446744073709551616"] {
+        let output = run_with_seed("runs_of_the_variable", value);
+        let expected = format!("TINYIELD_SEED is {value:?}; it has to be one seed, a whole number from 0 to 18446744073709551615");
+        assert!(output.contains(&expected), "{output}");
+    }
+}
