@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tinyield::{
-    Coro, Deadlock, Event, Loop, Step, TimedOut, co, coro, now, run_in_thread, settled, sleep, sleep_until, spawn, timeout,
+    Coro, Deadlock, Event, Loop, Step, TimedOut, co, coro, now, run_in_thread, settled, sleep, sleep_until, spawn,
+    timeout,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -204,7 +205,8 @@ fn the_time_never_goes_back_from_one_run_to_the_next() {
     let mut event_loop = simulated();
     let mut last = Instant::now();
     for _ in 0..3 {
-        let (start, end) = event_loop.run(co! { let start = yield now(); yield sleep(HOUR); (start, yield now()) }).unwrap();
+        let (start, end) =
+            event_loop.run(co! { let start = yield now(); yield sleep(HOUR); (start, yield now()) }).unwrap();
         assert!(start >= last);
         assert_eq!(end - start, HOUR);
         last = end;
@@ -327,16 +329,18 @@ fn settled_goes_on_when_nothing_else_is_ready_and_before_the_clock_jumps() {
 #[test]
 fn settled_works_in_a_real_loop_and_when_it_is_stepped() {
     let steps = Rc::new(Cell::new(0));
-    let program = |steps: Rc<Cell<i32>>| co! {
-        let counter = steps.clone();
-        yield spawn(co! {
-            for _ in 0..3 {
-                counter.set(counter.get() + 1);
-                yield;
-            }
-        });
-        yield settled();
-        steps.get()
+    let program = |steps: Rc<Cell<i32>>| {
+        co! {
+            let counter = steps.clone();
+            yield spawn(co! {
+                for _ in 0..3 {
+                    counter.set(counter.get() + 1);
+                    yield;
+                }
+            });
+            yield settled();
+            steps.get()
+        }
     };
     assert_eq!(Loop::new().run(program(steps.clone())).unwrap(), 3);
     let mut event_loop = Loop::new();

@@ -234,9 +234,11 @@ fn a_failure_that_does_not_come_again_is_reported() {
 
 #[test]
 fn a_report_says_that_something_came_from_outside() {
-    let report = report_of(Simulation::new(), || co! {
-        yield run_in_thread(|| ());
-        Err("after the thread")?;
+    let report = report_of(Simulation::new(), || {
+        co! {
+            yield run_in_thread(|| ());
+            Err("after the thread")?;
+        }
     });
     assert!(report.contains("something came from outside"), "{report}");
 }
@@ -330,7 +332,8 @@ fn the_variable_runs_one_seed_alone_and_prints_its_panic() {
 fn a_value_of_the_variable_that_is_no_seed_is_refused() {
     for value in ["abc", "-1", "", "18446744073709551616"] {
         let output = run_with_seed("runs_of_the_variable", value);
-        let expected = format!("TINYIELD_SEED is {value:?}; it has to be one seed, a whole number from 0 to 18446744073709551615");
+        let expected =
+            format!("TINYIELD_SEED is {value:?}; it has to be one seed, a whole number from 0 to 18446744073709551615");
         assert!(output.contains(&expected), "{output}");
     }
 }

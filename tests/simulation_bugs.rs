@@ -22,7 +22,8 @@ fn report_of<W: Wait>(program: impl Fn() -> W) -> String {
 fn line(marker: &str) -> usize {
     let marker = format!("// {marker}");
     let lines = include_str!("simulation_bugs.rs").lines();
-    let found: Vec<usize> = lines.enumerate().filter(|(_, line)| line.ends_with(&marker)).map(|(at, _)| at + 1).collect();
+    let found: Vec<usize> =
+        lines.enumerate().filter(|(_, line)| line.ends_with(&marker)).map(|(at, _)| at + 1).collect();
     assert_eq!(found.len(), 1, "{marker}: {found:?}");
     found[0]
 }
@@ -179,11 +180,7 @@ fn a_double_release_is_found() {
         }
     });
     assert!(report.contains("2 slots are free, and there is one"), "{report}");
-    assert_exchange(
-        &report,
-        ("release_on_error", "double release: error"),
-        ("release_at_end", "double release: end"),
-    );
+    assert_exchange(&report, ("release_on_error", "double release: error"), ("release_at_end", "double release: end"));
 }
 
 // Two locks that are taken in two orders.
@@ -343,9 +340,11 @@ fn mirror(name: &'static str) -> Coro<&'static str> {
 
 #[test]
 fn a_race_without_a_certain_winner_is_found() {
-    let report = report_of(|| co! {
-        let first = yield race([mirror("near").named("near"), mirror("far").named("far")]);
-        assert_eq!(first, "near");
+    let report = report_of(|| {
+        co! {
+            let first = yield race([mirror("near").named("near"), mirror("far").named("far")]);
+            assert_eq!(first, "near");
+        }
     });
     assert_exchange(&report, ("far", "race: mirror"), ("near", "race: mirror"));
 }

@@ -80,9 +80,8 @@ fn exchanges(round: &Round) -> Vec<(Frame, Frame)> {
         let (before, after) = round.order.split_at(at);
         // The nearest one that it has passed.
         let passed = after.iter().copied().find(|&other| other < task).map(|other| (task, other));
-        let (first, second) = passed.or_else(|| {
-            before.iter().rev().copied().find(|&other| other > task).map(|other| (other, task))
-        })?;
+        let (first, second) =
+            passed.or_else(|| before.iter().rev().copied().find(|&other| other > task).map(|other| (other, task)))?;
         Some((frame(first)?, frame(second)?))
     };
     moved(&round.order).into_iter().filter_map(exchange).collect()

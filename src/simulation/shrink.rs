@@ -310,7 +310,8 @@ mod tests {
             Some(RoundOrder::Drawn(_)) => Some(trial(Some(&order))),
             None => is_failure(&first_in_first_out).then(|| trial(None)),
         };
-        let smallest = shrink(Rounds::from([(1, RoundOrder::Drawn(1))]), trial(Some(&order)), fails, &mut Budget::new());
+        let smallest =
+            shrink(Rounds::from([(1, RoundOrder::Drawn(1))]), trial(Some(&order)), fails, &mut Budget::new());
         smallest.record.reordered.first().map(|round| round.order.clone()).unwrap_or_default()
     }
 

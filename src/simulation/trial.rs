@@ -52,7 +52,9 @@ impl<W: Wait> Program<'_, W> {
         let timeline = Arc::<Timeline>::default();
         let AnyTask(main) = match hook::watch(prints, || (self.build)().into_task()) {
             Ok(main) => main,
-            Err((payload, seen)) => return Trial { failure: Some(Failure::of_panic(&payload, seen, None)), ..Trial::default() },
+            Err((payload, seen)) => {
+                return Trial { failure: Some(Failure::of_panic(&payload, seen, None)), ..Trial::default() };
+            }
         };
         if main.raw().is_internal() {
             // It would be a line in here.
@@ -60,7 +62,8 @@ impl<W: Wait> Program<'_, W> {
         }
         let record = Record { with_tasks, ..Record::default() };
         let simulation = SimulationSettings { timeline: timeline.clone(), order, record: Some(record) };
-        let settings = Settings { grouping: self.grouping, simulation: Some(Box::new(simulation)), ..Settings::default() };
+        let settings =
+            Settings { grouping: self.grouping, simulation: Some(Box::new(simulation)), ..Settings::default() };
         let mut run = Run::start(main, settings, self.location);
         let root = run.root();
         let result = hook::watch(prints, || {

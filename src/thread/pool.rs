@@ -47,7 +47,7 @@ impl Pool {
     }
 
     /// A second pool of the whole process, for loops and futures: any number of them may wait for each other.
-    #[cfg(any(feature = "smol", feature = "async-std"))]
+    #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn unlimited() -> Arc<Pool> {
         static UNLIMITED: OnceLock<Arc<Pool>> = OnceLock::new();
         UNLIMITED.get_or_init(|| Pool::new(usize::MAX, false, None)).clone()

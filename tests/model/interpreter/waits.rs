@@ -9,7 +9,9 @@ use std::time::Duration;
 use tinyield::sync::{Acquire, EventWait, EventWaitTimeout};
 use tinyield::time::{Sleep, Timeout};
 use tinyield::wait::{Catch, Isolate, Race, Shield};
-use tinyield::{Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, catch, isolate, race, shield, sleep, timeout};
+use tinyield::{
+    Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, catch, isolate, race, shield, sleep, timeout,
+};
 
 use super::world::World;
 use super::{Value, start};
