@@ -62,12 +62,12 @@
 //! | [`Semaphore::acquire`], [`Lock::acquire`] | wait for a permit, or for the lock | [`Permit`], [`LockGuard`] |
 //! | [`Barrier::wait`] | wait for the others to arrive | the index of arrival |
 //! | [`channel::Sender::send`], [`channel::Receiver::recv`] | wait for room, or for a message | a `Result` |
-//! | [`from_smol`], `from_async_std`, [`from_future`] | wait for a foreign future | its output |
+//! | [`from_smol`], `from_tokio`, `from_async_std`, [`from_future`] | wait for a foreign future | its output |
 //!
 //! # Running them
 //!
-//! - [`Loop::run`] runs to the end. [`Loop::runtime`] and [`Loop::into_runtime`] run step by step, inside another event loop. [`to_smol`] and
-//!   `to_async_std` make a future of a loop. [`StopHandle`] stops a loop from another thread.
+//! - [`Loop::run`] runs to the end. [`Loop::runtime`] and [`Loop::into_runtime`] run step by step, inside another event loop. [`to_smol`],
+//!   `to_tokio` and `to_async_std` make a future of a loop. [`StopHandle`] stops a loop from another thread.
 //! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] say what went wrong. [`Grouping`] sets how much they keep.
 //! - [`thread`] has functions for closures that run on threads. [`by_hand`] makes coroutines without macros.
 //! - [`Simulation`] and [`Builder::simulated`] are for tests: time that takes no time, and turns in an order drawn from a seed.
@@ -77,6 +77,7 @@
 //!
 //! - `smol` (default): the bridges to smol.
 //! - `async-std`: the bridges to async-std.
+//! - `tokio`: the bridges to tokio.
 
 #![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, try_trait_v2)]
 #![deny(unsafe_code)]
@@ -124,6 +125,8 @@ pub use bridge::async_std::{from_async_std, from_async_std_with, to_async_std, t
 pub use bridge::future::from_future;
 #[cfg(feature = "smol")]
 pub use bridge::smol::{from_smol, to_smol, to_smol_with};
+#[cfg(feature = "tokio")]
+pub use bridge::tokio::{from_tokio, to_tokio, to_tokio_with};
 pub use catch::catch;
 pub use coro::Coro;
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Panic, Reason, Result, Stuck};

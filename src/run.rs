@@ -3,15 +3,19 @@
 //! There are three ways to run it: to the end on this thread, step by step, and polled by a host.
 
 use std::fmt;
+#[cfg(feature = "smol")]
+use std::ops::ControlFlow;
 use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+#[cfg(any(feature = "smol", feature = "tokio"))]
+use std::task::Waker;
 use std::task::{Context, Poll};
 use std::time::Instant;
-#[cfg(feature = "smol")]
-use std::{ops::ControlFlow, task::Waker};
 
 use crate::error::{Grouping, LoopError, Reason};
+#[cfg(feature = "tokio")]
+use crate::scheduler::{Driver, Steps};
 use crate::scheduler::{Inbox, Order, Progress, Record, Scheduler, Scope, Simulated, Task};
 use crate::stop::Stop;
 use crate::thread::InnerLoop;
@@ -21,6 +25,9 @@ use crate::wait::WaitState;
 /// The most steps of one [`poll`](Run::poll), after which other tasks of the host have their turn. Between two polls a host may
 /// make a system call, which takes as long as hundreds of the shortest turns.
 const STEPS_PER_POLL: usize = 768;
+
+/// The most steps of a loop that never idles between two looks at the runtime of its foreign futures.
+const STEPS_PER_LOOK: usize = 768;
 
 /// What a run gets from its loop.
 #[derive(Debug, Default)]
@@ -83,12 +90,16 @@ impl<T: 'static> Run<T> {
     }
 
     /// Runs until everything has ended. If foreign futures are pending, this thread drives the reactor of async-io while it
-    /// waits, or leaves that to async-io's own thread if `drive_reactor` is false.
-    #[cfg_attr(not(feature = "smol"), expect(unused_variables))]
+    /// waits, or the tokio runtime of the run. It leaves that to other threads if `drive_reactor` is false.
+    #[cfg_attr(not(any(feature = "smol", feature = "tokio")), expect(unused_variables))]
     fn drive(&mut self, drive_reactor: bool) {
         self.scheduler.host_is_awake();
         loop {
-            match self.scheduler.run(&mut { usize::MAX }) {
+            #[cfg(feature = "tokio")]
+            if drive_reactor && let Some(driver) = self.driver_here() {
+                return driver.drive(&mut |waker| self.take_steps(waker));
+            }
+            match self.scheduler.run(&mut { STEPS_PER_LOOK }) {
                 Progress::Ran => {}
                 Progress::Done => return,
                 Progress::Idle => {
@@ -97,7 +108,8 @@ impl<T: 'static> Run<T> {
                     }
                     #[cfg(feature = "smol")]
                     if drive_reactor && self.scheduler.has_foreign_futures() {
-                        return crate::reactor::drive(|waker| self.run_ready(waker));
+                        crate::reactor::drive(|waker| self.run_ready(waker));
+                        continue;
                     }
                     self.scheduler.park();
                 }
@@ -105,12 +117,17 @@ impl<T: 'static> Run<T> {
         }
     }
 
-    /// Runs until nothing is ready. `waker` is woken when something is again.
+    /// Runs until nothing is ready. `waker` is woken when something is again. It breaks when this thread need not wait in the
+    /// reactor any more.
     #[cfg(feature = "smol")]
     fn run_ready(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
         self.scheduler.host_is_awake();
         loop {
-            match self.scheduler.run(&mut { usize::MAX }) {
+            #[cfg(feature = "tokio")]
+            if self.driver_here().is_some() {
+                return ControlFlow::Break(());
+            }
+            match self.scheduler.run(&mut { STEPS_PER_LOOK }) {
                 Progress::Ran => {}
                 Progress::Done => return ControlFlow::Break(()),
                 Progress::Idle => {
@@ -120,6 +137,31 @@ impl<T: 'static> Run<T> {
                     }
                 }
             }
+        }
+    }
+
+    /// The foreign runtime that this thread has to drive.
+    #[cfg(feature = "tokio")]
+    fn driver_here(&self) -> Option<Rc<dyn Driver>> {
+        self.scheduler.driver().filter(|driver| driver.is_driven_here()).cloned()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn set_driver(&self, driver: Rc<dyn Driver>) {
+        self.scheduler.set_driver(driver);
+    }
+
+    /// Takes a bounded number of steps. If nothing is ready then, `waker` is woken when something is again.
+    #[cfg(feature = "tokio")]
+    fn take_steps(&mut self, waker: &Waker) -> Steps {
+        self.scheduler.host_is_awake();
+        match self.scheduler.run(&mut { STEPS_PER_LOOK }) {
+            Progress::Ran => Steps::Ready,
+            Progress::Done => Steps::Over,
+            Progress::Idle => match !self.scheduler.stop_if_stuck() && self.scheduler.set_host_waker(waker) {
+                true => Steps::Idle(self.scheduler.wait_deadline()),
+                false => Steps::Ready,
+            },
         }
     }
 
@@ -176,7 +218,7 @@ impl<T: 'static> Run<T> {
     }
 
     /// Whether the last poll found nothing ready, and nothing has become ready since.
-    #[cfg(any(feature = "smol", feature = "async-std"))]
+    #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn is_idle(&self) -> bool {
         self.scheduler.is_host_asleep()
     }

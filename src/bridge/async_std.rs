@@ -5,10 +5,11 @@ use std::panic::resume_unwind;
 use std::pin::pin;
 use std::task::Poll;
 
-use super::host::{Hosted, loop_future};
+use super::host::{self, loop_future};
 use super::thread::Threaded;
 use crate::coro::Coro;
 use crate::panic::catch;
+use crate::reactor::Clock;
 use crate::scheduler::TaskName;
 use crate::thread::{Closure, Hold, Pool, run_on};
 use crate::wait::Wait;
@@ -64,6 +65,8 @@ where
 {
     ToAsyncStdWith(Threaded::new("to_async_std_with", build))
 }
+
+type Hosted<T> = host::Hosted<T, Clock>;
 
 loop_future! {
     /// The future that [`to_async_std`] returns. Its output is what [`Loop::run`](crate::Loop::run) would return.

@@ -1,63 +1,89 @@
 //! A loop as a future. The thread that polls the future runs the loop.
+//!
+//! What differs between hosts is a [`HostTimer`] and a name.
 
 use std::fmt;
 use std::panic::Location;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use crate::error::{Grouping, LoopError};
-use crate::reactor::Clock;
 use crate::run::{Run, Settings};
 use crate::scheduler::Task;
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
-/// Waits by the wakers of the host and by a timer of async-io, which both smol and async-std use.
-pub(super) struct Hosted<T: 'static> {
+/// A timer of the host: it wakes the host when the next timer of the loop is due.
+pub(super) trait HostTimer: Default {
+    /// Whether `deadline` has come. If not, the waker is woken when it does. The deadline of the last call is forgotten. `None`
+    /// never comes.
+    fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()>;
+}
+
+#[cfg(any(feature = "smol", feature = "async-std"))]
+impl HostTimer for crate::reactor::Clock {
+    fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_until(deadline, context)
+    }
+}
+
+/// Waits by the wakers of the host and by its timer.
+pub(super) struct Hosted<T: 'static, H> {
     /// The first coroutine, until the future is first polled.
     main: Option<Task<T>>,
     /// From then on, until the future is ready.
-    running: Option<(Run<T>, Clock)>,
-    pub(super) grouping: Grouping,
+    running: Option<(Run<T>, H)>,
+    grouping: Grouping,
     /// The function that the user called.
     name: &'static str,
     location: &'static Location<'static>,
 }
 
-impl<T: 'static> Hosted<T> {
+impl<T: 'static, H: HostTimer> Hosted<T, H> {
     #[track_caller]
-    pub(super) fn new<W: Wait<Output = T>>(name: &'static str, wait: W) -> Hosted<T> {
+    pub(super) fn new<W: Wait<Output = T>>(name: &'static str, wait: W) -> Hosted<T, H> {
         let AnyTask(main) = wait.into_task();
         let location = Location::caller();
         Hosted { main: Some(main), running: None, grouping: Grouping::default(), name, location }
     }
 
+    pub(super) fn set_grouping(&mut self, grouping: Grouping) {
+        self.grouping = grouping;
+    }
+
+    /// Cancels what runs, if it has not ended, and waits for its end.
+    #[cfg(feature = "tokio")]
+    pub(super) fn drop_run(&mut self) {
+        drop((self.main.take(), self.running.take()));
+    }
+
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
         if let Some(main) = self.main.take() {
             let settings = Settings { grouping: self.grouping, ..Settings::default() };
-            self.running = Some((Run::start(main, settings, self.location), Clock::default()));
+            self.running = Some((Run::start(main, settings, self.location), H::default()));
         }
-        let Some((run, clock)) = &mut self.running else { panic!("{}", polled_again(self.name)) };
+        let Some((run, timer)) = &mut self.running else { panic!("{}", polled_again(self.name)) };
         if let Poll::Ready(result) = run.poll(context) {
             self.running = None;
             return Poll::Ready(result);
         }
         // A run that is not idle has woken the host already. If a deadline has passed since, the next poll serves it: other
         // tasks of the host come first.
-        if run.is_idle() && clock.poll_until(run.deadline(), context).is_ready() {
+        if run.is_idle() && timer.poll_until(run.deadline(), context).is_ready() {
             context.waker().wake_by_ref();
         }
         Poll::Pending
     }
 }
 
-impl<T> fmt::Debug for Hosted<T> {
+impl<T, H> fmt::Debug for Hosted<T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(stage(self.main.is_some(), self.running.is_some()))
     }
 }
 
 // It is not pinned: coroutines are, each in an allocation of its own.
-impl<T> Unpin for Hosted<T> {}
+impl<T, H> Unpin for Hosted<T, H> {}
 
 pub(super) fn polled_again(name: &str) -> String {
     format!("the future of `{name}` was polled after it had given its output")
@@ -82,7 +108,7 @@ macro_rules! loop_future {
         impl<T: $($bound +)? 'static> $name<T> {
             /// Sets which of the errors that come up while the loop stops are kept. After the first poll it has no effect.
             pub fn grouping(mut self, grouping: crate::Grouping) -> $name<T> {
-                self.0.grouping = grouping;
+                self.0.set_grouping(grouping);
                 self
             }
         }

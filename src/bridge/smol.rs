@@ -1,9 +1,10 @@
 //! Loops in smol programs, and futures of smol in loops.
 
 use super::future::awaiting;
-use super::host::{Hosted, loop_future};
+use super::host::{self, loop_future};
 use super::thread::Threaded;
 use crate::coro::Coro;
+use crate::reactor::Clock;
 use crate::scheduler::TaskName;
 use crate::wait::Wait;
 
@@ -62,6 +63,8 @@ where
 {
     ToSmolWith(Threaded::new("to_smol_with", build))
 }
+
+type Hosted<T> = host::Hosted<T, Clock>;
 
 loop_future! {
     /// The future that [`to_smol`] returns. Its output is what [`Loop::run`](crate::Loop::run) would return.

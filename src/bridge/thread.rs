@@ -21,7 +21,7 @@ pub(super) struct Threaded<T: Send + 'static> {
     job: Option<RunJob<T>>,
     /// On the closure that awaits this, if one does.
     hold: Option<Hold>,
-    pub(super) grouping: Grouping,
+    grouping: Grouping,
     /// The function that the user called.
     name: &'static str,
     location: &'static Location<'static>,
@@ -30,9 +30,20 @@ pub(super) struct Threaded<T: Send + 'static> {
 /// Runs the loop on the thread that calls this.
 type RunHere<T> = Box<dyn FnOnce(Grouping) -> Result<T, LoopError> + Send>;
 
+/// Starts a run of what `build` returns.
+pub(super) fn start<B, W>(build: B, grouping: Grouping, location: &'static Location<'static>) -> Run<W::Output>
+where
+    B: FnOnce() -> W,
+    W: Wait,
+{
+    let AnyTask(main) = build().into_task();
+    Run::start(main, Settings { grouping, ..Settings::default() }, location)
+}
+
 type RunJob<T> = Job<Box<dyn FnOnce() -> Result<T, LoopError> + Send>, Result<T, LoopError>>;
 
 impl<T: Send + 'static> Threaded<T> {
+    #[cfg(any(feature = "smol", feature = "async-std"))]
     #[track_caller]
     pub(super) fn new<B, W>(name: &'static str, build: B) -> Threaded<T>
     where
@@ -40,11 +51,21 @@ impl<T: Send + 'static> Threaded<T> {
         W: Wait<Output = T>,
     {
         let location = Location::caller();
-        let run = Box::new(move |grouping| {
-            let AnyTask(main) = build().into_task();
-            Run::start(main, Settings { grouping, ..Settings::default() }, location).finish()
-        });
-        Threaded { run: Some(run), job: None, hold: None, grouping: Grouping::default(), name, location }
+        Threaded::running(name, move |grouping| start(build, grouping, location).finish())
+    }
+
+    /// `run` runs the loop on the thread that calls it.
+    #[track_caller]
+    pub(super) fn running(
+        name: &'static str,
+        run: impl FnOnce(Grouping) -> Result<T, LoopError> + Send + 'static,
+    ) -> Threaded<T> {
+        let location = Location::caller();
+        Threaded { run: Some(Box::new(run)), job: None, hold: None, grouping: Grouping::default(), name, location }
+    }
+
+    pub(super) fn set_grouping(&mut self, grouping: Grouping) {
+        self.grouping = grouping;
     }
 
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {

@@ -29,6 +29,8 @@ mod check;
 mod clock;
 mod coarse_clock;
 mod deadlock;
+#[cfg(feature = "tokio")]
+mod driver;
 mod end;
 mod idle;
 mod inbox;
@@ -54,6 +56,8 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+#[cfg(feature = "tokio")]
+pub(crate) use driver::{Driver, Steps};
 use inbox::Delivery;
 pub(crate) use inbox::{Inbox, WakeSlot};
 use local::SlotKey;
@@ -112,6 +116,9 @@ pub(crate) struct Scheduler {
     is_host_asleep: Cell<bool>,
     #[cfg(feature = "smol")]
     has_foreign_futures: Cell<bool>,
+    /// The runtime that was made for foreign futures of this run, if one was.
+    #[cfg(feature = "tokio")]
+    driver: OnceCell<Rc<dyn Driver>>,
     /// In a hosted loop: tasks, by id, that began to wait for a task that was started before, since the last look for cycles.
     joined: RefCell<BTreeMap<u64, TaskRef>>,
     /// Where the run was asked for.
@@ -165,6 +172,8 @@ impl Scheduler {
             is_host_asleep: Cell::new(false),
             #[cfg(feature = "smol")]
             has_foreign_futures: Cell::new(false),
+            #[cfg(feature = "tokio")]
+            driver: OnceCell::new(),
             joined: RefCell::default(),
             location,
         });
@@ -398,7 +407,24 @@ impl Scheduler {
         self.has_foreign_futures.get()
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn driver(&self) -> Option<&Rc<dyn Driver>> {
+        self.driver.get()
+    }
+
+    /// Sets the runtime for foreign futures of this run. It is dropped with the run.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn set_driver(&self, driver: Rc<dyn Driver>) {
+        let is_first = self.driver.set(driver).is_ok();
+        debug_assert!(is_first, "a run has one runtime");
+    }
+
     // The host.
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_hosted(&self) -> bool {
+        self.is_hosted.get()
+    }
 
     /// Has `waker` woken when a task becomes ready. False if one is ready already.
     pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
@@ -424,7 +450,7 @@ impl Scheduler {
     }
 
     /// Whether nothing was ready when the host looked last, nor has become ready since.
-    #[cfg(any(feature = "smol", feature = "async-std"))]
+    #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn is_host_asleep(&self) -> bool {
         self.is_host_asleep.get()
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use super::closure::Closure;
-#[cfg(any(feature = "smol", feature = "async-std"))]
+#[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 use super::closure::Hold;
 use super::pool::{Pool, Queue, Ticket, Work};
 use crate::coro::Coro;
@@ -103,7 +103,7 @@ impl<F, R> Job<F, R> {
     }
 
     /// Notes that the closure of this thread awaits the job, and holds its thread. It may have been another before.
-    #[cfg(any(feature = "smol", feature = "async-std"))]
+    #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn set_awaited_here(&self) -> Option<Hold> {
         let here = Closure::current();
         self.shared.closure.set_awaited_by(here.as_ref());
@@ -111,7 +111,7 @@ impl<F, R> Job<F, R> {
     }
 
     /// Whether the closure runs on this thread, or waits for one that does.
-    #[cfg(any(feature = "smol", feature = "async-std"))]
+    #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn runs_this(&self) -> bool {
         Closure::chain().iter().any(|closure| Arc::ptr_eq(closure, &self.shared.closure))
     }

@@ -9,10 +9,10 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-#[cfg(any(feature = "smol", feature = "async-std"))]
+#[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 pub(crate) use self::closure::Hold;
 pub(crate) use self::closure::{Closure, InnerLoop};
-#[cfg(any(feature = "smol", feature = "async-std"))]
+#[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 pub(crate) use self::job::Job;
 pub(crate) use self::job::run_on;
 pub(crate) use self::pool::Pool;

@@ -1,0 +1,25 @@
+//! How a foreign runtime that belongs to a run is driven: by the thread of the loop, which would otherwise park.
+
+use std::any::Any;
+use std::task::Waker;
+use std::time::Instant;
+
+/// What a number of steps of the loop has come to.
+pub(crate) enum Steps {
+    /// Something is ready: the next steps follow after a look at the foreign runtime.
+    Ready,
+    /// Nothing is ready until the deadline, or until the waker is woken.
+    Idle(Option<Instant>),
+    /// The run is over.
+    Over,
+}
+
+/// A foreign runtime of one run.
+pub(crate) trait Driver: Any {
+    /// Whether the thread of the loop has to drive it, and not another thread.
+    fn is_driven_here(&self) -> bool;
+
+    /// Calls `steps` until the run is over. Between two calls it drives the foreign runtime, and blocks the thread while the loop is
+    /// idle.
+    fn drive(&self, steps: &mut dyn FnMut(&Waker) -> Steps);
+}
