@@ -106,6 +106,10 @@ impl<T: 'static> Run<T> {
                     if self.scheduler.stop_if_stuck() {
                         continue;
                     }
+                    #[cfg(feature = "tokio")]
+                    if drive_reactor && self.driver_here().is_some() {
+                        continue; // made in the last turns
+                    }
                     #[cfg(feature = "smol")]
                     if drive_reactor && self.scheduler.has_foreign_futures() {
                         crate::reactor::drive(|waker| self.run_ready(waker));
@@ -123,11 +127,12 @@ impl<T: 'static> Run<T> {
     fn run_ready(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
         self.scheduler.host_is_awake();
         loop {
+            let progress = self.scheduler.run(&mut { STEPS_PER_LOOK });
             #[cfg(feature = "tokio")]
             if self.driver_here().is_some() {
                 return ControlFlow::Break(());
             }
-            match self.scheduler.run(&mut { STEPS_PER_LOOK }) {
+            match progress {
                 Progress::Ran => {}
                 Progress::Done => return ControlFlow::Break(()),
                 Progress::Idle => {
