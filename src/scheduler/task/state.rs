@@ -19,6 +19,7 @@
 //! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
 //! | `SPAWNED` | `spawn` of a `Shared` | never |
 //! | `JOIN_NOTED` | `note_join`, in a hosted loop | never |
+//! | `FUTURE_WOKEN` | `poll_future`, when the future is pending and has called the waker | each `resume`; its completion |
 //! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
 
 use bitflags::bitflags;
@@ -61,6 +62,8 @@ bitflags! {
         const SPAWNED = 1 << 15;
         /// It may be in the list of tasks from which a search for cycles starts.
         const JOIN_NOTED = 1 << 16;
+        /// The future that it polled in this turn was pending, and has woken it already: it is queued at the end of the turn.
+        const FUTURE_WOKEN = 1 << 17;
         /// What it is blocked on, in the high byte: a [`BlockedOn`].
         const BLOCKED_ON = 0xff << 24;
 
@@ -68,6 +71,11 @@ bitflags! {
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
         /// A wait is more than counting its pending parts.
         const SLOW = Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits();
+        /// Bits that say something of one turn only.
+        const RESET_BY_TURN = Self::SHIELDED.bits()
+            | Self::WAIT_BEGUN.bits()
+            | Self::WAIT_REFUSED.bits()
+            | Self::FUTURE_WOKEN.bits();
         /// Bits of a task whose end needs more than telling its first waiter.
         const UNUSUAL = Self::SLOW.bits()
             | Self::FORCE_RESUME.bits()
