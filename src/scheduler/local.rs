@@ -1,7 +1,8 @@
 //! Wake-ups from the loop's own thread, while it runs: no lock, no allocation, no atomic read-modify-write.
 //!
-//! A future often wakes its own task, or another one of the same loop. Such a wake-up goes to a list that only the loop's own
-//! thread uses. It is served between two rounds, as the inbox is: a task that is woken while it polls has not suspended yet.
+//! A future that wakes its own task does so in its own poll, most often. That wake-up is noted at the wake slot, and the task is
+//! queued at the end of its turn, as after a `yield`. Any other wake-up, as of another task, goes to a list that only the loop's own
+//! thread uses. The list is served between two rounds, as the inbox is.
 
 use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
