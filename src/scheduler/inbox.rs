@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
-use super::local::{LocalWakes, SlotKey};
+use super::local::{LocalMarks, LocalPoll, LocalWakes, SlotKey};
 use crate::error::Reason;
 use crate::panic::contain;
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -22,12 +22,10 @@ use crate::primitives::{Mutex, lock};
 pub(crate) struct Inbox {
     /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
-    /// The list of local wake-ups is not empty. Only the loop's own thread reads and writes this.
-    locally_signalled: AtomicBool,
     /// How many wake slots have holders outside.
     watchers: AtomicUsize,
     state: Mutex<State>,
-    local: LocalWakes,
+    pub(super) local: LocalWakes,
 }
 
 #[derive(Default)]
@@ -72,7 +70,6 @@ impl Parked {
 #[derive(Default)]
 pub(crate) struct Delivery {
     pub(crate) woken: Vec<Arc<WakeSlot>>,
-    pub(crate) woken_locally: Vec<SlotKey>,
     /// Why the loop is to stop, if it is.
     pub(crate) stop: Option<Reason>,
 }
@@ -81,10 +78,9 @@ pub(crate) struct Delivery {
 const KEPT_CAPACITY: usize = 1024;
 
 impl Delivery {
-    /// Gives back the memory of unusually long lists, which are empty now.
+    /// Gives back the memory of an unusually long list, which is empty now.
     pub(crate) fn shrink(&mut self) {
         self.woken.shrink_to(KEPT_CAPACITY);
-        self.woken_locally.shrink_to(KEPT_CAPACITY);
     }
 }
 
@@ -93,21 +89,21 @@ impl Inbox {
     /// [`park`](Inbox::park) looks again under the lock.
     #[inline]
     pub(crate) fn is_signalled(&self) -> bool {
-        self.signalled.load(Relaxed) || self.locally_signalled.load(Relaxed)
+        self.signalled.load(Relaxed) || self.local.is_signalled()
     }
 
-    /// Takes out what has come in. The lists of `delivery` are empty.
+    /// Whether something has come in, other than local wake-ups.
+    #[inline]
+    pub(crate) fn has_delivery(&self) -> bool {
+        self.signalled.load(Relaxed)
+    }
+
+    /// Takes out what has come in, other than local wake-ups. The list of `delivery` is empty.
     pub(crate) fn take(&self, delivery: &mut Delivery) {
-        if self.locally_signalled.load(Relaxed) {
-            self.locally_signalled.store(false, Relaxed);
-            self.local.swap(&mut delivery.woken_locally);
-        }
-        if self.signalled.load(Relaxed) {
-            self.signalled.store(false, Relaxed);
-            let mut state = lock(&self.state);
-            std::mem::swap(&mut state.woken, &mut delivery.woken);
-            delivery.stop = state.stop.take();
-        }
+        self.signalled.store(false, Relaxed);
+        let mut state = lock(&self.state);
+        std::mem::swap(&mut state.woken, &mut delivery.woken);
+        delivery.stop = state.stop.take();
     }
 
     /// Whether wake-ups from the loop's own thread may be left for it without waking it: while it runs.
@@ -158,8 +154,8 @@ impl Inbox {
     }
 
     fn remove_watcher(&self) {
-        if self.watchers.fetch_sub(1, AcqRel) == 1 {
-            // The loop may be parked because it was watched: it has to look for a deadlock.
+        if self.watchers.fetch_sub(1, AcqRel) == 1 && !self.local.is_open_here() {
+            // The loop may be parked because it was watched: it has to look for a deadlock. One that runs on this thread will.
             self.wake_parked();
         }
     }
@@ -236,8 +232,7 @@ pub(crate) struct WakeSlot {
     holders: AtomicUsize,
     /// It is in the inbox already.
     woken: AtomicBool,
-    /// It is in the list of local wake-ups already. Only the loop's own thread reads and writes this.
-    woken_locally: AtomicBool,
+    local: LocalMarks,
 }
 
 /// The high bit of the count of holders: nothing is left to wake, and wakers no longer count.
@@ -250,7 +245,7 @@ impl WakeSlot {
             key,
             holders: AtomicUsize::new(0),
             woken: AtomicBool::new(false),
-            woken_locally: AtomicBool::new(false),
+            local: LocalMarks::default(),
         })
     }
 
@@ -287,33 +282,31 @@ impl WakeSlot {
     }
 
     /// As [`acknowledge`](WakeSlot::acknowledge), of the list of local wake-ups.
+    #[inline]
     pub(crate) fn acknowledge_locally(&self) {
-        self.woken_locally.store(false, Relaxed);
+        self.local.unlist();
     }
 
+    /// The loop's own thread polls a future with a waker of this, until the result is dropped. `None` if the task has to take a
+    /// turn first.
+    #[inline]
+    pub(super) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
+        self.local.begin_poll()
+    }
+
+    #[inline]
     pub(crate) fn wake(this: &Arc<WakeSlot>) {
-        if this.holders.load(Relaxed) & RETIRED != 0 || this.wake_locally() {
-            return;
+        let is_retired = this.holders.load(Relaxed) & RETIRED != 0;
+        if !is_retired && !this.inbox.local.wake(this.key, &this.local) {
+            WakeSlot::deliver(this);
         }
+    }
+
+    #[inline(never)]
+    fn deliver(this: &Arc<WakeSlot>) {
         if !this.woken.swap(true, AcqRel) {
             this.inbox.deliver(|state| state.woken.push(Arc::clone(this))).wake();
         }
-    }
-
-    /// Wakes a loop that runs on this thread. False if this is not its thread, or it does not run.
-    #[inline]
-    fn wake_locally(&self) -> bool {
-        // Only the loop's own thread ever sets the flag, so another thread may read it late but never needs it: if it reads `true`, the
-        // list decides whose thread this is.
-        if self.woken_locally.load(Relaxed) {
-            return self.inbox.local.is_open_here();
-        }
-        let added = self.inbox.local.add(self.key);
-        if added {
-            self.woken_locally.store(true, Relaxed);
-            self.inbox.locally_signalled.store(true, Relaxed);
-        }
-        added
     }
 
     fn hold(&self) {

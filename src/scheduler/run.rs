@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::coarse_clock::DueTime;
-use super::inbox::WakeSlot;
+use super::inbox::{Inbox, WakeSlot};
 use super::local::SlotKey;
 use super::task::drop::with_own_depth;
 use super::task::{MAX_SWALLOWED, Turn};
@@ -86,8 +86,13 @@ impl Scheduler {
 
     #[inline(never)]
     fn look_around(self: &Rc<Scheduler>) {
-        if self.is_signalled() {
-            self.empty_inbox();
+        if let Some(inbox) = self.inbox.get() {
+            if inbox.local.is_signalled() {
+                self.serve_local_wakes(inbox);
+            }
+            if inbox.has_delivery() {
+                self.empty_inbox(inbox);
+            }
         }
         if let Some(due) = self.next_due.get() {
             let now = match self.clock.take() {
@@ -101,12 +106,19 @@ impl Scheduler {
         }
     }
 
-    fn empty_inbox(self: &Rc<Scheduler>) {
-        let mut delivery = self.delivery.take().unwrap_or_default();
-        self.inbox().take(&mut delivery);
-        for key in delivery.woken_locally.drain(..) {
+    #[inline]
+    fn serve_local_wakes(&self, inbox: &Inbox) {
+        let woken = inbox.local.take();
+        for &key in &woken {
             self.wake(key, WakeSlot::acknowledge_locally);
         }
+        inbox.local.keep(woken);
+    }
+
+    #[inline(never)]
+    fn empty_inbox(self: &Rc<Scheduler>, inbox: &Inbox) {
+        let mut delivery = self.delivery.take().unwrap_or_default();
+        inbox.take(&mut delivery);
         for wake_slot in delivery.woken.drain(..) {
             self.wake(wake_slot.key, WakeSlot::acknowledge);
         }
@@ -118,16 +130,13 @@ impl Scheduler {
     }
 
     /// Wakes what the slot with this key is for, if it is still there.
-    fn wake(&self, key: SlotKey, acknowledge: fn(&WakeSlot)) {
+    #[inline]
+    fn wake(&self, key: SlotKey, acknowledge: impl FnOnce(&WakeSlot)) {
         let wake_slots = self.wake_slots.borrow();
         let Some((wake_slot, target)) = wake_slots.get(key.index).filter(|(there, _)| there.key == key) else { return };
         acknowledge(wake_slot);
         match target {
-            WakeTarget::Task(task) => {
-                let task = task.clone();
-                drop(wake_slots);
-                task.wake_from_outside();
-            }
+            WakeTarget::Task(task) => task.wake_on(self),
             WakeTarget::Call(call) => {
                 let call = call.clone();
                 drop(wake_slots);
@@ -216,7 +225,7 @@ impl Scheduler {
     #[inline(always)]
     fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
         let guard = PanicGuard::new(self, task);
-        let turn = guard.task().resume(cleared | State::SHIELDED | State::WAIT_BEGUN | State::WAIT_REFUSED);
+        let turn = guard.task().resume(cleared | State::RESET_BY_TURN);
         let task = guard.defuse();
         match turn {
             Some(Turn::Suspended) if !task.has(State::SLOW | State::ENDED) => {

@@ -20,6 +20,7 @@
 //! | `SPAWNED` | `spawn` of a `Shared` | never |
 //! | `JOIN_NOTED` | `note_join`, in a hosted loop | never |
 //! | `DISCARDED` | the coroutine of a thread's closure, before it returns the late value | never |
+//! | `FUTURE_WOKEN` | `poll_future`, when the future is pending and has called the waker | each `resume`; its completion |
 //! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
 
 use bitflags::bitflags;
@@ -64,6 +65,8 @@ bitflags! {
         const JOIN_NOTED = 1 << 16;
         /// Its value came after its cancellation and is to be dropped, unless `raise` finds an error in it.
         const DISCARDED = 1 << 17;
+        /// The future that it polled in this turn was pending, and has woken it already: it is queued at the end of the turn.
+        const FUTURE_WOKEN = 1 << 18;
         /// What it is blocked on, in the high byte: a [`BlockedOn`].
         const BLOCKED_ON = 0xff << 24;
 
@@ -71,6 +74,11 @@ bitflags! {
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
         /// A wait is more than counting its pending parts.
         const SLOW = Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits();
+        /// Bits that say something of one turn only.
+        const RESET_BY_TURN = Self::SHIELDED.bits()
+            | Self::WAIT_BEGUN.bits()
+            | Self::WAIT_REFUSED.bits()
+            | Self::FUTURE_WOKEN.bits();
         /// Bits of a task whose end needs more than telling its first waiter.
         const UNUSUAL = Self::SLOW.bits()
             | Self::FORCE_RESUME.bits()
