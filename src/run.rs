@@ -61,8 +61,8 @@ impl<T: 'static> Run<T> {
 
     /// Runs until everything has ended. If foreign futures are pending, this thread drives the reactor of async-io while it
     /// waits, or leaves that to async-io's own thread if `drive_reactor` is false.
-    #[cfg_attr(not(feature = "smol"), expect(unused_variables))]
-    fn drive(&mut self, drive_reactor: bool) {
+    #[cfg_attr(not(feature = "smol"), expect(unused_variables, unused_mut))]
+    fn drive(&mut self, mut drive_reactor: bool) {
         self.scheduler.host_is_awake();
         loop {
             match self.scheduler.run(&mut { usize::MAX }) {
@@ -73,8 +73,13 @@ impl<T: 'static> Run<T> {
                         continue;
                     }
                     #[cfg(feature = "smol")]
-                    if drive_reactor && self.scheduler.has_foreign_futures() {
-                        return crate::reactor::drive(|waker| self.run_ready(waker));
+                    if drive_reactor && self.scheduler.has_foreign_futures() && crate::reactor::is_available() {
+                        if crate::reactor::drive(|waker| self.run_ready(waker)) {
+                            return;
+                        }
+                        drive_reactor = false;
+                        self.scheduler.host_is_awake();
+                        continue;
                     }
                     self.scheduler.park();
                 }

@@ -3,15 +3,16 @@
 //! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it, handed out as a `Waker`, and
 //! counted: while nobody outside holds one, nothing outside can wake the loop.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
 use super::local::{LocalMarks, LocalPoll, LocalWakes, SlotKey};
 use crate::error::Reason;
-use crate::panic::contain;
+use crate::panic::{catch, contain};
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::primitives::thread::{self, Thread};
@@ -34,6 +35,9 @@ struct State {
     stop: Option<Reason>,
     closed: bool,
     parked: Parked,
+    guests: Guests,
+    /// The loop that has this one among its guests.
+    host: Option<Weak<Inbox>>,
 }
 
 /// What sleeps until something comes in.
@@ -43,7 +47,22 @@ pub(crate) enum Parked {
     #[default]
     Nothing,
     Thread(Thread),
-    Host(Waker),
+    Host(Waker, EndOfWatch),
+    /// A task of another loop of this thread polls the loop. Its wake slot is not held: it is this loop that must be watched, or
+    /// have a timer.
+    Task {
+        wake_slot: Arc<WakeSlot>,
+        has_timers: bool,
+    },
+}
+
+/// What a sleeping host has to know when the last holder outside has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndOfWatch {
+    /// Nothing: the loop has a deadline, or is hosted and has no cycle to look for.
+    Ignored,
+    /// The loop has to look for a deadlock.
+    Awaited,
 }
 
 impl Parked {
@@ -52,7 +71,22 @@ impl Parked {
         match self {
             Parked::Nothing => {}
             Parked::Thread(thread) => thread.unpark(),
-            Parked::Host(waker) => contain(|| waker.wake()),
+            Parked::Host(waker, _) => contain(|| waker.wake()),
+            Parked::Task { wake_slot, .. } => WakeSlot::wake(&wake_slot),
+        }
+    }
+
+    /// Wakes it from another thread, or from this one if no thread can be started.
+    fn wake_elsewhere(self) {
+        match self {
+            Parked::Host(waker, _) => {
+                let Ok(again) = catch(|| waker.clone()).map_err(std::mem::forget) else { return };
+                let wakes = move || contain(|| waker.wake());
+                let is_woken = thread::Builder::new().name("tinyield wake-up".into()).spawn(wakes).is_ok();
+                contain(|| if is_woken { drop(again) } else { again.wake() });
+            }
+            Parked::Task { wake_slot, .. } => WakeSlot::wake_with(&wake_slot, Parked::wake_elsewhere),
+            other => other.wake(),
         }
     }
 
@@ -61,8 +95,34 @@ impl Parked {
         match self {
             Parked::Nothing => {}
             Parked::Thread(thread) => thread.unpark(),
-            Parked::Host(waker) => contain(|| drop(waker)),
+            Parked::Host(waker, _) => contain(|| drop(waker)),
+            Parked::Task { wake_slot, .. } => drop(wake_slot),
         }
+    }
+}
+
+/// The loops that tasks of this loop poll. That such a loop has its host's waker is no reason for this one to wait, unless that
+/// loop is watched itself.
+#[derive(Default)]
+struct Guests {
+    /// By address.
+    loops: BTreeMap<usize, Weak<Inbox>>,
+    /// At this number, the loops that are gone are removed.
+    prune_at: usize,
+    last_watched: Weak<Inbox>,
+}
+
+impl Guests {
+    fn add(&mut self, guest: &Arc<Inbox>) {
+        if self.loops.len() >= self.prune_at {
+            self.loops.retain(|_, guest| guest.strong_count() != 0);
+            self.prune_at = 2 * self.loops.len() + 8;
+        }
+        self.loops.insert(Arc::as_ptr(guest).addr(), Arc::downgrade(guest));
+    }
+
+    fn all(&self) -> Vec<Arc<Inbox>> {
+        self.loops.values().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -156,14 +216,66 @@ impl Inbox {
     fn remove_watcher(&self) {
         if self.watchers.fetch_sub(1, AcqRel) == 1 && !self.local.is_open_here() {
             // The loop may be parked because it was watched: it has to look for a deadlock. One that runs on this thread will.
-            self.wake_parked();
+            self.end_watch();
+        }
+    }
+
+    fn end_watch(&self) {
+        let mut state = lock(&self.state);
+        if state.closed || matches!(state.parked, Parked::Host(_, EndOfWatch::Ignored)) {
+            return;
+        }
+        self.signalled.store(true, Relaxed);
+        let parked = std::mem::take(&mut state.parked);
+        drop(state);
+        if self.local.is_here() {
+            // The waker may be dropped inside the reactor that the host waits in. async-io ignores what wakes it from there.
+            parked.wake_elsewhere();
+        } else {
+            parked.wake();
+        }
+    }
+
+    /// Whether a holder outside, or a timer, could still wake a loop that a task of this one polls, directly or through others.
+    pub(crate) fn may_guest_wake(self: &Arc<Inbox>) -> bool {
+        let last_watched = lock(&self.state).guests.last_watched.upgrade();
+        if last_watched.is_some_and(|guest| guest.as_guest_of(self) == Some(true)) {
+            return true;
+        }
+        let mut seen = BTreeSet::from([Arc::as_ptr(self)]);
+        let mut hosts = vec![self.clone()];
+        while let Some(host) = hosts.pop() {
+            let guests = lock(&host.state).guests.all();
+            for guest in guests {
+                match guest.as_guest_of(&host) {
+                    Some(true) => {
+                        lock(&host.state).guests.last_watched = Arc::downgrade(&guest);
+                        return true;
+                    }
+                    Some(false) if seen.insert(Arc::as_ptr(&guest)) => hosts.push(guest),
+                    _ => {}
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether a task of `host` polls this loop, and is woken by it, or about to be. If so, whether something can wake this loop.
+    fn as_guest_of(&self, host: &Arc<Inbox>) -> Option<bool> {
+        let state = lock(&self.state);
+        match &state.parked {
+            Parked::Task { wake_slot, has_timers } => {
+                Arc::ptr_eq(&wake_slot.inbox, host).then(|| *has_timers || self.is_watched())
+            }
+            // A holder that has signalled, and that is about to wake the task, is still there.
+            _ => (!state.closed && self.signalled.load(Relaxed)).then(|| self.is_watched()),
         }
     }
 
     /// Blocks the thread until something comes in, or until `deadline`. May return early.
     pub(crate) fn park(&self, deadline: Option<Instant>) {
         let mut state = lock(&self.state);
-        if let Parked::Host(_) = state.parked {
+        if let Parked::Host(..) | Parked::Task { .. } = state.parked {
             // Dropped before this thread can be unparked: foreign code may park the thread, too.
             let host = std::mem::take(&mut state.parked);
             drop(state);
@@ -188,15 +300,23 @@ impl Inbox {
         }
     }
 
-    /// Has `waker` woken when something comes in. False if something has already.
-    pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
+    /// Has `waker` woken when something comes in. False if something has already. `has_timers` is whether the loop has any.
+    pub(crate) fn set_host_waker(self: &Arc<Inbox>, waker: &Waker, end_of_watch: EndOfWatch, has_timers: bool) -> bool {
+        if let Some(wake_slot) = WakeSlot::of(waker)
+            && wake_slot.inbox.local.is_here()
+        {
+            return self.set_host_task(wake_slot, has_timers);
+        }
         let mut new = None;
         loop {
             let mut state = lock(&self.state);
             if self.is_signalled() {
                 return false;
             }
-            if matches!(&state.parked, Parked::Host(old) if old.will_wake(waker)) {
+            if let Parked::Host(old, known) = &mut state.parked
+                && old.will_wake(waker)
+            {
+                *known = end_of_watch;
                 return true;
             }
             let Some(new) = new.take() else {
@@ -205,11 +325,31 @@ impl Inbox {
                 new = Some(waker.clone());
                 continue;
             };
-            let old = std::mem::replace(&mut state.parked, Parked::Host(new));
+            let old = std::mem::replace(&mut state.parked, Parked::Host(new, end_of_watch));
             drop(state);
             old.release();
             return true;
         }
+    }
+
+    /// As [`set_host_waker`](Inbox::set_host_waker), if a task of a loop of this thread polls this one.
+    fn set_host_task(self: &Arc<Inbox>, wake_slot: Arc<WakeSlot>, has_timers: bool) -> bool {
+        let mut state = lock(&self.state);
+        if self.is_signalled() {
+            return false;
+        }
+        let host = wake_slot.inbox.clone();
+        let old = std::mem::replace(&mut state.parked, Parked::Task { wake_slot, has_timers });
+        let is_known = state.host.as_ref().is_some_and(|known| std::ptr::eq(known.as_ptr(), &*host));
+        if !is_known {
+            state.host = Some(Arc::downgrade(&host));
+        }
+        drop(state);
+        old.release();
+        if !is_known {
+            lock(&host.state).guests.add(self);
+        }
+        true
     }
 
     /// The loop is gone: what comes in from now on is dropped.
@@ -267,6 +407,16 @@ impl WakeSlot {
         unsafe { WakeSlot::lend(Arc::as_ptr(wake_slot)) }.deref().clone()
     }
 
+    /// The slot that `waker` wakes, if it is one of this crate.
+    fn of(waker: &Waker) -> Option<Arc<WakeSlot>> {
+        if !std::ptr::eq(waker.vtable(), &raw const VTABLE) {
+            return None;
+        }
+        // SAFETY: `VTABLE` is private, so `waker` was made with it in this file, of the pointer of an `Arc`. `waker` is borrowed, so
+        // that is alive, and `borrow` leaves its count alone.
+        Some(Arc::clone(&*unsafe { borrow(waker.data()) }))
+    }
+
     /// It was taken out of the inbox: the next wake-up is a new one. What other threads did before they found it in the inbox, and
     /// so did not add it again, is visible from here on.
     pub(crate) fn acknowledge(&self) {
@@ -296,16 +446,22 @@ impl WakeSlot {
 
     #[inline]
     pub(crate) fn wake(this: &Arc<WakeSlot>) {
+        WakeSlot::wake_with(this, Parked::wake);
+    }
+
+    /// Wakes it, and what sleeps in its loop by `wake_parked`.
+    #[inline]
+    fn wake_with(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
         let is_retired = this.holders.load(Relaxed) & RETIRED != 0;
         if !is_retired && !this.inbox.local.wake(this.key, &this.local) {
-            WakeSlot::deliver(this);
+            WakeSlot::deliver(this, wake_parked);
         }
     }
 
     #[inline(never)]
-    fn deliver(this: &Arc<WakeSlot>) {
+    fn deliver(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
         if !this.woken.swap(true, AcqRel) {
-            this.inbox.deliver(|state| state.woken.push(Arc::clone(this))).wake();
+            wake_parked(this.inbox.deliver(|state| state.woken.push(Arc::clone(this))));
         }
     }
 

@@ -85,6 +85,11 @@ impl LocalWakes {
         is_done.unwrap_or(false)
     }
 
+    /// Whether this is the loop's own thread.
+    pub(super) fn is_here(&self) -> bool {
+        this_thread() == self.owner
+    }
+
     /// Whether this is the loop's own thread, and it runs.
     #[inline]
     pub(super) fn is_open_here(&self) -> bool {

@@ -50,7 +50,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use inbox::Delivery;
+use inbox::{Delivery, EndOfWatch};
 pub(crate) use inbox::{Inbox, WakeSlot};
 use local::SlotKey;
 pub(crate) use run::Progress;
@@ -315,7 +315,8 @@ impl Scheduler {
     /// Whether a holder outside could wake this loop, or has.
     fn may_be_woken(&self) -> bool {
         // In this order: a holder that leaves signals first.
-        self.inbox.get().is_some_and(|inbox| inbox.is_watched() || inbox.is_signalled())
+        let may_be_woken = |inbox: &Arc<Inbox>| inbox.is_watched() || inbox.may_guest_wake() || inbox.is_signalled();
+        self.inbox.get().is_some_and(may_be_woken)
     }
 
     pub(crate) fn add_wake_slot(&self, target: WakeTarget) -> Arc<WakeSlot> {
@@ -351,11 +352,14 @@ impl Scheduler {
 
     // The host.
 
-    /// Has `waker` woken when a task becomes ready. False if one is ready already.
+    /// Has `waker` woken when a task becomes ready, and when the loop has to look for a deadlock. False if a task is ready already.
     pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
         // Set first: cloning the waker, or dropping the one before, is foreign code, which may make a task ready.
         self.host_may_sleep();
-        let sleeps = self.inbox().set_host_waker(waker);
+        let has_timers = self.has_timers();
+        let looks_for_deadlocks = !has_timers && (!self.is_hosted.get() || !self.joined.borrow().is_empty());
+        let end_of_watch = if looks_for_deadlocks { EndOfWatch::Awaited } else { EndOfWatch::Ignored };
+        let sleeps = self.inbox().set_host_waker(waker, end_of_watch, has_timers);
         if !sleeps {
             self.host_is_awake();
         }
