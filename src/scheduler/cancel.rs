@@ -19,6 +19,18 @@ impl Scheduler {
         }
     }
 
+    /// Cancels `scope`, as the wait for it is dropped.
+    pub(crate) fn cancel_dropped(&self, scope: &Rc<Scope>) {
+        let moved = if scope.is_shield() && !scope.is_cancelled() { scope.move_shared_out() } else { None };
+        self.cancel(scope, &Cancelled::new(Reason::Dropped));
+        // Outside of the shield, a cancellation may be due.
+        if let Some((home, shared)) = moved
+            && let Some(reason) = home.cancelled()
+        {
+            self.cancel_all(Vec::new(), shared, &reason);
+        }
+    }
+
     /// Cancels the content of a scope: `tasks`, and all that is in `scopes` and below, but for what is behind shields.
     pub(super) fn cancel_all(&self, mut tasks: Vec<TaskRef>, mut scopes: Vec<Rc<Scope>>, reason: &Cancelled) {
         let mut shielded = Vec::new();

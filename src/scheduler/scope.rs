@@ -379,6 +379,22 @@ impl Scope {
         (tasks, subscopes)
     }
 
+    /// Moves the shared coroutines that run in this shield to where they would run without it, so that they go on for those who
+    /// wait for them outside. Returns that place, and the scopes that moved.
+    pub(super) fn move_shared_out(&self) -> Option<(Rc<Scope>, Vec<Rc<Scope>>)> {
+        let home = self.parent()?.home_of_shared();
+        let is_shared = |below: &Rc<Scope>| below.kind == ScopeKind::Shared;
+        let (shared, others) = self.subscopes.take().into_iter().partition::<Vec<_>, _>(is_shared);
+        for below in others {
+            self.adopt(&below);
+        }
+        for below in &shared {
+            home.adopt(below);
+            *below.parent.borrow_mut() = Some(home.clone());
+        }
+        Some((home, shared))
+    }
+
     pub(super) fn tasks(&self) -> Vec<TaskRef> {
         self.tasks.borrow().clone()
     }

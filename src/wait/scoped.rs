@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::lifecycle::private::AnyTask;
 use super::lifecycle::{Wait, polled_after_completion};
-use crate::error::{Cancelled, Reason, Result};
+use crate::error::Result;
 use crate::scheduler::{Scheduler, Scope, ScopeKind, Task, TaskRef};
 
 /// A task that runs in a scope below the task that waits for it. Dropped before the scope has ended, it cancels the scope.
@@ -71,6 +71,6 @@ impl<T> Drop for Scoped<T> {
 #[inline(never)]
 fn give_up(scope: &Rc<Scope>) {
     if scope.disown() {
-        scope.scheduler().cancel(scope, &Cancelled::new(Reason::Dropped));
+        scope.scheduler().cancel_dropped(scope);
     }
 }
