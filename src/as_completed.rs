@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use crate::coro::Coro;
 use crate::error::{Error, Result};
-use crate::scheduler::{BlockedOn, Outcome, Resume, Scheduler, Task, TaskRef, Waiter};
+use crate::scheduler::{BlockedOn, Outcome, Quorum, Resume, Scheduler, Task, TaskRef, Waiter};
 use crate::wait::lifecycle::{
     ActiveWait, Internal, Wait, WaitState, polled_after_completion, suspend_until, wait_is_its_state,
 };
@@ -96,6 +96,7 @@ impl<T: 'static> WaitState for StartAsCompleted<T> {
             completion.running.borrow_mut().push(Some(task.clone()));
             Scheduler::start(task.raw(), scope.clone());
         }
+        completion.note_quorum(scope.scheduler());
         self.started = Some(AsCompleted { items: items.into_iter(), completion });
     }
 
@@ -161,6 +162,16 @@ impl<T> Completion<T> {
         self.slots.borrow().len()
     }
 
+    /// Notes what the search for deadlocks has to know. The reporters have just been started, one after the other.
+    fn note_quorum(self: &Rc<Self>, scheduler: &Scheduler) {
+        let running = self.running.borrow();
+        let id_of = |reporter: Option<&Option<Task<T>>>| Some(reporter?.as_ref()?.raw().id.get());
+        if let (Some(first), Some(last)) = (id_of(running.first()), id_of(running.last())) {
+            let quorum: Rc<dyn Quorum> = self.clone();
+            scheduler.note_quorum(first, last, Rc::downgrade(&quorum));
+        }
+    }
+
     fn replace(&self, index: usize, slot: Slot<T>) -> Slot<T> {
         #[cfg(test)]
         tests::count_access();
@@ -177,6 +188,22 @@ impl<T> Completion<T> {
             Slot::Closed => drop(self.replace(index, Slot::Closed)),
             Slot::Empty | Slot::Ended(_) => {}
         }
+    }
+}
+
+impl<T> Quorum for Completion<T> {
+    fn running(&self) -> Vec<TaskRef> {
+        self.running.borrow().iter().flatten().map(|task| task.raw().clone()).collect()
+    }
+
+    fn waiting(&self) -> Vec<(TaskRef, usize)> {
+        let slots = self.slots.borrow();
+        let ended = self.ended.get();
+        let waiting = slots.iter().enumerate().skip(ended).filter_map(|(index, slot)| match slot {
+            Slot::Awaited(waiter) => Some((waiter.task().clone(), index + 1 - ended)),
+            _ => None,
+        });
+        waiting.collect()
     }
 }
 
@@ -245,6 +272,9 @@ impl<T: 'static> WaitState for NextCompleted<T> {
     fn begin(&mut self, task: &TaskRef) {
         if !self.is_ready() {
             task.note_blocked_on(BlockedOn::COMPLETION);
+            if let Some(scheduler) = task.scheduler() {
+                scheduler.note_join(task);
+            }
             self.completion.replace(self.index, Slot::Awaited(Waiter::new(task)));
         } else if self.failure().is_some() {
             Waiter::new(task).fail();

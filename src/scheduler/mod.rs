@@ -13,6 +13,7 @@
 //! - **Shield**: a scope that a cancellation from above does not enter.
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
 //! - **Wake slot**: where foreign wakers find a task, or a function, of this loop ([`inbox`]).
+//! - **Quorum**: tasks of which some number has to end before a task that waits goes on ([`quorum`]).
 //! - **Host**: a foreign event loop that polls this one.
 //!
 //! # How it fits together
@@ -31,6 +32,7 @@ mod deadlock;
 mod end;
 mod inbox;
 mod local;
+mod quorum;
 mod run;
 mod run_queue;
 mod scope;
@@ -53,6 +55,8 @@ use slab::Slab;
 use inbox::{Delivery, EndOfWatch};
 pub(crate) use inbox::{Inbox, WakeSlot};
 use local::SlotKey;
+pub(crate) use quorum::Quorum;
+use quorum::Quorums;
 pub(crate) use run::Progress;
 pub(crate) use scope::{Group, Scope, ScopeKind};
 pub use task::cell::TaskName;
@@ -109,6 +113,8 @@ pub(crate) struct Scheduler {
     has_foreign_futures: Cell<bool>,
     /// In a hosted loop: tasks, by id, that began to wait for a task that was started before, since the last look for cycles.
     joined: RefCell<BTreeMap<u64, TaskRef>>,
+    /// What `as_completed` waits for, for the search for deadlocks.
+    quorums: RefCell<Quorums>,
     /// Where the run was asked for.
     location: &'static Location<'static>,
 }
@@ -146,6 +152,7 @@ impl Scheduler {
             #[cfg(feature = "smol")]
             has_foreign_futures: Cell::new(false),
             joined: RefCell::default(),
+            quorums: RefCell::default(),
             location,
         });
         *scheduler.root.borrow_mut() = Some(Scope::root(scheduler.clone(), grouping));
