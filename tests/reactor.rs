@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::task::{Poll, Waker};
 use std::thread;
 
-use common::{LONG, ms};
+use common::{LONG, in_child, ms};
 use smol::Timer;
 use tinyield::{Coro, Deadlock, Event, Loop, LoopError, Shared, co, coro, from_future, sleep, to_smol};
 
@@ -193,41 +193,24 @@ async fn woken_by_thread() {
     waker_thread.join().unwrap();
 }
 
-/// Runs the test of this name in another process, in which `TINYIELD_CHILD` is set. Returns what it printed.
-fn run_child(test: &str) -> String {
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env("TINYIELD_CHILD", "1")
-        .output()
-        .unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{printed}");
-    printed.into_owned()
-}
-
-fn is_child() -> bool {
-    std::env::var_os("TINYIELD_CHILD").is_some()
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_pending_future_that_needs_no_file_descriptor_runs_when_none_is_left() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-    if !is_child() {
-        let printed = run_child("a_pending_future_that_needs_no_file_descriptor_runs_when_none_is_left");
-        assert!(!printed.contains("panicked"), "{printed}");
-        return;
-    }
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, 3, hard).unwrap();
-    assert!(std::fs::File::open("/dev/null").is_err());
-    Loop::new().run(co! { woken_by_thread().await; yield sleep(ms(1)); woken_by_thread().await; }).unwrap();
-    let error = Loop::new().run(co! { woken_by_thread().await; yield stuck(); }).unwrap_err();
-    assert!(is_deadlock(&error));
-    // Later there are some, and the reactor can be had.
-    setrlimit(Resource::RLIMIT_NOFILE, hard.min(1024), hard).unwrap();
-    Loop::new().run(co! { woken_by_thread().await; Timer::after(ms(1)).await; }).unwrap();
+    let test = "a_pending_future_that_needs_no_file_descriptor_runs_when_none_is_left";
+    let printed = in_child(test, || {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 3, hard).unwrap();
+        assert!(std::fs::File::open("/dev/null").is_err());
+        Loop::new().run(co! { woken_by_thread().await; yield sleep(ms(1)); woken_by_thread().await; }).unwrap();
+        let error = Loop::new().run(co! { woken_by_thread().await; yield stuck(); }).unwrap_err();
+        assert!(is_deadlock(&error));
+        // Later there are some, and the reactor is made.
+        setrlimit(Resource::RLIMIT_NOFILE, hard.min(1024), hard).unwrap();
+        Loop::new().run(co! { woken_by_thread().await; Timer::after(ms(1)).await; }).unwrap();
+    });
+    assert!(!printed.contains("panicked"), "{printed}");
 }
 
 /// Runs a loop when it is dropped.
@@ -246,18 +229,16 @@ thread_local! {
 
 #[test]
 fn a_pending_future_runs_in_a_destructor_of_a_thread_that_has_lost_its_thread_local_values() {
-    if !is_child() {
-        let test = "a_pending_future_runs_in_a_destructor_of_a_thread_that_has_lost_its_thread_local_values";
-        let printed = run_child(test);
-        assert!(!printed.contains("panicked"), "{printed}");
-        return;
-    }
-    let (sender, receiver) = mpsc::channel();
-    // Thread-local values are dropped in the reverse order of their first uses, so `LATE` is dropped after those of async-io.
-    let thread = thread::spawn(move || {
-        LATE.set(Some(RunsLoop(sender)));
-        Loop::new().run(co! { woken_by_thread().await; }).unwrap();
+    let test = "a_pending_future_runs_in_a_destructor_of_a_thread_that_has_lost_its_thread_local_values";
+    let printed = in_child(test, || {
+        let (sender, receiver) = mpsc::channel();
+        // Thread-local values are dropped in the reverse order of their first uses: `LATE` is dropped after those of async-io.
+        let thread = thread::spawn(move || {
+            LATE.set(Some(RunsLoop(sender)));
+            Loop::new().run(co! { woken_by_thread().await; }).unwrap();
+        });
+        thread.join().unwrap();
+        receiver.recv_timeout(LONG).unwrap();
     });
-    thread.join().unwrap();
-    receiver.recv_timeout(LONG).unwrap();
+    assert!(!printed.contains("panicked"), "{printed}");
 }
