@@ -145,6 +145,7 @@ mod readme {}
 pub mod __private {
     pub use crate::by_hand::Outcome;
     pub use crate::scheduler::TaskName;
+    pub use crate::scheduler::work::steps;
 
     use std::ops::Coroutine;
     use std::panic::Location;

@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey, wait_graph};
+use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey, wait_graph, work};
 use crate::error::{Cancelled, Error, Reason};
 
 impl Scheduler {
@@ -35,6 +35,7 @@ impl Scheduler {
     pub(super) fn cancel_all(&self, mut tasks: Vec<TaskRef>, mut scopes: Vec<Rc<Scope>>, reason: &Cancelled) {
         let mut shielded = Vec::new();
         while let Some(scope) = scopes.pop() {
+            work::count();
             if scope.is_shield() {
                 shielded.extend(scope.tasks());
             } else if scope.set_cancelled(reason) {
@@ -50,7 +51,10 @@ impl Scheduler {
 
     /// Cancels tasks of scopes that are cancelled, unless they have been before.
     pub(super) fn cancel_tasks(&self, mut tasks: Vec<TaskRef>) {
-        tasks.retain(|task| !task.has(State::CANCELLED));
+        tasks.retain(|task| {
+            work::count();
+            !task.has(State::CANCELLED)
+        });
         for task in &tasks {
             task.set(State::CANCELLED);
         }
@@ -65,6 +69,7 @@ impl Scheduler {
     pub(super) fn cancel_shields(&self, scope: &Rc<Scope>, domain: &Rc<Scope>, reason: &Cancelled) {
         let mut scope = scope.clone();
         while !Rc::ptr_eq(&scope, domain) {
+            work::count();
             if scope.is_shield() {
                 self.cancel(&scope, reason);
             }
@@ -101,6 +106,7 @@ impl Scheduler {
             return;
         }
         for other in &waiting {
+            work::count();
             other.cold_mut(|cold| cold.held_by += 1);
         }
         task.set(State::HOLDS_WAITERS);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
+use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph, work};
 use crate::error::{Cancelled, Deadlock, Error, Reason, Stuck};
 use crate::panic::catch;
 use crate::trace::Frame;
@@ -78,6 +78,7 @@ fn waits_for_itself(task: &TaskRef) -> bool {
     let mut seen_quorums = BTreeSet::new();
     let mut to_visit = vec![task.clone()];
     while let Some(other) = to_visit.pop() {
+        work::count();
         let mut dependents = wait_graph::dependents(&other);
         if let Some(quorum) = other.scheduler().and_then(|scheduler| scheduler.quorum_of(&other))
             && seen_quorums.insert(Rc::as_ptr(&quorum).addr())
@@ -222,6 +223,7 @@ impl Waits {
         let mut to_check: Vec<u64> = stuck.iter().copied().collect();
         let mut search = Search { stuck, free };
         while let Some(id) = to_check.pop() {
+            work::count();
             if !search.stuck.contains(&id) || self.blocker(id, &search).is_some() {
                 continue;
             }

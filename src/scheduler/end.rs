@@ -6,10 +6,13 @@
 use std::rc::Rc;
 
 use super::run::PanicGuard;
-use super::{Scheduler, Scope, State, TaskRef, wait_graph};
+use super::{Scheduler, Scope, State, TaskRef, wait_graph, work};
 use crate::error::{Cancelled, Error, Grouping, Reason};
 use crate::panic::{Payload, contain};
 use crate::trace::Frame;
+
+/// The most frames in the trace of an error that came up while its domain was stopping. In a deep chain, each coroutine may raise one.
+const MAX_FRAMES_OF_OTHERS: usize = 100;
 
 impl Scheduler {
     /// Ends a task that has completed with a value.
@@ -70,7 +73,7 @@ impl Scheduler {
             // An internal task has no name: the coroutine that waits for it has, or it is the run.
             Some(task) => {
                 let location = task.location.get();
-                let trace = wait_graph::trace(task, location);
+                let trace = wait_graph::trace(task, location, usize::MAX);
                 (trace.last().map_or("run".into(), |frame| frame.name().to_string()), location)
             }
             None => (String::from("a destructor"), self.location),
@@ -153,7 +156,10 @@ impl Scheduler {
         let is_contained = domain.failure().is_none() && !Rc::ptr_eq(&domain, &own);
         // A task behind a shield is not cancelled, and may raise what it waited for, which the domain knows already.
         let is_known = domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
-        let error = if is_known { error } else { error.clone().traced(wait_graph::trace(task, error.location())) };
+        let is_first = domain.failure().is_none();
+        let max_frames = if is_first { usize::MAX } else { MAX_FRAMES_OF_OTHERS };
+        let trace = || wait_graph::trace(task, error.location(), max_frames);
+        let error = if is_known { error } else { error.clone().traced(trace()) };
         task.cold_mut(|cold| cold.error = Some(error.clone()));
         let name = match error.trace().last() {
             Some(origin) if task.is_internal() => origin.name().to_string(),
@@ -198,6 +204,7 @@ impl Scheduler {
         // The failure of a domain is the user's, and so is its destructor: it runs when all have ended.
         let mut passed = Vec::new();
         while scope.is_empty() && !scope.is_ended() {
+            work::count();
             scope.set_ended();
             let parent = scope.leave_parent();
             if scope.failure().is_some()

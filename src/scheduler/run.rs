@@ -12,7 +12,7 @@ use super::local::SlotKey;
 use super::task::drop::with_own_depth;
 use super::task::{MAX_SWALLOWED, Turn};
 use super::timers::{self, Timer};
-use super::{Header, Scheduler, State, TaskRef, WakeTarget};
+use super::{Header, Scheduler, State, TaskRef, WakeTarget, work};
 use crate::error::{Cancelled, Error, Reason};
 use crate::panic::catch;
 
@@ -157,6 +157,7 @@ impl Scheduler {
             let Some(mut due) = self.timers.borrow_mut().as_mut().map(|timers| timers.take_due(count)) else {
                 break;
             };
+            due.iter().for_each(|_| work::count());
             let may_be_more = due.len() == timers::AT_ONCE;
             for timer in due.drain(..) {
                 match timer {
@@ -185,6 +186,7 @@ impl Scheduler {
         let reason = Cancelled::new(Reason::TimedOut);
         // By reference: what is dropped here, and may panic, is dropped when all of them have been looked at.
         for (scope, rounds) in &self.expired.take() {
+            work::count();
             // One round for what is ready now. If that makes the work ready, one more for the work.
             let may_complete = match rounds {
                 0 => !self.run_queue.is_next_round_empty(),
@@ -279,6 +281,7 @@ impl Scheduler {
     /// Lets `task` see its cancellation.
     #[inline(never)]
     fn cancelling_turn(self: &Rc<Scheduler>, task: TaskRef) {
+        work::count();
         if task.has(State::ENDED | State::RUNNING) {
             return;
         }

@@ -12,6 +12,7 @@ use super::Scheduler;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
+use super::work;
 use crate::error::{Cancelled, Error, Grouping};
 use crate::panic::FirstPanic;
 
@@ -44,7 +45,7 @@ pub(crate) struct Scope {
     failure: OnceCell<Error>,
     /// Cached ancestor domain that receives errors once this one is cancelled.
     responsible: RefCell<Option<Rc<Scope>>>,
-    others: RefCell<Vec<Error>>,
+    others: RefCell<Others>,
     /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
@@ -53,6 +54,14 @@ pub(crate) struct Scope {
     ended: Cell<bool>,
     /// Its own time was up, and it was cancelled for that.
     expired: Cell<bool>,
+}
+
+/// The errors that came up after the failure of a domain.
+#[derive(Default)]
+struct Others {
+    errors: Vec<Error>,
+    /// The identities of these errors.
+    known: BTreeSet<usize>,
 }
 
 impl Scope {
@@ -243,14 +252,13 @@ impl Scope {
         }
         let mut others = self.others.borrow_mut();
         // A task behind a shield is not cancelled, and may raise again what another has raised.
-        let is_known = error.is_raised_again() && others.iter().any(|other| other.is_same_as(&error));
-        if !is_known {
-            others.push(error);
+        if others.known.insert(error.identity()) || !error.is_raised_again() {
+            others.errors.push(error);
         }
     }
 
     pub(crate) fn take_others(&self) -> Vec<Error> {
-        self.others.take()
+        self.others.take().errors
     }
 
     /// The nearest domain: this scope or one above.
@@ -266,6 +274,7 @@ impl Scope {
             && domain.cancelled.get().is_some()
             && let Some(above) = domain.next_responsible()
         {
+            work::count();
             passed.push(std::mem::replace(&mut domain, above));
         }
         // Domains may be nested thousands deep, and are asked one after the other.
@@ -356,6 +365,7 @@ impl Scope {
             && !scope.is_shield()
             && let Some(parent) = scope.parent()
         {
+            work::count();
             scope = parent;
         }
         scope
@@ -365,6 +375,7 @@ impl Scope {
     pub(super) fn move_content_to(&self, parent: &Rc<Scope>) -> (Vec<TaskRef>, Vec<Rc<Scope>>) {
         let tasks = self.tasks.take();
         for task in &tasks {
+            work::count();
             // It may have been the root of this scope.
             task.unset(State::SCOPE_ROOT);
             parent.add_task(task);
@@ -372,6 +383,7 @@ impl Scope {
         }
         let subscopes = self.subscopes.take();
         for below in &subscopes {
+            work::count();
             let parent = if below.kind == ScopeKind::Shared { parent.home_of_shared() } else { parent.clone() };
             parent.adopt(below);
             *below.parent.borrow_mut() = Some(parent);
@@ -408,7 +420,8 @@ impl Scope {
         let mut tasks = Vec::new();
         let mut scopes = vec![self.clone()];
         while let Some(scope) = scopes.pop() {
-            tasks.extend(scope.tasks.borrow().iter().cloned());
+            work::count();
+            tasks.extend(scope.tasks.borrow().iter().cloned().inspect(|_| work::count()));
             scopes.extend(scope.subscopes.borrow().iter().cloned());
         }
         tasks.sort_unstable_by_key(|task| task.id.get());
@@ -427,6 +440,7 @@ impl Scope {
         let mut seen = BTreeSet::new();
         let mut next = vec![other.clone()];
         while let Some(scope) = next.pop() {
+            work::count();
             if std::ptr::eq(self, &*scope) {
                 return true;
             }
@@ -456,11 +470,11 @@ impl Scope {
 /// Errors are the user's, and so are their destructors. Each runs, and the first panic goes on.
 impl Drop for Scope {
     fn drop(&mut self) {
-        if self.failure.get().is_none() && self.others.get_mut().is_empty() {
+        if self.failure.get().is_none() && self.others.get_mut().errors.is_empty() {
             return;
         }
         let mut panicked = FirstPanic::default();
-        for error in self.failure.take().into_iter().chain(self.others.take()) {
+        for error in self.failure.take().into_iter().chain(self.take_others()) {
             panicked.run(|| drop(error));
         }
         panicked.resume();
@@ -507,7 +521,10 @@ impl Group {
         if completed && self.winner.get().is_none() {
             losers = self.scopes.take();
             self.winner.set(losers.iter().position(|other| Rc::ptr_eq(other, scope)));
-            losers.retain(|other| !other.is_ended());
+            losers.retain(|other| {
+                work::count();
+                !other.is_ended()
+            });
             losers.reverse();
         }
         let owner = if self.running.get() == 0 { self.owner.take() } else { None };

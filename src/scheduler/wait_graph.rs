@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::{State, TaskRef};
+use super::{State, TaskRef, work};
 use crate::trace::Frame;
 
 /// The tasks that wait for `task`: its waiters, and the owner of the scope of which it is the first.
@@ -36,6 +36,7 @@ pub(super) fn all_dependents(task: &TaskRef) -> Vec<TaskRef> {
     let mut waiting = task.waiting_tasks();
     let mut scope = task.scope();
     while let Some(inner) = scope {
+        work::count();
         waiting.extend(inner.owner().filter(|owner| !owner.is_ended()));
         scope = inner.parent();
     }
@@ -43,13 +44,14 @@ pub(super) fn all_dependents(task: &TaskRef) -> Vec<TaskRef> {
 }
 
 /// The coroutines that wait for `task`, which failed at `location`, for as long as exactly one waits for each, up to the edge of
-/// its domain. Outermost first.
-pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>) -> Vec<Frame> {
+/// its domain, but at most `max`. Outermost first.
+pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut seen = BTreeSet::new();
     let mut next = Some((task.clone(), location));
     while let Some((task, location)) = next {
-        if !seen.insert(task.id.get()) {
+        work::count();
+        if frames.len() == max || !seen.insert(task.id.get()) {
             break;
         }
         let name = task.name();

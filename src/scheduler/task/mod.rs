@@ -22,11 +22,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use self::state::{BlockedOn, State};
-use super::Scheduler;
 use super::inbox::WakeSlot;
 use super::scope::Scope;
 use super::wait::Waiter;
 use super::wait_queue::{Key, WaitQueue};
+use super::{Scheduler, work};
 use crate::error::Error;
 
 /// A cancelled coroutine that goes on waiting without a shield is dropped after this many cancellations in a row.
@@ -331,7 +331,10 @@ impl Header {
         let mut tasks = Vec::new();
         peek(&self.waiter, |waiter| tasks.extend(waiter.map(|waiter| waiter.task().clone())));
         self.cold(|cold| tasks.extend(cold.waiters.iter().map(|waiter| waiter.task().clone())));
-        tasks.retain(|task| !task.is_ended());
+        tasks.retain(|task| {
+            work::count();
+            !task.is_ended()
+        });
         tasks
     }
 }
