@@ -39,12 +39,12 @@ fn cost_of(work: impl FnOnce()) -> Cost {
 const FEW: usize = 200;
 const MANY: usize = 10 * FEW;
 
-/// Ten times as many cost at most twelve times as much.
+/// Ten times as many cost at most twenty times as much. A square would cost a hundred times as much.
 #[track_caller]
 fn assert_linear(work: impl Fn(usize)) {
     work(FEW);
     let (few, many) = (cost_of(|| work(FEW)), cost_of(|| work(MANY)));
-    let is_linear = many.steps <= 12 * few.steps + 100 && many.allocations <= 12 * few.allocations + 100;
+    let is_linear = many.steps <= 20 * few.steps + 100 && many.allocations <= 20 * few.allocations + 100;
     assert!(is_linear, "{FEW}: {few:?}; {MANY}: {many:?}");
 }
 
@@ -471,6 +471,7 @@ fn a_gather_after_a_second_wait_that_was_refused_resumes_its_coroutine_once() {
                 let mut refused = resume.begin(first.wait());
                 assert!(refused.poll(&resume).is_ready());
                 drop(refused);
+                resume = yield Suspend;
                 while one.poll(&resume).is_pending() {
                     resume = yield Suspend;
                 }

@@ -30,7 +30,7 @@ impl Scheduler {
         if task.has(State::SCOPE_ROOT) {
             self.end_root(&scope);
         }
-        if scope.is_empty() && !scope.is_ended() {
+        if !scope.has_tasks() && !scope.is_gone() {
             self.end_empty_scopes(scope.clone());
         }
         drop(held);
@@ -41,6 +41,7 @@ impl Scheduler {
     pub(super) fn end(self: &Rc<Scheduler>, task: TaskRef, raised: Option<Error>) {
         let Some(scope) = task.scope() else { return };
         let kept = (raised.clone(), self.record_outcome(&task, &scope, raised));
+        let owner = Scheduler::begin_to_pass_holds_on(&task);
         let held = scope.remove_task(&task);
         task.replace_scope(None);
         if task.has(State::JOIN_NOTED) {
@@ -57,10 +58,8 @@ impl Scheduler {
             self.end_root(&scope);
         }
         // After `end_root`, which cancels what the task left behind a shield.
-        let released = if task.has(State::HOLDS_WAITERS) { self.release_held(&task) } else { Vec::new() };
-        if scope.is_empty() && !scope.is_ended() {
-            self.end_empty_scopes(scope);
-        }
+        let released = self.end_holds(&task, owner);
+        self.end_empty_scopes(scope);
         // Errors and values are the user's, and so are their destructors.
         drop((kept, held, released));
     }
@@ -181,43 +180,59 @@ impl Scheduler {
 
     /// The first task of `scope` has completed.
     fn end_root(&self, scope: &Rc<Scope>) {
-        if scope.is_domain() || scope.is_ended() || scope.is_cancelled() {
+        if scope.is_domain() || scope.is_over() || scope.is_cancelled() {
             // It ends when all in it have.
             return;
         }
-        let Some(parent) = scope.leave_parent() else { return };
-        scope.set_ended();
-        let moved = (!scope.is_empty()).then(|| scope.move_content_to(&parent));
-        self.settle_owner(scope, true);
-        // What was behind a shield until now has the cancellation still before it.
-        if let (Some((tasks, scopes)), Some(reason)) = (moved, parent.cancelled()) {
-            self.cancel_all(tasks, scopes, &reason);
+        if !scope.is_empty() {
+            return self.open(scope);
         }
+        let Some(parent) = scope.leave_parent() else { return };
+        scope.set_gone();
+        self.settle_owner(scope, true);
         // A parent whose owner had forgotten it may have waited for this alone.
         if parent.is_empty() {
             self.end_empty_scopes(parent);
         }
     }
 
+    /// The first task of `scope` has completed, and others are left.
+    fn open(&self, scope: &Rc<Scope>) {
+        let moved = scope.move_shared_out();
+        scope.set_open();
+        self.settle_owner(scope, true);
+        // What was behind a shield until now has the cancellation still before it.
+        if let Some(reason) = scope.parent().and_then(|parent| parent.cancelled()) {
+            let mut scopes = vec![scope.clone()];
+            scopes.extend(moved.into_iter().flat_map(|(_, shared)| shared));
+            self.cancel_all(Vec::new(), scopes, &reason);
+        }
+        self.end_empty_scopes(scope.clone());
+    }
+
     /// Ends `scope` if it is empty, then its parent if that is, and so on.
     fn end_empty_scopes(&self, mut scope: Rc<Scope>) {
         // The failure of a domain is the user's, and so is its destructor: it runs when all have ended.
         let mut passed = Vec::new();
-        while scope.is_empty() && !scope.is_ended() {
+        while scope.is_empty() && !scope.is_gone() {
             work::count();
-            scope.set_ended();
+            let is_settled = scope.is_over();
+            scope.set_gone();
             let parent = scope.leave_parent();
             if scope.failure().is_some()
                 && let Some(parent) = &parent
             {
                 scope.keep_surroundings(parent);
             }
-            self.settle_owner(&scope, false);
+            if !is_settled {
+                self.settle_owner(&scope, false);
+            }
             match parent {
                 Some(parent) => passed.push(std::mem::replace(&mut scope, parent)),
                 None => break,
             }
         }
+        scope.collapse();
     }
 
     /// Settles the owner of `scope`, which has ended, or tells its race.

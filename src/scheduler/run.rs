@@ -62,7 +62,7 @@ impl Scheduler {
                 *budget -= 1;
                 self.ready_turn(task);
             } else if !self.begin_round() && !self.is_cancelling.get() && !self.is_locally_woken() {
-                if self.root().is_ended() {
+                if self.root().is_over() {
                     return Progress::Done;
                 }
                 #[cfg(debug_assertions)]
@@ -193,7 +193,7 @@ impl Scheduler {
                 1 => scope.is_root_queued(),
                 _ => false,
             };
-            if scope.is_ended() {
+            if scope.is_over() {
             } else if may_complete {
                 self.expired.borrow_mut().push((scope.clone(), rounds + 1));
             } else if !scope.is_cancelled() {

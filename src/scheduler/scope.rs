@@ -21,13 +21,24 @@ use crate::panic::FirstPanic;
 pub(crate) enum ScopeKind {
     /// Errors stop here. It ends when all in it have ended: a run, an `isolate`.
     Domain(Grouping),
-    /// Errors pass through. It ends when its first task has completed, and what is left moves to the parent: a `timeout`, a
+    /// Errors pass through. It is over when its first task has completed, and what is left belongs to the parent: a `timeout`, a
     /// runner of a `race`.
     Subtree,
     /// A subtree for a shared coroutine, right below a domain or a shield: its first waiter does not decide about it alone.
     Shared,
     /// A subtree that a cancellation from above does not enter.
     Shield,
+}
+
+/// How far a scope has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Its first task has completed, and its owner goes on. What is left in it belongs to the parent, as if it had moved there. It does
+    /// not move, as it would again and again if many such scopes are nested.
+    Open,
+    /// It is empty, and has left its parent.
+    Gone,
 }
 
 pub(crate) struct Scope {
@@ -51,7 +62,7 @@ pub(crate) struct Scope {
     group: RefCell<Option<Rc<Group>>>,
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
-    ended: Cell<bool>,
+    stage: Cell<Stage>,
     /// Its own time was up, and it was cancelled for that.
     expired: Cell<bool>,
 }
@@ -112,7 +123,7 @@ impl Scope {
             owner: RefCell::default(),
             group: RefCell::default(),
             placeholders: RefCell::default(),
-            ended: Cell::new(false),
+            stage: Cell::new(Stage::Running),
             expired: Cell::new(false),
         })
     }
@@ -121,7 +132,7 @@ impl Scope {
     fn renew(&mut self, kind: ScopeKind, parent: &Rc<Scope>) {
         self.kind = kind;
         self.domain = (!matches!(kind, ScopeKind::Domain(_))).then(|| parent.domain());
-        self.ended.set(false);
+        self.stage.set(Stage::Running);
     }
 
     /// Keeps this scope, which has ended, to make the next one of it, if nothing else refers to it.
@@ -148,8 +159,35 @@ impl Scope {
         self.parent.borrow().clone()
     }
 
-    pub(crate) fn is_ended(&self) -> bool {
-        self.ended.get()
+    /// Whether its owner need not wait for it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage.get() != Stage::Running
+    }
+
+    #[inline]
+    pub(super) fn is_gone(&self) -> bool {
+        self.stage.get() == Stage::Gone
+    }
+
+    fn is_open(&self) -> bool {
+        self.stage.get() == Stage::Open
+    }
+
+    /// Whether a task is directly in it.
+    #[inline]
+    pub(super) fn has_tasks(&self) -> bool {
+        !self.tasks.borrow().is_empty()
+    }
+
+    /// This scope, or the nearest above to which its content belongs.
+    pub(super) fn holder(self: &Rc<Scope>) -> Rc<Scope> {
+        let mut holder = self.clone();
+        while holder.is_open()
+            && let Some(parent) = holder.parent()
+        {
+            holder = parent;
+        }
+        holder
     }
 
     /// Whether it was cancelled because its own time was up.
@@ -162,7 +200,7 @@ impl Scope {
     }
 
     pub(super) fn is_shield(&self) -> bool {
-        self.kind == ScopeKind::Shield
+        self.kind == ScopeKind::Shield && !self.is_open()
     }
 
     pub(super) fn is_domain(&self) -> bool {
@@ -218,10 +256,10 @@ impl Scope {
         if let Some(owner) = self.take_owner() {
             owner.give_up();
         }
-        if self.ended.get() {
+        if self.is_over() {
             self.report_untaken();
         }
-        !self.ended.get()
+        !self.is_over()
     }
 
     /// Takes out the race that it runs in. The group refers to its scopes, so this also breaks the circle.
@@ -371,36 +409,21 @@ impl Scope {
         scope
     }
 
-    /// Moves what is left in this scope to `parent`. Returns the tasks and scopes that moved.
-    pub(super) fn move_content_to(&self, parent: &Rc<Scope>) -> (Vec<TaskRef>, Vec<Rc<Scope>>) {
-        let tasks = self.tasks.take();
-        for task in &tasks {
-            work::count();
-            // It may have been the root of this scope.
-            task.unset(State::SCOPE_ROOT);
-            parent.add_task(task);
-            task.replace_scope(Some(parent.clone()));
-        }
-        let subscopes = self.subscopes.take();
-        for below in &subscopes {
-            work::count();
-            let parent = if below.kind == ScopeKind::Shared { parent.home_of_shared() } else { parent.clone() };
-            parent.adopt(below);
-            *below.parent.borrow_mut() = Some(parent);
-        }
-        (tasks, subscopes)
-    }
-
     /// Moves the shared coroutines that run in this shield to where they would run without it, so that they go on for those who
     /// wait for them outside. Returns that place, and the scopes that moved.
     pub(super) fn move_shared_out(&self) -> Option<(Rc<Scope>, Vec<Rc<Scope>>)> {
+        if !self.is_shield() {
+            return None;
+        }
         let home = self.parent()?.home_of_shared();
         let is_shared = |below: &Rc<Scope>| below.kind == ScopeKind::Shared;
         let (shared, others) = self.subscopes.take().into_iter().partition::<Vec<_>, _>(is_shared);
         for below in others {
+            work::count();
             self.adopt(&below);
         }
         for below in &shared {
+            work::count();
             home.adopt(below);
             *below.parent.borrow_mut() = Some(home.clone());
         }
@@ -409,6 +432,20 @@ impl Scope {
 
     pub(super) fn tasks(&self) -> Vec<TaskRef> {
         self.tasks.borrow().clone()
+    }
+
+    /// The tasks that belong to this scope: those in it, and in open scopes in it.
+    pub(super) fn own_tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = self.tasks();
+        let mut open: Vec<_> = self.subscopes();
+        while let Some(scope) = open.pop() {
+            work::count();
+            if scope.is_open() {
+                tasks.extend(scope.tasks());
+                open.extend(scope.subscopes());
+            }
+        }
+        tasks
     }
 
     pub(super) fn subscopes(&self) -> Vec<Rc<Scope>> {
@@ -462,8 +499,27 @@ impl Scope {
         self.placeholders.take()
     }
 
-    pub(super) fn set_ended(&self) {
-        self.ended.set(true);
+    pub(super) fn set_gone(&self) {
+        self.stage.set(Stage::Gone);
+    }
+
+    /// The first task has completed, and others are left.
+    pub(super) fn set_open(&self) {
+        self.stage.set(Stage::Open);
+    }
+
+    /// If all that is left in this open scope is one scope, that takes its place. So no more open scopes are nested than tasks are in
+    /// them.
+    pub(super) fn collapse(&self) {
+        if !self.is_open() || self.has_tasks() || self.subscopes.borrow().len() != 1 {
+            return;
+        }
+        let Some(parent) = self.leave_parent() else { return };
+        self.set_gone();
+        for below in self.subscopes.take() {
+            parent.adopt(&below);
+            *below.parent.borrow_mut() = Some(parent.clone());
+        }
     }
 }
 
@@ -523,7 +579,7 @@ impl Group {
             self.winner.set(losers.iter().position(|other| Rc::ptr_eq(other, scope)));
             losers.retain(|other| {
                 work::count();
-                !other.is_ended()
+                !other.is_over()
             });
             losers.reverse();
         }
@@ -537,6 +593,6 @@ impl Group {
         if let Some(owner) = owner {
             owner.give_up();
         }
-        self.scopes.take().into_iter().filter(|scope| !scope.is_ended()).collect()
+        self.scopes.take().into_iter().filter(|scope| !scope.is_over()).collect()
     }
 }
