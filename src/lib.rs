@@ -101,6 +101,7 @@ pub mod thread;
 pub mod time;
 mod trace;
 pub mod wait;
+mod work;
 
 pub use as_completed::{AsCompleted, as_completed};
 #[cfg(feature = "async-std")]
@@ -145,7 +146,7 @@ mod readme {}
 pub mod __private {
     pub use crate::by_hand::Outcome;
     pub use crate::scheduler::TaskName;
-    pub use crate::scheduler::work::steps;
+    pub use crate::work::steps;
 
     use std::ops::Coroutine;
     use std::panic::Location;

@@ -20,6 +20,7 @@ pub use loop_error::{Grouping, LoopError};
 pub use raise::Raise;
 
 use crate::trace::Frame;
+use crate::work;
 
 /// A `Result` whose error is an [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -68,10 +69,11 @@ impl Trace {
             return &self.frames;
         }
         self.all.get_or_init(|| {
-            let mut all = self.frames.clone();
+            let mut all = Vec::new();
+            all.extend(self.frames.iter().inspect(|_| work::count()).cloned());
             let mut next = self.earlier.as_ref();
             while let Some(trace) = next.and_then(|error| error.0.trace.get()) {
-                all.extend_from_slice(&trace.frames);
+                all.extend(trace.frames.iter().inspect(|_| work::count()).cloned());
                 next = trace.earlier.as_ref();
             }
             all
@@ -110,6 +112,7 @@ impl Raised {
 fn contains_cancellation(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
+        work::count();
         if let Some(contained) = request_ref::<Error>(error) {
             // It was looked through when it was made.
             return contained.comes_of_cancellation();
@@ -235,6 +238,16 @@ impl Error {
     #[must_use]
     pub fn trace(&self) -> &[Frame] {
         self.0.trace.get().map_or(&[], Trace::all)
+    }
+
+    /// The last frame of the trace.
+    pub(crate) fn last_frame(&self) -> Option<&Frame> {
+        let mut error = self.innermost().original();
+        while let Origin::Raised(Raised { contained: Some(inner), .. }) = &error.0.origin {
+            work::count();
+            error = inner.innermost().original();
+        }
+        error.0.trace.get()?.frames.last()
     }
 
     /// This error with the coroutines that waited on it. The frames of an earlier failure come after them.

@@ -8,8 +8,9 @@
 
 use std::rc::Rc;
 
-use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey, wait_graph, work};
+use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey, wait_graph};
 use crate::error::{Cancelled, Error, Reason};
+use crate::work;
 
 impl Scheduler {
     /// Cancels all that is in `scope` and below, down to any shield.

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph, work};
+use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Deadlock, Error, Reason, Stuck};
 use crate::panic::catch;
 use crate::trace::Frame;
+use crate::work;
 
 impl Scheduler {
     /// Stops the loop if nothing is ready and nothing can change that.

@@ -6,10 +6,11 @@
 use std::rc::Rc;
 
 use super::run::PanicGuard;
-use super::{Scheduler, Scope, State, TaskRef, wait_graph, work};
+use super::{Scheduler, Scope, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Error, Grouping, Reason};
 use crate::panic::{Payload, contain};
 use crate::trace::Frame;
+use crate::work;
 
 /// The most frames in the trace of an error that came up while its domain was stopping. In a deep chain, each coroutine may raise one.
 const MAX_FRAMES_OF_OTHERS: usize = 100;
@@ -160,10 +161,10 @@ impl Scheduler {
         let trace = || wait_graph::trace(task, error.location(), max_frames);
         let error = if is_known { error } else { error.clone().traced(trace()) };
         task.cold_mut(|cold| cold.error = Some(error.clone()));
-        let name = match error.trace().last() {
-            Some(origin) if task.is_internal() => origin.name().to_string(),
-            None if task.is_internal() => "run".into(),
-            _ => task.name().into_owned(),
+        let name = if task.is_internal() {
+            error.last_frame().map_or("run".into(), |origin| origin.name().to_string())
+        } else {
+            task.name().into_owned()
         };
         let reason = Cancelled::new(Reason::Failed { name, location: error.location() });
         self.cancel_shields(scope, if is_contained { &own } else { &domain }, &reason);

@@ -41,7 +41,6 @@ mod timers;
 mod wait;
 mod wait_graph;
 mod wait_queue;
-pub(crate) mod work;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, VecDeque};

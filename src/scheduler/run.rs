@@ -12,9 +12,10 @@ use super::local::SlotKey;
 use super::task::drop::with_own_depth;
 use super::task::{MAX_SWALLOWED, Turn};
 use super::timers::{self, Timer};
-use super::{Header, Scheduler, State, TaskRef, WakeTarget, work};
+use super::{Header, Scheduler, State, TaskRef, WakeTarget};
 use crate::error::{Cancelled, Error, Reason};
 use crate::panic::catch;
+use crate::work;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use super::Scheduler;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
-use super::work;
 use crate::error::{Cancelled, Error, Grouping};
 use crate::panic::FirstPanic;
+use crate::work;
 
 /// What a scope is for.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::{State, TaskRef, work};
+use super::{State, TaskRef};
 use crate::trace::Frame;
+use crate::work;
 
 /// The tasks that wait for `task`: its waiters, and the owner of the scope of which it is the first.
 fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {

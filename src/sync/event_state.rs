@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::notify::{Listener, Listeners};
 use super::remote_event::{Flag, RemoteEvent, SharedFlag};
-use crate::scheduler::{BlockedOn, Key, Scheduler, TaskRef, Timer, TimerKey, WaitQueue, Waiter, work};
+use crate::scheduler::{BlockedOn, Key, Scheduler, TaskRef, Timer, TimerKey, WaitQueue, Waiter};
+use crate::work;
 
 #[derive(Default)]
 pub(super) struct EventState {

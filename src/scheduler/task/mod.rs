@@ -22,12 +22,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use self::state::{BlockedOn, State};
+use super::Scheduler;
 use super::inbox::WakeSlot;
 use super::scope::Scope;
 use super::wait::Waiter;
 use super::wait_queue::{Key, WaitQueue};
-use super::{Scheduler, work};
 use crate::error::Error;
+use crate::work;
 
 /// A cancelled coroutine that goes on waiting without a shield is dropped after this many cancellations in a row.
 pub(crate) const MAX_SWALLOWED: u8 = 100;
