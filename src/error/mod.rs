@@ -231,7 +231,8 @@ impl Error {
     }
 
     /// The coroutines that waited on this error, outermost first, for as long as exactly one waited on each. The last one raised
-    /// it. Empty until the error has left its coroutine.
+    /// it. Empty until the error has left its coroutine. If the error came up while its domain was being cancelled, it has at most the
+    /// 100 frames that are nearest to it.
     ///
     /// An error that came out of another loop, or out of [`isolate`](crate::isolate), and was raised again has the frames
     /// of both, the outer ones first.
