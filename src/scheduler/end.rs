@@ -198,6 +198,8 @@ impl Scheduler {
     }
 
     /// The first task of `scope` has completed, and others are left.
+    #[cold]
+    #[inline(never)]
     fn open(&self, scope: &Rc<Scope>) {
         let moved = scope.move_shared_out();
         scope.set_open();
@@ -212,6 +214,7 @@ impl Scheduler {
     }
 
     /// Ends `scope` if it is empty, then its parent if that is, and so on.
+    #[inline(never)]
     fn end_empty_scopes(&self, mut scope: Rc<Scope>) {
         // The failure of a domain is the user's, and so is its destructor: it runs when all have ended.
         let mut passed = Vec::new();
