@@ -15,6 +15,7 @@ pub(crate) mod state;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -49,7 +50,26 @@ pub(crate) struct Header {
     /// The first waiter. The others are in the cold part.
     waiter: Cell<Option<Waiter>>,
     pub(crate) location: Cell<&'static Location<'static>>,
-    cold: Cell<Option<Box<Cold>>>,
+    /// Dropped by [`Header::drop`].
+    cold: ManuallyDrop<Cell<Option<Box<Cold>>>>,
+}
+
+/// Most tasks have no cold part: then there is nothing to call.
+impl Drop for Header {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.cold.get_mut().is_some() {
+            self.drop_cold();
+        }
+    }
+}
+
+impl Header {
+    #[cold]
+    #[inline(never)]
+    fn drop_cold(&mut self) {
+        drop(self.cold.take());
+    }
 }
 
 /// The part that few tasks have.
@@ -123,7 +143,7 @@ impl Header {
             scope: Cell::new(None),
             waiter: Cell::new(None),
             location: Cell::new(location),
-            cold: Cell::new(None),
+            cold: ManuallyDrop::new(Cell::new(None)),
         }
     }
 
