@@ -128,8 +128,7 @@ fn cost_of_wake_ups(parked: Coro<()>) -> Cost {
         }
     };
     wake_up(&mut runtime);
-    let cost = cost_of(|| (0..WAKE_UPS).for_each(|_| wake_up(&mut runtime)));
-    cost
+    cost_of(|| (0..WAKE_UPS).for_each(|_| wake_up(&mut runtime)))
 }
 
 #[test]

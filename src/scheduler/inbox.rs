@@ -23,7 +23,8 @@ use crate::primitives::{Mutex, lock};
 pub(crate) struct Inbox {
     /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
-    /// How many wake slots have holders outside.
+    /// How many wake slots have holders outside. While the loop runs, what its own thread has added and removed is not in here: see
+    /// [`set_running`](Inbox::set_running).
     watchers: AtomicUsize,
     state: Mutex<State>,
     pub(super) local: LocalWakes,
@@ -167,8 +168,15 @@ impl Inbox {
     }
 
     /// Whether wake-ups from the loop's own thread may be left for it without waking it: while it runs.
+    ///
+    /// While it runs, its own thread counts watchers by itself, which takes no atomic read-modify-write. What others remove meanwhile
+    /// may make the common count wrap, or be zero too early. It is right again when the run ends, before anything relies on it.
     pub(crate) fn set_running(&self, is_running: bool) {
-        self.local.set_open(is_running);
+        let added = self.local.set_open(is_running);
+        if added != 0 {
+            // As a holder that has left has signalled before, this thread sees its signal from here on.
+            self.watchers.fetch_add(added.cast_unsigned(), AcqRel);
+        }
     }
 
     /// Changes the state so that the loop looks at it. The caller wakes what is returned.
@@ -210,12 +218,14 @@ impl Inbox {
     }
 
     fn add_watcher(&self) {
-        self.watchers.fetch_add(1, Relaxed);
+        if !self.local.count_watcher(1) {
+            self.watchers.fetch_add(1, Relaxed);
+        }
     }
 
     fn remove_watcher(&self) {
-        if self.watchers.fetch_sub(1, AcqRel) == 1 && !self.local.is_open_here() {
-            // The loop may be parked because it was watched: it has to look for a deadlock. One that runs on this thread will.
+        // A loop that runs on this thread will look for a deadlock. Another one may be parked because it was watched.
+        if !self.local.count_watcher(-1) && self.watchers.fetch_sub(1, AcqRel) == 1 {
             self.end_watch();
         }
     }

@@ -31,6 +31,8 @@ struct List {
     woken: Vec<SlotKey>,
     /// Memory for the next list.
     spare: Vec<SlotKey>,
+    /// How many watchers were added in this run, minus those that were removed.
+    watchers: isize,
 }
 
 /// A list that has held more than this gives its memory back when it is empty.
@@ -60,9 +62,23 @@ impl LocalWakes {
         Some(change(unsafe { &mut *self.list.get() }))
     }
 
-    /// Whether the list takes wake-ups: while the loop runs, and only then.
-    pub(super) fn set_open(&self, is_open: bool) {
-        self.with(|list| list.is_open = is_open);
+    /// Whether the list takes wake-ups: while the loop runs, and only then. Returns the watchers that were counted here.
+    pub(super) fn set_open(&self, is_open: bool) -> isize {
+        let counted = self.with(|list| {
+            list.is_open = is_open;
+            std::mem::take(&mut list.watchers)
+        });
+        counted.unwrap_or(0)
+    }
+
+    /// Counts watchers. False if they have to be counted another way: on another thread, or for a loop that does not run.
+    #[inline]
+    pub(super) fn count_watcher(&self, count: isize) -> bool {
+        let is_counted = self.with(|list| {
+            list.watchers += isize::from(list.is_open) * count;
+            list.is_open
+        });
+        is_counted.unwrap_or(false)
     }
 
     /// Wakes the slot with this key and these marks. False if the wake-up has to go another way: from another thread, or to a loop
@@ -88,12 +104,6 @@ impl LocalWakes {
     /// Whether this is the loop's own thread.
     pub(super) fn is_here(&self) -> bool {
         this_thread() == self.owner
-    }
-
-    /// Whether this is the loop's own thread, and it runs.
-    #[inline]
-    pub(super) fn is_open_here(&self) -> bool {
-        self.with(|list| list.is_open).unwrap_or(false)
     }
 
     /// Whether the list has something. The loop's own thread asks.
