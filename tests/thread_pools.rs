@@ -220,6 +220,8 @@ mod refused {
                     let (begin, end) = (begin.clone(), end.clone());
                     std::thread::spawn(move || {
                         let mut event_loop = Loop::new();
+                        // These threads have to be there before the limit is.
+                        begin.wait();
                         begin.wait();
                         let failed = (0..ROUNDS).filter(|_| event_loop.run(run_in_thread(|| ())).is_err()).count();
                         end.wait();
@@ -227,6 +229,7 @@ mod refused {
                     })
                 })
                 .collect();
+            begin.wait();
             refuse_threads(true);
             begin.wait();
             end.wait();
