@@ -224,6 +224,27 @@ fn a_remote_handle_that_is_made_and_dropped_again_and_again_goes_through_the_que
 }
 
 #[test]
+fn a_wait_that_begins_between_remote_handles_costs_the_same_beside_ten_times_as_many_waits() {
+    assert_independent(|count| {
+        let event = Event::new();
+        let waits: Vec<_> = (0..count).map(|_| event.wait()).map(|wait| co! { yield wait; }).collect();
+        let main = co! {
+            yield spawn(waits);
+            yield;
+            drop(event.remote());
+            let before = Cost { steps: steps(), allocations: allocations::count() };
+            for _ in 0..HANDLES {
+                drop(event.remote());
+                yield event.wait_timeout(Duration::ZERO);
+            }
+            event.set();
+            Cost { steps: steps() - before.steps, allocations: allocations::count() - before.allocations }
+        };
+        Loop::new().run(main).unwrap()
+    });
+}
+
+#[test]
 fn a_further_remote_end_of_a_channel_costs_the_same_beside_ten_times_as_many_waits() {
     assert_independent(|count| {
         let (sender, receiver) = unbounded::<()>();
