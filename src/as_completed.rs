@@ -17,7 +17,7 @@ use slab::Slab;
 use self::limit::Source;
 use crate::coro::Coro;
 use crate::error::{Error, Result};
-use crate::scheduler::{BlockedOn, Outcome, Resume, Scheduler, Task, TaskRef, Waiter};
+use crate::scheduler::{BlockedOn, Outcome, Quorum, Resume, Scheduler, Task, TaskRef, Waiter};
 use crate::wait::lifecycle::{
     ActiveWait, Internal, Wait, WaitState, polled_after_completion, suspend_until, wait_is_its_state,
 };
@@ -184,15 +184,14 @@ impl<T: 'static> WaitState for StartAll<T> {
     type Output = AsCompleted<T>;
 
     fn begin(&mut self, task: &TaskRef) {
-        if task.scope().is_none() {
-            return;
-        }
+        let Some(scope) = task.scope() else { return };
         let coros = std::mem::take(&mut self.coros);
         let completion = Completion::new(None, self.location);
         completion.slots.borrow_mut().add(coros.len());
         for coro in coros {
             completion.start(coro, task);
         }
+        completion.note_quorum(scope.scheduler());
         self.started = Some(AsCompleted { completion, next: 0 });
     }
 
@@ -314,6 +313,16 @@ impl<T> Completion<T> {
         self.slots.borrow().count()
     }
 
+    /// Notes what the search for deadlocks has to know. The reporters have just been started, one after the other.
+    fn note_quorum(self: &Rc<Self>, scheduler: &Scheduler) {
+        let running = self.running.borrow();
+        let ids = || running.iter().map(|(_, task)| task.raw().id.get());
+        if let (Some(first), Some(last)) = (ids().min(), ids().max()) {
+            let quorum: Rc<dyn Quorum> = self.clone();
+            scheduler.note_quorum(first, last, Rc::downgrade(&quorum));
+        }
+    }
+
     fn replace(&self, index: usize, slot: Slot<T>) -> Slot<T> {
         #[cfg(test)]
         tests::count_access();
@@ -332,6 +341,22 @@ impl<T> Completion<T> {
             Slot::Closed => drop(self.replace(index, Slot::Closed)),
             Slot::Empty | Slot::Ended(_) => {}
         }
+    }
+}
+
+impl<T> Quorum for Completion<T> {
+    fn running(&self) -> Vec<TaskRef> {
+        self.running.borrow().iter().map(|(_, task)| task.raw().clone()).collect()
+    }
+
+    fn waiting(&self) -> Vec<(TaskRef, usize)> {
+        let slots = self.slots.borrow();
+        let ended = self.ended.get();
+        let waiting = slots.queue.iter().zip(slots.gone..).filter_map(|(slot, index)| match slot {
+            Slot::Awaited(waiter) if index >= ended => Some((waiter.task().clone(), index + 1 - ended)),
+            _ => None,
+        });
+        waiting.collect()
     }
 }
 
@@ -421,6 +446,9 @@ impl<T: 'static> WaitState for NextCompleted<T> {
     fn begin(&mut self, task: &TaskRef) {
         if !self.is_ready() {
             task.note_blocked_on(BlockedOn::COMPLETION);
+            if let Some(scheduler) = task.scheduler() {
+                scheduler.note_join(task);
+            }
             self.completion.replace(self.index, Slot::Awaited(Waiter::new(task)));
         } else if self.failure().is_some() {
             Waiter::new(task).fail();

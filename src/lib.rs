@@ -117,6 +117,7 @@ pub mod time;
 mod timeline;
 mod trace;
 pub mod wait;
+mod work;
 
 pub use abortable::{AbortHandle, Abortable, Aborted, RemoteAbortHandle, abortable};
 pub use as_completed::{AsCompleted, as_completed};
@@ -175,6 +176,7 @@ mod readme {}
 pub mod __private {
     pub use crate::by_hand::Outcome;
     pub use crate::scheduler::TaskName;
+    pub use crate::work::steps;
 
     use std::ops::Coroutine;
     use std::panic::Location;

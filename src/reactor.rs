@@ -1,27 +1,71 @@
 //! How an idle loop waits while foreign futures are outstanding: in async-io's reactor, so that what they wait for reaches
 //! them without the help of another thread.
+//!
+//! The reactor cannot always be had: it needs file descriptors, and a thread that is ending may have lost the thread-local values
+//! of async-io. Then futures that need no I/O still run: their loop parks its thread.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 #[cfg(feature = "smol")]
-use std::{future::poll_fn, ops::ControlFlow, task::Waker};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    ops::ControlFlow,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    task::Waker,
+};
 
 use async_io::Timer;
 
 /// Calls `turns` until it breaks; between two calls it waits, and drives the reactor, until the waker is woken or the
-/// deadline that `turns` gave has come.
+/// deadline that `turns` gave has come. False if it had to stop before, as async-io panicked.
 #[cfg(feature = "smol")]
-pub(crate) fn drive(mut turns: impl FnMut(&Waker) -> ControlFlow<(), Option<Instant>>) {
+pub(crate) fn drive(mut turns: impl FnMut(&Waker) -> ControlFlow<(), Option<Instant>>) -> bool {
     let mut clock = Clock::default();
-    async_io::block_on(poll_fn(|context| {
-        loop {
-            let ControlFlow::Continue(deadline) = turns(context.waker()) else { return Poll::Ready(()) };
-            if clock.poll_until(deadline, context).is_pending() {
-                return Poll::Pending;
+    let done = crate::panic::catch(|| {
+        async_io::block_on(poll_fn(|context| {
+            let _ = ENDING.try_with(|_| {});
+            loop {
+                let ControlFlow::Continue(deadline) = turns(context.waker()) else { return Poll::Ready(()) };
+                if clock.poll_until(deadline, context).is_pending() {
+                    return Poll::Pending;
+                }
             }
-        }
-    }));
+        }));
+    });
+    done.map_err(std::mem::forget).is_ok()
+}
+
+#[cfg(feature = "smol")]
+thread_local! {
+    /// It is used inside of async-io's `block_on` first, so it is dropped before the values that `block_on` needs.
+    static ENDING: Ending = const { Ending };
+    static IS_ENDING: Cell<bool> = const { Cell::new(false) };
+}
+
+#[cfg(feature = "smol")]
+struct Ending;
+
+#[cfg(feature = "smol")]
+impl Drop for Ending {
+    fn drop(&mut self) {
+        IS_ENDING.set(true);
+    }
+}
+
+/// Whether this thread can wait in the reactor.
+#[cfg(feature = "smol")]
+pub(crate) fn is_available() -> bool {
+    static WAS_AVAILABLE: AtomicBool = AtomicBool::new(false);
+    if IS_ENDING.get() {
+        return false;
+    }
+    if !WAS_AVAILABLE.load(Relaxed) {
+        // The reactor makes a poller once, and panics if it cannot.
+        WAS_AVAILABLE.store(polling::Poller::new().is_ok(), Relaxed);
+    }
+    WAS_AVAILABLE.load(Relaxed)
 }
 
 /// Waits for deadlines in async-io's reactor, one at a time.

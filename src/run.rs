@@ -91,8 +91,9 @@ impl<T: 'static> Run<T> {
 
     /// Runs until everything has ended. If foreign futures are pending, this thread drives the reactor of async-io while it
     /// waits, or the tokio runtime of the run. It leaves that to other threads if `drive_reactor` is false.
-    #[cfg_attr(not(any(feature = "smol", feature = "tokio")), expect(unused_variables))]
-    fn drive(&mut self, drive_reactor: bool) {
+    #[cfg_attr(not(any(feature = "smol", feature = "tokio")), expect(unused_variables, unused_mut))]
+    #[cfg_attr(all(feature = "tokio", not(feature = "smol")), expect(unused_mut))]
+    fn drive(&mut self, mut drive_reactor: bool) {
         self.scheduler.host_is_awake();
         loop {
             #[cfg(feature = "tokio")]
@@ -111,8 +112,10 @@ impl<T: 'static> Run<T> {
                         continue; // made in the last turns
                     }
                     #[cfg(feature = "smol")]
-                    if drive_reactor && self.scheduler.has_foreign_futures() {
-                        crate::reactor::drive(|waker| self.run_ready(waker));
+                    if drive_reactor && self.scheduler.has_foreign_futures() && crate::reactor::is_available() {
+                        // If async-io failed, the loop parks its thread from now on.
+                        drive_reactor = crate::reactor::drive(|waker| self.run_ready(waker));
+                        self.scheduler.host_is_awake();
                         continue;
                     }
                     self.scheduler.park();

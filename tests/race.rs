@@ -461,4 +461,5 @@ fn a_shared_with_other_waiters_outlives_a_wait_that_is_dropped_because_another_p
     check(|shared| shared);
     check(|shared| timeout(shared, FOREVER));
     check(|shared| race([co! { yield shared }]));
+    check(|shared| shield(shared));
 }

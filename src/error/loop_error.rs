@@ -85,7 +85,7 @@ impl LoopError {
 
 impl fmt::Display for LoopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.error, f)
+        fmt::Display::fmt(self.error.innermost(), f)
     }
 }
 
@@ -101,12 +101,12 @@ impl fmt::Debug for LoopError {
 
 impl StdError for LoopError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.error.as_std().source()
+        self.error.innermost().as_std().source()
     }
 
     // The `Error` is provided for its trace: see `Error::traced`.
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
         request.provide_ref(&self.error);
-        self.error.as_std().provide(request);
+        self.error.innermost().as_std().provide(request);
     }
 }

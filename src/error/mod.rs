@@ -5,6 +5,7 @@
 
 mod cancelled;
 mod deadlock;
+mod dropped;
 mod loop_error;
 mod panicked;
 mod raise;
@@ -21,6 +22,7 @@ pub use panicked::Panic;
 pub use raise::Raise;
 
 use crate::trace::Frame;
+use crate::work;
 
 /// A `Result` whose error is an [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -47,7 +49,38 @@ pub struct Error(Arc<Inner>);
 struct Inner {
     origin: Origin,
     location: &'static Location<'static>,
-    trace: OnceLock<Vec<Frame>>,
+    trace: OnceLock<Trace>,
+}
+
+/// The coroutines that waited on an error, outermost first.
+struct Trace {
+    frames: Vec<Frame>,
+    /// The failure that the error comes of. Its frames follow. They are not copied until somebody asks for them: an error may be
+    /// raised again in each of many nested domains.
+    earlier: Option<Error>,
+    all: OnceLock<Vec<Frame>>,
+}
+
+impl Trace {
+    fn new(frames: Vec<Frame>, earlier: Option<Error>) -> Trace {
+        Trace { frames, earlier, all: OnceLock::new() }
+    }
+
+    fn all(&self) -> &[Frame] {
+        if self.earlier.is_none() {
+            return &self.frames;
+        }
+        self.all.get_or_init(|| {
+            let mut all = Vec::new();
+            all.extend(self.frames.iter().inspect(|_| work::count()).cloned());
+            let mut next = self.earlier.as_ref();
+            while let Some(trace) = next.and_then(|error| error.0.trace.get()) {
+                all.extend(trace.frames.iter().inspect(|_| work::count()).cloned());
+                next = trace.earlier.as_ref();
+            }
+            all
+        })
+    }
 }
 
 enum Origin {
@@ -64,13 +97,16 @@ struct Raised {
     contains_cancellation: bool,
     /// The error of a [`LoopError`] in it.
     contained: Option<Error>,
+    /// If it is a [`LoopError`]: the first error in it that is none.
+    innermost: Option<Error>,
 }
 
 impl Raised {
     fn new(error: Box<dyn StdError + Send + Sync>) -> Raised {
         // A `LoopError` provides the error that it contains, also through an `anyhow::Error`.
         let contained = request_ref::<Error>(&*error).cloned();
-        Raised { contains_cancellation: contains_cancellation(&*error), contained, error }
+        let innermost = contained.as_ref().filter(|_| error.is::<LoopError>()).map(|inner| inner.innermost().clone());
+        Raised { contains_cancellation: contains_cancellation(&*error), contained, innermost, error }
     }
 }
 
@@ -78,6 +114,11 @@ impl Raised {
 fn contains_cancellation(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
+        work::count();
+        if let Some(contained) = request_ref::<Error>(error) {
+            // It was looked through when it was made.
+            return contained.comes_of_cancellation();
+        }
         if request_ref::<Cancelled>(error).is_some() {
             return true;
         }
@@ -127,6 +168,14 @@ impl Error {
         }
     }
 
+    /// This error, or, if that is a [`LoopError`], the first error in it that is none.
+    fn innermost(&self) -> &Error {
+        match &self.original().0.origin {
+            Origin::Raised(Raised { innermost: Some(innermost), .. }) => innermost,
+            _ => self,
+        }
+    }
+
     fn as_std(&self) -> &(dyn StdError + Send + Sync + 'static) {
         match &self.0.origin {
             Origin::Raised(raised) => &*raised.error,
@@ -143,6 +192,11 @@ impl Error {
     /// Whether both were the same error when it was raised first.
     pub(crate) fn is_same_as(&self, other: &Error) -> bool {
         Arc::ptr_eq(&self.original().0, &other.original().0)
+    }
+
+    /// A number that no other error has while this one exists, but those that are the [same](Error::is_same_as).
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.original().0).addr()
     }
 
     /// The error that was raised, if it is an `E`.
@@ -179,30 +233,40 @@ impl Error {
     }
 
     /// The coroutines that waited on this error, outermost first, for as long as exactly one waited on each. The last one raised
-    /// it. Empty until the error has left its coroutine.
+    /// it. Empty until the error has left its coroutine. If the error came up while its domain was being cancelled, it has at most the
+    /// 100 frames that are nearest to it.
     ///
     /// An error that came out of another loop, or out of [`isolate`](crate::isolate), and was raised again has the frames
     /// of both, the outer ones first.
     #[must_use]
     pub fn trace(&self) -> &[Frame] {
-        self.0.trace.get().map_or(&[], Vec::as_slice)
+        self.0.trace.get().map_or(&[], Trace::all)
+    }
+
+    /// The last frame of the trace.
+    pub(crate) fn last_frame(&self) -> Option<&Frame> {
+        let mut error = self.innermost().original();
+        while let Origin::Raised(Raised { contained: Some(inner), .. }) = &error.0.origin {
+            work::count();
+            error = inner.innermost().original();
+        }
+        error.0.trace.get()?.frames.last()
     }
 
     /// This error with the coroutines that waited on it. The frames of an earlier failure come after them.
-    pub(crate) fn traced(self, mut frames: Vec<Frame>) -> Error {
-        let error = match self.0.trace.get() {
-            Some(earlier) => {
-                frames.extend_from_slice(earlier);
-                Error::new(Origin::RaisedAgain(self.original().clone()), self.0.location)
+    pub(crate) fn traced(self, frames: Vec<Frame>) -> Error {
+        let (error, earlier) = match (self.0.trace.get(), &self.0.origin) {
+            (Some(_), _) => {
+                let again = Error::new(Origin::RaisedAgain(self.original().clone()), self.0.location);
+                (again, Some(self))
             }
-            None => {
-                if let Origin::Raised(Raised { contained: Some(inner), .. }) = &self.0.origin {
-                    frames.extend_from_slice(inner.trace());
-                }
-                self
+            (None, Origin::Raised(Raised { contained, .. })) => {
+                let contained = contained.clone();
+                (self, contained)
             }
+            (None, _) => (self, None),
         };
-        error.0.trace.get_or_init(|| frames);
+        error.0.trace.get_or_init(|| Trace::new(frames, earlier));
         error
     }
 }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey, wait_graph};
 use crate::error::{Cancelled, Error, Reason};
+use crate::work;
 
 impl Scheduler {
     /// Cancels all that is in `scope` and below, down to any shield.
@@ -19,12 +20,25 @@ impl Scheduler {
         }
     }
 
+    /// Cancels `scope`, as the wait for it is dropped.
+    pub(crate) fn cancel_dropped(&self, scope: &Rc<Scope>) {
+        let moved = if scope.is_cancelled() { None } else { scope.move_shared_out() };
+        self.cancel(scope, &Cancelled::new(Reason::Dropped));
+        // Outside of the shield, a cancellation may be due.
+        if let Some((home, shared)) = moved
+            && let Some(reason) = home.cancelled()
+        {
+            self.cancel_all(Vec::new(), shared, &reason);
+        }
+    }
+
     /// Cancels the content of a scope: `tasks`, and all that is in `scopes` and below, but for what is behind shields.
     pub(super) fn cancel_all(&self, mut tasks: Vec<TaskRef>, mut scopes: Vec<Rc<Scope>>, reason: &Cancelled) {
         let mut shielded = Vec::new();
         while let Some(scope) = scopes.pop() {
+            work::count();
             if scope.is_shield() {
-                shielded.extend(scope.tasks());
+                shielded.extend(scope.own_tasks());
             } else if scope.set_cancelled(reason) {
                 tasks.extend(scope.tasks());
                 scopes.extend(scope.subscopes());
@@ -38,7 +52,10 @@ impl Scheduler {
 
     /// Cancels tasks of scopes that are cancelled, unless they have been before.
     pub(super) fn cancel_tasks(&self, mut tasks: Vec<TaskRef>) {
-        tasks.retain(|task| !task.has(State::CANCELLED));
+        tasks.retain(|task| {
+            work::count();
+            !task.has(State::CANCELLED)
+        });
         for task in &tasks {
             task.set(State::CANCELLED);
         }
@@ -53,6 +70,7 @@ impl Scheduler {
     pub(super) fn cancel_shields(&self, scope: &Rc<Scope>, domain: &Rc<Scope>, reason: &Cancelled) {
         let mut scope = scope.clone();
         while !Rc::ptr_eq(&scope, domain) {
+            work::count();
             if scope.is_shield() {
                 self.cancel(&scope, reason);
             }
@@ -64,7 +82,7 @@ impl Scheduler {
     /// Stops the loop with `error`, unless it is stopping already.
     pub(super) fn stop(&self, error: Error, reason: &Cancelled) {
         let root = self.root();
-        if !root.is_ended() && root.set_failure(error) {
+        if !root.is_over() && root.set_failure(error) {
             self.cancel(&root, reason);
         }
     }
@@ -82,34 +100,57 @@ impl Scheduler {
         if task.has(State::HOLDS_WAITERS) {
             return;
         }
-        let mut waiting = wait_graph::all_dependents(task);
-        // A task that started later has had its turn. It waits for this one in a cycle, or for a shared coroutine.
-        waiting.retain(|other| other.id.get() < task.id.get());
+        let waiting = wait_graph::held_dependents(task);
         if waiting.is_empty() {
             return;
         }
         for other in &waiting {
+            work::count();
             other.cold_mut(|cold| cold.held_by += 1);
         }
         task.set(State::HOLDS_WAITERS);
         task.cold_mut(|cold| cold.holds = waiting);
     }
 
-    /// `task` has ended: cancels the tasks that nothing holds any longer. Returns what it held, to be dropped last.
-    pub(super) fn release_held(&self, task: &TaskRef) -> Vec<TaskRef> {
-        let held = task.cold(|cold| std::mem::take(&mut cold.holds)).unwrap_or_default();
-        for other in &held {
+    /// If others hold `task`, which ends, they are to hold the nearest owner around it from now on, by way of this task. Returns that
+    /// owner, to be passed to [`end_holds`](Scheduler::end_holds) when the task has ended.
+    pub(super) fn begin_to_pass_holds_on(task: &TaskRef) -> Option<TaskRef> {
+        let is_held = task.cold(|cold| cold.held_by > 0).unwrap_or(false);
+        let owner = if is_held { wait_graph::nearest_owner(task) } else { None };
+        owner.inspect(|owner| owner.cold_mut(|cold| cold.held_by += 1))
+    }
+
+    /// `task` has ended, and holds `owner` only. Returns what is to be dropped last.
+    pub(super) fn end_holds(&self, task: &TaskRef, owner: Option<TaskRef>) -> Vec<TaskRef> {
+        let released = if task.has(State::HOLDS_WAITERS) { self.release_held(task) } else { Vec::new() };
+        if let Some(owner) = owner {
+            task.cold_mut(|cold| cold.holds = vec![owner]);
+        }
+        released
+    }
+
+    /// Cancels the tasks that nothing holds any longer. A task that has ended releases what it holds in turn.
+    fn release_held(&self, task: &TaskRef) -> Vec<TaskRef> {
+        let take_holds = |task: &TaskRef| task.cold(|cold| std::mem::take(&mut cold.holds)).unwrap_or_default();
+        let mut released = take_holds(task);
+        let mut next = 0;
+        while let Some(other) = released.get(next).cloned() {
+            work::count();
+            next += 1;
             let is_free = other.cold_mut(|cold| {
                 cold.held_by -= 1;
                 cold.held_by == 0
             });
-            if is_free && other.has(State::CANCEL_DEFERRED) && !other.is_ended() {
+            if !is_free {
+            } else if other.is_ended() {
+                released.extend(take_holds(&other));
+            } else if other.has(State::CANCEL_DEFERRED) {
                 other.unset(State::CANCEL_DEFERRED);
-                self.cancelling.borrow_mut().push_back(other.clone());
+                self.cancelling.borrow_mut().push_back(other);
                 self.is_cancelling.set(true);
             }
         }
-        held
+        released
     }
 
     // Shared coroutines.

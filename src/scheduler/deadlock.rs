@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::{BlockedOn, Scheduler, Scope, State, TaskRef, wait_graph};
+use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Deadlock, Error, Reason, Stuck};
 use crate::panic::catch;
 use crate::trace::Frame;
+use crate::work;
 
 impl Scheduler {
     /// Stops the loop if nothing is ready and nothing can change that.
     pub(crate) fn stop_if_stuck(self: &Rc<Scheduler>) -> bool {
         let is_stuck = !self.may_time_help() && !self.may_be_woken();
         if is_stuck {
-            self.stop_stuck(Report::new(&self.root(), self.location), || {
+            self.stop_stuck(Report::new(self), || {
                 let mut tasks = self.root().all_tasks();
                 // The tasks that wait for them are cancelled when they have ended.
                 tasks.retain(|task| !task.has(State::CANCEL_DEFERRED));
@@ -39,7 +40,7 @@ impl Scheduler {
         if !joined.values().any(waits_for_itself) {
             return false;
         }
-        let report = Report::new(&self.root(), self.location);
+        let report = Report::new(self);
         let cycle = report.cycle.clone();
         if cycle.is_empty() {
             return false;
@@ -53,7 +54,7 @@ impl Scheduler {
     /// What each coroutine waits for, one a line.
     pub(super) fn describe_waits(self: &Rc<Scheduler>) -> String {
         const MAX_LINES: usize = 20;
-        let report = Report::new(&self.root(), self.location);
+        let report = Report::new(self);
         let lines = report.deadlock.stuck().iter().take(MAX_LINES).map(|stuck| format!("  {stuck}"));
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -80,16 +81,26 @@ impl Scheduler {
     }
 }
 
-/// Whether `task` waits, through others, for itself. If a race is on the way, that may still end otherwise.
+/// Whether `task` waits, through others, for itself. If one of them waits for any of several tasks, that may still end otherwise.
 fn waits_for_itself(task: &TaskRef) -> bool {
     let mut seen = BTreeSet::new();
-    let mut next = wait_graph::dependents(task);
-    while let Some(other) = next.pop() {
-        if other.is(task) {
-            return true;
+    let mut seen_quorums = BTreeSet::new();
+    let mut to_visit = vec![task.clone()];
+    while let Some(other) = to_visit.pop() {
+        work::count();
+        let mut dependents = wait_graph::dependents(&other);
+        if let Some(quorum) = other.scheduler().and_then(|scheduler| scheduler.quorum_of(&other))
+            && seen_quorums.insert(Rc::as_ptr(&quorum).addr())
+        {
+            dependents.extend(quorum.waiting().into_iter().map(|(waiting, _)| waiting));
         }
-        if seen.insert(other.id.get()) {
-            next.extend(wait_graph::dependents(&other));
+        for dependent in dependents {
+            if dependent.is(task) {
+                return true;
+            }
+            if seen.insert(dependent.id.get()) {
+                to_visit.push(dependent);
+            }
         }
     }
     false
@@ -104,9 +115,9 @@ struct Report {
 }
 
 impl Report {
-    fn new(root: &Rc<Scope>, run_at: &'static Location<'static>) -> Report {
-        let tasks = root.all_tasks();
-        let waits = Waits::new(&tasks);
+    fn new(scheduler: &Scheduler) -> Report {
+        let (tasks, run_at) = (scheduler.root().all_tasks(), scheduler.location);
+        let waits = Waits::new(&tasks, &scheduler.quorums());
         let cycle = waits.find_cycle();
         let is_visible = |task: &&TaskRef| !task.is_internal();
         let mut stuck: Vec<Stuck> = tasks
@@ -127,8 +138,13 @@ impl Report {
     }
 }
 
-/// The tasks that each task waits for, by the id of the task that waits.
-struct Waits(BTreeMap<u64, Vec<Edge>>);
+/// Which tasks wait for which, by the ids of the tasks that wait.
+struct Waits {
+    edges: BTreeMap<u64, Vec<Edge>>,
+    quorums: Vec<QuorumOf>,
+    /// The indices of quorums at which a task waits, each with the number of tasks that have to end.
+    at_quorums: BTreeMap<u64, BTreeMap<usize, usize>>,
+}
 
 struct Edge {
     waiting: TaskRef,
@@ -137,69 +153,122 @@ struct Edge {
     race: Option<u64>,
 }
 
+struct QuorumOf {
+    running: Vec<TaskRef>,
+    waiting: Vec<(TaskRef, usize)>,
+}
+
+/// What the search for a cycle knows so far.
+struct Search {
+    /// The tasks that may be stuck.
+    stuck: BTreeSet<u64>,
+    /// How many running tasks of each quorum are not stuck.
+    free: Vec<usize>,
+}
+
 impl Waits {
-    fn new(tasks: &[TaskRef]) -> Waits {
-        let mut waits = BTreeMap::<u64, Vec<Edge>>::new();
+    fn new(tasks: &[TaskRef], quorums: &[Rc<dyn Quorum>]) -> Waits {
+        let mut waits = Waits { edges: BTreeMap::new(), quorums: Vec::new(), at_quorums: BTreeMap::new() };
         for task in tasks {
             for waiting in wait_graph::dependents(task) {
                 let race = wait_graph::race_of(task);
                 let edge = Edge { waiting: waiting.clone(), on: task.clone(), race };
-                waits.entry(waiting.id.get()).or_default().push(edge);
+                waits.edges.entry(waiting.id.get()).or_default().push(edge);
             }
         }
-        Waits(waits)
+        for (index, quorum) in quorums.iter().enumerate() {
+            let quorum = QuorumOf { running: quorum.running(), waiting: quorum.waiting() };
+            for (waiting, count) in &quorum.waiting {
+                let needed = waits.at_quorums.entry(waiting.id.get()).or_default().entry(index).or_default();
+                *needed = (*needed).max(*count);
+            }
+            waits.quorums.push(quorum);
+        }
+        waits
     }
 
     fn of(&self, task: &TaskRef) -> &[Edge] {
-        self.0.get(&task.id.get()).map_or(&[], Vec::as_slice)
+        self.edges.get(&task.id.get()).map_or(&[], Vec::as_slice)
     }
 
     /// A cycle of tasks none of which can go on: each waits for the next one, and has no other way on.
     fn find_cycle(&self) -> Vec<TaskRef> {
-        // At first all that wait for a task are taken to be stuck. One that has a way on is taken out, and those that wait for it
-        // are looked at again.
-        let mut stuck: BTreeSet<u64> = self.0.keys().copied().collect();
-        let mut to_check: Vec<u64> = stuck.iter().copied().collect();
-        let mut waiting_for = BTreeMap::<u64, Vec<u64>>::new();
-        for (id, edges) in &self.0 {
-            for edge in edges {
-                waiting_for.entry(edge.on.id.get()).or_default().push(*id);
-            }
-        }
-        while let Some(id) = to_check.pop() {
-            if stuck.contains(&id) && self.blocking_edge(id, &stuck).is_none() {
-                stuck.remove(&id);
-                to_check.extend(waiting_for.get(&id).into_iter().flatten());
-            }
-        }
+        let search = self.search();
         let mut path = Vec::new();
         let mut place = BTreeMap::new();
-        let mut next = stuck.first().copied();
+        let mut next = search.stuck.first().copied();
         while let Some(id) = next {
             if let Some(&from) = place.get(&id) {
                 return path.split_off(from);
             }
-            let Some(edge) = self.blocking_edge(id, &stuck) else { break };
+            let Some((waiting, on)) = self.blocker(id, &search) else { break };
             place.insert(id, path.len());
-            path.push(edge.waiting.clone());
-            next = Some(edge.on.id.get());
+            path.push(waiting.clone());
+            next = Some(on.id.get());
         }
         Vec::new()
     }
 
-    /// An edge by which the task with this id is stuck: to a task that is stuck, and, if that runs in a race, so are the others.
-    fn blocking_edge(&self, id: u64, stuck: &BTreeSet<u64>) -> Option<&Edge> {
-        let edges = self.0.get(&id)?;
-        edges.iter().find(|edge| {
+    /// At first all that wait for a task are taken to be stuck. One that has a way on is taken out, and those that wait for it are
+    /// looked at again.
+    fn search(&self) -> Search {
+        let stuck: BTreeSet<u64> = self.edges.keys().chain(self.at_quorums.keys()).copied().collect();
+        let is_free = |task: &&TaskRef| !stuck.contains(&task.id.get());
+        let free = self.quorums.iter().map(|quorum| quorum.running.iter().filter(is_free).count()).collect();
+        let mut waiting_for = BTreeMap::<u64, Vec<u64>>::new();
+        for (id, edges) in &self.edges {
+            for edge in edges {
+                waiting_for.entry(edge.on.id.get()).or_default().push(*id);
+            }
+        }
+        let mut member_of = BTreeMap::<u64, usize>::new();
+        let mut waiting_for_count = BTreeMap::<(usize, usize), Vec<u64>>::new();
+        for (index, quorum) in self.quorums.iter().enumerate() {
+            member_of.extend(quorum.running.iter().map(|task| (task.id.get(), index)));
+            for (waiting, count) in &quorum.waiting {
+                waiting_for_count.entry((index, *count)).or_default().push(waiting.id.get());
+            }
+        }
+        let mut to_check: Vec<u64> = stuck.iter().copied().collect();
+        let mut search = Search { stuck, free };
+        while let Some(id) = to_check.pop() {
+            work::count();
+            if !search.stuck.contains(&id) || self.blocker(id, &search).is_some() {
+                continue;
+            }
+            search.stuck.remove(&id);
+            to_check.extend(waiting_for.get(&id).into_iter().flatten());
+            if let Some(&index) = member_of.get(&id) {
+                search.free[index] += 1;
+                to_check.extend(waiting_for_count.get(&(index, search.free[index])).into_iter().flatten());
+            }
+        }
+        search
+    }
+
+    /// The task with this id, and one by which it is stuck: that is stuck too, and so are the others that would do instead.
+    fn blocker(&self, id: u64, search: &Search) -> Option<(&TaskRef, &TaskRef)> {
+        let is_stuck = |task: &TaskRef| search.stuck.contains(&task.id.get());
+        let edges = self.edges.get(&id).map_or(&[][..], Vec::as_slice);
+        let blocking = edges.iter().find(|edge| {
             // A race of leaves goes on with any of them. If one of its parts is no task, its task is not part of a cycle.
             let is_race_of_leaves = edge.waiting.has(State::RACING);
             if is_race_of_leaves && edge.waiting.pending.get() as usize != edges.len() {
                 return false;
             }
             let is_alternative = |other: &&Edge| is_race_of_leaves || (edge.race.is_some() && other.race == edge.race);
-            stuck.contains(&edge.on.id.get())
-                && edges.iter().filter(is_alternative).all(|other| stuck.contains(&other.on.id.get()))
-        })
+            is_stuck(&edge.on) && edges.iter().filter(is_alternative).all(|other| is_stuck(&other.on))
+        });
+        if let Some(edge) = blocking {
+            return Some((&edge.waiting, &edge.on));
+        }
+        let (index, _) = self.at_quorums.get(&id)?.iter().find(|&(&index, &needed)| search.free[index] < needed)?;
+        let quorum = &self.quorums[*index];
+        let (waiting, _) = quorum.waiting.iter().find(|(waiting, _)| waiting.id.get() == id)?;
+        if waiting.has(State::RACING) {
+            return None;
+        }
+        Some((waiting, quorum.running.iter().find(|task| is_stuck(task))?))
     }
 
     /// What `task` waits for. An internal task stands for what it waits for in turn.

@@ -10,6 +10,10 @@ use super::{Scheduler, Scope, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Error, Grouping, Panic, Reason};
 use crate::panic::{Payload, contain};
 use crate::trace::Frame;
+use crate::work;
+
+/// The most frames in the trace of an error that came up while its domain was stopping. In a deep chain, each coroutine may raise one.
+const MAX_FRAMES_OF_OTHERS: usize = 100;
 
 impl Scheduler {
     /// Ends a task that has completed with a value.
@@ -27,7 +31,7 @@ impl Scheduler {
         if task.has(State::SCOPE_ROOT) {
             self.end_root(&scope);
         }
-        if scope.is_empty() && !scope.is_ended() {
+        if !scope.has_tasks() && !scope.is_gone() {
             self.end_empty_scopes(scope.clone());
         }
         drop(held);
@@ -38,6 +42,7 @@ impl Scheduler {
     pub(super) fn end(self: &Rc<Scheduler>, task: TaskRef, raised: Option<Error>) {
         let Some(scope) = task.scope() else { return };
         let kept = (raised.clone(), self.record_outcome(&task, &scope, raised));
+        let owner = Scheduler::begin_to_pass_holds_on(&task);
         let held = scope.remove_task(&task);
         task.replace_scope(None);
         if task.has(State::JOIN_NOTED) {
@@ -54,10 +59,8 @@ impl Scheduler {
             self.end_root(&scope);
         }
         // After `end_root`, which cancels what the task left behind a shield.
-        let released = if task.has(State::HOLDS_WAITERS) { self.release_held(&task) } else { Vec::new() };
-        if scope.is_empty() && !scope.is_ended() {
-            self.end_empty_scopes(scope);
-        }
+        let released = self.end_holds(&task, owner);
+        self.end_empty_scopes(scope);
         // Errors and values are the user's, and so are their destructors.
         drop((kept, held, released));
     }
@@ -76,7 +79,7 @@ impl Scheduler {
             // An internal task has no name: the coroutine that waits for it has, or it is the run.
             Some(task) => {
                 let location = task.location.get();
-                let trace = wait_graph::trace(task, location);
+                let trace = wait_graph::trace(task, location, usize::MAX);
                 (trace.last().map_or("run".into(), |frame| frame.name().to_string()), location)
             }
             None => (String::from("a destructor"), self.location),
@@ -97,7 +100,7 @@ impl Scheduler {
     /// Ends a task that panicked inside of a domain that contains that: its panic is an error of the domain.
     fn end_contained(self: &Rc<Scheduler>, task: &TaskRef, scope: &Rc<Scope>, domain: &Rc<Scope>, payload: Payload) {
         let location = task.location.get();
-        let trace = wait_graph::trace(task, location);
+        let trace = wait_graph::trace(task, location, usize::MAX);
         let name = trace.last().map_or("run".into(), |frame| frame.name().to_string());
         let error = Error::at(Box::new(Panic::new(&*payload)), location).traced(trace);
         let reason = Cancelled::new(Reason::Failed { name, location });
@@ -177,12 +180,15 @@ impl Scheduler {
         let is_contained = domain.failure().is_none() && !Rc::ptr_eq(&domain, &own);
         // A task behind a shield is not cancelled, and may raise what it waited for, which the domain knows already.
         let is_known = domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
-        let error = if is_known { error } else { error.clone().traced(wait_graph::trace(task, error.location())) };
+        let is_first = domain.failure().is_none();
+        let max_frames = if is_first { usize::MAX } else { MAX_FRAMES_OF_OTHERS };
+        let trace = || wait_graph::trace(task, error.location(), max_frames);
+        let error = if is_known { error } else { error.clone().traced(trace()) };
         task.cold_mut(|cold| cold.error = Some(error.clone()));
-        let name = match error.trace().last() {
-            Some(origin) if task.is_internal() => origin.name().to_string(),
-            None if task.is_internal() => "run".into(),
-            _ => task.name().into_owned(),
+        let name = if task.is_internal() {
+            error.last_frame().map_or("run".into(), |origin| origin.name().to_string())
+        } else {
+            task.name().into_owned()
         };
         let reason = Cancelled::new(Reason::Failed { name, location: error.location() });
         self.cancel_shields(scope, if is_contained { &own } else { &domain }, &reason);
@@ -199,42 +205,62 @@ impl Scheduler {
 
     /// The first task of `scope` has completed.
     fn end_root(&self, scope: &Rc<Scope>) {
-        if scope.is_whole() || scope.is_ended() || scope.is_cancelled() {
+        if scope.is_whole() || scope.is_over() || scope.is_cancelled() {
             // It ends when all in it have.
             return;
         }
-        let Some(parent) = scope.leave_parent() else { return };
-        scope.set_ended();
-        let moved = (!scope.is_empty()).then(|| scope.move_content_to(&parent));
-        self.settle_owner(scope, true);
-        // What was behind a shield until now has the cancellation still before it.
-        if let (Some((tasks, scopes)), Some(reason)) = (moved, parent.cancelled()) {
-            self.cancel_all(tasks, scopes, &reason);
+        if !scope.is_empty() {
+            return self.open(scope);
         }
+        let Some(parent) = scope.leave_parent() else { return };
+        scope.set_gone();
+        self.settle_owner(scope, true);
         // A parent whose owner had forgotten it may have waited for this alone.
         if parent.is_empty() {
             self.end_empty_scopes(parent);
         }
     }
 
+    /// The first task of `scope` has completed, and others are left.
+    #[cold]
+    #[inline(never)]
+    fn open(&self, scope: &Rc<Scope>) {
+        let moved = scope.move_shared_out();
+        scope.set_open();
+        self.settle_owner(scope, true);
+        // What was behind a shield until now has the cancellation still before it.
+        if let Some(reason) = scope.parent().and_then(|parent| parent.cancelled()) {
+            let mut scopes = vec![scope.clone()];
+            scopes.extend(moved.into_iter().flat_map(|(_, shared)| shared));
+            self.cancel_all(Vec::new(), scopes, &reason);
+        }
+        self.end_empty_scopes(scope.clone());
+    }
+
     /// Ends `scope` if it is empty, then its parent if that is, and so on.
+    #[inline(never)]
     fn end_empty_scopes(&self, mut scope: Rc<Scope>) {
         // The failure of a domain is the user's, and so is its destructor: it runs when all have ended.
         let mut passed = Vec::new();
-        while scope.is_empty() && !scope.is_ended() {
-            scope.set_ended();
+        while scope.is_empty() && !scope.is_gone() {
+            work::count();
+            let is_settled = scope.is_over();
+            scope.set_gone();
             let parent = scope.leave_parent();
             if scope.failure().is_some()
                 && let Some(parent) = &parent
             {
                 scope.keep_surroundings(parent);
             }
-            self.settle_owner(&scope, false);
+            if !is_settled {
+                self.settle_owner(&scope, false);
+            }
             match parent {
                 Some(parent) => passed.push(std::mem::replace(&mut scope, parent)),
                 None => break,
             }
         }
+        scope.collapse();
     }
 
     /// Settles the owner of `scope`, which has ended, or tells its race.

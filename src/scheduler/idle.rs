@@ -10,7 +10,7 @@ impl Scheduler {
     /// Nothing is ready. `None` if something is now.
     #[inline(never)]
     pub(super) fn idle(self: &Rc<Scheduler>) -> Option<Progress> {
-        if self.root().is_ended() {
+        if self.root().is_over() {
             return Some(Progress::Done);
         }
         if self.wake_settled() || self.jump() {

@@ -3,15 +3,16 @@
 //! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it, handed out as a `Waker`, and
 //! counted: while nobody outside holds one, nothing outside can wake the loop.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
-use super::local::{LocalWakes, SlotKey};
+use super::local::{LocalMarks, LocalPoll, LocalWakes, SlotKey};
 use crate::error::Reason;
-use crate::panic::contain;
+use crate::panic::{catch, contain};
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::primitives::thread::{self, Thread};
@@ -22,12 +23,11 @@ use crate::primitives::{Mutex, lock};
 pub(crate) struct Inbox {
     /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
-    /// The list of local wake-ups is not empty. Only the loop's own thread reads and writes this.
-    locally_signalled: AtomicBool,
-    /// How many wake slots have holders outside.
+    /// How many wake slots have holders outside. While the loop runs, what its own thread has added and removed is not in here: see
+    /// [`set_running`](Inbox::set_running).
     watchers: AtomicUsize,
     state: Mutex<State>,
-    local: LocalWakes,
+    pub(super) local: LocalWakes,
 }
 
 #[derive(Default)]
@@ -36,6 +36,9 @@ struct State {
     stop: Option<Reason>,
     closed: bool,
     parked: Parked,
+    guests: Guests,
+    /// The loop that has this one among its guests.
+    host: Option<Weak<Inbox>>,
 }
 
 /// What sleeps until something comes in.
@@ -45,7 +48,22 @@ pub(crate) enum Parked {
     #[default]
     Nothing,
     Thread(Thread),
-    Host(Waker),
+    Host(Waker, EndOfWatch),
+    /// A task of another loop of this thread polls the loop. Its wake slot is not held: it is this loop that must be watched, or
+    /// have a timer.
+    Task {
+        wake_slot: Arc<WakeSlot>,
+        has_timers: bool,
+    },
+}
+
+/// What a sleeping host has to know when the last holder outside has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndOfWatch {
+    /// Nothing: the loop has a deadline, or is hosted and has no cycle to look for.
+    Ignored,
+    /// The loop has to look for a deadlock.
+    Awaited,
 }
 
 impl Parked {
@@ -54,7 +72,22 @@ impl Parked {
         match self {
             Parked::Nothing => {}
             Parked::Thread(thread) => thread.unpark(),
-            Parked::Host(waker) => contain(|| waker.wake()),
+            Parked::Host(waker, _) => contain(|| waker.wake()),
+            Parked::Task { wake_slot, .. } => WakeSlot::wake(&wake_slot),
+        }
+    }
+
+    /// Wakes it from another thread, or from this one if no thread can be started.
+    fn wake_elsewhere(self) {
+        match self {
+            Parked::Host(waker, _) => {
+                let Ok(again) = catch(|| waker.clone()).map_err(std::mem::forget) else { return };
+                let wakes = move || contain(|| waker.wake());
+                let is_woken = thread::Builder::new().name("tinyield wake-up".into()).spawn(wakes).is_ok();
+                contain(|| if is_woken { drop(again) } else { again.wake() });
+            }
+            Parked::Task { wake_slot, .. } => WakeSlot::wake_with(&wake_slot, Parked::wake_elsewhere),
+            other => other.wake(),
         }
     }
 
@@ -63,8 +96,34 @@ impl Parked {
         match self {
             Parked::Nothing => {}
             Parked::Thread(thread) => thread.unpark(),
-            Parked::Host(waker) => contain(|| drop(waker)),
+            Parked::Host(waker, _) => contain(|| drop(waker)),
+            Parked::Task { wake_slot, .. } => drop(wake_slot),
         }
+    }
+}
+
+/// The loops that tasks of this loop poll. That such a loop has its host's waker is no reason for this one to wait, unless that
+/// loop is watched itself.
+#[derive(Default)]
+struct Guests {
+    /// By address.
+    loops: BTreeMap<usize, Weak<Inbox>>,
+    /// At this number, the loops that are gone are removed.
+    prune_at: usize,
+    last_watched: Weak<Inbox>,
+}
+
+impl Guests {
+    fn add(&mut self, guest: &Arc<Inbox>) {
+        if self.loops.len() >= self.prune_at {
+            self.loops.retain(|_, guest| guest.strong_count() != 0);
+            self.prune_at = 2 * self.loops.len() + 8;
+        }
+        self.loops.insert(Arc::as_ptr(guest).addr(), Arc::downgrade(guest));
+    }
+
+    fn all(&self) -> Vec<Arc<Inbox>> {
+        self.loops.values().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -72,7 +131,6 @@ impl Parked {
 #[derive(Default)]
 pub(crate) struct Delivery {
     pub(crate) woken: Vec<Arc<WakeSlot>>,
-    pub(crate) woken_locally: Vec<SlotKey>,
     /// Why the loop is to stop, if it is.
     pub(crate) stop: Option<Reason>,
 }
@@ -81,10 +139,9 @@ pub(crate) struct Delivery {
 const KEPT_CAPACITY: usize = 1024;
 
 impl Delivery {
-    /// Gives back the memory of unusually long lists, which are empty now.
+    /// Gives back the memory of an unusually long list, which is empty now.
     pub(crate) fn shrink(&mut self) {
         self.woken.shrink_to(KEPT_CAPACITY);
-        self.woken_locally.shrink_to(KEPT_CAPACITY);
     }
 }
 
@@ -93,26 +150,33 @@ impl Inbox {
     /// [`park`](Inbox::park) looks again under the lock.
     #[inline]
     pub(crate) fn is_signalled(&self) -> bool {
-        self.signalled.load(Relaxed) || self.locally_signalled.load(Relaxed)
+        self.signalled.load(Relaxed) || self.local.is_signalled()
     }
 
-    /// Takes out what has come in. The lists of `delivery` are empty.
+    /// Whether something has come in, other than local wake-ups.
+    #[inline]
+    pub(crate) fn has_delivery(&self) -> bool {
+        self.signalled.load(Relaxed)
+    }
+
+    /// Takes out what has come in, other than local wake-ups. The list of `delivery` is empty.
     pub(crate) fn take(&self, delivery: &mut Delivery) {
-        if self.locally_signalled.load(Relaxed) {
-            self.locally_signalled.store(false, Relaxed);
-            self.local.swap(&mut delivery.woken_locally);
-        }
-        if self.signalled.load(Relaxed) {
-            self.signalled.store(false, Relaxed);
-            let mut state = lock(&self.state);
-            std::mem::swap(&mut state.woken, &mut delivery.woken);
-            delivery.stop = state.stop.take();
-        }
+        self.signalled.store(false, Relaxed);
+        let mut state = lock(&self.state);
+        std::mem::swap(&mut state.woken, &mut delivery.woken);
+        delivery.stop = state.stop.take();
     }
 
     /// Whether wake-ups from the loop's own thread may be left for it without waking it: while it runs.
+    ///
+    /// While it runs, its own thread counts watchers by itself, which takes no atomic read-modify-write. What others remove meanwhile
+    /// may make the common count wrap, or be zero too early. It is right again when the run ends, before anything relies on it.
     pub(crate) fn set_running(&self, is_running: bool) {
-        self.local.set_open(is_running);
+        let added = self.local.set_open(is_running);
+        if added != 0 {
+            // As a holder that has left has signalled before, this thread sees its signal from here on.
+            self.watchers.fetch_add(added.cast_unsigned(), AcqRel);
+        }
     }
 
     /// Changes the state so that the loop looks at it. The caller wakes what is returned.
@@ -154,20 +218,74 @@ impl Inbox {
     }
 
     fn add_watcher(&self) {
-        self.watchers.fetch_add(1, Relaxed);
+        if !self.local.count_watcher(1) {
+            self.watchers.fetch_add(1, Relaxed);
+        }
     }
 
     fn remove_watcher(&self) {
-        if self.watchers.fetch_sub(1, AcqRel) == 1 {
-            // The loop may be parked because it was watched: it has to look for a deadlock.
-            self.wake_parked();
+        // A loop that runs on this thread will look for a deadlock. Another one may be parked because it was watched.
+        if !self.local.count_watcher(-1) && self.watchers.fetch_sub(1, AcqRel) == 1 {
+            self.end_watch();
+        }
+    }
+
+    fn end_watch(&self) {
+        let mut state = lock(&self.state);
+        if state.closed || matches!(state.parked, Parked::Host(_, EndOfWatch::Ignored)) {
+            return;
+        }
+        self.signalled.store(true, Relaxed);
+        let parked = std::mem::take(&mut state.parked);
+        drop(state);
+        if self.local.is_here() {
+            // The waker may be dropped inside the reactor that the host waits in. async-io ignores what wakes it from there.
+            parked.wake_elsewhere();
+        } else {
+            parked.wake();
+        }
+    }
+
+    /// Whether a holder outside, or a timer, could still wake a loop that a task of this one polls, directly or through others.
+    pub(crate) fn may_guest_wake(self: &Arc<Inbox>) -> bool {
+        let last_watched = lock(&self.state).guests.last_watched.upgrade();
+        if last_watched.is_some_and(|guest| guest.as_guest_of(self) == Some(true)) {
+            return true;
+        }
+        let mut seen = BTreeSet::from([Arc::as_ptr(self)]);
+        let mut hosts = vec![self.clone()];
+        while let Some(host) = hosts.pop() {
+            let guests = lock(&host.state).guests.all();
+            for guest in guests {
+                match guest.as_guest_of(&host) {
+                    Some(true) => {
+                        lock(&host.state).guests.last_watched = Arc::downgrade(&guest);
+                        return true;
+                    }
+                    Some(false) if seen.insert(Arc::as_ptr(&guest)) => hosts.push(guest),
+                    _ => {}
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether a task of `host` polls this loop, and is woken by it, or about to be. If so, whether something can wake this loop.
+    fn as_guest_of(&self, host: &Arc<Inbox>) -> Option<bool> {
+        let state = lock(&self.state);
+        match &state.parked {
+            Parked::Task { wake_slot, has_timers } => {
+                Arc::ptr_eq(&wake_slot.inbox, host).then(|| *has_timers || self.is_watched())
+            }
+            // A holder that has signalled, and that is about to wake the task, is still there.
+            _ => (!state.closed && self.signalled.load(Relaxed)).then(|| self.is_watched()),
         }
     }
 
     /// Blocks the thread until something comes in, or until `deadline`. May return early.
     pub(crate) fn park(&self, deadline: Option<Instant>) {
         let mut state = lock(&self.state);
-        if let Parked::Host(_) = state.parked {
+        if let Parked::Host(..) | Parked::Task { .. } = state.parked {
             // Dropped before this thread can be unparked: foreign code may park the thread, too.
             let host = std::mem::take(&mut state.parked);
             drop(state);
@@ -192,15 +310,23 @@ impl Inbox {
         }
     }
 
-    /// Has `waker` woken when something comes in. False if something has already.
-    pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
+    /// Has `waker` woken when something comes in. False if something has already. `has_timers` is whether the loop has any.
+    pub(crate) fn set_host_waker(self: &Arc<Inbox>, waker: &Waker, end_of_watch: EndOfWatch, has_timers: bool) -> bool {
+        if let Some(wake_slot) = WakeSlot::of(waker)
+            && wake_slot.inbox.local.is_here()
+        {
+            return self.set_host_task(wake_slot, has_timers);
+        }
         let mut new = None;
         loop {
             let mut state = lock(&self.state);
             if self.is_signalled() {
                 return false;
             }
-            if matches!(&state.parked, Parked::Host(old) if old.will_wake(waker)) {
+            if let Parked::Host(old, known) = &mut state.parked
+                && old.will_wake(waker)
+            {
+                *known = end_of_watch;
                 return true;
             }
             let Some(new) = new.take() else {
@@ -209,11 +335,31 @@ impl Inbox {
                 new = Some(waker.clone());
                 continue;
             };
-            let old = std::mem::replace(&mut state.parked, Parked::Host(new));
+            let old = std::mem::replace(&mut state.parked, Parked::Host(new, end_of_watch));
             drop(state);
             old.release();
             return true;
         }
+    }
+
+    /// As [`set_host_waker`](Inbox::set_host_waker), if a task of a loop of this thread polls this one.
+    fn set_host_task(self: &Arc<Inbox>, wake_slot: Arc<WakeSlot>, has_timers: bool) -> bool {
+        let mut state = lock(&self.state);
+        if self.is_signalled() {
+            return false;
+        }
+        let host = wake_slot.inbox.clone();
+        let old = std::mem::replace(&mut state.parked, Parked::Task { wake_slot, has_timers });
+        let is_known = state.host.as_ref().is_some_and(|known| std::ptr::eq(known.as_ptr(), &*host));
+        if !is_known {
+            state.host = Some(Arc::downgrade(&host));
+        }
+        drop(state);
+        old.release();
+        if !is_known {
+            lock(&host.state).guests.add(self);
+        }
+        true
     }
 
     /// The loop is gone: what comes in from now on is dropped.
@@ -236,8 +382,7 @@ pub(crate) struct WakeSlot {
     holders: AtomicUsize,
     /// It is in the inbox already.
     woken: AtomicBool,
-    /// It is in the list of local wake-ups already. Only the loop's own thread reads and writes this.
-    woken_locally: AtomicBool,
+    local: LocalMarks,
 }
 
 /// The high bit of the count of holders: nothing is left to wake, and wakers no longer count.
@@ -250,7 +395,7 @@ impl WakeSlot {
             key,
             holders: AtomicUsize::new(0),
             woken: AtomicBool::new(false),
-            woken_locally: AtomicBool::new(false),
+            local: LocalMarks::default(),
         })
     }
 
@@ -272,6 +417,16 @@ impl WakeSlot {
         unsafe { WakeSlot::lend(Arc::as_ptr(wake_slot)) }.deref().clone()
     }
 
+    /// The slot that `waker` wakes, if it is one of this crate.
+    fn of(waker: &Waker) -> Option<Arc<WakeSlot>> {
+        if !std::ptr::eq(waker.vtable(), &raw const VTABLE) {
+            return None;
+        }
+        // SAFETY: `VTABLE` is private, so `waker` was made with it in this file, of the pointer of an `Arc`. `waker` is borrowed, so
+        // that is alive, and `borrow` leaves its count alone.
+        Some(Arc::clone(&*unsafe { borrow(waker.data()) }))
+    }
+
     /// It was taken out of the inbox: the next wake-up is a new one. What other threads did before they found it in the inbox, and
     /// so did not add it again, is visible from here on.
     pub(crate) fn acknowledge(&self) {
@@ -287,33 +442,37 @@ impl WakeSlot {
     }
 
     /// As [`acknowledge`](WakeSlot::acknowledge), of the list of local wake-ups.
-    pub(crate) fn acknowledge_locally(&self) {
-        self.woken_locally.store(false, Relaxed);
-    }
-
-    pub(crate) fn wake(this: &Arc<WakeSlot>) {
-        if this.holders.load(Relaxed) & RETIRED != 0 || this.wake_locally() {
-            return;
-        }
-        if !this.woken.swap(true, AcqRel) {
-            this.inbox.deliver(|state| state.woken.push(Arc::clone(this))).wake();
-        }
-    }
-
-    /// Wakes a loop that runs on this thread. False if this is not its thread, or it does not run.
     #[inline]
-    fn wake_locally(&self) -> bool {
-        // Only the loop's own thread ever sets the flag, so another thread may read it late but never needs it: if it reads `true`, the
-        // list decides whose thread this is.
-        if self.woken_locally.load(Relaxed) {
-            return self.inbox.local.is_open_here();
+    pub(crate) fn acknowledge_locally(&self) {
+        self.local.unlist();
+    }
+
+    /// The loop's own thread polls a future with a waker of this, until the result is dropped. `None` if the task has to take a
+    /// turn first.
+    #[inline]
+    pub(super) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
+        self.local.begin_poll()
+    }
+
+    #[inline]
+    pub(crate) fn wake(this: &Arc<WakeSlot>) {
+        WakeSlot::wake_with(this, Parked::wake);
+    }
+
+    /// Wakes it, and what sleeps in its loop by `wake_parked`.
+    #[inline]
+    fn wake_with(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
+        let is_retired = this.holders.load(Relaxed) & RETIRED != 0;
+        if !is_retired && !this.inbox.local.wake(this.key, &this.local) {
+            WakeSlot::deliver(this, wake_parked);
         }
-        let added = self.inbox.local.add(self.key);
-        if added {
-            self.woken_locally.store(true, Relaxed);
-            self.inbox.locally_signalled.store(true, Relaxed);
+    }
+
+    #[inline(never)]
+    fn deliver(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
+        if !this.woken.swap(true, AcqRel) {
+            wake_parked(this.inbox.deliver(|state| state.woken.push(Arc::clone(this))));
         }
-        added
     }
 
     fn hold(&self) {

@@ -1,10 +1,11 @@
 //! Wake-ups from the loop's own thread, while it runs: no lock, no allocation, no atomic read-modify-write.
 //!
-//! A future often wakes its own task, or another one of the same loop. Such a wake-up goes to a list that only the loop's own
-//! thread uses. It is served between two rounds, as the inbox is: a task that is woken while it polls has not suspended yet.
+//! A future that wakes its own task does so in its own poll, most often. That wake-up is noted at the wake slot, and the task is
+//! queued at the end of its turn, as after a `yield`. Any other wake-up, as of another task, goes to a list that only the loop's own
+//! thread uses. The list is served between two rounds, as the inbox is.
 
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::primitives::thread_local;
 
@@ -18,6 +19,8 @@ pub(crate) struct SlotKey {
 /// The wake-ups that the loop's own thread has left for it.
 pub(super) struct LocalWakes {
     owner: u64,
+    /// The list is not empty. Only the loop's own thread reads and writes this.
+    is_signalled: AtomicBool,
     list: UnsafeCell<List>,
 }
 
@@ -26,7 +29,14 @@ struct List {
     /// The loop runs, and will look at the list before it goes idle.
     is_open: bool,
     woken: Vec<SlotKey>,
+    /// Memory for the next list.
+    spare: Vec<SlotKey>,
+    /// How many watchers were added in this run, minus those that were removed.
+    watchers: isize,
 }
+
+/// A list that has held more than this gives its memory back when it is empty.
+const KEPT_CAPACITY: usize = 1024;
 
 // SAFETY: what is not `Sync` in here is `list`. Only `with` refers to it, and only on the thread whose number is `owner`. No two
 // threads ever have the same number, so no other thread reads or writes the list while that thread may. To drop the list is to have
@@ -36,7 +46,7 @@ unsafe impl Sync for LocalWakes {}
 impl Default for LocalWakes {
     /// Made on the thread of the loop.
     fn default() -> LocalWakes {
-        LocalWakes { owner: this_thread(), list: UnsafeCell::default() }
+        LocalWakes { owner: this_thread(), is_signalled: AtomicBool::new(false), list: UnsafeCell::default() }
     }
 }
 
@@ -48,35 +58,159 @@ impl LocalWakes {
             return None;
         }
         // SAFETY: this is the thread `owner`, and so the only one that gets here. No `change` below calls this again, or any code but
-        // that of `Vec`, so there is no second borrow while this one lasts.
+        // that of `Vec` and of atomics, so there is no second borrow while this one lasts.
         Some(change(unsafe { &mut *self.list.get() }))
     }
 
-    /// Whether the list takes wake-ups: while the loop runs, and only then.
-    pub(super) fn set_open(&self, is_open: bool) {
-        self.with(|list| list.is_open = is_open);
+    /// Whether the list takes wake-ups: while the loop runs, and only then. Returns the watchers that were counted here.
+    pub(super) fn set_open(&self, is_open: bool) -> isize {
+        let counted = self.with(|list| {
+            list.is_open = is_open;
+            std::mem::take(&mut list.watchers)
+        });
+        counted.unwrap_or(0)
     }
 
-    /// Adds a wake-up. False if it has to go another way: from another thread, or to a loop that does not run.
+    /// Counts watchers. False if they have to be counted another way: on another thread, or for a loop that does not run.
     #[inline]
-    pub(super) fn add(&self, key: SlotKey) -> bool {
-        let added = self.with(|list| {
-            if list.is_open {
+    pub(super) fn count_watcher(&self, count: isize) -> bool {
+        let is_counted = self.with(|list| {
+            list.watchers += isize::from(list.is_open) * count;
+            list.is_open
+        });
+        is_counted.unwrap_or(false)
+    }
+
+    /// Wakes the slot with this key and these marks. False if the wake-up has to go another way: from another thread, or to a loop
+    /// that does not run.
+    #[inline]
+    pub(super) fn wake(&self, key: SlotKey, marks: &LocalMarks) -> bool {
+        let is_done = self.with(|list| {
+            let marked = marks.get();
+            if marked & POLLED != 0 {
+                marks.set(marked | WOKEN);
+                return true;
+            }
+            if list.is_open && marked & LISTED == 0 {
                 list.woken.push(key);
+                marks.set(marked | LISTED);
+                self.is_signalled.store(true, Relaxed);
             }
             list.is_open
         });
-        added.unwrap_or(false)
+        is_done.unwrap_or(false)
     }
 
-    /// Whether this is the loop's own thread, and it runs.
-    pub(super) fn is_open_here(&self) -> bool {
-        self.with(|list| list.is_open).unwrap_or(false)
+    /// Whether this is the loop's own thread.
+    pub(super) fn is_here(&self) -> bool {
+        this_thread() == self.owner
     }
 
-    /// Exchanges the list for `empty`, whose memory is used for what comes next.
-    pub(super) fn swap(&self, empty: &mut Vec<SlotKey>) {
-        self.with(|list| std::mem::swap(&mut list.woken, empty));
+    /// Whether the list has something. The loop's own thread asks.
+    #[inline]
+    pub(super) fn is_signalled(&self) -> bool {
+        self.is_signalled.load(Relaxed)
+    }
+
+    /// Takes the list. [`keep`](LocalWakes::keep) takes its memory back.
+    #[inline]
+    pub(super) fn take(&self) -> Vec<SlotKey> {
+        let taken = self.with(|list| {
+            self.is_signalled.store(false, Relaxed);
+            let spare = std::mem::take(&mut list.spare);
+            std::mem::replace(&mut list.woken, spare)
+        });
+        taken.unwrap_or_default()
+    }
+
+    /// Keeps the memory of a list for another one.
+    #[inline]
+    pub(super) fn keep(&self, mut list: Vec<SlotKey>) {
+        list.clear();
+        if list.capacity() > KEPT_CAPACITY {
+            list.shrink_to(KEPT_CAPACITY);
+        }
+        self.with(|lists| lists.spare = list);
+    }
+}
+
+/// What the loop's own thread notes at a wake slot. No other thread reads or writes it, so loads and stores are enough to change it.
+#[derive(Default)]
+pub(super) struct LocalMarks {
+    bits: AtomicU8,
+    /// How many futures in a row were ready when the task polled them.
+    ready_polls: AtomicU32,
+}
+
+/// When this many futures in a row were ready at once, the task takes a turn, so that the others have theirs.
+const MAX_READY_POLLS: u32 = 256;
+
+/// The slot is in the list.
+const LISTED: u8 = 1;
+/// The task of the slot polls a future: a wake-up need not go to the list.
+const POLLED: u8 = 1 << 1;
+/// The slot was woken in this poll.
+const WOKEN: u8 = 1 << 2;
+
+impl LocalMarks {
+    #[inline(always)]
+    fn get(&self) -> u8 {
+        self.bits.load(Relaxed)
+    }
+
+    #[inline(always)]
+    fn set(&self, bits: u8) {
+        self.bits.store(bits, Relaxed);
+    }
+
+    /// The slot is no longer in the list: its next wake-up is a new one.
+    #[inline]
+    pub(super) fn unlist(&self) {
+        self.set(self.get() & !LISTED);
+    }
+
+    /// Notes the wake-ups in a poll, until the result is dropped. `None` if the task has to take a turn first.
+    #[inline]
+    pub(super) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
+        if self.ready_polls.load(Relaxed) >= MAX_READY_POLLS {
+            self.ready_polls.store(0, Relaxed);
+            return None;
+        }
+        let before = self.get();
+        self.set(before | POLLED);
+        Some(LocalPoll { marks: self, is_nested: before & POLLED != 0 })
+    }
+}
+
+/// A poll of a future, on the loop's own thread.
+pub(super) struct LocalPoll<'a> {
+    marks: &'a LocalMarks,
+    /// The task polls another future already, by hand. Its wake-ups are noted for that poll.
+    is_nested: bool,
+}
+
+impl LocalPoll<'_> {
+    /// The future is ready.
+    #[inline]
+    pub(super) fn note_ready(&self) {
+        let ready_polls = &self.marks.ready_polls;
+        ready_polls.store(ready_polls.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// The future is pending, so the task takes a turn. Returns whether the slot was woken in this poll.
+    #[inline]
+    pub(super) fn note_pending(&self) -> bool {
+        self.marks.ready_polls.store(0, Relaxed);
+        !self.is_nested && self.marks.get() & WOKEN != 0
+    }
+}
+
+impl Drop for LocalPoll<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_nested {
+            self.marks.set(self.marks.get() & LISTED);
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 //! - **Shield**: a scope that a cancellation from above does not enter.
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
 //! - **Wake slot**: where foreign wakers find a task, or a function, of this loop ([`inbox`]).
+//! - **Quorum**: tasks of which some number has to end before a task that waits goes on ([`quorum`]).
 //! - **Host**: a foreign event loop that polls this one.
 //!
 //! # How it fits together
@@ -36,6 +37,7 @@ mod idle;
 mod inbox;
 mod local;
 mod order;
+mod quorum;
 mod run;
 mod run_queue;
 mod scope;
@@ -58,10 +60,12 @@ use slab::Slab;
 
 #[cfg(feature = "tokio")]
 pub(crate) use driver::{Driver, Steps};
-use inbox::Delivery;
+use inbox::{Delivery, EndOfWatch};
 pub(crate) use inbox::{Inbox, WakeSlot};
 use local::SlotKey;
 pub(crate) use order::{Order, RoundOrder};
+pub(crate) use quorum::Quorum;
+use quorum::Quorums;
 pub(crate) use run::Progress;
 pub(crate) use scope::{Group, Scope, ScopeKind};
 pub(crate) use simulated::{Record, Round, Simulated, Turn as RecordedTurn};
@@ -121,6 +125,8 @@ pub(crate) struct Scheduler {
     driver: OnceCell<Rc<dyn Driver>>,
     /// In a hosted loop: tasks, by id, that began to wait for a task that was started before, since the last look for cycles.
     joined: RefCell<BTreeMap<u64, TaskRef>>,
+    /// What `as_completed` waits for, for the search for deadlocks.
+    quorums: RefCell<Quorums>,
     /// Where the run was asked for.
     location: &'static Location<'static>,
 }
@@ -175,6 +181,7 @@ impl Scheduler {
             #[cfg(feature = "tokio")]
             driver: OnceCell::new(),
             joined: RefCell::default(),
+            quorums: RefCell::default(),
             location,
         });
         *scheduler.root.borrow_mut() = Some(Scope::root(scheduler.clone(), grouping));
@@ -373,7 +380,8 @@ impl Scheduler {
     /// Whether a holder outside could wake this loop, or has.
     fn may_be_woken(&self) -> bool {
         // In this order: a holder that leaves signals first.
-        self.inbox.get().is_some_and(|inbox| inbox.is_watched() || inbox.is_signalled())
+        let may_be_woken = |inbox: &Arc<Inbox>| inbox.is_watched() || inbox.may_guest_wake() || inbox.is_signalled();
+        self.inbox.get().is_some_and(may_be_woken)
     }
 
     pub(crate) fn add_wake_slot(&self, target: WakeTarget) -> Arc<WakeSlot> {
@@ -426,11 +434,17 @@ impl Scheduler {
         self.is_hosted.get()
     }
 
-    /// Has `waker` woken when a task becomes ready. False if one is ready already.
+    /// Has `waker` woken when a task becomes ready, and when the loop has to look for a deadlock. False if a task is ready already.
     pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
         // Set first: cloning the waker, or dropping the one before, is foreign code, which may make a task ready.
         self.host_may_sleep();
-        let sleeps = self.inbox().set_host_waker(waker);
+        // A virtual clock goes on when nothing outside holds the loop any more: the loop has to look at that, too.
+        let is_virtual = self.clock.is_virtual();
+        let has_timers = !is_virtual && self.may_time_help();
+        let is_checked = is_virtual || !self.is_hosted.get() || !self.joined.borrow().is_empty();
+        let looks_for_deadlocks = !has_timers && is_checked;
+        let end_of_watch = if looks_for_deadlocks { EndOfWatch::Awaited } else { EndOfWatch::Ignored };
+        let sleeps = self.inbox().set_host_waker(waker, end_of_watch, has_timers);
         if !sleeps {
             self.host_is_awake();
         }

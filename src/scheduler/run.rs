@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::inbox::WakeSlot;
+use super::inbox::{Inbox, WakeSlot};
 use super::local::SlotKey;
 use super::task::drop::with_own_depth;
 use super::task::{MAX_SWALLOWED, Turn};
@@ -14,6 +14,7 @@ use super::timers::{self, Timer};
 use super::{Header, Scheduler, State, TaskRef, WakeTarget};
 use crate::error::{Cancelled, Error, Reason};
 use crate::panic::catch;
+use crate::work;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,20 +86,32 @@ impl Scheduler {
 
     #[inline(never)]
     fn look_around(self: &Rc<Scheduler>) {
-        if self.is_signalled() {
-            self.empty_inbox();
+        if let Some(inbox) = self.inbox.get() {
+            if inbox.local.is_signalled() {
+                self.serve_local_wakes(inbox);
+            }
+            if inbox.has_delivery() {
+                self.empty_inbox(inbox);
+            }
         }
         if let Some(now) = self.clock.time_if_due() {
             self.fire_timers(now);
         }
     }
 
-    fn empty_inbox(self: &Rc<Scheduler>) {
-        let mut delivery = self.delivery.take().unwrap_or_default();
-        self.inbox().take(&mut delivery);
-        for key in delivery.woken_locally.drain(..) {
+    #[inline]
+    fn serve_local_wakes(&self, inbox: &Inbox) {
+        let woken = inbox.local.take();
+        for &key in &woken {
             self.wake(key, WakeSlot::acknowledge_locally);
         }
+        inbox.local.keep(woken);
+    }
+
+    #[inline(never)]
+    fn empty_inbox(self: &Rc<Scheduler>, inbox: &Inbox) {
+        let mut delivery = self.delivery.take().unwrap_or_default();
+        inbox.take(&mut delivery);
         if !delivery.woken.is_empty() || delivery.stop.is_some() {
             self.note_outside();
         }
@@ -113,16 +126,13 @@ impl Scheduler {
     }
 
     /// Wakes what the slot with this key is for, if it is still there.
-    fn wake(&self, key: SlotKey, acknowledge: fn(&WakeSlot)) {
+    #[inline]
+    fn wake(&self, key: SlotKey, acknowledge: impl FnOnce(&WakeSlot)) {
         let wake_slots = self.wake_slots.borrow();
         let Some((wake_slot, target)) = wake_slots.get(key.index).filter(|(there, _)| there.key == key) else { return };
         acknowledge(wake_slot);
         match target {
-            WakeTarget::Task(task) => {
-                let task = task.clone();
-                drop(wake_slots);
-                task.wake_from_outside();
-            }
+            WakeTarget::Task(task) => task.wake_on(self),
             WakeTarget::Call(call) => {
                 let call = call.clone();
                 drop(wake_slots);
@@ -143,6 +153,7 @@ impl Scheduler {
             let Some(mut due) = self.timers.borrow_mut().as_mut().map(|timers| timers.take_due(count)) else {
                 break;
             };
+            due.iter().for_each(|_| work::count());
             let may_be_more = due.len() == timers::AT_ONCE;
             for timer in due.drain(..) {
                 match timer {
@@ -173,13 +184,14 @@ impl Scheduler {
         let reason = Cancelled::new(Reason::TimedOut);
         // By reference: what is dropped here, and may panic, is dropped when all of them have been looked at.
         for (scope, rounds) in &self.expired.take() {
+            work::count();
             // One round for what is ready now. If that makes the work ready, one more for the work.
             let may_complete = match rounds {
                 0 => !self.run_queue.is_next_round_empty(),
                 1 => scope.is_root_queued(),
                 _ => false,
             };
-            if scope.is_ended() {
+            if scope.is_over() {
             } else if may_complete {
                 self.expired.borrow_mut().push((scope.clone(), rounds + 1));
             } else if !scope.is_cancelled() {
@@ -218,7 +230,7 @@ impl Scheduler {
     #[inline(always)]
     fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
         let guard = PanicGuard::new(self, task);
-        let turn = guard.task().resume(cleared | State::SHIELDED | State::WAIT_BEGUN | State::WAIT_REFUSED);
+        let turn = guard.task().resume(cleared | State::RESET_BY_TURN);
         let task = guard.defuse();
         match turn {
             Some(Turn::Suspended) if !task.has(State::SLOW | State::ENDED) => {
@@ -272,6 +284,7 @@ impl Scheduler {
     /// Lets `task` see its cancellation.
     #[inline(never)]
     pub(super) fn cancelling_turn(self: &Rc<Scheduler>, task: TaskRef) {
+        work::count();
         if task.has(State::ENDED | State::RUNNING) {
             return;
         }

@@ -14,6 +14,7 @@ use super::task::state::State;
 use super::wait::Waiter;
 use crate::error::{Cancelled, Error, Grouping};
 use crate::panic::FirstPanic;
+use crate::work;
 
 /// What a scope is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(crate) enum ScopeKind {
     Domain(Grouping),
     /// A domain in which a panic is an error, too.
     Contained(Grouping),
-    /// Errors pass through. It ends when its first task has completed, and what is left moves to the parent: a `timeout`, a
+    /// Errors pass through. It is over when its first task has completed, and what is left belongs to the parent: a `timeout`, a
     /// runner of a `race`.
     Subtree,
     /// A subtree that ends when all in it have ended: an `abortable`, what a `finally` waits for.
@@ -37,6 +38,17 @@ impl ScopeKind {
     fn is_domain(self) -> bool {
         matches!(self, ScopeKind::Domain(_) | ScopeKind::Contained(_))
     }
+}
+
+/// How far a scope has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Its first task has completed, and its owner goes on. What is left in it belongs to the parent, as if it had moved there. It does
+    /// not move, as it would again and again if many such scopes are nested.
+    Open,
+    /// It is empty, and has left its parent.
+    Gone,
 }
 
 pub(crate) struct Scope {
@@ -54,15 +66,23 @@ pub(crate) struct Scope {
     failure: OnceCell<Error>,
     /// Cached ancestor domain that receives errors once this one is cancelled.
     responsible: RefCell<Option<Rc<Scope>>>,
-    others: RefCell<Vec<Error>>,
+    others: RefCell<Others>,
     /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
-    ended: Cell<bool>,
+    stage: Cell<Stage>,
     /// Its own time was up, and it was cancelled for that.
     expired: Cell<bool>,
+}
+
+/// The errors that came up after the failure of a domain.
+#[derive(Default)]
+struct Others {
+    errors: Vec<Error>,
+    /// The identities of these errors.
+    known: BTreeSet<usize>,
 }
 
 impl Scope {
@@ -113,7 +133,7 @@ impl Scope {
             owner: RefCell::default(),
             group: RefCell::default(),
             placeholders: RefCell::default(),
-            ended: Cell::new(false),
+            stage: Cell::new(Stage::Running),
             expired: Cell::new(false),
         })
     }
@@ -122,7 +142,7 @@ impl Scope {
     fn renew(&mut self, kind: ScopeKind, parent: &Rc<Scope>) {
         self.kind = kind;
         self.domain = (!kind.is_domain()).then(|| parent.domain());
-        self.ended.set(false);
+        self.stage.set(Stage::Running);
     }
 
     /// Keeps this scope, which has ended, to make the next one of it, if nothing else refers to it.
@@ -149,8 +169,35 @@ impl Scope {
         self.parent.borrow().clone()
     }
 
-    pub(crate) fn is_ended(&self) -> bool {
-        self.ended.get()
+    /// Whether its owner need not wait for it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage.get() != Stage::Running
+    }
+
+    #[inline]
+    pub(super) fn is_gone(&self) -> bool {
+        self.stage.get() == Stage::Gone
+    }
+
+    fn is_open(&self) -> bool {
+        self.stage.get() == Stage::Open
+    }
+
+    /// Whether a task is directly in it.
+    #[inline]
+    pub(super) fn has_tasks(&self) -> bool {
+        !self.tasks.borrow().is_empty()
+    }
+
+    /// This scope, or the nearest above to which its content belongs.
+    pub(super) fn holder(self: &Rc<Scope>) -> Rc<Scope> {
+        let mut holder = self.clone();
+        while holder.is_open()
+            && let Some(parent) = holder.parent()
+        {
+            holder = parent;
+        }
+        holder
     }
 
     /// Whether it was cancelled because its own time was up.
@@ -163,7 +210,7 @@ impl Scope {
     }
 
     pub(super) fn is_shield(&self) -> bool {
-        self.kind == ScopeKind::Shield
+        self.kind == ScopeKind::Shield && !self.is_open()
     }
 
     pub(super) fn is_domain(&self) -> bool {
@@ -224,10 +271,10 @@ impl Scope {
         if let Some(owner) = self.take_owner() {
             owner.give_up();
         }
-        if self.ended.get() {
+        if self.is_over() {
             self.report_untaken();
         }
-        !self.ended.get()
+        !self.is_over()
     }
 
     /// Takes out the race that it runs in. The group refers to its scopes, so this also breaks the circle.
@@ -258,9 +305,8 @@ impl Scope {
         }
         let mut others = self.others.borrow_mut();
         // A task behind a shield is not cancelled, and may raise again what another has raised.
-        let is_known = error.is_raised_again() && others.iter().any(|other| other.is_same_as(&error));
-        if !is_known {
-            others.push(error);
+        if others.known.insert(error.identity()) || !error.is_raised_again() {
+            others.errors.push(error);
         }
     }
 
@@ -271,7 +317,7 @@ impl Scope {
     }
 
     pub(crate) fn take_others(&self) -> Vec<Error> {
-        self.others.take()
+        self.others.take().errors
     }
 
     /// The nearest domain: this scope or one above.
@@ -296,6 +342,7 @@ impl Scope {
             && domain.cancelled.get().is_some()
             && let Some(above) = domain.next_responsible()
         {
+            work::count();
             passed.push(std::mem::replace(&mut domain, above));
         }
         // Domains may be nested thousands deep, and are asked one after the other.
@@ -386,31 +433,49 @@ impl Scope {
             && !scope.is_shield()
             && let Some(parent) = scope.parent()
         {
+            work::count();
             scope = parent;
         }
         scope
     }
 
-    /// Moves what is left in this scope to `parent`. Returns the tasks and scopes that moved.
-    pub(super) fn move_content_to(&self, parent: &Rc<Scope>) -> (Vec<TaskRef>, Vec<Rc<Scope>>) {
-        let tasks = self.tasks.take();
-        for task in &tasks {
-            // It may have been the root of this scope.
-            task.unset(State::SCOPE_ROOT);
-            parent.add_task(task);
-            task.replace_scope(Some(parent.clone()));
+    /// Moves the shared coroutines that run in this shield to where they would run without it, so that they go on for those who
+    /// wait for them outside. Returns that place, and the scopes that moved.
+    pub(super) fn move_shared_out(&self) -> Option<(Rc<Scope>, Vec<Rc<Scope>>)> {
+        if !self.is_shield() {
+            return None;
         }
-        let subscopes = self.subscopes.take();
-        for below in &subscopes {
-            let parent = if below.kind == ScopeKind::Shared { parent.home_of_shared() } else { parent.clone() };
-            parent.adopt(below);
-            *below.parent.borrow_mut() = Some(parent);
+        let home = self.parent()?.home_of_shared();
+        let is_shared = |below: &Rc<Scope>| below.kind == ScopeKind::Shared;
+        let (shared, others) = self.subscopes.take().into_iter().partition::<Vec<_>, _>(is_shared);
+        for below in others {
+            work::count();
+            self.adopt(&below);
         }
-        (tasks, subscopes)
+        for below in &shared {
+            work::count();
+            home.adopt(below);
+            *below.parent.borrow_mut() = Some(home.clone());
+        }
+        Some((home, shared))
     }
 
     pub(super) fn tasks(&self) -> Vec<TaskRef> {
         self.tasks.borrow().clone()
+    }
+
+    /// The tasks that belong to this scope: those in it, and in open scopes in it.
+    pub(super) fn own_tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = self.tasks();
+        let mut open: Vec<_> = self.subscopes();
+        while let Some(scope) = open.pop() {
+            work::count();
+            if scope.is_open() {
+                tasks.extend(scope.tasks());
+                open.extend(scope.subscopes());
+            }
+        }
+        tasks
     }
 
     pub(super) fn subscopes(&self) -> Vec<Rc<Scope>> {
@@ -422,7 +487,8 @@ impl Scope {
         let mut tasks = Vec::new();
         let mut scopes = vec![self.clone()];
         while let Some(scope) = scopes.pop() {
-            tasks.extend(scope.tasks.borrow().iter().cloned());
+            work::count();
+            tasks.extend(scope.tasks.borrow().iter().cloned().inspect(|_| work::count()));
             scopes.extend(scope.subscopes.borrow().iter().cloned());
         }
         tasks.sort_unstable_by_key(|task| task.id.get());
@@ -441,6 +507,7 @@ impl Scope {
         let mut seen = BTreeSet::new();
         let mut next = vec![other.clone()];
         while let Some(scope) = next.pop() {
+            work::count();
             if std::ptr::eq(self, &*scope) {
                 return true;
             }
@@ -464,22 +531,41 @@ impl Scope {
 
     /// The root goes on: its host starts something, after everything had ended.
     pub(super) fn reopen(&self) {
-        self.ended.set(false);
+        self.stage.set(Stage::Running);
     }
 
-    pub(super) fn set_ended(&self) {
-        self.ended.set(true);
+    pub(super) fn set_gone(&self) {
+        self.stage.set(Stage::Gone);
+    }
+
+    /// The first task has completed, and others are left.
+    pub(super) fn set_open(&self) {
+        self.stage.set(Stage::Open);
+    }
+
+    /// If all that is left in this open scope is one scope, that takes its place. So no more open scopes are nested than tasks are in
+    /// them.
+    pub(super) fn collapse(&self) {
+        if !self.is_open() || self.has_tasks() || self.subscopes.borrow().len() != 1 {
+            return;
+        }
+        let Some(parent) = self.leave_parent() else { return };
+        self.set_gone();
+        for below in self.subscopes.take() {
+            parent.adopt(&below);
+            *below.parent.borrow_mut() = Some(parent.clone());
+        }
     }
 }
 
 /// Errors are the user's, and so are their destructors. Each runs, and the first panic goes on.
 impl Drop for Scope {
     fn drop(&mut self) {
-        if self.failure.get().is_none() && self.others.get_mut().is_empty() {
+        if self.failure.get().is_none() && self.others.get_mut().errors.is_empty() {
             return;
         }
         let mut panicked = FirstPanic::default();
-        for error in self.failure.take().into_iter().chain(self.others.take()) {
+        for error in self.failure.take().into_iter().chain(self.take_others()) {
             panicked.run(|| drop(error));
         }
         panicked.resume();
@@ -526,7 +612,10 @@ impl Group {
         if completed && self.winner.get().is_none() {
             losers = self.scopes.take();
             self.winner.set(losers.iter().position(|other| Rc::ptr_eq(other, scope)));
-            losers.retain(|other| !other.is_ended());
+            losers.retain(|other| {
+                work::count();
+                !other.is_over()
+            });
             losers.reverse();
         }
         let owner = if self.running.get() == 0 { self.owner.take() } else { None };
@@ -539,6 +628,6 @@ impl Group {
         if let Some(owner) = owner {
             owner.give_up();
         }
-        self.scopes.take().into_iter().filter(|scope| !scope.is_ended()).collect()
+        self.scopes.take().into_iter().filter(|scope| !scope.is_over()).collect()
     }
 }

@@ -206,6 +206,6 @@ impl Scheduler {
 
 /// The name of `task`, and where it goes on. An internal task stands for the coroutine that waits for it.
 fn place_of(task: &TaskRef) -> Frame {
-    let trace = wait_graph::trace(task, task.location.get());
+    let trace = wait_graph::trace(task, task.location.get(), 1);
     trace.last().cloned().unwrap_or_else(|| Frame::new("run".into(), task.location.get()))
 }

@@ -93,11 +93,17 @@ impl Waiter {
 /// The bits that say whether a running task may wait by the fast path.
 const FAST: State = State::RUNNING.union(State::SLOW);
 
+/// It polled a future that was pending, and has not suspended since, or waits for it.
+const FUTURE_PENDING: State = State::POLLING_FUTURE.union(State::FUTURE_WOKEN);
+
+/// A wait began in this turn.
+const HAS_WAIT: State = State::WAIT_BEGUN.union(State::FUTURE_WOKEN);
+
 impl Header {
     /// Begins a wait at `location`. False if the task may not wait: polling the wait then raises the reason.
     #[inline]
     pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
-        const MAY_BEGIN: State = FAST.union(State::WAIT_BEGUN);
+        const MAY_BEGIN: State = FAST.union(HAS_WAIT);
         if self.state.get().intersection(MAY_BEGIN) == State::RUNNING && self.pending.get() == 0 {
             self.location.set(location);
             self.mark_wait_begun(shielded);
@@ -116,7 +122,7 @@ impl Header {
             // The future is not polled again: that would raise the cancellation.
             self.stop_polling_future();
         }
-        if self.has(State::WAIT_BEGUN) || self.pending.get() != 0 {
+        if self.has(HAS_WAIT) || self.pending.get() != 0 {
             self.set(State::WAIT_REFUSED);
             return false;
         }
@@ -176,9 +182,9 @@ impl Header {
     fn stop_polling_future(&self) -> bool {
         let was_pending = self.has(State::POLLING_FUTURE);
         if was_pending {
-            self.unset(State::POLLING_FUTURE);
             self.pending.set(self.pending.get() - 1);
         }
+        self.unset(FUTURE_PENDING);
         was_pending
     }
 }
@@ -197,25 +203,34 @@ impl TaskRef {
             return refused.map(Err);
         }
         self.location.set(location);
-        if self.take_turn_due() {
-            // The coroutine suspends with nothing pending, and so has its next turn in the next round.
-            return Poll::Pending;
-        }
         let wake_slot = self.wake_slot().unwrap_or_else(|| self.new_wake_slot());
         // SAFETY: the cold part of this task keeps the wake slot alive, and gives it up only when the task ends. That is after its
-        // coroutine, which runs now (RUNNING), has returned to the scheduler.
-        let waker = unsafe { WakeSlot::lend(wake_slot) };
+        // coroutine, which runs now (RUNNING), has returned to the scheduler. `waker` and `poll` are dropped before it returns.
+        let (waker, poll) = unsafe { (WakeSlot::lend(wake_slot), (*wake_slot).begin_poll()) };
+        let Some(poll) = poll else {
+            // The coroutine suspends with nothing pending, and so has its next turn in the next round.
+            return Poll::Pending;
+        };
         match future.poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(value) => {
-                self.stop_polling_future();
-                self.count_ready_poll();
+                if self.has(FUTURE_PENDING) {
+                    self.stop_polling_future();
+                }
+                poll.note_ready();
                 Poll::Ready(Ok(value))
             }
             Poll::Pending => {
-                if !self.has(State::POLLING_FUTURE) {
-                    if self.has(State::WAIT_BEGUN) || self.pending.get() != 0 {
-                        return Poll::Ready(Err(second_wait(location)));
+                let was_polled = self.has(FUTURE_PENDING);
+                if !was_polled && (self.has(State::WAIT_BEGUN) || self.pending.get() != 0) {
+                    return Poll::Ready(Err(second_wait(location)));
+                }
+                if poll.note_pending() {
+                    // It suspends with nothing pending, as in a `yield`.
+                    if was_polled {
+                        self.stop_polling_future();
                     }
+                    self.set(State::FUTURE_WOKEN);
+                } else if !was_polled {
                     self.pending.set(1);
                     self.change(State::BLOCKED_ON, State::with_blocked_on(BlockedOn::FUTURE) | State::POLLING_FUTURE);
                 }
@@ -233,10 +248,9 @@ impl TaskRef {
     ) -> Poll<Result<F::Output>> {
         let polled = self.poll_future(future, location);
         #[cfg(feature = "smol")]
-        if polled.is_pending()
-            && let Some(scheduler) = self.scheduler()
-        {
-            scheduler.note_foreign_future();
+        if polled.is_pending() && !self.has(State::FUTURE_WOKEN) {
+            // A loop that is not idle does not drive a reactor.
+            self.with_scheduler(|scheduler| scheduler.note_foreign_future());
         }
         polled
     }
@@ -261,9 +275,17 @@ impl TaskRef {
     }
 
     /// Its waker was called. Without effect unless it waits for a future: the waker may be an old one, of a future that is gone.
-    pub(super) fn wake_from_outside(&self) {
-        if self.stop_polling_future() && self.pending.get() == 0 {
-            Scheduler::enqueue(self);
+    /// `scheduler` is its own and runs, so no host has to be woken, and no code of a user runs here.
+    #[inline]
+    pub(super) fn wake_on(&self, scheduler: &Scheduler) {
+        const QUEUED_OR_NOT_DUE: State = State::QUEUED.union(State::RUNNING).union(State::ENDED);
+        if self.has(State::POLLING_FUTURE)
+            && self.stop_polling_future()
+            && self.pending.get() == 0
+            && !self.has(QUEUED_OR_NOT_DUE)
+        {
+            self.set(State::QUEUED);
+            scheduler.run_queue.push(self.clone());
         }
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::{State, TaskRef};
 use crate::trace::Frame;
+use crate::work;
 
 /// The tasks that wait for `task`: its waiters, and the owner of the scope of which it is the first.
 fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {
@@ -23,7 +24,7 @@ fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {
 /// all in it.
 pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
     let mut waiting = direct_dependents(task);
-    if let Some(scope) = task.scope()
+    if let Some(scope) = task.scope().map(|scope| scope.holder())
         && scope.is_whole()
         && (scope.is_domain() || !task.has(State::SCOPE_ROOT))
     {
@@ -32,25 +33,39 @@ pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
     waiting
 }
 
-/// As [`dependents`], once the scopes around `task` are cancelled: their owners wait for all that is in them.
-pub(super) fn all_dependents(task: &TaskRef) -> Vec<TaskRef> {
+/// The tasks that have to see their cancellation after `task` has ended, once the scopes around it are cancelled: those that wait for
+/// it, and the nearest that waits for a scope around it. That one's turn comes later, and it then holds the next. A task that
+/// started later has had its turn: it waits in a cycle, or for a shared coroutine.
+pub(super) fn held_dependents(task: &TaskRef) -> Vec<TaskRef> {
     let mut waiting = task.waiting_tasks();
-    let mut scope = task.scope();
-    while let Some(inner) = scope {
-        waiting.extend(inner.owner().filter(|owner| !owner.is_ended()));
-        scope = inner.parent();
-    }
+    waiting.retain(|other| other.id.get() < task.id.get());
+    waiting.extend(nearest_owner(task));
     waiting
 }
 
+/// The nearest task that waits for a scope around `task`, and started before it.
+pub(super) fn nearest_owner(task: &TaskRef) -> Option<TaskRef> {
+    let mut scope = task.scope();
+    while let Some(inner) = scope {
+        work::count();
+        let owner = inner.owner().filter(|owner| !owner.is_ended() && owner.id.get() < task.id.get());
+        if owner.is_some() {
+            return owner;
+        }
+        scope = inner.parent();
+    }
+    None
+}
+
 /// The coroutines that wait for `task`, which failed at `location`, for as long as exactly one waits for each, up to the edge of
-/// its domain. Outermost first.
-pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>) -> Vec<Frame> {
+/// its domain, but at most `max`. Outermost first.
+pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut seen = BTreeSet::new();
     let mut next = Some((task.clone(), location));
     while let Some((task, location)) = next {
-        if !seen.insert(task.id.get()) {
+        work::count();
+        if frames.len() == max || !seen.insert(task.id.get()) {
             break;
         }
         let name = task.name();

@@ -22,10 +22,13 @@ use crate::error::Cancelled;
 use crate::scheduler::{Outcome, Resume, TaskName};
 use crate::wait::{ActiveWait, Wait, suspend_until};
 
-/// Runs `f` on a thread, and gives what it returns. Any number may run at once, up to 500; what is over waits.
+/// Runs `f` on a thread, and returns what `f` returns. At most 500 closures run at once; the rest queue.
 ///
 /// The threads are shared by the whole process, and kept for a few seconds when they have nothing to do. A closure that may
 /// fail returns a `Result`, and [`raise`](Coro::raise) makes an error of it.
+///
+/// `f` may run a loop that uses `run_in_thread` in turn, to any depth. A closure that runs a loop does not count towards the 500:
+/// its loop may wait for a closure in the queue.
 ///
 /// ```
 /// # #![feature(coroutines)]
@@ -40,14 +43,19 @@ use crate::wait::{ActiveWait, Wait, suspend_until};
 ///
 /// A timeout or a race around it waits for the closure, which no one can stop. So a closure that may take long calls [`checkpoint`].
 ///
+/// # Errors
+///
+/// It raises an error if no thread could be started, and no other thread of the pool is going to take `f`.
+///
 /// # Panics
 ///
-/// With what `f` panics with: it stops the loop as a panic of a coroutine does.
+/// A panic of `f` stops the loop as a panic of a coroutine does.
 ///
 /// # Cancellation
 ///
-/// If `f` has not begun, it never does. If it has, it is told, by [`checkpoint`] and [`is_cancelled`], and is waited for. What
-/// it returns then is dropped; if that is an error that [`raise`](Coro::raise) was to raise, it is among the
+/// If `f` has not begun, it never begins: it leaves the queue, and is dropped. If it has begun, [`checkpoint`] and
+/// [`is_cancelled`] say so in it, a loop that it runs is cancelled for the same reason, and the coroutine ends only when `f` has
+/// returned. What `f` returns then is dropped; if that is an error that [`raise`](Coro::raise) was to raise, it is among the
 /// [`others`](crate::LoopError::others), unless it is the [`Cancelled`], or has it as a cause.
 #[track_caller]
 pub fn run_in_thread<F, R>(f: F) -> Coro<R>
@@ -102,6 +110,16 @@ pub fn checkpoint() -> std::result::Result<(), Cancelled> {
 ///
 /// A handle: clones share the threads, which are started when needed, and end when the last handle is gone and nothing is
 /// left to do.
+///
+/// # Nested use
+///
+/// A closure may run a loop that uses the same pool. If the threads of the pool all wait for such loops, each of these closures
+/// gets one thread more, for what it waits for. The pool then has more than `max` threads, but the closures that work, and do not
+/// wait for a loop, are still at most `max`. The other choices are an error or a deadlock, and nothing in a program that calls
+/// two libraries says that both use one pool.
+///
+/// A closure that waits for another closure of its pool in another way, as by a channel of the standard library, counts as one
+/// that works. If all threads wait like this, the pool is stuck.
 ///
 /// ```
 /// # #![feature(coroutines)]

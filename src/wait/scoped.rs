@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::lifecycle::private::AnyTask;
 use super::lifecycle::{Wait, polled_after_completion};
-use crate::error::{Cancelled, Reason, Result};
+use crate::error::Result;
 use crate::scheduler::{Scheduler, Scope, ScopeKind, Task, TaskRef};
 
 /// A task that runs in a scope below the task that waits for it. Dropped before the scope has ended, it cancels the scope.
@@ -40,7 +40,7 @@ impl<T> Scoped<T> {
     }
 
     pub(crate) fn is_ended(&self) -> bool {
-        self.scope.as_ref().is_some_and(|scope| scope.is_ended())
+        self.scope.as_ref().is_some_and(|scope| scope.is_over())
     }
 
     /// Whether the task has completed with a value, which was not taken.
@@ -50,7 +50,7 @@ impl<T> Scoped<T> {
 
     /// Takes the scope, once it has ended.
     pub(crate) fn take_ended(&mut self) -> Result<Rc<Scope>> {
-        self.scope.take_if(|scope| scope.is_ended()).ok_or_else(polled_after_completion)
+        self.scope.take_if(|scope| scope.is_over()).ok_or_else(polled_after_completion)
     }
 
     /// Takes the value of the task, or its error.
@@ -71,6 +71,6 @@ impl<T> Drop for Scoped<T> {
 #[inline(never)]
 fn give_up(scope: &Rc<Scope>) {
     if scope.disown() {
-        scope.scheduler().cancel(scope, &Cancelled::new(Reason::Dropped));
+        scope.scheduler().cancel_dropped(scope);
     }
 }

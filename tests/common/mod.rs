@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, unused_macros)] // each test uses a part of it
 
 pub mod by_hand;
+mod child;
 mod coroutines;
 mod counters;
 mod drops;
@@ -16,6 +17,7 @@ mod runtime;
 mod times;
 mod wakers;
 
+pub use child::in_child;
 pub use coroutines::{turns, waits_forever};
 pub use counters::{Alive, Counter, Guard, Token};
 pub use drops::{OnDrop, forget};

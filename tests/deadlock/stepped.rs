@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::Poll;
 
-use tinyield::{Event, Loop, Shared, Step, co, shield};
+use tinyield::{Coro, Event, Loop, Shared, Step, as_completed, co, coro, shield};
 
 use crate::common::{Counter, Gate, Wakes, messages, poll, ran, to_end, to_idle};
 use crate::{cycle_of_two, deadlock, never};
@@ -86,4 +86,72 @@ fn dropping_a_runtime_drops_what_is_stuck_behind_shields() {
     let _ = to_idle(&mut runtime);
     drop(runtime);
     assert_eq!(drops.get(), 1);
+}
+
+/// Waits for the item of `index` of an `as_completed` of one coroutine that waits for this one, and of one that waits for `gate`.
+#[coro]
+fn waits_for_item(index: usize, gate: Event) -> Coro<()> {
+    let own: Rc<RefCell<Option<Shared<()>>>> = Rc::default();
+    let (seen, begun) = (own.clone(), Event::new());
+    let begins = begun.clone();
+    let shared = co! {
+        let own = seen.borrow_mut().take().unwrap();
+        let in_cycle = co! { begins.set(); yield own; };
+        let mut items = yield as_completed([in_cycle, co! { yield gate.wait(); }]);
+        let item = items.nth(index).unwrap();
+        yield item;
+    }
+    .named("waits for an item")
+    .shared();
+    *own.borrow_mut() = Some(shared.clone());
+    yield (shared, begun.wait());
+}
+
+#[test]
+fn cycle_through_the_last_item_of_as_completed_is_an_error_of_a_stepped_loop() {
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(waits_for_item(1, Event::new()));
+    let error = to_end(&mut runtime).1.unwrap_err();
+    assert!(deadlock(&error).cycle().iter().any(|name| name == "waits for an item"), "{error:?}");
+}
+
+#[test]
+fn cycle_through_the_last_item_of_as_completed_is_called_one_by_a_run() {
+    let error = Loop::new().run(waits_for_item(1, Event::new())).unwrap_err();
+    assert!(deadlock(&error).cycle().iter().any(|name| name == "waits for an item"), "{error:?}");
+}
+
+#[test]
+fn an_item_of_as_completed_that_another_coroutine_can_complete_closes_no_cycle() {
+    let gate = Event::new();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(waits_for_item(0, gate.clone()));
+    let _idle = to_idle(&mut runtime);
+    gate.set();
+    to_end(&mut runtime).1.unwrap();
+}
+
+#[test]
+fn cycle_through_as_completed_is_found_when_the_coroutine_outside_of_it_has_ended() {
+    let gate = Event::new();
+    let mut event_loop = Loop::new();
+    let main = {
+        let own: Rc<RefCell<Option<Shared<()>>>> = Rc::default();
+        let seen = own.clone();
+        let gate = gate.clone();
+        let shared = co! {
+            let own = seen.borrow_mut().take().unwrap();
+            for next in yield as_completed([co! { yield own; }, co! { yield gate.wait(); }]) {
+                yield next;
+            }
+        }
+        .shared();
+        *own.borrow_mut() = Some(shared.clone());
+        shared
+    };
+    let mut runtime = event_loop.runtime(main);
+    let _idle = to_idle(&mut runtime);
+    gate.set();
+    let error = to_end(&mut runtime).1.unwrap_err();
+    assert!(!deadlock(&error).cycle().is_empty(), "{error:?}");
 }

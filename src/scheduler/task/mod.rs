@@ -15,6 +15,7 @@ pub(crate) mod state;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -28,12 +29,10 @@ use super::scope::Scope;
 use super::wait::Waiter;
 use super::wait_queue::{Key, WaitQueue};
 use crate::error::Error;
+use crate::work;
 
 /// A cancelled coroutine that goes on waiting without a shield is dropped after this many cancellations in a row.
 pub(crate) const MAX_SWALLOWED: u8 = 100;
-
-/// Each time that this many of its futures were ready at once, a coroutine takes a turn, so that the others have theirs.
-const MAX_READY_POLLS: u32 = 256;
 
 /// The part of a task that does not depend on the types of its coroutine and its value.
 #[repr(C)]
@@ -51,7 +50,26 @@ pub(crate) struct Header {
     /// The first waiter. The others are in the cold part.
     waiter: Cell<Option<Waiter>>,
     pub(crate) location: Cell<&'static Location<'static>>,
-    cold: Cell<Option<Box<Cold>>>,
+    /// Dropped by [`Header::drop`].
+    cold: ManuallyDrop<Cell<Option<Box<Cold>>>>,
+}
+
+/// Most tasks have no cold part: then there is nothing to call.
+impl Drop for Header {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.cold.get_mut().is_some() {
+            self.drop_cold();
+        }
+    }
+}
+
+impl Header {
+    #[cold]
+    #[inline(never)]
+    fn drop_cold(&mut self) {
+        drop(self.cold.take());
+    }
 }
 
 /// The part that few tasks have.
@@ -62,8 +80,6 @@ pub(crate) struct Cold {
     pub(crate) error: Option<Error>,
     pub(super) waiters: WaitQueue<Waiter>,
     pub(super) wake_slot: Option<Arc<WakeSlot>>,
-    /// How many futures were ready when it polled them, since it last took a turn for that.
-    ready_polls: u32,
     /// 0: no cancellation was raised in it that its end has to answer. Otherwise one more than were raised in a row.
     cancellations: u8,
     /// The tasks whose cancellation is put off until this one has ended.
@@ -127,7 +143,7 @@ impl Header {
             scope: Cell::new(None),
             waiter: Cell::new(None),
             location: Cell::new(location),
-            cold: Cell::new(None),
+            cold: ManuallyDrop::new(Cell::new(None)),
         }
     }
 
@@ -201,6 +217,13 @@ impl Header {
         self.scope.replace(scope)
     }
 
+    /// Looks at its scheduler, if it has one. `look` must not use the scope of this task.
+    #[cfg(feature = "smol")]
+    #[inline]
+    pub(super) fn with_scheduler<R>(&self, look: impl FnOnce(&Scheduler) -> R) -> Option<R> {
+        peek(&self.scope, |scope| scope.map(|scope| look(scope.scheduler())))
+    }
+
     pub(crate) fn scheduler(&self) -> Option<Rc<Scheduler>> {
         peek(&self.scope, |scope| scope.map(|scope| scope.scheduler().clone()))
     }
@@ -232,23 +255,6 @@ impl Header {
         // result does not borrow it.
         let cold = unsafe { &*self.cold.as_ptr() };
         cold.as_ref()?.wake_slot.as_ref().map(Arc::as_ptr)
-    }
-
-    /// Counts a future that was ready when the task polled it.
-    #[inline]
-    pub(super) fn count_ready_poll(&self) {
-        self.cold(|cold| cold.ready_polls += 1);
-    }
-
-    /// Whether the task has to take a turn before it polls the next future. If so, the count starts anew.
-    #[inline]
-    pub(super) fn take_turn_due(&self) -> bool {
-        let is_due = |cold: &mut Cold| {
-            let is_due = cold.ready_polls >= MAX_READY_POLLS;
-            cold.ready_polls *= u32::from(!is_due);
-            is_due
-        };
-        self.cold(is_due).unwrap_or(false)
     }
 }
 
@@ -346,7 +352,10 @@ impl Header {
         let mut tasks = Vec::new();
         peek(&self.waiter, |waiter| tasks.extend(waiter.map(|waiter| waiter.task().clone())));
         self.cold(|cold| tasks.extend(cold.waiters.iter().map(|waiter| waiter.task().clone())));
-        tasks.retain(|task| !task.is_ended());
+        tasks.retain(|task| {
+            work::count();
+            !task.is_ended()
+        });
         tasks
     }
 }

@@ -21,6 +21,7 @@
 //! | `JOIN_NOTED` | `note_join`, in a hosted loop | never |
 //! | `DISCARDED` | the coroutine of a thread's closure, before it returns the late value | never |
 //! | `RACING` | a race of leaves, when it begins | the end of the wait, the next `begin_wait` |
+//! | `FUTURE_WOKEN` | `poll_future`, when the future is pending and has called the waker | each `resume`; its completion |
 //! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
 
 use bitflags::bitflags;
@@ -67,6 +68,8 @@ bitflags! {
         const DISCARDED = 1 << 17;
         /// A part of its wait is a race of leaves: it is resumed when any part is settled, and looks which.
         const RACING = 1 << 18;
+        /// The future that it polled in this turn was pending, and has woken it already: it is queued at the end of the turn.
+        const FUTURE_WOKEN = 1 << 19;
         /// What it is blocked on, in the high byte: a [`BlockedOn`].
         const BLOCKED_ON = 0xff << 24;
 
@@ -75,6 +78,11 @@ bitflags! {
         /// A wait is more than counting its pending parts.
         const SLOW =
             Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits() | Self::RACING.bits();
+        /// Bits that say something of one turn only.
+        const RESET_BY_TURN = Self::SHIELDED.bits()
+            | Self::WAIT_BEGUN.bits()
+            | Self::WAIT_REFUSED.bits()
+            | Self::FUTURE_WOKEN.bits();
         /// Bits of a task whose end needs more than telling its first waiter.
         const UNUSUAL = Self::SLOW.bits()
             | Self::FORCE_RESUME.bits()

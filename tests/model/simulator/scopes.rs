@@ -33,6 +33,17 @@ impl Simulator<'_> {
         }
     }
 
+    /// Moves the shared coroutines that run in this shield to where they would run without it. Returns their scopes.
+    pub(super) fn move_shared_out(&mut self, shield: ScopeId) -> Vec<ScopeId> {
+        let home = self.home_of_shared(self.scopes[shield].parent.expect("a shield is in another scope"));
+        let mut shared = self.scopes_in(shield);
+        shared.retain(|&below| self.scopes[below].kind == ScopeKind::Shared);
+        for &below in &shared {
+            self.scopes[below].parent = Some(home);
+        }
+        shared
+    }
+
     /// Whether `scope` ends only after `other`: because `other` is inside of it, or because something inside waits for
     /// `other`.
     pub(super) fn ends_after(&self, scope: ScopeId, other: ScopeId) -> bool {

@@ -244,8 +244,17 @@ impl<'a> Simulator<'a> {
         self.scopes[scope].owner = None;
         if self.scopes[scope].has_ended {
             self.report_untaken(scope);
-        } else {
-            self.cancel(scope, "dropped");
+            return;
+        }
+        let is_shield = self.scopes[scope].kind == ScopeKind::Shield && self.scopes[scope].cancelled.is_none();
+        let moved = if is_shield { self.move_shared_out(scope) } else { Vec::new() };
+        self.cancel(scope, "dropped");
+        // Outside of the shield, a cancellation may be due.
+        if let Some(&shared) = moved.first()
+            && let Some(home) = self.scopes[shared].parent
+            && let Some(why) = self.scopes[home].cancelled.clone()
+        {
+            self.cancel_content(Vec::new(), moved, &why);
         }
     }
 }

@@ -1,0 +1,37 @@
+//! Dropping an error without recursion.
+//!
+//! An error refers to the one that it was raised of, and so on, as deep as domains are nested.
+
+use std::sync::Arc;
+
+use super::{Cancelled, Inner, Origin, Raised, Reason};
+
+impl Inner {
+    /// Takes out the errors that this one refers to. Drops the user's error, which may refer to the same ones.
+    fn take_links(&mut self) -> Vec<Arc<Inner>> {
+        let earlier = self.trace.get_mut().and_then(|trace| trace.earlier.take());
+        let mut links: Vec<_> = earlier.into_iter().map(|error| error.0).collect();
+        if matches!(self.origin, Origin::RaisedAgain(_) | Origin::Raised(Raised { contained: Some(_), .. })) {
+            match std::mem::replace(&mut self.origin, Origin::Cancelled(Cancelled::new(Reason::Dropped))) {
+                Origin::Raised(Raised { error, contained, innermost, .. }) => {
+                    links.extend(contained.into_iter().chain(innermost).map(|error| error.0));
+                    drop(error);
+                }
+                Origin::RaisedAgain(original) => links.push(original.0),
+                Origin::Cancelled(_) => {}
+            }
+        }
+        links
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let mut links = self.take_links();
+        while let Some(link) = links.pop() {
+            if let Some(mut inner) = Arc::into_inner(link) {
+                links.append(&mut inner.take_links());
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Quorums: tasks that wait until some number of other tasks have ended, whichever these are.
+//!
+//! What waits so is kept by a module above, which tells the scheduler of it only for the search for deadlocks.
+
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+use super::{Scheduler, TaskRef};
+
+/// What the search for deadlocks has to know of a quorum.
+pub(crate) trait Quorum {
+    /// The tasks of the quorum that have not ended.
+    fn running(&self) -> Vec<TaskRef>;
+
+    /// The tasks that wait, each with the number of running tasks that have to end before it goes on.
+    fn waiting(&self) -> Vec<(TaskRef, usize)>;
+}
+
+/// The quorums of a loop, by the ids of their tasks.
+#[derive(Default)]
+pub(super) struct Quorums {
+    /// The first id of a range, and the quorum, by the last id of the range.
+    by_last_id: BTreeMap<u64, (u64, Weak<dyn Quorum>)>,
+    /// At this number, those that are gone are removed.
+    prune_at: usize,
+}
+
+impl Quorums {
+    fn add(&mut self, first: u64, last: u64, quorum: Weak<dyn Quorum>) {
+        if self.by_last_id.len() >= self.prune_at {
+            self.by_last_id.retain(|_, (_, quorum)| quorum.strong_count() != 0);
+            self.prune_at = 2 * self.by_last_id.len() + 8;
+        }
+        self.by_last_id.insert(last, (first, quorum));
+    }
+
+    fn of(&self, id: u64) -> Option<Rc<dyn Quorum>> {
+        let (_, (first, quorum)) = self.by_last_id.range(id..).next()?;
+        if *first <= id { quorum.upgrade() } else { None }
+    }
+
+    fn all(&self) -> Vec<Rc<dyn Quorum>> {
+        self.by_last_id.values().filter_map(|(_, quorum)| quorum.upgrade()).collect()
+    }
+}
+
+impl Scheduler {
+    /// Notes that the tasks with the ids `first` to `last` belong to `quorum`.
+    pub(crate) fn note_quorum(&self, first: u64, last: u64, quorum: Weak<dyn Quorum>) {
+        self.quorums.borrow_mut().add(first, last, quorum);
+    }
+
+    pub(super) fn quorum_of(&self, task: &TaskRef) -> Option<Rc<dyn Quorum>> {
+        self.quorums.borrow().of(task.id.get())
+    }
+
+    pub(super) fn quorums(&self) -> Vec<Rc<dyn Quorum>> {
+        self.quorums.borrow().all()
+    }
+}

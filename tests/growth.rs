@@ -1,0 +1,519 @@
+//! How the cost of an operation grows, counted in steps of the library and in allocations, and never in time.
+//!
+//! In a release build the library counts no steps, and only the allocations are compared.
+#![feature(coroutines)]
+
+mod common;
+
+#[path = "common/allocations.rs"]
+mod allocations;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::{FOREVER, forever, to_idle};
+use tinyield::by_hand::{Outcome, Resume, Suspend};
+use tinyield::channel::unbounded;
+use tinyield::{
+    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, isolate, race, shield, spawn,
+    timeout,
+};
+
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    steps: u64,
+    allocations: usize,
+}
+
+fn steps() -> u64 {
+    tinyield::__private::steps().unwrap_or(0)
+}
+
+fn cost_of(work: impl FnOnce()) -> Cost {
+    let before = Cost { steps: steps(), allocations: allocations::count() };
+    work();
+    Cost { steps: steps() - before.steps, allocations: allocations::count() - before.allocations }
+}
+
+const FEW: usize = 200;
+const MANY: usize = 10 * FEW;
+
+/// Ten times as many cost at most twenty times as much. A square would cost a hundred times as much.
+#[track_caller]
+fn assert_linear(work: impl Fn(usize)) {
+    work(FEW);
+    let (few, many) = (cost_of(|| work(FEW)), cost_of(|| work(MANY)));
+    let is_linear = many.steps <= 20 * few.steps + 100 && many.allocations <= 20 * few.allocations + 100;
+    assert!(is_linear, "{FEW}: {few:?}; {MANY}: {many:?}");
+}
+
+/// `act` costs the same beside ten times as many. `beside` returns its cost.
+#[track_caller]
+fn assert_independent(beside: impl Fn(usize) -> Cost) {
+    let (few, many) = (beside(FEW), beside(MANY));
+    // The lists that a map of many entries consists of are a few steps deeper.
+    let is_same = many.steps <= few.steps + few.steps / 10 && many.allocations <= few.allocations + 10;
+    assert!(is_same, "beside {FEW}: {few:?}; beside {MANY}: {many:?}");
+}
+
+fn run<T: 'static>(coro: Coro<T>) -> Result<T, LoopError> {
+    Loop::builder().grouping(Grouping::Always).build().run(coro)
+}
+
+/// Goes through all of an error that a user may look at, but for the traces of the others.
+fn look_at(error: &LoopError) -> usize {
+    error.to_string().len() + error.others().len() + error.error().trace().len()
+}
+
+// 18: what is cancelled together.
+
+#[test]
+fn cancelling_what_as_completed_has_started_is_linear() {
+    assert_linear(|count| {
+        let main = co! {
+            let items: Vec<_> = (yield as_completed((0..count).map(|_| co! { yield forever(); }))).collect();
+            yield spawn(co! { yield items; });
+            yield;
+            yield;
+            Err("stop")?;
+        };
+        look_at(&run(main).unwrap_err());
+    });
+}
+
+#[test]
+fn cancelling_a_gather_a_race_and_spawned_coroutines_is_linear() {
+    assert_linear(|count| {
+        let waits = move || (0..count).map(|_| co! { yield forever(); }).collect::<Vec<_>>();
+        let main = co! {
+            yield spawn(waits());
+            yield spawn(co! { yield waits(); });
+            yield spawn(co! { yield race(waits()); });
+            yield;
+            yield;
+            Err("stop")?;
+        };
+        look_at(&run(main).unwrap_err());
+    });
+}
+
+// 19: an idle loop beside many that are parked.
+
+/// The cost of a hundred wake-ups of a stepped loop in which `parked` runs, each by a coroutine that yields a handle.
+fn cost_of_wake_ups(parked: Coro<()>) -> Cost {
+    const WAKE_UPS: usize = 100;
+    let event = Event::new();
+    let wakes = event.clone();
+    let main = co! {
+        yield spawn(parked);
+        loop {
+            let waits = event.clone();
+            let handle = yield spawn(co! { yield waits.wait(); });
+            yield handle;
+            event.clear();
+        }
+    };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(main);
+    let _idle = to_idle(&mut runtime);
+    let wake_up = |runtime: &mut tinyield::Runtime<'_, ()>| {
+        wakes.set();
+        loop {
+            match runtime.step() {
+                Step::Ran => {}
+                Step::Idle(_) => break,
+                Step::Done(_) => unreachable!(),
+            }
+        }
+    };
+    wake_up(&mut runtime);
+    cost_of(|| (0..WAKE_UPS).for_each(|_| wake_up(&mut runtime)))
+}
+
+#[test]
+fn a_wake_up_beside_parked_coroutines_costs_the_same_beside_ten_times_as_many() {
+    assert_independent(|count| {
+        let event = Event::new();
+        cost_of_wake_ups(co! { yield (0..count).map(|_| event.wait()).collect::<Vec<_>>(); })
+    });
+    assert_independent(|count| {
+        let event = Event::new();
+        let waits = move || {
+            let event = event.clone();
+            co! { yield event.wait(); }
+        };
+        cost_of_wake_ups(co! { yield (0..count).map(|_| waits()).collect::<Vec<_>>(); })
+    });
+}
+
+#[test]
+fn a_wake_up_beside_as_completed_costs_the_same_beside_ten_times_as_many() {
+    assert_independent(|count| {
+        let event = Event::new();
+        let waits = move || {
+            let event = event.clone();
+            co! { yield event.wait(); }
+        };
+        cost_of_wake_ups(co! {
+            for next in yield as_completed((0..count).map(|_| waits())) {
+                yield next;
+            }
+        })
+    });
+}
+
+// 20: remote handles beside many that wait.
+
+const HANDLES: usize = 100;
+
+fn beside_waits(
+    wait: impl Fn() -> Coro<()>,
+    count: usize,
+    act: impl FnOnce() + 'static,
+    end: impl FnOnce() + 'static,
+) -> Cost {
+    let waits: Vec<_> = (0..count).map(|_| wait()).collect();
+    let main = co! {
+        yield spawn(waits);
+        yield;
+        let cost = cost_of(act);
+        end();
+        cost
+    };
+    Loop::new().run(main).unwrap()
+}
+
+#[test]
+fn a_further_remote_handle_of_an_event_costs_the_same_beside_ten_times_as_many_waits() {
+    for keeps in [true, false] {
+        assert_independent(|count| {
+            let event = Event::new();
+            let (waits, acts, ends) = (event.clone(), event.clone(), event);
+            let wait = || {
+                let event = waits.clone();
+                co! { yield event.wait(); }
+            };
+            // The first handle goes through the queue.
+            let first = acts.remote();
+            let act = move || {
+                let mut kept = Vec::with_capacity(HANDLES);
+                for _ in 0..HANDLES {
+                    let remote = acts.remote();
+                    kept.extend(keeps.then_some(remote));
+                }
+                drop((kept, first));
+            };
+            beside_waits(wait, count, act, move || ends.set())
+        });
+    }
+}
+
+#[test]
+fn a_remote_handle_that_is_made_and_dropped_again_and_again_goes_through_the_queue_once() {
+    assert_linear(|count| {
+        let event = Event::new();
+        let (waits, acts, ends) = (event.clone(), event.clone(), event);
+        let wait = || {
+            let event = waits.clone();
+            co! { yield event.wait(); }
+        };
+        let act = move || (0..count).for_each(|_| drop(acts.remote()));
+        beside_waits(wait, count, act, move || ends.set());
+    });
+}
+
+#[test]
+fn a_wait_that_begins_between_remote_handles_costs_the_same_beside_ten_times_as_many_waits() {
+    assert_independent(|count| {
+        let event = Event::new();
+        let waits: Vec<_> = (0..count).map(|_| event.wait()).map(|wait| co! { yield wait; }).collect();
+        let main = co! {
+            yield spawn(waits);
+            yield;
+            drop(event.remote());
+            let before = Cost { steps: steps(), allocations: allocations::count() };
+            for _ in 0..HANDLES {
+                drop(event.remote());
+                yield event.wait_timeout(Duration::ZERO);
+            }
+            event.set();
+            Cost { steps: steps() - before.steps, allocations: allocations::count() - before.allocations }
+        };
+        Loop::new().run(main).unwrap()
+    });
+}
+
+#[test]
+fn a_further_remote_end_of_a_channel_costs_the_same_beside_ten_times_as_many_waits() {
+    assert_independent(|count| {
+        let (sender, receiver) = unbounded::<()>();
+        let wait = || {
+            let receiver = receiver.clone();
+            co! { let _closed = yield receiver.recv(); }
+        };
+        let first = sender.remote();
+        let acts = sender.clone();
+        let act = move || {
+            drop((0..HANDLES).map(|_| acts.remote()).collect::<Vec<_>>());
+            (0..HANDLES).for_each(|_| drop(acts.remote()));
+        };
+        beside_waits(wait, count, act, move || drop((sender, first)))
+    });
+}
+
+// 21: what is cancelled already is not walked again.
+
+#[coro]
+fn nested_timeouts(depth: usize, limit: Duration) -> Coro<()> {
+    if depth == 0 {
+        yield forever();
+    } else {
+        let _ = yield timeout(nested_timeouts(depth - 1, limit), limit);
+    }
+}
+
+#[test]
+fn nested_timeouts_that_are_due_at_once_are_linear() {
+    assert_linear(|count| run(nested_timeouts(count, Duration::ZERO)).unwrap());
+    assert_linear(|count| {
+        let all: Vec<_> = (0..count).map(|_| nested_timeouts(1, Duration::ZERO)).collect();
+        run(co! { yield all; }).unwrap();
+    });
+}
+
+#[test]
+fn a_timeout_around_nested_timeouts_is_linear() {
+    assert_linear(|count| {
+        assert!(run(co! { yield timeout(nested_timeouts(count, FOREVER), Duration::ZERO) }).unwrap().is_err());
+    });
+}
+
+/// A shield in a shield, and so on; each leaves a coroutine in the background.
+#[coro]
+fn nested_shields(depth: usize, end: Event) -> Coro<()> {
+    yield spawn(co! { yield forever(); });
+    if depth == 0 {
+        yield end.wait();
+    } else {
+        yield shield(nested_shields(depth - 1, end));
+    }
+}
+
+#[test]
+fn shields_that_leave_something_behind_are_linear() {
+    assert_linear(|count| {
+        let end = Event::new();
+        let ends = end.clone();
+        let main = co! {
+            yield spawn(nested_shields(count, end));
+            for _ in 0..2 * count + 10 {
+                yield;
+            }
+            yield spawn(co! { yield shield(co! { yield; yield; yield; ends.set(); }); });
+            yield;
+            Err("stop")?;
+        };
+        look_at(&run(main).unwrap_err());
+    });
+    // One after the other, in a scope that is cancelled.
+    assert_linear(|count| {
+        let main = co! {
+            if (yield catch(forever())).is_err() {
+                for _ in 0..count {
+                    yield shield(co! { yield spawn(co! { yield forever(); }); });
+                }
+            }
+        };
+        look_at(&run(co! { yield (main, co! { yield; Err("stop")?; }); }).unwrap_err());
+    });
+}
+
+/// Each domain has a coroutine that cleans up behind a shield.
+#[coro]
+fn nested_isolates(depth: usize, end: Event) -> Coro<()> {
+    let cleans_up = end.clone();
+    yield spawn(co! {
+        if let Err(cancelled) = yield catch(forever()) {
+            yield shield(cleans_up.wait());
+            Err(cancelled)?;
+        }
+    });
+    if depth == 0 {
+        yield forever();
+    } else {
+        let _ = yield isolate(nested_isolates(depth - 1, end)).grouping(Grouping::Always);
+    }
+}
+
+#[test]
+fn nested_isolates_with_a_cleaner_each_are_linear() {
+    assert_linear(|count| {
+        let end = Event::new();
+        let ends = end.clone();
+        let main = co! {
+            yield spawn(nested_isolates(count, end));
+            for _ in 0..2 * count + 10 {
+                yield;
+            }
+            yield spawn(co! { yield shield(co! { yield; yield; yield; ends.set(); }); });
+            yield;
+            Err("stop")?;
+        };
+        look_at(&run(main).unwrap_err());
+    });
+}
+
+/// Each member answers its cancellation with an error of its own.
+#[coro]
+fn chain_of_errors(depth: usize) -> Coro<()> {
+    let waited = if depth == 0 { catch(co! { yield forever(); }) } else { catch(chain_of_errors(depth - 1)) };
+    if (yield waited).is_err() {
+        Err(format!("at {depth}"))?;
+    }
+}
+
+fn cancel_chain_of_errors(count: usize) -> LoopError {
+    let fails = co! {
+        for _ in 0..count + 10 {
+            yield;
+        }
+        Err("stop")?;
+    };
+    run(co! { yield (chain_of_errors(count), fails); }).unwrap_err()
+}
+
+#[test]
+fn a_chain_whose_members_all_answer_their_cancellation_with_an_error_is_linear() {
+    assert_linear(|count| {
+        let error = cancel_chain_of_errors(count);
+        let answers = error.others().iter().filter(|other| !other.is_cancelled()).count();
+        assert!(answers > count, "{answers}");
+        // Also when all traces are looked at.
+        let frames: usize = error.others().iter().map(|other| other.trace().len()).sum();
+        assert!(frames <= 100 * error.others().len());
+    });
+}
+
+#[test]
+fn the_frames_nearest_to_an_error_that_came_up_while_stopping_are_kept() {
+    let error = cancel_chain_of_errors(150);
+    let deepest = error.others().iter().find(|other| other.to_string() == "at 0").unwrap();
+    assert_eq!(deepest.trace().len(), 100);
+    assert!(deepest.trace().iter().all(|frame| frame.name() == "chain_of_errors"));
+}
+
+#[test]
+fn a_race_whose_losers_have_waiters_outside_is_linear() {
+    assert_linear(|count| {
+        let shared: Vec<Shared<()>> = (0..count).map(|_| co! { yield forever(); }.shared()).collect();
+        let waited = shared.clone();
+        let main = co! {
+            let runners = waited.into_iter().map(|shared| co! { yield shared; });
+            let wins = co! { yield; yield; yield; };
+            yield spawn(co! { yield shared; });
+            yield race(runners.chain([wins]));
+            Err("stop")?;
+        };
+        look_at(&run(main).unwrap_err());
+    });
+}
+
+/// Raises the error of the domain inside again.
+#[coro]
+fn raises_again(depth: usize) -> Coro<()> {
+    if depth == 0 {
+        Err("first")?;
+    }
+    let error = (yield isolate(raises_again(depth - 1))).unwrap_err();
+    Err(error.error().clone())?;
+}
+
+/// As `raises_again`, with the `LoopError`.
+#[coro]
+fn raises_loop_error(depth: usize) -> Coro<()> {
+    if depth == 0 {
+        Err("first")?;
+    }
+    (yield isolate(raises_loop_error(depth - 1)))?;
+}
+
+#[test]
+fn one_error_raised_again_in_each_of_many_nested_domains_is_linear() {
+    for raises in [raises_again, raises_loop_error] {
+        assert_linear(|count| {
+            let error = run(raises(count)).unwrap_err();
+            assert_eq!(error.to_string(), "first");
+            assert_eq!(error.error().trace().len(), count + 1);
+        });
+    }
+}
+
+#[test]
+fn an_error_raised_again_in_a_hundred_thousand_nested_domains_is_dropped() {
+    for raises in [raises_again, raises_loop_error] {
+        let error = run(raises(100_000)).unwrap_err();
+        assert_eq!(format!("{error}"), "first");
+        drop(error);
+    }
+}
+
+#[test]
+fn one_error_raised_again_by_many_coroutines_behind_shields_is_linear() {
+    assert_linear(|count| {
+        let fails = co! { yield; yield; Err("first")?; }.shared();
+        let again = || {
+            let fails = fails.clone();
+            co! {
+                let error = (yield catch(shield(fails))).unwrap_err();
+                yield shield(());
+                Err(error)?;
+            }
+        };
+        let all: Vec<_> = (0..count).map(|_| again()).collect();
+        look_at(&run(co! { yield all; }).unwrap_err());
+    });
+}
+
+// 23: a gather resumes its coroutine once.
+
+#[test]
+fn a_gather_after_a_second_wait_that_was_refused_resumes_its_coroutine_once() {
+    let resumptions = |count: usize| {
+        let resumed = Rc::new(Cell::new(0));
+        let counts = resumed.clone();
+        let event = Event::new();
+        let (first, sets) = (event.clone(), event.clone());
+        let main: Coro<()> = Coro::from_coroutine(
+            #[coroutine]
+            static move |mut resume: Resume| {
+                let mut one = resume.begin(first.wait());
+                let mut refused = resume.begin(first.wait());
+                assert!(refused.poll(&resume).is_ready());
+                drop(refused);
+                resume = yield Suspend;
+                while one.poll(&resume).is_pending() {
+                    resume = yield Suspend;
+                }
+                let parts: Vec<_> = (0..count)
+                    .map(|turns| {
+                        co! {
+                            for _ in 0..turns % 10 {
+                                yield;
+                            }
+                        }
+                    })
+                    .collect();
+                let mut gather = resume.begin(parts);
+                while gather.poll(&resume).is_pending() {
+                    resume = yield Suspend;
+                    counts.set(counts.get() + 1);
+                }
+                Outcome::value(())
+            },
+        );
+        Loop::new().run((main, co! { yield; yield; sets.set(); })).unwrap();
+        resumed.get()
+    };
+    assert_eq!([resumptions(FEW), resumptions(MANY)], [1, 1]);
+}

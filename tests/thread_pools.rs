@@ -1,0 +1,242 @@
+//! Pools of threads: work that waits for work of the same pool, work that is cancelled before it begins, loops inside of closures, and
+//! a system that gives no more threads.
+#![feature(coroutines)]
+
+mod common;
+
+#[path = "common/allocations.rs"]
+mod allocations;
+
+use std::sync::{Arc, Barrier, mpsc};
+use std::time::Duration;
+
+use common::{FOREVER, in_time};
+use tinyield::{Coro, Loop, Reason, ThreadPool, TimedOut, co, coro, run_in_thread, sleep, spawn, timeout};
+
+#[test]
+fn a_closure_of_a_pool_of_one_that_runs_a_loop_may_use_the_pool() {
+    let value = in_time(|| {
+        let pool = ThreadPool::new(1);
+        let inner = pool.clone();
+        let outer = pool.run_in_thread(move || Loop::new().run(inner.run_in_thread(|| 7)).unwrap());
+        Loop::new().run(outer).unwrap()
+    });
+    assert_eq!(value, 7);
+}
+
+#[test]
+fn maps_nested_ten_deep_on_one_pool_of_two_end() {
+    fn nested(pool: &ThreadPool, depth: u32) -> u32 {
+        if depth == 0 {
+            return 1;
+        }
+        let inner = pool.clone();
+        let calls = pool.map(move |_| nested(&inner, depth - 1), 0..2);
+        Loop::new().run(calls).unwrap().into_iter().sum()
+    }
+    assert_eq!(in_time(|| nested(&ThreadPool::new(2), 10)), 1 << 10);
+}
+
+#[test]
+fn as_many_closures_as_the_shared_pool_has_threads_may_each_wait_for_one_more() {
+    const THREADS: u32 = 500;
+    let sum = in_time(|| {
+        let all_run = Arc::new(Barrier::new(THREADS as usize));
+        let waits = |n| {
+            let all_run = all_run.clone();
+            run_in_thread(move || {
+                all_run.wait();
+                Loop::new().run(run_in_thread(move || n)).unwrap()
+            })
+        };
+        let all: Vec<_> = (0..THREADS).map(waits).collect();
+        Loop::new().run(all).unwrap().into_iter().sum::<u32>()
+    });
+    assert_eq!(sum, (0..THREADS).sum());
+}
+
+/// Gives up on `count` closures that wait behind a busy thread. Returns by how many bytes the memory of this thread has grown.
+#[coro]
+fn give_up_behind_a_busy_thread(count: usize) -> Coro<isize> {
+    let pool = ThreadPool::new(1);
+    let (stop, stopped) = mpsc::channel::<()>();
+    let (begun, begins) = mpsc::channel();
+    let busy = yield spawn(pool.run_in_thread(move || {
+        begun.send(()).unwrap();
+        stopped.recv().unwrap_err();
+    }));
+    yield;
+    begins.recv().unwrap();
+    let before = allocations::live();
+    for _ in 0..count {
+        let big = [1_u8; 1024];
+        assert_eq!(yield timeout(pool.run_in_thread(move || big[7]), Duration::ZERO), Err(TimedOut));
+    }
+    let after = allocations::live();
+    drop(stop);
+    yield busy;
+    after - before
+}
+
+#[test]
+fn closures_that_are_cancelled_before_they_begin_leave_nothing_in_the_queue() {
+    let [few, many] = [100, 1_000].map(|count| Loop::new().run(give_up_behind_a_busy_thread(count)).unwrap());
+    assert!(many < few + 1024, "{few} bytes after 100, {many} after 1,000");
+}
+
+#[test]
+fn a_loop_inside_of_a_closure_is_cancelled_with_the_closure() {
+    let error = in_time(|| {
+        let (begun, begins) = mpsc::channel();
+        let (ended, ends) = mpsc::channel();
+        let serves = run_in_thread(move || {
+            let main = co! { begun.send(()).unwrap(); yield sleep(FOREVER); };
+            let error = Loop::new().run(main).unwrap_err();
+            ended.send(error.error().as_cancelled().unwrap().reason()).unwrap();
+        });
+        let fails = co! {
+            yield;
+            begins.recv().unwrap();
+            Err("beside it")?;
+        };
+        let error = Loop::new().run((serves, fails)).unwrap_err();
+        assert!(matches!(ends.recv().unwrap(), Reason::Failed { .. }));
+        error.to_string()
+    });
+    assert_eq!(error, "beside it");
+}
+
+#[test]
+fn a_loop_inside_of_a_loop_inside_of_a_closure_is_cancelled_with_the_closure() {
+    in_time(|| {
+        let serves = || {
+            let innermost = run_in_thread(|| Loop::new().run(sleep(FOREVER)).is_err());
+            Loop::new().run(co! { yield innermost; }).is_err()
+        };
+        assert_eq!(Loop::new().run(timeout(run_in_thread(serves), Duration::ZERO)).unwrap(), Err(TimedOut));
+    });
+}
+
+#[test]
+fn a_loop_that_a_cancelled_closure_begins_is_cancelled_at_once() {
+    let is_err = in_time(|| {
+        let (told, ends) = mpsc::channel();
+        let (begun, begins) = mpsc::channel();
+        let late = run_in_thread(move || {
+            begun.send(()).unwrap();
+            while !tinyield::thread::is_cancelled() {
+                std::thread::yield_now();
+            }
+            told.send(Loop::new().run(sleep(FOREVER)).is_err()).unwrap();
+        });
+        let fails = co! { yield; begins.recv().unwrap(); Err("stop")?; };
+        Loop::new().run((late, fails)).unwrap_err();
+        ends.recv().unwrap()
+    });
+    assert!(is_err);
+}
+
+/// A limit on the address space, so that no stack of another thread fits in.
+#[cfg(target_os = "linux")]
+mod refused {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+    use tinyield::Event;
+
+    use super::*;
+
+    fn refuse_threads(is_refused: bool) {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = pages.split_whitespace().next().unwrap().parse().unwrap();
+        let limit = if is_refused { pages * 4096 + (1 << 20) } else { RLIM_INFINITY };
+        setrlimit(Resource::RLIMIT_AS, limit, RLIM_INFINITY).unwrap();
+    }
+
+    /// Runs `test` of this name in a process of its own, which the limit is for.
+    fn in_child(name: &str, test: impl FnOnce()) {
+        common::in_child(&format!("refused::{name}"), test);
+    }
+
+    #[test]
+    fn a_closure_for_which_there_is_no_thread_raises() {
+        in_child("a_closure_for_which_there_is_no_thread_raises", || {
+            refuse_threads(true);
+            let error = Loop::new().run(run_in_thread(|| 1)).unwrap_err();
+            refuse_threads(false);
+            assert!(error.to_string().contains("no thread could be started"), "{error}");
+            assert!(error.error().location().file().ends_with("thread_pools.rs"));
+        });
+    }
+
+    #[test]
+    fn a_closure_that_is_refused_a_second_thread_waits_for_the_first() {
+        in_child("a_closure_that_is_refused_a_second_thread_waits_for_the_first", || {
+            let pool = ThreadPool::new(2);
+            let (stop, stopped) = mpsc::channel::<()>();
+            let (begun, begins) = mpsc::channel();
+            let queued = Event::new();
+            let is_queued = queued.clone();
+            let main = co! {
+                let first = yield spawn(pool.run_in_thread(move || {
+                    begun.send(()).unwrap();
+                    stopped.recv().unwrap_err();
+                }));
+                yield;
+                begins.recv().unwrap();
+                refuse_threads(true);
+                let second = pool.run_in_thread(|| 2);
+                let frees = co! {
+                    yield is_queued.wait();
+                    refuse_threads(false);
+                    drop(stop);
+                };
+                (yield (second, frees, first, co! { yield; queued.set(); })).0
+            };
+            assert_eq!(Loop::new().run(main).unwrap(), 2);
+        });
+    }
+
+    #[test]
+    fn a_closure_of_which_the_pool_has_no_other_thread_than_its_own_raises() {
+        in_child("a_closure_of_which_the_pool_has_no_other_thread_than_its_own_raises", || {
+            let pool = ThreadPool::new(2);
+            let inner = pool.clone();
+            let nested = pool.run_in_thread(move || {
+                refuse_threads(true);
+                let result = Loop::new().run(inner.run_in_thread(|| 1));
+                refuse_threads(false);
+                result.unwrap_err().to_string()
+            });
+            assert!(Loop::new().run(nested).unwrap().contains("no thread could be started"));
+        });
+    }
+
+    #[test]
+    fn closures_of_two_loops_at_once_that_are_refused_a_thread_all_raise() {
+        const ROUNDS: usize = 2_000;
+        in_child("closures_of_two_loops_at_once_that_are_refused_a_thread_all_raise", || {
+            let (begin, end) = (Arc::new(Barrier::new(3)), Arc::new(Barrier::new(3)));
+            let loops: Vec<_> = (0..2)
+                .map(|_| {
+                    let (begin, end) = (begin.clone(), end.clone());
+                    std::thread::spawn(move || {
+                        let mut event_loop = Loop::new();
+                        // These threads have to be there before the limit is.
+                        begin.wait();
+                        begin.wait();
+                        let failed = (0..ROUNDS).filter(|_| event_loop.run(run_in_thread(|| ())).is_err()).count();
+                        end.wait();
+                        failed
+                    })
+                })
+                .collect();
+            begin.wait();
+            refuse_threads(true);
+            begin.wait();
+            end.wait();
+            refuse_threads(false);
+            for failed in loops {
+                assert_eq!(failed.join().unwrap(), ROUNDS);
+            }
+        });
+    }
+}
