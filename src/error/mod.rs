@@ -184,11 +184,6 @@ impl Error {
         }
     }
 
-    /// Whether another coroutine raised it before.
-    pub(crate) fn is_raised_again(&self) -> bool {
-        matches!(self.0.origin, Origin::RaisedAgain(_))
-    }
-
     /// Whether both were the same error when it was raised first.
     pub(crate) fn is_same_as(&self, other: &Error) -> bool {
         Arc::ptr_eq(&self.original().0, &other.original().0)

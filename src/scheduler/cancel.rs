@@ -100,7 +100,9 @@ impl Scheduler {
         if task.has(State::HOLDS_WAITERS) {
             return;
         }
-        let waiting = wait_graph::held_dependents(task);
+        let mut waiting = wait_graph::all_dependents(task);
+        // A task that started later has had its turn. It waits for this one in a cycle, or for a shared coroutine.
+        waiting.retain(|other| other.id.get() < task.id.get());
         if waiting.is_empty() {
             return;
         }
@@ -112,45 +114,22 @@ impl Scheduler {
         task.cold_mut(|cold| cold.holds = waiting);
     }
 
-    /// If others hold `task`, which ends, they are to hold the nearest owner around it from now on, by way of this task. Returns that
-    /// owner, to be passed to [`end_holds`](Scheduler::end_holds) when the task has ended.
-    pub(super) fn begin_to_pass_holds_on(task: &TaskRef) -> Option<TaskRef> {
-        let is_held = task.cold(|cold| cold.held_by > 0).unwrap_or(false);
-        let owner = if is_held { wait_graph::nearest_owner(task) } else { None };
-        owner.inspect(|owner| owner.cold_mut(|cold| cold.held_by += 1))
-    }
-
-    /// `task` has ended, and holds `owner` only. Returns what is to be dropped last.
-    pub(super) fn end_holds(&self, task: &TaskRef, owner: Option<TaskRef>) -> Vec<TaskRef> {
-        let released = if task.has(State::HOLDS_WAITERS) { self.release_held(task) } else { Vec::new() };
-        if let Some(owner) = owner {
-            task.cold_mut(|cold| cold.holds = vec![owner]);
-        }
-        released
-    }
-
-    /// Cancels the tasks that nothing holds any longer. A task that has ended releases what it holds in turn.
-    fn release_held(&self, task: &TaskRef) -> Vec<TaskRef> {
-        let take_holds = |task: &TaskRef| task.cold(|cold| std::mem::take(&mut cold.holds)).unwrap_or_default();
-        let mut released = take_holds(task);
-        let mut next = 0;
-        while let Some(other) = released.get(next).cloned() {
+    /// `task` has ended: cancels the tasks that nothing holds any longer. Returns what it held, to be dropped last.
+    pub(super) fn release_held(&self, task: &TaskRef) -> Vec<TaskRef> {
+        let held = task.cold(|cold| std::mem::take(&mut cold.holds)).unwrap_or_default();
+        for other in &held {
             work::count();
-            next += 1;
             let is_free = other.cold_mut(|cold| {
                 cold.held_by -= 1;
                 cold.held_by == 0
             });
-            if !is_free {
-            } else if other.is_ended() {
-                released.extend(take_holds(&other));
-            } else if other.has(State::CANCEL_DEFERRED) {
+            if is_free && other.has(State::CANCEL_DEFERRED) && !other.is_ended() {
                 other.unset(State::CANCEL_DEFERRED);
-                self.cancelling.borrow_mut().push_back(other);
+                self.cancelling.borrow_mut().push_back(other.clone());
                 self.is_cancelling.set(true);
             }
         }
-        released
+        held
     }
 
     // Shared coroutines.

@@ -42,7 +42,6 @@ impl Scheduler {
     pub(super) fn end(self: &Rc<Scheduler>, task: TaskRef, raised: Option<Error>) {
         let Some(scope) = task.scope() else { return };
         let kept = (raised.clone(), self.record_outcome(&task, &scope, raised));
-        let owner = Scheduler::begin_to_pass_holds_on(&task);
         let held = scope.remove_task(&task);
         task.replace_scope(None);
         if task.has(State::JOIN_NOTED) {
@@ -59,7 +58,7 @@ impl Scheduler {
             self.end_root(&scope);
         }
         // After `end_root`, which cancels what the task left behind a shield.
-        let released = self.end_holds(&task, owner);
+        let released = if task.has(State::HOLDS_WAITERS) { self.release_held(&task) } else { Vec::new() };
         self.end_empty_scopes(scope);
         // Errors and values are the user's, and so are their destructors.
         drop((kept, held, released));

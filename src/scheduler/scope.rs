@@ -304,8 +304,9 @@ impl Scope {
             return;
         }
         let mut others = self.others.borrow_mut();
-        // A task behind a shield is not cancelled, and may raise again what another has raised.
-        if others.known.insert(error.identity()) || !error.is_raised_again() {
+        // A task behind a shield is not cancelled, and may raise again what another has raised. So may an isolate that was given up,
+        // and that may come first.
+        if others.known.insert(error.identity()) {
             others.errors.push(error);
         }
     }
@@ -446,7 +447,8 @@ impl Scope {
             return None;
         }
         let home = self.parent()?.home_of_shared();
-        let is_shared = |below: &Rc<Scope>| below.kind == ScopeKind::Shared;
+        // What a shared coroutine has left behind when it completed belongs to this scope, and not to the coroutine any more.
+        let is_shared = |below: &Rc<Scope>| below.kind == ScopeKind::Shared && !below.is_open();
         let (shared, others) = self.subscopes.take().into_iter().partition::<Vec<_>, _>(is_shared);
         for below in others {
             work::count();

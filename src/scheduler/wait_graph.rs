@@ -33,28 +33,16 @@ pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
     waiting
 }
 
-/// The tasks that have to see their cancellation after `task` has ended, once the scopes around it are cancelled: those that wait for
-/// it, and the nearest that waits for a scope around it. That one's turn comes later, and it then holds the next. A task that
-/// started later has had its turn: it waits in a cycle, or for a shared coroutine.
-pub(super) fn held_dependents(task: &TaskRef) -> Vec<TaskRef> {
+/// As [`dependents`], once the scopes around `task` are cancelled: their owners wait for all that is in them.
+pub(super) fn all_dependents(task: &TaskRef) -> Vec<TaskRef> {
     let mut waiting = task.waiting_tasks();
-    waiting.retain(|other| other.id.get() < task.id.get());
-    waiting.extend(nearest_owner(task));
-    waiting
-}
-
-/// The nearest task that waits for a scope around `task`, and started before it.
-pub(super) fn nearest_owner(task: &TaskRef) -> Option<TaskRef> {
     let mut scope = task.scope();
     while let Some(inner) = scope {
         work::count();
-        let owner = inner.owner().filter(|owner| !owner.is_ended() && owner.id.get() < task.id.get());
-        if owner.is_some() {
-            return owner;
-        }
+        waiting.extend(inner.owner().filter(|owner| !owner.is_ended()));
         scope = inner.parent();
     }
-    None
+    waiting
 }
 
 /// The coroutines that wait for `task`, which failed at `location`, for as long as exactly one waits for each, up to the edge of
