@@ -1,11 +1,11 @@
-//! Three programs that can never finish. The loop reports each deadlock at once: who waits where, and on what.
+//! Two programs that can never finish. The loop reports each deadlock at once: who waits where, and on what.
 #![feature(coroutines)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tinyield::{Coro, Deadlock, Event, Lock, Loop, LoopError, Shared, coro};
+use tinyield::{Coro, Deadlock, Lock, Loop, LoopError, Shared, coro};
 
 /// The targets of a build, by name. Each is built once, however many others need it.
 type Targets = Rc<RefCell<BTreeMap<&'static str, Shared<()>>>>;
@@ -53,27 +53,6 @@ fn bank() -> Coro<()> {
     yield (out, back);
 }
 
-#[coro]
-fn consumer(ready: Event) -> Coro<()> {
-    yield ready.wait();
-}
-
-/// Returns early and forgets to set the event.
-#[coro]
-fn producer(ready: Event) -> Coro<()> {
-    let has_nothing_to_do = true;
-    if has_nothing_to_do {
-        return;
-    }
-    ready.set();
-}
-
-#[coro]
-fn factory() -> Coro<()> {
-    let ready = Event::new();
-    yield (producer(ready.clone()), consumer(ready));
-}
-
 fn print_deadlock(title: &str, result: Result<(), LoopError>) {
     let error = result.expect_err("the program cannot finish");
     assert!(error.error().downcast_ref::<Deadlock>().is_some());
@@ -84,6 +63,4 @@ fn main() {
     print_deadlock("a cycle", Loop::new().run(build_all()));
     println!();
     print_deadlock("two locks, taken in opposite order", Loop::new().run(bank()));
-    println!();
-    print_deadlock("an event that nobody sets", Loop::new().run(factory()));
 }

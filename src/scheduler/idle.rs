@@ -47,7 +47,13 @@ impl Scheduler {
 
     /// Sets the clock of a simulated loop to the next deadline, unless something outside may still wake the loop.
     fn jump(&self) -> bool {
-        if !self.clock.is_virtual() || self.may_be_woken() {
+        if !self.clock.is_virtual() {
+            return false;
+        }
+        if let Some(inbox) = self.inbox.get() {
+            inbox.add_local_watchers();
+        }
+        if self.may_be_woken() {
             return false;
         }
         let deadline = self.deadline();

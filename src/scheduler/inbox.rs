@@ -212,6 +212,12 @@ impl Inbox {
         self.deliver(|_| {}).wake();
     }
 
+    /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right while the loop
+    /// runs.
+    pub(super) fn add_local_watchers(&self) {
+        self.set_running(true);
+    }
+
     /// Whether a holder outside could still wake the loop.
     pub(crate) fn is_watched(&self) -> bool {
         self.watchers.load(Acquire) != 0
