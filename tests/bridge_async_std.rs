@@ -8,9 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
@@ -19,11 +19,10 @@ use std::time::Instant;
 use async_std::io::{ReadExt, WriteExt};
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
-use common::{Counter, Gate, LONG, OnDrop, forever, messages, ms, names, panic_of};
-use smol::future::zip;
+use common::{Counter, Gate, LONG, OnDrop, forever, ms, names, panic_of};
 use tinyield::{
-    Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Reason, Shared, catch, co, coro, from_async_std,
-    from_async_std_with, race, run_in_thread, shield, sleep, spawn, timeout, to_async_std, to_async_std_with,
+    Coro, Loop, LoopError, catch, co, coro, from_async_std, from_async_std_with, race, shield, sleep, spawn, timeout,
+    to_async_std, to_async_std_with,
 };
 
 async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -251,125 +250,6 @@ fn many_may_wait_for_each_other() {
 
 // tinyield inside async-std.
 
-#[coro]
-fn tiny_add_one(x: i32) -> Coro<i32> {
-    yield sleep(ms(5));
-    x + 1
-}
-
-#[coro]
-fn diamond(x: i32) -> Coro<i32> {
-    #[coro]
-    fn times(y: Shared<i32>, factor: i32) -> Coro<i32> {
-        (yield y) * factor
-    }
-    let y = tiny_add_one(x).shared();
-    let (a, b) = yield (times(y.clone(), 1), times(y, 2));
-    a + b
-}
-
-#[test]
-fn a_loop_gives_its_output_to_async_std() {
-    assert_eq!(task::block_on(async { to_async_std(diamond(2)).await }).unwrap(), 9);
-}
-
-#[test]
-fn async_stds_other_tasks_run_while_a_loop_waits_for_one_of_them() {
-    let event = Event::new();
-    let setter = event.clone();
-    let waits = co! { yield event.wait(); 5 };
-    let other = async {
-        for _ in 0..20 {
-            task::yield_now().await;
-        }
-        setter.set();
-    };
-    let (value, ()) = task::block_on(zip(to_async_std(waits), other));
-    assert_eq!(value.unwrap(), 5);
-}
-
-#[test]
-fn async_stds_other_tasks_run_while_a_busy_loop_runs() {
-    let (turns, ended) = (Cell::new(0), Cell::new(false));
-    let busy = async {
-        to_async_std(co! { for _ in 0..20_000 { yield; } }).await.unwrap();
-        ended.set(true);
-    };
-    let other = async {
-        while !ended.get() {
-            turns.set(turns.get() + 1);
-            task::yield_now().await;
-        }
-    };
-    task::block_on(zip(busy, other));
-    assert!(turns.get() >= 20, "{} turns in 20,000 steps", turns.get());
-}
-
-#[test]
-fn a_loop_that_waits_is_polled_only_when_something_is_due() {
-    let polls = Cell::new(0);
-    let start = Instant::now();
-    let mut sleeps = pin!(to_async_std(vec![sleep(ms(30)), sleep(ms(10)), sleep(ms(20))]));
-    task::block_on(poll_fn(|context| {
-        polls.set(polls.get() + 1);
-        sleeps.as_mut().poll(context)
-    }))
-    .unwrap();
-    assert!(start.elapsed() >= ms(30));
-    assert!(polls.get() <= 8, "{} polls for 3 timers", polls.get());
-}
-
-#[test]
-fn nothing_begins_before_it_is_polled() {
-    let (begun, dropped) = (Counter::new(), Counter::new());
-    let (counted, guard) = (begun.clone(), dropped.guard());
-    let mut hosted = to_async_std(co! { let _guard = guard; counted.up(); yield forever(); });
-    assert_eq!((begun.get(), dropped.get()), (0, 0));
-    assert!(task::block_on(poll_once(&mut hosted)).is_pending());
-    assert_eq!((begun.get(), dropped.get()), (1, 0));
-    drop(hosted);
-    assert_eq!((begun.get(), dropped.get()), (1, 1));
-}
-
-#[test]
-fn dropped_half_way_it_has_cancelled_joined_and_cleaned_up_all_that_it_ran() {
-    let (cleaned, joined) = (Counter::new(), Arc::new(AtomicUsize::new(0)));
-    let (begun, in_thread) = (Arc::new(AtomicBool::new(false)), joined.clone());
-    let (counted, said) = (cleaned.clone(), begun.clone());
-    let (gate, dropped) = (Gate::new(), joined.clone());
-    let opener = gate.clone();
-    let main = co! {
-        yield spawn(co! {
-            let error = (yield catch(forever())).unwrap_err();
-            yield shield(sleep(ms(3)));
-            counted.up();
-            Err(error)?;
-        });
-        yield spawn(from_async_std(async move {
-            let _dropped = OnDrop(move || { dropped.fetch_add(10, SeqCst); });
-            opener.open();
-            pending::<()>().await;
-        }));
-        yield run_in_thread(move || {
-            said.store(true, SeqCst);
-            while tinyield::thread::checkpoint().is_ok() {
-                thread::yield_now();
-            }
-            in_thread.fetch_add(1, SeqCst);
-        });
-    };
-    let mut hosted = to_async_std(main);
-    task::block_on(async {
-        assert!(poll_once(&mut hosted).await.is_pending());
-        gate.await;
-        while !begun.load(SeqCst) {
-            assert!(poll_once(&mut hosted).await.is_pending());
-        }
-        drop(hosted);
-        assert_eq!((cleaned.get(), joined.load(SeqCst)), (1, 11));
-    });
-}
-
 #[test]
 fn one_left_behind_in_a_thread_local_value_is_cancelled_when_the_thread_ends() {
     type Hosted = Pin<Box<dyn Future<Output = Result<(), LoopError>>>>;
@@ -401,121 +281,6 @@ fn one_left_behind_in_a_thread_local_value_is_cancelled_when_the_thread_ends() {
 }
 
 #[test]
-fn an_error_in_a_coroutine_is_the_output_with_its_trace() {
-    #[coro]
-    fn failing() -> Coro<()> {
-        for _ in 0..5 {
-            yield;
-        }
-        Err("tinyield's error")?
-    }
-    let error = task::block_on(to_async_std(co! { yield failing(); })).unwrap_err();
-    assert_eq!(error.to_string(), "tinyield's error");
-    assert_eq!(names(error.error()), ["co!", "failing"]);
-}
-
-#[test]
-fn an_error_in_async_std_drops_the_loop_next_to_it() {
-    let gate = Gate::new();
-    let opener = gate.clone();
-    let done = Counter::new();
-    let guard = done.guard();
-    let slow = co! {
-        let _guard = guard;
-        opener.open();
-        loop {
-            yield sleep(ms(1));
-        }
-    };
-    let failing = async {
-        task::sleep(ms(1)).await;
-        gate.await;
-        Err::<(), _>(Error::msg("async-std's error"))
-    };
-    let first: Result<(), Error> = task::block_on(async {
-        let mut slow = pin!(async { to_async_std(slow).await.map_err(Error::from) });
-        let mut failing = pin!(failing);
-        poll_fn(|context| match failing.as_mut().poll(context) {
-            Poll::Pending => slow.as_mut().poll(context),
-            ready => ready,
-        })
-        .await
-    });
-    assert_eq!(first.unwrap_err().to_string(), "async-std's error");
-    assert_eq!(done.get(), 1);
-}
-
-#[test]
-fn a_grouping_says_which_errors_are_kept() {
-    let two = || {
-        co! {
-            let stubborn = co! { if (yield catch(forever())).is_err() { Err("while stopping")?; } };
-            yield (stubborn, co! { yield; Err("first")?; });
-        }
-    };
-    let auto = task::block_on(to_async_std(two())).unwrap_err();
-    assert_eq!(messages(auto.others()), ["while stopping"]);
-    let never = task::block_on(to_async_std(two()).grouping(Grouping::Never)).unwrap_err();
-    assert!(never.others().is_empty());
-    let threaded = task::block_on(to_async_std_with(two).grouping(Grouping::Never)).unwrap_err();
-    assert!(threaded.others().is_empty());
-}
-
-#[test]
-fn a_panic_in_a_coroutine_goes_on_out_of_the_poll() {
-    let mut hosted = to_async_std::<Coro<()>>(co! { yield; panic!("in a coroutine") });
-    assert_eq!(panic_of(|| task::block_on(&mut hosted)), "in a coroutine");
-}
-
-#[test]
-fn polled_again_after_its_output_it_panics() {
-    let mut hosted = to_async_std(co! { 1 });
-    assert_eq!(task::block_on(&mut hosted).unwrap(), 1);
-    assert!(panic_of(|| task::block_on(&mut hosted)).contains("`to_async_std`"));
-}
-
-// On a thread of its own.
-
-#[test]
-fn the_future_of_a_loop_on_its_own_thread_can_be_spawned() {
-    let here = thread::current().id();
-    let not_send = || {
-        let not_send = Rc::new(Cell::new(1));
-        co! {
-            yield sleep(ms(1));
-            task::sleep(ms(1)).await;
-            not_send.set(not_send.get() + 1);
-            (not_send.get(), thread::current().id())
-        }
-    };
-    let (value, there) = task::block_on(task::spawn(to_async_std_with(not_send))).unwrap();
-    assert_eq!(value, 2);
-    assert_ne!(there, here);
-}
-
-#[test]
-fn dropped_half_way_a_loop_on_its_own_thread_has_ended() {
-    let (gate, ended) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
-    let (opener, counted) = (gate.clone(), ended.clone());
-    let mut threaded = to_async_std_with(move || {
-        co! {
-            opener.open();
-            let error = (yield catch(forever())).unwrap_err();
-            assert_eq!(error.as_cancelled().unwrap().reason(), Reason::Dropped);
-            yield shield(sleep(ms(3)));
-            counted.fetch_add(1, SeqCst);
-            Err(error)?;
-        }
-    });
-    task::block_on(async {
-        assert!(poll_once(&mut threaded).await.is_pending());
-        gate.await;
-        drop(threaded);
-        assert_eq!(ended.load(SeqCst), 1);
-    });
-}
-
-#[test]
 fn a_spawned_one_that_is_cancelled_has_ended() {
     let (gate, ended) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
     let (opener, counted) = (gate.clone(), ended.clone());
@@ -532,17 +297,4 @@ fn a_spawned_one_that_is_cancelled_has_ended() {
         assert!(spawned.cancel().await.is_none());
         assert_eq!(ended.load(SeqCst), 1);
     });
-}
-
-#[test]
-fn errors_panics_and_deadlocks_come_back_from_a_loops_own_thread() {
-    let error =
-        task::block_on(to_async_std_with(|| co! { yield co! { Err("over there")?; }.named("inner"); })).unwrap_err();
-    assert_eq!(names(error.error()), ["co!", "inner"]);
-    let panicking = to_async_std_with(|| -> Coro<()> {
-        co! { yield; panic!("over there") }
-    });
-    assert_eq!(panic_of(|| task::block_on(panicking)), "over there");
-    let stuck = to_async_std_with(|| co! { pending::<()>().await; });
-    assert!(task::block_on(stuck).unwrap_err().error().downcast_ref::<Deadlock>().is_some());
 }
