@@ -26,11 +26,11 @@ const GOOD: &[Rule] = &[
 const BROKEN: &[Rule] = &[
     ("main.o", &[], "exit 3"),
     ("app", &["main.o"], "echo never"),
-    ("manual", &[], "sleep 60"), // is killed when the build stops
+    ("manual", &[], "exec sleep 60"), // is killed when the build stops; without `exec`, only its shell would be
     ("all", &["app", "manual"], "true"),
 ];
 
-const SLOW: &[Rule] = &[("all", &[], "sleep 60")];
+const SLOW: &[Rule] = &[("all", &[], "exec sleep 60")];
 
 /// What a build has in common.
 #[derive(Clone)]
