@@ -262,7 +262,10 @@ impl Scheduler {
         }
         let task = Task::<()>::new::<HostTask, _>(
             #[coroutine]
-            static |_: Resume| Outcome::value(()),
+            static |_: Resume| {
+                let _: Resume = yield Suspend;
+                Outcome::value(())
+            },
         );
         task.raw().replace_scope(Some(root));
         f(task.raw());
