@@ -369,7 +369,10 @@ impl Scheduler {
                 // The run is over.
                 inbox.close();
             }
-            inbox.set_running(self.is_running.get());
+            if self.is_running.get() {
+                // SAFETY: `Running` borrows the scheduler for as long as `is_running` is set, and calls `end_run` before.
+                unsafe { inbox.begin_run(self) };
+            }
             inbox
         })
     }
