@@ -13,7 +13,7 @@ use std::time::Instant;
 use super::Scheduler;
 use super::local::{LocalMarks, LocalPoll, LocalWakes, SlotKey};
 use crate::error::Reason;
-use crate::panic::{catch, contain};
+use crate::panic::{catch, contain, discard};
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::primitives::thread::{self, Thread};
@@ -82,7 +82,7 @@ impl Parked {
     fn wake_elsewhere(self) {
         match self {
             Parked::Host(waker, _) => {
-                let Ok(again) = catch(|| waker.clone()).map_err(std::mem::forget) else { return };
+                let Ok(again) = catch(|| waker.clone()).map_err(discard) else { return };
                 let wakes = move || contain(|| waker.wake());
                 let is_woken = thread::Builder::new().name("tinyield wake-up".into()).spawn(wakes).is_ok();
                 contain(|| if is_woken { drop(again) } else { again.wake() });

@@ -33,6 +33,7 @@ mod deadlock;
 #[cfg(feature = "tokio")]
 mod driver;
 mod end;
+mod holds;
 mod idle;
 mod inbox;
 mod local;
@@ -79,7 +80,7 @@ pub(crate) use wait::{Waiter, second_wait, stale_resume};
 pub(crate) use wait_queue::{Key, WaitQueue};
 
 use crate::error::Grouping;
-use crate::panic::{FirstPanic, Payload};
+use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
 use run_queue::RunQueue;
 use timers::Timers;
@@ -209,13 +210,15 @@ impl Scheduler {
         self.run_queue.clear();
         drop(self.spare_scope.take());
         // A wait that was forgotten may have kept the value of its coroutine until now.
-        if let Err(payload) = crate::panic::catch(|| drop((left, self.joined.take()))) {
+        if let Err(payload) = catch(|| drop((left, self.joined.take()))) {
             self.keep_panic(payload);
         }
     }
 
     fn keep_panic(&self, payload: Payload) {
-        self.panic.borrow_mut().keep(payload);
+        let other = self.panic.borrow_mut().keep(payload);
+        // Its destructor is user code: not under the borrow.
+        other.map(discard);
     }
 
     /// The panic that is to go on from the caller of the run.

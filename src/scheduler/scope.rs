@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Scheduler;
+use super::holds::Holds;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
@@ -70,6 +71,7 @@ pub(crate) struct Scope {
     /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
+    pub(super) holds: Holds,
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     stage: Cell<Stage>,
@@ -132,6 +134,7 @@ impl Scope {
             others: RefCell::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
+            holds: Holds::default(),
             placeholders: RefCell::default(),
             stage: Cell::new(Stage::Running),
             expired: Cell::new(false),
@@ -441,8 +444,8 @@ impl Scope {
     }
 
     /// Moves the shared coroutines that run in this shield to where they would run without it, so that they go on for those who
-    /// wait for them outside. Returns that place, and the scopes that moved.
-    pub(super) fn move_shared_out(&self) -> Option<(Rc<Scope>, Vec<Rc<Scope>>)> {
+    /// wait for them outside.
+    pub(super) fn move_shared_out(self: &Rc<Scope>) -> Option<Moved> {
         if !self.is_shield() {
             return None;
         }
@@ -454,12 +457,18 @@ impl Scope {
             work::count();
             self.adopt(&below);
         }
+        let mut released = Vec::new();
         for below in &shared {
             work::count();
             home.adopt(below);
             *below.parent.borrow_mut() = Some(home.clone());
+            if below.has_holds() {
+                home.begin_hold();
+                released.append(&mut self.end_hold());
+            }
         }
-        Some((home, shared))
+        self.scheduler.release(&released);
+        Some(Moved { home, scopes: shared, _released: released })
     }
 
     pub(super) fn tasks(&self) -> Vec<TaskRef> {
@@ -556,8 +565,18 @@ impl Scope {
         for below in self.subscopes.take() {
             parent.adopt(&below);
             *below.parent.borrow_mut() = Some(parent.clone());
+            below.take_over_holds(self);
         }
     }
+}
+
+/// Shared coroutines that have moved out of a shield.
+pub(super) struct Moved {
+    /// Where they are.
+    pub(super) home: Rc<Scope>,
+    pub(super) scopes: Vec<Rc<Scope>>,
+    /// What they no longer hold. It may own what is a user's, so it is dropped last.
+    _released: Vec<TaskRef>,
 }
 
 /// Errors are the user's, and so are their destructors. Each runs, and the first panic goes on.
