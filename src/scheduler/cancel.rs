@@ -24,10 +24,10 @@ impl Scheduler {
         let moved = if scope.is_cancelled() { None } else { scope.move_shared_out() };
         self.cancel(scope, &Cancelled::new(Reason::Dropped));
         // Outside of the shield, a cancellation may be due.
-        if let Some(moved) = moved
-            && let Some(reason) = moved.home.cancelled()
+        if let Some((home, shared)) = moved
+            && let Some(reason) = home.cancelled()
         {
-            self.cancel_all(Vec::new(), moved.scopes, &reason);
+            self.cancel_all(Vec::new(), shared, &reason);
         }
     }
 

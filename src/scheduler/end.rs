@@ -54,7 +54,7 @@ impl Scheduler {
         for waiter in task.take_waiters() {
             if completed { waiter.settle() } else { waiter.fail() }
         }
-        let released = Scheduler::take_held(&task, &scope);
+        let released = Scheduler::take_held(&task);
         if task.has(State::SCOPE_ROOT) && completed {
             self.end_root(&scope);
         }
@@ -230,7 +230,7 @@ impl Scheduler {
         // What was behind a shield until now has the cancellation still before it.
         if let Some(reason) = scope.parent().and_then(|parent| parent.cancelled()) {
             let mut scopes = vec![scope.clone()];
-            scopes.extend(moved.into_iter().flat_map(|moved| moved.scopes));
+            scopes.extend(moved.into_iter().flat_map(|(_, shared)| shared));
             self.cancel_all(Vec::new(), scopes, &reason);
         }
         self.end_empty_scopes(scope.clone());

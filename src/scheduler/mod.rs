@@ -61,6 +61,7 @@ use slab::Slab;
 
 #[cfg(feature = "tokio")]
 pub(crate) use driver::{Driver, Steps};
+use holds::Changes;
 use inbox::{Delivery, EndOfWatch};
 pub(crate) use inbox::{Inbox, WakeSlot};
 use local::SlotKey;
@@ -109,6 +110,7 @@ pub(crate) struct Scheduler {
     /// Tasks that are to see their cancellation, in this order, before any other turn.
     cancelling: RefCell<VecDeque<TaskRef>>,
     is_cancelling: Cell<bool>,
+    hold_changes: Changes,
     /// Scopes whose time is up, each with the number of rounds since then.
     expired: RefCell<Vec<(Rc<Scope>, u8)>>,
     /// The first panic of user code, which goes on when the run is over.
@@ -172,6 +174,7 @@ impl Scheduler {
             last_id: Cell::new(0),
             cancelling: RefCell::default(),
             is_cancelling: Cell::new(false),
+            hold_changes: Changes::default(),
             expired: RefCell::default(),
             panic: RefCell::default(),
             panicking: RefCell::default(),

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Scheduler;
-use super::holds::Holds;
+use super::holds::SharedHold;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
@@ -71,7 +71,7 @@ pub(crate) struct Scope {
     /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
-    pub(super) holds: Holds,
+    pub(super) hold: SharedHold,
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     stage: Cell<Stage>,
@@ -134,7 +134,7 @@ impl Scope {
             others: RefCell::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
-            holds: Holds::default(),
+            hold: SharedHold::default(),
             placeholders: RefCell::default(),
             stage: Cell::new(Stage::Running),
             expired: Cell::new(false),
@@ -266,7 +266,15 @@ impl Scope {
     }
 
     pub(super) fn take_owner(&self) -> Option<Waiter> {
+        self.note_change();
         self.owner.take()
+    }
+
+    /// What waits for this scope changes, or where it is.
+    fn note_change(&self) {
+        if self.hold.is_used() {
+            self.scheduler.hold_changes.count();
+        }
     }
 
     /// The owner gives up. Returns whether the scope still runs.
@@ -444,8 +452,8 @@ impl Scope {
     }
 
     /// Moves the shared coroutines that run in this shield to where they would run without it, so that they go on for those who
-    /// wait for them outside.
-    pub(super) fn move_shared_out(self: &Rc<Scope>) -> Option<Moved> {
+    /// wait for them outside. Returns that place, and the scopes that moved.
+    pub(super) fn move_shared_out(&self) -> Option<(Rc<Scope>, Vec<Rc<Scope>>)> {
         if !self.is_shield() {
             return None;
         }
@@ -457,18 +465,13 @@ impl Scope {
             work::count();
             self.adopt(&below);
         }
-        let mut released = Vec::new();
         for below in &shared {
             work::count();
             home.adopt(below);
             *below.parent.borrow_mut() = Some(home.clone());
-            if below.has_holds() {
-                home.begin_hold();
-                released.append(&mut self.end_hold());
-            }
+            below.note_change();
         }
-        self.scheduler.release(&released);
-        Some(Moved { home, scopes: shared, _released: released })
+        Some((home, shared))
     }
 
     pub(super) fn tasks(&self) -> Vec<TaskRef> {
@@ -565,18 +568,9 @@ impl Scope {
         for below in self.subscopes.take() {
             parent.adopt(&below);
             *below.parent.borrow_mut() = Some(parent.clone());
-            below.take_over_holds(self);
+            below.note_change();
         }
     }
-}
-
-/// Shared coroutines that have moved out of a shield.
-pub(super) struct Moved {
-    /// Where they are.
-    pub(super) home: Rc<Scope>,
-    pub(super) scopes: Vec<Rc<Scope>>,
-    /// What they no longer hold. It may own what is a user's, so it is dropped last.
-    _released: Vec<TaskRef>,
 }
 
 /// Errors are the user's, and so are their destructors. Each runs, and the first panic goes on.
@@ -640,11 +634,13 @@ impl Group {
             losers.reverse();
         }
         let owner = if self.running.get() == 0 { self.owner.take() } else { None };
+        scope.note_change();
         (losers, owner)
     }
 
     /// The owner gives up. Returns the scopes that still run.
     pub(crate) fn disown(&self) -> Vec<Rc<Scope>> {
+        self.scopes.borrow().iter().for_each(|scope| scope.note_change());
         let owner = self.owner.take();
         if let Some(owner) = owner {
             owner.give_up();
