@@ -37,6 +37,7 @@ mod holds;
 mod idle;
 mod inbox;
 mod local;
+mod missing_runtime;
 mod order;
 mod quorum;
 mod run;
