@@ -11,6 +11,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Instant;
 
 use common::{Counter, Gate, LONG, ms, names, panic_of};
 use tinyield::{
@@ -321,6 +322,19 @@ fn loop_that_drives_its_runtime_ignores_the_budget_too() {
         (count.await, polls)
     });
     assert_eq!(Loop::new().run(main).unwrap(), (MESSAGES, 1));
+}
+
+#[test]
+fn paused_clock_of_tokio_is_not_followed_by_the_timers_of_the_loop() {
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let start = Instant::now();
+    let main = co! {
+        yield sleep(ms(20));
+        assert!(start.elapsed() >= ms(20));
+        tokio::time::sleep(LONG).await; // jumps
+    };
+    runtime.block_on(to_tokio(main)).unwrap();
+    assert!(start.elapsed() < LONG);
 }
 
 #[test]
