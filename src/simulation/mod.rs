@@ -212,6 +212,6 @@ fn investigate<W: Wait>(program: &Program<'_, W>, seed: u64, first: Trial, runs:
         };
         shrink::find_passing(&smallest, passes, &mut budget)
     });
-    report.explain(&smallest, passing.flatten().as_ref(), budget.is_used_up());
+    report.explain(&smallest, passing.flatten().as_ref(), budget.exceeded());
     report
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::shrink::moved;
+use super::shrink::{Limit, moved};
 use super::trial::Trial;
 use crate::scheduler::{RecordedTurn, Round};
 use crate::trace::Frame;
@@ -22,7 +22,7 @@ enum Finding {
     /// The second run with the same seed took other turns.
     NotRepeatable(String),
     /// The tasks that have to change places: the first goes before the second.
-    Reordered { exchanges: Vec<(Frame, Frame)>, is_cut_short: bool },
+    Reordered { exchanges: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
     /// It fails first in, first out, and passes when these change places.
     InPlace { passes: Vec<(Frame, Frame)> },
 }
@@ -36,7 +36,7 @@ impl Report {
             turns: trial.record.turns.len(),
             hash: hash(&trial.record.turns),
             came_from_outside: trial.came_from_outside,
-            finding: Finding::Reordered { exchanges: Vec::new(), is_cut_short: true },
+            finding: Finding::Reordered { exchanges: Vec::new(), cut_short: None },
         }
     }
 
@@ -66,14 +66,14 @@ impl Report {
 
     /// Says which tasks changed places in `smallest`, the smallest run that was found to fail. If that is first in, first out,
     /// `passing` may be a run with a single task out of place that passes.
-    pub(super) fn explain(&mut self, smallest: &Trial, passing: Option<&Trial>, is_cut_short: bool) {
+    pub(super) fn explain(&mut self, smallest: &Trial, passing: Option<&Trial>, cut_short: Option<Limit>) {
         if let Some(failure) = &smallest.failure {
             self.failure.clone_from(&failure.text);
         }
         let exchanges_of = |trial: &Trial| trial.record.reordered.iter().flat_map(exchanges).collect::<Vec<_>>();
         self.finding = match passing {
             Some(passing) => Finding::InPlace { passes: exchanges_of(passing) },
-            None => Finding::Reordered { exchanges: exchanges_of(smallest), is_cut_short },
+            None => Finding::Reordered { exchanges: exchanges_of(smallest), cut_short },
         };
     }
 }
@@ -141,8 +141,8 @@ impl fmt::Display for Report {
                 }
                 writeln!(f, "(that is their order without any reordering, with seed 0)")?;
             }
-            Finding::Reordered { exchanges, is_cut_short } => {
-                if exchanges.is_empty() && !is_cut_short {
+            Finding::Reordered { exchanges, cut_short } => {
+                if exchanges.is_empty() && cut_short.is_none() {
                     writeln!(f, "fails without any reordering: also with seed 0, first in, first out")?;
                 }
                 for (index, (first, second)) in exchanges.iter().enumerate() {
@@ -150,8 +150,12 @@ impl fmt::Display for Report {
                     write!(f, "{begin} {} goes before {}", Place(first), Place(second))?;
                     writeln!(f, "{}", if first == second { ", which was ready earlier" } else { "" })?;
                 }
-                if *is_cut_short {
-                    writeln!(f, "(the search for a simpler order was cut short, as it took too many runs)")?;
+                if let Some(limit) = cut_short {
+                    let why = match limit {
+                        Limit::Runs => "it took too many runs",
+                        Limit::Time => "it took too long",
+                    };
+                    writeln!(f, "(the search for a simpler order was cut short, as {why})")?;
                 }
             }
         }

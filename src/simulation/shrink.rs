@@ -18,6 +18,14 @@ pub(super) type Rounds = BTreeMap<u64, RoundOrder>;
 pub(super) struct Budget {
     runs: usize,
     until: Instant,
+    exceeded: Option<Limit>,
+}
+
+/// What cut a search short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Runs,
+    Time,
 }
 
 impl Budget {
@@ -25,11 +33,24 @@ impl Budget {
     const TIME: Duration = Duration::from_secs(10);
 
     pub(super) fn new() -> Budget {
-        Budget { runs: Budget::RUNS, until: Instant::now() + Budget::TIME }
+        Budget { runs: Budget::RUNS, until: Instant::now() + Budget::TIME, exceeded: None }
     }
 
-    pub(super) fn is_used_up(&self) -> bool {
-        self.runs == 0 || Instant::now() >= self.until
+    /// Takes one run out of the budget. False if there is none left.
+    fn take_run(&mut self) -> bool {
+        if self.runs == 0 {
+            self.exceeded.get_or_insert(Limit::Runs);
+        } else if Instant::now() >= self.until {
+            self.exceeded.get_or_insert(Limit::Time);
+        } else {
+            self.runs -= 1;
+        }
+        self.exceeded.is_none()
+    }
+
+    /// The limit that refused a run.
+    pub(super) fn exceeded(&self) -> Option<Limit> {
+        self.exceeded
     }
 }
 
@@ -85,10 +106,9 @@ struct Search<'a, F> {
 impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
     /// Takes `rounds` for the best order if the program fails with it.
     fn accept(&mut self, rounds: Rounds) -> bool {
-        if self.budget.is_used_up() {
+        if !self.budget.take_run() {
             return false;
         }
-        self.budget.runs -= 1;
         let Some(trial) = (self.fails)(&rounds) else { return false };
         (self.best, self.rounds) = (trial, rounds);
         true
@@ -204,11 +224,11 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
         for (index, one) in moves.iter().enumerate() {
             for other in &moves[..index] {
                 let both: Rounds = one.iter().chain(other).map(|(number, order)| (*number, order.clone())).collect();
-                if self.budget.is_used_up() {
-                    return;
-                }
                 if both.len() == 2 && self.accept(both) {
                     return self.put_back();
+                }
+                if self.budget.exceeded().is_some() {
+                    return;
                 }
             }
         }
@@ -330,6 +350,18 @@ mod tests {
     #[test]
     fn an_order_that_plays_no_part_is_left_out() {
         assert!(shrunk(vec![2, 1, 0], |_| true).is_empty());
+    }
+
+    #[test]
+    fn a_budget_names_the_limit_that_ended_it() {
+        let mut few = Budget { runs: 1, ..Budget::new() };
+        assert!(few.take_run());
+        assert_eq!(few.exceeded(), None);
+        assert!(!few.take_run());
+        assert_eq!(few.exceeded(), Some(Limit::Runs));
+        let mut short = Budget { until: Instant::now(), ..Budget::new() };
+        assert!(!short.take_run());
+        assert_eq!(short.exceeded(), Some(Limit::Time));
     }
 
     #[test]
