@@ -186,6 +186,34 @@ fn without_a_deadline_it_is_a_deadlock() {
 fn a_sleep_without_end_is_a_deadlock() {
     let error = simulated().run(sleep(Duration::MAX)).unwrap_err();
     assert!(error.error().downcast_ref::<Deadlock>().is_some());
+    assert!(error.to_string().contains(BEYOND), "{error}");
+}
+
+const BEYOND: &str = "deadlock: nothing is ready, the only timers are set beyond the end of the simulated clock (584 years after \
+                      its start), and nothing outside can wake the loop";
+
+#[test]
+fn a_clock_that_has_come_to_its_end_says_so() {
+    let turns = Rc::new(Cell::new(0));
+    let ticker = {
+        let turns = turns.clone();
+        co! {
+            loop {
+                turns.set(turns.get() + 1);
+                yield sleep(100 * 365 * 24 * HOUR);
+            }
+        }
+    };
+    let error = simulated().run(ticker.named("ticker")).unwrap_err();
+    assert_eq!(turns.get(), 6);
+    assert!(error.to_string().contains(BEYOND), "{error}");
+    assert!(error.to_string().contains("`ticker` waits at "), "{error}");
+}
+
+#[test]
+fn a_deadlock_without_timers_says_that_none_runs() {
+    let error = simulated().run(co! { yield sleep(HOUR); yield Event::new().wait(); }).unwrap_err();
+    assert!(error.to_string().contains("no timer runs"), "{error}");
 }
 
 #[test]

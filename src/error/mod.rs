@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
 pub use cancelled::{Cancelled, Reason};
+pub(crate) use deadlock::NoDeadline;
 pub use deadlock::{Deadlock, Stuck};
 pub use loop_error::{Grouping, LoopError};
 pub use panicked::Panic;

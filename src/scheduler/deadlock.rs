@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
-use crate::error::{Cancelled, Deadlock, Error, Reason, Stuck};
+use crate::error::{Cancelled, Deadlock, Error, NoDeadline, Reason, Stuck};
 use crate::panic::catch;
 use crate::trace::Frame;
 use crate::work;
@@ -134,7 +134,8 @@ impl Report {
         let blamed = cycle.iter().chain(tasks.iter().rev()).find(is_visible);
         let blamed = blamed.map_or(("run".into(), run_at), |task| (task.name().into_owned(), task.location.get()));
         let names = cycle.iter().filter(is_visible).map(|task| task.name().into_owned()).collect();
-        Report { deadlock: Deadlock::new(stuck, names), blamed, cycle }
+        let timers = if scheduler.has_timers() { NoDeadline::BeyondTheClock } else { NoDeadline::NoTimerRuns };
+        Report { deadlock: Deadlock::new(stuck, names, timers), blamed, cycle }
     }
 }
 

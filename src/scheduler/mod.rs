@@ -356,8 +356,13 @@ impl Scheduler {
     fn may_time_help(&self) -> bool {
         match self.clock.is_virtual() {
             true => self.deadline().is_some(),
-            false => self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty()),
+            false => self.has_timers(),
         }
+    }
+
+    /// Whether any timer is set, also if that is to never.
+    fn has_timers(&self) -> bool {
+        self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty())
     }
 
     // Wake-ups from outside.
