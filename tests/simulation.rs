@@ -211,10 +211,38 @@ fn two_runs_that_differ_are_reported_with_the_turn() {
             }
             Err("always")?;
         }
+        .named("counts")
     });
-    assert!(report.contains("two runs with this seed are not the same: they differ from turn 2 on"), "{report}");
+    let expected = "two runs with this seed are not the same: they differ from turn 2 on: the first was over, the second ran counts (";
+    assert!(report.contains(expected), "{report}");
     assert!(report.contains("depends on something besides the seed"), "{report}");
     assert!(!report.contains("goes before"), "{report}");
+}
+
+#[test]
+fn two_runs_that_differ_because_of_a_thread_are_reported_with_the_reason() {
+    let count = Cell::new(0);
+    let report = report_of(Simulation::new(), || {
+        count.set(count.get() + 1);
+        let order = if count.get() == 1 { [1, 2] } else { [2, 1] };
+        co! {
+            // As if the threads had ended in another order.
+            yield run_in_thread(|| ());
+            for which in order {
+                match which {
+                    1 => yield co! { yield; }.named("left"),
+                    _ => yield co! { yield; }.named("right"),
+                }
+            }
+            Err("always")?;
+        }
+        .named("outer")
+    });
+    let line = line!() - 7;
+    let (left, right) = (format!("left ({}:{})", file!(), line - 1), format!("right ({}:{line})", file!()));
+    assert!(report.contains(&format!(": the first ran {left}, the second ran {right}\n")), "{report}");
+    assert!(report.contains("this is because something came from outside of the loop"), "{report}");
+    assert!(!report.contains("another run with this seed need not fail"), "{report}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! Its rounds are taken by a second copy of the main loop, which is chosen once per call of [`run`](Scheduler::run). So a real
 //! loop has not one instruction more in a turn.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::panic::Location;
 use std::rc::Rc;
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::order::Order;
 use super::run::Progress;
-use super::{Scheduler, TaskRef, wait_graph};
+use super::{Scheduler, State, TaskRef, wait_graph};
 use crate::trace::Frame;
 
 /// What only a simulated loop has.
@@ -62,6 +64,8 @@ impl Simulated {
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) turns: Vec<Turn>,
+    /// The name of each task that had a turn, by its id. An internal task has the name of the coroutine that waits for it.
+    pub(crate) names: BTreeMap<u64, Cow<'static, str>>,
     /// How many tasks were ready when each round began.
     pub(crate) sizes: Vec<usize>,
     /// The rounds that were not first in, first out.
@@ -175,8 +179,13 @@ impl Scheduler {
     }
 
     fn record_turn(&self, task: &TaskRef) {
-        if let Some(record) = self.simulated.as_ref().and_then(|simulated| simulated.record.as_ref()) {
-            record.borrow_mut().turns.push(Turn { task: task.id.get(), location: task.location.get() });
+        let Some(record) = self.simulated.as_ref().and_then(|simulated| simulated.record.as_ref()) else { return };
+        let (id, location) = (task.id.get(), task.location.get());
+        let mut record = record.borrow_mut();
+        record.turns.push(Turn { task: id, location });
+        if !task.has(State::BEGUN) {
+            let name = if task.is_internal() { place_of(task).into_name() } else { task.name() };
+            record.names.insert(id, name);
         }
     }
 

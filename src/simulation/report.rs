@@ -1,10 +1,11 @@
 //! What a simulation says of a failure.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::shrink::{Limit, moved};
 use super::trial::Trial;
-use crate::scheduler::{RecordedTurn, Round};
+use crate::scheduler::{Record, RecordedTurn, Round};
 use crate::trace::Frame;
 
 pub(super) struct Report {
@@ -47,11 +48,8 @@ impl Report {
         let (one, two) = (&first.record.turns, &second.record.turns);
         let same = one.iter().zip(two).take_while(|(one, two)| one == two).count();
         let difference = if same < one.len().max(two.len()) {
-            let turn = |turns: &[RecordedTurn]| match turns.get(same) {
-                Some(turn) => format!("at {}:{}", turn.location.file(), turn.location.line()),
-                None => "over".to_string(),
-            };
-            format!("they differ from turn {} on: the first was {}, the second {}", same + 1, turn(one), turn(two))
+            let (one, two) = (did_at(&first.record, same), did_at(&second.record, same));
+            format!("they differ from turn {} on: the first {one}, the second {two}", same + 1)
         } else if kind(first) != kind(second) {
             match &second.failure {
                 None => "the second took the same turns and did not fail".to_string(),
@@ -76,6 +74,13 @@ impl Report {
             None => Finding::Reordered { exchanges: exchanges_of(smallest), cut_short },
         };
     }
+}
+
+/// What a run did at the turn with this index.
+fn did_at(record: &Record, index: usize) -> String {
+    let Some(turn) = record.turns.get(index) else { return "was over".into() };
+    let name = record.names.get(&turn.task).cloned().unwrap_or(Cow::Borrowed("a coroutine"));
+    format!("ran {}", Place(&Frame::new(name, turn.location)))
 }
 
 /// The tasks of `round` that are out of place, each with the one that it goes before, or that goes before it.
@@ -123,12 +128,13 @@ impl fmt::Display for Report {
         match &self.finding {
             Finding::NotRepeatable(difference) => {
                 writeln!(f, "two runs with this seed are not the same: {difference}")?;
-                if !self.came_from_outside {
-                    f.write_str(
-                        "so the program depends on something besides the seed: the order of a `HashMap`, the time of the machine, \
-                         a random number, or what an earlier run has left behind\n",
-                    )?;
-                }
+                f.write_str(if self.came_from_outside {
+                    "this is because something came from outside of the loop, such as from a thread or a foreign waker: no seed decides \
+                     when it comes\n"
+                } else {
+                    "so the program depends on something besides the seed: the order of a `HashMap`, the time of the machine, a random \
+                     number, or what an earlier run has left behind\n"
+                })?;
             }
             Finding::InPlace { passes } => {
                 for (first, second) in passes {
@@ -159,7 +165,8 @@ impl fmt::Display for Report {
                 }
             }
         }
-        if self.came_from_outside {
+        let is_explained = matches!(self.finding, Finding::NotRepeatable(_));
+        if self.came_from_outside && !is_explained {
             f.write_str(
                 "something came from outside, such as from a thread or a foreign future: another run with this seed need not fail\n",
             )?;
