@@ -144,7 +144,7 @@ impl Loop {
         let AnyTask(main) = wait.into_task();
         let simulation = self.simulated.as_ref().map(|Simulated { seed, timeline }| {
             let (timeline, order) = (timeline.clone(), Order::of_seed(*seed));
-            Box::new(SimulationSettings { timeline, order, record: None })
+            Box::new(SimulationSettings { timeline, order, record: None, max_rounds: None })
         });
         let settings = Settings { grouping: self.grouping, stop: self.stop.clone(), simulation };
         Run::start(main, settings, Location::caller())

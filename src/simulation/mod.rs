@@ -16,7 +16,7 @@ use crate::wait::Wait;
 // A run is a `Trial`, `shrink` looks for the smallest order that fails, and a `Report` says what was found.
 use report::Report;
 use shrink::{Budget, Rounds};
-use trial::{Program, Trial};
+use trial::{Mode, Program, Trial};
 
 /// Runs a program in [simulated](crate::Builder::simulated) loops, with one seed after another, to find the order of turns in which
 /// it fails. It is for tests.
@@ -76,6 +76,7 @@ use trial::{Program, Trial};
 pub struct Simulation {
     seeds: Box<dyn Iterator<Item = u64>>,
     grouping: Grouping,
+    max_rounds: u64,
 }
 
 /// What the runs of a [`Simulation`] were like, none of which failed.
@@ -106,7 +107,7 @@ const SEED_VARIABLE: &str = "TINYIELD_SEED";
 impl Simulation {
     /// A simulation with the seeds from 0 to 99.
     pub fn new() -> Simulation {
-        Simulation { seeds: Box::new(0..100), grouping: Grouping::default() }
+        Simulation { seeds: Box::new(0..100), grouping: Grouping::default(), max_rounds: 1 << 20 }
     }
 
     /// Sets the seeds. Seed 0 is first in, first out, as in a loop that is not simulated.
@@ -125,6 +126,21 @@ impl Simulation {
         self
     }
 
+    /// Sets for how many rounds the clock may stand still before the run fails with a livelock: 1,048,576 if this is not called.
+    ///
+    /// A coroutine that waits by `yield` in a loop, such as `while !is_done.get() { yield; }`, is always ready, so the clock never moves.
+    /// A long computation of very many turns looks the same, and can be given more rounds. Rounds during which something
+    /// outside may wake the loop, such as a thread, do not count.
+    ///
+    /// # Panics
+    ///
+    /// If `rounds` is 0.
+    pub fn livelock_after(mut self, rounds: u64) -> Simulation {
+        assert!(rounds > 0, "a program needs a round to run; give it some, such as `.livelock_after(1_000_000)`");
+        self.max_rounds = rounds;
+        self
+    }
+
     /// Runs what `program` makes with each seed. Each run calls `program` once, and the runs should share nothing else.
     ///
     /// If a run fails, its seed is run again. If both runs took the same turns, further runs look for the fewest turns that have
@@ -139,7 +155,8 @@ impl Simulation {
         W: Wait,
         P: Fn() -> W,
     {
-        let program = Program { build: &program, grouping: self.grouping, location: Location::caller() };
+        let location = Location::caller();
+        let program = Program { build: &program, grouping: self.grouping, max_rounds: self.max_rounds, location };
         if let Some(seed) = seed_of(std::env::var_os(SEED_VARIABLE)) {
             return check_all(&program, [seed], true);
         }
@@ -178,7 +195,7 @@ fn seed_of(value: Option<std::ffi::OsString>) -> Option<u64> {
 fn check_all<W: Wait>(program: &Program<'_, W>, seeds: impl IntoIterator<Item = u64>, is_loud: bool) -> Checked {
     let mut checked = Checked { runs: 0, came_from_outside: false };
     for seed in seeds {
-        let trial = program.run(Order::of_seed(seed), false, is_loud);
+        let trial = program.run(Order::of_seed(seed), Mode { prints: is_loud, ..program.check() });
         checked.runs += 1;
         checked.came_from_outside |= trial.came_from_outside;
         if trial.failure.is_some() {
@@ -191,23 +208,23 @@ fn check_all<W: Wait>(program: &Program<'_, W>, seeds: impl IntoIterator<Item = 
 
 /// Finds out what makes the seed of `first` fail.
 fn investigate<W: Wait>(program: &Program<'_, W>, seed: u64, first: Trial, runs: usize) -> Report {
-    let second = program.run(Order::of_seed(seed), false, false);
-    let kind = first.failure.as_ref().map(|failure| failure.kind.clone());
+    let second = program.run(Order::of_seed(seed), program.check());
+    let kind = first.kind().cloned();
     let mut report = Report::new(seed, runs, &first);
     if !report.compare(&first, &second) {
         return report;
     }
     let mut budget = Budget::new();
+    let mode = program.search(&first);
     let all: Rounds = first.record.reordered.iter().map(|round| (round.number, RoundOrder::Drawn(seed))).collect();
     let fails = |rounds: &Rounds| {
-        let trial = program.run(Order::given(rounds.clone()), true, false);
-        let is_same = trial.failure.as_ref().map(|failure| &failure.kind) == kind.as_ref();
-        is_same.then_some(trial)
+        let trial = program.run(Order::given(rounds.clone()), mode);
+        (trial.kind() == kind.as_ref()).then_some(trial)
     };
     let smallest = shrink::shrink(all, first, fails, &mut budget);
     let passing = smallest.record.reordered.is_empty().then(|| {
         let passes = |rounds: &Rounds| {
-            let trial = program.run(Order::given(rounds.clone()), true, false);
+            let trial = program.run(Order::given(rounds.clone()), mode);
             trial.failure.is_none().then_some(trial)
         };
         shrink::find_passing(&smallest, passes, &mut budget)

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::shrink::{Limit, moved};
 use super::trial::Trial;
-use crate::scheduler::{Record, RecordedTurn, Round};
+use crate::scheduler::{Record, Round};
 use crate::trace::Frame;
 
 pub(super) struct Report {
@@ -34,8 +34,8 @@ impl Report {
             seed,
             runs,
             failure: trial.failure.as_ref().map(|failure| failure.text.clone()).unwrap_or_default(),
-            turns: trial.record.turns.len(),
-            hash: hash(&trial.record.turns),
+            turns: trial.record.turn_count(),
+            hash: trial.record.hash(),
             came_from_outside: trial.came_from_outside,
             finding: Finding::Reordered { exchanges: Vec::new(), cut_short: None },
         }
@@ -44,13 +44,14 @@ impl Report {
     /// Whether both runs of the seed were the same. If not, this is what there is to say.
     pub(super) fn compare(&mut self, first: &Trial, second: &Trial) -> bool {
         self.came_from_outside |= second.came_from_outside;
-        let kind = |trial: &Trial| trial.failure.as_ref().map(|failure| failure.kind.clone());
-        let (one, two) = (&first.record.turns, &second.record.turns);
+        let (one, two) = (first.record.turns(), second.record.turns());
         let same = one.iter().zip(two).take_while(|(one, two)| one == two).count();
         let difference = if same < one.len().max(two.len()) {
             let (one, two) = (did_at(&first.record, same), did_at(&second.record, same));
             format!("they differ from turn {} on: the first {one}, the second {two}", same + 1)
-        } else if kind(first) != kind(second) {
+        } else if first.record.hash() != second.record.hash() {
+            format!("they differ somewhere after turn {same}")
+        } else if first.kind() != second.kind() {
             match &second.failure {
                 None => "the second took the same turns and did not fail".to_string(),
                 Some(failure) => format!("the second took the same turns and failed differently: {}", failure.text),
@@ -78,8 +79,8 @@ impl Report {
 
 /// What a run did at the turn with this index.
 fn did_at(record: &Record, index: usize) -> String {
-    let Some(turn) = record.turns.get(index) else { return "was over".into() };
-    let name = record.names.get(&turn.task).cloned().unwrap_or(Cow::Borrowed("a coroutine"));
+    let Some(turn) = record.turns().get(index) else { return "was over".into() };
+    let name = record.name_of(turn.task).cloned().unwrap_or(Cow::Borrowed("a coroutine"));
     format!("ran {}", Place(&Frame::new(name, turn.location)))
 }
 
@@ -96,18 +97,6 @@ fn exchanges(round: &Round) -> Vec<(Frame, Frame)> {
         Some((frame(first)?, frame(second)?))
     };
     moved(&round.order).into_iter().filter_map(exchange).collect()
-}
-
-/// A hash over every turn, which is the same on each machine (FNV-1a).
-fn hash(turns: &[RecordedTurn]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325;
-    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    for RecordedTurn { task, location } in turns {
-        location.file().bytes().for_each(&mut add);
-        let numbers = [*task, u64::from(location.line()), u64::from(location.column())];
-        numbers.iter().flat_map(|number| number.to_le_bytes()).for_each(&mut add);
-    }
-    hash
 }
 
 /// `pay (bank.rs:12)`

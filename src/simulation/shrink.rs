@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::trial::Trial;
-use crate::scheduler::RoundOrder;
+use crate::scheduler::{Record, RoundOrder, RoundSize};
 
 /// The rounds that are not first in, first out, by their number.
 pub(super) type Rounds = BTreeMap<u64, RoundOrder>;
@@ -62,7 +62,7 @@ pub(super) fn shrink(
     fails: impl FnMut(&Rounds) -> Option<Trial>,
     budget: &mut Budget,
 ) -> Trial {
-    let sizes = first.record.sizes.clone();
+    let sizes = first.record.sizes();
     let mut search = Search { fails, budget, best: first, rounds: all };
     if search.accept(Rounds::new()) || search.try_single_moves(&sizes) {
         return search.best;
@@ -91,7 +91,7 @@ pub(super) fn find_passing(
     budget: &mut Budget,
 ) -> Option<Trial> {
     let mut search = Search { fails: passes, budget, best: Trial::default(), rounds: Rounds::new() };
-    search.try_single_moves(&failing.record.sizes).then_some(search.best)
+    search.try_single_moves(&failing.record.sizes()).then_some(search.best)
 }
 
 struct Search<'a, F> {
@@ -210,7 +210,7 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
     }
 
     /// Tries each order with a single task out of place.
-    fn try_single_moves(&mut self, sizes: &[usize]) -> bool {
+    fn try_single_moves(&mut self, sizes: &[RoundSize]) -> bool {
         let is_found = single_moves(sizes).take(MAX_SINGLE_MOVES).any(|moves| self.accept(moves));
         if is_found {
             self.put_back();
@@ -219,7 +219,7 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
     }
 
     /// Tries each order with two tasks out of place, in two rounds.
-    fn try_pairs_of_moves(&mut self, sizes: &[usize]) {
+    fn try_pairs_of_moves(&mut self, sizes: &[RoundSize]) {
         let moves: Vec<Rounds> = single_moves(sizes).take(MAX_SINGLE_MOVES).collect();
         for (index, one) in moves.iter().enumerate() {
             for other in &moves[..index] {
@@ -235,14 +235,13 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
     }
 }
 
-const MAX_SINGLE_MOVES: usize = 800;
+/// Each round of several tasks has at least one.
+const MAX_SINGLE_MOVES: usize = Record::MAX_SIZES;
 
 /// The orders in which a single task has the first or the last turn of its round, for rounds of these sizes, from the last round
 /// to the first.
-fn single_moves(sizes: &[usize]) -> impl Iterator<Item = Rounds> {
-    let numbered = sizes.iter().copied().enumerate().map(|(index, size)| (size, index as u64 + 1));
-    let numbered = numbered.rev().filter(|(size, _)| *size > 1);
-    numbered.flat_map(|(size, number)| {
+fn single_moves(sizes: &[RoundSize]) -> impl Iterator<Item = Rounds> {
+    sizes.iter().rev().flat_map(|&RoundSize { number, size }| {
         let tasks = move || 0..size;
         let first = tasks().skip(1).map(move |task| (task, 0));
         // In a round of two that is the same.
@@ -329,7 +328,7 @@ mod tests {
         let size = order.len();
         let trial = |order: Option<&Vec<usize>>| {
             let mut trial = Trial::default();
-            trial.record.sizes.push(size);
+            trial.record.add_size(1, size);
             if let Some(order) = order.filter(|order| !order.is_sorted()) {
                 let round = crate::scheduler::Round { number: 1, order: order.clone(), tasks: Vec::new() };
                 trial.record.reordered.push(round);
