@@ -291,6 +291,32 @@ fn a_program_that_fails_first_in_first_out_is_reported_with_what_makes_it_pass()
     assert!(report.contains(&expected), "{report}");
 }
 
+#[coro]
+#[expect(clippy::needless_pass_by_value, reason = "to have an attribute between `#[coro]` and `fn`")]
+fn write(value: Rc<Cell<i32>>, new: i32) -> Coro<()> {
+    value.set(new);
+}
+
+#[test]
+fn a_first_turn_has_the_line_of_the_function_or_of_the_block() {
+    let function = line!() - 6;
+    let block = line!() + 6;
+    let report = report_of(Simulation::new(), || {
+        let value = Rc::new(Cell::new(0));
+        let read = value.clone();
+        co! {
+            let writes =
+                co! {
+                    read.set(1);
+                };
+            yield (writes, write(value.clone(), 2));
+            assert_eq!(value.get(), 2);
+        }
+    });
+    let (function, block) = (format!("write ({}:{function})", file!()), format!("co! ({}:{block})", file!()));
+    assert!(report.contains(&format!("fails when {function} goes before {block}\n")), "{report}");
+}
+
 #[test]
 fn two_tasks_that_both_have_to_be_out_of_place_are_found() {
     // It fails if `a` sees what `b` did in round 3, and, two rounds later, `c` what `d` did.
