@@ -19,7 +19,7 @@ use shrink::{Budget, Rounds};
 use trial::{Mode, Program, Trial};
 
 /// Runs a program in [simulated](crate::Builder::simulated) loops, with one seed after another, to find the order of turns in which
-/// it fails. It is for tests.
+/// it fails. It is for tests. Without other settings, the seeds are those from 0 to 99.
 ///
 /// Each run has a virtual clock and a schedule of its own, drawn from its seed. A run fails if it ends with an error or panics, so
 /// an `assert!` in a coroutine is a check. Then [`check`](Simulation::check) panics with a report: the error with its trace, the
@@ -31,46 +31,58 @@ use trial::{Mode, Program, Trial};
 /// use std::rc::Rc;
 /// use tinyield::{Coro, Simulation, co, coro};
 ///
+/// type Account = Rc<Cell<i32>>;
+///
 /// #[coro]
-/// fn pay(balance: Rc<Cell<i32>>, amount: i32) -> Coro<()> {
-///     if balance.get() >= amount {
-///         yield; // the balance may be another one afterwards
-///         balance.set(balance.get() - amount);
+/// fn transfer(from: Account, to: Account, amount: i32) -> Coro<()> {
+///     if from.get() >= amount {
+///         yield; // other coroutines have their turns here
+///         from.set(from.get() - amount);
+///         to.set(to.get() + amount);
 ///     }
 /// }
 ///
 /// #[coro]
-/// fn close(balance: Rc<Cell<i32>>) -> Coro<()> {
+/// fn close(account: Account, other: Account) -> Coro<()> {
 ///     yield;
-///     balance.set(0);
+///     other.set(other.get() + account.replace(0));
 /// }
 ///
-/// Simulation::new().seeds(0..1000).check(|| {
-///     let balance = Rc::new(Cell::new(100));
+/// /// Makes new accounts for each run.
+/// fn close_during_a_transfer() -> Coro<()> {
+///     let (savings, current) = (Account::new(Cell::new(100)), Account::new(Cell::new(0)));
 ///     co! {
-///         yield (pay(balance.clone(), 70), close(balance.clone()));
-///         assert!(balance.get() >= 0, "the balance is {}", balance.get());
+///         yield (transfer(savings.clone(), current.clone(), 70), close(savings.clone(), current.clone()));
+///         assert!(savings.get() >= 0, "the balance is {}", savings.get());
 ///     }
-/// });
+/// }
+///
+/// Simulation::new().seeds(0..1000).check(close_during_a_transfer);
 /// ```
 ///
-/// It panics, as the assertion fails if `close` goes first:
+/// It panics, as the assertion fails if `close` goes first. `cargo run --example bank` prints the report:
 ///
 /// ```text
-/// the simulation fails with seed 4 (run 5, 6 turns, hash b837fe7953db9d45)
+/// the simulation fails with seed 4 (run 5, 6 turns, hash aef7cefc556daa67)
 ///
 /// `co!` panicked: the balance is -70
-///   panicked at src/bank.rs:26:13
+///   panicked at examples/bank.rs:34:9
 ///
-/// fails when close (src/bank.rs:16) goes before pay (src/bank.rs:9)
+/// fails when close (examples/bank.rs:25) goes before transfer (examples/bank.rs:17)
 /// to run this seed alone: TINYIELD_SEED=4
 /// ```
 ///
+/// The hash is computed from every turn: which coroutine, and at which line. If it is the same on another machine, all turns were the
+/// same.
+///
+/// A seed changes the order of the turns within a round, and moves none to another round. A coroutine that is started has its first
+/// turn in the next round.
+///
 /// The seeds are the same each time, so the test gives the same result each time. To run the seed of a report alone, and with the
-/// output of the panic as always, set `TINYIELD_SEED`:
+/// output of the panic as always, set `TINYIELD_SEED`. The variable is for all simulations of the process, so name the test:
 ///
 /// ```text
-/// TINYIELD_SEED=421 cargo test two_transfers
+/// TINYIELD_SEED=4 cargo test close_during_a_transfer
 /// ```
 #[must_use = "nothing runs before `check`"]
 pub struct Simulation {
@@ -105,7 +117,7 @@ impl Checked {
 const SEED_VARIABLE: &str = "TINYIELD_SEED";
 
 impl Simulation {
-    /// A simulation with the seeds from 0 to 99.
+    /// A simulation with the seeds from 0 to 99. [`seeds`](Simulation::seeds) sets others.
     pub fn new() -> Simulation {
         Simulation { seeds: Box::new(0..100), grouping: Grouping::default(), max_rounds: 1 << 20 }
     }
@@ -141,7 +153,8 @@ impl Simulation {
         self
     }
 
-    /// Runs what `program` makes with each seed. Each run calls `program` once, and the runs should share nothing else.
+    /// Runs what `program` makes with each seed. Each run calls `program` once, so make the state of a run in there: what two runs share
+    /// makes them differ.
     ///
     /// If a run fails, its seed is run again. If both runs took the same turns, further runs look for the fewest turns that have
     /// to change places for the same failure, at most 2,000 of them and for 10 seconds.
