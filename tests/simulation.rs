@@ -292,7 +292,7 @@ fn a_program_that_fails_first_in_first_out_is_reported_with_what_makes_it_pass()
 }
 
 #[coro]
-#[expect(clippy::needless_pass_by_value, reason = "to have an attribute between `#[coro]` and `fn`")]
+/// It has a comment between `#[coro]` and `fn`.
 fn write(value: Rc<Cell<i32>>, new: i32) -> Coro<()> {
     value.set(new);
 }
