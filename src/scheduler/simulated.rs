@@ -124,7 +124,6 @@ impl Scheduler {
         record.map(RefCell::take).unwrap_or_default()
     }
 
-    #[inline(never)]
     pub(super) fn is_simulated(&self) -> bool {
         self.simulated.is_some()
     }
