@@ -44,6 +44,8 @@ pub(crate) struct SimulationSettings {
     pub(crate) order: Order,
     /// Where to record the turns, if they are recorded.
     pub(crate) record: Option<Record>,
+    /// How many rounds the clock may stand still before the run fails.
+    pub(crate) max_rounds: Option<u64>,
 }
 
 pub(crate) struct Run<T: 'static> {
@@ -63,8 +65,8 @@ impl<T: 'static> Run<T> {
         let (timeline, simulated) = match simulation {
             None => (None, None),
             Some(simulation) => {
-                let SimulationSettings { timeline, order, record } = *simulation;
-                let simulated = Simulated::new(timeline.begin_run(), order, record);
+                let SimulationSettings { timeline, order, record, max_rounds } = *simulation;
+                let simulated = Simulated::new(timeline.begin_run(), order, record, max_rounds);
                 (Some(timeline), Some(Box::new(simulated)))
             }
         };

@@ -21,7 +21,7 @@ pub(super) trait HostTimer: Default {
 }
 
 #[cfg(any(feature = "smol", feature = "async-std"))]
-impl HostTimer for crate::reactor::Clock {
+impl HostTimer for crate::reactor::ReactorTimer {
     fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
         self.poll_until(deadline, context)
     }

@@ -36,9 +36,11 @@ mod end;
 mod holds;
 mod idle;
 mod inbox;
+mod livelock;
 mod local;
 mod order;
 mod quorum;
+mod record;
 mod run;
 mod run_queue;
 mod scope;
@@ -68,9 +70,10 @@ use local::SlotKey;
 pub(crate) use order::{Order, RoundOrder};
 pub(crate) use quorum::Quorum;
 use quorum::Quorums;
+pub(crate) use record::{Record, Round, RoundSize};
 pub(crate) use run::Progress;
 pub(crate) use scope::{Group, Scope, ScopeKind};
-pub(crate) use simulated::{Record, Round, Simulated, Turn as RecordedTurn};
+pub(crate) use simulated::Simulated;
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};
 pub use task::protocol::{Outcome, Resume, Suspend};
@@ -362,8 +365,13 @@ impl Scheduler {
     fn may_time_help(&self) -> bool {
         match self.clock.is_virtual() {
             true => self.deadline().is_some(),
-            false => self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty()),
+            false => self.has_timers(),
         }
+    }
+
+    /// Whether any timer is set, also if that is to never.
+    fn has_timers(&self) -> bool {
+        self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty())
     }
 
     // Wake-ups from outside.
