@@ -1,0 +1,2 @@
+#![feature(coroutines)]
+fn main() {}
