@@ -14,8 +14,8 @@ use std::thread;
 
 use common::{Counter, Gate, LONG, ms, names, panic_of};
 use tinyield::{
-    Coro, Deadlock, Loop, Step, catch, co, coro, from_tokio, run_in_loop, shield, sleep, spawn, timeout, to_tokio,
-    to_tokio_with,
+    Coro, Deadlock, Loop, Panic, Step, catch, co, coro, from_tokio, isolate, run_in_loop, shield, sleep, spawn,
+    timeout, to_tokio, to_tokio_with,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -124,6 +124,7 @@ fn runtime_of_one_thread_that_was_only_entered_is_not_waited_for() {
 fn run_inside_of_block_on_panics_instead_of_blocking_the_runtime_for_ever() {
     let message = panic_of(|| current_thread().block_on(async { Loop::new().run(from_tokio(add_one(1))) }));
     assert!(message.contains("Cannot start a runtime from within a runtime"), "{message}");
+    assert!(message.contains("await `to_tokio(main)` instead"), "{message}");
 }
 
 #[test]
@@ -315,4 +316,25 @@ fn waker_called_by_another_thread_wakes_a_loop_that_drives_its_runtime() {
         opens.join().is_ok()
     };
     assert!(Loop::new().run(main).unwrap());
+}
+
+#[test]
+fn plain_await_without_a_runtime_says_what_to_do() {
+    let message = panic_of(|| Loop::new().run(co! { tokio::time::sleep(ms(1)).await }));
+    assert!(message.starts_with("there is no reactor running"), "{message}");
+    assert!(message.contains("from_tokio(future)") && message.contains("block_on(to_tokio(main))"), "{message}");
+    let socket = || co! { TcpListener::bind("127.0.0.1:0").await?; };
+    assert_eq!(panic_of(|| Loop::new().run(socket())), message);
+    assert_eq!(panic_of(|| Loop::new().run(run_in_loop(socket))), message);
+
+    let error = Loop::new().run(isolate(socket()).catch_unwind()).unwrap().unwrap_err();
+    assert_eq!(error.downcast_ref::<Panic>().unwrap().message(), message);
+}
+
+#[test]
+fn block_on_inside_of_a_runtime_says_what_to_do() {
+    let blocks = || co! { current_thread().block_on(add_one(1)) };
+    assert_eq!(Loop::new().run(blocks()).unwrap(), 2);
+    let message = panic_of(|| current_thread().block_on(to_tokio(blocks())));
+    assert!(message.contains("await futures in coroutines"), "{message}");
 }

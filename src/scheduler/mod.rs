@@ -38,6 +38,7 @@ mod idle;
 mod inbox;
 mod livelock;
 mod local;
+mod missing_runtime;
 mod order;
 mod quorum;
 mod record;
