@@ -157,6 +157,12 @@ impl<T: 'static> Run<T> {
         self.scheduler.driver().filter(|driver| driver.is_driven_here()).cloned()
     }
 
+    /// Takes the time from the clock of the host.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn follow_clock(&self, now: fn() -> Instant) {
+        self.scheduler.follow_clock(now);
+    }
+
     #[cfg(feature = "tokio")]
     pub(crate) fn set_driver(&self, driver: Rc<dyn Driver>) {
         self.scheduler.set_driver(driver);

@@ -11,10 +11,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use common::{Counter, Gate, LONG, ms, names, panic_of};
 use tinyield::{
-    Coro, Deadlock, Loop, Panic, Step, catch, co, coro, from_tokio, isolate, run_in_loop, shield, sleep, spawn,
+    Coro, Deadlock, Loop, Panic, Step, catch, co, coro, from_tokio, isolate, now, run_in_loop, shield, sleep, spawn,
     timeout, to_tokio, to_tokio_with,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -337,4 +338,43 @@ fn block_on_inside_of_a_runtime_says_what_to_do() {
     assert_eq!(Loop::new().run(blocks()).unwrap(), 2);
     let message = panic_of(|| current_thread().block_on(to_tokio(blocks())));
     assert!(message.contains("await futures in coroutines"), "{message}");
+}
+
+#[test]
+fn loop_inside_of_tokio_follows_its_paused_clock() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    #[coro]
+    fn sleeps() -> Coro<Duration> {
+        let start = yield now();
+        yield (sleep(HOUR), sleep(2 * HOUR));
+        assert!((yield timeout(pending_for_ever(), HOUR)).is_err());
+        tokio::time::sleep(HOUR).await;
+        (yield now()) - start
+    }
+    #[coro]
+    fn pending_for_ever() -> Coro<()> {
+        pending::<()>().await;
+    }
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let polls = Cell::new(0);
+    let mut hosted = to_tokio(sleeps());
+    let counting = poll_fn(|context| {
+        polls.set(polls.get() + 1);
+        Pin::new(&mut hosted).poll(context)
+    });
+    let slept = runtime.block_on(counting).unwrap();
+    assert!(slept >= 4 * HOUR && slept < 4 * HOUR + Duration::from_secs(1), "{slept:?}");
+    assert!(polls.get() <= 20, "{} polls", polls.get());
+}
+
+#[test]
+fn advancing_the_paused_clock_of_tokio_fires_timers_of_the_loop() {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut hosted = to_tokio(sleep(Duration::from_secs(60)));
+        assert!(poll_fn(|context| Poll::Ready(Pin::new(&mut hosted).poll(context))).await.is_pending());
+        tokio::time::advance(Duration::from_secs(61)).await;
+        let polled = poll_fn(|context| Poll::Ready(Pin::new(&mut hosted).poll(context))).await;
+        assert!(matches!(polled, Poll::Ready(Ok(()))));
+    });
 }

@@ -1,4 +1,5 @@
-//! The clock of a loop: that of the machine, or, in a simulated loop, a virtual one. Each look at the time goes through it.
+//! The clock of a loop: that of the machine, that of its host, or, in a simulated loop, a virtual one. Each look at the time goes through
+//! it.
 //!
 //! The virtual clock stands still until [`jump`](Clock::jump) sets it to a later time. See [`idle`](super::idle) for when that is.
 
@@ -7,9 +8,18 @@ use std::time::{Duration, Instant};
 
 use super::coarse_clock::{CoarseClock, DueTime};
 
+#[derive(Clone, Copy)]
+enum Source {
+    Machine,
+    /// The time of the virtual clock.
+    Virtual(Instant),
+    /// A host may stop its clock, or set it forward.
+    #[cfg(feature = "tokio")]
+    Host(fn() -> Instant),
+}
+
 pub(super) struct Clock {
-    /// The time of the virtual clock. `None`: the clock is that of the machine.
-    virtual_time: Cell<Option<Instant>>,
+    source: Cell<Source>,
     /// Earliest deadline. `None`: no timer is set, and the clock is not read.
     next_due: Cell<Option<DueTime>>,
     /// The time that was read in the last turn of the round, if it was.
@@ -22,7 +32,7 @@ impl Clock {
     /// The clock of the machine.
     pub(super) fn new() -> Clock {
         Clock {
-            virtual_time: Cell::new(None),
+            source: Cell::new(Source::Machine),
             next_due: Cell::new(None),
             last_read: Cell::new(None),
             coarse: OnceCell::new(),
@@ -32,24 +42,37 @@ impl Clock {
     /// A virtual clock that stands at `start`.
     pub(super) fn starting_at(start: Instant) -> Clock {
         let coarse = OnceCell::from(CoarseClock::unknown());
-        Clock { virtual_time: Cell::new(Some(start)), coarse, ..Clock::new() }
+        Clock { source: Cell::new(Source::Virtual(start)), coarse, ..Clock::new() }
+    }
+
+    /// Takes the time from `now` from here on. No deadline is set yet. A virtual clock stays as it is.
+    #[cfg(feature = "tokio")]
+    pub(super) fn follow(&self, now: fn() -> Instant) {
+        if !self.is_virtual() {
+            self.source.set(Source::Host(now));
+            // The ticks of the machine say nothing about a clock that may stop.
+            let _ = self.coarse.set(CoarseClock::unknown());
+        }
     }
 
     #[inline]
     pub(super) fn now(&self) -> Instant {
-        match self.virtual_time.get() {
-            None => Instant::now(),
-            Some(time) => time,
+        match self.source.get() {
+            Source::Machine => Instant::now(),
+            Source::Virtual(time) => time,
+            #[cfg(feature = "tokio")]
+            Source::Host(now) => now(),
         }
     }
 
     pub(super) fn is_virtual(&self) -> bool {
-        self.virtual_time.get().is_some()
+        matches!(self.source.get(), Source::Virtual(_))
     }
 
     /// Sets the virtual clock to `time`, unless it is later already.
     pub(super) fn jump(&self, time: Instant) {
-        self.virtual_time.set(self.virtual_time.get().max(Some(time)));
+        let Source::Virtual(before) = self.source.get() else { unreachable!("only a virtual clock jumps") };
+        self.source.set(Source::Virtual(before.max(time)));
         self.forget_last_read();
     }
 
