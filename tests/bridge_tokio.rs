@@ -7,7 +7,7 @@ mod common;
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use common::{Counter, Gate, LONG, ms, names, panic_of};
 use tinyield::{
-    Coro, Deadlock, Loop, Panic, Step, catch, co, coro, from_tokio, isolate, now, run_in_loop, shield, sleep, spawn,
-    timeout, to_tokio, to_tokio_with,
+    Coro, Deadlock, Loop, Panic, Step, catch, co, coro, from_future, from_tokio, isolate, now, run_in_loop, shield,
+    sleep, spawn, timeout, to_tokio, to_tokio_with,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -125,7 +125,7 @@ fn runtime_of_one_thread_that_was_only_entered_is_not_waited_for() {
 fn run_inside_of_block_on_panics_instead_of_blocking_the_runtime_for_ever() {
     let message = panic_of(|| current_thread().block_on(async { Loop::new().run(from_tokio(add_one(1))) }));
     assert!(message.contains("Cannot start a runtime from within a runtime"), "{message}");
-    assert!(message.contains("await `to_tokio(main)` instead"), "{message}");
+    assert!(message.contains("await `to_tokio(..)` instead"), "{message}");
 }
 
 #[test]
@@ -299,11 +299,62 @@ fn loop_inside_of_tokio_ignores_the_budget_of_its_host() {
 }
 
 #[test]
+fn loop_that_drives_its_runtime_ignores_the_budget_too() {
+    const MESSAGES: u32 = 100_000;
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let main = from_tokio(async move {
+        add_one(1).await; // from here on, the runtime polls the loop
+        for number in 0..MESSAGES {
+            sender.send(number).unwrap();
+        }
+        drop(sender);
+        let mut receive = pin!(async {
+            let mut count = 0;
+            while receiver.recv().await.is_some() {
+                count += 1;
+            }
+            count
+        });
+        let mut polls = 0;
+        let count = poll_fn(|context| {
+            polls += 1;
+            receive.as_mut().poll(context)
+        });
+        (count.await, polls)
+    });
+    assert_eq!(Loop::new().run(main).unwrap(), (MESSAGES, 1));
+}
+
+#[test]
 fn poll_outside_of_a_runtime_says_what_to_do() {
     let message = panic_of(|| drop(poll_once(&mut to_tokio(co! {}))));
     assert!(message.contains("`to_tokio`") && message.contains("block_on"), "{message}");
     let message = panic_of(|| drop(poll_once(&mut to_tokio_with(|| co! {}))));
     assert!(message.contains("`to_tokio_with`") && message.contains("block_on"), "{message}");
+}
+
+#[test]
+fn plain_await_outside_of_a_runtime_says_what_to_do() {
+    let says_what_to_do = |message: &str| {
+        assert!(message.starts_with("there is no reactor running"), "{message}");
+        assert!(message.contains("`yield from_tokio(async { .. })`"), "{message}");
+        assert_eq!(message.matches("block_on(to_tokio(..))").count(), 1, "{message}");
+    };
+    let sleeps = || co! { tokio::time::sleep(ms(1)).await };
+    says_what_to_do(&panic_of(|| Loop::new().run(sleeps())));
+    says_what_to_do(&panic_of(|| Loop::new().run(from_future(add_one(1)))));
+    says_what_to_do(&panic_of(|| Loop::new().run(run_in_loop(sleeps))));
+    // The call of a function of tokio is enough.
+    says_what_to_do(&panic_of(|| Loop::new().run(co! { drop(tokio::spawn(pending::<()>())) })));
+    let error = Loop::new().run(isolate(sleeps()).catch_unwind()).unwrap().unwrap_err();
+    says_what_to_do(error.downcast_ref::<Panic>().unwrap().message());
+}
+
+#[test]
+fn other_panics_of_tokio_keep_their_message() {
+    let without_timers = Builder::new_current_thread().build().unwrap();
+    let message = panic_of(|| without_timers.block_on(to_tokio(co! { tokio::time::sleep(ms(1)).await })));
+    assert!(message.contains("enable_time") && !message.contains("from_tokio"), "{message}");
 }
 
 #[test]
@@ -320,24 +371,11 @@ fn waker_called_by_another_thread_wakes_a_loop_that_drives_its_runtime() {
 }
 
 #[test]
-fn plain_await_without_a_runtime_says_what_to_do() {
-    let message = panic_of(|| Loop::new().run(co! { tokio::time::sleep(ms(1)).await }));
-    assert!(message.starts_with("there is no reactor running"), "{message}");
-    assert!(message.contains("from_tokio(future)") && message.contains("block_on(to_tokio(main))"), "{message}");
-    let socket = || co! { TcpListener::bind("127.0.0.1:0").await?; };
-    assert_eq!(panic_of(|| Loop::new().run(socket())), message);
-    assert_eq!(panic_of(|| Loop::new().run(run_in_loop(socket))), message);
-
-    let error = Loop::new().run(isolate(socket()).catch_unwind()).unwrap().unwrap_err();
-    assert_eq!(error.downcast_ref::<Panic>().unwrap().message(), message);
-}
-
-#[test]
 fn block_on_inside_of_a_runtime_says_what_to_do() {
     let blocks = || co! { current_thread().block_on(add_one(1)) };
     assert_eq!(Loop::new().run(blocks()).unwrap(), 2);
     let message = panic_of(|| current_thread().block_on(to_tokio(blocks())));
-    assert!(message.contains("await futures in coroutines"), "{message}");
+    assert!(message.contains("await futures instead of calling `block_on`"), "{message}");
 }
 
 #[test]

@@ -1,33 +1,35 @@
-//! Panics of futures of tokio that were polled where no runtime is. tokio cannot know of tinyield, so its message does not name the
-//! cure. The loop adds it.
+//! What to do about a panic of tokio that comes of a missing runtime, or of a second one.
+//!
+//! tokio knows nothing of loops, so its message does not say it. Such a panic is recognized by its text, as tokio has no type for it.
 
 use crate::panic::{Payload, contain, message};
 
-/// A part of tokio's message, and what to do.
-const CURES: [(&str, &str); 2] = [
+/// How a message of tokio begins, and what to do about it.
+const ADVICE: [(&str, &str); 2] = [
     (
-        "must be called from the context of a Tokio 1.x runtime",
-        "await the future by `yield from_tokio(future)`, or run the loop in a runtime: `runtime.block_on(to_tokio(main))`. Both need \
-         the feature `tokio` of tinyield",
+        "there is no reactor running",
+        "a coroutine used tokio outside of a tokio runtime: await the future by `yield from_tokio(async { .. })`, or run the loop in a \
+         runtime by `Runtime::new()?.block_on(to_tokio(..))` (feature `tokio` of tinyield)",
     ),
     (
         "Cannot start a runtime from within a runtime",
-        "`Loop::run` and `Runtime::block_on` block a runtime of tokio when they are called inside of it: await `to_tokio(main)` instead of \
-         calling `Loop::run` there, and await futures in coroutines instead of calling `block_on`",
+        "a runtime of tokio polls this code, so it may not block: await `to_tokio(..)` instead of calling `Loop::run`, and await futures \
+         instead of calling `block_on` (feature `tokio` of tinyield)",
     ),
 ];
 
-/// Adds what to do to the message of a panic that comes of a missing runtime. Returns any other payload as it is. The panic hook has
-/// printed the message already, so what is added is printed below it. A simulation panics again and again, so it does not print.
+/// Adds the advice to the payload, if it has such a message of tokio. `prints`: prints it, too, below the message, which the panic hook
+/// has printed before. A simulation panics again and again, so it does not.
 pub(super) fn explain(payload: Payload, prints: bool) -> Payload {
     let Some(message) = message(&*payload) else { return payload };
-    let Some((_, cure)) = CURES.iter().find(|(part, _)| message.contains(part)) else { return payload };
-    // The panic of a loop inside of a loop has been explained there.
-    if message.contains(cure) {
+    let Some((_, advice)) = ADVICE.iter().find(|(begin, _)| message.starts_with(begin)) else { return payload };
+    // The panic of an inner loop has the advice already.
+    if message.ends_with(advice) {
         return payload;
     }
     if prints {
-        contain(|| eprintln!("tinyield: {cure}"));
+        // If nobody can read it, nothing is printed.
+        contain(|| eprintln!("{advice}"));
     }
-    Box::new(format!("{message}\ntinyield: {cure}"))
+    Box::new(format!("{message}\n{advice}"))
 }
