@@ -291,6 +291,8 @@ impl<T: 'static> Drop for Run<T> {
         }
         // The host is not to be woken for what happens here.
         self.scheduler.host_is_awake();
+        #[cfg(feature = "tokio")]
+        self.scheduler.leave_clock_of_host();
         self.scheduler.abandon(Reason::Dropped);
         // A thread-local value may own this and be dropped when its thread ends. Then the thread-local that async-io's `block_on`
         // needs may be gone.

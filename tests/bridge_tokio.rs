@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Counter, Gate, LONG, ms, names, panic_of};
 use tinyield::{
@@ -415,4 +415,26 @@ fn advancing_the_paused_clock_of_tokio_fires_timers_of_the_loop() {
         let polled = poll_fn(|context| Poll::Ready(Pin::new(&mut hosted).poll(context))).await;
         assert!(matches!(polled, Poll::Ready(Ok(()))));
     });
+}
+
+#[test]
+fn cleanup_in_a_drop_takes_real_time_if_the_clock_of_tokio_is_paused() {
+    let cleaned = Counter::new();
+    let counts = cleaned.clone();
+    let main = co! {
+        let error = (yield catch(sleep(LONG))).unwrap_err();
+        yield shield(sleep(ms(5)));
+        counts.up();
+        Err(error)?;
+    };
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut hosted = to_tokio(main);
+        assert!(poll_fn(|context| Poll::Ready(Pin::new(&mut hosted).poll(context))).await.is_pending());
+        tokio::time::advance(LONG / 2).await;
+        let start = Instant::now();
+        drop(hosted);
+        assert!((ms(5)..LONG / 2).contains(&start.elapsed()));
+    });
+    assert_eq!(cleaned.get(), 1);
 }

@@ -16,6 +16,12 @@ enum Source {
     /// A host may stop its clock, or set it forward.
     #[cfg(feature = "tokio")]
     Host(fn() -> Instant),
+    /// The clock of the machine, set to the time of a host that is not there any more: `host` when the machine had `machine`.
+    #[cfg(feature = "tokio")]
+    Continued {
+        host: Instant,
+        machine: Instant,
+    },
 }
 
 pub(super) struct Clock {
@@ -62,6 +68,27 @@ impl Clock {
             Source::Virtual(time) => time,
             #[cfg(feature = "tokio")]
             Source::Host(now) => now(),
+            #[cfg(feature = "tokio")]
+            Source::Continued { host, machine } => host + machine.elapsed(),
+        }
+    }
+
+    /// Goes on by the clock of the machine: the host does not advance its own any more.
+    #[cfg(feature = "tokio")]
+    pub(super) fn leave_host(&self) {
+        if let Source::Host(now) = self.source.get() {
+            self.source.set(Source::Continued { host: now(), machine: Instant::now() });
+        }
+    }
+
+    /// When the clock of the machine shows what this one shows at `time`.
+    pub(super) fn machine_time(&self, time: Instant) -> Instant {
+        match self.source.get() {
+            #[cfg(feature = "tokio")]
+            Source::Continued { host, machine } => {
+                machine.checked_add(time.saturating_duration_since(host)).unwrap_or(time)
+            }
+            _ => time,
         }
     }
 

@@ -316,6 +316,12 @@ impl Scheduler {
         self.clock.follow(now);
     }
 
+    /// Goes on by the clock of the machine: the host is not there to advance its own.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn leave_clock_of_host(&self) {
+        self.clock.leave_host();
+    }
+
     /// Fires `timer` at `deadline`.
     pub(crate) fn set_timer_at(&self, deadline: Instant, timer: Timer) -> TimerKey {
         let now = self.clock.now();
@@ -504,7 +510,8 @@ impl Scheduler {
 
     /// Blocks the thread until a task may be ready.
     pub(crate) fn park(self: &Rc<Scheduler>) {
-        let deadline = self.wait_deadline().or_else(|| self.say_if_it_waits_for_long());
+        let deadline = self.wait_deadline().map(|deadline| self.clock.machine_time(deadline));
+        let deadline = deadline.or_else(|| self.say_if_it_waits_for_long());
         // Parking drops the waker of a host, if there is one. That is foreign code, which may make a task ready.
         self.host_may_sleep();
         self.inbox().park(deadline);
