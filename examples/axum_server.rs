@@ -3,7 +3,7 @@
 //!
 //! A handler of axum must be a `Send` future, and a loop is not. There are two ways:
 //!
-//! - On one thread, in a `LocalRuntime`, each handler awaits a local task of tokio that runs `to_tokio`. Nothing crosses threads.
+//! - On one thread, in a `LocalRuntime`, each handler awaits `to_tokio` in a `SendWrapper`. Nothing crosses threads.
 //! - On many threads, each handler awaits `to_tokio_with`, which runs its loop on a thread of its own. This suits few and long requests.
 //!
 //! ```text
@@ -16,7 +16,6 @@
 #![feature(coroutines)]
 
 use std::net::SocketAddr;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -26,11 +25,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use send_wrapper::SendWrapper;
 use tinyield::{Coro, Loop, LoopError, Wait, coro, from_tokio, sleep, to_tokio, to_tokio_with};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, Semaphore, oneshot};
-use tokio::task::JoinSet;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -113,13 +112,8 @@ impl Threads {
         W: Wait<Output = String>,
     {
         let result = match self {
-            Threads::One => {
-                // A set aborts its tasks when it is dropped.
-                let mut tasks = JoinSet::new();
-                tasks.spawn_local(to_tokio(build()));
-                let joined = tasks.join_next().await.expect("a task was spawned");
-                joined.unwrap_or_else(|error| resume_unwind(error.into_panic()))
-            }
+            // A `LocalRuntime` polls and drops all its tasks on its own thread. Elsewhere, a poll of the wrapper would panic.
+            Threads::One => SendWrapper::new(to_tokio(build())).await,
             Threads::Many => to_tokio_with(build).await,
         };
         result.map_err(Failure)
