@@ -18,12 +18,15 @@ use std::{
 
 use async_io::Timer;
 
+#[cfg(feature = "smol")]
+use crate::panic::{catch, discard};
+
 /// Calls `turns` until it breaks; between two calls it waits, and drives the reactor, until the waker is woken or the
 /// deadline that `turns` gave has come. False if it had to stop before, as async-io panicked.
 #[cfg(feature = "smol")]
 pub(crate) fn drive(mut turns: impl FnMut(&Waker) -> ControlFlow<(), Option<Instant>>) -> bool {
     let mut timer = ReactorTimer::default();
-    let done = crate::panic::catch(|| {
+    let done = catch(|| {
         async_io::block_on(poll_fn(|context| {
             let _ = ENDING.try_with(|_| {});
             loop {
@@ -34,7 +37,7 @@ pub(crate) fn drive(mut turns: impl FnMut(&Waker) -> ControlFlow<(), Option<Inst
             }
         }));
     });
-    done.map_err(std::mem::forget).is_ok()
+    done.map_err(discard).is_ok()
 }
 
 #[cfg(feature = "smol")]

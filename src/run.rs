@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::{Grouping, LoopError, Reason};
+use crate::panic::discard;
 #[cfg(feature = "tokio")]
 use crate::scheduler::{Driver, Steps};
 use crate::scheduler::{Inbox, Order, Progress, Record, Scheduler, Scope, Simulated, Task};
@@ -291,7 +292,7 @@ impl<T: 'static> Drop for Run<T> {
         self.close();
         if let Some(payload) = self.scheduler.take_panic() {
             if std::thread::panicking() {
-                std::mem::forget(payload);
+                discard(payload);
             } else {
                 resume_unwind(payload);
             }

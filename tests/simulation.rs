@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use common::text_of;
 use tinyield::{
-    Coro, Loop, Simulation, Wait, channel, co, coro, now, run_in_thread, settled, shield, sleep, spawn, timeout,
+    Coro, Event, Loop, Simulation, Wait, channel, co, coro, now, run_in_thread, settled, shield, sleep, spawn, timeout,
 };
 
 type Trace = Rc<RefCell<Vec<(usize, usize)>>>;
@@ -230,8 +231,11 @@ fn two_runs_that_differ_because_of_a_thread_are_reported_with_the_reason() {
         count.set(count.get() + 1);
         let order = if count.get() == 1 { [1, 2] } else { [2, 1] };
         co! {
-            // As if the threads had ended in another order.
-            yield run_in_thread(|| ());
+            // As if threads had ended in another order. This one acts when the loop waits for it, so the turns before are the same.
+            let (event, (go, gone)) = (Event::new(), mpsc::channel());
+            let remote = event.remote();
+            thread::spawn(move || gone.recv().map(|()| remote.set()));
+            yield (event.wait(), co! { yield settled(); go.send(())?; });
             for which in order {
                 match which {
                     1 => yield co! { yield; }.named("left"),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::run::PanicGuard;
 use super::{Scheduler, Scope, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Error, Grouping, Panic, Reason};
-use crate::panic::{Payload, contain};
+use crate::panic::{Payload, contain, discard};
 use crate::trace::Frame;
 use crate::work;
 
@@ -54,11 +54,12 @@ impl Scheduler {
         for waiter in task.take_waiters() {
             if completed { waiter.settle() } else { waiter.fail() }
         }
+        let released = Scheduler::take_held(&task);
         if task.has(State::SCOPE_ROOT) && completed {
             self.end_root(&scope);
         }
         // After `end_root`, which cancels what the task left behind a shield.
-        let released = if task.has(State::HOLDS_WAITERS) { self.release_held(&task) } else { Vec::new() };
+        self.release(&released);
         self.end_empty_scopes(scope);
         // Errors and values are the user's, and so are their destructors.
         drop((kept, held, released));
@@ -110,8 +111,7 @@ impl Scheduler {
         task.unset(State::RUNNING);
         contain(|| task.drop_body());
         contain(|| self.end(task.clone(), Some(error)));
-        // The payload is the user's.
-        contain(|| drop(payload));
+        discard(payload);
     }
 
     /// Drops a coroutine that does not end by itself, and reports that.

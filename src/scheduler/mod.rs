@@ -33,6 +33,7 @@ mod deadlock;
 #[cfg(feature = "tokio")]
 mod driver;
 mod end;
+mod holds;
 mod idle;
 mod inbox;
 mod livelock;
@@ -62,6 +63,7 @@ use slab::Slab;
 
 #[cfg(feature = "tokio")]
 pub(crate) use driver::{Driver, Steps};
+use holds::Changes;
 use inbox::{Delivery, EndOfWatch};
 pub(crate) use inbox::{Inbox, WakeSlot};
 use local::SlotKey;
@@ -82,7 +84,7 @@ pub(crate) use wait::{Waiter, second_wait, stale_resume};
 pub(crate) use wait_queue::{Key, WaitQueue};
 
 use crate::error::Grouping;
-use crate::panic::{FirstPanic, Payload};
+use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
 use run_queue::RunQueue;
 use timers::Timers;
@@ -111,6 +113,7 @@ pub(crate) struct Scheduler {
     /// Tasks that are to see their cancellation, in this order, before any other turn.
     cancelling: RefCell<VecDeque<TaskRef>>,
     is_cancelling: Cell<bool>,
+    hold_changes: Changes,
     /// Scopes whose time is up, each with the number of rounds since then.
     expired: RefCell<Vec<(Rc<Scope>, u8)>>,
     /// The first panic of user code, which goes on when the run is over.
@@ -174,6 +177,7 @@ impl Scheduler {
             last_id: Cell::new(0),
             cancelling: RefCell::default(),
             is_cancelling: Cell::new(false),
+            hold_changes: Changes::default(),
             expired: RefCell::default(),
             panic: RefCell::default(),
             panicking: RefCell::default(),
@@ -212,13 +216,15 @@ impl Scheduler {
         self.run_queue.clear();
         drop(self.spare_scope.take());
         // A wait that was forgotten may have kept the value of its coroutine until now.
-        if let Err(payload) = crate::panic::catch(|| drop((left, self.joined.take()))) {
+        if let Err(payload) = catch(|| drop((left, self.joined.take()))) {
             self.keep_panic(payload);
         }
     }
 
     fn keep_panic(&self, payload: Payload) {
-        self.panic.borrow_mut().keep(payload);
+        let other = self.panic.borrow_mut().keep(payload);
+        // Its destructor is user code: not under the borrow.
+        other.map(discard);
     }
 
     /// The panic that is to go on from the caller of the run.
@@ -377,7 +383,10 @@ impl Scheduler {
                 // The run is over.
                 inbox.close();
             }
-            inbox.set_running(self.is_running.get());
+            if self.is_running.get() {
+                // SAFETY: `Running` borrows the scheduler for as long as `is_running` is set, and calls `end_run` before.
+                unsafe { inbox.begin_run(self) };
+            }
             inbox
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::hook::{self, Seen};
 use crate::error::{Deadlock, Grouping, Livelock, LoopError};
-use crate::panic::Payload;
+use crate::panic::{Payload, discard};
 use crate::run::{Run, Settings, SimulationSettings};
 use crate::scheduler::{Order, Record};
 use crate::timeline::Timeline;
@@ -87,7 +87,9 @@ impl<W: Wait> Program<'_, W> {
         let AnyTask(main) = match hook::watch(prints, || (self.build)().into_task()) {
             Ok(main) => main,
             Err((payload, seen)) => {
-                return Trial { failure: Some(Failure::of_panic(&payload, seen, None)), ..Trial::default() };
+                let failure = Failure::of_panic(&payload, seen, None);
+                discard(payload);
+                return Trial { failure: Some(failure), ..Trial::default() };
             }
         };
         if main.raw().is_internal() {
@@ -115,8 +117,7 @@ impl<W: Wait> Program<'_, W> {
             Err((payload, seen)) => {
                 let who = root.failure().map(|error| error.to_string());
                 let failure = Failure::of_panic(&payload, seen, who);
-                // Its destructor is the user's as well.
-                std::mem::forget(payload);
+                discard(payload);
                 Some(failure)
             }
         };
