@@ -106,6 +106,8 @@ pub enum Part {
     TimeoutLeaf(Leaf, Limit),
     Race(Vec<Body>),
     Isolate(Body, Grouping),
+    /// A domain that contains panics, too.
+    Contain(Body),
     Shield(Body),
 }
 
@@ -166,7 +168,13 @@ impl Statement {
 impl Part {
     fn bodies(&mut self) -> Vec<&mut Body> {
         match self {
-            Part::Run(body) | Part::Timeout(body, _) | Part::Isolate(body, _) | Part::Shield(body) => vec![body],
+            Part::Run(body)
+            | Part::Timeout(body, _)
+            | Part::Isolate(body, _)
+            | Part::Contain(body)
+            | Part::Shield(body) => {
+                vec![body]
+            }
             Part::Race(bodies) => bodies.iter_mut().collect(),
             _ => vec![],
         }

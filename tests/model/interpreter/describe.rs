@@ -1,6 +1,6 @@
 //! What the log says of the output of a wait and of errors. The simulator uses the same words.
 
-use tinyield::{Deadlock, Error, LoopError, Reason, TimedOut};
+use tinyield::{Deadlock, Error, LoopError, Panic, Reason, TimedOut};
 
 use super::waits::{LeafOutput, PartOutput, PartsOutput};
 
@@ -84,6 +84,9 @@ fn error_text(error: &Error) -> String {
     }
     if let Some(inner) = error.downcast_ref::<LoopError>() {
         return format!("again({})", loop_error_text(inner));
+    }
+    if error.downcast_ref::<Panic>().is_some() {
+        return "panic".to_string();
     }
     if let Some(deadlock) = error.downcast_ref::<Deadlock>() {
         let stuck: Vec<_> = deadlock.stuck().iter().map(|stuck| stuck.frame().name()).collect();

@@ -79,6 +79,7 @@ pub fn part(part: &Part, world: &World, handles: &mut VecDeque<JoinHandle<Value>
         }
         Part::Race(bodies) => wait.9 = Some(race(bodies.iter().map(|body| start(body, world)).collect::<Vec<_>>())),
         Part::Isolate(body, inner) => wait.10 = Some(isolate(start(body, world)).grouping(grouping(*inner))),
+        Part::Contain(body) => wait.10 = Some(isolate(start(body, world)).catch_unwind()),
         Part::Shield(body) => wait.11 = Some(shield(start(body, world))),
     }
     wait

@@ -160,7 +160,11 @@ impl Choices<'_> {
                 _ => Part::Shield(self.body(depth + 1)),
             },
             13 => Part::Race((0..1 + self.of(3)).map(|_| self.body(depth + 1)).collect()),
-            _ => Part::Isolate(self.body(depth + 1), self.grouping()),
+            14 => Part::Isolate(self.body(depth + 1), self.grouping()),
+            _ => match self.of(3) {
+                0 => Part::Isolate(self.body(depth + 1), self.grouping()),
+                _ => Part::Contain(self.body(depth + 1)),
+            },
         }
     }
 }

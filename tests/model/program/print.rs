@@ -103,6 +103,10 @@ impl Part {
                 write!(f, "isolate({grouping:?}) ")?;
                 body.print(f, depth)
             }
+            Part::Contain(body) => {
+                f.write_str("contain ")?;
+                body.print(f, depth)
+            }
             Part::Shield(body) => {
                 f.write_str("part(shield ")?;
                 body.print(f, depth)?;

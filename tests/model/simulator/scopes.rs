@@ -72,6 +72,15 @@ impl Simulator<'_> {
         }
     }
 
+    /// The nearest domain in which a panic is an error.
+    pub(super) fn containing_domain(&self, scope: ScopeId) -> Option<ScopeId> {
+        if self.scopes[scope].contains_panics {
+            Some(scope)
+        } else {
+            self.containing_domain(self.scopes[scope].parent?)
+        }
+    }
+
     /// The nearest domain: `scope` or one above.
     pub(super) fn domain(&self, scope: ScopeId) -> ScopeId {
         match self.scopes[scope].parent {

@@ -134,6 +134,7 @@ pub enum Awaited<'a> {
     Acquire(usize, bool),
     Timeout(Work<'a>, Deadline),
     Isolate(&'a Body, Grouping),
+    Contain(&'a Body),
     Shield(Work<'a>),
     Race(&'a [Body]),
     /// A timeout, isolate or shield that has begun: its scope and the first task in it.
@@ -174,6 +175,8 @@ pub struct Scope {
     pub cancelled: Option<String>,
     /// The first error of a domain.
     pub failure: Option<Failure>,
+    /// A panic inside is an error of this domain.
+    pub contains_panics: bool,
     /// The errors of a domain that came up after the first.
     pub others: Vec<Failure>,
     pub has_ended: bool,
@@ -194,6 +197,7 @@ impl Scope {
             owner,
             cancelled: None,
             failure: None,
+            contains_panics: false,
             others: Vec::new(),
             has_ended: false,
             race: None,

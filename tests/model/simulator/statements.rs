@@ -93,6 +93,7 @@ impl<'a> Simulator<'a> {
                 Awaited::Timeout(Work::Leaf(leaf), self.deadline(*limit))
             }
             Part::Race(bodies) => Awaited::Race(bodies),
+            Part::Contain(body) => Awaited::Contain(body),
             Part::Isolate(body, grouping) => Awaited::Isolate(body, *grouping),
             Part::Shield(body) => Awaited::Shield(Work::Body(body)),
         }
