@@ -75,6 +75,8 @@ pub enum Statement {
     /// Raises the error that it caught last, if it caught any.
     RaiseCaught,
     Panic,
+    /// Calls the oldest abort handle of the program that was not called yet, if there is one.
+    Abort,
     /// Asks the loop to stop.
     Stop,
     /// Ends the coroutine.
@@ -104,6 +106,8 @@ pub enum Part {
     Acquire(usize),
     Timeout(Body, Limit),
     TimeoutLeaf(Leaf, Limit),
+    /// Its handle is the newest of the program.
+    Abortable(Body),
     Race(Vec<Body>),
     Isolate(Body, Grouping),
     /// A domain that contains panics, too.
@@ -172,9 +176,8 @@ impl Part {
             | Part::Timeout(body, _)
             | Part::Isolate(body, _)
             | Part::Contain(body)
-            | Part::Shield(body) => {
-                vec![body]
-            }
+            | Part::Abortable(body)
+            | Part::Shield(body) => vec![body],
             Part::Race(bodies) => bodies.iter_mut().collect(),
             _ => vec![],
         }

@@ -67,6 +67,10 @@ struct Simulator<'a> {
     permit_waiters: Vec<Vec<Waiter>>,
     is_stop_requested: bool,
     has_panicked: bool,
+    /// The scope of each abortable that has begun, by its handle.
+    abortables: Vec<Option<ScopeId>>,
+    /// How many handles were called.
+    aborted: usize,
     /// The first panic that no domain contained.
     escaped_panic: Option<&'static str>,
     /// The number of errors so far.

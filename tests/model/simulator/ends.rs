@@ -4,6 +4,9 @@ use super::state::{Failure, Scope, ScopeId, ScopeKind, Task, TaskId};
 use super::{ROOT, Simulator};
 use crate::model::program::Grouping;
 
+/// The reasons for which a task may be cancelled and still answer with a value.
+const MAY_COMPLETE: [&str; 3] = ["timed out", "raced", "aborted"];
+
 impl Simulator<'_> {
     pub(super) fn complete(&mut self, task: TaskId) {
         if !self.is_internal(task) {
@@ -78,7 +81,7 @@ impl Simulator<'_> {
         let domain = self.responsible_domain(scope);
         let is_internal = self.is_internal(task);
         match (raised, why) {
-            (None, Some(why)) if has_seen_cancellation && why != "timed out" && why != "raced" && !is_internal => {
+            (None, Some(why)) if has_seen_cancellation && !MAY_COMPLETE.contains(&why.as_str()) && !is_internal => {
                 let answer = self.failure(format!("{} answers", self.name(task)));
                 self.add_other(domain, answer);
             }

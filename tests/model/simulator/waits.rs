@@ -95,6 +95,11 @@ impl<'a> Simulator<'a> {
                 self.set_timer(deadline, TimerAction::Expire(inner));
                 self.start_scope(waiter, inner, work);
             }
+            Awaited::Abortable(body, handle) => {
+                let inner = self.add_scope(ScopeKind::Abortable, Some(scope), Some(waiter));
+                self.abortables[handle] = Some(inner);
+                self.start_scope(waiter, inner, Work::Body(body));
+            }
             Awaited::Contain(body) => {
                 let inner = self.add_scope(ScopeKind::Domain(Grouping::Auto), Some(scope), Some(waiter));
                 self.scopes[inner].contains_panics = true;
