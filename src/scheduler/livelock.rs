@@ -60,7 +60,8 @@ impl Standstill {
         let since = self.since.get().unwrap_or(now);
         self.since.set(Some(since));
         let time = now - since;
-        let is_long = time >= SILENT.0 && rounds >= SILENT.1;
+        // A run that is about to fail has a report of its own.
+        let is_long = time >= SILENT.0 && rounds >= self.max_rounds.unwrap_or(SILENT.1);
         is_long.then_some(time.as_secs())
     }
 }

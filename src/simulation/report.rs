@@ -24,8 +24,8 @@ enum Finding {
     NotRepeatable(String),
     /// The tasks that have to change places: the first goes before the second.
     Reordered { exchanges: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
-    /// It fails first in, first out, and passes when these change places.
-    InPlace { passes: Vec<(Frame, Frame)> },
+    /// It fails first in, first out, and passes when these change places, if such are known.
+    InPlace { passes: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
 }
 
 impl Report {
@@ -70,9 +70,10 @@ impl Report {
             self.failure.clone_from(&failure.text);
         }
         let exchanges_of = |trial: &Trial| trial.record.reordered.iter().flat_map(exchanges).collect::<Vec<_>>();
-        self.finding = match passing {
-            Some(passing) => Finding::InPlace { passes: exchanges_of(passing) },
-            None => Finding::Reordered { exchanges: exchanges_of(smallest), cut_short },
+        self.finding = if smallest.record.reordered.is_empty() {
+            Finding::InPlace { passes: passing.map(exchanges_of).unwrap_or_default(), cut_short }
+        } else {
+            Finding::Reordered { exchanges: exchanges_of(smallest), cut_short }
         };
     }
 }
@@ -125,32 +126,31 @@ impl fmt::Display for Report {
                      number, or what an earlier run has left behind\n"
                 })?;
             }
-            Finding::InPlace { passes } => {
-                for (first, second) in passes {
-                    writeln!(
-                        f,
-                        "fails when {} goes before {}, and passes the other way round",
-                        Place(second),
-                        Place(first)
-                    )?;
+            Finding::InPlace { passes, cut_short } => {
+                if passes.is_empty() {
+                    writeln!(f, "fails without any reordering: also with seed 0, first in, first out")?;
+                    if let Some(limit) = cut_short {
+                        writeln!(f, "(the search for an order in which it passes was cut short, as {limit})")?;
+                    }
+                } else {
+                    for (first, second) in passes {
+                        let (first, second) = (Place(first), Place(second));
+                        writeln!(f, "fails when {second} goes before {first}, and passes the other way round")?;
+                    }
+                    writeln!(f, "(that is their order without any reordering, with seed 0)")?;
                 }
-                writeln!(f, "(that is their order without any reordering, with seed 0)")?;
             }
             Finding::Reordered { exchanges, cut_short } => {
-                if exchanges.is_empty() && cut_short.is_none() {
-                    writeln!(f, "fails without any reordering: also with seed 0, first in, first out")?;
-                }
                 for (index, (first, second)) in exchanges.iter().enumerate() {
                     let begin = if index == 0 { "fails when" } else { "       and" };
                     write!(f, "{begin} {} goes before {}", Place(first), Place(second))?;
                     writeln!(f, "{}", if first == second { ", which was ready earlier" } else { "" })?;
                 }
+                if exchanges.is_empty() {
+                    writeln!(f, "fails in an order for which no simpler one was found")?;
+                }
                 if let Some(limit) = cut_short {
-                    let why = match limit {
-                        Limit::Runs => "it took too many runs",
-                        Limit::Time => "it took too long",
-                    };
-                    writeln!(f, "(the search for a simpler order was cut short, as {why})")?;
+                    writeln!(f, "(the search for a simpler order was cut short, as {limit})")?;
                 }
             }
         }

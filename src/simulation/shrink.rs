@@ -6,6 +6,7 @@
 //! are put back to their places. If more than two tasks are still out of place, pairs are tried.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::trial::Trial;
@@ -51,6 +52,15 @@ impl Budget {
     /// The limit that refused a run.
     pub(super) fn exceeded(&self) -> Option<Limit> {
         self.exceeded
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Runs => "it took too many runs",
+            Limit::Time => "it took too long",
+        })
     }
 }
 
