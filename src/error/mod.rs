@@ -6,6 +6,7 @@
 mod cancelled;
 mod deadlock;
 mod dropped;
+mod livelock;
 mod loop_error;
 mod panicked;
 mod raise;
@@ -16,7 +17,9 @@ use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
 pub use cancelled::{Cancelled, Reason};
+pub(crate) use deadlock::NoDeadline;
 pub use deadlock::{Deadlock, Stuck};
+pub(crate) use livelock::Livelock;
 pub use loop_error::{Grouping, LoopError};
 pub use panicked::Panic;
 pub use raise::Raise;

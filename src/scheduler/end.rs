@@ -67,8 +67,8 @@ impl Scheduler {
 
     /// Ends a task that panicked, or of which a destructor did, and stops the loop, or the domain that contains panics.
     pub(super) fn end_panicked(self: &Rc<Scheduler>, payload: Payload) {
-        let payload = missing_runtime::explain(payload);
         let task = self.panicking.take();
+        let payload = missing_runtime::explain(payload, !self.is_simulated());
         if let Some(task) = &task
             && let Some(scope) = task.scope()
             && let Some(domain) = scope.containing_domain()

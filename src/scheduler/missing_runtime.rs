@@ -1,26 +1,35 @@
-//! What to do about a panic of tokio that says that no runtime is there.
+//! What to do about a panic of tokio that comes of a missing runtime, or of a second one.
 //!
-//! A coroutine that awaits a future of tokio outside of a tokio runtime panics with a message of tokio, which knows nothing of loops. It is
-//! recognized by its text, as tokio has no type for it.
+//! tokio knows nothing of loops, so its message does not say it. Such a panic is recognized by its text, as tokio has no type for it.
 
-use crate::panic::{Payload, contain};
+use crate::panic::{Payload, contain, message};
 
-/// How the message of tokio begins.
-const NO_RUNTIME: &str = "there is no reactor running";
+/// How a message of tokio begins, and what to do about it.
+const ADVICE: [(&str, &str); 2] = [
+    (
+        "there is no reactor running",
+        "a coroutine used tokio outside of a tokio runtime: await the future by `yield from_tokio(async { .. })`, or run the loop in a \
+         runtime by `Runtime::new()?.block_on(to_tokio(..))` (feature `tokio` of tinyield)",
+    ),
+    (
+        "Cannot start a runtime from within a runtime",
+        "a runtime of tokio polls this code, so it may not block: await `to_tokio(..)` instead of calling `Loop::run`, and await futures \
+         instead of calling `block_on` (feature `tokio` of tinyield)",
+    ),
+];
 
-const ADVICE: &str = "a coroutine used tokio outside of a tokio runtime: await the future by `yield from_tokio(async { .. })`, or run the \
-                      loop in a runtime by `Runtime::new()?.block_on(to_tokio(..))` (feature `tokio` of tinyield)";
-
-/// Adds the advice to the payload, if it has the message of tokio, and prints it: the panic hook has printed the message before.
-pub(super) fn explain(payload: Payload) -> Payload {
-    let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
-    match text {
-        // The panic of an inner loop has the advice already.
-        Some(text) if text.starts_with(NO_RUNTIME) && !text.ends_with(ADVICE) => {
-            // If nobody can read it, nothing is printed.
-            contain(|| eprintln!("{ADVICE}"));
-            Box::new(format!("{text}\n{ADVICE}"))
-        }
-        _ => payload,
+/// Adds the advice to the payload, if it has such a message of tokio. `prints`: prints it, too, below the message, which the panic hook
+/// has printed before. A simulation panics again and again, so it does not.
+pub(super) fn explain(payload: Payload, prints: bool) -> Payload {
+    let Some(message) = message(&*payload) else { return payload };
+    let Some((_, advice)) = ADVICE.iter().find(|(begin, _)| message.starts_with(begin)) else { return payload };
+    // The panic of an inner loop has the advice already.
+    if message.ends_with(advice) {
+        return payload;
     }
+    if prints {
+        // If nobody can read it, nothing is printed.
+        contain(|| eprintln!("{advice}"));
+    }
+    Box::new(format!("{message}\n{advice}"))
 }

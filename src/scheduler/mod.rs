@@ -36,10 +36,12 @@ mod end;
 mod holds;
 mod idle;
 mod inbox;
+mod livelock;
 mod local;
 mod missing_runtime;
 mod order;
 mod quorum;
+mod record;
 mod run;
 mod run_queue;
 mod scope;
@@ -69,9 +71,10 @@ use local::SlotKey;
 pub(crate) use order::{Order, RoundOrder};
 pub(crate) use quorum::Quorum;
 use quorum::Quorums;
+pub(crate) use record::{Record, Round, RoundSize};
 pub(crate) use run::Progress;
 pub(crate) use scope::{Group, Scope, ScopeKind};
-pub(crate) use simulated::{Record, Round, Simulated, Turn as RecordedTurn};
+pub(crate) use simulated::Simulated;
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};
 pub use task::protocol::{Outcome, Resume, Suspend};
@@ -307,6 +310,18 @@ impl Scheduler {
         self.clock.now()
     }
 
+    /// Takes the time from the clock of the host.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn follow_clock(&self, now: fn() -> Instant) {
+        self.clock.follow(now);
+    }
+
+    /// Goes on by the clock of the machine: the host is not there to advance its own.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn leave_clock_of_host(&self) {
+        self.clock.leave_host();
+    }
+
     /// Fires `timer` at `deadline`.
     pub(crate) fn set_timer_at(&self, deadline: Instant, timer: Timer) -> TimerKey {
         let now = self.clock.now();
@@ -363,8 +378,13 @@ impl Scheduler {
     fn may_time_help(&self) -> bool {
         match self.clock.is_virtual() {
             true => self.deadline().is_some(),
-            false => self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty()),
+            false => self.has_timers(),
         }
+    }
+
+    /// Whether any timer is set, also if that is to never.
+    fn has_timers(&self) -> bool {
+        self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty())
     }
 
     // Wake-ups from outside.
@@ -490,7 +510,8 @@ impl Scheduler {
 
     /// Blocks the thread until a task may be ready.
     pub(crate) fn park(self: &Rc<Scheduler>) {
-        let deadline = self.wait_deadline().or_else(|| self.say_if_it_waits_for_long());
+        let deadline = self.wait_deadline().map(|deadline| self.clock.machine_time(deadline));
+        let deadline = deadline.or_else(|| self.say_if_it_waits_for_long());
         // Parking drops the waker of a host, if there is one. That is foreign code, which may make a task ready.
         self.host_may_sleep();
         self.inbox().park(deadline);

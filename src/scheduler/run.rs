@@ -34,7 +34,7 @@ impl Scheduler {
         let _running = Running::new(self);
         with_own_depth(|| {
             loop {
-                let steps = || if self.is_reordered() { self.reordered_steps(budget) } else { self.steps(budget) };
+                let steps = || if self.is_simulated() { self.simulated_steps(budget) } else { self.steps(budget) };
                 match catch(steps) {
                     Ok(progress) => return progress,
                     Err(payload) => self.end_panicked(payload),
