@@ -25,6 +25,12 @@ pub(crate) fn discard(payload: Payload) {
     let _ = catch(|| drop(payload)).map_err(std::mem::forget);
 }
 
+/// The message of a panic, if it has one.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
 /// Keeps the first of several panics, so that it can go on when all the code has run.
 #[derive(Default)]
 pub(crate) struct FirstPanic(Option<Payload>);

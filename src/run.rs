@@ -157,6 +157,12 @@ impl<T: 'static> Run<T> {
         self.scheduler.driver().filter(|driver| driver.is_driven_here()).cloned()
     }
 
+    /// Takes the time from the clock of the host.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn follow_clock(&self, now: fn() -> Instant) {
+        self.scheduler.follow_clock(now);
+    }
+
     #[cfg(feature = "tokio")]
     pub(crate) fn set_driver(&self, driver: Rc<dyn Driver>) {
         self.scheduler.set_driver(driver);
@@ -285,6 +291,8 @@ impl<T: 'static> Drop for Run<T> {
         }
         // The host is not to be woken for what happens here.
         self.scheduler.host_is_awake();
+        #[cfg(feature = "tokio")]
+        self.scheduler.leave_clock_of_host();
         self.scheduler.abandon(Reason::Dropped);
         // A thread-local value may own this and be dropped when its thread ends. Then the thread-local that async-io's `block_on`
         // needs may be gone.

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::run::PanicGuard;
-use super::{Scheduler, Scope, State, TaskRef, wait_graph};
+use super::{Scheduler, Scope, State, TaskRef, missing_runtime, wait_graph};
 use crate::error::{Cancelled, Error, Grouping, Panic, Reason};
 use crate::panic::{Payload, contain, discard};
 use crate::trace::Frame;
@@ -68,6 +68,7 @@ impl Scheduler {
     /// Ends a task that panicked, or of which a destructor did, and stops the loop, or the domain that contains panics.
     pub(super) fn end_panicked(self: &Rc<Scheduler>, payload: Payload) {
         let task = self.panicking.take();
+        let payload = missing_runtime::explain(payload, !self.is_simulated());
         if let Some(task) = &task
             && let Some(scope) = task.scope()
             && let Some(domain) = scope.containing_domain()

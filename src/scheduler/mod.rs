@@ -38,6 +38,7 @@ mod idle;
 mod inbox;
 mod livelock;
 mod local;
+mod missing_runtime;
 mod order;
 mod quorum;
 mod record;
@@ -311,6 +312,18 @@ impl Scheduler {
         self.clock.now()
     }
 
+    /// Takes the time from the clock of the host.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn follow_clock(&self, now: fn() -> Instant) {
+        self.clock.follow(now);
+    }
+
+    /// Goes on by the clock of the machine: the host is not there to advance its own.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn leave_clock_of_host(&self) {
+        self.clock.leave_host();
+    }
+
     /// Fires `timer` at `deadline`.
     pub(crate) fn set_timer_at(&self, deadline: Instant, timer: Timer) -> TimerKey {
         let now = self.clock.now();
@@ -499,7 +512,8 @@ impl Scheduler {
 
     /// Blocks the thread until a task may be ready.
     pub(crate) fn park(self: &Rc<Scheduler>) {
-        let deadline = self.wait_deadline().or_else(|| self.say_if_it_waits_for_long());
+        let deadline = self.wait_deadline().map(|deadline| self.clock.machine_time(deadline));
+        let deadline = deadline.or_else(|| self.say_if_it_waits_for_long());
         // Parking drops the waker of a host, if there is one. That is foreign code, which may make a task ready.
         self.host_may_sleep();
         self.inbox().park(deadline);
