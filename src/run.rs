@@ -16,7 +16,11 @@ use std::time::Instant;
 use crate::error::{Grouping, LoopError, Reason};
 #[cfg(feature = "tokio")]
 use crate::scheduler::{Driver, Steps};
-use crate::scheduler::{Inbox, Order, Progress, Record, Scheduler, Scope, Simulated, Task};
+use crate::inside::dump::Dump;
+use crate::inside::recorder::Recorder;
+use crate::inside::statistics::Statistics;
+use crate::inside::watchdog::{Watchdog, WatchdogThread};
+use crate::scheduler::{Inbox, Observer, Order, Progress, Record, Scheduler, Scope, Simulated, Task, Watch};
 use crate::stop::Stop;
 use crate::thread::InnerLoop;
 use crate::timeline::Timeline;
@@ -35,6 +39,17 @@ pub(crate) struct Settings {
     pub(crate) grouping: Grouping,
     pub(crate) stop: Option<Arc<Stop>>,
     pub(crate) simulation: Option<Box<SimulationSettings>>,
+    pub(crate) observation: Option<Box<Observation>>,
+    pub(crate) hides_panic_trace: bool,
+}
+
+/// What looks at the turns of a run.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    /// There is one if there is a watchdog.
+    pub(crate) watch: Option<Arc<Watch>>,
+    pub(crate) watchdog: Option<Watchdog>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 #[derive(Debug)]
@@ -50,7 +65,11 @@ pub(crate) struct Run<T: 'static> {
     main: Task<T>,
     stop: Option<Arc<Stop>>,
     timeline: Option<Arc<Timeline>>,
+    watch: Option<Arc<Watch>>,
+    watchdog: Option<WatchdogThread>,
     is_done: bool,
+    /// Its figures at the end.
+    statistics: Statistics,
     /// The tie to the closure that this runs in, if that is on a thread of a pool.
     _inner: Option<InnerLoop>,
 }
@@ -58,7 +77,7 @@ pub(crate) struct Run<T: 'static> {
 impl<T: 'static> Run<T> {
     /// `location` is where the run was asked for.
     pub(crate) fn start(main: Task<T>, settings: Settings, location: &'static Location<'static>) -> Run<T> {
-        let Settings { grouping, stop, simulation } = settings;
+        let Settings { grouping, stop, simulation, observation, hides_panic_trace } = settings;
         let (timeline, simulated) = match simulation {
             None => (None, None),
             Some(simulation) => {
@@ -67,7 +86,16 @@ impl<T: 'static> Run<T> {
                 (Some(timeline), Some(Box::new(simulated)))
             }
         };
-        let scheduler = Scheduler::new(grouping, simulated, location);
+        let (watch, watchdog, observer) = match observation {
+            None => (None, None, None),
+            Some(observation) => {
+                let Observation { watch, watchdog, recorder } = *observation;
+                let recorder = recorder.map(|recorder| recorder.begin_run());
+                let observer = Box::new(Observer::new(watch.clone(), recorder));
+                (watch, watchdog, Some(observer))
+            }
+        };
+        let scheduler = Scheduler::new(grouping, simulated, observer, hides_panic_trace, location);
         // A `Shared` may have been started by an earlier run.
         if !main.raw().is_started() {
             Scheduler::start_root(main.raw(), &scheduler.root());
@@ -77,8 +105,16 @@ impl<T: 'static> Run<T> {
         {
             scheduler.inbox().stop(Reason::Stopped);
         }
+        if let Some(watch) = &watch {
+            watch.begin_run(scheduler.inbox(), location);
+        }
         let inner = InnerLoop::new(|| scheduler.inbox().clone());
-        Run { scheduler, main, stop, timeline, is_done: false, _inner: inner }
+        let statistics = Statistics::default();
+        let mut run =
+            Run { scheduler, main, stop, timeline, watch, watchdog: None, is_done: false, statistics, _inner: inner };
+        // If no thread can be started, the panic leaves a run that is dropped properly.
+        run.watchdog = run.watch.as_ref().zip(watchdog).map(|(watch, watchdog)| watchdog.start(watch));
+        run
     }
 
     // To the end.
@@ -271,7 +307,24 @@ impl<T: 'static> Run<T> {
         if let Some(timeline) = &self.timeline {
             timeline.end_run(self.scheduler.now(), self.scheduler.came_from_outside());
         }
+        self.statistics = self.scheduler.final_statistics();
         self.scheduler.close();
+        if let Some(watch) = &self.watch {
+            watch.end_run();
+            // It is joined: it has reported everything when the run returns.
+            self.watchdog = None;
+        }
+    }
+
+    // Seeing inside.
+
+    /// The figures of now, or, once the run is over, of its end.
+    pub(crate) fn statistics(&self) -> Statistics {
+        if self.is_done { self.statistics } else { self.scheduler.statistics() }
+    }
+
+    pub(crate) fn dump(&self) -> Dump {
+        self.scheduler.take_dump(None)
     }
 }
 

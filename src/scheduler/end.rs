@@ -79,6 +79,9 @@ impl Scheduler {
             Some(task) => {
                 let location = task.location.get();
                 let trace = wait_graph::trace(task, location, usize::MAX);
+                if !self.hides_panic_trace {
+                    print_panic_trace(&trace);
+                }
                 (trace.last().map_or("run".into(), |frame| frame.name().to_string()), location)
             }
             None => (String::from("a destructor"), self.location),
@@ -284,4 +287,14 @@ impl Scheduler {
             owner.settle();
         }
     }
+}
+
+/// Prints the coroutines that waited for one that has panicked. The panic hook has printed the message. If nobody can read it,
+/// nothing is printed.
+fn print_panic_trace(trace: &[Frame]) {
+    if trace.is_empty() {
+        return;
+    }
+    let lines: String = trace.iter().map(|frame| format!("\n    {frame}")).collect();
+    contain(|| eprintln!("  coroutines, outermost first:{lines}"));
 }

@@ -32,15 +32,20 @@ impl Scheduler {
     /// loop and is kept for [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
         self.set_running(true);
+        let before = *budget;
         let progress = with_own_depth(|| {
             loop {
-                let steps = || if self.is_reordered() { self.reordered_steps(budget) } else { self.steps(budget) };
+                let steps = || if self.is_observed() { self.observed_steps(budget) } else { self.steps(budget) };
                 match catch(steps) {
                     Ok(progress) => return progress,
-                    Err(payload) => self.end_panicked(payload),
+                    Err(payload) => {
+                        self.end_panicked(payload);
+                        self.end_turn(true);
+                    }
                 }
             }
         });
+        self.turns.set(self.turns.get() + (before - *budget) as u64);
         self.set_running(false);
         progress
     }
@@ -78,14 +83,20 @@ impl Scheduler {
     /// Looks at the inbox and the clock, and begins a round. False if nothing is ready.
     #[inline(always)]
     pub(super) fn begin_round(self: &Rc<Scheduler>) -> bool {
-        if self.clock.has_deadline() || self.is_signalled() {
+        if self.may_have_news() {
             self.look_around();
         }
         self.run_queue.begin_round()
     }
 
+    /// Whether to look at the clock and the inbox.
+    #[inline(always)]
+    pub(super) fn may_have_news(&self) -> bool {
+        self.clock.has_deadline() || self.is_signalled()
+    }
+
     #[inline(never)]
-    fn look_around(self: &Rc<Scheduler>) {
+    pub(super) fn look_around(self: &Rc<Scheduler>) {
         if let Some(inbox) = self.inbox.get() {
             if inbox.local.is_signalled() {
                 self.serve_local_wakes(inbox);
@@ -204,11 +215,16 @@ impl Scheduler {
     // Turns.
 
     #[inline(always)]
-    pub(super) fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
-        if (task.pending.get() != 0 || task.has(State::SLOW)) && !Scheduler::is_due(&task) {
-            return;
+    fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
+        if Scheduler::may_resume(&task) {
+            self.turn(task, State::QUEUED);
         }
-        self.turn(task, State::QUEUED);
+    }
+
+    /// Whether a task that was queued is still to have its turn.
+    #[inline(always)]
+    pub(super) fn may_resume(task: &Header) -> bool {
+        (task.pending.get() == 0 && !task.has(State::SLOW)) || Scheduler::is_due(task)
     }
 
     /// Whether a queued task would have its turn now.
@@ -228,7 +244,7 @@ impl Scheduler {
 
     /// Resumes `task` once, and clears the bits `cleared` before.
     #[inline(always)]
-    fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
+    pub(super) fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
         let guard = PanicGuard::new(self, task);
         let turn = guard.task().resume(cleared | State::RESET_BY_TURN);
         let task = guard.defuse();

@@ -1,7 +1,6 @@
 //! What only a simulated loop has: the order of its rounds, and a record of its turns.
 //!
-//! Its rounds are taken by a second copy of the main loop, which is chosen once per call of [`run`](Scheduler::run). So a real
-//! loop has not one instruction more in a turn.
+//! Its rounds are taken by the second copy of the main loop ([`observed`](super::observed)).
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -10,7 +9,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::order::Order;
-use super::run::Progress;
 use super::{Scheduler, TaskRef, wait_graph};
 use crate::trace::Frame;
 
@@ -142,39 +140,7 @@ impl Scheduler {
         self.simulated.as_ref().is_some_and(|simulated| !is_plain(simulated))
     }
 
-    /// As [`steps`](Scheduler::steps), with the order of the rounds and the record.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn reordered_steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
-        while *budget > 0 {
-            if self.is_cancelling.get() {
-                if let Some(task) = self.next_to_cancel() {
-                    *budget -= 1;
-                    self.record_turn(&task);
-                    self.cancelling_turn(task);
-                }
-            } else if let Some(task) = self.run_queue.pop() {
-                *budget -= 1;
-                self.record_turn(&task);
-                self.ready_turn_slow(task);
-            } else if self.begin_round() {
-                self.reorder_round();
-            } else if !self.is_cancelling.get()
-                && !self.is_locally_woken()
-                && let Some(progress) = self.idle()
-            {
-                return progress;
-            }
-        }
-        Progress::Ran
-    }
-
-    #[inline(never)]
-    fn ready_turn_slow(self: &Rc<Scheduler>, task: TaskRef) {
-        self.ready_turn(task);
-    }
-
-    fn record_turn(&self, task: &TaskRef) {
+    pub(super) fn record_turn(&self, task: &TaskRef) {
         if let Some(record) = self.simulated.as_ref().and_then(|simulated| simulated.record.as_ref()) {
             record.borrow_mut().turns.push(Turn { task: task.id.get(), location: task.location.get() });
         }
@@ -184,7 +150,7 @@ impl Scheduler {
     ///
     /// A task may be in the queue without being ready, because what it was queued for is gone. Which ones are is no part of what a
     /// seed promises, so they are not counted, and come last.
-    fn reorder_round(&self) {
+    pub(super) fn reorder_round(&self) {
         let Some(simulated) = &self.simulated else { return };
         if let Some(task) = self.run_queue.only() {
             simulated.count_round(usize::from(Scheduler::is_ready(&task)));
@@ -205,7 +171,7 @@ impl Scheduler {
 }
 
 /// The name of `task`, and where it goes on. An internal task stands for the coroutine that waits for it.
-fn place_of(task: &TaskRef) -> Frame {
+pub(super) fn place_of(task: &TaskRef) -> Frame {
     let trace = wait_graph::trace(task, task.location.get(), 1);
     trace.last().cloned().unwrap_or_else(|| Frame::new("run".into(), task.location.get()))
 }
