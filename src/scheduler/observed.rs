@@ -91,7 +91,7 @@ impl Scheduler {
             } else if let Some(task) = self.run_queue.pop() {
                 *budget -= 1;
                 self.record_turn(&task);
-                if !task.has(State::ENDED | State::RUNNING) && Scheduler::may_resume(&task) {
+                if Scheduler::may_resume(&task) {
                     self.begin_turn(&task, false);
                     self.turn_slow(task);
                     self.end_turn(false);

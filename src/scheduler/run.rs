@@ -216,15 +216,16 @@ impl Scheduler {
 
     #[inline(always)]
     fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
-        if Scheduler::may_resume(&task) {
-            self.turn(task, State::QUEUED);
+        if (task.pending.get() != 0 || task.has(State::SLOW)) && !Scheduler::is_due(&task) {
+            return;
         }
+        self.turn(task, State::QUEUED);
     }
 
     /// Whether a task that was queued is still to have its turn.
-    #[inline(always)]
     pub(super) fn may_resume(task: &Header) -> bool {
-        (task.pending.get() == 0 && !task.has(State::SLOW)) || Scheduler::is_due(task)
+        !task.has(State::ENDED | State::RUNNING)
+            && ((task.pending.get() == 0 && !task.has(State::SLOW)) || Scheduler::is_due(task))
     }
 
     /// Whether a queued task would have its turn now.
