@@ -136,7 +136,7 @@ impl<T: 'static> Run<T> {
             if drive_reactor && let Some(driver) = self.driver_here() {
                 return driver.drive(&mut |waker| self.take_steps(waker));
             }
-            match self.scheduler.run(&mut { STEPS_PER_LOOK }) {
+            match self.take(&mut { STEPS_PER_LOOK }) {
                 Progress::Ran => {}
                 Progress::Done => return,
                 Progress::Idle => {
@@ -166,7 +166,7 @@ impl<T: 'static> Run<T> {
     fn run_ready(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
         self.scheduler.host_is_awake();
         loop {
-            let progress = self.scheduler.run(&mut { STEPS_PER_LOOK });
+            let progress = self.take(&mut { STEPS_PER_LOOK });
             #[cfg(feature = "tokio")]
             if self.driver_here().is_some() {
                 return ControlFlow::Break(());
@@ -199,7 +199,7 @@ impl<T: 'static> Run<T> {
     #[cfg(feature = "tokio")]
     fn take_steps(&mut self, waker: &Waker) -> Steps {
         self.scheduler.host_is_awake();
-        match self.scheduler.run(&mut { STEPS_PER_LOOK }) {
+        match self.take(&mut { STEPS_PER_LOOK }) {
             Progress::Ran => Steps::Ready,
             Progress::Done => Steps::Over,
             Progress::Idle => match !self.scheduler.stop_if_stuck() && self.scheduler.set_host_waker(waker) {
@@ -209,12 +209,21 @@ impl<T: 'static> Run<T> {
         }
     }
 
+    /// Takes at most `budget` steps, and subtracts from it how many it took.
+    fn take(&self, budget: &mut usize) -> Progress {
+        let before = *budget;
+        let progress = self.scheduler.run(budget);
+        // Here, and not in `run`: the count would take a register from the loop.
+        self.scheduler.count_turns(before - *budget);
+        progress
+    }
+
     // Hosted.
 
     /// Takes one step.
     pub(crate) fn step(&mut self) -> Progress {
         self.begin_hosted();
-        match self.scheduler.run(&mut 1) {
+        match self.take(&mut 1) {
             Progress::Idle if self.scheduler.stop_if_cyclic() => Progress::Ran,
             Progress::Idle => {
                 self.scheduler.host_may_sleep();
@@ -228,7 +237,7 @@ impl<T: 'static> Run<T> {
         self.begin_hosted();
         let mut budget = STEPS_PER_POLL;
         while budget > 0 {
-            match self.scheduler.run(&mut budget) {
+            match self.take(&mut budget) {
                 Progress::Done => return Poll::Ready(self.result()),
                 Progress::Ran => break,
                 Progress::Idle => {

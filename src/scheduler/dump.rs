@@ -89,6 +89,11 @@ impl Scheduler {
         Statistics { timers: 0, ..self.statistics_with(0) }
     }
 
+    /// Counts turns that were taken.
+    pub(crate) fn count_turns(&self, count: usize) {
+        self.turns.set(self.turns.get() + count as u64);
+    }
+
     fn statistics_with(&self, tasks: usize) -> Statistics {
         Statistics {
             turns: self.turns.get(),

@@ -65,7 +65,13 @@ impl Scheduler {
     }
 
     /// Ends a task that panicked, or of which a destructor did, and stops the loop, or the domain that contains panics.
+    #[inline(never)]
     pub(super) fn end_panicked(self: &Rc<Scheduler>, payload: Payload) {
+        self.stop_panicked(payload);
+        self.end_turn(true);
+    }
+
+    fn stop_panicked(self: &Rc<Scheduler>, payload: Payload) {
         let task = self.panicking.take();
         if let Some(task) = &task
             && let Some(scope) = task.scope()

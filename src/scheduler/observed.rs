@@ -36,6 +36,8 @@ struct Current {
     from: &'static Location<'static>,
     /// The last id before the turn.
     last_id: u64,
+    /// Its scope was cancelled before the turn.
+    was_cancelled: bool,
     /// Why it is cancelled, if it is to see that in this turn.
     cancelled: Option<Cancelled>,
 }
@@ -71,8 +73,9 @@ impl Observer {
 
 impl Scheduler {
     /// Whether the second copy of the main loop is to be used.
+    #[inline(always)]
     pub(super) fn is_observed(&self) -> bool {
-        self.observer.is_some() || self.is_reordered()
+        self.is_reordered() || self.observer.is_some()
     }
 
     /// As [`steps`](Scheduler::steps), with the order of the rounds, the record, and the observer.
@@ -135,7 +138,8 @@ impl Scheduler {
             watch.begin_turn(self.frame_of(task), began);
         }
         let cancelled = task.scope().filter(|_| is_cancelling).and_then(|scope| scope.cancelled());
-        let current = Current { task: task.clone(), began, from, last_id: self.last_id.get(), cancelled };
+        let was_cancelled = task.has(State::CANCELLED);
+        let current = Current { task: task.clone(), began, from, last_id: self.last_id.get(), was_cancelled, cancelled };
         observer.current.replace(Some(current));
     }
 
@@ -148,7 +152,7 @@ impl Scheduler {
     pub(super) fn end_turn(&self, has_panicked: bool) {
         let Some(observer) = self.observer.as_deref() else { return };
         let Some(current) = observer.current.take() else { return };
-        let Current { task, began, from, last_id, cancelled } = current;
+        let Current { task, began, from, last_id, was_cancelled, cancelled } = current;
         let (ended, to) = (Instant::now(), task.location.get());
         let duration = ended.saturating_duration_since(began);
         observer.longest_turn.set(observer.longest_turn.get().max(duration));
@@ -168,7 +172,7 @@ impl Scheduler {
                 let end = match task.error() {
                     _ if has_panicked => End::Panicked,
                     None => End::Value,
-                    Some(_) if task.has(State::CANCELLED) => End::Cancelled,
+                    Some(_) if was_cancelled => End::Cancelled,
                     Some(_) => End::Error,
                 };
                 recorder.ended(task.id.get(), ended, end);

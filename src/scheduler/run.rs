@@ -32,20 +32,15 @@ impl Scheduler {
     /// loop and is kept for [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
         self.set_running(true);
-        let before = *budget;
         let progress = with_own_depth(|| {
             loop {
                 let steps = || if self.is_observed() { self.observed_steps(budget) } else { self.steps(budget) };
                 match catch(steps) {
                     Ok(progress) => return progress,
-                    Err(payload) => {
-                        self.end_panicked(payload);
-                        self.end_turn(true);
-                    }
+                    Err(payload) => self.end_panicked(payload),
                 }
             }
         });
-        self.turns.set(self.turns.get() + (before - *budget) as u64);
         self.set_running(false);
         progress
     }
@@ -216,16 +211,26 @@ impl Scheduler {
 
     #[inline(always)]
     fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
-        if (task.pending.get() != 0 || task.has(State::SLOW)) && !Scheduler::is_due(&task) {
-            return;
+        if Scheduler::is_plainly_ready(&task) { self.turn(task, State::QUEUED) } else { self.ready_turn_slow(task) }
+    }
+
+    /// Whether a queued task is to have its turn, without a further look. Then `resume` need not look again whether it can.
+    #[inline(always)]
+    fn is_plainly_ready(task: &Header) -> bool {
+        const UNUSUAL: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
+        task.pending.get() == 0 && !task.has(UNUSUAL)
+    }
+
+    #[inline(never)]
+    fn ready_turn_slow(self: &Rc<Scheduler>, task: TaskRef) {
+        if Scheduler::is_due(&task) {
+            self.turn(task, State::QUEUED);
         }
-        self.turn(task, State::QUEUED);
     }
 
     /// Whether a task that was queued is still to have its turn.
     pub(super) fn may_resume(task: &Header) -> bool {
-        !task.has(State::ENDED | State::RUNNING)
-            && ((task.pending.get() == 0 && !task.has(State::SLOW)) || Scheduler::is_due(task))
+        Scheduler::is_plainly_ready(task) || (Scheduler::is_due(task) && !task.has(State::RUNNING))
     }
 
     /// Whether a queued task would have its turn now.
