@@ -119,6 +119,33 @@ impl<T: 'static> Coro<T> {
         drop(old);
         self
     }
+
+    /// Adds a line to errors that leave this coroutine: what it was about. The error is the cause of one with that message, and
+    /// keeps its place and its trace. [`downcast_ref`](crate::Error::downcast_ref) and [`find`](crate::Error::find) still find it.
+    ///
+    /// An error that stops at an [`isolate`](crate::isolate) inside of this coroutine does not leave it. Cancellations and panics
+    /// get no context.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Coro, Loop, co, coro};
+    ///
+    /// #[coro]
+    /// fn read(path: &'static str) -> Coro<String> {
+    ///     std::fs::read_to_string(path)?
+    /// }
+    ///
+    /// let main = co! { yield read("/no/such/file").context("reading the settings") };
+    /// let error = Loop::new().run(main).unwrap_err();
+    /// assert_eq!(error.to_string(), "reading the settings");
+    /// assert!(error.find::<std::io::Error>().is_some());
+    /// assert!(format!("{error:?}").contains("caused by: No such file or directory"));
+    /// ```
+    pub fn context(self, message: impl fmt::Display) -> Coro<T> {
+        let message = message.to_string().into();
+        self.task.raw().cold_mut(|cold| cold.contexts.push(message));
+        self
+    }
 }
 
 impl<T: 'static, E> Coro<std::result::Result<T, E>>

@@ -190,8 +190,12 @@ impl Scheduler {
         let is_known = domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
         let is_first = domain.failure().is_none();
         let max_frames = if is_first { usize::MAX } else { MAX_FRAMES_OF_OTHERS };
-        let trace = || wait_graph::trace(task, error.location(), max_frames);
-        let error = if is_known { error } else { error.clone().traced(trace()) };
+        let error = if is_known {
+            error
+        } else {
+            let (trace, contexts) = wait_graph::trace_with_contexts(task, error.location(), max_frames);
+            contexts.into_iter().fold(error, Error::with_context).traced(trace)
+        };
         task.cold_mut(|cold| cold.error = Some(error.clone()));
         let name = if task.is_internal() {
             error.last_frame().map_or("run".into(), |origin| origin.name().to_string())

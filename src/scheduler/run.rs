@@ -211,33 +211,24 @@ impl Scheduler {
 
     #[inline(always)]
     fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
-        if Scheduler::is_plainly_ready(&task) { self.turn(task, State::QUEUED) } else { self.ready_turn_slow(task) }
-    }
-
-    /// Whether a queued task is to have its turn, without a further look. Then `resume` need not look again whether it can.
-    #[inline(always)]
-    fn is_plainly_ready(task: &Header) -> bool {
-        const UNUSUAL: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
-        task.pending.get() == 0 && !task.has(UNUSUAL)
-    }
-
-    #[inline(never)]
-    fn ready_turn_slow(self: &Rc<Scheduler>, task: TaskRef) {
-        if Scheduler::is_due(&task) {
-            self.turn(task, State::QUEUED);
+        if Scheduler::may_resume(&task) {
+            // SAFETY: `may_resume` says that neither bit is set.
+            self.turn_with(task, |task| unsafe { task.resume(State::QUEUED | State::RESET_BY_TURN) });
         }
     }
 
-    /// Whether a task that was queued is still to have its turn.
+    /// Whether a task that was queued is still to have its turn. Then it has not ended, and does not run.
+    #[inline(always)]
     pub(super) fn may_resume(task: &Header) -> bool {
-        Scheduler::is_plainly_ready(task) || (Scheduler::is_due(task) && !task.has(State::RUNNING))
+        const UNUSUAL: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
+        (task.pending.get() == 0 && !task.has(UNUSUAL)) || Scheduler::is_due(task)
     }
 
     /// Whether a queued task would have its turn now.
     pub(super) fn is_ready(task: &Header) -> bool {
         let is_ready = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
         // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
-        is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED)
+        is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED | State::RUNNING)
     }
 
     /// Whether a queued task that has pending parts, or a cancellation or a failure to see, is to have its turn.
@@ -248,27 +239,35 @@ impl Scheduler {
         is_due
     }
 
-    /// Resumes `task` once, and clears the bits `cleared` before.
+    /// Resumes `task` once, if it can be, and clears the bits `cleared` before.
     #[inline(always)]
     pub(super) fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
+        if !task.has(State::ENDED | State::RUNNING) {
+            // SAFETY: neither bit is set.
+            self.turn_with(task, |task| unsafe { task.resume(cleared | State::RESET_BY_TURN) });
+        }
+    }
+
+    /// Resumes `task` by `resume`.
+    #[inline(always)]
+    fn turn_with(self: &Rc<Scheduler>, task: TaskRef, resume: impl FnOnce(&TaskRef) -> Turn) {
         let guard = PanicGuard::new(self, task);
-        let turn = guard.task().resume(cleared | State::RESET_BY_TURN);
+        let turn = resume(guard.task());
         let task = guard.defuse();
         match turn {
-            Some(Turn::Suspended) if !task.has(State::SLOW | State::ENDED) => {
+            Turn::Suspended if !task.has(State::SLOW | State::ENDED) => {
                 let is_ready = task.pending.get() == 0;
                 task.change(State::RUNNING, if is_ready { State::QUEUED } else { State::empty() });
                 if is_ready {
                     self.run_queue.push(task);
                 }
             }
-            Some(Turn::Suspended) => self.suspend_slow(task),
-            Some(Turn::Completed) => self.end_completed(task),
-            Some(Turn::Raised(error)) => {
+            Turn::Suspended => self.suspend_slow(task),
+            Turn::Completed => self.end_completed(task),
+            Turn::Raised(error) => {
                 task.unset(State::RUNNING);
                 self.end(task, Some(error));
             }
-            None => {}
         }
     }
 

@@ -76,6 +76,8 @@ impl Header {
 #[derive(Default)]
 pub(crate) struct Cold {
     pub(crate) name: Option<Cow<'static, str>>,
+    /// What is added to errors that leave it, innermost first.
+    pub(crate) contexts: Vec<Rc<str>>,
     /// What the task raised, or what its cancelled domain failed with.
     pub(crate) error: Option<Error>,
     pub(super) waiters: WaitQueue<Waiter>,
@@ -368,21 +370,22 @@ impl TaskRef {
         self.0 == other.0
     }
 
-    /// Resumes the coroutine once, if it can be, and clears the bits `cleared` before. The task stays
-    /// [`RUNNING`](State::RUNNING): the caller clears that bit together with others.
+    /// Resumes the coroutine once, and clears the bits `cleared` before. The task stays [`RUNNING`](State::RUNNING): the caller
+    /// clears that bit together with others.
     ///
     /// # Panics
     ///
     /// With what the coroutine panics with.
+    ///
+    /// # Safety
+    ///
+    /// None of the bits `ENDED` and `RUNNING` is set.
     #[inline]
-    pub(super) fn resume(&self, cleared: State) -> Option<Turn> {
-        if self.has(State::ENDED | State::RUNNING) {
-            return None;
-        }
+    pub(super) unsafe fn resume(&self, cleared: State) -> Turn {
         self.change(cleared, State::RUNNING | State::BEGUN);
-        // SAFETY: the table is that of the cell that the header is part of. ENDED is not set, so the slot holds the body.
+        // SAFETY: the table is that of the cell that the header is part of. ENDED was not set, so the slot holds the body.
         // RUNNING was not set, so the body is not being resumed.
-        Some(unsafe { (self.vtable.resume)(self.0, self.clone()) })
+        unsafe { (self.vtable.resume)(self.0, self.clone()) }
     }
 
     /// Drops the coroutine where it stands, if it is there and does not run.
