@@ -120,6 +120,33 @@ impl<T: 'static> Coro<T> {
         self
     }
 
+    /// Has each turn of this coroutine in `span`: it is entered when the coroutine goes on, and left at each `yield`. The coroutines
+    /// that it starts inherit the span, unless they have one of their own.
+    ///
+    /// `#[tracing::instrument]` does not work on a `#[coro]` function, as other coroutines run while one waits; this does.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Coro, Loop, coro};
+    /// use tracing::{info, info_span};
+    ///
+    /// #[coro]
+    /// fn handle(request: u32) -> Coro<()> {
+    ///     info!("begins"); // in the span of its request
+    ///     yield;
+    ///     info!("ends");
+    /// }
+    ///
+    /// let requests: Vec<_> = (1..=3).map(|n| handle(n).in_span(info_span!("request", n))).collect();
+    /// Loop::new().run(requests).unwrap();
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn in_span(self, span: tracing::Span) -> Coro<T> {
+        let old = self.task.raw().set_span(std::rc::Rc::new(span));
+        drop(old);
+        self
+    }
+
     /// Adds a line to errors that leave this coroutine: what it was about. The error is the cause of one with that message, and
     /// keeps its place and its trace. [`downcast_ref`](crate::Error::downcast_ref) and [`find`](crate::Error::find) still find it.
     ///

@@ -60,7 +60,9 @@ impl Scheduler {
         // After `end_root`, which cancels what the task left behind a shield.
         let released = if task.has(State::HOLDS_WAITERS) { self.release_held(&task) } else { Vec::new() };
         self.end_empty_scopes(scope);
-        // Errors and values are the user's, and so are their destructors.
+        #[cfg(feature = "tracing")]
+        let released = (released, task.take_span());
+        // Errors, values and spans are the user's, and so are their destructors.
         drop((kept, held, released));
     }
 

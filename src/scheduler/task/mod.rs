@@ -9,6 +9,8 @@
 
 pub(crate) mod cell;
 pub(super) mod drop;
+#[cfg(feature = "tracing")]
+mod span;
 pub(crate) mod protocol;
 pub(crate) mod state;
 
@@ -78,6 +80,9 @@ pub(crate) struct Cold {
     pub(crate) name: Option<Cow<'static, str>>,
     /// What is added to errors that leave it, innermost first.
     pub(crate) contexts: Vec<Rc<str>>,
+    /// The span of its turns. Entering, leaving and dropping it is user code.
+    #[cfg(feature = "tracing")]
+    pub(super) span: Option<Rc<tracing::Span>>,
     /// What the task raised, or what its cancelled domain failed with.
     pub(crate) error: Option<Error>,
     pub(super) waiters: WaitQueue<Waiter>,
@@ -382,6 +387,8 @@ impl TaskRef {
     /// None of the bits `ENDED` and `RUNNING` is set.
     #[inline]
     pub(super) unsafe fn resume(&self, cleared: State) -> Turn {
+        #[cfg(feature = "tracing")]
+        let _in_span = if self.has(State::IN_SPAN) { self.enter_span() } else { None };
         self.change(cleared, State::RUNNING | State::BEGUN);
         // SAFETY: the table is that of the cell that the header is part of. ENDED was not set, so the slot holds the body.
         // RUNNING was not set, so the body is not being resumed.
