@@ -14,12 +14,12 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::{Grouping, LoopError, Reason};
-#[cfg(feature = "tokio")]
-use crate::scheduler::{Driver, Steps};
 use crate::inside::dump::Dump;
 use crate::inside::recorder::Recorder;
 use crate::inside::statistics::Statistics;
 use crate::inside::watchdog::{Watchdog, WatchdogThread};
+#[cfg(feature = "tokio")]
+use crate::scheduler::{Driver, Steps};
 use crate::scheduler::{Inbox, Observer, Order, Progress, Record, Scheduler, Scope, Simulated, Task, Watch};
 use crate::stop::Stop;
 use crate::thread::InnerLoop;

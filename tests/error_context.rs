@@ -32,7 +32,10 @@ fn context_keeps_the_cause_the_place_and_the_frames() {
     assert_eq!(error.downcast_ref::<io::Error>().unwrap().to_string(), "disk full");
     assert_eq!(error.find::<io::Error>().unwrap().to_string(), "disk full");
     let text = format!("{error:?}");
-    assert!(text.starts_with("reading the settings\n  caused by: disk full\n  coroutines, outermost first:\n"), "{text}");
+    assert!(
+        text.starts_with("reading the settings\n  caused by: disk full\n  coroutines, outermost first:\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -131,7 +134,8 @@ fn a_panic_prints_the_coroutines_after_its_message() {
     }
     let place = "tests/error_context.rs:";
     let after = printed.split_once("three deep\n").unwrap().1;
-    let lines: Vec<_> = after.lines().skip_while(|line| !line.contains("coroutines, outermost first:")).take(4).collect();
+    let lines: Vec<_> =
+        after.lines().skip_while(|line| !line.contains("coroutines, outermost first:")).take(4).collect();
     assert!(lines[1].starts_with(&format!("    outer at {place}")), "{printed}");
     assert!(lines[2].starts_with(&format!("    middle at {place}")), "{printed}");
     assert!(lines[3].starts_with(&format!("    inner at {place}")), "{printed}");

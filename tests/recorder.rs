@@ -184,27 +184,31 @@ fn tracks_nest_as_the_coroutines_do() {
         paths.push(path.join("/"));
     }
     paths.sort();
-    let below = ["top", "top/middle", "top/middle", "top/middle/leaf", "top/middle/leaf", "top/middle/leaf", "top/middle/leaf"];
+    let below =
+        ["top", "top/middle", "top/middle", "top/middle/leaf", "top/middle/leaf", "top/middle/leaf", "top/middle/leaf"];
     assert_eq!(paths, below);
 }
 
 #[test]
 fn arrows_lead_from_who_woke_to_who_was_woken() {
-    let recorder = recorded(co! {
-        let (ping, pong) = (Event::new(), Event::new());
-        let other = {
-            let (ping, pong) = (ping.clone(), pong.clone());
-            co! {
-                yield ping.wait();
-                pong.set();
-            }
-        };
-        yield spawn(other.named("other"));
-        yield;
-        ping.set();
-        yield pong.wait();
-        5
-    }.named("main"));
+    let recorder = recorded(
+        co! {
+            let (ping, pong) = (Event::new(), Event::new());
+            let other = {
+                let (ping, pong) = (ping.clone(), pong.clone());
+                co! {
+                    yield ping.wait();
+                    pong.set();
+                }
+            };
+            yield spawn(other.named("other"));
+            yield;
+            ping.set();
+            yield pong.wait();
+            5
+        }
+        .named("main"),
+    );
     let trace = Trace::of(&recorder);
     // First the arrow to the one that is started.
     assert_eq!(trace.arrows(), [("main", "other"), ("main", "other"), ("other", "main")]);

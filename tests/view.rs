@@ -473,9 +473,11 @@ fn a_dump_does_not_change_what_a_simulated_loop_does() {
 fn statistics_count_turns_rounds_tasks_and_timers() {
     let mut event_loop = Loop::new();
     assert_eq!(event_loop.statistics(), tinyield::inside::Statistics::default());
-    let main = || co! {
-        for _ in 0..4 {
-            yield (co! {}, co! {});
+    let main = || {
+        co! {
+            for _ in 0..4 {
+                yield (co! {}, co! {});
+            }
         }
     };
     event_loop.run(main()).unwrap();

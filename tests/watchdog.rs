@@ -46,7 +46,8 @@ fn a_stall_is_reported_with_both_lines() {
     assert_eq!(after.yielded_at().unwrap().line(), line + 2);
     assert!(after.duration() >= during.duration());
     let text = after.to_string();
-    let expected = format!("`blocking` held the loop up from tests/watchdog.rs:{line} to tests/watchdog.rs:{}, for ", line + 2);
+    let expected =
+        format!("`blocking` held the loop up from tests/watchdog.rs:{line} to tests/watchdog.rs:{}, for ", line + 2);
     assert!(text.starts_with(&expected), "{text}");
 }
 
@@ -162,7 +163,11 @@ fn the_thread_is_gone_when_the_run_returns() {
 
     let dropped = Arc::new(AtomicUsize::new(0));
     let counts = Counts(dropped.clone());
-    let mut event_loop = Loop::builder().watchdog(LIMIT, move |_| { let _ = &counts; }).build();
+    let mut event_loop = Loop::builder()
+        .watchdog(LIMIT, move |_| {
+            let _ = &counts;
+        })
+        .build();
     for _ in 0..10 {
         event_loop.run(co! { yield spawn(co! { yield; }); }).unwrap();
     }

@@ -143,7 +143,8 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         // The source of these is the source of the error in them, and not that error.
         let loop_error = error.downcast_ref::<LoopError>().map(|error| error.error().as_std() as &dyn StdError);
         let boxed = error.downcast_ref::<Boxed>().map(|Boxed(error)| error.as_std() as &dyn StdError);
-        let io_error = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|error| error as &dyn StdError);
+        let io_error =
+            error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|error| error as &dyn StdError);
         next = loop_error.or(boxed).or(io_error).or_else(|| error.source());
     }
     None

@@ -182,8 +182,7 @@ impl Tree<'_> {
         for member in members {
             work::count();
             let task = &self.tasks[member];
-            let (file, line, column) =
-                (task.location().file(), task.location().line(), task.location().column());
+            let (file, line, column) = (task.location().file(), task.location().line(), task.location().column());
             let line = *known.entry((task.name(), file, line, column, task.waits_on())).or_insert_with(|| {
                 lines.push(Line { depth, members: Vec::new() });
                 lines.len() - 1

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::dump::Dump;
 use crate::error::Result;
-use crate::scheduler::{Scheduler, TaskRef, WakeSlot, WakeTarget, Waiter};
+use crate::scheduler::{Scheduler, TaskRef, Waiter, WakeSlot, WakeTarget};
 use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// Gives a [`Dump`] of the loop: what each of its coroutines waits for.

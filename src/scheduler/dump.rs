@@ -74,7 +74,12 @@ impl Scheduler {
                 waits.in_words(task, &|carrier| holders.get(&carrier.id.get()).cloned())
             };
             let waits_for = awaited.named.iter().filter_map(|on| index_of.get(&on.id.get()).copied()).collect();
-            dumped.push(DumpedTask { frame: Frame::new(task.name(), task.location.get()), waits_on, parent, waits_for });
+            dumped.push(DumpedTask {
+                frame: Frame::new(task.name(), task.location.get()),
+                waits_on,
+                parent,
+                waits_for,
+            });
         }
         Dump::new(dumped, self.statistics_with(tasks.len()))
     }
@@ -165,7 +170,8 @@ impl Parents {
             // One that has ended has left its children behind.
             let starter = starter.filter(|starter| internal.contains_key(starter));
             let Some(parent) = starter.or_else(|| found_parent(task, &first_of_scope)) else { continue };
-            let parent = if internal.get(&parent) == Some(&true) { visible.get(&parent).copied() } else { Some(parent) };
+            let parent =
+                if internal.get(&parent) == Some(&true) { visible.get(&parent).copied() } else { Some(parent) };
             visible.extend(parent.map(|parent| (id, parent)));
         }
         Parents { visible }

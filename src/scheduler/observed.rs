@@ -139,7 +139,8 @@ impl Scheduler {
         }
         let cancelled = task.scope().filter(|_| is_cancelling).and_then(|scope| scope.cancelled());
         let was_cancelled = task.has(State::CANCELLED);
-        let current = Current { task: task.clone(), began, from, last_id: self.last_id.get(), was_cancelled, cancelled };
+        let current =
+            Current { task: task.clone(), began, from, last_id: self.last_id.get(), was_cancelled, cancelled };
         observer.current.replace(Some(current));
     }
 

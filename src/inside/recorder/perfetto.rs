@@ -215,7 +215,11 @@ impl<W: Write> Trace<'_, W> {
                     // What it woke and started follows right after it.
                     let woken = events[cursor..].iter().map_while(|&(other, event)| match event {
                         Event::Woken { by: Waker::Task(waker), .. } if is(key, other, *waker) => Some(other),
-                        Event::Started { .. } if ring.known(other)?.parent == Some(key.task) && other.run == key.run => Some(other),
+                        Event::Started { .. }
+                            if ring.known(other)?.parent == Some(key.task) && other.run == key.run =>
+                        {
+                            Some(other)
+                        }
                         _ => None,
                     });
                     let leaving: Vec<u64> = woken.map(|other| arrows.add(other)).collect();
@@ -235,8 +239,9 @@ impl<W: Write> Trace<'_, W> {
                             .message(event::ANNOTATION, &annotation("to", &place(to)));
                         if own.is_none_or(|own| own == track) {
                             message = leaving.iter().fold(message, |message, flow| message.fixed64(event::FLOW, *flow));
-                            message =
-                                arriving.iter().fold(message, |message, flow| message.fixed64(event::ENDING_FLOW, *flow));
+                            message = arriving
+                                .iter()
+                                .fold(message, |message, flow| message.fixed64(event::ENDING_FLOW, *flow));
                         }
                         self.event(*began, message)?;
                         self.slice_end(*ended, track)?;
@@ -302,7 +307,9 @@ fn annotation(name: &str, text: &str) -> Message {
 }
 
 fn source_location(location: &'static Location<'static>) -> Message {
-    Message::default().text(event::LOCATION_FILE, location.file()).number(event::LOCATION_LINE, u64::from(location.line()))
+    Message::default()
+        .text(event::LOCATION_FILE, location.file())
+        .number(event::LOCATION_LINE, u64::from(location.line()))
 }
 
 fn place(location: &'static Location<'static>) -> String {

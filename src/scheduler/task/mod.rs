@@ -9,9 +9,9 @@
 
 pub(crate) mod cell;
 pub(super) mod drop;
+pub(crate) mod protocol;
 #[cfg(feature = "tracing")]
 mod span;
-pub(crate) mod protocol;
 pub(crate) mod state;
 
 use std::borrow::Cow;
