@@ -162,7 +162,7 @@ impl Scheduler {
             watch.end_turn(ended, (!has_ended).then_some(to));
         }
         if let Some(recorder) = &observer.recorder {
-            recorder.turn(&task.name(), task.id.get(), (began, from), (ended, to));
+            recorder.turn(task.name(), task.id.get(), (began, from), (ended, to));
         }
         self.note_ready(observer, Some((task.id.get(), last_id)));
         if let Some(recorder) = &observer.recorder {
@@ -197,7 +197,7 @@ impl Scheduler {
                 Some((starter, last_id)) if id > last_id => {
                     self.note_starter(observer, id, starter);
                     if let (Some(recorder), Some(now)) = (&observer.recorder, now) {
-                        recorder.started(&task.name(), id, starter, task.location.get(), now);
+                        recorder.started(task.name(), id, starter, task.location.get(), now);
                     }
                 }
                 _ => {
@@ -208,7 +208,7 @@ impl Scheduler {
                             None if task.blocked_on().contains(BlockedOn::TIMER) => Waker::Timer,
                             None => Waker::Outside,
                         };
-                        recorder.woken(&task.name(), id, waker, task.location.get(), now);
+                        recorder.woken(task.name(), id, waker, task.location.get(), now);
                     }
                 }
             }

@@ -232,12 +232,12 @@ impl Acquire {
         permit.key = if state.has_free_permit() {
             state.entries.put_aside(Entry { frame, waiter: None })
         } else {
-            if let Some(scheduler) = task.scheduler() {
-                if !std::ptr::eq(state.noted_in.as_ptr(), &*scheduler) {
-                    state.noted_in = Rc::downgrade(&scheduler);
-                    let weak: Weak<RefCell<State>> = Rc::downgrade(&permit.semaphore.state);
-                    scheduler.note_held(weak);
-                }
+            if let Some(scheduler) = task.scheduler()
+                && !std::ptr::eq(state.noted_in.as_ptr(), &*scheduler)
+            {
+                state.noted_in = Rc::downgrade(&scheduler);
+                let weak: Weak<RefCell<State>> = Rc::downgrade(&permit.semaphore.state);
+                scheduler.note_held(weak);
             }
             state.entries.push_back(Entry { frame, waiter: Some(Waiter::new(task)) })
         };

@@ -119,7 +119,7 @@ impl RunRecorder {
 
     pub(crate) fn started(
         &self,
-        name: &Cow<'static, str>,
+        name: Cow<'static, str>,
         task: u64,
         by: u64,
         location: &'static Location<'static>,
@@ -133,7 +133,7 @@ impl RunRecorder {
 
     pub(crate) fn turn(
         &self,
-        name: &Cow<'static, str>,
+        name: Cow<'static, str>,
         task: u64,
         (began, from): (Instant, &'static Location<'static>),
         (ended, to): (Instant, &'static Location<'static>),
@@ -149,7 +149,7 @@ impl RunRecorder {
 
     pub(crate) fn woken(
         &self,
-        name: &Cow<'static, str>,
+        name: Cow<'static, str>,
         task: u64,
         by: Waker,
         location: &'static Location<'static>,

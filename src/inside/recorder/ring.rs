@@ -118,14 +118,14 @@ impl Ring {
     pub(super) fn know(
         &mut self,
         key: TaskKey,
-        name: &Cow<'static, str>,
+        name: Cow<'static, str>,
         parent: Option<u64>,
         location: &'static Location<'static>,
     ) -> bool {
         let mut is_new = false;
         self.tasks.entry(key).or_insert_with(|| {
             is_new = true;
-            Known { name: name.clone(), parent, location, events: 0, has_ended: false }
+            Known { name, parent, location, events: 0, has_ended: false }
         });
         is_new
     }
