@@ -159,7 +159,7 @@ impl Loop {
         let AnyTask(main) = wait.into_task();
         let simulation = self.simulated.as_ref().map(|Simulated { seed, timeline }| {
             let (timeline, order) = (timeline.clone(), Order::of_seed(*seed));
-            Box::new(SimulationSettings { timeline, order, record: None })
+            Box::new(SimulationSettings { timeline, order, record: None, max_rounds: None })
         });
         let is_observed = self.watch.is_some() || self.recorder.is_some();
         let observation = is_observed.then(|| {
@@ -274,7 +274,15 @@ impl Builder {
     /// deadline; if there is none, the run ends with a [`Deadlock`](crate::Deadlock). [`sleep`](crate::sleep()),
     /// [`sleep_until`](crate::sleep_until), [`timeout`](crate::timeout()), [`Event::wait_timeout`](crate::Event::wait_timeout)
     /// and [`now`](crate::now()) use this clock. It begins at the time at which the run does, and a further run of the same loop
-    /// continues from the end of the last one. The timers of other crates are real: the clock waits for them.
+    /// continues from the end of the last one. What does not use this clock is real: [`Instant::now`](std::time::Instant::now),
+    /// [`elapsed`](std::time::Instant::elapsed), and the timers of other crates, for which the clock waits.
+    ///
+    /// The clock ends 584 years after the start of a run: then a program that only sleeps has a deadlock. To run a program that never
+    /// ends, put it into a [`timeout`](crate::timeout()).
+    ///
+    /// A coroutine that waits by `yield` in a loop is always ready, so the clock never moves. After three seconds the loop writes that
+    /// to the standard error, once, with the names of the coroutines that are ready. It does so as well when it waits that long for
+    /// something outside.
     ///
     /// **Order.** Each round is a permutation of what was ready when it began, so each coroutine still has one turn a round. Seed
     /// 0 is first in, first out, as in a loop that is not simulated. The same binary with the same seed and the same input takes

@@ -166,8 +166,8 @@ pub use trace::Frame;
 pub use wait::lifecycle::Wait;
 
 // The code of the guide and of the README is compiled and run as part of the tests. Most blocks leave out the feature
-// attribute, and some use the bridge to smol.
-#[cfg(any(feature = "smol", not(doctest)))]
+// attribute, and some use the bridges to smol and to tokio.
+#[cfg(any(all(feature = "smol", feature = "tokio"), not(doctest)))]
 #[doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {

@@ -1,6 +1,6 @@
 //! Panics of user code: catching them, and choosing the one that goes on.
 //!
-//! A payload that does not go on is forgotten and not dropped: its destructor is user code and may panic in turn.
+//! A payload that does not go on is dropped where a panic of its destructor does no harm: that is user code, too.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,8 +16,19 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
 /// Calls `f` where no caller can receive its panic: the panic hook has printed it, and it ends here.
 pub(crate) fn contain(f: impl FnOnce()) {
     if let Err(payload) = catch(f) {
-        std::mem::forget(payload);
+        discard(payload);
     }
+}
+
+/// Drops `payload`. If its destructor panics, the payload of that panic is forgotten: its destructor might do the same.
+pub(crate) fn discard(payload: Payload) {
+    let _ = catch(|| drop(payload)).map_err(std::mem::forget);
+}
+
+/// The message of a panic, if it has one.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 /// Keeps the first of several panics, so that it can go on when all the code has run.
@@ -27,16 +38,22 @@ pub(crate) struct FirstPanic(Option<Payload>);
 impl FirstPanic {
     /// Calls `f`, and keeps its panic if it is the first.
     pub(crate) fn run(&mut self, f: impl FnOnce()) {
-        if let Err(payload) = catch(f) {
-            self.keep(payload);
+        if let Err(payload) = catch(f)
+            && let Some(other) = self.keep(payload)
+        {
+            discard(other);
         }
     }
 
-    /// Keeps `payload` if it is the first.
-    pub(crate) fn keep(&mut self, payload: Payload) {
+    /// Keeps `payload` if it is the first. Otherwise returns it.
+    #[must_use]
+    pub(crate) fn keep(&mut self, payload: Payload) -> Option<Payload> {
         match &self.0 {
-            None => self.0 = Some(payload),
-            Some(_) => std::mem::forget(payload),
+            None => {
+                self.0 = Some(payload);
+                None
+            }
+            Some(_) => Some(payload),
         }
     }
 
@@ -50,7 +67,7 @@ impl FirstPanic {
     pub(crate) fn resume(self) {
         match self.0 {
             None => {}
-            Some(payload) if std::thread::panicking() => std::mem::forget(payload),
+            Some(payload) if std::thread::panicking() => discard(payload),
             Some(payload) => resume_unwind(payload),
         }
     }

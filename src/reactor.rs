@@ -18,23 +18,26 @@ use std::{
 
 use async_io::Timer;
 
+#[cfg(feature = "smol")]
+use crate::panic::{catch, discard};
+
 /// Calls `turns` until it breaks; between two calls it waits, and drives the reactor, until the waker is woken or the
 /// deadline that `turns` gave has come. False if it had to stop before, as async-io panicked.
 #[cfg(feature = "smol")]
 pub(crate) fn drive(mut turns: impl FnMut(&Waker) -> ControlFlow<(), Option<Instant>>) -> bool {
-    let mut clock = Clock::default();
-    let done = crate::panic::catch(|| {
+    let mut timer = ReactorTimer::default();
+    let done = catch(|| {
         async_io::block_on(poll_fn(|context| {
             let _ = ENDING.try_with(|_| {});
             loop {
                 let ControlFlow::Continue(deadline) = turns(context.waker()) else { return Poll::Ready(()) };
-                if clock.poll_until(deadline, context).is_pending() {
+                if timer.poll_until(deadline, context).is_pending() {
                     return Poll::Pending;
                 }
             }
         }));
     });
-    done.map_err(std::mem::forget).is_ok()
+    done.map_err(discard).is_ok()
 }
 
 #[cfg(feature = "smol")]
@@ -69,18 +72,18 @@ pub(crate) fn is_available() -> bool {
 }
 
 /// Waits for deadlines in async-io's reactor, one at a time.
-pub(crate) struct Clock {
+pub(crate) struct ReactorTimer {
     timer: Timer,
     set_to: Option<Instant>,
 }
 
-impl Default for Clock {
-    fn default() -> Clock {
-        Clock { timer: Timer::never(), set_to: None }
+impl Default for ReactorTimer {
+    fn default() -> ReactorTimer {
+        ReactorTimer { timer: Timer::never(), set_to: None }
     }
 }
 
-impl Clock {
+impl ReactorTimer {
     /// Whether `deadline` has come; if not, the waker is woken when it does. The deadline of the call before is forgotten.
     pub(crate) fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
         if deadline != self.set_to {

@@ -18,6 +18,7 @@ use crate::inside::dump::Dump;
 use crate::inside::recorder::Recorder;
 use crate::inside::statistics::Statistics;
 use crate::inside::watchdog::{Watchdog, WatchdogThread};
+use crate::panic::discard;
 #[cfg(feature = "tokio")]
 use crate::scheduler::{Driver, Steps};
 use crate::scheduler::{Inbox, Observer, Order, Progress, Record, Scheduler, Scope, Simulated, Task, Watch};
@@ -58,6 +59,8 @@ pub(crate) struct SimulationSettings {
     pub(crate) order: Order,
     /// Where to record the turns, if they are recorded.
     pub(crate) record: Option<Record>,
+    /// How many rounds the clock may stand still before the run fails.
+    pub(crate) max_rounds: Option<u64>,
 }
 
 pub(crate) struct Run<T: 'static> {
@@ -81,8 +84,8 @@ impl<T: 'static> Run<T> {
         let (timeline, simulated) = match simulation {
             None => (None, None),
             Some(simulation) => {
-                let SimulationSettings { timeline, order, record } = *simulation;
-                let simulated = Simulated::new(timeline.begin_run(), order, record);
+                let SimulationSettings { timeline, order, record, max_rounds } = *simulation;
+                let simulated = Simulated::new(timeline.begin_run(), order, record, max_rounds);
                 (Some(timeline), Some(Box::new(simulated)))
             }
         };
@@ -188,6 +191,12 @@ impl<T: 'static> Run<T> {
     #[cfg(feature = "tokio")]
     fn driver_here(&self) -> Option<Rc<dyn Driver>> {
         self.scheduler.driver().filter(|driver| driver.is_driven_here()).cloned()
+    }
+
+    /// Takes the time from the clock of the host.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn follow_clock(&self, now: fn() -> Instant) {
+        self.scheduler.follow_clock(now);
     }
 
     #[cfg(feature = "tokio")]
@@ -344,6 +353,8 @@ impl<T: 'static> Drop for Run<T> {
         }
         // The host is not to be woken for what happens here.
         self.scheduler.host_is_awake();
+        #[cfg(feature = "tokio")]
+        self.scheduler.leave_clock_of_host();
         self.scheduler.abandon(Reason::Dropped);
         // A thread-local value may own this and be dropped when its thread ends. Then the thread-local that async-io's `block_on`
         // needs may be gone.
@@ -351,7 +362,7 @@ impl<T: 'static> Drop for Run<T> {
         self.close();
         if let Some(payload) = self.scheduler.take_panic() {
             if std::thread::panicking() {
-                std::mem::forget(payload);
+                discard(payload);
             } else {
                 resume_unwind(payload);
             }

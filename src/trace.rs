@@ -36,6 +36,10 @@ impl Frame {
         Frame { name, location }
     }
 
+    pub(crate) fn into_name(self) -> Cow<'static, str> {
+        self.name
+    }
+
     /// The name of the coroutine: the name of its function, `co!` for a block, or the name that
     /// [`Coro::named`](crate::Coro::named) set.
     #[must_use]

@@ -7,15 +7,16 @@ mod common;
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{Counter, Gate, LONG, ms, names, panic_of};
 use tinyield::{
-    Coro, Deadlock, Loop, Step, catch, co, coro, from_tokio, run_in_loop, shield, sleep, spawn, timeout, to_tokio,
-    to_tokio_with,
+    Coro, Deadlock, Loop, Panic, Step, catch, co, coro, from_future, from_tokio, isolate, now, run_in_loop, shield,
+    sleep, spawn, timeout, to_tokio, to_tokio_with,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -124,6 +125,7 @@ fn runtime_of_one_thread_that_was_only_entered_is_not_waited_for() {
 fn run_inside_of_block_on_panics_instead_of_blocking_the_runtime_for_ever() {
     let message = panic_of(|| current_thread().block_on(async { Loop::new().run(from_tokio(add_one(1))) }));
     assert!(message.contains("Cannot start a runtime from within a runtime"), "{message}");
+    assert!(message.contains("await `to_tokio(..)` instead"), "{message}");
 }
 
 #[test]
@@ -297,11 +299,62 @@ fn loop_inside_of_tokio_ignores_the_budget_of_its_host() {
 }
 
 #[test]
+fn loop_that_drives_its_runtime_ignores_the_budget_too() {
+    const MESSAGES: u32 = 100_000;
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let main = from_tokio(async move {
+        add_one(1).await; // from here on, the runtime polls the loop
+        for number in 0..MESSAGES {
+            sender.send(number).unwrap();
+        }
+        drop(sender);
+        let mut receive = pin!(async {
+            let mut count = 0;
+            while receiver.recv().await.is_some() {
+                count += 1;
+            }
+            count
+        });
+        let mut polls = 0;
+        let count = poll_fn(|context| {
+            polls += 1;
+            receive.as_mut().poll(context)
+        });
+        (count.await, polls)
+    });
+    assert_eq!(Loop::new().run(main).unwrap(), (MESSAGES, 1));
+}
+
+#[test]
 fn poll_outside_of_a_runtime_says_what_to_do() {
     let message = panic_of(|| drop(poll_once(&mut to_tokio(co! {}))));
     assert!(message.contains("`to_tokio`") && message.contains("block_on"), "{message}");
     let message = panic_of(|| drop(poll_once(&mut to_tokio_with(|| co! {}))));
     assert!(message.contains("`to_tokio_with`") && message.contains("block_on"), "{message}");
+}
+
+#[test]
+fn plain_await_outside_of_a_runtime_says_what_to_do() {
+    let says_what_to_do = |message: &str| {
+        assert!(message.starts_with("there is no reactor running"), "{message}");
+        assert!(message.contains("`yield from_tokio(async { .. })`"), "{message}");
+        assert_eq!(message.matches("block_on(to_tokio(..))").count(), 1, "{message}");
+    };
+    let sleeps = || co! { tokio::time::sleep(ms(1)).await };
+    says_what_to_do(&panic_of(|| Loop::new().run(sleeps())));
+    says_what_to_do(&panic_of(|| Loop::new().run(from_future(add_one(1)))));
+    says_what_to_do(&panic_of(|| Loop::new().run(run_in_loop(sleeps))));
+    // The call of a function of tokio is enough.
+    says_what_to_do(&panic_of(|| Loop::new().run(co! { drop(tokio::spawn(pending::<()>())) })));
+    let error = Loop::new().run(isolate(sleeps()).catch_unwind()).unwrap().unwrap_err();
+    says_what_to_do(error.downcast_ref::<Panic>().unwrap().message());
+}
+
+#[test]
+fn other_panics_of_tokio_keep_their_message() {
+    let without_timers = Builder::new_current_thread().build().unwrap();
+    let message = panic_of(|| without_timers.block_on(to_tokio(co! { tokio::time::sleep(ms(1)).await })));
+    assert!(message.contains("enable_time") && !message.contains("from_tokio"), "{message}");
 }
 
 #[test]
@@ -315,4 +368,73 @@ fn waker_called_by_another_thread_wakes_a_loop_that_drives_its_runtime() {
         opens.join().is_ok()
     };
     assert!(Loop::new().run(main).unwrap());
+}
+
+#[test]
+fn block_on_inside_of_a_runtime_says_what_to_do() {
+    let blocks = || co! { current_thread().block_on(add_one(1)) };
+    assert_eq!(Loop::new().run(blocks()).unwrap(), 2);
+    let message = panic_of(|| current_thread().block_on(to_tokio(blocks())));
+    assert!(message.contains("await futures instead of calling `block_on`"), "{message}");
+}
+
+#[test]
+fn loop_inside_of_tokio_follows_its_paused_clock() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    #[coro]
+    fn sleeps() -> Coro<Duration> {
+        let start = yield now();
+        yield (sleep(HOUR), sleep(2 * HOUR));
+        assert!((yield timeout(pending_for_ever(), HOUR)).is_err());
+        tokio::time::sleep(HOUR).await;
+        (yield now()) - start
+    }
+    #[coro]
+    fn pending_for_ever() -> Coro<()> {
+        pending::<()>().await;
+    }
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let polls = Cell::new(0);
+    let mut hosted = to_tokio(sleeps());
+    let counting = poll_fn(|context| {
+        polls.set(polls.get() + 1);
+        Pin::new(&mut hosted).poll(context)
+    });
+    let slept = runtime.block_on(counting).unwrap();
+    assert!(slept >= 4 * HOUR && slept < 4 * HOUR + Duration::from_secs(1), "{slept:?}");
+    assert!(polls.get() <= 20, "{} polls", polls.get());
+}
+
+#[test]
+fn advancing_the_paused_clock_of_tokio_fires_timers_of_the_loop() {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut hosted = to_tokio(sleep(Duration::from_secs(60)));
+        assert!(poll_fn(|context| Poll::Ready(Pin::new(&mut hosted).poll(context))).await.is_pending());
+        tokio::time::advance(Duration::from_secs(61)).await;
+        let polled = poll_fn(|context| Poll::Ready(Pin::new(&mut hosted).poll(context))).await;
+        assert!(matches!(polled, Poll::Ready(Ok(()))));
+    });
+}
+
+#[test]
+fn cleanup_in_a_drop_takes_real_time_if_the_clock_of_tokio_is_paused() {
+    let cleaned = Counter::new();
+    let counts = cleaned.clone();
+    let main = co! {
+        let error = (yield catch(sleep(LONG))).unwrap_err();
+        yield shield(sleep(ms(5)));
+        counts.up();
+        Err(error)?;
+    };
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut hosted = to_tokio(main);
+        assert!(poll_fn(|context| Poll::Ready(Pin::new(&mut hosted).poll(context))).await.is_pending());
+        tokio::time::advance(LONG / 2).await;
+        let start = Instant::now();
+        drop(hosted);
+        assert!((ms(5)..LONG / 2).contains(&start.elapsed()));
+    });
+    assert_eq!(cleaned.get(), 1);
 }

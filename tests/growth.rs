@@ -329,6 +329,41 @@ fn shields_that_leave_something_behind_are_linear() {
     });
 }
 
+/// Each domain has a coroutine that cleans up behind a shield.
+#[coro]
+fn nested_isolates(depth: usize, end: Event) -> Coro<()> {
+    let cleans_up = end.clone();
+    yield spawn(co! {
+        if let Err(cancelled) = yield catch(forever()) {
+            yield shield(cleans_up.wait());
+            Err(cancelled)?;
+        }
+    });
+    if depth == 0 {
+        yield forever();
+    } else {
+        let _ = yield isolate(nested_isolates(depth - 1, end)).grouping(Grouping::Always);
+    }
+}
+
+#[test]
+fn nested_isolates_with_a_cleaner_each_are_linear() {
+    assert_linear(|count| {
+        let end = Event::new();
+        let ends = end.clone();
+        let main = co! {
+            yield spawn(nested_isolates(count, end));
+            for _ in 0..2 * count + 10 {
+                yield;
+            }
+            yield spawn(co! { yield shield(co! { yield; yield; yield; ends.set(); }); });
+            yield;
+            Err("stop")?;
+        };
+        look_at(&run(main).unwrap_err());
+    });
+}
+
 /// Each member answers its cancellation with an error of its own.
 #[coro]
 fn chain_of_errors(depth: usize) -> Coro<()> {

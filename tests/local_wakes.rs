@@ -1,15 +1,15 @@
 //! Wake-ups from the loop's own thread, in a poll and around it: each leads to one more poll.
 #![feature(coroutines)]
 
-use std::cell::Cell;
-use std::future::{poll_fn, ready};
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use tinyield::by_hand::{Outcome, Resume, Suspend};
-use tinyield::{Coro, Loop, co};
+use tinyield::{Coro, Event, Loop, co};
 
 /// Calls its waker, and is pending.
 fn wakes_itself() -> impl Future<Output = ()> {
@@ -139,4 +139,62 @@ fn a_waker_that_is_called_between_two_polls_leads_to_one_more_poll() {
         assert_eq!(polls.get(), 2);
     };
     Loop::new().run((waits, wakes)).unwrap();
+}
+
+#[test]
+fn a_waker_that_its_own_task_calls_before_it_polls_another_future_is_kept() {
+    run(Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut waker = None;
+            let first = poll_fn(|context| {
+                waker = Some(context.waker().clone());
+                Poll::<()>::Pending
+            });
+            assert!(resume.poll_future(pin!(first)).is_pending());
+            waker.take().unwrap().wake();
+            assert!(resume.poll_future(pin!(pending::<()>())).is_pending());
+            resume = yield Suspend;
+            assert!(resume.poll_future(pin!(ready(2))).is_ready());
+            Outcome::value(())
+        },
+    ));
+}
+
+#[test]
+fn coroutines_are_resumed_in_the_order_of_their_wake_ups_by_wakers_and_by_events() {
+    for waker_is_first in [true, false] {
+        let (waker, order) = (Rc::new(Cell::new(None::<Waker>)), Rc::new(RefCell::new(Vec::new())));
+        let (registered, of_waker, of_event) = (waker.clone(), order.clone(), order.clone());
+        let event = Event::new();
+        let set = event.clone();
+        let awaits = co! {
+            let mut is_woken = false;
+            poll_fn(|context| {
+                registered.set(Some(context.waker().clone()));
+                if std::mem::replace(&mut is_woken, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            of_waker.borrow_mut().push("waker");
+        };
+        let waits = co! {
+            yield event.wait();
+            of_event.borrow_mut().push("event");
+        };
+        let wakes = co! {
+            yield;
+            yield;
+            if waker_is_first {
+                waker.take().unwrap().wake();
+            }
+            set.set();
+            if !waker_is_first {
+                waker.take().unwrap().wake();
+            }
+        };
+        run(co! {
+            yield (awaits, waits, wakes);
+        });
+        assert_eq!(*order.borrow(), if waker_is_first { ["waker", "event"] } else { ["event", "waker"] });
+    }
 }

@@ -28,7 +28,7 @@ use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 use tinyield::channel::{RecvError, TryRecvError, TrySendError, bounded, unbounded};
 use tinyield::{
-    Aborted, Deadlock, Event, Idle, Loop, LoopError, Runtime, Step, ThreadPool, abortable, co, race, spawn,
+    Aborted, Deadlock, Event, Idle, Loop, LoopError, Runtime, Step, ThreadPool, abortable, catch, co, race, spawn,
 };
 
 fn is_deadlock(error: &LoopError) -> bool {
@@ -893,6 +893,32 @@ fn a_running_closure_sees_its_cancellation() {
         Loop::new().run(race([job, co! { yield begun.wait(); }])).unwrap();
         // The next job of that thread has not been cancelled.
         assert!(!Loop::new().run(pool.run_in_thread(tinyield::thread::is_cancelled)).unwrap());
+    });
+}
+
+/// The stop of `run_in_loop`, which runs its loop like this. It does so on a pool that belongs to the process, and loom forgets all
+/// that was made in one order before it tries the next.
+#[test]
+fn a_loop_on_a_thread_is_stopped_when_its_closure_is_cancelled() {
+    check_bounded(2, || {
+        // 0: nothing has begun; 1: the coroutine inside waits; 2: it has seen its cancellation.
+        let stage = Arc::new(AtomicUsize::new(0));
+        let theirs = stage.clone();
+        let pool = ThreadPool::new(1);
+        let job = pool.run_in_thread(move || {
+            let event = Event::new();
+            // With this somebody could set the event, so the loop is not deadlocked.
+            let _remote = event.remote();
+            let inside = co! {
+                theirs.store(1, Relaxed);
+                let error = (yield catch(event.wait())).unwrap_err();
+                theirs.store(2, Relaxed);
+                Err(error)?;
+            };
+            assert!(Loop::new().run(inside).unwrap_err().error().is_cancelled());
+        });
+        Loop::new().run(race([job, co! { yield; yield; }])).unwrap();
+        assert_ne!(stage.load(Relaxed), 1, "the race is over, but not the loop on the thread");
     });
 }
 

@@ -378,12 +378,12 @@ fn origin(error: &Error) -> String {
     }
 }
 
-/// Whether all other errors are the first one, raised again. A domain behind a shield may do that.
+/// Whether all other errors are the first one, raised again: behind a shield, by a domain, or, if the first one left a domain, by a
+/// coroutine outside that waited for the same shared one.
 fn has_no_other_origin(error: &LoopError) -> bool {
-    error
-        .others()
-        .iter()
-        .all(|other| other.downcast_ref::<LoopError>().is_some() && origin(other) == origin(error.error()))
+    let left_domain = |error: &Error| error.downcast_ref::<LoopError>().is_some();
+    let first = error.error();
+    error.others().iter().all(|other| (left_domain(other) || left_domain(first)) && origin(other) == origin(first))
 }
 
 fn check(program: &[Node], shared: &[Node], chosen: usize, way: Way) -> Result<(), TestCaseError> {

@@ -186,6 +186,34 @@ fn without_a_deadline_it_is_a_deadlock() {
 fn a_sleep_without_end_is_a_deadlock() {
     let error = simulated().run(sleep(Duration::MAX)).unwrap_err();
     assert!(error.error().downcast_ref::<Deadlock>().is_some());
+    assert!(error.to_string().contains(BEYOND), "{error}");
+}
+
+const BEYOND: &str = "deadlock: nothing is ready, the only timers are set beyond the end of the simulated clock (584 years after \
+                      its start), and nothing outside can wake the loop";
+
+#[test]
+fn a_clock_that_has_come_to_its_end_says_so() {
+    let turns = Rc::new(Cell::new(0));
+    let ticker = {
+        let turns = turns.clone();
+        co! {
+            loop {
+                turns.set(turns.get() + 1);
+                yield sleep(100 * 365 * 24 * HOUR);
+            }
+        }
+    };
+    let error = simulated().run(ticker.named("ticker")).unwrap_err();
+    assert_eq!(turns.get(), 6);
+    assert!(error.to_string().contains(BEYOND), "{error}");
+    assert!(error.to_string().contains("`ticker` waits at "), "{error}");
+}
+
+#[test]
+fn a_deadlock_without_timers_says_that_none_runs() {
+    let error = simulated().run(co! { yield sleep(HOUR); yield Event::new().wait(); }).unwrap_err();
+    assert!(error.to_string().contains("no timer runs"), "{error}");
 }
 
 #[test]
@@ -394,10 +422,28 @@ fn nothing_comes_from_outside_in_a_run_of_coroutines_alone() {
     assert!(!event_loop.came_from_outside());
 }
 
+// What a loop says on the standard error. Each of these tests runs this test binary again, with itself alone.
+
+const VARIABLE: &str = "NEVER_ENDS";
+
+/// The first lines that `test` writes to the standard error if [`VARIABLE`] is set. It does not end by itself.
+fn lines_said_by(test: &str, count: usize) -> Vec<String> {
+    let mut waiting = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env(VARIABLE, "yes")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(waiting.stderr.take().unwrap()).lines().take(count).map(Result::unwrap).collect();
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    said
+}
+
 /// A waker that a sleeping coroutine of the same loop holds is one that is held outside. The loop says so, and goes on to wait.
 #[test]
 fn a_clock_that_waits_for_long_says_so() {
-    const VARIABLE: &str = "WAITS_FOR_EVER";
     if std::env::var_os(VARIABLE).is_some() {
         let (sender, receiver) = async_channel::bounded::<u32>(1);
         let sends = co! { yield sleep(HOUR); sender.send(1).await?; };
@@ -405,17 +451,27 @@ fn a_clock_that_waits_for_long_says_so() {
         simulated().run((sends.named("sends"), receives.named("receives"))).unwrap();
         panic!("the clock has jumped");
     }
-    let mut waiting = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_clock_that_waits_for_long_says_so"])
-        .env(VARIABLE, "yes")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let said: Vec<_> = BufReader::new(waiting.stderr.take().unwrap()).lines().take(3).map(Result::unwrap).collect();
+    let said = lines_said_by("a_clock_that_waits_for_long_says_so", 3);
     assert!(said[0].contains("a simulated clock has waited for 3 s"), "{said:?}");
     assert!(said[1].starts_with("  `sends` waits at ") && said[1].ends_with(" on a timer"), "{said:?}");
     assert!(said[2].starts_with("  `receives` waits at ") && said[2].ends_with(" on a future"), "{said:?}");
-    waiting.kill().unwrap();
-    waiting.wait().unwrap();
+}
+
+#[test]
+fn a_clock_that_stands_still_because_coroutines_are_always_ready_says_so() {
+    if std::env::var_os(VARIABLE).is_some() {
+        let is_done = Rc::new(Cell::new(false));
+        let waits = {
+            let is_done = is_done.clone();
+            co! { while !is_done.get() { yield; } }
+        };
+        let sets = co! { yield sleep(HOUR); is_done.set(true); };
+        Loop::builder().simulated(7).build().run((waits.named("waits"), sets.named("sets"))).unwrap();
+        panic!("the clock has jumped");
+    }
+    let said = lines_said_by("a_clock_that_stands_still_because_coroutines_are_always_ready_says_so", 3);
+    assert!(said[0].contains("the clock of a simulated loop with seed 7 has stood still for "), "{said:?}");
+    assert!(said[0].contains("livelock: the clock has not moved for "), "{said:?}");
+    assert!(said[1].starts_with("  `waits` at ") && said[1].contains(file!()), "{said:?}");
+    assert!(said[2].starts_with("a `yield` in a loop keeps the clock from moving"), "{said:?}");
 }

@@ -8,10 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use common::text_of;
-use tinyield::{Coro, Loop, Simulation, Wait, channel, co, coro, run_in_thread, sleep, spawn, timeout};
+use tinyield::{
+    Coro, Event, Loop, Simulation, Wait, channel, co, coro, now, run_in_thread, settled, shield, sleep, spawn, timeout,
+};
 
 type Trace = Rc<RefCell<Vec<(usize, usize)>>>;
 
@@ -211,10 +216,41 @@ fn two_runs_that_differ_are_reported_with_the_turn() {
             }
             Err("always")?;
         }
+        .named("counts")
     });
-    assert!(report.contains("two runs with this seed are not the same: they differ from turn 2 on"), "{report}");
+    let expected = "two runs with this seed are not the same: they differ from turn 2 on: the first was over, the second ran counts (";
+    assert!(report.contains(expected), "{report}");
     assert!(report.contains("depends on something besides the seed"), "{report}");
     assert!(!report.contains("goes before"), "{report}");
+}
+
+#[test]
+fn two_runs_that_differ_because_of_a_thread_are_reported_with_the_reason() {
+    let count = Cell::new(0);
+    let report = report_of(Simulation::new(), || {
+        count.set(count.get() + 1);
+        let order = if count.get() == 1 { [1, 2] } else { [2, 1] };
+        co! {
+            // As if threads had ended in another order. This one acts when the loop waits for it, so the turns before are the same.
+            let (event, (go, gone)) = (Event::new(), mpsc::channel());
+            let remote = event.remote();
+            thread::spawn(move || gone.recv().map(|()| remote.set()));
+            yield (event.wait(), co! { yield settled(); go.send(())?; });
+            for which in order {
+                match which {
+                    1 => yield co! { yield; }.named("left"),
+                    _ => yield co! { yield; }.named("right"),
+                }
+            }
+            Err("always")?;
+        }
+        .named("outer")
+    });
+    let line = line!() - 7;
+    let (left, right) = (format!("left ({}:{})", file!(), line - 1), format!("right ({}:{line})", file!()));
+    assert!(report.contains(&format!(": the first ran {left}, the second ran {right}\n")), "{report}");
+    assert!(report.contains("this is because something came from outside of the loop"), "{report}");
+    assert!(!report.contains("another run with this seed need not fail"), "{report}");
 }
 
 #[test]
@@ -257,6 +293,32 @@ fn a_program_that_fails_first_in_first_out_is_reported_with_what_makes_it_pass()
     let (reads, writes) = (format!("reads ({}:{line})", file!()), format!("writes ({}:{})", file!(), line + 1));
     let expected = format!("fails when {reads} goes before {writes}, and passes the other way round\n");
     assert!(report.contains(&expected), "{report}");
+}
+
+#[coro]
+/// It has a comment between `#[coro]` and `fn`.
+fn write(value: Rc<Cell<i32>>, new: i32) -> Coro<()> {
+    value.set(new);
+}
+
+#[test]
+fn a_first_turn_has_the_line_of_the_function_or_of_the_block() {
+    let function = line!() - 6;
+    let block = line!() + 6;
+    let report = report_of(Simulation::new(), || {
+        let value = Rc::new(Cell::new(0));
+        let read = value.clone();
+        co! {
+            let writes =
+                co! {
+                    read.set(1);
+                };
+            yield (writes, write(value.clone(), 2));
+            assert_eq!(value.get(), 2);
+        }
+    });
+    let (function, block) = (format!("write ({}:{function})", file!()), format!("co! ({}:{block})", file!()));
+    assert!(report.contains(&format!("fails when {function} goes before {block}\n")), "{report}");
 }
 
 #[test]
@@ -310,6 +372,134 @@ fn a_simulation_inside_of_another_one_is_reported_by_both() {
     });
     assert!(report.contains("`tester` panicked: the simulation fails with seed 0"), "{report}");
     assert!(report.contains("inside"), "{report}");
+}
+
+// Livelocks.
+
+#[test]
+fn a_wait_by_yield_is_reported_as_a_livelock() {
+    let line = line!() + 8;
+    let report = report_of(Simulation::new().seeds([9]).livelock_after(10_000), || {
+        let is_done = Rc::new(Cell::new(false));
+        let waits = {
+            let is_done = is_done.clone();
+            co! {
+                while !is_done.get() {
+                    // It should wait for an event.
+                    yield;
+                }
+            }
+        };
+        let sets = co! {
+            yield sleep(Duration::from_secs(1));
+            is_done.set(true);
+        };
+        (waits.named("waits"), sets.named("sets"))
+    });
+    assert!(report.starts_with("the simulation fails with seed 9 ("), "{report}");
+    assert!(report.contains("livelock: the clock has not moved for 10000 rounds"), "{report}");
+    assert!(report.contains(&format!("again and again:\n  `waits` at {}:{line}\n", file!())), "{report}");
+    assert!(report.contains("fails without any reordering"), "{report}");
+}
+
+#[test]
+fn a_simulation_finds_a_livelock_without_being_told_how_many_rounds_it_takes() {
+    let report = report_of(Simulation::new().seeds([0]), || {
+        co! {
+            let end = (yield now()) + Duration::from_secs(60);
+            while (yield now()) < end {}
+        }
+        .named("waits")
+    });
+    assert!(report.contains("livelock: ") && report.contains("  `waits` at "), "{report}");
+}
+
+#[coro]
+fn take_or_wait(flag: Rc<Cell<bool>>) -> Coro<()> {
+    yield;
+    while !flag.replace(false) {
+        yield settled();
+    }
+}
+
+#[coro]
+fn hand_out(flag: Rc<Cell<bool>>) -> Coro<()> {
+    for _ in 0..2 {
+        yield;
+        flag.set(true);
+    }
+}
+
+#[test]
+fn a_livelock_in_some_orders_is_reported_with_the_order() {
+    let program = || {
+        let flag = Rc::new(Cell::new(false));
+        (hand_out(flag.clone()), take_or_wait(flag.clone()), take_or_wait(flag))
+    };
+    Simulation::new().seeds([0]).check(program);
+    let report = report_of(Simulation::new().livelock_after(10_000), program);
+    assert!(report.contains("livelock: ") && report.contains("  `take_or_wait` at "), "{report}");
+    assert!(report.contains("fails when ") && report.contains(" goes before "), "{report}");
+}
+
+#[test]
+fn a_livelock_behind_a_shield_ends_as_well() {
+    let report = report_of(Simulation::new().livelock_after(10_000), || {
+        co! { yield shield(co! { loop { yield; } }.named("spins")); }
+    });
+    assert!(report.contains("livelock: ") && report.contains("  `spins` at "), "{report}");
+}
+
+#[test]
+fn a_livelock_of_coroutines_that_start_others_is_found() {
+    let report = report_of(Simulation::new().livelock_after(10_000), || {
+        co! { while !(yield co! { yield sleep(Duration::ZERO); false }) {} }.named("asks")
+    });
+    assert!(report.contains("livelock: ") && report.contains("  `asks` at "), "{report}");
+}
+
+#[test]
+fn many_turns_are_no_livelock_if_the_clock_moves_in_between() {
+    let program = || {
+        co! {
+            for _ in 0..20 {
+                for _ in 0..900 {
+                    yield;
+                }
+                yield sleep(Duration::from_nanos(1));
+            }
+        }
+    };
+    Simulation::new().seeds([0, 1]).livelock_after(1_000).check(program);
+    assert!(report_of(Simulation::new().livelock_after(800), program).contains("livelock: "));
+}
+
+#[test]
+fn a_wait_for_a_thread_by_yield_is_no_livelock() {
+    let program = || {
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = count.clone();
+        // It ends when there were more rounds than the limit.
+        let thread = run_in_thread(move || {
+            while counted.load(Relaxed) < 20_000 {
+                std::thread::yield_now();
+            }
+        });
+        co! {
+            let thread = yield spawn(thread);
+            while count.fetch_add(1, Relaxed) < 20_000 {
+                yield;
+            }
+            yield thread;
+        }
+    };
+    Simulation::new().seeds(0..2).livelock_after(10_000).check(program);
+}
+
+#[test]
+fn a_livelock_after_no_rounds_is_refused() {
+    let refused = catch_unwind(|| drop(Simulation::new().livelock_after(0)));
+    assert!(text_of(refused.unwrap_err()).contains("a program needs a round to run"));
 }
 
 // The environment variable. It belongs to the process, so these run this test binary again.

@@ -45,6 +45,8 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("smol", smol_futures),
     #[cfg(feature = "async-std")]
     ("async-std", async_std_futures),
+    #[cfg(feature = "tokio")]
+    ("tokio", tokio_futures),
 ];
 
 /// Three to six workloads at the same time, chosen by the seed, and the fault, if it is a workload of its own.
@@ -542,4 +544,33 @@ fn late_wakers(world: World) -> Coro<()> {
     if (yield timeout((never_ready, event.wait(), receiver.recv(), sleeper), delay / 8)).is_err() {
         world.run.record_effect();
     }
+}
+
+/// Uses tokio's timers, sockets and tasks in the loop, and a loop in tokio in the loop.
+#[cfg(feature = "tokio")]
+#[coro]
+fn tokio_futures(world: World) -> Coro<()> {
+    use tinyield::{from_tokio, to_tokio};
+    use tokio::net::UdpSocket;
+    use tokio::time::sleep as timer;
+
+    let _held = world.run.start_coroutine();
+    let held = world.run.new_value();
+    let echo = from_tokio(async move {
+        let _held = held;
+        let (one, other) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+        let address = other.local_addr()?;
+        let sent = tokio::spawn(async move { one.send_to(b"hello", address).await });
+        let (length, _) = other.recv_from(&mut [0; 8]).await?;
+        sent.await.map_err(std::io::Error::other)?.map(|sent| (sent, length))
+    });
+    let delay = world.random.micros(300);
+    let inner = to_tokio((work(world.clone(), 5), sleep(world.random.micros(100))));
+    let (lengths, (), _) =
+        yield (echo.raise(), from_tokio(async move { timer(delay).await }), from_tokio(inner).raise());
+    world.run.check(lengths == (5, 5), "a packet was truncated");
+    // A cancelled timer.
+    let result = yield timeout(from_tokio(async { timer(LONG).await }), world.random.micros(200));
+    world.run.check(result.is_err(), "a timer fired early");
+    world.run.pass_fault_point()?;
 }

@@ -45,6 +45,10 @@ enum Host {
     AsyncStd,
     #[cfg(feature = "async-std")]
     AsyncStdThread,
+    #[cfg(feature = "tokio")]
+    Tokio,
+    #[cfg(feature = "tokio")]
+    TokioThread,
 }
 
 const HOSTS: &[Host] = &[
@@ -58,6 +62,10 @@ const HOSTS: &[Host] = &[
     Host::AsyncStd,
     #[cfg(feature = "async-std")]
     Host::AsyncStdThread,
+    #[cfg(feature = "tokio")]
+    Host::Tokio,
+    #[cfg(feature = "tokio")]
+    Host::TokioThread,
 ];
 
 impl Host {
@@ -95,6 +103,16 @@ impl Host {
                 let future = tinyield::to_async_std_with(move || program(run, seed));
                 async_std::task::block_on(finish_or_drop(drop_after, future))
             }
+            #[cfg(feature = "tokio")]
+            Host::Tokio => {
+                tokio_runtime().block_on(finish_or_drop(drop_after, tinyield::to_tokio(program(run.clone(), seed))))
+            }
+            #[cfg(feature = "tokio")]
+            Host::TokioThread => {
+                let run = run.clone();
+                let future = tinyield::to_tokio_with(move || program(run, seed));
+                tokio_runtime().block_on(finish_or_drop(drop_after, future))
+            }
         }));
         match result {
             Ok(Some(Ok(()))) => End::Completed,
@@ -103,6 +121,11 @@ impl Host {
             Err(payload) => End::Panicked(payload.downcast().map_or_else(|_| "?".to_string(), |text| *text)),
         }
     }
+}
+
+#[cfg(feature = "tokio")]
+fn tokio_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made")
 }
 
 /// Runs the program step by step. Drops it after `drop_after`, and then returns `None`.
@@ -127,7 +150,7 @@ fn run_by_steps(
 }
 
 /// Awaits the future. Drops it after `drop_after`, and then returns `None`.
-#[cfg(any(feature = "smol", feature = "async-std"))]
+#[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 async fn finish_or_drop<F>(drop_after: Option<Duration>, future: F) -> Option<Result<(), LoopError>>
 where
     F: Future<Output = Result<(), LoopError>>,

@@ -26,7 +26,7 @@ pub fn expand(input: &TokenStream) -> TokenStream {
             let krate = krate.unwrap_or_else(Crate::find);
             let path = krate.at(Span::mixed_site());
             let name = quote_spanned!(Span::mixed_site()=> #path::__private::Block);
-            tokens::unmark(closure::make(&krate, &name, None, &TokenStream::new(), block))
+            tokens::unmark(closure::make(&krate, &name, Span::mixed_site(), None, &TokenStream::new(), block))
         }
         // The tokens stay, so that an editor still knows them.
         Err(error) => {

@@ -11,22 +11,23 @@ use crate::tokens;
 
 /// Makes a coroutine that does `captures` and then `block`, whose type is `output`. If that is `None`, it is inferred.
 ///
-/// `name` is the path of a type that has the name of the coroutine.
+/// `name` is the path of a type that has the name of the coroutine. `line` is the place that traces give it before its first `yield`.
 pub fn make(
-    krate: &Crate,
+    in_crate: &Crate,
     name: &TokenStream,
+    line: Span,
     output: Option<&Type>,
     captures: &TokenStream,
     mut block: Block,
 ) -> TokenStream {
-    body::rewrite(krate, &mut block);
+    body::rewrite(in_crate, &mut block);
 
     // Our own tokens have the hygiene of the macro, where most lints are silent, and the place of the user's block, where
     // errors are to point.
     let written = block.brace_token.span.join();
     let at = Span::mixed_site().located_at(written);
     let resume = resume();
-    let krate = krate.at(at);
+    let krate = in_crate.at(at);
     block.brace_token = syn::token::Brace(at);
 
     // rust-analyzer takes a closure without any `yield` for an ordinary one, whatever its attributes are.
@@ -56,10 +57,11 @@ pub fn make(
     // Only the ends of the closure have the hygiene of the user: otherwise rustc would not name the variables in its errors.
     body.set_span(written);
     let begin = quote_spanned!(written=> static);
-    quote_spanned! {at=>
-        #krate::__private::coro::<#name, _, _>(
-            #[coroutine]
-            #begin move |mut #resume: #krate::by_hand::Resume| -> #krate::by_hand::Outcome<#output> #body
-        )
-    }
+    let closure = quote_spanned! {at=>
+        #[coroutine]
+        #begin move |mut #resume: #krate::by_hand::Resume| -> #krate::by_hand::Outcome<#output> #body
+    };
+    // The function records the line of its caller. That is `line` if each token of the call is there.
+    let krate = in_crate.at(line);
+    quote_spanned!(line=> #krate::__private::coro::<#name, _, _>(#closure))
 }

@@ -102,7 +102,7 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
     let arguments::Arguments { before, inside } = arguments::take(&mut sig, &block);
     // `impl Trait` cannot be written in the body, so the type is inferred there.
     let output = if HasImpl::find_in(&mut output) { None } else { Some(&output) };
-    let coroutine = closure::make(&krate, &quote_spanned!(at=> __Function), output, &inside, block);
+    let coroutine = closure::make(&krate, &quote_spanned!(at=> __Function), sig.ident.span(), output, &inside, block);
     let krate = krate.at(at);
 
     quote_spanned! {at=>

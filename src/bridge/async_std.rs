@@ -9,7 +9,7 @@ use super::host::{self, loop_future};
 use super::thread::Threaded;
 use crate::coro::Coro;
 use crate::panic::catch;
-use crate::reactor::Clock;
+use crate::reactor::ReactorTimer;
 use crate::scheduler::TaskName;
 use crate::thread::{Closure, Hold, Pool, run_on};
 use crate::wait::Wait;
@@ -66,7 +66,7 @@ where
     ToAsyncStdWith(Threaded::new("to_async_std_with", build))
 }
 
-type Hosted<T> = host::Hosted<T, Clock>;
+type Hosted<T> = host::Hosted<T, ReactorTimer>;
 
 loop_future! {
     /// The future that [`to_async_std`] returns. Its output is what [`Loop::run`](crate::Loop::run) would return.

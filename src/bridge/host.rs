@@ -15,13 +15,17 @@ use crate::wait::private::AnyTask;
 
 /// A timer of the host: it wakes the host when the next timer of the loop is due.
 pub(super) trait HostTimer: Default {
+    /// The clock of the host, if that is not the clock of the machine.
+    #[cfg(feature = "tokio")]
+    const NOW: Option<fn() -> Instant> = None;
+
     /// Whether `deadline` has come. If not, the waker is woken when it does. The deadline of the last call is forgotten. `None`
     /// never comes.
     fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()>;
 }
 
 #[cfg(any(feature = "smol", feature = "async-std"))]
-impl HostTimer for crate::reactor::Clock {
+impl HostTimer for crate::reactor::ReactorTimer {
     fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
         self.poll_until(deadline, context)
     }
@@ -60,7 +64,10 @@ impl<T: 'static, H: HostTimer> Hosted<T, H> {
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
         if let Some(main) = self.main.take() {
             let settings = Settings { grouping: self.grouping, ..Settings::default() };
-            self.running = Some((Run::start(main, settings, self.location), H::default()));
+            let run = Run::start(main, settings, self.location);
+            #[cfg(feature = "tokio")]
+            H::NOW.into_iter().for_each(|now| run.follow_clock(now));
+            self.running = Some((run, H::default()));
         }
         let Some((run, timer)) = &mut self.running else { panic!("{}", polled_again(self.name)) };
         if let Poll::Ready(result) = run.poll(context) {

@@ -4,7 +4,7 @@ use super::future::awaiting;
 use super::host::{self, loop_future};
 use super::thread::Threaded;
 use crate::coro::Coro;
-use crate::reactor::Clock;
+use crate::reactor::ReactorTimer;
 use crate::scheduler::TaskName;
 use crate::wait::Wait;
 
@@ -64,7 +64,7 @@ where
     ToSmolWith(Threaded::new("to_smol_with", build))
 }
 
-type Hosted<T> = host::Hosted<T, Clock>;
+type Hosted<T> = host::Hosted<T, ReactorTimer>;
 
 loop_future! {
     /// The future that [`to_smol`] returns. Its output is what [`Loop::run`](crate::Loop::run) would return.

@@ -44,8 +44,8 @@ use crate::wait::Wait;
 ///
 /// The loop is polled without tokio's budget for cooperation: a loop shares its turns out by itself.
 ///
-/// The clock of the loop is the real one, also if the runtime's is paused by `tokio::time::pause`. To test timeouts, use
-/// a [simulated](crate::Builder::simulated) loop.
+/// The clock of the loop is that of the runtime, so `tokio::time::pause` and `advance` hold for the loop as well. tokio's paused clock
+/// does not wait for closures on threads; that of a [simulated](crate::Builder::simulated) loop does.
 #[doc = include_str!("hosted.md")]
 ///
 /// A runtime of one thread does not advance while a drop blocks that thread. So cleanup behind a shield must not await futures of

@@ -126,6 +126,9 @@ pub(super) struct TokioTimer {
 }
 
 impl HostTimer for TokioTimer {
+    /// That of `tokio::time::pause`, if it was paused.
+    const NOW: Option<fn() -> Instant> = Some(|| tokio::time::Instant::now().into_std());
+
     fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
         if deadline != self.set_to {
             self.set_to = deadline;

@@ -23,11 +23,20 @@ use crate::trace::Frame;
 pub struct Deadlock {
     stuck: Vec<Stuck>,
     cycle: Vec<String>,
+    timers: NoDeadline,
+}
+
+/// Why no timer will wake the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoDeadline {
+    NoTimerRuns,
+    /// There are timers, and the clock of a simulated loop cannot get to any of them.
+    BeyondTheClock,
 }
 
 impl Deadlock {
-    pub(crate) fn new(stuck: Vec<Stuck>, cycle: Vec<String>) -> Deadlock {
-        Deadlock { stuck, cycle }
+    pub(crate) fn new(stuck: Vec<Stuck>, cycle: Vec<String>, timers: NoDeadline) -> Deadlock {
+        Deadlock { stuck, cycle, timers }
     }
 
     /// The stuck coroutines, in the order in which they were started.
@@ -52,7 +61,13 @@ impl fmt::Display for Deadlock {
             }
             write!(f, "`{}`", self.cycle[0])?;
         } else {
-            f.write_str("deadlock: nothing is ready, no timer runs, and nothing outside can wake the loop")?;
+            let timers = match self.timers {
+                NoDeadline::NoTimerRuns => "no timer runs",
+                NoDeadline::BeyondTheClock => {
+                    "the only timers are set beyond the end of the simulated clock (584 years after its start)"
+                }
+            };
+            write!(f, "deadlock: nothing is ready, {timers}, and nothing outside can wake the loop")?;
         }
         for stuck in &self.stuck {
             write!(f, "\n  {stuck}")?;

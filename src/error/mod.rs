@@ -7,6 +7,7 @@ mod cancelled;
 mod context;
 mod deadlock;
 mod dropped;
+mod livelock;
 mod loop_error;
 mod panicked;
 mod raise;
@@ -19,7 +20,9 @@ use std::{fmt, io};
 
 pub use cancelled::{Cancelled, Reason};
 use context::{Link, WithContext};
+pub(crate) use deadlock::NoDeadline;
 pub use deadlock::{Deadlock, Stuck};
+pub(crate) use livelock::Livelock;
 pub use loop_error::{Grouping, LoopError};
 pub use panicked::Panic;
 pub use raise::Raise;

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::fmt;
 
+use crate::panic;
+
 /// A panic of a coroutine, as the error of an [`isolate`](crate::isolate) that
 /// [contains panics](crate::wait::Isolate::catch_unwind).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,9 +14,7 @@ pub struct Panic {
 
 impl Panic {
     pub(crate) fn new(payload: &(dyn Any + Send)) -> Panic {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Panic { message: text.unwrap_or("the value of the panic is no text").to_string() }
+        Panic { message: panic::message(payload).unwrap_or("the value of the panic is no text").to_string() }
     }
 
     /// The message of the panic.

@@ -3,12 +3,11 @@
 //! Cancelling a scope marks it and what is below it, and queues its tasks, last started first. The turns in which they see it are
 //! in [`run`](super::run). What is marked already is not walked again.
 //!
-//! A task that waits behind a shield outlives its cancellation. It then holds the tasks that wait for it: their cancellation is
-//! put off until it has ended, so that children end before the tasks that started them.
+//! A task that waits behind a shield outlives its cancellation. What that puts off is in [`holds`](super::holds).
 
 use std::rc::Rc;
 
-use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey, wait_graph};
+use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey};
 use crate::error::{Cancelled, Error, Reason};
 use crate::work;
 
@@ -65,6 +64,12 @@ impl Scheduler {
         self.wake_sleeping_host();
     }
 
+    /// Lets `task` see its cancellation after those that are about to see theirs.
+    pub(super) fn cancel_later(&self, task: TaskRef) {
+        self.cancelling.borrow_mut().push_back(task);
+        self.is_cancelling.set(true);
+    }
+
     /// Something in `scope` failed: the shields between `scope` and `domain` protect from what comes from outside of them, but
     /// this comes from inside.
     pub(super) fn cancel_shields(&self, scope: &Rc<Scope>, domain: &Rc<Scope>, reason: &Cancelled) {
@@ -91,45 +96,6 @@ impl Scheduler {
     pub(crate) fn abandon(&self, reason: Reason) {
         let reason = Cancelled::new(reason);
         self.stop(Error::cancelled(reason.clone(), self.location), &reason);
-    }
-
-    // Order.
-
-    /// Puts off the cancellation of the tasks that wait for `task`, which outlives its own, until it has ended.
-    pub(super) fn hold_waiters(&self, task: &TaskRef) {
-        if task.has(State::HOLDS_WAITERS) {
-            return;
-        }
-        let mut waiting = wait_graph::all_dependents(task);
-        // A task that started later has had its turn. It waits for this one in a cycle, or for a shared coroutine.
-        waiting.retain(|other| other.id.get() < task.id.get());
-        if waiting.is_empty() {
-            return;
-        }
-        for other in &waiting {
-            work::count();
-            other.cold_mut(|cold| cold.held_by += 1);
-        }
-        task.set(State::HOLDS_WAITERS);
-        task.cold_mut(|cold| cold.holds = waiting);
-    }
-
-    /// `task` has ended: cancels the tasks that nothing holds any longer. Returns what it held, to be dropped last.
-    pub(super) fn release_held(&self, task: &TaskRef) -> Vec<TaskRef> {
-        let held = task.cold(|cold| std::mem::take(&mut cold.holds)).unwrap_or_default();
-        for other in &held {
-            work::count();
-            let is_free = other.cold_mut(|cold| {
-                cold.held_by -= 1;
-                cold.held_by == 0
-            });
-            if is_free && other.has(State::CANCEL_DEFERRED) && !other.is_ended() {
-                other.unset(State::CANCEL_DEFERRED);
-                self.cancelling.borrow_mut().push_back(other.clone());
-                self.is_cancelling.set(true);
-            }
-        }
-        held
     }
 
     // Shared coroutines.

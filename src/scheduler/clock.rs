@@ -1,4 +1,5 @@
-//! The clock of a loop: that of the machine, or, in a simulated loop, a virtual one. Each look at the time goes through it.
+//! The clock of a loop: that of the machine, that of its host, or, in a simulated loop, a virtual one. Each look at the time goes through
+//! it.
 //!
 //! The virtual clock stands still until [`jump`](Clock::jump) sets it to a later time. See [`idle`](super::idle) for when that is.
 
@@ -7,9 +8,24 @@ use std::time::{Duration, Instant};
 
 use super::coarse_clock::{CoarseClock, DueTime};
 
+#[derive(Clone, Copy)]
+enum Source {
+    Machine,
+    /// The time of the virtual clock.
+    Virtual(Instant),
+    /// A host may stop its clock, or set it forward.
+    #[cfg(feature = "tokio")]
+    Host(fn() -> Instant),
+    /// The clock of the machine, set to the time of a host that is not there any more: `host` when the machine had `machine`.
+    #[cfg(feature = "tokio")]
+    Continued {
+        host: Instant,
+        machine: Instant,
+    },
+}
+
 pub(super) struct Clock {
-    /// The time of the virtual clock. `None`: the clock is that of the machine.
-    virtual_time: Cell<Option<Instant>>,
+    source: Cell<Source>,
     /// Earliest deadline. `None`: no timer is set, and the clock is not read.
     next_due: Cell<Option<DueTime>>,
     /// The time that was read in the last turn of the round, if it was.
@@ -22,7 +38,7 @@ impl Clock {
     /// The clock of the machine.
     pub(super) fn new() -> Clock {
         Clock {
-            virtual_time: Cell::new(None),
+            source: Cell::new(Source::Machine),
             next_due: Cell::new(None),
             last_read: Cell::new(None),
             coarse: OnceCell::new(),
@@ -32,24 +48,58 @@ impl Clock {
     /// A virtual clock that stands at `start`.
     pub(super) fn starting_at(start: Instant) -> Clock {
         let coarse = OnceCell::from(CoarseClock::unknown());
-        Clock { virtual_time: Cell::new(Some(start)), coarse, ..Clock::new() }
+        Clock { source: Cell::new(Source::Virtual(start)), coarse, ..Clock::new() }
+    }
+
+    /// Takes the time from `now` from here on. No deadline is set yet. A virtual clock stays as it is.
+    #[cfg(feature = "tokio")]
+    pub(super) fn follow(&self, now: fn() -> Instant) {
+        if !self.is_virtual() {
+            self.source.set(Source::Host(now));
+            // The ticks of the machine say nothing about a clock that may stop.
+            let _ = self.coarse.set(CoarseClock::unknown());
+        }
     }
 
     #[inline]
     pub(super) fn now(&self) -> Instant {
-        match self.virtual_time.get() {
-            None => Instant::now(),
-            Some(time) => time,
+        match self.source.get() {
+            Source::Machine => Instant::now(),
+            Source::Virtual(time) => time,
+            #[cfg(feature = "tokio")]
+            Source::Host(now) => now(),
+            #[cfg(feature = "tokio")]
+            Source::Continued { host, machine } => host + machine.elapsed(),
+        }
+    }
+
+    /// Goes on by the clock of the machine: the host does not advance its own any more.
+    #[cfg(feature = "tokio")]
+    pub(super) fn leave_host(&self) {
+        if let Source::Host(now) = self.source.get() {
+            self.source.set(Source::Continued { host: now(), machine: Instant::now() });
+        }
+    }
+
+    /// When the clock of the machine shows what this one shows at `time`.
+    pub(super) fn machine_time(&self, time: Instant) -> Instant {
+        match self.source.get() {
+            #[cfg(feature = "tokio")]
+            Source::Continued { host, machine } => {
+                machine.checked_add(time.saturating_duration_since(host)).unwrap_or(time)
+            }
+            _ => time,
         }
     }
 
     pub(super) fn is_virtual(&self) -> bool {
-        self.virtual_time.get().is_some()
+        matches!(self.source.get(), Source::Virtual(_))
     }
 
     /// Sets the virtual clock to `time`, unless it is later already.
     pub(super) fn jump(&self, time: Instant) {
-        self.virtual_time.set(self.virtual_time.get().max(Some(time)));
+        let Source::Virtual(before) = self.source.get() else { unreachable!("only a virtual clock jumps") };
+        self.source.set(Source::Virtual(before.max(time)));
         self.forget_last_read();
     }
 

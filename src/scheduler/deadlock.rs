@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::dump::HELD;
 use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
-use crate::error::{Cancelled, Deadlock, Error, Reason, Stuck};
+use crate::error::{Cancelled, Deadlock, Error, NoDeadline, Reason, Stuck};
 use crate::panic::catch;
 use crate::trace::Frame;
 use crate::work;
@@ -19,12 +19,7 @@ impl Scheduler {
     pub(crate) fn stop_if_stuck(self: &Rc<Scheduler>) -> bool {
         let is_stuck = !self.may_time_help() && !self.may_be_woken();
         if is_stuck {
-            self.stop_stuck(Report::new(self), || {
-                let mut tasks = self.root().all_tasks();
-                // The tasks that wait for them are cancelled when they have ended.
-                tasks.retain(|task| !task.has(State::CANCEL_DEFERRED));
-                tasks
-            });
+            self.stop_stuck(Report::new(self), || self.unfinished_tasks());
         }
         is_stuck
     }
@@ -60,25 +55,43 @@ impl Scheduler {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// `doomed` are the tasks to be dropped if the loop was stopping already.
     fn stop_stuck(self: &Rc<Scheduler>, report: Report, doomed: impl Fn() -> Vec<TaskRef>) {
-        let root = self.root();
         let (name, location) = report.blamed;
         let error = Error::at(Box::new(report.deadlock), location);
+        self.stop_for_good(error, name, doomed, "waited behind a shield for what can no longer come");
+    }
+
+    /// Stops the loop, as it would never end by itself. `name` is that of the coroutine that the error is attributed to. If the
+    /// loop was stopping already, what is left is behind shields: then the tasks `doomed` are dropped, and what is said of each is
+    /// `what`.
+    pub(super) fn stop_for_good(
+        self: &Rc<Scheduler>,
+        error: Error,
+        name: String,
+        doomed: impl FnOnce() -> Vec<TaskRef>,
+        what: &str,
+    ) {
+        let root = self.root();
+        let location = error.location();
         if root.set_failure(error.clone()) {
             return self.cancel(&root, &Cancelled::new(Reason::Failed { name, location }));
         }
-        // They wait behind shields for what can never happen.
         root.add_other(error);
         let mut doomed = doomed();
         doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
         for task in doomed {
             task.set(State::CANCELLED);
-            let what = "waited behind a shield for what can no longer come";
             if let Err(payload) = catch(|| self.drop_stuck(task, what)) {
                 self.end_panicked(payload);
             }
         }
+    }
+
+    /// The tasks that have not ended, but for those that are cancelled when the tasks that they wait for have ended.
+    pub(super) fn unfinished_tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = self.root().all_tasks();
+        tasks.retain(|task| !task.has(State::CANCEL_DEFERRED));
+        tasks
     }
 }
 
@@ -135,7 +148,8 @@ impl Report {
         let blamed = cycle.iter().chain(tasks.iter().rev()).find(is_visible);
         let blamed = blamed.map_or(("run".into(), run_at), |task| (task.name().into_owned(), task.location.get()));
         let names = cycle.iter().filter(is_visible).map(|task| task.name().into_owned()).collect();
-        Report { deadlock: Deadlock::new(stuck, names), blamed, cycle }
+        let timers = if scheduler.has_timers() { NoDeadline::BeyondTheClock } else { NoDeadline::NoTimerRuns };
+        Report { deadlock: Deadlock::new(stuck, names, timers), blamed, cycle }
     }
 }
 

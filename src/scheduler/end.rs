@@ -6,9 +6,9 @@
 use std::rc::Rc;
 
 use super::run::PanicGuard;
-use super::{Scheduler, Scope, State, TaskRef, wait_graph};
+use super::{Scheduler, Scope, State, TaskRef, missing_runtime, wait_graph};
 use crate::error::{Cancelled, Error, Grouping, Panic, Reason};
-use crate::panic::{Payload, contain};
+use crate::panic::{Payload, contain, discard};
 use crate::trace::Frame;
 use crate::work;
 
@@ -54,11 +54,12 @@ impl Scheduler {
         for waiter in task.take_waiters() {
             if completed { waiter.settle() } else { waiter.fail() }
         }
+        let released = Scheduler::take_held(&task);
         if task.has(State::SCOPE_ROOT) && completed {
             self.end_root(&scope);
         }
         // After `end_root`, which cancels what the task left behind a shield.
-        let released = if task.has(State::HOLDS_WAITERS) { self.release_held(&task) } else { Vec::new() };
+        self.release(&released);
         self.end_empty_scopes(scope);
         #[cfg(feature = "tracing")]
         let released = (released, task.take_span());
@@ -75,6 +76,7 @@ impl Scheduler {
 
     fn stop_panicked(self: &Rc<Scheduler>, payload: Payload) {
         let task = self.panicking.take();
+        let payload = missing_runtime::explain(payload, !self.is_simulated());
         if let Some(task) = &task
             && let Some(scope) = task.scope()
             && let Some(domain) = scope.containing_domain()
@@ -121,8 +123,7 @@ impl Scheduler {
         task.unset(State::RUNNING);
         contain(|| task.drop_body());
         contain(|| self.end(task.clone(), Some(error)));
-        // The payload is the user's.
-        contain(|| drop(payload));
+        discard(payload);
     }
 
     /// Drops a coroutine that does not end by itself, and reports that.

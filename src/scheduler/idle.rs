@@ -16,6 +16,7 @@ impl Scheduler {
         if self.wake_settled() || self.jump() {
             return None;
         }
+        self.end_standstill();
         #[cfg(debug_assertions)]
         self.check_idle();
         Some(Progress::Idle)
@@ -50,17 +51,25 @@ impl Scheduler {
         if !self.clock.is_virtual() {
             return false;
         }
-        if let Some(inbox) = self.inbox.get() {
-            inbox.add_local_watchers();
-        }
-        if self.may_be_woken() {
+        if self.may_be_woken_now() {
             return false;
         }
         let deadline = self.deadline();
         if let Some(deadline) = deadline {
+            if deadline > self.clock.now() {
+                self.end_standstill();
+            }
             self.clock.jump(deadline);
             self.end_wait_for_outside();
         }
         deadline.is_some()
+    }
+
+    /// As [`may_be_woken`](Scheduler::may_be_woken), while the loop runs.
+    pub(super) fn may_be_woken_now(&self) -> bool {
+        if let Some(inbox) = self.inbox.get() {
+            inbox.add_local_watchers();
+        }
+        self.may_be_woken()
     }
 }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Weak};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
+use super::Scheduler;
 use super::local::{LocalMarks, LocalPoll, LocalWakes, SlotKey};
 use crate::error::Reason;
-use crate::panic::{catch, contain};
+use crate::panic::{catch, contain, discard};
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::primitives::thread::{self, Thread};
@@ -24,7 +25,7 @@ pub(crate) struct Inbox {
     /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
     /// How many wake slots have holders outside. While the loop runs, what its own thread has added and removed is not in here: see
-    /// [`set_running`](Inbox::set_running).
+    /// [`begin_run`](Inbox::begin_run).
     watchers: AtomicUsize,
     state: Mutex<State>,
     pub(super) local: LocalWakes,
@@ -81,7 +82,7 @@ impl Parked {
     fn wake_elsewhere(self) {
         match self {
             Parked::Host(waker, _) => {
-                let Ok(again) = catch(|| waker.clone()).map_err(std::mem::forget) else { return };
+                let Ok(again) = catch(|| waker.clone()).map_err(discard) else { return };
                 let wakes = move || contain(|| waker.wake());
                 let is_woken = thread::Builder::new().name("tinyield wake-up".into()).spawn(wakes).is_ok();
                 contain(|| if is_woken { drop(again) } else { again.wake() });
@@ -167,12 +168,29 @@ impl Inbox {
         delivery.stop = state.stop.take();
     }
 
-    /// Whether wake-ups from the loop's own thread may be left for it without waking it: while it runs.
+    /// The loop runs: from here on, wake-ups from its own thread go to its scheduler, until [`end_run`](Inbox::end_run).
     ///
     /// While it runs, its own thread counts watchers by itself, which takes no atomic read-modify-write. What others remove meanwhile
     /// may make the common count wrap, or be zero too early. It is right again when the run ends, before anything relies on it.
-    pub(crate) fn set_running(&self, is_running: bool) {
-        let added = self.local.set_open(is_running);
+    ///
+    /// # Safety
+    ///
+    /// Until then, the scheduler is not dropped, moved, or borrowed mutably.
+    pub(super) unsafe fn begin_run(&self, scheduler: &Scheduler) {
+        // SAFETY: by contract.
+        unsafe { self.local.open(scheduler) };
+    }
+
+    /// The loop runs no longer.
+    pub(super) fn end_run(&self) {
+        self.local.close();
+        self.add_local_watchers();
+    }
+
+    /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right also while
+    /// the loop runs.
+    pub(super) fn add_local_watchers(&self) {
+        let added = self.local.take_watchers();
         if added != 0 {
             // As a holder that has left has signalled before, this thread sees its signal from here on.
             self.watchers.fetch_add(added.cast_unsigned(), AcqRel);
@@ -210,12 +228,6 @@ impl Inbox {
     /// Makes the loop look again: wakes the thread or the host that sleeps.
     pub(crate) fn wake_parked(&self) {
         self.deliver(|_| {}).wake();
-    }
-
-    /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right while the loop
-    /// runs.
-    pub(super) fn add_local_watchers(&self) {
-        self.set_running(true);
     }
 
     /// Whether a holder outside could still wake the loop.

@@ -1,12 +1,14 @@
 //! Wake-ups from the loop's own thread, while it runs: no lock, no allocation, no atomic read-modify-write.
 //!
 //! A future that wakes its own task does so in its own poll, most often. That wake-up is noted at the wake slot, and the task is
-//! queued at the end of its turn, as after a `yield`. Any other wake-up, as of another task, goes to a list that only the loop's own
-//! thread uses. The list is served between two rounds, as the inbox is.
+//! queued at the end of its turn, as after a `yield`. A wake-up of another task queues that task at once. Any other wake-up goes to a
+//! list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
 
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use super::Scheduler;
 use crate::primitives::thread_local;
 
 /// Names a wake slot: its index, and a stamp that no other slot of the loop ever has.
@@ -19,15 +21,15 @@ pub(crate) struct SlotKey {
 /// The wake-ups that the loop's own thread has left for it.
 pub(super) struct LocalWakes {
     owner: u64,
-    /// The list is not empty. Only the loop's own thread reads and writes this.
+    /// The list is not empty. Only the loop's own thread reads and writes this, and the next field.
     is_signalled: AtomicBool,
+    /// The scheduler of the loop, while it runs. It looks at its run queue and at the list before it goes idle.
+    scheduler: AtomicPtr<Scheduler>,
     list: UnsafeCell<List>,
 }
 
 #[derive(Default)]
 struct List {
-    /// The loop runs, and will look at the list before it goes idle.
-    is_open: bool,
     woken: Vec<SlotKey>,
     /// Memory for the next list.
     spare: Vec<SlotKey>,
@@ -46,7 +48,12 @@ unsafe impl Sync for LocalWakes {}
 impl Default for LocalWakes {
     /// Made on the thread of the loop.
     fn default() -> LocalWakes {
-        LocalWakes { owner: this_thread(), is_signalled: AtomicBool::new(false), list: UnsafeCell::default() }
+        LocalWakes {
+            owner: this_thread(),
+            is_signalled: AtomicBool::new(false),
+            scheduler: AtomicPtr::default(),
+            list: UnsafeCell::default(),
+        }
     }
 }
 
@@ -62,21 +69,36 @@ impl LocalWakes {
         Some(change(unsafe { &mut *self.list.get() }))
     }
 
-    /// Whether the list takes wake-ups: while the loop runs, and only then. Returns the watchers that were counted here.
-    pub(super) fn set_open(&self, is_open: bool) -> isize {
-        let counted = self.with(|list| {
-            list.is_open = is_open;
-            std::mem::take(&mut list.watchers)
-        });
-        counted.unwrap_or(0)
+    /// From here on this takes wake-ups for `scheduler`, until [`close`](LocalWakes::close).
+    ///
+    /// # Safety
+    ///
+    /// Until then, the scheduler is not dropped, moved, or borrowed mutably.
+    pub(super) unsafe fn open(&self, scheduler: &Scheduler) {
+        if self.is_here() {
+            self.scheduler.store(std::ptr::from_ref(scheduler).cast_mut(), Relaxed);
+        }
+    }
+
+    /// From here on wake-ups go another way.
+    pub(super) fn close(&self) {
+        if self.is_here() {
+            self.scheduler.store(null_mut(), Relaxed);
+        }
+    }
+
+    /// Takes out how many watchers were counted here.
+    pub(super) fn take_watchers(&self) -> isize {
+        self.with(|list| std::mem::take(&mut list.watchers)).unwrap_or(0)
     }
 
     /// Counts watchers. False if they have to be counted another way: on another thread, or for a loop that does not run.
     #[inline]
     pub(super) fn count_watcher(&self, count: isize) -> bool {
         let is_counted = self.with(|list| {
-            list.watchers += isize::from(list.is_open) * count;
-            list.is_open
+            let is_open = !self.scheduler.load(Relaxed).is_null();
+            list.watchers += isize::from(is_open) * count;
+            is_open
         });
         is_counted.unwrap_or(false)
     }
@@ -85,20 +107,24 @@ impl LocalWakes {
     /// that does not run.
     #[inline]
     pub(super) fn wake(&self, key: SlotKey, marks: &LocalMarks) -> bool {
-        let is_done = self.with(|list| {
-            let marked = marks.get();
-            if marked & POLLED != 0 {
-                marks.set(marked | WOKEN);
-                return true;
-            }
-            if list.is_open && marked & LISTED == 0 {
-                list.woken.push(key);
-                marks.set(marked | LISTED);
-                self.is_signalled.store(true, Relaxed);
-            }
-            list.is_open
-        });
-        is_done.unwrap_or(false)
+        if !self.is_here() {
+            return false;
+        }
+        let marked = marks.get();
+        if marked & POLLED != 0 {
+            marks.set(marked | WOKEN);
+            return true;
+        }
+        let scheduler = self.scheduler.load(Relaxed);
+        // SAFETY: this is the loop's own thread, and only this thread stores here: `open` the address of a scheduler, and `close` null.
+        // By the contract of `open`, the scheduler is there, and may be borrowed, until `close`. No code of users runs in between.
+        let Some(scheduler) = (unsafe { scheduler.as_ref() }) else { return false };
+        if marked & LISTED == 0 && !scheduler.wake_other(key) {
+            self.with(|list| list.woken.push(key));
+            marks.set(marked | LISTED);
+            self.is_signalled.store(true, Relaxed);
+        }
+        true
     }
 
     /// Whether this is the loop's own thread.

@@ -35,12 +35,16 @@ mod deadlock;
 mod driver;
 mod dump;
 mod end;
+mod holds;
 mod idle;
 mod inbox;
+mod livelock;
 mod local;
+mod missing_runtime;
 mod observed;
 mod order;
 mod quorum;
+mod record;
 mod run;
 mod run_queue;
 mod scope;
@@ -66,6 +70,7 @@ use slab::Slab;
 pub(crate) use driver::{Driver, Steps};
 pub(crate) use dump::Held;
 use dump::HeldThings;
+use holds::Changes;
 use inbox::{Delivery, EndOfWatch};
 pub(crate) use inbox::{Inbox, WakeSlot};
 use local::SlotKey;
@@ -73,9 +78,10 @@ pub(crate) use observed::Observer;
 pub(crate) use order::{Order, RoundOrder};
 pub(crate) use quorum::Quorum;
 use quorum::Quorums;
+pub(crate) use record::{Record, Round, RoundSize};
 pub(crate) use run::Progress;
 pub(crate) use scope::{Group, Scope, ScopeKind};
-pub(crate) use simulated::{Record, Round, Simulated, Turn as RecordedTurn};
+pub(crate) use simulated::Simulated;
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};
 pub use task::protocol::{Outcome, Resume, Suspend};
@@ -87,7 +93,7 @@ pub(crate) use wait_queue::{Key, WaitQueue};
 pub(crate) use watch::{Next, Watch};
 
 use crate::error::Grouping;
-use crate::panic::{FirstPanic, Payload};
+use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
 use run_queue::RunQueue;
 use timers::Timers;
@@ -116,6 +122,7 @@ pub(crate) struct Scheduler {
     /// Tasks that are to see their cancellation, in this order, before any other turn.
     cancelling: RefCell<VecDeque<TaskRef>>,
     is_cancelling: Cell<bool>,
+    hold_changes: Changes,
     /// Scopes whose time is up, each with the number of rounds since then.
     expired: RefCell<Vec<(Rc<Scope>, u8)>>,
     /// The first panic of user code, which goes on when the run is over.
@@ -189,6 +196,7 @@ impl Scheduler {
             last_id: Cell::new(0),
             cancelling: RefCell::default(),
             is_cancelling: Cell::new(false),
+            hold_changes: Changes::default(),
             expired: RefCell::default(),
             panic: RefCell::default(),
             panicking: RefCell::default(),
@@ -231,13 +239,15 @@ impl Scheduler {
         self.run_queue.clear();
         drop(self.spare_scope.take());
         // A wait that was forgotten may have kept the value of its coroutine until now.
-        if let Err(payload) = crate::panic::catch(|| drop((left, self.joined.take()))) {
+        if let Err(payload) = catch(|| drop((left, self.joined.take()))) {
             self.keep_panic(payload);
         }
     }
 
     fn keep_panic(&self, payload: Payload) {
-        self.panic.borrow_mut().keep(payload);
+        let other = self.panic.borrow_mut().keep(payload);
+        // Its destructor is user code: not under the borrow.
+        other.map(discard);
     }
 
     /// The panic that is to go on from the caller of the run.
@@ -322,6 +332,18 @@ impl Scheduler {
         self.clock.now()
     }
 
+    /// Takes the time from the clock of the host.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn follow_clock(&self, now: fn() -> Instant) {
+        self.clock.follow(now);
+    }
+
+    /// Goes on by the clock of the machine: the host is not there to advance its own.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn leave_clock_of_host(&self) {
+        self.clock.leave_host();
+    }
+
     /// Fires `timer` at `deadline`.
     pub(crate) fn set_timer_at(&self, deadline: Instant, timer: Timer) -> TimerKey {
         let now = self.clock.now();
@@ -378,8 +400,13 @@ impl Scheduler {
     fn may_time_help(&self) -> bool {
         match self.clock.is_virtual() {
             true => self.deadline().is_some(),
-            false => self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty()),
+            false => self.has_timers(),
         }
+    }
+
+    /// Whether any timer is set, also if that is to never.
+    fn has_timers(&self) -> bool {
+        self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty())
     }
 
     // Wake-ups from outside.
@@ -391,7 +418,10 @@ impl Scheduler {
                 // The run is over.
                 inbox.close();
             }
-            inbox.set_running(self.is_running.get());
+            if self.is_running.get() {
+                // SAFETY: `Running` borrows the scheduler for as long as `is_running` is set, and calls `end_run` before.
+                unsafe { inbox.begin_run(self) };
+            }
             inbox
         })
     }
@@ -502,7 +532,8 @@ impl Scheduler {
 
     /// Blocks the thread until a task may be ready.
     pub(crate) fn park(self: &Rc<Scheduler>) {
-        let deadline = self.wait_deadline().or_else(|| self.say_if_it_waits_for_long());
+        let deadline = self.wait_deadline().map(|deadline| self.clock.machine_time(deadline));
+        let deadline = deadline.or_else(|| self.say_if_it_waits_for_long());
         // Parking drops the waker of a host, if there is one. That is foreign code, which may make a task ready.
         self.host_may_sleep();
         self.inbox().park(deadline);

@@ -75,7 +75,7 @@ impl Scheduler {
     /// Whether the second copy of the main loop is to be used.
     #[inline(always)]
     pub(super) fn is_observed(&self) -> bool {
-        self.is_reordered() || self.observer.is_some()
+        self.is_simulated() || self.observer.is_some()
     }
 
     /// As [`steps`](Scheduler::steps), with the order of the rounds, the record, and the observer.
@@ -100,7 +100,7 @@ impl Scheduler {
                     self.end_turn(false);
                 }
             } else if self.begin_observed_round() {
-                self.reorder_round();
+                self.simulated_round_has_begun();
             } else if !self.is_cancelling.get()
                 && !self.is_locally_woken()
                 && let Some(progress) = self.idle()

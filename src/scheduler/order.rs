@@ -39,6 +39,15 @@ impl Order {
         Order::Given(Rc::new(rounds))
     }
 
+    /// The seed that gives this order, if one does.
+    pub(super) fn seed(&self) -> Option<u64> {
+        match self {
+            Order::FirstInFirstOut => Some(0),
+            Order::Seeded(seed) => Some(*seed),
+            Order::Given(_) => None,
+        }
+    }
+
     pub(super) fn is_first_in_first_out(&self) -> bool {
         matches!(self, Order::FirstInFirstOut)
     }

@@ -31,8 +31,8 @@ impl Scheduler {
     /// Takes at most `budget` steps, and subtracts from it how many it took. A panic of user code does not come out: it stops the
     /// loop and is kept for [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
-        self.set_running(true);
-        let progress = with_own_depth(|| {
+        let _running = Running::new(self);
+        with_own_depth(|| {
             loop {
                 let steps = || if self.is_observed() { self.observed_steps(budget) } else { self.steps(budget) };
                 match catch(steps) {
@@ -40,16 +40,7 @@ impl Scheduler {
                     Err(payload) => self.end_panicked(payload),
                 }
             }
-        });
-        self.set_running(false);
-        progress
-    }
-
-    fn set_running(&self, is_running: bool) {
-        self.is_running.set(is_running);
-        if let Some(inbox) = self.inbox.get() {
-            inbox.set_running(is_running);
-        }
+        })
     }
 
     fn steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
@@ -112,6 +103,21 @@ impl Scheduler {
             self.wake(key, WakeSlot::acknowledge_locally);
         }
         inbox.local.keep(woken);
+    }
+
+    /// Wakes what the slot with this key is for, if that can be done at once: not a task that runs, and nothing that calls other code.
+    #[inline]
+    pub(super) fn wake_other(&self, key: SlotKey) -> bool {
+        let wake_slots = self.wake_slots.borrow();
+        let Some((_, target)) = wake_slots.get(key.index).filter(|(there, _)| there.key == key) else { return true };
+        match target {
+            // A task that runs may begin another wait in this turn, and would miss the wake-up.
+            WakeTarget::Task(task) if !task.has(State::RUNNING) => {
+                task.wake_on(self);
+                true
+            }
+            _ => false,
+        }
     }
 
     #[inline(never)]
@@ -328,6 +334,31 @@ impl Scheduler {
         }
         if !task.is_ended() {
             self.hold_waiters(&task);
+        }
+    }
+}
+
+/// While it lives, the scheduler runs: wake-ups from its own thread go straight to it.
+struct Running<'a> {
+    scheduler: &'a Scheduler,
+}
+
+impl Running<'_> {
+    fn new(scheduler: &Scheduler) -> Running<'_> {
+        scheduler.is_running.set(true);
+        if let Some(inbox) = scheduler.inbox.get() {
+            // SAFETY: what is returned borrows the scheduler, and calls `end_run` when it is dropped. `Scheduler::run` does not forget it.
+            unsafe { inbox.begin_run(scheduler) };
+        }
+        Running { scheduler }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.scheduler.is_running.set(false);
+        if let Some(inbox) = self.scheduler.inbox.get() {
+            inbox.end_run();
         }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Scheduler;
+use super::holds::SharedHold;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
@@ -70,6 +71,7 @@ pub(crate) struct Scope {
     /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
+    pub(super) hold: SharedHold,
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     stage: Cell<Stage>,
@@ -132,6 +134,7 @@ impl Scope {
             others: RefCell::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
+            hold: SharedHold::default(),
             placeholders: RefCell::default(),
             stage: Cell::new(Stage::Running),
             expired: Cell::new(false),
@@ -263,7 +266,15 @@ impl Scope {
     }
 
     pub(super) fn take_owner(&self) -> Option<Waiter> {
+        self.note_change();
         self.owner.take()
+    }
+
+    /// What waits for this scope changes, or where it is.
+    fn note_change(&self) {
+        if self.hold.is_used() {
+            self.scheduler.hold_changes.count();
+        }
     }
 
     /// The owner gives up. Returns whether the scope still runs.
@@ -458,6 +469,7 @@ impl Scope {
             work::count();
             home.adopt(below);
             *below.parent.borrow_mut() = Some(home.clone());
+            below.note_change();
         }
         Some((home, shared))
     }
@@ -556,6 +568,7 @@ impl Scope {
         for below in self.subscopes.take() {
             parent.adopt(&below);
             *below.parent.borrow_mut() = Some(parent.clone());
+            below.note_change();
         }
     }
 }
@@ -621,11 +634,13 @@ impl Group {
             losers.reverse();
         }
         let owner = if self.running.get() == 0 { self.owner.take() } else { None };
+        scope.note_change();
         (losers, owner)
     }
 
     /// The owner gives up. Returns the scopes that still run.
     pub(crate) fn disown(&self) -> Vec<Rc<Scope>> {
+        self.scopes.borrow().iter().for_each(|scope| scope.note_change());
         let owner = self.owner.take();
         if let Some(owner) = owner {
             owner.give_up();

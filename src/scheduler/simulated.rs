@@ -4,12 +4,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
-use std::panic::Location;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::livelock::Standstill;
 use super::order::Order;
-use super::{Scheduler, TaskRef, wait_graph};
+use super::record::{Record, Round, Turn};
+use super::{Scheduler, State, TaskRef, wait_graph};
 use crate::trace::Frame;
 
 /// What only a simulated loop has.
@@ -20,6 +21,7 @@ pub(crate) struct Simulated {
     /// How many rounds have begun.
     rounds: Cell<u64>,
     record: Option<RefCell<Record>>,
+    standstill: Standstill,
     /// Something came from outside: the same seed need not give the same turns.
     came_from_outside: Cell<bool>,
     /// Since when the clock waits for something outside, in real time.
@@ -31,13 +33,15 @@ pub(crate) struct Simulated {
 const SILENT: Duration = Duration::from_secs(3);
 
 impl Simulated {
-    pub(crate) fn new(start: Instant, order: Order, record: Option<Record>) -> Simulated {
+    /// The run fails after `max_rounds` during which its clock stood still.
+    pub(crate) fn new(start: Instant, order: Order, record: Option<Record>, max_rounds: Option<u64>) -> Simulated {
         let record = record.map(RefCell::new);
         Simulated {
             start,
             order,
             rounds: Cell::new(0),
             record,
+            standstill: Standstill::new(max_rounds),
             came_from_outside: Cell::new(false),
             waits_since: Cell::new(None),
             has_said_so: Cell::new(false),
@@ -49,40 +53,11 @@ impl Simulated {
         if size > 0 {
             self.rounds.set(self.rounds.get() + 1);
             if let Some(record) = &self.record {
-                record.borrow_mut().sizes.push(size);
+                record.borrow_mut().add_size(self.rounds.get(), size);
             }
         }
         self.rounds.get()
     }
-}
-
-/// What a run did.
-#[derive(Debug, Default)]
-pub(crate) struct Record {
-    pub(crate) turns: Vec<Turn>,
-    /// How many tasks were ready when each round began.
-    pub(crate) sizes: Vec<usize>,
-    /// The rounds that were not first in, first out.
-    pub(crate) reordered: Vec<Round>,
-    /// Whether to note the tasks of these rounds.
-    pub(crate) with_tasks: bool,
-}
-
-/// One turn: the task, by its id, and where it went on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn {
-    pub(crate) task: u64,
-    pub(crate) location: &'static Location<'static>,
-}
-
-/// A round that was not first in, first out.
-#[derive(Clone, Debug)]
-pub(crate) struct Round {
-    pub(crate) number: u64,
-    /// For each turn, the index by which its task has become ready.
-    pub(crate) order: Vec<usize>,
-    /// The tasks, in the order in which they became ready, if they are noted: the name of each, and where it goes on.
-    pub(crate) tasks: Vec<Frame>,
 }
 
 impl Scheduler {
@@ -90,7 +65,20 @@ impl Scheduler {
     pub(crate) fn note_outside(&self) {
         if let Some(simulated) = &self.simulated {
             simulated.came_from_outside.set(true);
+            simulated.standstill.end();
         }
+    }
+
+    /// Notes that nothing was ready, or that the clock has moved.
+    pub(super) fn end_standstill(&self) {
+        if let Some(simulated) = &self.simulated {
+            simulated.standstill.end();
+        }
+    }
+
+    /// The seed of the order of the rounds, if there is one.
+    pub(super) fn seed(&self) -> Option<u64> {
+        self.simulated.as_ref().and_then(|simulated| simulated.order.seed())
     }
 
     /// Notes that the clock has jumped.
@@ -134,15 +122,24 @@ impl Scheduler {
         record.map(RefCell::take).unwrap_or_default()
     }
 
-    /// Whether the rounds have an order of their own, or turns are recorded.
-    pub(super) fn is_reordered(&self) -> bool {
-        let is_plain = |simulated: &Simulated| simulated.order.is_first_in_first_out() && simulated.record.is_none();
-        self.simulated.as_ref().is_some_and(|simulated| !is_plain(simulated))
+    pub(super) fn is_simulated(&self) -> bool {
+        self.simulated.is_some()
     }
 
     pub(super) fn record_turn(&self, task: &TaskRef) {
-        if let Some(record) = self.simulated.as_ref().and_then(|simulated| simulated.record.as_ref()) {
-            record.borrow_mut().turns.push(Turn { task: task.id.get(), location: task.location.get() });
+        let Some(record) = self.simulated.as_ref().and_then(|simulated| simulated.record.as_ref()) else { return };
+        let turn = Turn { task: task.id.get(), location: task.location.get() };
+        let name = || if task.is_internal() { place_of(task).into_name() } else { task.name() };
+        record.borrow_mut().add_turn(turn, !task.has(State::BEGUN), name);
+    }
+
+    pub(super) fn simulated_round_has_begun(self: &Rc<Scheduler>) {
+        let Some(simulated) = &self.simulated else { return };
+        if let Some(rounds) = simulated.standstill.count_round() {
+            self.look_for_livelock(&simulated.standstill, rounds);
+        }
+        if !simulated.order.is_first_in_first_out() || simulated.record.is_some() {
+            self.reorder_round(simulated);
         }
     }
 
@@ -150,8 +147,7 @@ impl Scheduler {
     ///
     /// A task may be in the queue without being ready, because what it was queued for is gone. Which ones are is no part of what a
     /// seed promises, so they are not counted, and come last.
-    pub(super) fn reorder_round(&self) {
-        let Some(simulated) = &self.simulated else { return };
+    fn reorder_round(&self, simulated: &Simulated) {
         if let Some(task) = self.run_queue.only() {
             simulated.count_round(usize::from(Scheduler::is_ready(&task)));
             return;
@@ -165,7 +161,7 @@ impl Scheduler {
         if let Some(record) = &simulated.record {
             let with_tasks = record.borrow().with_tasks;
             let tasks = if with_tasks { tasks.iter().map(place_of).collect() } else { Vec::new() };
-            record.borrow_mut().reordered.push(Round { number, order, tasks });
+            record.borrow_mut().add_reordered(Round { number, order, tasks });
         }
     }
 }

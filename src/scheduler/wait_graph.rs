@@ -33,18 +33,6 @@ pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
     waiting
 }
 
-/// As [`dependents`], once the scopes around `task` are cancelled: their owners wait for all that is in them.
-pub(super) fn all_dependents(task: &TaskRef) -> Vec<TaskRef> {
-    let mut waiting = task.waiting_tasks();
-    let mut scope = task.scope();
-    while let Some(inner) = scope {
-        work::count();
-        waiting.extend(inner.owner().filter(|owner| !owner.is_ended()));
-        scope = inner.parent();
-    }
-    waiting
-}
-
 /// The coroutines that wait for `task`, which failed at `location`, for as long as exactly one waits for each, up to the edge of
 /// its domain, but at most `max`. Outermost first.
 pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: usize) -> Vec<Frame> {

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::panic::{PanicHookInfo, set_hook, take_hook};
 use std::sync::Once;
 
-use crate::panic::{Payload, catch};
+use crate::panic::{self, Payload, catch};
 
 /// What is kept of the first panic of a call.
 #[derive(Clone, Debug, Default)]
@@ -56,9 +56,5 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
 
 /// The message of a panic.
 pub(super) fn message(payload: &Payload) -> &str {
-    payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is not text")
+    panic::message(&**payload).unwrap_or("a value that is not text")
 }

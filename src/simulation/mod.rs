@@ -16,10 +16,10 @@ use crate::wait::Wait;
 // A run is a `Trial`, `shrink` looks for the smallest order that fails, and a `Report` says what was found.
 use report::Report;
 use shrink::{Budget, Rounds};
-use trial::{Program, Trial};
+use trial::{Mode, Program, Trial};
 
 /// Runs a program in [simulated](crate::Builder::simulated) loops, with one seed after another, to find the order of turns in which
-/// it fails. It is for tests.
+/// it fails. It is for tests. Without other settings, the seeds are those from 0 to 99.
 ///
 /// Each run has a virtual clock and a schedule of its own, drawn from its seed. A run fails if it ends with an error or panics, so
 /// an `assert!` in a coroutine is a check. Then [`check`](Simulation::check) panics with a report: the error with its trace, the
@@ -31,51 +31,64 @@ use trial::{Program, Trial};
 /// use std::rc::Rc;
 /// use tinyield::{Coro, Simulation, co, coro};
 ///
+/// type Account = Rc<Cell<i32>>;
+///
 /// #[coro]
-/// fn pay(balance: Rc<Cell<i32>>, amount: i32) -> Coro<()> {
-///     if balance.get() >= amount {
-///         yield; // the balance may be another one afterwards
-///         balance.set(balance.get() - amount);
+/// fn transfer(from: Account, to: Account, amount: i32) -> Coro<()> {
+///     if from.get() >= amount {
+///         yield; // other coroutines have their turns here
+///         from.set(from.get() - amount);
+///         to.set(to.get() + amount);
 ///     }
 /// }
 ///
 /// #[coro]
-/// fn close(balance: Rc<Cell<i32>>) -> Coro<()> {
+/// fn close(account: Account, other: Account) -> Coro<()> {
 ///     yield;
-///     balance.set(0);
+///     other.set(other.get() + account.replace(0));
 /// }
 ///
-/// Simulation::new().seeds(0..1000).check(|| {
-///     let balance = Rc::new(Cell::new(100));
+/// /// Makes new accounts for each run.
+/// fn close_during_a_transfer() -> Coro<()> {
+///     let (savings, current) = (Account::new(Cell::new(100)), Account::new(Cell::new(0)));
 ///     co! {
-///         yield (pay(balance.clone(), 70), close(balance.clone()));
-///         assert!(balance.get() >= 0, "the balance is {}", balance.get());
+///         yield (transfer(savings.clone(), current.clone(), 70), close(savings.clone(), current.clone()));
+///         assert!(savings.get() >= 0, "the balance is {}", savings.get());
 ///     }
-/// });
+/// }
+///
+/// Simulation::new().seeds(0..1000).check(close_during_a_transfer);
 /// ```
 ///
-/// It panics, as the assertion fails if `close` goes first:
+/// It panics, as the assertion fails if `close` goes first. `cargo run --example bank` prints the report:
 ///
 /// ```text
-/// the simulation fails with seed 4 (run 5, 6 turns, hash b837fe7953db9d45)
+/// the simulation fails with seed 4 (run 5, 6 turns, hash aef7cefc556daa67)
 ///
 /// `co!` panicked: the balance is -70
-///   panicked at src/bank.rs:26:13
+///   panicked at examples/bank.rs:34:9
 ///
-/// fails when close (src/bank.rs:16) goes before pay (src/bank.rs:9)
+/// fails when close (examples/bank.rs:25) goes before transfer (examples/bank.rs:17)
 /// to run this seed alone: TINYIELD_SEED=4
 /// ```
 ///
+/// The hash is computed from every turn: which coroutine, and at which line. If it is the same on another machine, all turns were the
+/// same.
+///
+/// A seed changes the order of the turns within a round, and moves none to another round. A coroutine that is started has its first
+/// turn in the next round.
+///
 /// The seeds are the same each time, so the test gives the same result each time. To run the seed of a report alone, and with the
-/// output of the panic as always, set `TINYIELD_SEED`:
+/// output of the panic as always, set `TINYIELD_SEED`. The variable is for all simulations of the process, so name the test:
 ///
 /// ```text
-/// TINYIELD_SEED=421 cargo test two_transfers
+/// TINYIELD_SEED=4 cargo test close_during_a_transfer
 /// ```
 #[must_use = "nothing runs before `check`"]
 pub struct Simulation {
     seeds: Box<dyn Iterator<Item = u64>>,
     grouping: Grouping,
+    max_rounds: u64,
 }
 
 /// What the runs of a [`Simulation`] were like, none of which failed.
@@ -104,9 +117,9 @@ impl Checked {
 const SEED_VARIABLE: &str = "TINYIELD_SEED";
 
 impl Simulation {
-    /// A simulation with the seeds from 0 to 99.
+    /// A simulation with the seeds from 0 to 99. [`seeds`](Simulation::seeds) sets others.
     pub fn new() -> Simulation {
-        Simulation { seeds: Box::new(0..100), grouping: Grouping::default() }
+        Simulation { seeds: Box::new(0..100), grouping: Grouping::default(), max_rounds: 1 << 20 }
     }
 
     /// Sets the seeds. Seed 0 is first in, first out, as in a loop that is not simulated.
@@ -125,7 +138,23 @@ impl Simulation {
         self
     }
 
-    /// Runs what `program` makes with each seed. Each run calls `program` once, and the runs should share nothing else.
+    /// Sets for how many rounds the clock may stand still before the run fails with a livelock: 1,048,576 if this is not called.
+    ///
+    /// A coroutine that waits by `yield` in a loop, such as `while !is_done.get() { yield; }`, is always ready, so the clock never moves.
+    /// A long computation of very many turns looks the same, and can be given more rounds. Rounds during which something
+    /// outside may wake the loop, such as a thread, do not count.
+    ///
+    /// # Panics
+    ///
+    /// If `rounds` is 0.
+    pub fn livelock_after(mut self, rounds: u64) -> Simulation {
+        assert!(rounds > 0, "a program needs a round to run; give it some, such as `.livelock_after(1_000_000)`");
+        self.max_rounds = rounds;
+        self
+    }
+
+    /// Runs what `program` makes with each seed. Each run calls `program` once, so make the state of a run in there: what two runs share
+    /// makes them differ.
     ///
     /// If a run fails, its seed is run again. If both runs took the same turns, further runs look for the fewest turns that have
     /// to change places for the same failure, at most 2,000 of them and for 10 seconds.
@@ -139,7 +168,8 @@ impl Simulation {
         W: Wait,
         P: Fn() -> W,
     {
-        let program = Program { build: &program, grouping: self.grouping, location: Location::caller() };
+        let location = Location::caller();
+        let program = Program { build: &program, grouping: self.grouping, max_rounds: self.max_rounds, location };
         if let Some(seed) = seed_of(std::env::var_os(SEED_VARIABLE)) {
             return check_all(&program, [seed], true);
         }
@@ -178,7 +208,7 @@ fn seed_of(value: Option<std::ffi::OsString>) -> Option<u64> {
 fn check_all<W: Wait>(program: &Program<'_, W>, seeds: impl IntoIterator<Item = u64>, is_loud: bool) -> Checked {
     let mut checked = Checked { runs: 0, came_from_outside: false };
     for seed in seeds {
-        let trial = program.run(Order::of_seed(seed), false, is_loud);
+        let trial = program.run(Order::of_seed(seed), Mode { prints: is_loud, ..program.check() });
         checked.runs += 1;
         checked.came_from_outside |= trial.came_from_outside;
         if trial.failure.is_some() {
@@ -191,27 +221,27 @@ fn check_all<W: Wait>(program: &Program<'_, W>, seeds: impl IntoIterator<Item = 
 
 /// Finds out what makes the seed of `first` fail.
 fn investigate<W: Wait>(program: &Program<'_, W>, seed: u64, first: Trial, runs: usize) -> Report {
-    let second = program.run(Order::of_seed(seed), false, false);
-    let kind = first.failure.as_ref().map(|failure| failure.kind.clone());
+    let second = program.run(Order::of_seed(seed), program.check());
+    let kind = first.kind().cloned();
     let mut report = Report::new(seed, runs, &first);
     if !report.compare(&first, &second) {
         return report;
     }
     let mut budget = Budget::new();
+    let mode = program.search(&first);
     let all: Rounds = first.record.reordered.iter().map(|round| (round.number, RoundOrder::Drawn(seed))).collect();
     let fails = |rounds: &Rounds| {
-        let trial = program.run(Order::given(rounds.clone()), true, false);
-        let is_same = trial.failure.as_ref().map(|failure| &failure.kind) == kind.as_ref();
-        is_same.then_some(trial)
+        let trial = program.run(Order::given(rounds.clone()), mode);
+        (trial.kind() == kind.as_ref()).then_some(trial)
     };
     let smallest = shrink::shrink(all, first, fails, &mut budget);
     let passing = smallest.record.reordered.is_empty().then(|| {
         let passes = |rounds: &Rounds| {
-            let trial = program.run(Order::given(rounds.clone()), true, false);
+            let trial = program.run(Order::given(rounds.clone()), mode);
             trial.failure.is_none().then_some(trial)
         };
         shrink::find_passing(&smallest, passes, &mut budget)
     });
-    report.explain(&smallest, passing.flatten().as_ref(), budget.is_used_up());
+    report.explain(&smallest, passing.flatten().as_ref(), budget.exceeded());
     report
 }

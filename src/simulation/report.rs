@@ -1,10 +1,11 @@
 //! What a simulation says of a failure.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::shrink::moved;
+use super::shrink::{Limit, moved};
 use super::trial::Trial;
-use crate::scheduler::{RecordedTurn, Round};
+use crate::scheduler::{Record, Round};
 use crate::trace::Frame;
 
 pub(super) struct Report {
@@ -22,9 +23,9 @@ enum Finding {
     /// The second run with the same seed took other turns.
     NotRepeatable(String),
     /// The tasks that have to change places: the first goes before the second.
-    Reordered { exchanges: Vec<(Frame, Frame)>, is_cut_short: bool },
-    /// It fails first in, first out, and passes when these change places.
-    InPlace { passes: Vec<(Frame, Frame)> },
+    Reordered { exchanges: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
+    /// It fails first in, first out, and passes when these change places, if such are known.
+    InPlace { passes: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
 }
 
 impl Report {
@@ -33,26 +34,24 @@ impl Report {
             seed,
             runs,
             failure: trial.failure.as_ref().map(|failure| failure.text.clone()).unwrap_or_default(),
-            turns: trial.record.turns.len(),
-            hash: hash(&trial.record.turns),
+            turns: trial.record.turn_count(),
+            hash: trial.record.hash(),
             came_from_outside: trial.came_from_outside,
-            finding: Finding::Reordered { exchanges: Vec::new(), is_cut_short: true },
+            finding: Finding::Reordered { exchanges: Vec::new(), cut_short: None },
         }
     }
 
     /// Whether both runs of the seed were the same. If not, this is what there is to say.
     pub(super) fn compare(&mut self, first: &Trial, second: &Trial) -> bool {
         self.came_from_outside |= second.came_from_outside;
-        let kind = |trial: &Trial| trial.failure.as_ref().map(|failure| failure.kind.clone());
-        let (one, two) = (&first.record.turns, &second.record.turns);
+        let (one, two) = (first.record.turns(), second.record.turns());
         let same = one.iter().zip(two).take_while(|(one, two)| one == two).count();
         let difference = if same < one.len().max(two.len()) {
-            let turn = |turns: &[RecordedTurn]| match turns.get(same) {
-                Some(turn) => format!("at {}:{}", turn.location.file(), turn.location.line()),
-                None => "over".to_string(),
-            };
-            format!("they differ from turn {} on: the first was {}, the second {}", same + 1, turn(one), turn(two))
-        } else if kind(first) != kind(second) {
+            let (one, two) = (did_at(&first.record, same), did_at(&second.record, same));
+            format!("they differ from turn {} on: the first {one}, the second {two}", same + 1)
+        } else if first.record.hash() != second.record.hash() {
+            format!("they differ somewhere after turn {same}")
+        } else if first.kind() != second.kind() {
             match &second.failure {
                 None => "the second took the same turns and did not fail".to_string(),
                 Some(failure) => format!("the second took the same turns and failed differently: {}", failure.text),
@@ -66,16 +65,24 @@ impl Report {
 
     /// Says which tasks changed places in `smallest`, the smallest run that was found to fail. If that is first in, first out,
     /// `passing` may be a run with a single task out of place that passes.
-    pub(super) fn explain(&mut self, smallest: &Trial, passing: Option<&Trial>, is_cut_short: bool) {
+    pub(super) fn explain(&mut self, smallest: &Trial, passing: Option<&Trial>, cut_short: Option<Limit>) {
         if let Some(failure) = &smallest.failure {
             self.failure.clone_from(&failure.text);
         }
         let exchanges_of = |trial: &Trial| trial.record.reordered.iter().flat_map(exchanges).collect::<Vec<_>>();
-        self.finding = match passing {
-            Some(passing) => Finding::InPlace { passes: exchanges_of(passing) },
-            None => Finding::Reordered { exchanges: exchanges_of(smallest), is_cut_short },
+        self.finding = if smallest.record.reordered.is_empty() {
+            Finding::InPlace { passes: passing.map(exchanges_of).unwrap_or_default(), cut_short }
+        } else {
+            Finding::Reordered { exchanges: exchanges_of(smallest), cut_short }
         };
     }
+}
+
+/// What a run did at the turn with this index.
+fn did_at(record: &Record, index: usize) -> String {
+    let Some(turn) = record.turns().get(index) else { return "was over".into() };
+    let name = record.name_of(turn.task).cloned().unwrap_or(Cow::Borrowed("a coroutine"));
+    format!("ran {}", Place(&Frame::new(name, turn.location)))
 }
 
 /// The tasks of `round` that are out of place, each with the one that it goes before, or that goes before it.
@@ -91,18 +98,6 @@ fn exchanges(round: &Round) -> Vec<(Frame, Frame)> {
         Some((frame(first)?, frame(second)?))
     };
     moved(&round.order).into_iter().filter_map(exchange).collect()
-}
-
-/// A hash over every turn, which is the same on each machine (FNV-1a).
-fn hash(turns: &[RecordedTurn]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325;
-    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    for RecordedTurn { task, location } in turns {
-        location.file().bytes().for_each(&mut add);
-        let numbers = [*task, u64::from(location.line()), u64::from(location.column())];
-        numbers.iter().flat_map(|number| number.to_le_bytes()).for_each(&mut add);
-    }
-    hash
 }
 
 /// `pay (bank.rs:12)`
@@ -123,39 +118,44 @@ impl fmt::Display for Report {
         match &self.finding {
             Finding::NotRepeatable(difference) => {
                 writeln!(f, "two runs with this seed are not the same: {difference}")?;
-                if !self.came_from_outside {
-                    f.write_str(
-                        "so the program depends on something besides the seed: the order of a `HashMap`, the time of the machine, \
-                         a random number, or what an earlier run has left behind\n",
-                    )?;
-                }
+                f.write_str(if self.came_from_outside {
+                    "this is because something came from outside of the loop, such as from a thread or a foreign waker: no seed decides \
+                     when it comes\n"
+                } else {
+                    "so the program depends on something besides the seed: the order of a `HashMap`, the time of the machine, a random \
+                     number, or what an earlier run has left behind\n"
+                })?;
             }
-            Finding::InPlace { passes } => {
-                for (first, second) in passes {
-                    writeln!(
-                        f,
-                        "fails when {} goes before {}, and passes the other way round",
-                        Place(second),
-                        Place(first)
-                    )?;
-                }
-                writeln!(f, "(that is their order without any reordering, with seed 0)")?;
-            }
-            Finding::Reordered { exchanges, is_cut_short } => {
-                if exchanges.is_empty() && !is_cut_short {
+            Finding::InPlace { passes, cut_short } => {
+                if passes.is_empty() {
                     writeln!(f, "fails without any reordering: also with seed 0, first in, first out")?;
+                    if let Some(limit) = cut_short {
+                        writeln!(f, "(the search for an order in which it passes was cut short, as {limit})")?;
+                    }
+                } else {
+                    for (first, second) in passes {
+                        let (first, second) = (Place(first), Place(second));
+                        writeln!(f, "fails when {second} goes before {first}, and passes the other way round")?;
+                    }
+                    writeln!(f, "(that is their order without any reordering, with seed 0)")?;
                 }
+            }
+            Finding::Reordered { exchanges, cut_short } => {
                 for (index, (first, second)) in exchanges.iter().enumerate() {
                     let begin = if index == 0 { "fails when" } else { "       and" };
                     write!(f, "{begin} {} goes before {}", Place(first), Place(second))?;
                     writeln!(f, "{}", if first == second { ", which was ready earlier" } else { "" })?;
                 }
-                if *is_cut_short {
-                    writeln!(f, "(the search for a simpler order was cut short, as it took too many runs)")?;
+                if exchanges.is_empty() {
+                    writeln!(f, "fails in an order for which no simpler one was found")?;
+                }
+                if let Some(limit) = cut_short {
+                    writeln!(f, "(the search for a simpler order was cut short, as {limit})")?;
                 }
             }
         }
-        if self.came_from_outside {
+        let is_explained = matches!(self.finding, Finding::NotRepeatable(_));
+        if self.came_from_outside && !is_explained {
             f.write_str(
                 "something came from outside, such as from a thread or a foreign future: another run with this seed need not fail\n",
             )?;

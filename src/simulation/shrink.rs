@@ -6,10 +6,11 @@
 //! are put back to their places. If more than two tasks are still out of place, pairs are tried.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::trial::Trial;
-use crate::scheduler::RoundOrder;
+use crate::scheduler::{Record, RoundOrder, RoundSize};
 
 /// The rounds that are not first in, first out, by their number.
 pub(super) type Rounds = BTreeMap<u64, RoundOrder>;
@@ -18,6 +19,14 @@ pub(super) type Rounds = BTreeMap<u64, RoundOrder>;
 pub(super) struct Budget {
     runs: usize,
     until: Instant,
+    exceeded: Option<Limit>,
+}
+
+/// What cut a search short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Runs,
+    Time,
 }
 
 impl Budget {
@@ -25,11 +34,33 @@ impl Budget {
     const TIME: Duration = Duration::from_secs(10);
 
     pub(super) fn new() -> Budget {
-        Budget { runs: Budget::RUNS, until: Instant::now() + Budget::TIME }
+        Budget { runs: Budget::RUNS, until: Instant::now() + Budget::TIME, exceeded: None }
     }
 
-    pub(super) fn is_used_up(&self) -> bool {
-        self.runs == 0 || Instant::now() >= self.until
+    /// Takes one run out of the budget. False if there is none left.
+    fn take_run(&mut self) -> bool {
+        if self.runs == 0 {
+            self.exceeded.get_or_insert(Limit::Runs);
+        } else if Instant::now() >= self.until {
+            self.exceeded.get_or_insert(Limit::Time);
+        } else {
+            self.runs -= 1;
+        }
+        self.exceeded.is_none()
+    }
+
+    /// The limit that refused a run.
+    pub(super) fn exceeded(&self) -> Option<Limit> {
+        self.exceeded
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Runs => "it took too many runs",
+            Limit::Time => "it took too long",
+        })
     }
 }
 
@@ -41,7 +72,7 @@ pub(super) fn shrink(
     fails: impl FnMut(&Rounds) -> Option<Trial>,
     budget: &mut Budget,
 ) -> Trial {
-    let sizes = first.record.sizes.clone();
+    let sizes = first.record.sizes();
     let mut search = Search { fails, budget, best: first, rounds: all };
     if search.accept(Rounds::new()) || search.try_single_moves(&sizes) {
         return search.best;
@@ -70,7 +101,7 @@ pub(super) fn find_passing(
     budget: &mut Budget,
 ) -> Option<Trial> {
     let mut search = Search { fails: passes, budget, best: Trial::default(), rounds: Rounds::new() };
-    search.try_single_moves(&failing.record.sizes).then_some(search.best)
+    search.try_single_moves(&failing.record.sizes()).then_some(search.best)
 }
 
 struct Search<'a, F> {
@@ -85,10 +116,9 @@ struct Search<'a, F> {
 impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
     /// Takes `rounds` for the best order if the program fails with it.
     fn accept(&mut self, rounds: Rounds) -> bool {
-        if self.budget.is_used_up() {
+        if !self.budget.take_run() {
             return false;
         }
-        self.budget.runs -= 1;
         let Some(trial) = (self.fails)(&rounds) else { return false };
         (self.best, self.rounds) = (trial, rounds);
         true
@@ -190,7 +220,7 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
     }
 
     /// Tries each order with a single task out of place.
-    fn try_single_moves(&mut self, sizes: &[usize]) -> bool {
+    fn try_single_moves(&mut self, sizes: &[RoundSize]) -> bool {
         let is_found = single_moves(sizes).take(MAX_SINGLE_MOVES).any(|moves| self.accept(moves));
         if is_found {
             self.put_back();
@@ -199,30 +229,29 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
     }
 
     /// Tries each order with two tasks out of place, in two rounds.
-    fn try_pairs_of_moves(&mut self, sizes: &[usize]) {
+    fn try_pairs_of_moves(&mut self, sizes: &[RoundSize]) {
         let moves: Vec<Rounds> = single_moves(sizes).take(MAX_SINGLE_MOVES).collect();
         for (index, one) in moves.iter().enumerate() {
             for other in &moves[..index] {
                 let both: Rounds = one.iter().chain(other).map(|(number, order)| (*number, order.clone())).collect();
-                if self.budget.is_used_up() {
-                    return;
-                }
                 if both.len() == 2 && self.accept(both) {
                     return self.put_back();
+                }
+                if self.budget.exceeded().is_some() {
+                    return;
                 }
             }
         }
     }
 }
 
-const MAX_SINGLE_MOVES: usize = 800;
+/// Each round of several tasks has at least one.
+const MAX_SINGLE_MOVES: usize = Record::MAX_SIZES;
 
 /// The orders in which a single task has the first or the last turn of its round, for rounds of these sizes, from the last round
 /// to the first.
-fn single_moves(sizes: &[usize]) -> impl Iterator<Item = Rounds> {
-    let numbered = sizes.iter().copied().enumerate().map(|(index, size)| (size, index as u64 + 1));
-    let numbered = numbered.rev().filter(|(size, _)| *size > 1);
-    numbered.flat_map(|(size, number)| {
+fn single_moves(sizes: &[RoundSize]) -> impl Iterator<Item = Rounds> {
+    sizes.iter().rev().flat_map(|&RoundSize { number, size }| {
         let tasks = move || 0..size;
         let first = tasks().skip(1).map(move |task| (task, 0));
         // In a round of two that is the same.
@@ -309,7 +338,7 @@ mod tests {
         let size = order.len();
         let trial = |order: Option<&Vec<usize>>| {
             let mut trial = Trial::default();
-            trial.record.sizes.push(size);
+            trial.record.add_size(1, size);
             if let Some(order) = order.filter(|order| !order.is_sorted()) {
                 let round = crate::scheduler::Round { number: 1, order: order.clone(), tasks: Vec::new() };
                 trial.record.reordered.push(round);
@@ -330,6 +359,18 @@ mod tests {
     #[test]
     fn an_order_that_plays_no_part_is_left_out() {
         assert!(shrunk(vec![2, 1, 0], |_| true).is_empty());
+    }
+
+    #[test]
+    fn a_budget_names_the_limit_that_ended_it() {
+        let mut few = Budget { runs: 1, ..Budget::new() };
+        assert!(few.take_run());
+        assert_eq!(few.exceeded(), None);
+        assert!(!few.take_run());
+        assert_eq!(few.exceeded(), Some(Limit::Runs));
+        let mut short = Budget { until: Instant::now(), ..Budget::new() };
+        assert!(!short.take_run());
+        assert_eq!(short.exceeded(), Some(Limit::Time));
     }
 
     #[test]

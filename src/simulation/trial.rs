@@ -4,8 +4,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::hook::{self, Seen};
-use crate::error::{Deadlock, Grouping, LoopError};
-use crate::panic::Payload;
+use crate::error::{Deadlock, Grouping, Livelock, LoopError};
+use crate::panic::{Payload, discard};
 use crate::run::{Run, Settings, SimulationSettings};
 use crate::scheduler::{Order, Record};
 use crate::timeline::Timeline;
@@ -16,6 +16,8 @@ use crate::wait::private::AnyTask;
 pub(super) struct Program<'a, W> {
     pub(super) build: &'a dyn Fn() -> W,
     pub(super) grouping: Grouping,
+    /// It fails when its clock has stood still for this many rounds.
+    pub(super) max_rounds: u64,
     /// Where the simulation was asked for.
     pub(super) location: &'static Location<'static>,
 }
@@ -41,27 +43,66 @@ pub(super) enum Kind {
     /// Where it was raised.
     Error(&'static Location<'static>),
     Deadlock,
+    Livelock,
     /// Where, if that is known.
     Panic(Option<String>),
 }
 
+/// How a program is run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mode {
+    /// Panics are printed as always.
+    pub(super) prints: bool,
+    /// The tasks of rounds that are not first in, first out are recorded.
+    pub(super) with_tasks: bool,
+    pub(super) max_rounds: u64,
+}
+
+impl Trial {
+    pub(super) fn kind(&self) -> Option<&Kind> {
+        self.failure.as_ref().map(|failure| &failure.kind)
+    }
+}
+
 impl<W: Wait> Program<'_, W> {
-    /// Runs it once. `with_tasks`: the tasks of rounds that are not first in, first out are recorded. `prints`: panics are printed
-    /// as always.
-    pub(super) fn run(&self, order: Order, with_tasks: bool, prints: bool) -> Trial {
+    /// To see whether it fails.
+    pub(super) fn check(&self) -> Mode {
+        Mode { prints: false, with_tasks: false, max_rounds: self.max_rounds }
+    }
+
+    /// To find out in which orders it fails as it did in the run `failing`.
+    pub(super) fn search(&self, failing: &Trial) -> Mode {
+        // It is known by now whether that is a livelock or a long computation.
+        let max_rounds = match failing.kind() {
+            Some(Kind::Livelock) => 1 << 14,
+            _ => 1_000 + 4 * failing.record.turn_count() as u64,
+        };
+        Mode { with_tasks: true, max_rounds: max_rounds.min(self.max_rounds), ..self.check() }
+    }
+
+    /// Runs it once.
+    pub(super) fn run(&self, order: Order, mode: Mode) -> Trial {
+        let Mode { prints, with_tasks, max_rounds } = mode;
         let timeline = Arc::<Timeline>::default();
         let AnyTask(main) = match hook::watch(prints, || (self.build)().into_task()) {
             Ok(main) => main,
             Err((payload, seen)) => {
-                return Trial { failure: Some(Failure::of_panic(&payload, seen, None)), ..Trial::default() };
+                let failure = Failure::of_panic(&payload, seen, None);
+                discard(payload);
+                return Trial { failure: Some(failure), ..Trial::default() };
             }
         };
         if main.raw().is_internal() {
             // It would be a line in here.
             main.raw().location.set(self.location);
         }
-        let record = Record { with_tasks, ..Record::default() };
-        let simulation = SimulationSettings { timeline: timeline.clone(), order, record: Some(record) };
+        let record = Record::new(with_tasks);
+        let simulation = SimulationSettings {
+            timeline: timeline.clone(),
+            order,
+            record: Some(record),
+            max_rounds: Some(max_rounds),
+        };
         let settings =
             Settings { grouping: self.grouping, simulation: Some(Box::new(simulation)), ..Settings::default() };
         let mut run = Run::start(main, settings, self.location);
@@ -76,8 +117,7 @@ impl<W: Wait> Program<'_, W> {
             Err((payload, seen)) => {
                 let who = root.failure().map(|error| error.to_string());
                 let failure = Failure::of_panic(&payload, seen, who);
-                // Its destructor is the user's as well.
-                std::mem::forget(payload);
+                discard(payload);
                 Some(failure)
             }
         };
@@ -87,8 +127,14 @@ impl<W: Wait> Program<'_, W> {
 
 impl Failure {
     fn of_error(error: &LoopError) -> Failure {
-        let is_deadlock = error.error().downcast_ref::<Deadlock>().is_some();
-        let kind = if is_deadlock { Kind::Deadlock } else { Kind::Error(error.error().location()) };
+        let raised = error.error();
+        let kind = if raised.downcast_ref::<Deadlock>().is_some() {
+            Kind::Deadlock
+        } else if raised.downcast_ref::<Livelock>().is_some() {
+            Kind::Livelock
+        } else {
+            Kind::Error(raised.location())
+        };
         Failure { kind, text: format!("{error:?}") }
     }
 

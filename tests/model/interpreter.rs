@@ -172,6 +172,12 @@ fn start(body: &Body, world: &World) -> Coro<Value> {
                     // As `panic!`, but without the message on the standard error.
                     resume_unwind(if world.has_panicked.replace(true) { Box::new(LaterPanic) } else { Box::new(FirstPanic) });
                 }
+                Statement::Abort => {
+                    let oldest = world.abort_handles.borrow_mut().pop_front();
+                    if let Some(handle) = oldest {
+                        handle.abort();
+                    }
+                }
                 Statement::Stop => world.stop.stop(),
                 Statement::Return => break,
                 Statement::Swallow(times) => {

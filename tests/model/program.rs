@@ -75,6 +75,8 @@ pub enum Statement {
     /// Raises the error that it caught last, if it caught any.
     RaiseCaught,
     Panic,
+    /// Calls the oldest abort handle of the program that was not called yet, if there is one.
+    Abort,
     /// Asks the loop to stop.
     Stop,
     /// Ends the coroutine.
@@ -104,8 +106,12 @@ pub enum Part {
     Acquire(usize),
     Timeout(Body, Limit),
     TimeoutLeaf(Leaf, Limit),
+    /// Its handle is the newest of the program.
+    Abortable(Body),
     Race(Vec<Body>),
     Isolate(Body, Grouping),
+    /// A domain that contains panics, too.
+    Contain(Body),
     Shield(Body),
 }
 
@@ -166,7 +172,12 @@ impl Statement {
 impl Part {
     fn bodies(&mut self) -> Vec<&mut Body> {
         match self {
-            Part::Run(body) | Part::Timeout(body, _) | Part::Isolate(body, _) | Part::Shield(body) => vec![body],
+            Part::Run(body)
+            | Part::Timeout(body, _)
+            | Part::Isolate(body, _)
+            | Part::Contain(body)
+            | Part::Abortable(body)
+            | Part::Shield(body) => vec![body],
             Part::Race(bodies) => bodies.iter_mut().collect(),
             _ => vec![],
         }

@@ -67,6 +67,12 @@ struct Simulator<'a> {
     permit_waiters: Vec<Vec<Waiter>>,
     is_stop_requested: bool,
     has_panicked: bool,
+    /// The scope of each abortable that has begun, by its handle.
+    abortables: Vec<Option<ScopeId>>,
+    /// How many handles were called.
+    aborted: usize,
+    /// The first panic that no domain contained.
+    escaped_panic: Option<&'static str>,
     /// The number of errors so far.
     failures: usize,
     /// The number of races so far.
@@ -87,10 +93,10 @@ pub fn run(program: &Program, seed: u64) -> Observed {
     simulator.add_scope(ScopeKind::Domain(program.grouping), None, None);
     simulator.start(Work::Body(&program.main), ROOT, true);
     let is_done = simulator.drive(program.drive);
-    simulator.observed.result = match (simulator.has_panicked, is_done) {
-        (true, _) => "panic".to_string(),
-        (false, false) => "dropped".to_string(),
-        (false, true) => match simulator.loop_error(ROOT) {
+    simulator.observed.result = match (simulator.escaped_panic, is_done) {
+        (Some(panic), _) => panic.to_string(),
+        (None, false) => "dropped".to_string(),
+        (None, true) => match simulator.loop_error(ROOT) {
             Some(error) => error,
             None => format!("value {}", simulator.tasks[MAIN].output),
         },

@@ -32,6 +32,8 @@ pub fn workloads() -> Vec<Workload> {
             Contender::ours(ours::in_block_on),
             #[cfg(feature = "tinyield")]
             Contender::ours_variant("tinyield no block_on", ours::alone),
+            #[cfg(feature = "tinyield")]
+            Contender::ours_variant("tinyield in tokio", ours::in_tokio),
             Contender::peer("smol", peers::echo::<Smol, ByAsyncIo>),
             Contender::peer("smol static", peers::echo::<SmolStatic, ByAsyncIo>),
             Contender::peer("tokio LocalSet", peers::echo::<TokioLocalSet, ByTokio>),

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use self::state::{BlockedOn, State};
 use super::Scheduler;
+use super::holds::Hold;
 use super::inbox::WakeSlot;
 use super::scope::Scope;
 use super::wait::Waiter;
@@ -91,6 +92,8 @@ pub(crate) struct Cold {
     cancellations: u8,
     /// The tasks whose cancellation is put off until this one has ended.
     pub(super) holds: Vec<TaskRef>,
+    /// Those whose cancellation is put off for this and for other tasks.
+    pub(super) holds_owners: Option<Rc<Hold>>,
     /// How many tasks put off the cancellation of this one.
     pub(super) held_by: u32,
 }

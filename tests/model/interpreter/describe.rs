@@ -1,6 +1,6 @@
 //! What the log says of the output of a wait and of errors. The simulator uses the same words.
 
-use tinyield::{Deadlock, Error, LoopError, Reason, TimedOut};
+use tinyield::{Aborted, Deadlock, Error, LoopError, Panic, Reason, TimedOut};
 
 use super::waits::{LeafOutput, PartOutput, PartsOutput};
 
@@ -10,7 +10,9 @@ pub fn describe(output: &PartOutput, caught: &mut Option<Error>) -> String {
         | (_, Some(value), ..)
         | (_, _, Some(value), ..)
         | (.., Some(value), _, _)
-        | (.., Some(value)) => format!("gets c{value}"),
+        | (.., (Some(value), _))
+        | (.., (_, Some(Ok(value)))) => format!("gets c{value}"),
+        (.., (_, Some(Err(Aborted)))) => "aborted".to_string(),
         (_, _, _, Some(()), ..) => describe_leaf(&(Some(()), None, None)),
         (_, _, _, _, Some(()), ..) => describe_leaf(&(None, Some(()), None)),
         (_, _, _, _, _, Some(set), ..) => describe_leaf(&(None, None, Some(*set))),
@@ -84,6 +86,9 @@ fn error_text(error: &Error) -> String {
     }
     if let Some(inner) = error.downcast_ref::<LoopError>() {
         return format!("again({})", loop_error_text(inner));
+    }
+    if error.downcast_ref::<Panic>().is_some() {
+        return "panic".to_string();
     }
     if let Some(deadlock) = error.downcast_ref::<Deadlock>() {
         let stuck: Vec<_> = deadlock.stuck().iter().map(|stuck| stuck.frame().name()).collect();

@@ -10,7 +10,8 @@ use tinyield::sync::{Acquire, EventWait, EventWaitTimeout};
 use tinyield::time::{Sleep, Timeout};
 use tinyield::wait::{Catch, Isolate, Race, Shield};
 use tinyield::{
-    Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, catch, isolate, race, shield, sleep, timeout,
+    Abortable, Aborted, Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, abortable, catch, isolate, race,
+    shield, sleep, timeout,
 };
 
 use super::world::World;
@@ -29,7 +30,7 @@ pub type PartWait = (
     Option<Timeout<LeafOutput>>,
     Option<Race<Value>>,
     Option<Isolate<Value>>,
-    Option<Shield<Value>>,
+    (Option<Shield<Value>>, Option<Abortable<Coro<Value>>>),
 );
 
 pub type PartOutput = (
@@ -44,7 +45,7 @@ pub type PartOutput = (
     Option<Result<LeafOutput, TimedOut>>,
     Option<Value>,
     Option<Result<Value, LoopError>>,
-    Option<Value>,
+    (Option<Value>, Option<Result<Value, Aborted>>),
 );
 
 pub type LeafWait = (Option<Sleep>, Option<EventWait>, Option<EventWaitTimeout>);
@@ -79,7 +80,13 @@ pub fn part(part: &Part, world: &World, handles: &mut VecDeque<JoinHandle<Value>
         }
         Part::Race(bodies) => wait.9 = Some(race(bodies.iter().map(|body| start(body, world)).collect::<Vec<_>>())),
         Part::Isolate(body, inner) => wait.10 = Some(isolate(start(body, world)).grouping(grouping(*inner))),
-        Part::Shield(body) => wait.11 = Some(shield(start(body, world))),
+        Part::Contain(body) => wait.10 = Some(isolate(start(body, world)).catch_unwind()),
+        Part::Abortable(body) => {
+            let (abortable, handle) = abortable(start(body, world));
+            world.abort_handles.borrow_mut().push_back(handle);
+            wait.11.1 = Some(abortable);
+        }
+        Part::Shield(body) => wait.11.0 = Some(shield(start(body, world))),
     }
     wait
 }

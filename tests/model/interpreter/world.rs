@@ -1,9 +1,10 @@
 //! The state that the coroutines of a program share, and a check of it after the run.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-use tinyield::{Event, Semaphore, Shared, StopHandle};
+use tinyield::{AbortHandle, Event, Semaphore, Shared, StopHandle};
 
 use super::Value;
 use crate::model::program::{EVENTS, PERMITS};
@@ -16,6 +17,8 @@ pub struct World {
     pub shared: Rc<RefCell<Vec<Shared<Value>>>>,
     pub stop: StopHandle,
     pub has_panicked: Rc<Cell<bool>>,
+    /// The handles that were not called yet, the oldest first.
+    pub abort_handles: Rc<RefCell<VecDeque<AbortHandle>>>,
 }
 
 impl World {
@@ -27,6 +30,7 @@ impl World {
             shared: Rc::default(),
             stop,
             has_panicked: Rc::default(),
+            abort_handles: Rc::default(),
         }
     }
 

@@ -131,7 +131,11 @@ impl Choices<'_> {
             18 => Statement::Release,
             19..=21 => Statement::Spawn(self.body(depth + 1)),
             22 => Statement::SpawnShared(self.of(SHARED)),
-            23 | 24 => Statement::Set(self.of(EVENTS)),
+            23 => Statement::Set(self.of(EVENTS)),
+            24 => match self.of(3) {
+                0 => Statement::Abort,
+                _ => Statement::Set(self.of(EVENTS)),
+            },
             25 => Statement::Clear(self.of(EVENTS)),
             26 => Statement::Raise,
             27 => Statement::RaiseCaught,
@@ -139,6 +143,7 @@ impl Choices<'_> {
             29 => match self.of(4) {
                 0 => Statement::Panic,
                 1 => Statement::Stop,
+                2 => Statement::Abort,
                 _ => Statement::Raise,
             },
             30 => Statement::Return,
@@ -154,13 +159,20 @@ impl Choices<'_> {
             7 => Part::Join,
             8 | 9 => Part::Leaf(self.leaf()),
             10 => Part::Acquire(self.of(PERMITS.len())),
-            11 => Part::Timeout(self.body(depth + 1), self.limit()),
+            11 => match self.of(3) {
+                0 => Part::Abortable(self.body(depth + 1)),
+                _ => Part::Timeout(self.body(depth + 1), self.limit()),
+            },
             12 => match self.of(3) {
                 0 => Part::TimeoutLeaf(self.leaf(), self.limit()),
                 _ => Part::Shield(self.body(depth + 1)),
             },
             13 => Part::Race((0..1 + self.of(3)).map(|_| self.body(depth + 1)).collect()),
-            _ => Part::Isolate(self.body(depth + 1), self.grouping()),
+            14 => Part::Isolate(self.body(depth + 1), self.grouping()),
+            _ => match self.of(3) {
+                0 => Part::Isolate(self.body(depth + 1), self.grouping()),
+                _ => Part::Contain(self.body(depth + 1)),
+            },
         }
     }
 }

@@ -70,6 +70,7 @@ impl Statement {
             Statement::Raise => f.write_str("raise"),
             Statement::RaiseCaught => f.write_str("raise what was caught"),
             Statement::Panic => f.write_str("panic"),
+            Statement::Abort => f.write_str("abort"),
             Statement::Stop => f.write_str("stop the loop"),
             Statement::Return => f.write_str("return"),
             Statement::Swallow(times) => write!(f, "yield catch a turn, {times} times"),
@@ -101,6 +102,14 @@ impl Part {
             }
             Part::Isolate(body, grouping) => {
                 write!(f, "isolate({grouping:?}) ")?;
+                body.print(f, depth)
+            }
+            Part::Abortable(body) => {
+                f.write_str("abortable ")?;
+                body.print(f, depth)
+            }
+            Part::Contain(body) => {
+                f.write_str("contain ")?;
                 body.print(f, depth)
             }
             Part::Shield(body) => {

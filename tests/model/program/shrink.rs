@@ -143,7 +143,13 @@ impl Edit {
         match part {
             Part::Run(body) => self.body(body),
             Part::Leaf(leaf) => self.leaf(leaf),
-            Part::Timeout(body, _) | Part::Isolate(body, _) | Part::Shield(body) if self.is_here() => {
+            Part::Timeout(body, _)
+            | Part::Isolate(body, _)
+            | Part::Contain(body)
+            | Part::Abortable(body)
+            | Part::Shield(body)
+                if self.is_here() =>
+            {
                 *part = Part::Run(std::mem::take(body));
             }
             Part::Timeout(body, limit) => {
@@ -156,7 +162,7 @@ impl Edit {
                     *grouping = Grouping::Auto;
                 }
             }
-            Part::Shield(body) => self.body(body),
+            Part::Contain(body) | Part::Abortable(body) | Part::Shield(body) => self.body(body),
             Part::TimeoutLeaf(leaf, limit) => {
                 self.leaf(leaf);
                 self.limit(limit);

@@ -17,6 +17,16 @@ impl Simulator<'_> {
         }
     }
 
+    /// Calls the oldest abort handle that was not called yet.
+    pub(super) fn abort(&mut self) {
+        let Some(&scope) = self.abortables.get(self.aborted) else { return };
+        self.aborted += 1;
+        if let Some(scope) = scope.filter(|&scope| !self.scopes[scope].has_ended) {
+            self.scopes[scope].has_expired |= self.scopes[scope].cancelled.is_none();
+            self.cancel(scope, "aborted");
+        }
+    }
+
     /// Cancels what is in a cancelled scope: `tasks`, and all that is in `scopes` and below, down to any shield.
     pub(super) fn cancel_content(&mut self, mut tasks: Vec<TaskId>, mut scopes: Vec<ScopeId>, why: &str) {
         let mut shielded = Vec::new();

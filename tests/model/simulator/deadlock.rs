@@ -57,7 +57,7 @@ impl Simulator<'_> {
             if other.waiters.iter().any(|waiter| waiter.0 == task) {
                 waits.push((on, None));
             }
-            let waits_for_scope = other.is_root || self.is_domain(other.scope);
+            let waits_for_scope = other.is_root || self.is_whole(other.scope);
             if waits_for_scope && owner.is_some_and(|owner| owner.0 == task) {
                 waits.push((on, race.filter(|_| other.is_root)));
             }

@@ -58,6 +58,10 @@ impl<'a> Simulator<'a> {
                         Some(_) => "timed out".to_string(),
                         None => output,
                     },
+                    ScopeKind::Abortable if self.scopes[*scope].has_expired => match self.tasks[*root].error {
+                        Some(_) => "aborted".to_string(),
+                        None => output,
+                    },
                     ScopeKind::Domain(_) => match self.loop_error(*scope) {
                         Some(error) => {
                             let failure = self.failure(format!("again({error})"));

@@ -4,6 +4,9 @@ use super::state::{Failure, Scope, ScopeId, ScopeKind, Task, TaskId};
 use super::{ROOT, Simulator};
 use crate::model::program::Grouping;
 
+/// The reasons for which a task may be cancelled and still answer with a value.
+const MAY_COMPLETE: [&str; 3] = ["timed out", "raced", "aborted"];
+
 impl Simulator<'_> {
     pub(super) fn complete(&mut self, task: TaskId) {
         if !self.is_internal(task) {
@@ -20,10 +23,20 @@ impl Simulator<'_> {
 
     pub(super) fn panic(&mut self, task: TaskId) {
         self.drop_body(task, "panics");
-        self.has_panicked = true;
-        let name = self.name(task);
+        let is_first = !std::mem::replace(&mut self.has_panicked, true);
+        let (scope, name) = (self.tasks[task].scope, self.name(task));
         let why = format!("failed {name}");
-        self.cancel_shields(self.tasks[task].scope, ROOT, &why);
+        if let Some(domain) = self.containing_domain(scope) {
+            let failure = self.failure("panic".to_string());
+            self.cancel_shields(scope, domain, &why);
+            if self.scopes[domain].cancelled.is_none() && self.scopes[domain].failure.is_none() {
+                self.scopes[domain].failure = Some(failure.clone());
+                self.cancel(domain, &why);
+            }
+            return self.end(task, Some(failure));
+        }
+        self.escaped_panic.get_or_insert(if is_first { "panic" } else { "a later panic" });
+        self.cancel_shields(scope, ROOT, &why);
         let failure = self.failure(format!("`{name}` panicked"));
         self.stop(failure, &why);
         self.tasks[task].is_cancelled = true;
@@ -68,7 +81,7 @@ impl Simulator<'_> {
         let domain = self.responsible_domain(scope);
         let is_internal = self.is_internal(task);
         match (raised, why) {
-            (None, Some(why)) if has_seen_cancellation && why != "timed out" && why != "raced" && !is_internal => {
+            (None, Some(why)) if has_seen_cancellation && !MAY_COMPLETE.contains(&why.as_str()) && !is_internal => {
                 let answer = self.failure(format!("{} answers", self.name(task)));
                 self.add_other(domain, answer);
             }

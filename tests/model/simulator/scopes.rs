@@ -13,6 +13,11 @@ impl Simulator<'_> {
         matches!(self.scopes[scope].kind, ScopeKind::Domain(_))
     }
 
+    /// Whether `scope` ends when all in it have ended, and not with its first task.
+    pub(super) fn is_whole(&self, scope: ScopeId) -> bool {
+        self.is_domain(scope) || self.scopes[scope].kind == ScopeKind::Abortable
+    }
+
     /// The tasks of `scope` that have not ended.
     pub(super) fn tasks_in(&self, scope: ScopeId) -> Vec<TaskId> {
         (0..self.tasks.len()).filter(|&task| self.tasks[task].scope == scope && !self.tasks[task].has_ended).collect()
@@ -72,6 +77,15 @@ impl Simulator<'_> {
         }
     }
 
+    /// The nearest domain in which a panic is an error.
+    pub(super) fn containing_domain(&self, scope: ScopeId) -> Option<ScopeId> {
+        if self.scopes[scope].contains_panics {
+            Some(scope)
+        } else {
+            self.containing_domain(self.scopes[scope].parent?)
+        }
+    }
+
     /// The nearest domain: `scope` or one above.
     pub(super) fn domain(&self, scope: ScopeId) -> ScopeId {
         match self.scopes[scope].parent {
@@ -82,7 +96,7 @@ impl Simulator<'_> {
 
     /// The first task of `scope` has completed: what it left in the background goes on in the parent.
     pub(super) fn end_root(&mut self, scope: ScopeId) {
-        if self.is_domain(scope) || self.scopes[scope].has_ended || self.scopes[scope].cancelled.is_some() {
+        if self.is_whole(scope) || self.scopes[scope].has_ended || self.scopes[scope].cancelled.is_some() {
             return;
         }
         let parent = self.scopes[scope].parent.expect("the root is a domain");

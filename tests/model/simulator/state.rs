@@ -134,6 +134,9 @@ pub enum Awaited<'a> {
     Acquire(usize, bool),
     Timeout(Work<'a>, Deadline),
     Isolate(&'a Body, Grouping),
+    Contain(&'a Body),
+    /// With its handle.
+    Abortable(&'a Body, usize),
     Shield(Work<'a>),
     Race(&'a [Body]),
     /// A timeout, isolate or shield that has begun: its scope and the first task in it.
@@ -156,6 +159,8 @@ impl From<TimedLeaf> for Awaited<'_> {
 pub enum ScopeKind {
     Domain(Grouping),
     Timeout,
+    /// It ends when all in it have ended.
+    Abortable,
     Runner,
     Shield,
     /// Of a shared coroutine, right below a domain or a shield.
@@ -174,13 +179,15 @@ pub struct Scope {
     pub cancelled: Option<String>,
     /// The first error of a domain.
     pub failure: Option<Failure>,
+    /// A panic inside is an error of this domain.
+    pub contains_panics: bool,
     /// The errors of a domain that came up after the first.
     pub others: Vec<Failure>,
     pub has_ended: bool,
     /// The race that it is a runner of.
     pub race: Option<usize>,
     pub has_won: bool,
-    /// Its own time was up, and it was cancelled for that.
+    /// It was cancelled because its own time was up, or by its own handle.
     pub has_expired: bool,
     /// For a shared coroutine: the placeholders in the scopes of tasks that gave up on it. They end when this scope ends.
     pub placeholders: Vec<ScopeId>,
@@ -194,6 +201,7 @@ impl Scope {
             owner,
             cancelled: None,
             failure: None,
+            contains_panics: false,
             others: Vec::new(),
             has_ended: false,
             race: None,

@@ -69,6 +69,7 @@ impl<'a> Simulator<'a> {
                     }
                 }
                 Statement::Panic => return self.panic(task),
+                Statement::Abort => self.abort(),
                 Statement::Stop => self.is_stop_requested = true,
                 Statement::Return => return self.complete(task),
             }
@@ -93,6 +94,11 @@ impl<'a> Simulator<'a> {
                 Awaited::Timeout(Work::Leaf(leaf), self.deadline(*limit))
             }
             Part::Race(bodies) => Awaited::Race(bodies),
+            Part::Abortable(body) => {
+                self.abortables.push(None);
+                Awaited::Abortable(body, self.abortables.len() - 1)
+            }
+            Part::Contain(body) => Awaited::Contain(body),
             Part::Isolate(body, grouping) => Awaited::Isolate(body, *grouping),
             Part::Shield(body) => Awaited::Shield(Work::Body(body)),
         }

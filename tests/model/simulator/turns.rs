@@ -138,7 +138,7 @@ impl<'a> Simulator<'a> {
             && have_values
             && self.is_ready(task)
             && match self.scopes[self.tasks[task].scope].cancelled.as_deref() {
-                Some("timed out") => true,
+                Some("timed out" | "aborted") => true,
                 Some("raced") => !gives_back,
                 _ => false,
             }

@@ -4,6 +4,7 @@ use super::Simulator;
 use super::state::{
     ActiveWait, Awaited, Deadline, ScopeId, ScopeKind, Task, TaskId, Timer, TimerAction, WaitPart, Waiter, Work,
 };
+use crate::model::program::Grouping;
 
 impl<'a> Simulator<'a> {
     /// Begins the wait of `task`, which runs, for all of `parts`.
@@ -93,6 +94,16 @@ impl<'a> Simulator<'a> {
                 let inner = self.add_scope(ScopeKind::Timeout, Some(scope), Some(waiter));
                 self.set_timer(deadline, TimerAction::Expire(inner));
                 self.start_scope(waiter, inner, work);
+            }
+            Awaited::Abortable(body, handle) => {
+                let inner = self.add_scope(ScopeKind::Abortable, Some(scope), Some(waiter));
+                self.abortables[handle] = Some(inner);
+                self.start_scope(waiter, inner, Work::Body(body));
+            }
+            Awaited::Contain(body) => {
+                let inner = self.add_scope(ScopeKind::Domain(Grouping::Auto), Some(scope), Some(waiter));
+                self.scopes[inner].contains_panics = true;
+                self.start_scope(waiter, inner, Work::Body(body));
             }
             Awaited::Isolate(body, grouping) => {
                 let inner = self.add_scope(ScopeKind::Domain(grouping), Some(scope), Some(waiter));

@@ -1,0 +1,132 @@
+//! Holds: cancellations that are put off, so that children end before the tasks that started them.
+//!
+//! A task that waits behind a shield outlives its cancellation. Until it has ended, it holds the tasks that wait for it: they see
+//! their own cancellation after that. It holds those that wait for its handle one by one. The owners of the scopes around it may be
+//! thousands, and each of those may have such a task. So all tasks that hold the same owners share one [`Hold`] of them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use super::{Scheduler, Scope, State, TaskRef};
+use crate::work;
+
+/// Holds the owner of a scope, and those of the scopes around it, for the tasks that have a reference to it.
+pub(super) struct Hold {
+    owner: Option<TaskRef>,
+    around: Option<Rc<Hold>>,
+    holds_any: bool,
+    /// How often owners had changed when this was made.
+    changes: u64,
+}
+
+/// What tasks that are directly in a scope share.
+#[derive(Default)]
+pub(super) struct SharedHold(RefCell<Weak<Hold>>);
+
+impl SharedHold {
+    pub(super) fn is_used(&self) -> bool {
+        self.0.borrow().strong_count() > 0
+    }
+}
+
+/// Counts changes of what a [`Hold`] that is in use was made of.
+#[derive(Default)]
+pub(super) struct Changes(Cell<u64>);
+
+impl Changes {
+    pub(super) fn count(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+impl Scheduler {
+    /// Puts off the cancellation of the tasks that wait for `task`, which outlives its own, until it has ended.
+    pub(super) fn hold_waiters(&self, task: &TaskRef) {
+        if task.has(State::HOLDS_WAITERS) {
+            return;
+        }
+        let mut waiting = task.waiting_tasks();
+        // A task that started later has had its turn. It waits for this one in a cycle, or for a shared coroutine.
+        waiting.retain(|other| other.id.get() < task.id.get());
+        let owners = task.scope().map(|scope| self.hold_owners(&scope)).filter(|hold| hold.holds_any);
+        if waiting.is_empty() && owners.is_none() {
+            return;
+        }
+        waiting.iter().for_each(put_off);
+        task.set(State::HOLDS_WAITERS);
+        task.cold_mut(|cold| {
+            cold.holds = waiting;
+            cold.holds_owners = owners;
+        });
+    }
+
+    /// The hold of those that wait for `scope` and for the scopes around it.
+    fn hold_owners(&self, scope: &Rc<Scope>) -> Rc<Hold> {
+        let changes = self.hold_changes.0.get();
+        let mut scopes = Vec::new();
+        let mut next = Some(scope.clone());
+        let mut hold = None;
+        while let Some(scope) = next {
+            work::count();
+            hold = scope.hold.0.borrow().upgrade().filter(|hold| hold.changes == changes);
+            if hold.is_some() {
+                break;
+            }
+            next = scope.parent();
+            scopes.push(scope);
+        }
+        for scope in scopes.iter().rev() {
+            let owner = scope.owner().filter(|owner| !owner.is_ended());
+            owner.iter().for_each(put_off);
+            let holds_any = owner.is_some() || hold.as_ref().is_some_and(|around: &Rc<Hold>| around.holds_any);
+            let new = Rc::new(Hold { owner, around: hold, holds_any, changes });
+            scope.hold.0.replace(Rc::downgrade(&new));
+            hold = Some(new);
+        }
+        hold.expect("`scope` has a hold, or is one of those that got one")
+    }
+
+    /// `task` ends. Returns what nothing holds as it did, to be passed to [`release`](Scheduler::release) and then dropped.
+    pub(super) fn take_held(task: &TaskRef) -> Vec<TaskRef> {
+        if !task.has(State::HOLDS_WAITERS) {
+            return Vec::new();
+        }
+        let (mut held, mut owners) = task.cold_mut(|cold| (std::mem::take(&mut cold.holds), cold.holds_owners.take()));
+        while let Some(mut hold) = owners.and_then(Rc::into_inner) {
+            work::count();
+            held.extend(hold.owner.take());
+            owners = hold.around.take();
+        }
+        held
+    }
+
+    /// Cancels those of `held` that nothing else holds.
+    pub(super) fn release(&self, held: &[TaskRef]) {
+        for task in held {
+            work::count();
+            let is_free = task.cold_mut(|cold| {
+                cold.held_by -= 1;
+                cold.held_by == 0
+            });
+            if is_free && task.has(State::CANCEL_DEFERRED) && !task.is_ended() {
+                task.unset(State::CANCEL_DEFERRED);
+                self.cancel_later(task.clone());
+            }
+        }
+    }
+}
+
+fn put_off(task: &TaskRef) {
+    work::count();
+    task.cold_mut(|cold| cold.held_by += 1);
+}
+
+/// Thousands of them may be in a row.
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut next = self.around.take();
+        while let Some(mut around) = next.and_then(Rc::into_inner) {
+            next = around.around.take();
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Livelocks: coroutines of a simulated loop are ready again and again, so its clock cannot move. Most often one of them waits for a
+//! time or for another one by `yield` in a loop.
+//!
+//! A long computation with many turns looks the same. So there are two answers. A run of a `Simulation` fails after a number of rounds
+//! that few tests need, and that they can set: a number, and not a time, so that a seed gives the same result on each machine. Any
+//! other loop writes to the standard error, once, and goes on.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::simulated::place_of;
+use super::{Scheduler, TaskRef};
+use crate::error::{Error, Livelock};
+use crate::trace::Frame;
+
+/// The rounds of a simulated loop during which its clock stood still.
+pub(super) struct Standstill {
+    /// Since the clock was set to another time, something came from outside, or nothing was ready.
+    rounds: Cell<u64>,
+    /// Since when, in real time. Taken when the rounds are first looked at.
+    since: Cell<Option<Instant>>,
+    has_said_so: Cell<bool>,
+    /// The run fails after this many.
+    max_rounds: Option<u64>,
+}
+
+/// How many rounds pass from one look to the next.
+const ROUNDS_PER_LOOK: u64 = 1 << 12;
+
+/// How long, and for how many rounds, the clock stands still before the loop says so.
+const SILENT: (Duration, u64) = (Duration::from_secs(3), 1_000_000);
+
+impl Standstill {
+    pub(super) fn new(max_rounds: Option<u64>) -> Standstill {
+        Standstill { rounds: Cell::new(0), since: Cell::new(None), has_said_so: Cell::new(false), max_rounds }
+    }
+
+    /// Counts a round. Returns how many there were, if that is to be looked at.
+    #[inline]
+    pub(super) fn count_round(&self) -> Option<u64> {
+        let rounds = self.rounds.get() + 1;
+        self.rounds.set(rounds);
+        let is_looked_at = rounds.is_multiple_of(ROUNDS_PER_LOOK) || Some(rounds) == self.max_rounds;
+        is_looked_at.then_some(rounds)
+    }
+
+    pub(super) fn end(&self) {
+        self.rounds.set(0);
+        self.since.set(None);
+    }
+
+    /// For how many whole seconds the clock has stood still, if that is to be said.
+    fn seconds_to_report(&self, rounds: u64) -> Option<u64> {
+        if self.has_said_so.get() {
+            return None;
+        }
+        let now = Instant::now();
+        let since = self.since.get().unwrap_or(now);
+        self.since.set(Some(since));
+        let time = now - since;
+        // A run that is about to fail has a report of its own.
+        let is_long = time >= SILENT.0 && rounds >= self.max_rounds.unwrap_or(SILENT.1);
+        is_long.then_some(time.as_secs())
+    }
+}
+
+impl Scheduler {
+    /// A round has begun, and is the last of `rounds` during which the clock stood still.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn look_for_livelock(self: &Rc<Scheduler>, standstill: &Standstill, rounds: u64) {
+        if standstill.max_rounds.is_some_and(|max| rounds >= max) && !self.may_be_woken_now() {
+            standstill.end();
+            return self.stop_livelocked(rounds);
+        }
+        let Some(seconds) = standstill.seconds_to_report(rounds) else { return };
+        standstill.has_said_so.set(true);
+        let seed = self.seed().map(|seed| format!(" with seed {seed}")).unwrap_or_default();
+        let livelock = Livelock::new(rounds, self.ready_tasks().iter().map(place_of).collect());
+        // Not by `eprintln!`, whose output a test keeps until it ends.
+        let _ = writeln!(
+            std::io::stderr(),
+            "tinyield: the clock of a simulated loop{seed} has stood still for {seconds} s, so this may be a {livelock}"
+        );
+    }
+
+    fn stop_livelocked(self: &Rc<Scheduler>, rounds: u64) {
+        let ready: Vec<Frame> = self.ready_tasks().iter().map(place_of).collect();
+        let (name, location) = match ready.first() {
+            Some(frame) => (frame.name().to_string(), frame.location()),
+            None => ("run".to_string(), self.location),
+        };
+        let error = Error::at(Box::new(Livelock::new(rounds, ready)), location);
+        let what = "was ready again and again behind a shield, while the clock stood still";
+        self.stop_for_good(error, name, || self.unfinished_tasks(), what);
+    }
+
+    /// The tasks that are ready in the round that has begun.
+    fn ready_tasks(&self) -> Vec<TaskRef> {
+        let round = self.run_queue.take_round();
+        let ready = round.iter().filter(|task| Scheduler::is_ready(task)).cloned().collect();
+        self.run_queue.put_round(round);
+        ready
+    }
+}
