@@ -247,7 +247,9 @@ impl Scheduler {
     fn keep_panic(&self, payload: Payload) {
         let other = self.panic.borrow_mut().keep(payload);
         // Its destructor is user code: not under the borrow.
-        other.map(discard);
+        if let Some(other) = other {
+            discard(other);
+        }
     }
 
     /// The panic that is to go on from the caller of the run.
