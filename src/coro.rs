@@ -119,6 +119,60 @@ impl<T: 'static> Coro<T> {
         drop(old);
         self
     }
+
+    /// Has each turn of this coroutine in `span`: it is entered when the coroutine goes on, and left at each `yield`. The coroutines
+    /// that it starts inherit the span, unless they have one of their own.
+    ///
+    /// `#[tracing::instrument]` does not work on a `#[coro]` function, as other coroutines run while one waits; this does.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Coro, Loop, coro};
+    /// use tracing::{info, info_span};
+    ///
+    /// #[coro]
+    /// fn handle(request: u32) -> Coro<()> {
+    ///     info!("begins"); // in the span of its request
+    ///     yield;
+    ///     info!("ends");
+    /// }
+    ///
+    /// let requests: Vec<_> = (1..=3).map(|n| handle(n).in_span(info_span!("request", n))).collect();
+    /// Loop::new().run(requests).unwrap();
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn in_span(self, span: tracing::Span) -> Coro<T> {
+        let old = self.task.raw().set_span(std::rc::Rc::new(span));
+        drop(old);
+        self
+    }
+
+    /// Adds a line to errors that leave this coroutine: what it was about. The error is the cause of one with that message, and
+    /// keeps its place and its trace. [`downcast_ref`](crate::Error::downcast_ref) and [`find`](crate::Error::find) still find it.
+    ///
+    /// An error that stops at an [`isolate`](crate::isolate) inside of this coroutine does not leave it. Cancellations and panics
+    /// get no context.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Coro, Loop, co, coro};
+    ///
+    /// #[coro]
+    /// fn read(path: &'static str) -> Coro<String> {
+    ///     std::fs::read_to_string(path)?
+    /// }
+    ///
+    /// let main = co! { yield read("/no/such/file").context("reading the settings") };
+    /// let error = Loop::new().run(main).unwrap_err();
+    /// assert_eq!(error.to_string(), "reading the settings");
+    /// assert!(error.find::<std::io::Error>().is_some());
+    /// assert!(format!("{error:?}").contains("caused by: No such file or directory"));
+    /// ```
+    pub fn context(self, message: impl fmt::Display) -> Coro<T> {
+        let message = message.to_string().into();
+        self.task.raw().cold_mut(|cold| cold.contexts.push(message));
+        self
+    }
 }
 
 impl<T: 'static, E> Coro<std::result::Result<T, E>>

@@ -2,11 +2,17 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Grouping, LoopError};
-use crate::run::{Run, Settings, SimulationSettings};
+use crate::inside::recorder::Recorder;
+use crate::inside::stall::Stall;
+use crate::inside::statistics::Statistics;
+use crate::inside::view::View;
+use crate::inside::watchdog::Watchdog;
+use crate::run::{Observation, Run, Settings, SimulationSettings};
 use crate::runtime::Runtime;
-use crate::scheduler::Order;
+use crate::scheduler::{Order, Watch};
 use crate::stop::{Stop, StopHandle};
 use crate::timeline::Timeline;
 use crate::wait::Wait;
@@ -30,6 +36,12 @@ pub struct Loop {
     grouping: Grouping,
     stop: Option<Arc<Stop>>,
     simulated: Option<Simulated>,
+    watch: Option<Arc<Watch>>,
+    watchdog: Option<Watchdog>,
+    recorder: Option<Recorder>,
+    hides_panic_trace: bool,
+    /// The figures of the last run.
+    statistics: Statistics,
 }
 
 /// What a simulated loop has besides.
@@ -92,7 +104,9 @@ impl Loop {
     /// If a coroutine or the closure of a thread panicked: with the same payload, after every other coroutine has ended.
     #[track_caller]
     pub fn run<W: Wait>(&mut self, wait: W) -> Result<W::Output, LoopError> {
-        self.start(wait).finish()
+        let run = self.start(wait);
+        let mut run = Finishing { run, statistics: &mut self.statistics };
+        run.run.finish()
     }
 
     /// Starts the same run step by step, to embed the loop in another one.
@@ -114,7 +128,8 @@ impl Loop {
     /// ```
     #[track_caller]
     pub fn runtime<W: Wait>(&mut self, wait: W) -> Runtime<'_, W::Output> {
-        Runtime::new(self.start(wait))
+        let run = self.start(wait);
+        Runtime::new(run, Some(&mut self.statistics))
     }
 
     /// As [`runtime`](Loop::runtime), for a run that owns its loop: a struct can keep it.
@@ -136,7 +151,7 @@ impl Loop {
     /// ```
     #[track_caller]
     pub fn into_runtime<W: Wait>(mut self, wait: W) -> Runtime<'static, W::Output> {
-        Runtime::new(self.start(wait))
+        Runtime::new(self.start(wait), None)
     }
 
     #[track_caller]
@@ -146,7 +161,14 @@ impl Loop {
             let (timeline, order) = (timeline.clone(), Order::of_seed(*seed));
             Box::new(SimulationSettings { timeline, order, record: None, max_rounds: None })
         });
-        let settings = Settings { grouping: self.grouping, stop: self.stop.clone(), simulation };
+        let is_observed = self.watch.is_some() || self.recorder.is_some();
+        let observation = is_observed.then(|| {
+            let (watch, watchdog) = (self.watch.clone(), self.watchdog.clone());
+            Box::new(Observation { watch, watchdog, recorder: self.recorder.clone() })
+        });
+        let hides_panic_trace = self.hides_panic_trace;
+        let settings =
+            Settings { grouping: self.grouping, stop: self.stop.clone(), simulation, observation, hides_panic_trace };
         Run::start(main, settings, Location::caller())
     }
 
@@ -171,10 +193,52 @@ impl Loop {
         self.simulated.as_ref().is_some_and(|simulated| simulated.timeline.came_from_outside())
     }
 
+    /// Makes a handle that looks into this loop from any thread, while it runs.
+    ///
+    /// Later runs are observed: each turn is timed, and noted where other threads can see it, which costs some tens of nanoseconds
+    /// (`benches/README.md` has figures). Runs of a loop without a view, a [watchdog](Builder::watchdog) or a
+    /// [recorder](Builder::record) cost nothing more. In an observed loop it is also known what started which coroutine. A view does
+    /// not keep a run from being a [`Deadlock`](crate::Deadlock).
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use std::time::Duration;
+    /// use tinyield::{Loop, co};
+    ///
+    /// let mut event_loop = Loop::new();
+    /// let view = event_loop.view();
+    /// assert_eq!(view.dump(Duration::ZERO).unwrap().to_string(), "the loop does not run");
+    /// event_loop.run(co! { yield; }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn view(&mut self) -> View {
+        View::new(self.watch.get_or_insert_default().clone())
+    }
+
+    /// The figures of the last run that is over: one by [`run`](Loop::run), or one of a [`Runtime`] that has returned its result.
+    ///
+    /// While a loop runs, [`Dump::statistics`](crate::Dump::statistics) and [`Runtime::statistics`] have them.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
     /// Makes a handle that stops this loop from any thread.
     #[must_use]
     pub fn stop_handle(&mut self) -> StopHandle {
         StopHandle::new(self.stop.get_or_insert_default().clone())
+    }
+}
+
+/// A run to its end, which leaves its figures with the loop, also if it panics.
+struct Finishing<'a, T: 'static> {
+    run: Run<T>,
+    statistics: &'a mut Statistics,
+}
+
+impl<T> Drop for Finishing<'_, T> {
+    fn drop(&mut self) {
+        *self.statistics = self.run.statistics();
     }
 }
 
@@ -190,6 +254,9 @@ impl Loop {
 pub struct Builder {
     grouping: Grouping,
     seed: Option<u64>,
+    watchdog: Option<Watchdog>,
+    recorder: Option<Recorder>,
+    hides_panic_trace: bool,
 }
 
 impl Builder {
@@ -248,10 +315,71 @@ impl Builder {
         self
     }
 
+    /// Has a thread watch the turns of the loop, and calls `report` on it when one takes longer than `limit`.
+    ///
+    /// Each stall is reported once when it has lasted for `limit`, and once more when it is over, with the line where the coroutine has
+    /// yielded: the two lines between which it took so long. The thread starts with each run, and is joined when the run ends, with
+    /// everything reported. A loop with nothing ready is no stall, and does not wake the thread.
+    ///
+    /// What is measured is real time, so a program that gets no processor for longer than `limit` is reported as well. A panic of
+    /// `report` ends there, after the panic hook has printed it.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use tinyield::{Loop, Stall, co};
+    ///
+    /// let (sender, stalls) = mpsc::channel();
+    /// let report = move |stall: &Stall| sender.send(stall.clone()).unwrap();
+    /// let mut event_loop = Loop::builder().watchdog(Duration::from_millis(20), report).build();
+    /// let blocking = co! {
+    ///     yield;
+    ///     std::thread::sleep(Duration::from_millis(100)); // should be `yield sleep(..)`
+    ///     yield;
+    /// };
+    /// event_loop.run(blocking.named("blocking")).unwrap();
+    ///
+    /// let (during, after) = (stalls.recv().unwrap(), stalls.recv().unwrap());
+    /// assert_eq!((during.name(), during.yielded_at()), ("blocking", None));
+    /// assert_eq!(after.yielded_at().unwrap().line(), after.location().line() + 2);
+    /// ```
+    pub fn watchdog(mut self, limit: Duration, report: impl FnMut(&Stall) + Send + 'static) -> Builder {
+        self.watchdog = Some(Watchdog::new(limit, report));
+        self
+    }
+
+    /// Has each run record its turns in `recorder`. See [`Recorder`].
+    pub fn record(mut self, recorder: &Recorder) -> Builder {
+        self.recorder = Some(recorder.clone());
+        self
+    }
+
+    /// Whether, when a panic leaves the loop, the coroutines that waited for the one that panicked are printed to standard error,
+    /// after the panic's own message. They are, unless this turns it off.
+    ///
+    /// ```
+    /// use tinyield::Loop;
+    ///
+    /// let event_loop = Loop::builder().panic_trace(false).build();
+    /// ```
+    pub fn panic_trace(mut self, is_printed: bool) -> Builder {
+        self.hides_panic_trace = !is_printed;
+        self
+    }
+
     /// Makes the loop.
     #[must_use]
     pub fn build(self) -> Loop {
         let simulated = self.seed.map(|seed| Simulated { seed, timeline: Arc::default() });
-        Loop { grouping: self.grouping, stop: None, simulated }
+        Loop {
+            grouping: self.grouping,
+            simulated,
+            watch: self.watchdog.is_some().then(Arc::default),
+            watchdog: self.watchdog,
+            recorder: self.recorder,
+            hides_panic_trace: self.hides_panic_trace,
+            ..Loop::default()
+        }
     }
 }

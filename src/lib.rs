@@ -45,6 +45,7 @@
 //! | [`sleep`], [`sleep_until`] | wait for a point in time | `()` |
 //! | [`now`] | ask the clock of the loop | [`Instant`](std::time::Instant) |
 //! | [`settled`] | wait until every other coroutine waits | `()` |
+//! | [`dump()`] | ask what each coroutine waits for | [`Dump`] |
 //! | [`timeout`] | wait, but no longer than a duration | `Result<_, `[`TimedOut`]`>` |
 //! | [`race`] | wait for the first that is over, and give up the others | `T` |
 //! | [`w.map(f)`](Wait::map) | wait, and change the output | what `f` returns |
@@ -70,6 +71,8 @@
 //!   `to_tokio` and `to_async_std` make a future of a loop. [`StopHandle`] stops a loop from another thread.
 //! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] say what went wrong. [`Grouping`] sets how much they keep.
 //! - [`thread`] has functions for closures that run on threads. [`by_hand`] makes coroutines without macros.
+//! - [`View`], [`Dump`], [`Stall`] and [`Recorder`] show what a loop does: what each coroutine waits for, what holds the loop up, and
+//!   the last turns as a timeline. See [`inside`].
 //! - [`Simulation`] and [`Builder::simulated`] are for tests: time that takes no time, and turns in an order drawn from a seed.
 //! - [`bridge`] has types that functions return and that few programs name.
 //!
@@ -78,6 +81,7 @@
 //! - `smol` (default): the bridges to smol.
 //! - `async-std`: the bridges to async-std.
 //! - `tokio`: the bridges to tokio.
+//! - `tracing`: `Coro::in_span`.
 
 #![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, try_trait_v2)]
 #![deny(unsafe_code)]
@@ -93,6 +97,7 @@ mod coro;
 mod error;
 mod event_loop;
 mod finally;
+pub mod inside;
 mod isolate;
 mod join;
 mod panic;
@@ -133,6 +138,11 @@ pub use coro::Coro;
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Panic, Reason, Result, Stuck};
 pub use event_loop::{Builder, Loop};
 pub use finally::{bracket, finally};
+pub use inside::dump::Dump;
+pub use inside::recorder::Recorder;
+pub use inside::stall::Stall;
+pub use inside::take_dump::dump;
+pub use inside::view::View;
 pub use isolate::isolate;
 pub use race::race;
 pub use run_in_loop::run_in_loop;

@@ -14,10 +14,14 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::{Grouping, LoopError, Reason};
+use crate::inside::dump::Dump;
+use crate::inside::recorder::Recorder;
+use crate::inside::statistics::Statistics;
+use crate::inside::watchdog::{Watchdog, WatchdogThread};
 use crate::panic::discard;
 #[cfg(feature = "tokio")]
 use crate::scheduler::{Driver, Steps};
-use crate::scheduler::{Inbox, Order, Progress, Record, Scheduler, Scope, Simulated, Task};
+use crate::scheduler::{Inbox, Observer, Order, Progress, Record, Scheduler, Scope, Simulated, Task, Watch};
 use crate::stop::Stop;
 use crate::thread::InnerLoop;
 use crate::timeline::Timeline;
@@ -36,6 +40,17 @@ pub(crate) struct Settings {
     pub(crate) grouping: Grouping,
     pub(crate) stop: Option<Arc<Stop>>,
     pub(crate) simulation: Option<Box<SimulationSettings>>,
+    pub(crate) observation: Option<Box<Observation>>,
+    pub(crate) hides_panic_trace: bool,
+}
+
+/// What looks at the turns of a run.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    /// There is one if there is a watchdog.
+    pub(crate) watch: Option<Arc<Watch>>,
+    pub(crate) watchdog: Option<Watchdog>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 #[derive(Debug)]
@@ -53,7 +68,11 @@ pub(crate) struct Run<T: 'static> {
     main: Task<T>,
     stop: Option<Arc<Stop>>,
     timeline: Option<Arc<Timeline>>,
+    watch: Option<Arc<Watch>>,
+    watchdog: Option<WatchdogThread>,
     is_done: bool,
+    /// Its figures at the end.
+    statistics: Statistics,
     /// The tie to the closure that this runs in, if that is on a thread of a pool.
     _inner: Option<InnerLoop>,
 }
@@ -61,7 +80,7 @@ pub(crate) struct Run<T: 'static> {
 impl<T: 'static> Run<T> {
     /// `location` is where the run was asked for.
     pub(crate) fn start(main: Task<T>, settings: Settings, location: &'static Location<'static>) -> Run<T> {
-        let Settings { grouping, stop, simulation } = settings;
+        let Settings { grouping, stop, simulation, observation, hides_panic_trace } = settings;
         let (timeline, simulated) = match simulation {
             None => (None, None),
             Some(simulation) => {
@@ -70,7 +89,16 @@ impl<T: 'static> Run<T> {
                 (Some(timeline), Some(Box::new(simulated)))
             }
         };
-        let scheduler = Scheduler::new(grouping, simulated, location);
+        let (watch, watchdog, observer) = match observation {
+            None => (None, None, None),
+            Some(observation) => {
+                let Observation { watch, watchdog, recorder } = *observation;
+                let recorder = recorder.map(|recorder| recorder.begin_run());
+                let observer = Box::new(Observer::new(watch.clone(), recorder));
+                (watch, watchdog, Some(observer))
+            }
+        };
+        let scheduler = Scheduler::new(grouping, simulated, observer, hides_panic_trace, location);
         // A `Shared` may have been started by an earlier run.
         if !main.raw().is_started() {
             Scheduler::start_root(main.raw(), &scheduler.root());
@@ -80,8 +108,16 @@ impl<T: 'static> Run<T> {
         {
             scheduler.inbox().stop(Reason::Stopped);
         }
+        if let Some(watch) = &watch {
+            watch.begin_run(scheduler.inbox(), location);
+        }
         let inner = InnerLoop::new(|| scheduler.inbox().clone());
-        Run { scheduler, main, stop, timeline, is_done: false, _inner: inner }
+        let statistics = Statistics::default();
+        let mut run =
+            Run { scheduler, main, stop, timeline, watch, watchdog: None, is_done: false, statistics, _inner: inner };
+        // If no thread can be started, the panic leaves a run that is dropped properly.
+        run.watchdog = run.watch.as_ref().zip(watchdog).map(|(watch, watchdog)| watchdog.start(watch));
+        run
     }
 
     // To the end.
@@ -103,7 +139,7 @@ impl<T: 'static> Run<T> {
             if drive_reactor && let Some(driver) = self.driver_here() {
                 return driver.drive(&mut |waker| self.take_steps(waker));
             }
-            match self.scheduler.run(&mut { STEPS_PER_LOOK }) {
+            match self.take(&mut { STEPS_PER_LOOK }) {
                 Progress::Ran => {}
                 Progress::Done => return,
                 Progress::Idle => {
@@ -133,7 +169,7 @@ impl<T: 'static> Run<T> {
     fn run_ready(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
         self.scheduler.host_is_awake();
         loop {
-            let progress = self.scheduler.run(&mut { STEPS_PER_LOOK });
+            let progress = self.take(&mut { STEPS_PER_LOOK });
             #[cfg(feature = "tokio")]
             if self.driver_here().is_some() {
                 return ControlFlow::Break(());
@@ -172,7 +208,7 @@ impl<T: 'static> Run<T> {
     #[cfg(feature = "tokio")]
     fn take_steps(&mut self, waker: &Waker) -> Steps {
         self.scheduler.host_is_awake();
-        match self.scheduler.run(&mut { STEPS_PER_LOOK }) {
+        match self.take(&mut { STEPS_PER_LOOK }) {
             Progress::Ran => Steps::Ready,
             Progress::Done => Steps::Over,
             Progress::Idle => match !self.scheduler.stop_if_stuck() && self.scheduler.set_host_waker(waker) {
@@ -182,12 +218,21 @@ impl<T: 'static> Run<T> {
         }
     }
 
+    /// Takes at most `budget` steps, and subtracts from it how many it took.
+    fn take(&self, budget: &mut usize) -> Progress {
+        let before = *budget;
+        let progress = self.scheduler.run(budget);
+        // Here, and not in `run`: the count would take a register from the loop.
+        self.scheduler.count_turns(before - *budget);
+        progress
+    }
+
     // Hosted.
 
     /// Takes one step.
     pub(crate) fn step(&mut self) -> Progress {
         self.begin_hosted();
-        match self.scheduler.run(&mut 1) {
+        match self.take(&mut 1) {
             Progress::Idle if self.scheduler.stop_if_cyclic() => Progress::Ran,
             Progress::Idle => {
                 self.scheduler.host_may_sleep();
@@ -201,7 +246,7 @@ impl<T: 'static> Run<T> {
         self.begin_hosted();
         let mut budget = STEPS_PER_POLL;
         while budget > 0 {
-            match self.scheduler.run(&mut budget) {
+            match self.take(&mut budget) {
                 Progress::Done => return Poll::Ready(self.result()),
                 Progress::Ran => break,
                 Progress::Idle => {
@@ -280,7 +325,24 @@ impl<T: 'static> Run<T> {
         if let Some(timeline) = &self.timeline {
             timeline.end_run(self.scheduler.now(), self.scheduler.came_from_outside());
         }
+        self.statistics = self.scheduler.final_statistics();
         self.scheduler.close();
+        if let Some(watch) = &self.watch {
+            watch.end_run();
+            // It is joined: it has reported everything when the run returns.
+            self.watchdog = None;
+        }
+    }
+
+    // Seeing inside.
+
+    /// The figures of now, or, once the run is over, of its end.
+    pub(crate) fn statistics(&self) -> Statistics {
+        if self.is_done { self.statistics } else { self.scheduler.statistics() }
+    }
+
+    pub(crate) fn dump(&self) -> Dump {
+        self.scheduler.take_dump(None)
     }
 }
 

@@ -1,12 +1,13 @@
 //! A run that its caller steps or polls, to embed the loop in another one.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::LoopError;
+use crate::inside::dump::Dump;
+use crate::inside::statistics::Statistics;
 use crate::run::Run;
 use crate::scheduler::{Inbox, Progress};
 use crate::spawn::Spawnable;
@@ -22,8 +23,8 @@ use crate::spawn::Spawnable;
 #[must_use = "nothing runs before this is stepped or polled"]
 pub struct Runtime<'a, T: 'static> {
     run: Run<T>,
-    /// A loop does one run at a time.
-    event_loop: PhantomData<&'a mut ()>,
+    /// Where the loop keeps the figures of its last run. A loop does one run at a time.
+    last: Option<&'a mut Statistics>,
 }
 
 /// What one [step](Runtime::step) did.
@@ -66,9 +67,15 @@ impl fmt::Debug for Idle {
     }
 }
 
-impl<T: 'static> Runtime<'_, T> {
-    pub(crate) fn new(run: Run<T>) -> Self {
-        Runtime { run, event_loop: PhantomData }
+impl<'a, T: 'static> Runtime<'a, T> {
+    pub(crate) fn new(run: Run<T>, last: Option<&'a mut Statistics>) -> Self {
+        Runtime { run, last }
+    }
+
+    fn note_end(&mut self) {
+        if let Some(last) = &mut self.last {
+            **last = self.run.statistics();
+        }
     }
 
     /// Gives one coroutine its turn.
@@ -83,7 +90,10 @@ impl<T: 'static> Runtime<'_, T> {
         match self.run.step() {
             Progress::Ran => Step::Ran,
             Progress::Idle => Step::Idle(Idle { deadline: self.run.deadline(), inbox: self.run.inbox().clone() }),
-            Progress::Done => Step::Done(self.run.result()),
+            Progress::Done => {
+                let guard = NoteEnd(self);
+                Step::Done(guard.0.run.result())
+            }
         }
     }
 
@@ -110,7 +120,35 @@ impl<T: 'static> Runtime<'_, T> {
     ///
     /// As [`step`](Runtime::step).
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
-        self.run.poll(context)
+        let guard = NoteEnd(self);
+        let polled = guard.0.run.poll(context);
+        if polled.is_pending() {
+            std::mem::forget(guard);
+        }
+        polled
+    }
+
+    /// What each coroutine waits for now. A [`View`](crate::View) does the same for other threads.
+    ///
+    /// ```
+    /// # #![feature(coroutines)]
+    /// use tinyield::{Event, Loop, Step, co};
+    ///
+    /// let door = Event::new();
+    /// let mut event_loop = Loop::new();
+    /// let mut runtime = event_loop.runtime(co! { yield door.wait() }.named("guest"));
+    /// while let Step::Ran = runtime.step() {}
+    /// assert_eq!(runtime.dump().tasks()[0].waits_on(), "an event");
+    /// ```
+    #[must_use]
+    pub fn dump(&self) -> Dump {
+        self.run.dump()
+    }
+
+    /// The figures of this run. To count the tasks takes time in proportion to their number.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.run.statistics()
     }
 
     /// Starts coroutines in the background, from outside of the loop. Takes what [`spawn`](crate::spawn) takes, and returns the
@@ -144,6 +182,15 @@ impl<T: 'static> Runtime<'_, T> {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.run.deadline()
+    }
+}
+
+/// Keeps the figures of a run that ends, also by a panic.
+struct NoteEnd<'a, 'b, T: 'static>(&'a mut Runtime<'b, T>);
+
+impl<T> Drop for NoteEnd<'_, '_, T> {
+    fn drop(&mut self) {
+        self.0.note_end();
     }
 }
 

@@ -147,7 +147,7 @@ fn check_qualifiers(sig: &Signature, errors: &mut Vec<Error>) {
 /// `#[coro]` that is while the coroutine is made; above, it has put a guard into the body, across the `yield`s.
 fn check_instrument(attrs: &[Attribute], sig: &Signature, block: Option<&Block>, errors: &mut Vec<Error>) {
     let message = "`#[instrument]` does not work on a `#[coro]` function, because other coroutines run while this one waits: \
-                   remove it, and enter a span between the `yield`s with `span.in_scope(|| ..)`";
+                   use `coro.in_span(span)` of the feature `tracing`, which leaves the span while the coroutine waits";
     let is_instrument = |attr: &&Attribute| attr.path().segments.last().is_some_and(|last| last.ident == "instrument");
     if let Some(attr) = attrs.iter().find(is_instrument) {
         errors.push(Error::new_spanned(attr, message));

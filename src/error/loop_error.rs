@@ -4,6 +4,7 @@ use std::error::{Error as StdError, Request};
 use std::fmt;
 use std::sync::Arc;
 
+use super::context::Link;
 use super::{Error, Reason};
 
 /// Which of the errors that come up while a loop stops are kept in [`LoopError::others`].
@@ -33,6 +34,10 @@ pub enum Grouping {
 ///
 /// `{}` prints the message of the first error. `{:?}` prints also its causes, its trace, and the others with theirs.
 ///
+/// As an error of the standard library, its sources print themselves as those of the error that was raised first, and one more
+/// follows, which prints the coroutines. So reports of `anyhow` or `eyre` have them. To get at a source itself, use
+/// [`find`](LoopError::find).
+///
 /// ```
 /// # #![feature(coroutines)]
 /// use tinyield::{Coro, Loop, coro};
@@ -51,11 +56,12 @@ pub enum Grouping {
 pub struct LoopError {
     error: Error,
     others: Arc<[Error]>,
+    first_source: Link,
 }
 
 impl LoopError {
     pub(crate) fn new(error: Error, others: Vec<Error>) -> LoopError {
-        LoopError { error, others: others.into() }
+        LoopError { first_source: Link::first(error.clone()), error, others: others.into() }
     }
 
     /// The error that was raised first.
@@ -68,6 +74,12 @@ impl LoopError {
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         self.error.downcast_ref()
+    }
+
+    /// The first `E` in the chain of the error that was raised first and its sources. See [`Error::find`].
+    #[must_use]
+    pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
+        self.error.find()
     }
 
     /// The errors that came up while everything else stopped, in order. [`Grouping`] says which are kept.
@@ -101,7 +113,7 @@ impl fmt::Debug for LoopError {
 
 impl StdError for LoopError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.error.innermost().as_std().source()
+        Some(&self.first_source)
     }
 
     // The `Error` is provided for its trace: see `Error::traced`.

@@ -4,6 +4,7 @@
 //! error that refers to the first.
 
 mod cancelled;
+mod context;
 mod deadlock;
 mod dropped;
 mod livelock;
@@ -13,10 +14,12 @@ mod raise;
 
 use std::error::{Error as StdError, Request, request_ref};
 use std::panic::Location;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
 pub use cancelled::{Cancelled, Reason};
+use context::{Link, WithContext};
 pub(crate) use deadlock::NoDeadline;
 pub use deadlock::{Deadlock, Stuck};
 pub(crate) use livelock::Livelock;
@@ -132,6 +135,24 @@ fn contains_cancellation(error: &(dyn StdError + 'static)) -> bool {
     false
 }
 
+/// The first `E` among `error` and its sources.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        work::count();
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // The source of these is the source of the error in them, and not that error.
+        let loop_error = error.downcast_ref::<LoopError>().map(|error| error.error().as_std() as &dyn StdError);
+        let boxed = error.downcast_ref::<Boxed>().map(|Boxed(error)| error.as_std() as &dyn StdError);
+        let io_error =
+            error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|error| error as &dyn StdError);
+        next = loop_error.or(boxed).or(io_error).or_else(|| error.source());
+    }
+    None
+}
+
 impl Error {
     /// An error that consists of a message.
     ///
@@ -197,10 +218,39 @@ impl Error {
         Arc::as_ptr(&self.original().0).addr()
     }
 
-    /// The error that was raised, if it is an `E`.
+    /// The error that was raised, if it is an `E`. [Context](crate::Coro::context) is looked through, and sources are not: see
+    /// [`find`](Error::find).
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        self.as_std().downcast_ref()
+        let error = self.as_std();
+        let below = || error.downcast_ref::<WithContext>().and_then(|context| context.error().downcast_ref());
+        error.downcast_ref().or_else(below)
+    }
+
+    /// The first `E` in the chain that begins with the error that was raised and goes on with its sources. The errors in a
+    /// [`LoopError`] and in an [`io::Error`] belong to the chain.
+    ///
+    /// ```
+    /// use std::num::ParseIntError;
+    /// use tinyield::Error;
+    ///
+    /// let number = "x".parse::<i32>().unwrap_err();
+    /// let error = Error::from(std::io::Error::other(number));
+    /// assert!(error.downcast_ref::<ParseIntError>().is_none());
+    /// assert!(error.find::<ParseIntError>().is_some());
+    /// ```
+    #[must_use]
+    pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
+        find(self.as_std())
+    }
+
+    /// This error, as the cause of one with that message.
+    pub(crate) fn with_context(self, message: Rc<str>) -> Error {
+        let location = self.0.location;
+        let contained = self.0.trace.get().is_some().then(|| self.clone());
+        let contains_cancellation = self.comes_of_cancellation();
+        let error = Box::new(WithContext::new(&message, self));
+        Error::new(Origin::Raised(Raised { error, contains_cancellation, contained, innermost: None }), location)
     }
 
     /// Whether this is a [`Cancelled`]: the coroutine did not fail, it was stopped.
@@ -280,7 +330,10 @@ impl fmt::Debug for Error {
         write!(f, "{self}")?;
         let mut cause = self.as_std().source();
         while let Some(error) = cause {
-            write!(f, "\n  caused by: {error}")?;
+            // The coroutines of a loop in the chain are among those below.
+            if !error.downcast_ref::<Link>().is_some_and(Link::is_of_coroutines) {
+                write!(f, "\n  caused by: {error}")?;
+            }
             cause = error.source();
         }
         if !self.trace().is_empty() {

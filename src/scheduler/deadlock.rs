@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
+use super::dump::HELD;
 use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Deadlock, Error, NoDeadline, Reason, Stuck};
 use crate::panic::catch;
@@ -136,13 +137,13 @@ impl Report {
         let mut stuck: Vec<Stuck> = tasks
             .iter()
             .filter(is_visible)
-            .map(|task| Stuck::new(Frame::new(task.name(), task.location.get()), waits.in_words(task)))
+            .map(|task| Stuck::new(Frame::new(task.name(), task.location.get()), waits.in_words(task, &|_| None)))
             .collect();
         if stuck.is_empty()
             && let Some(main) = tasks.first()
         {
             // There is no coroutine but the one that the library made for what it was to run.
-            stuck.push(Stuck::new(Frame::new("run".into(), run_at), waits.in_words(main)));
+            stuck.push(Stuck::new(Frame::new("run".into(), run_at), waits.in_words(main, &|_| None)));
         }
         let blamed = cycle.iter().chain(tasks.iter().rev()).find(is_visible);
         let blamed = blamed.map_or(("run".into(), run_at), |task| (task.name().into_owned(), task.location.get()));
@@ -153,7 +154,7 @@ impl Report {
 }
 
 /// Which tasks wait for which, by the ids of the tasks that wait.
-struct Waits {
+pub(super) struct Waits {
     edges: BTreeMap<u64, Vec<Edge>>,
     quorums: Vec<QuorumOf>,
     /// The indices of quorums at which a task waits, each with the number of tasks that have to end.
@@ -172,6 +173,15 @@ struct QuorumOf {
     waiting: Vec<(TaskRef, usize)>,
 }
 
+/// What a coroutine waits for. An internal task stands for what it waits for in turn.
+pub(super) struct Awaited<'a> {
+    /// The coroutines.
+    pub(super) named: Vec<&'a TaskRef>,
+    blocked_on: BlockedOn,
+    /// The tasks that are blocked on something that others hold: it, or internal tasks for it.
+    at_held: Vec<&'a TaskRef>,
+}
+
 /// What the search for a cycle knows so far.
 struct Search {
     /// The tasks that may be stuck.
@@ -181,7 +191,7 @@ struct Search {
 }
 
 impl Waits {
-    fn new(tasks: &[TaskRef], quorums: &[Rc<dyn Quorum>]) -> Waits {
+    pub(super) fn new(tasks: &[TaskRef], quorums: &[Rc<dyn Quorum>]) -> Waits {
         let mut waits = Waits { edges: BTreeMap::new(), quorums: Vec::new(), at_quorums: BTreeMap::new() };
         for task in tasks {
             for waiting in wait_graph::dependents(task) {
@@ -285,24 +295,32 @@ impl Waits {
         Some((waiting, quorum.running.iter().find(|task| is_stuck(task))?))
     }
 
-    /// What `task` waits for. An internal task stands for what it waits for in turn.
-    fn in_words(&self, task: &TaskRef) -> String {
-        const MAX_NAMES: usize = 5;
-        let mut blocked_on = BlockedOn::empty();
-        let mut named = Vec::new();
+    pub(super) fn awaited<'a>(&'a self, task: &'a TaskRef) -> Awaited<'a> {
+        let mut awaited = Awaited { named: Vec::new(), blocked_on: BlockedOn::empty(), at_held: Vec::new() };
         let mut seen = BTreeSet::new();
         let mut next = vec![task];
         while let Some(task) = next.pop() {
-            blocked_on |= task.blocked_on();
+            awaited.blocked_on |= task.blocked_on();
+            if task.blocked_on().intersects(HELD) {
+                awaited.at_held.push(task);
+            }
             for Edge { on, .. } in self.of(task) {
                 if !seen.insert(on.id.get()) {
                 } else if on.is_internal() {
                     next.push(on);
                 } else {
-                    named.push(on);
+                    awaited.named.push(on);
                 }
             }
         }
+        awaited
+    }
+
+    /// What `task` waits for. `holders` says who holds what a task is blocked on.
+    pub(super) fn in_words(&self, task: &TaskRef, holders: &dyn Fn(&TaskRef) -> Option<Rc<str>>) -> String {
+        const MAX_NAMES: usize = 5;
+        let Awaited { named, blocked_on, at_held } = self.awaited(task);
+        let held_by = at_held.into_iter().find_map(holders);
         let mut words: Vec<String> = named.iter().take(MAX_NAMES).map(|task| format!("`{}`", task.name())).collect();
         if named.len() > MAX_NAMES {
             words.push(format!("{} more", named.len() - MAX_NAMES));
@@ -318,7 +336,8 @@ impl Waits {
             (BlockedOn::COMPLETION, "what `as_completed` gives next"),
         ] {
             if blocked_on.contains(bit) {
-                words.push(word.to_string());
+                let held_by = held_by.as_ref().filter(|_| HELD.contains(bit));
+                words.push(held_by.map_or_else(|| word.to_string(), |held_by| format!("{word} {held_by}")));
             }
         }
         if words.is_empty() {

@@ -61,12 +61,20 @@ impl Scheduler {
         // After `end_root`, which cancels what the task left behind a shield.
         self.release(&released);
         self.end_empty_scopes(scope);
-        // Errors and values are the user's, and so are their destructors.
+        #[cfg(feature = "tracing")]
+        let released = (released, task.take_span());
+        // Errors, values and spans are the user's, and so are their destructors.
         drop((kept, held, released));
     }
 
     /// Ends a task that panicked, or of which a destructor did, and stops the loop, or the domain that contains panics.
+    #[inline(never)]
     pub(super) fn end_panicked(self: &Rc<Scheduler>, payload: Payload) {
+        self.stop_panicked(payload);
+        self.end_turn(true);
+    }
+
+    fn stop_panicked(self: &Rc<Scheduler>, payload: Payload) {
         let task = self.panicking.take();
         let payload = missing_runtime::explain(payload, !self.is_simulated());
         if let Some(task) = &task
@@ -81,6 +89,9 @@ impl Scheduler {
             Some(task) => {
                 let location = task.location.get();
                 let trace = wait_graph::trace(task, location, usize::MAX);
+                if !self.hides_panic_trace {
+                    print_panic_trace(&trace);
+                }
                 (trace.last().map_or("run".into(), |frame| frame.name().to_string()), location)
             }
             None => (String::from("a destructor"), self.location),
@@ -182,8 +193,12 @@ impl Scheduler {
         let is_known = domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
         let is_first = domain.failure().is_none();
         let max_frames = if is_first { usize::MAX } else { MAX_FRAMES_OF_OTHERS };
-        let trace = || wait_graph::trace(task, error.location(), max_frames);
-        let error = if is_known { error } else { error.clone().traced(trace()) };
+        let error = if is_known {
+            error
+        } else {
+            let (trace, contexts) = wait_graph::trace_with_contexts(task, error.location(), max_frames);
+            contexts.into_iter().fold(error, Error::with_context).traced(trace)
+        };
         task.cold_mut(|cold| cold.error = Some(error.clone()));
         let name = if task.is_internal() {
             error.last_frame().map_or("run".into(), |origin| origin.name().to_string())
@@ -285,4 +300,14 @@ impl Scheduler {
             owner.settle();
         }
     }
+}
+
+/// Prints the coroutines that waited for one that has panicked. The panic hook has printed the message. If nobody can read it,
+/// nothing is printed.
+fn print_panic_trace(trace: &[Frame]) {
+    if trace.is_empty() {
+        return;
+    }
+    let lines: String = trace.iter().map(|frame| format!("\n    {frame}")).collect();
+    contain(|| eprintln!("  coroutines, outermost first:{lines}"));
 }

@@ -14,6 +14,7 @@
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
 //! - **Wake slot**: where foreign wakers find a task, or a function, of this loop ([`inbox`]).
 //! - **Quorum**: tasks of which some number has to end before a task that waits goes on ([`quorum`]).
+//! - **Observer**: what looks at each turn, if anything does: a watch (for views and the watchdog), a recorder ([`observed`]).
 //! - **Host**: a foreign event loop that polls this one.
 //!
 //! # How it fits together
@@ -32,6 +33,7 @@ mod coarse_clock;
 mod deadlock;
 #[cfg(feature = "tokio")]
 mod driver;
+mod dump;
 mod end;
 mod holds;
 mod idle;
@@ -39,6 +41,7 @@ mod inbox;
 mod livelock;
 mod local;
 mod missing_runtime;
+mod observed;
 mod order;
 mod quorum;
 mod record;
@@ -51,6 +54,7 @@ mod timers;
 mod wait;
 mod wait_graph;
 mod wait_queue;
+mod watch;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -64,10 +68,13 @@ use slab::Slab;
 
 #[cfg(feature = "tokio")]
 pub(crate) use driver::{Driver, Steps};
+pub(crate) use dump::Held;
+use dump::HeldThings;
 use holds::Changes;
 use inbox::{Delivery, EndOfWatch};
 pub(crate) use inbox::{Inbox, WakeSlot};
 use local::SlotKey;
+pub(crate) use observed::Observer;
 pub(crate) use order::{Order, RoundOrder};
 pub(crate) use quorum::Quorum;
 use quorum::Quorums;
@@ -83,6 +90,7 @@ pub(crate) use task::{Header, TaskRef, WaiterKey};
 pub(crate) use timers::{Timer, TimerKey};
 pub(crate) use wait::{Waiter, second_wait, stale_resume};
 pub(crate) use wait_queue::{Key, WaitQueue};
+pub(crate) use watch::{Next, Watch};
 
 use crate::error::Grouping;
 use crate::panic::{FirstPanic, Payload, catch, discard};
@@ -134,6 +142,14 @@ pub(crate) struct Scheduler {
     joined: RefCell<BTreeMap<u64, TaskRef>>,
     /// What `as_completed` waits for, for the search for deadlocks.
     quorums: RefCell<Quorums>,
+    /// What tasks have waited for that others held, for dumps.
+    held: RefCell<HeldThings>,
+    /// How many turns were taken, until the last return of [`run`](Scheduler::run).
+    turns: Cell<u64>,
+    /// What looks at each turn, if anything does.
+    observer: Option<Box<Observer>>,
+    /// The coroutines that waited for one that panicked are not printed.
+    hides_panic_trace: bool,
     /// Where the run was asked for.
     location: &'static Location<'static>,
 }
@@ -156,6 +172,8 @@ impl Scheduler {
     pub(crate) fn new(
         grouping: Grouping,
         simulated: Option<Box<Simulated>>,
+        observer: Option<Box<Observer>>,
+        hides_panic_trace: bool,
         location: &'static Location<'static>,
     ) -> Rc<Scheduler> {
         let clock = match &simulated {
@@ -190,6 +208,10 @@ impl Scheduler {
             driver: OnceCell::new(),
             joined: RefCell::default(),
             quorums: RefCell::default(),
+            held: RefCell::default(),
+            turns: Cell::new(0),
+            observer,
+            hides_panic_trace,
             location,
         });
         *scheduler.root.borrow_mut() = Some(Scope::root(scheduler.clone(), grouping));

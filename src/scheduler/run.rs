@@ -34,7 +34,7 @@ impl Scheduler {
         let _running = Running::new(self);
         with_own_depth(|| {
             loop {
-                let steps = || if self.is_simulated() { self.simulated_steps(budget) } else { self.steps(budget) };
+                let steps = || if self.is_observed() { self.observed_steps(budget) } else { self.steps(budget) };
                 match catch(steps) {
                     Ok(progress) => return progress,
                     Err(payload) => self.end_panicked(payload),
@@ -69,14 +69,20 @@ impl Scheduler {
     /// Looks at the inbox and the clock, and begins a round. False if nothing is ready.
     #[inline(always)]
     pub(super) fn begin_round(self: &Rc<Scheduler>) -> bool {
-        if self.clock.has_deadline() || self.is_signalled() {
+        if self.may_have_news() {
             self.look_around();
         }
         self.run_queue.begin_round()
     }
 
+    /// Whether to look at the clock and the inbox.
+    #[inline(always)]
+    pub(super) fn may_have_news(&self) -> bool {
+        self.clock.has_deadline() || self.is_signalled()
+    }
+
     #[inline(never)]
-    fn look_around(self: &Rc<Scheduler>) {
+    pub(super) fn look_around(self: &Rc<Scheduler>) {
         if let Some(inbox) = self.inbox.get() {
             if inbox.local.is_signalled() {
                 self.serve_local_wakes(inbox);
@@ -210,18 +216,25 @@ impl Scheduler {
     // Turns.
 
     #[inline(always)]
-    pub(super) fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
-        if (task.pending.get() != 0 || task.has(State::SLOW)) && !Scheduler::is_due(&task) {
-            return;
+    fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
+        if Scheduler::may_resume(&task) {
+            // SAFETY: `may_resume` says that neither bit is set.
+            self.turn_with(task, |task| unsafe { task.resume(State::QUEUED | State::RESET_BY_TURN) });
         }
-        self.turn(task, State::QUEUED);
+    }
+
+    /// Whether a task that was queued is still to have its turn. Then it has not ended, and does not run.
+    #[inline(always)]
+    pub(super) fn may_resume(task: &Header) -> bool {
+        const UNUSUAL: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
+        (task.pending.get() == 0 && !task.has(UNUSUAL)) || Scheduler::is_due(task)
     }
 
     /// Whether a queued task would have its turn now.
     pub(super) fn is_ready(task: &Header) -> bool {
         let is_ready = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
         // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
-        is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED)
+        is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED | State::RUNNING)
     }
 
     /// Whether a queued task that has pending parts, or a cancellation or a failure to see, is to have its turn.
@@ -232,27 +245,35 @@ impl Scheduler {
         is_due
     }
 
-    /// Resumes `task` once, and clears the bits `cleared` before.
+    /// Resumes `task` once, if it can be, and clears the bits `cleared` before.
     #[inline(always)]
-    fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
+    pub(super) fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
+        if !task.has(State::ENDED | State::RUNNING) {
+            // SAFETY: neither bit is set.
+            self.turn_with(task, |task| unsafe { task.resume(cleared | State::RESET_BY_TURN) });
+        }
+    }
+
+    /// Resumes `task` by `resume`.
+    #[inline(always)]
+    fn turn_with(self: &Rc<Scheduler>, task: TaskRef, resume: impl FnOnce(&TaskRef) -> Turn) {
         let guard = PanicGuard::new(self, task);
-        let turn = guard.task().resume(cleared | State::RESET_BY_TURN);
+        let turn = resume(guard.task());
         let task = guard.defuse();
         match turn {
-            Some(Turn::Suspended) if !task.has(State::SLOW | State::ENDED) => {
+            Turn::Suspended if !task.has(State::SLOW | State::ENDED) => {
                 let is_ready = task.pending.get() == 0;
                 task.change(State::RUNNING, if is_ready { State::QUEUED } else { State::empty() });
                 if is_ready {
                     self.run_queue.push(task);
                 }
             }
-            Some(Turn::Suspended) => self.suspend_slow(task),
-            Some(Turn::Completed) => self.end_completed(task),
-            Some(Turn::Raised(error)) => {
+            Turn::Suspended => self.suspend_slow(task),
+            Turn::Completed => self.end_completed(task),
+            Turn::Raised(error) => {
                 task.unset(State::RUNNING);
                 self.end(task, Some(error));
             }
-            None => {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::cell::UnsafeCell;
 
+use smallvec::SmallVec;
+
 use super::task::TaskRef;
 
 /// Tasks that are to be resumed. A round is what is ready when it begins; what becomes ready meanwhile is for the next one.
@@ -15,10 +17,13 @@ struct Queues {
     /// What is left of this round, in reverse: to take the next is to pop.
     round: Vec<TaskRef>,
     next_round: Vec<TaskRef>,
+    /// How many rounds have begun.
+    rounds: u64,
 }
 
-/// A queue that has held more than this gives its memory back when it is empty.
+/// A queue that has held twice as many gives its memory back, down to this, when it is nearly empty.
 const KEPT_CAPACITY: usize = 1024;
+const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
 
 impl Queues {
     #[inline(never)]
@@ -37,8 +42,8 @@ impl RunQueue {
     #[inline(always)]
     fn with<R>(&self, change: impl FnOnce(&mut Queues) -> R) -> R {
         // SAFETY: `RunQueue` is not `Sync`, and this is the only place that borrows the queues. It is private, and no `change` below
-        // calls it again, or any code but that of `Vec` and `mem::swap`: they move tasks, and never drop or clone one. So there is
-        // no second borrow while this one lasts, and `R` cannot hold a reference into it.
+        // calls it again, or any code but that of `Vec` and `mem::swap`: they move tasks and count references to them, and never drop
+        // one. So there is no second borrow while this one lasts, and `R` cannot hold a reference into it.
         change(unsafe { &mut *self.queues.get() })
     }
 
@@ -60,15 +65,33 @@ impl RunQueue {
             if queues.next_round.len() == 1 && queues.round.capacity() != 0 {
                 // Swapping would load as one what was just stored in pieces: the processor would wait for the stores.
                 queues.round.extend(queues.next_round.pop());
+                queues.rounds += 1;
             } else {
                 std::mem::swap(&mut queues.round, &mut queues.next_round);
                 queues.round.reverse();
+                queues.rounds += u64::from(!queues.round.is_empty());
             }
-            if queues.round.capacity().max(queues.next_round.capacity()) > KEPT_CAPACITY {
+            // Whether one of them is as large: the limit is a power of two.
+            if queues.round.capacity() | queues.next_round.capacity() >= 2 * KEPT_CAPACITY {
                 queues.shrink();
             }
             !queues.round.is_empty()
         })
+    }
+
+    /// How many rounds have begun.
+    pub(super) fn rounds(&self) -> u64 {
+        self.with(|queues| queues.rounds)
+    }
+
+    /// How many tasks are ready for the next round.
+    pub(super) fn next_round_len(&self) -> usize {
+        self.with(|queues| queues.next_round.len())
+    }
+
+    /// The tasks that became ready for the next round after the first `known` ones.
+    pub(super) fn next_round_after(&self, known: usize) -> SmallVec<[TaskRef; 4]> {
+        self.with(|queues| queues.next_round.get(known..).into_iter().flatten().cloned().collect())
     }
 
     /// Whether the turn that is being taken is the last of its round.

@@ -1,7 +1,6 @@
 //! What only a simulated loop has: the order of its rounds, and a record of its turns.
 //!
-//! Its rounds are taken by a second copy of the main loop, which is chosen once per call of [`run`](Scheduler::run). So a real
-//! loop has not one instruction more in a turn.
+//! Its rounds are taken by the second copy of the main loop ([`observed`](super::observed)).
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -11,7 +10,6 @@ use std::time::{Duration, Instant};
 use super::livelock::Standstill;
 use super::order::Order;
 use super::record::{Record, Round, Turn};
-use super::run::Progress;
 use super::{Scheduler, State, TaskRef, wait_graph};
 use crate::trace::Frame;
 
@@ -128,46 +126,14 @@ impl Scheduler {
         self.simulated.is_some()
     }
 
-    /// As [`steps`](Scheduler::steps), with the order of the rounds, the record, and the search for livelocks.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn simulated_steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
-        while *budget > 0 {
-            if self.is_cancelling.get() {
-                if let Some(task) = self.next_to_cancel() {
-                    *budget -= 1;
-                    self.record_turn(&task);
-                    self.cancelling_turn(task);
-                }
-            } else if let Some(task) = self.run_queue.pop() {
-                *budget -= 1;
-                self.record_turn(&task);
-                self.ready_turn_slow(task);
-            } else if self.begin_round() {
-                self.simulated_round_has_begun();
-            } else if !self.is_cancelling.get()
-                && !self.is_locally_woken()
-                && let Some(progress) = self.idle()
-            {
-                return progress;
-            }
-        }
-        Progress::Ran
-    }
-
-    #[inline(never)]
-    fn ready_turn_slow(self: &Rc<Scheduler>, task: TaskRef) {
-        self.ready_turn(task);
-    }
-
-    fn record_turn(&self, task: &TaskRef) {
+    pub(super) fn record_turn(&self, task: &TaskRef) {
         let Some(record) = self.simulated.as_ref().and_then(|simulated| simulated.record.as_ref()) else { return };
         let turn = Turn { task: task.id.get(), location: task.location.get() };
         let name = || if task.is_internal() { place_of(task).into_name() } else { task.name() };
         record.borrow_mut().add_turn(turn, !task.has(State::BEGUN), name);
     }
 
-    fn simulated_round_has_begun(self: &Rc<Scheduler>) {
+    pub(super) fn simulated_round_has_begun(self: &Rc<Scheduler>) {
         let Some(simulated) = &self.simulated else { return };
         if let Some(rounds) = simulated.standstill.count_round() {
             self.look_for_livelock(&simulated.standstill, rounds);

@@ -167,6 +167,10 @@ impl Timers {
         self.timers.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.timers.len()
+    }
+
     /// In nanoseconds since the loop's own zero.
     pub(crate) fn count(&self, time: Instant) -> u64 {
         let duration = time.saturating_duration_since(self.zero);

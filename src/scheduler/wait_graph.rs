@@ -36,7 +36,17 @@ pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
 /// The coroutines that wait for `task`, which failed at `location`, for as long as exactly one waits for each, up to the edge of
 /// its domain, but at most `max`. Outermost first.
 pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: usize) -> Vec<Frame> {
+    trace_with_contexts(task, location, max).0
+}
+
+/// As [`trace`], with what these coroutines add to errors, innermost first.
+pub(super) fn trace_with_contexts(
+    task: &TaskRef,
+    location: &'static Location<'static>,
+    max: usize,
+) -> (Vec<Frame>, Vec<Rc<str>>) {
     let mut frames = Vec::new();
+    let mut contexts = Vec::new();
     let mut seen = BTreeSet::new();
     let mut next = Some((task.clone(), location));
     while let Some((task, location)) = next {
@@ -44,6 +54,7 @@ pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: u
         if frames.len() == max || !seen.insert(task.id.get()) {
             break;
         }
+        task.cold(|cold| contexts.extend(cold.contexts.iter().cloned()));
         let name = task.name();
         if !name.is_empty() {
             frames.push(Frame::new(name, location));
@@ -57,7 +68,7 @@ pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: u
         };
     }
     frames.reverse();
-    frames
+    (frames, contexts)
 }
 
 fn is_in_same_domain(one: &TaskRef, other: &TaskRef) -> bool {

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use crate::error::Result;
-use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
+use crate::scheduler::{BlockedOn, Held, Key, Scheduler, TaskRef, WaitQueue, Waiter};
 use crate::trace::Frame;
 use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 
@@ -19,7 +19,7 @@ use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 /// ```
 /// # #![feature(coroutines)]
 /// use std::cell::Cell;
-/// use std::rc::Rc;
+/// use std::rc::{Rc, Weak};
 /// use tinyield::{Coro, Loop, Semaphore, coro};
 ///
 /// #[coro]
@@ -45,6 +45,8 @@ struct State {
     permits: usize,
     /// Entries in line wait. Entries aside hold a permit. While a permit is free, nobody waits.
     entries: WaitQueue<Entry>,
+    /// The loop that was told last that its tasks wait here.
+    noted_in: Weak<Scheduler>,
 }
 
 impl State {
@@ -70,7 +72,7 @@ impl Semaphore {
     #[track_caller]
     pub fn new(permits: usize) -> Semaphore {
         assert!(permits > 0, "a semaphore of 0 permits could never be acquired; it takes at least 1");
-        let state = State { permits, entries: WaitQueue::default() };
+        let state = State { permits, entries: WaitQueue::default(), noted_in: Weak::new() };
         Semaphore { state: Rc::new(RefCell::new(state)) }
     }
 
@@ -230,8 +232,27 @@ impl Acquire {
         permit.key = if state.has_free_permit() {
             state.entries.put_aside(Entry { frame, waiter: None })
         } else {
+            if let Some(scheduler) = task.scheduler()
+                && !std::ptr::eq(state.noted_in.as_ptr(), &*scheduler)
+            {
+                state.noted_in = Rc::downgrade(&scheduler);
+                let weak: Weak<RefCell<State>> = Rc::downgrade(&permit.semaphore.state);
+                scheduler.note_held(weak);
+            }
             state.entries.push_back(Entry { frame, waiter: Some(Waiter::new(task)) })
         };
+    }
+}
+
+/// For dumps.
+impl Held for RefCell<State> {
+    fn holders(&self) -> Vec<Frame> {
+        self.borrow().entries.iter_aside().map(|entry| entry.frame.clone()).collect()
+    }
+
+    fn waiting(&self) -> Vec<TaskRef> {
+        let state = self.borrow();
+        state.entries.iter().filter_map(|entry| Some(entry.waiter.as_ref()?.task().clone())).collect()
     }
 }
 

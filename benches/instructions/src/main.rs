@@ -27,6 +27,18 @@ const OPERATIONS: &[Operation] = &[
     Operation { name: "yield-1", what: "one task yields, alone", rounds: [1_000, 21_000], run: yields::alone },
     Operation { name: "yield-100", what: "100 ready tasks yield in turn", rounds: [10, 210], run: yields::hundred },
     Operation {
+        name: "yield-viewed",
+        what: "100 ready tasks yield in turn, in a loop that has a view",
+        rounds: [10, 210],
+        run: yields::viewed,
+    },
+    Operation {
+        name: "yield-recorded",
+        what: "100 ready tasks yield in turn, in a loop that is recorded",
+        rounds: [200, 400],
+        run: yields::recorded,
+    },
+    Operation {
         name: "spawn",
         what: "start a trivial child and wait for it",
         rounds: [1_000, 11_000],

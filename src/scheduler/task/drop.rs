@@ -48,6 +48,8 @@ impl TaskRef {
             self.drop_body();
         }
         let error = self.cold(|cold| cold.error.take());
+        #[cfg(feature = "tracing")]
+        let error = (error, self.take_span());
         drop(error);
     }
 }

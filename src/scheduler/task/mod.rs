@@ -10,6 +10,8 @@
 pub(crate) mod cell;
 pub(super) mod drop;
 pub(crate) mod protocol;
+#[cfg(feature = "tracing")]
+mod span;
 pub(crate) mod state;
 
 use std::borrow::Cow;
@@ -77,6 +79,11 @@ impl Header {
 #[derive(Default)]
 pub(crate) struct Cold {
     pub(crate) name: Option<Cow<'static, str>>,
+    /// What is added to errors that leave it, innermost first.
+    pub(crate) contexts: Vec<Rc<str>>,
+    /// The span of its turns. Entering, leaving and dropping it is user code.
+    #[cfg(feature = "tracing")]
+    pub(super) span: Option<Rc<tracing::Span>>,
     /// What the task raised, or what its cancelled domain failed with.
     pub(crate) error: Option<Error>,
     pub(super) waiters: WaitQueue<Waiter>,
@@ -371,21 +378,24 @@ impl TaskRef {
         self.0 == other.0
     }
 
-    /// Resumes the coroutine once, if it can be, and clears the bits `cleared` before. The task stays
-    /// [`RUNNING`](State::RUNNING): the caller clears that bit together with others.
+    /// Resumes the coroutine once, and clears the bits `cleared` before. The task stays [`RUNNING`](State::RUNNING): the caller
+    /// clears that bit together with others.
     ///
     /// # Panics
     ///
     /// With what the coroutine panics with.
+    ///
+    /// # Safety
+    ///
+    /// None of the bits `ENDED` and `RUNNING` is set.
     #[inline]
-    pub(super) fn resume(&self, cleared: State) -> Option<Turn> {
-        if self.has(State::ENDED | State::RUNNING) {
-            return None;
-        }
+    pub(super) unsafe fn resume(&self, cleared: State) -> Turn {
+        #[cfg(feature = "tracing")]
+        let _in_span = if self.has(State::IN_SPAN) { self.enter_span() } else { None };
         self.change(cleared, State::RUNNING | State::BEGUN);
-        // SAFETY: the table is that of the cell that the header is part of. ENDED is not set, so the slot holds the body.
+        // SAFETY: the table is that of the cell that the header is part of. ENDED was not set, so the slot holds the body.
         // RUNNING was not set, so the body is not being resumed.
-        Some(unsafe { (self.vtable.resume)(self.0, self.clone()) })
+        unsafe { (self.vtable.resume)(self.0, self.clone()) }
     }
 
     /// Drops the coroutine where it stands, if it is there and does not run.

@@ -22,6 +22,7 @@
 //! | `DISCARDED` | the coroutine of a thread's closure, before it returns the late value | never |
 //! | `RACING` | a race of leaves, when it begins | the end of the wait, the next `begin_wait` |
 //! | `FUTURE_WOKEN` | `poll_future`, when the future is pending and has called the waker | each `resume`; its completion |
+//! | `IN_SPAN` | `in_span`, and the start by a task with a span | never |
 //! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
 
 use bitflags::bitflags;
@@ -70,6 +71,9 @@ bitflags! {
         const RACING = 1 << 18;
         /// The future that it polled in this turn was pending, and has woken it already: it is queued at the end of the turn.
         const FUTURE_WOKEN = 1 << 19;
+        /// Its turns are in a span of `tracing`.
+        #[cfg(feature = "tracing")]
+        const IN_SPAN = 1 << 20;
         /// What it is blocked on, in the high byte: a [`BlockedOn`].
         const BLOCKED_ON = 0xff << 24;
 

@@ -1,0 +1,122 @@
+//! Links in a chain of errors that this crate adds: a context, and the coroutines of a loop.
+
+use std::error::{Error as StdError, Request};
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::{Error, line};
+
+/// A message, and the error that it is the context of.
+pub(super) struct WithContext {
+    message: String,
+    error: Error,
+}
+
+impl WithContext {
+    pub(super) fn new(message: &str, error: Error) -> WithContext {
+        WithContext { message: message.to_string(), error }
+    }
+
+    pub(super) fn error(&self) -> &Error {
+        &self.error
+    }
+}
+
+impl fmt::Display for WithContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for WithContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl StdError for WithContext {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self.error.as_std())
+    }
+}
+
+/// A link in the chain of sources of a [`LoopError`](super::LoopError): a source of the user's error, by its number, or, after the
+/// last one, the coroutines that waited. Whatever prints the chain, as `anyhow` and `eyre` do, prints them.
+///
+/// The sources are looked at only when somebody asks for them: they are user code.
+#[derive(Clone)]
+pub(super) struct Link {
+    error: Error,
+    depth: usize,
+    next: OnceLock<Box<Link>>,
+}
+
+impl Link {
+    /// The first link for a run that failed with `error`.
+    pub(super) fn first(error: Error) -> Link {
+        Link { error, depth: 1, next: OnceLock::new() }
+    }
+
+    /// The source of the user's that it stands for. `None`: it is that of the coroutines.
+    fn source_of_user(&self) -> Option<&(dyn StdError + 'static)> {
+        let mut error: &(dyn StdError + 'static) = self.error.innermost().as_std();
+        for _ in 0..self.depth {
+            error = error.source()?;
+        }
+        Some(error)
+    }
+
+    pub(super) fn is_of_coroutines(&self) -> bool {
+        self.source_of_user().is_none()
+    }
+
+    fn write_coroutines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let raised_at = line(self.error.location());
+        let trace = self.error.trace();
+        if !trace.is_empty() {
+            f.write_str("coroutines, outermost first:")?;
+            for frame in trace {
+                write!(f, "\n  {frame}")?;
+            }
+        }
+        if !trace.iter().any(|frame| line(frame.location()) == raised_at) {
+            let separator = if trace.is_empty() { "" } else { "\n" };
+            write!(f, "{separator}raised at {}:{}", raised_at.0, raised_at.1)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source_of_user() {
+            Some(error) => fmt::Display::fmt(error, f),
+            None => self.write_coroutines(f),
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source_of_user() {
+            Some(error) => fmt::Debug::fmt(error, f),
+            None => self.write_coroutines(f),
+        }
+    }
+}
+
+impl StdError for Link {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        if self.is_of_coroutines() {
+            return None;
+        }
+        let next = || Link { error: self.error.clone(), depth: self.depth + 1, next: OnceLock::new() };
+        Some(&**self.next.get_or_init(|| Box::new(next())))
+    }
+
+    fn provide<'a>(&'a self, request: &mut Request<'a>) {
+        if let Some(error) = self.source_of_user() {
+            error.provide(request);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A dump: what each coroutine of a loop waits for, at one moment. It is data, and it prints itself as a tree.
+//!
+//! It consists of copies, so it can be sent to other threads and outlive the loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::statistics::Statistics;
+use crate::trace::Frame;
+use crate::work;
+
+/// What each coroutine of a loop waits for, at one moment between two rounds.
+///
+/// [`View::dump`](crate::View::dump) takes it from another thread, and [`dump`](crate::dump()) from inside. To take it runs no
+/// code of the program. A clone shares the data.
+///
+/// `{}` prints a tree: each coroutine once, below the one that started it or waits for it first. Others that wait for it refer to
+/// it by its number. Coroutines that are alike in name, line, and what they wait for are printed once, with their count.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use tinyield::{Dump, Event, Loop, co, dump, spawn};
+///
+/// let main = co! {
+///     let quit = Event::new();
+///     for _ in 0..3 {
+///         let quit = quit.clone();
+///         yield spawn(co! { yield quit.wait(); }.named("worker"));
+///     }
+///     yield;
+///     let dump: Dump = yield dump();
+///     quit.set();
+///     dump
+/// };
+/// let dump = Loop::new().run(main.named("main")).unwrap();
+/// assert_eq!(dump.tasks().len(), 4);
+/// assert_eq!(dump.tasks()[1].name(), "worker");
+/// assert_eq!(dump.tasks()[1].waits_on(), "an event");
+/// assert_eq!(dump.tasks()[1].parent(), Some(0));
+/// assert!(dump.to_string().contains("3 x `worker`"));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Dump {
+    content: Arc<Content>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    tasks: Vec<DumpedTask>,
+    statistics: Statistics,
+    /// Whether a loop ran.
+    is_of_run: bool,
+}
+
+/// One coroutine of a [`Dump`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DumpedTask {
+    pub(crate) frame: Frame,
+    pub(crate) waits_on: String,
+    pub(crate) parent: Option<usize>,
+    /// The tasks that it waits for, by their index.
+    pub(crate) waits_for: Vec<usize>,
+}
+
+impl DumpedTask {
+    /// The name of the coroutine.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.frame.name()
+    }
+
+    /// The line of the `yield` at which it waits.
+    #[must_use]
+    pub fn location(&self) -> &'static Location<'static> {
+        self.frame.location()
+    }
+
+    /// The name and the line together.
+    #[must_use]
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// What it waits on, in the words of a [`Deadlock`](crate::Deadlock): "an event", "`worker`", "its turn". Of a lock or a
+    /// semaphore, it has the names of the coroutines that hold it.
+    #[must_use]
+    pub fn waits_on(&self) -> &str {
+        &self.waits_on
+    }
+
+    /// The index, in [`Dump::tasks`], of the coroutine that started it, or that waits for it first. `None` for the first coroutine of
+    /// the run, and if there is no such coroutine any more.
+    #[must_use]
+    pub fn parent(&self) -> Option<usize> {
+        self.parent
+    }
+}
+
+impl Dump {
+    pub(crate) fn new(tasks: Vec<DumpedTask>, statistics: Statistics) -> Dump {
+        Dump { content: Arc::new(Content { tasks, statistics, is_of_run: true }) }
+    }
+
+    /// The coroutines, in the order in which they were started. Empty if the loop did not run.
+    #[must_use]
+    pub fn tasks(&self) -> &[DumpedTask] {
+        &self.content.tasks
+    }
+
+    /// The figures of the run at that moment.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.content.statistics
+    }
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.content.is_of_run {
+            return f.write_str("the loop does not run");
+        }
+        let Statistics { turns, timers, .. } = self.content.statistics;
+        write!(f, "coroutines: {}, timers: {timers}, turns so far: {turns}", self.tasks().len())?;
+        let tree = Tree::new(self.tasks());
+        for index in 0..tree.lines.len() {
+            tree.write_line(f, index)?;
+        }
+        Ok(())
+    }
+}
+
+/// The lines of a dump, from the top.
+struct Tree<'a> {
+    tasks: &'a [DumpedTask],
+    lines: Vec<Line>,
+    /// The line of each task.
+    line_of: Vec<usize>,
+}
+
+/// Tasks that are alike and have the same parents.
+struct Line {
+    depth: usize,
+    members: Vec<usize>,
+}
+
+/// The most other lines that a line refers to.
+const MAX_REFERENCES: usize = 5;
+
+/// Lines are indented up to this depth, so that a deep chain of coroutines has a text of linear length.
+const MAX_INDENT: usize = 40;
+
+impl Tree<'_> {
+    fn new(tasks: &[DumpedTask]) -> Tree<'_> {
+        let mut children = vec![Vec::new(); tasks.len()];
+        let mut roots = Vec::new();
+        for (index, task) in tasks.iter().enumerate() {
+            match task.parent {
+                Some(parent) => children[parent].push(index),
+                None => roots.push(index),
+            }
+        }
+        let mut tree = Tree { tasks, lines: Vec::new(), line_of: vec![0; tasks.len()] };
+        // Depth first, without recursion: a chain of coroutines may be long.
+        let mut next: Vec<Line> = tree.group(roots, 0);
+        while let Some(line) = next.pop() {
+            let below = line.members.iter().flat_map(|&member| std::mem::take(&mut children[member])).collect();
+            next.extend(tree.group(below, line.depth + 1));
+            for &member in &line.members {
+                tree.line_of[member] = tree.lines.len();
+            }
+            tree.lines.push(line);
+        }
+        tree
+    }
+
+    /// Tasks with the same parents, in groups of those that are alike. The last group comes first.
+    fn group(&self, members: Vec<usize>, depth: usize) -> Vec<Line> {
+        let mut lines: Vec<Line> = Vec::new();
+        let mut known = BTreeMap::new();
+        for member in members {
+            work::count();
+            let task = &self.tasks[member];
+            let (file, line, column) = (task.location().file(), task.location().line(), task.location().column());
+            let line = *known.entry((task.name(), file, line, column, task.waits_on())).or_insert_with(|| {
+                lines.push(Line { depth, members: Vec::new() });
+                lines.len() - 1
+            });
+            lines[line].members.push(member);
+        }
+        lines.reverse();
+        lines
+    }
+
+    /// The lines, other than those right below line `index`, of what its tasks wait for.
+    fn references(&self, index: usize) -> BTreeSet<usize> {
+        let waits_for = self.lines[index].members.iter().flat_map(|&member| {
+            let is_elsewhere = move |other: &&usize| self.tasks[**other].parent != Some(member);
+            self.tasks[member].waits_for.iter().filter(is_elsewhere)
+        });
+        waits_for.inspect(|_| work::count()).map(|&other| self.line_of[other]).collect()
+    }
+
+    fn write_line(&self, f: &mut fmt::Formatter<'_>, index: usize) -> fmt::Result {
+        let Line { depth, members } = &self.lines[index];
+        let task = &self.tasks[members[0]];
+        write!(f, "\n{:indent$}{}. ", "", index + 1, indent = 2 * depth.min(&MAX_INDENT))?;
+        let waits = if members.len() == 1 {
+            "waits"
+        } else {
+            write!(f, "{} x ", members.len())?;
+            "wait"
+        };
+        let (file, line) = (task.location().file(), task.location().line());
+        write!(f, "`{}` {waits} at {file}:{line} on {}", task.name(), task.waits_on())?;
+        let references = self.references(index);
+        if !references.is_empty() {
+            let numbers: Vec<_> = references.iter().take(MAX_REFERENCES).map(|other| (other + 1).to_string()).collect();
+            let more = if references.len() > MAX_REFERENCES { ", .." } else { "" };
+            write!(f, " (see {}{more})", numbers.join(", "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,20 @@
+//! Seeing inside a loop that runs: dumps, stalls, statistics and recordings.
+//!
+//! [`View::dump`](crate::View::dump) and [`dump`](crate::dump()) list what each coroutine waits for. The
+//! [watchdog](crate::Builder::watchdog) reports coroutines that hold the loop up. A [`Recorder`](crate::Recorder) keeps the last
+//! turns, and writes them for Perfetto.
+//!
+//! The main types are in the root of the crate. The types in here are those that few programs have to name.
+
+pub(crate) mod dump;
+pub(crate) mod recorder;
+pub(crate) mod stall;
+pub(crate) mod statistics;
+pub(crate) mod take_dump;
+pub(crate) mod view;
+pub(crate) mod watchdog;
+
+pub use dump::DumpedTask;
+pub use recorder::Recorded;
+pub use statistics::Statistics;
+pub use take_dump::TakeDump;

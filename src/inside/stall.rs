@@ -1,0 +1,123 @@
+//! A stall: a turn that takes so long that no other coroutine comes to its turn.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::trace::Frame;
+
+/// What holds a loop up: the coroutine whose turn does not end, the line at which it was resumed, and for how long.
+///
+/// The [watchdog](crate::Builder::watchdog) reports it, and [`View::dump`](crate::View::dump) returns it. It is an error, so `?`
+/// passes it on.
+///
+/// ```
+/// # #![feature(coroutines)]
+/// use std::time::Duration;
+/// use tinyield::{Loop, co};
+///
+/// let mut event_loop = Loop::new();
+/// let view = event_loop.view();
+/// let blocking = co! {
+///     // Called in a coroutine of the same loop, which this call holds up.
+///     view.dump(Duration::from_secs(1)).unwrap_err()
+/// };
+/// let stall = event_loop.run(blocking.named("blocking")).unwrap();
+/// assert_eq!(stall.name(), "blocking");
+/// assert!(stall.to_string().starts_with("`blocking` holds the loop up since"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stall {
+    pub(crate) frame: Frame,
+    pub(crate) duration: Duration,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A turn that has not ended.
+    Running,
+    /// A turn that has ended: the coroutine has yielded there.
+    Yielded(&'static Location<'static>),
+    /// A turn that has ended, and so has the coroutine.
+    Ended,
+    /// No coroutine runs. Nothing has looked after the loop.
+    NoTurn,
+}
+
+impl Stall {
+    /// The name of the coroutine. `run` if no coroutine runs, but whoever steps or polls the loop does not.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.frame.name()
+    }
+
+    /// The line of the `yield` at which the coroutine was resumed; in its first turn, the line at which it was made. If no coroutine
+    /// runs, the line at which the run was started.
+    #[must_use]
+    pub fn location(&self) -> &'static Location<'static> {
+        self.frame.location()
+    }
+
+    /// The name and the line together.
+    #[must_use]
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// How long the turn has taken until now, or, if it is over, in all.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// Whether the turn has ended since.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.kind, Kind::Yielded(_) | Kind::Ended)
+    }
+
+    /// The line of the `yield` that has ended the turn. `None` if it has not ended, or if the coroutine has.
+    #[must_use]
+    pub fn yielded_at(&self) -> Option<&'static Location<'static>> {
+        match self.kind {
+            Kind::Yielded(location) => Some(location),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, duration) = (self.name(), Rounded(self.duration));
+        let (file, line) = (self.location().file(), self.location().line());
+        match self.kind {
+            Kind::Running => write!(f, "`{name}` holds the loop up since {file}:{line}, for {duration} so far"),
+            Kind::Yielded(to) => {
+                write!(f, "`{name}` held the loop up from {file}:{line} to {}:{}, for {duration}", to.file(), to.line())
+            }
+            Kind::Ended => write!(f, "`{name}` held the loop up from {file}:{line} to its end, for {duration}"),
+            Kind::NoTurn => write!(
+                f,
+                "no coroutine runs, but the loop that was started at {file}:{line} has not looked for requests for \
+                 {duration}: its host does not step or poll it, or a destructor or a waker takes long"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Stall {}
+
+/// A duration with three digits or so.
+struct Rounded(Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.0.as_secs_f64() {
+            seconds if seconds >= 10.0 => return write!(f, "{seconds:.0} s"),
+            seconds if seconds >= 1.0 => return write!(f, "{seconds:.1} s"),
+            seconds => seconds * 1e3,
+        };
+        if unit >= 10.0 { write!(f, "{unit:.0} ms") } else { write!(f, "{unit:.1} ms") }
+    }
+}

@@ -1,0 +1,78 @@
+//! The watchdog: a thread that looks for turns that take too long.
+//!
+//! It sleeps until the turn that it has seen would be a stall. While no coroutine runs it sleeps until one does, so an idle loop
+//! does not wake it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::stall::Stall;
+use crate::panic::contain;
+use crate::scheduler::{Next, Watch};
+
+type Report = dyn FnMut(&Stall) + Send;
+
+/// The settings of a watchdog.
+#[derive(Clone)]
+pub(crate) struct Watchdog {
+    limit: Duration,
+    report: Arc<Mutex<Report>>,
+}
+
+impl Watchdog {
+    pub(crate) fn new(limit: Duration, report: impl FnMut(&Stall) + Send + 'static) -> Watchdog {
+        Watchdog { limit, report: Arc::new(Mutex::new(report)) }
+    }
+
+    /// Starts the thread for the run that has just begun.
+    ///
+    /// # Panics
+    ///
+    /// If no thread can be started.
+    pub(crate) fn start(&self, watch: &Arc<Watch>) -> WatchdogThread {
+        let (watchdog, watch) = (self.clone(), watch.clone());
+        let number = watch.run_number();
+        let thread = thread::Builder::new().name("tinyield watchdog".into()).spawn(move || {
+            watchdog.watch(&watch, number);
+        });
+        WatchdogThread { thread: Some(thread.expect("the thread of the watchdog can be started")) }
+    }
+
+    fn watch(&self, watch: &Watch, number: u64) {
+        loop {
+            match watch.next(number, self.limit) {
+                Next::Report(stall) => {
+                    let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+                    // The panic hook prints its panic. The next stall is reported all the same.
+                    contain(|| report(&stall));
+                }
+                Next::Wait(left) => watch.wait(number, Some(left)),
+                Next::Rest => watch.wait(number, None),
+                Next::End => return,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Watchdog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watchdog").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// The thread of a run, which is joined when this is dropped. The run is over by then.
+#[derive(Debug)]
+pub(crate) struct WatchdogThread {
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for WatchdogThread {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // It panics only if the destructor of a panic's payload does.
+            let _ = thread.join().map_err(std::mem::forget);
+        }
+    }
+}

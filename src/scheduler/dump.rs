@@ -1,0 +1,201 @@
+//! Taking a dump: what each task waits for now. It relies on the words of a deadlock report ([`deadlock`](super::deadlock)).
+//!
+//! It runs no user code: names and frames are copied, and nothing else of the user's is looked at.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::{Rc, Weak};
+
+use super::deadlock::Waits;
+use super::{BlockedOn, Scheduler, Scope, State, TaskRef};
+use crate::inside::Statistics;
+use crate::inside::dump::{Dump, DumpedTask};
+use crate::trace::Frame;
+use crate::work;
+
+/// What coroutines hold, and others wait for: a semaphore.
+pub(crate) trait Held {
+    /// Those that hold it.
+    fn holders(&self) -> Vec<Frame>;
+
+    /// The tasks that wait for it.
+    fn waiting(&self) -> Vec<TaskRef>;
+}
+
+/// What tasks of a loop have waited for that others held.
+#[derive(Default)]
+pub(super) struct HeldThings {
+    things: Vec<Weak<dyn Held>>,
+    /// At this number, those that are gone are removed.
+    prune_at: usize,
+}
+
+impl HeldThings {
+    fn add(&mut self, thing: Weak<dyn Held>) {
+        if self.things.len() >= self.prune_at {
+            self.things.retain(|thing| thing.strong_count() != 0);
+            self.prune_at = 2 * self.things.len() + 8;
+        }
+        self.things.push(thing);
+    }
+
+    fn all(&self) -> Vec<Rc<dyn Held>> {
+        self.things.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Scheduler {
+    /// Notes that tasks of this loop may wait for `thing`, for dumps.
+    pub(crate) fn note_held(&self, thing: Weak<dyn Held>) {
+        self.held.borrow_mut().add(thing);
+    }
+
+    /// What each coroutine waits for. `asking` is a task that waits for this dump.
+    pub(crate) fn take_dump(self: &Rc<Scheduler>, asking: Option<&TaskRef>) -> Dump {
+        let Some(root) = self.root_if_open() else { return Dump::default() };
+        let tasks = root.all_tasks();
+        let parents = Parents::new(self, &tasks);
+        let waits = Waits::new(&tasks, &self.quorums());
+        let holders = self.holders_by_waiting();
+        // Internal tasks are left out.
+        let mut index_of = HashMap::new();
+        for task in tasks.iter().filter(|task| !task.is_internal()) {
+            index_of.insert(task.id.get(), index_of.len());
+        }
+        let mut dumped = Vec::with_capacity(index_of.len());
+        for task in tasks.iter().filter(|task| !task.is_internal()) {
+            work::count();
+            let parent = parents.visible(task).and_then(|parent| index_of.get(&parent).copied());
+            let awaited = waits.awaited(task);
+            let waits_on = if asking.is_some_and(|asking| asking.is(task)) {
+                "this dump".to_string()
+            } else if Scheduler::is_ready(task) {
+                if task.has(State::BEGUN) { "its turn".to_string() } else { "its first turn".to_string() }
+            } else {
+                waits.in_words(task, &|carrier| holders.get(&carrier.id.get()).cloned())
+            };
+            let waits_for = awaited.named.iter().filter_map(|on| index_of.get(&on.id.get()).copied()).collect();
+            dumped.push(DumpedTask {
+                frame: Frame::new(task.name(), task.location.get()),
+                waits_on,
+                parent,
+                waits_for,
+            });
+        }
+        Dump::new(dumped, self.statistics_with(tasks.len()))
+    }
+
+    /// The figures of this run.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.statistics_with(self.root_if_open().map_or(0, |root| root.all_tasks().len()))
+    }
+
+    /// The figures of a run in which everything has ended.
+    pub(crate) fn final_statistics(&self) -> Statistics {
+        Statistics { timers: 0, ..self.statistics_with(0) }
+    }
+
+    /// Counts turns that were taken.
+    pub(crate) fn count_turns(&self, count: usize) {
+        self.turns.set(self.turns.get() + count as u64);
+    }
+
+    fn statistics_with(&self, tasks: usize) -> Statistics {
+        Statistics {
+            turns: self.turns.get(),
+            rounds: self.run_queue.rounds(),
+            tasks,
+            timers: self.timers.borrow().as_ref().map_or(0, |timers| timers.len()),
+            longest_turn: self.observer.as_ref().map(|observer| observer.longest_turn()),
+        }
+    }
+
+    fn root_if_open(&self) -> Option<Rc<Scope>> {
+        self.root.borrow().clone()
+    }
+
+    /// For each task that waits for something that others hold, by its id: who holds it, in words.
+    fn holders_by_waiting(&self) -> HashMap<u64, Rc<str>> {
+        const MAX_NAMES: usize = 5;
+        let mut by_waiting = HashMap::new();
+        for thing in self.held.borrow().all() {
+            let holders = thing.holders();
+            let mut counts = BTreeMap::<&str, usize>::new();
+            for holder in &holders {
+                *counts.entry(holder.name()).or_default() += 1;
+            }
+            let mut names: Vec<String> = counts
+                .iter()
+                .take(MAX_NAMES)
+                .map(|(name, count)| if *count == 1 { format!("`{name}`") } else { format!("{count} x `{name}`") })
+                .collect();
+            if counts.len() > MAX_NAMES {
+                names.push(format!("{} more", counts.len() - MAX_NAMES));
+            }
+            if names.is_empty() {
+                continue;
+            }
+            let words: Rc<str> = format!("held by {}", names.join(" and ")).into();
+            for waiting in thing.waiting() {
+                work::count();
+                by_waiting.insert(waiting.id.get(), words.clone());
+            }
+        }
+        by_waiting
+    }
+}
+
+/// What holders are for.
+pub(super) const HELD: BlockedOn = BlockedOn::SEMAPHORE.union(BlockedOn::LOCK);
+
+/// The parent of each task, by its id: the task that started it, or that waits for it first. A parent has started before its
+/// children, so there are no circles.
+struct Parents {
+    visible: HashMap<u64, u64>,
+}
+
+impl Parents {
+    /// `tasks` are in the order in which they started.
+    fn new(scheduler: &Scheduler, tasks: &[TaskRef]) -> Parents {
+        let first_of_scope: HashMap<_, _> = tasks
+            .iter()
+            .filter(|task| task.has(State::SCOPE_ROOT))
+            .filter_map(|task| Some((Rc::as_ptr(&task.scope()?).addr(), task.clone())))
+            .collect();
+        let internal: HashMap<u64, bool> = tasks.iter().map(|task| (task.id.get(), task.is_internal())).collect();
+        let mut visible = HashMap::<u64, u64>::new();
+        for task in tasks {
+            work::count();
+            let id = task.id.get();
+            let starter = scheduler.observer.as_ref().and_then(|observer| observer.starter_of(id));
+            // One that has ended has left its children behind.
+            let starter = starter.filter(|starter| internal.contains_key(starter));
+            let Some(parent) = starter.or_else(|| found_parent(task, &first_of_scope)) else { continue };
+            let parent =
+                if internal.get(&parent) == Some(&true) { visible.get(&parent).copied() } else { Some(parent) };
+            visible.extend(parent.map(|parent| (id, parent)));
+        }
+        Parents { visible }
+    }
+
+    fn visible(&self, task: &TaskRef) -> Option<u64> {
+        self.visible.get(&task.id.get()).copied()
+    }
+}
+
+/// The parent of a task of which it is not known what started it.
+fn found_parent(task: &TaskRef, first_of_scope: &HashMap<usize, TaskRef>) -> Option<u64> {
+    let is_before = |other: &TaskRef| other.id.get() < task.id.get();
+    if let Some(waiting) = task.waiting_tasks().into_iter().find(is_before) {
+        return Some(waiting.id.get());
+    }
+    let mut next = task.scope();
+    while let Some(scope) = next {
+        work::count();
+        let first = first_of_scope.get(&Rc::as_ptr(&scope).addr()).cloned();
+        if let Some(parent) = first.into_iter().chain(scope.owner()).find(is_before) {
+            return Some(parent.id.get());
+        }
+        next = scope.parent();
+    }
+    None
+}

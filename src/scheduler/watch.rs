@@ -1,0 +1,267 @@
+//! What other threads see of a loop that is watched: the turn that is being taken, and requests for dumps.
+//!
+//! It belongs to the loop, and its runs use it one after the other. The thread of the loop notes each turn, under a lock that is
+//! nearly always free. Views and the watchdog look at it from other threads. No user code runs under the lock.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+use std::{fmt, mem};
+
+use super::inbox::Inbox;
+use crate::inside::dump::Dump;
+use crate::inside::stall::{Kind, Stall};
+use crate::trace::Frame;
+
+/// What other threads see of a watched loop.
+#[derive(Default)]
+pub(crate) struct Watch {
+    state: Mutex<State>,
+    /// There are requests that the loop has not seen.
+    is_asked: AtomicBool,
+    /// Notified for the watchdog: a turn begins while it rests, a stall is over, the run is over.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    run: Option<Running>,
+    requests: Vec<Arc<Request>>,
+    /// The watchdog waits for a turn to begin, without a limit of time.
+    is_resting: bool,
+    /// The watchdog has reported the current turn.
+    is_reported: bool,
+    /// The end of a stall that the watchdog has reported.
+    over: Option<Stall>,
+    /// How many runs have ended.
+    runs: u64,
+}
+
+struct Running {
+    inbox: Arc<Inbox>,
+    thread: ThreadId,
+    location: &'static Location<'static>,
+    turn: Option<Turn>,
+    /// How many turns have begun.
+    turns: u64,
+    /// When the last turn ended, or the run began.
+    looked_at: Instant,
+}
+
+struct Turn {
+    frame: Frame,
+    began: Instant,
+}
+
+/// What the watchdog is to do next.
+pub(crate) enum Next {
+    /// To report this.
+    Report(Stall),
+    /// To wait for that long, or for a change.
+    Wait(Duration),
+    /// To wait for a change.
+    Rest,
+    /// To end.
+    End,
+}
+
+impl Running {
+    fn stall(&self) -> Stall {
+        match &self.turn {
+            Some(turn) => Stall { frame: turn.frame.clone(), duration: turn.began.elapsed(), kind: Kind::Running },
+            None => Stall {
+                frame: Frame::new("run".into(), self.location),
+                duration: self.looked_at.elapsed(),
+                kind: Kind::NoTurn,
+            },
+        }
+    }
+}
+
+/// A request of a view, and the place for its answer.
+#[derive(Default)]
+struct Request {
+    answer: Mutex<Option<Dump>>,
+    answered: Condvar,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// For the loop.
+
+impl Watch {
+    /// A run begins on this thread. One that was forgotten is over.
+    pub(crate) fn begin_run(&self, inbox: &Arc<Inbox>, location: &'static Location<'static>) {
+        self.end_run();
+        let (thread, looked_at) = (thread::current().id(), Instant::now());
+        let running = Running { inbox: inbox.clone(), thread, location, turn: None, turns: 0, looked_at };
+        lock(&self.state).run = Some(running);
+    }
+
+    pub(crate) fn end_run(&self) {
+        let mut state = lock(&self.state);
+        let ended = state.run.take();
+        if ended.is_some() {
+            state.runs += 1;
+        }
+        let requests = mem::take(&mut state.requests);
+        drop(state);
+        self.changed.notify_all();
+        Watch::answer_all(requests, &Dump::default());
+    }
+
+    pub(super) fn begin_turn(&self, frame: Frame, began: Instant) {
+        let mut state = lock(&self.state);
+        state.is_reported = false;
+        if let Some(run) = &mut state.run {
+            run.turn = Some(Turn { frame, began });
+            run.turns += 1;
+        }
+        if mem::take(&mut state.is_resting) {
+            self.changed.notify_all();
+        }
+    }
+
+    /// `to` is where the coroutine has yielded. `None` if it has ended.
+    pub(super) fn end_turn(&self, ended: Instant, to: Option<&'static Location<'static>>) {
+        let mut state = lock(&self.state);
+        let is_reported = mem::take(&mut state.is_reported);
+        let Some(run) = &mut state.run else { return };
+        run.looked_at = ended;
+        let Some(turn) = run.turn.take() else { return };
+        if is_reported {
+            let kind = to.map_or(Kind::Ended, Kind::Yielded);
+            state.over = Some(Stall { frame: turn.frame, duration: ended.saturating_duration_since(turn.began), kind });
+            self.changed.notify_all();
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_asked.load(Ordering::Relaxed)
+    }
+
+    /// Answers all requests. `take` makes the dump, and is called if there is a request.
+    pub(super) fn answer(&self, take: impl FnOnce() -> Dump) {
+        self.is_asked.store(false, Ordering::Relaxed);
+        let requests = mem::take(&mut lock(&self.state).requests);
+        if !requests.is_empty() {
+            Watch::answer_all(requests, &take());
+        }
+    }
+
+    fn answer_all(requests: Vec<Arc<Request>>, dump: &Dump) {
+        for request in requests {
+            *lock(&request.answer) = Some(dump.clone());
+            request.answered.notify_all();
+        }
+    }
+}
+
+// For views.
+
+impl Watch {
+    /// Asks the loop for a dump, and waits for it for at most `timeout`.
+    pub(crate) fn dump(&self, timeout: Duration) -> Result<Dump, Stall> {
+        let deadline = Instant::now().checked_add(timeout);
+        let request = Arc::<Request>::default();
+        let mut state = lock(&self.state);
+        let Some(run) = &state.run else { return Ok(Dump::default()) };
+        if run.thread == thread::current().id() {
+            // The loop cannot answer while this thread waits for it.
+            return Err(run.stall());
+        }
+        let inbox = run.inbox.clone();
+        state.requests.push(request.clone());
+        drop(state);
+        // The loop sees this when it sees that it is woken: it takes a lock for that, which is taken here in between.
+        self.is_asked.store(true, Ordering::Relaxed);
+        inbox.wake_parked();
+        let mut answer = lock(&request.answer);
+        loop {
+            if let Some(dump) = answer.take() {
+                return Ok(dump);
+            }
+            let Some(deadline) = deadline else {
+                answer = request.answered.wait(answer).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = request.answered.wait_timeout(answer, left);
+            (answer, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(answer);
+        let mut state = lock(&self.state);
+        state.requests.retain(|other| !Arc::ptr_eq(other, &request));
+        let stall = state.run.as_ref().map(Running::stall);
+        drop(state);
+        // It may have been answered in the meantime, or the run may be over.
+        let late = lock(&request.answer).take();
+        match (late, stall) {
+            (Some(dump), _) => Ok(dump),
+            (None, Some(stall)) => Err(stall),
+            (None, None) => Ok(Dump::default()),
+        }
+    }
+}
+
+// For the watchdog.
+
+impl Watch {
+    /// A number that is another one for each run.
+    pub(crate) fn run_number(&self) -> u64 {
+        lock(&self.state).runs
+    }
+
+    /// What the watchdog of run `number` is to do now. A turn is a stall after `limit`.
+    pub(crate) fn next(&self, number: u64, limit: Duration) -> Next {
+        let mut state = lock(&self.state);
+        if let Some(stall) = state.over.take() {
+            return Next::Report(stall);
+        }
+        let is_reported = state.is_reported;
+        let Some(run) = state.run.as_ref().filter(|_| state.runs == number) else { return Next::End };
+        match &run.turn {
+            Some(_) if is_reported => Next::Rest,
+            Some(turn) => {
+                let left = limit.saturating_sub(turn.began.elapsed());
+                if !left.is_zero() {
+                    return Next::Wait(left);
+                }
+                let stall = run.stall();
+                state.is_reported = true;
+                Next::Report(stall)
+            }
+            None => {
+                state.is_resting = true;
+                Next::Rest
+            }
+        }
+    }
+
+    /// Blocks the watchdog until something has changed, or for `limit`.
+    pub(crate) fn wait(&self, number: u64, limit: Option<Duration>) {
+        let state = lock(&self.state);
+        // Between `next` and this, it may have changed.
+        let is_current = state.runs == number && state.run.is_some() && state.over.is_none();
+        match limit {
+            _ if !is_current => {}
+            Some(limit) => drop(self.changed.wait_timeout(state, limit)),
+            None if state.is_resting || state.is_reported => drop(self.changed.wait(state)),
+            None => {}
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("is_running", &lock(&self.state).run.is_some()).finish_non_exhaustive()
+    }
+}

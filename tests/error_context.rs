@@ -1,0 +1,156 @@
+//! What is added to errors on their way, and what survives the ways in which people pass them on.
+
+#![feature(coroutines)]
+
+mod common;
+
+use std::io;
+
+use tinyield::{Coro, Error, Loop, LoopError, catch, co, coro, isolate, run_in_thread};
+
+#[coro]
+fn fails() -> Coro<()> {
+    Err(io::Error::other("disk full"))?
+}
+
+#[coro]
+fn settings() -> Coro<()> {
+    yield fails();
+}
+
+fn error_of(main: Coro<()>) -> LoopError {
+    Loop::new().run(main).unwrap_err()
+}
+
+#[test]
+fn context_keeps_the_cause_the_place_and_the_frames() {
+    let plain = error_of(settings());
+    let error = error_of(settings().context("reading the settings"));
+    assert_eq!(error.to_string(), "reading the settings");
+    assert_eq!(error.error().location(), plain.error().location());
+    assert_eq!(error.error().trace(), plain.error().trace());
+    assert_eq!(error.downcast_ref::<io::Error>().unwrap().to_string(), "disk full");
+    assert_eq!(error.find::<io::Error>().unwrap().to_string(), "disk full");
+    let text = format!("{error:?}");
+    assert!(
+        text.starts_with("reading the settings\n  caused by: disk full\n  coroutines, outermost first:\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn contexts_add_up_from_the_inside_to_the_outside() {
+    let main = co! { yield fails().context("first").context("second"); }.named("main").context("third");
+    let text = format!("{:?}", error_of(main));
+    assert!(text.starts_with("third\n  caused by: second\n  caused by: first\n  caused by: disk full\n"), "{text}");
+}
+
+#[test]
+fn a_context_outside_of_an_isolate_does_not_change_what_it_gives() {
+    let main = co! {
+        let inside = yield isolate(fails().context("inside"));
+        assert_eq!(inside.unwrap_err().to_string(), "inside");
+        drop(yield isolate(co! { drop(yield catch(fails().context("caught"))); }));
+    };
+    Loop::new().run(main.context("outside")).unwrap();
+}
+
+#[test]
+fn a_context_is_not_added_to_a_value_a_cancellation_or_twice() {
+    Loop::new().run(co! { 5 }.context("unused")).unwrap();
+    let waits = co! { yield tinyield::sleep(common::LONG); }.context("waits");
+    let error = error_of(co! { yield (waits, fails()); });
+    assert_eq!(error.to_string(), "disk full");
+    let again = co! {
+        let inner = yield isolate(fails().context("once"));
+        inner?
+    };
+    let text = format!("{:?}", error_of(again.context("again")));
+    assert!(text.starts_with("again\n"), "{text}");
+    assert_eq!(text.matches("once").count(), 1, "{text}");
+}
+
+#[test]
+fn anyhow_prints_the_coroutines_of_a_run() {
+    fn main() -> anyhow::Result<()> {
+        Loop::new().run(settings())?;
+        Ok(())
+    }
+    let text = format!("{:?}", main().unwrap_err());
+    assert!(text.starts_with("disk full\n\nCaused by:\n"), "{text}");
+    assert!(text.contains("coroutines, outermost first:"), "{text}");
+    assert!(text.contains("settings at tests/error_context.rs:18"), "{text}");
+    assert!(text.contains("fails at tests/error_context.rs:13"), "{text}");
+    let text = format!("{:?}", main().map_err(|error| error.context("starting")).unwrap_err());
+    assert!(text.starts_with("starting\n") && text.contains("settings at tests/error_context.rs:18"), "{text}");
+}
+
+#[test]
+fn anyhow_prints_the_causes_before_the_coroutines() {
+    let error = anyhow::Error::from(error_of(settings().context("reading")));
+    let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
+    assert_eq!((chain[0].as_str(), chain[1].as_str(), chain.len()), ("reading", "disk full", 3));
+    assert!(error.downcast_ref::<LoopError>().is_some());
+}
+
+#[test]
+fn find_looks_into_the_errors_of_inner_loops() {
+    let main = co! {
+        Loop::new().run(fails())?;
+    };
+    let error = error_of(main);
+    assert!(error.find::<LoopError>().is_some());
+    assert!(error.find::<io::Error>().is_some());
+    assert!(error.find::<std::fmt::Error>().is_none());
+    let boxed: Box<dyn std::error::Error + Send + Sync> = error.error().clone().into();
+    assert!(Error::msg("x").find::<io::Error>().is_none());
+    let wrapped = Error::from(io::Error::other(boxed));
+    assert!(wrapped.find::<LoopError>().is_some());
+}
+
+#[test]
+fn the_place_of_an_error_in_a_thread_is_printed() {
+    let line = line!() + 2;
+    let main = co! {
+        yield run_in_thread(|| Err::<(), Error>(Error::msg("in a thread"))).raise();
+    };
+    let error = error_of(main.named("main"));
+    assert_eq!(error.error().location().line(), line);
+    for text in [format!("{error:?}"), format!("{:?}", anyhow::Error::from(error))] {
+        assert!(text.contains(&format!("error_context.rs:{line}")), "{text}");
+    }
+}
+
+#[test]
+fn a_panic_prints_the_coroutines_after_its_message() {
+    let printed = common::in_child("a_panic_prints_the_coroutines_after_its_message", || {
+        let inner = co! { yield; panic!("three deep"); };
+        let middle = co! { yield inner.named("inner"); }.named("middle");
+        let outer = co! { yield middle; }.named("outer");
+        assert_eq!(common::panic_of(|| Loop::new().run(outer)), "three deep");
+    });
+    if printed.is_empty() {
+        return; // the child
+    }
+    let place = "tests/error_context.rs:";
+    let after = printed.split_once("three deep\n").unwrap().1;
+    let lines: Vec<_> =
+        after.lines().skip_while(|line| !line.contains("coroutines, outermost first:")).take(4).collect();
+    assert!(lines[1].starts_with(&format!("    outer at {place}")), "{printed}");
+    assert!(lines[2].starts_with(&format!("    middle at {place}")), "{printed}");
+    assert!(lines[3].starts_with(&format!("    inner at {place}")), "{printed}");
+}
+
+#[test]
+fn the_coroutines_of_a_panic_are_not_printed_if_that_is_turned_off_or_the_panic_is_contained() {
+    let printed = common::in_child(
+        "the_coroutines_of_a_panic_are_not_printed_if_that_is_turned_off_or_the_panic_is_contained",
+        || {
+            let panics = || co! { yield; if true { panic!("on purpose") } };
+            let mut event_loop = Loop::builder().panic_trace(false).build();
+            assert_eq!(common::panic_of(|| event_loop.run(panics())), "on purpose");
+            Loop::new().run(isolate(panics()).catch_unwind()).unwrap().unwrap_err();
+        },
+    );
+    assert!(!printed.contains("coroutines, outermost first"), "{printed}");
+}

@@ -1,0 +1,518 @@
+//! Looking into a loop: dumps from inside and from other threads, stalls, statistics.
+
+#![feature(coroutines)]
+
+mod common;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tinyield::{
+    Coro, Dump, Event, Lock, Loop, Semaphore, Shared, Stall, Step, View, co, coro, dump, run_in_thread, sleep, spawn,
+    timeout,
+};
+
+/// Longer than any test takes: a test that needs it fails.
+const LONG: Duration = Duration::from_secs(60);
+
+fn names(dump: &Dump) -> Vec<&str> {
+    dump.tasks().iter().map(|task| task.name()).collect()
+}
+
+/// The dump that `view` takes on another thread, from a coroutine of the loop that it looks into.
+#[coro]
+fn dump_of(view: View) -> Coro<Dump> {
+    (yield run_in_thread(move || view.dump(LONG))).unwrap()
+}
+
+#[test]
+fn a_dump_names_each_coroutine_its_line_and_what_it_waits_on() {
+    let main = co! {
+        let event = Event::new();
+        let inner = { let event = event.clone(); co! { yield event.wait(); }.named("inner") };
+        yield spawn(co! { yield inner; }.named("outer"));
+        yield;
+        yield;
+        let dump = yield dump();
+        event.set();
+        dump
+    };
+    let line = line!() - 4;
+    let dump = Loop::new().run(main.named("main")).unwrap();
+    assert_eq!(names(&dump), ["main", "outer", "inner"]);
+    let waits: Vec<_> = dump.tasks().iter().map(|task| task.waits_on()).collect();
+    assert_eq!(waits, ["this dump", "`inner`", "an event"]);
+    let parents: Vec<_> = dump.tasks().iter().map(|task| task.parent()).collect();
+    assert_eq!(parents, [None, Some(0), Some(1)]);
+    assert_eq!(dump.tasks()[0].location().line(), line);
+    assert_eq!(dump.tasks()[0].location().file(), file!());
+}
+
+#[test]
+fn a_dump_prints_a_tree() {
+    let main = co! {
+        let quit = Event::new();
+        for _ in 0..100 {
+            let quit = quit.clone();
+            yield spawn(co! { yield quit.wait(); }.named("worker"));
+        }
+        yield;
+        let dump = yield dump();
+        quit.set();
+        dump
+    };
+    let dump = Loop::new().run(main.named("main")).unwrap();
+    let text = dump.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].starts_with("coroutines: 101, timers: 0, turns so far:"), "{text}");
+    assert!(lines[1].starts_with("1. `main` waits at tests/view.rs:") && lines[1].ends_with(" on this dump"), "{text}");
+    assert!(lines[2].starts_with("  2. 100 x `worker` wait at tests/view.rs:"), "{text}");
+    assert!(lines[2].ends_with(" on an event"), "{text}");
+    assert_eq!(lines.len(), 3, "{text}");
+}
+
+#[test]
+fn each_coroutine_waits_in_words_for_what_it_waits_for() {
+    let main = co! {
+        let (semaphore, lock, event) = (Semaphore::new(1), Lock::new(()), Event::new());
+        let holder = {
+            let (semaphore, lock, event) = (semaphore.clone(), lock.clone(), event.clone());
+            co! {
+                let _permit = yield semaphore.acquire();
+                let _guard = yield lock.acquire();
+                yield event.wait();
+            }
+        };
+        yield spawn(holder.named("holder"));
+        yield;
+        yield;
+        yield spawn(co! { drop(yield semaphore.acquire()); }.named("at the semaphore"));
+        yield spawn(co! { drop(yield timeout(lock.acquire(), LONG)); }.named("at the lock"));
+        yield spawn(co! { yield sleep(Duration::from_millis(1)); }.named("at a timer"));
+        yield;
+        yield spawn(co! { yield; }.named("new"));
+        let dump = yield dump();
+        event.set();
+        dump
+    };
+    let dump = Loop::new().run(main.named("main")).unwrap();
+    let waits: Vec<_> = dump.tasks().iter().map(|task| (task.name(), task.waits_on())).collect();
+    assert_eq!(
+        waits,
+        [
+            ("main", "this dump"),
+            ("holder", "an event"),
+            ("at the semaphore", "a semaphore held by `holder`"),
+            ("at the lock", "a lock held by `holder`"),
+            ("at a timer", "a timer"),
+            ("new", "its turn"),
+        ]
+    );
+}
+
+#[test]
+fn a_view_takes_a_dump_from_another_thread() {
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    let main = co! {
+        let quit = Event::new();
+        let waiting = { let quit = quit.clone(); co! { yield quit.wait(); } };
+        yield spawn(co! { yield waiting.named("below"); }.named("waiter"));
+        let dump = yield dump_of(view);
+        quit.set();
+        dump
+    };
+    let dump = event_loop.run(main.named("main")).unwrap();
+    assert_eq!(names(&dump), ["main", "waiter", "below", "dump_of", "run_in_thread"]);
+    assert_eq!(dump.tasks()[4].waits_on(), "a future");
+    let parents: Vec<_> = dump.tasks().iter().map(|task| task.parent()).collect();
+    assert_eq!(parents, [None, Some(0), Some(1), Some(0), Some(3)]);
+}
+
+#[test]
+fn a_diamond_of_shared_coroutines_has_a_text_of_linear_length() {
+    #[coro]
+    fn level(below: Shared<()>) -> Coro<()> {
+        yield below
+    }
+
+    let lines = |levels: usize| {
+        let main = co! {
+            let quit = Event::new();
+            let bottom = { let quit = quit.clone(); co! { yield quit.wait(); } };
+            let mut top = bottom.named("bottom").shared();
+            for _ in 0..levels {
+                let (left, right) = (level(top.clone()), level(top));
+                top = co! { yield (left.named("left"), right.named("right")); }.shared();
+            }
+            yield spawn(co! { yield top; }.named("waiter"));
+            for _ in 0..3 * levels + 3 {
+                yield;
+            }
+            let dump = yield dump();
+            quit.set();
+            dump
+        };
+        let dump = Loop::new().run(main.named("main")).unwrap();
+        let text = dump.to_string();
+        assert_eq!(dump.tasks().len(), 3 * levels + 3);
+        assert!(text.contains("`right` waits at") && text.contains(" (see "), "{text}");
+        text.lines().count()
+    };
+    assert_eq!(lines(4), 4 * 3 + 3 + 1);
+    assert_eq!(lines(40), 40 * 3 + 3 + 1);
+}
+
+#[test]
+fn many_tasks_of_few_kinds_have_a_short_text() {
+    let main = co! {
+        let quit = Event::new();
+        for _ in 0..10_000 {
+            let (one, two) = (quit.clone(), quit.clone());
+            let reader = co! { yield one.wait(); }.named("reader");
+            yield spawn(co! { yield reader; }.named("connection"));
+            yield spawn(co! { yield two.wait(); }.named("timer"));
+        }
+        yield;
+        yield;
+        let dump = yield dump();
+        quit.set();
+        dump
+    };
+    let dump = Loop::new().run(main.named("main")).unwrap();
+    assert_eq!(dump.tasks().len(), 30_001);
+    let text = dump.to_string();
+    assert_eq!(text.lines().count(), 5, "{text}");
+    assert!(text.contains("10000 x `reader` wait"), "{text}");
+}
+
+#[test]
+fn the_work_for_a_dump_is_linear() {
+    let steps = |count: usize| {
+        let main = co! {
+            let (quit, semaphore) = (Event::new(), Semaphore::new(1));
+            let permit = yield semaphore.acquire();
+            for _ in 0..count {
+                let (quit, semaphore) = (quit.clone(), semaphore.clone());
+                let below = co! { yield quit.wait(); };
+                yield spawn(co! { yield below; });
+                yield spawn(co! { yield timeout(semaphore.acquire(), LONG).map(drop); });
+            }
+            yield;
+            yield;
+            yield;
+            let before = tinyield::__private::steps().unwrap();
+            let dump = yield dump();
+            let text = dump.to_string();
+            let steps = tinyield::__private::steps().unwrap() - before;
+            quit.set();
+            drop(permit);
+            assert!(text.lines().count() < 10, "{text}");
+            steps
+        };
+        Loop::new().run(main).unwrap()
+    };
+    let (few, many) = (steps(100), steps(1_000));
+    assert!(many < 11 * few, "{few} steps for 100, {many} for 1000");
+}
+
+#[test]
+fn a_deep_chain_is_dumped_without_recursion() {
+    #[coro]
+    fn chain(depth: u32, quit: Event) -> Coro<()> {
+        if depth == 0 {
+            yield quit.wait();
+        } else {
+            yield chain(depth - 1, quit);
+        }
+    }
+
+    let main = co! {
+        let quit = Event::new();
+        yield spawn(chain(20_000, quit.clone()));
+        for _ in 0..20_002 {
+            yield;
+        }
+        let dump = yield dump();
+        quit.set();
+        dump
+    };
+    let dump = Loop::new().run(main).unwrap();
+    assert_eq!(dump.tasks().len(), 20_002);
+    assert!(dump.to_string().len() < 20_002 * 200);
+}
+
+#[test]
+fn a_dump_of_a_loop_that_does_not_run_is_empty() {
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    let is_empty = |view: &View| {
+        let dump = view.dump(LONG).unwrap();
+        dump.tasks().is_empty() && dump.to_string() == "the loop does not run"
+    };
+    assert!(is_empty(&view));
+    event_loop.run(co! { yield; }).unwrap();
+    assert!(is_empty(&view));
+    drop(event_loop.runtime(co! { yield; }));
+    assert!(is_empty(&view));
+    drop(event_loop);
+    assert!(is_empty(&view));
+    let elsewhere = thread::spawn(move || is_empty(&view));
+    assert!(elsewhere.join().unwrap());
+}
+
+#[test]
+fn a_coroutine_that_holds_the_loop_up_is_named_instead() {
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    let (started, has_started) = mpsc::channel();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let asker = thread::spawn(move || {
+        has_started.recv().unwrap();
+        let stall = view.dump(Duration::from_millis(5)).unwrap_err();
+        stop.send(()).unwrap();
+        stall
+    });
+    let blocking = co! {
+        yield;
+        started.send(()).unwrap();
+        stopped.recv().unwrap();
+    };
+    let line = line!() - 4;
+    event_loop.run(blocking.named("blocking")).unwrap();
+    let stall = asker.join().unwrap();
+    assert_eq!((stall.name(), stall.location().line()), ("blocking", line));
+    assert!(stall.duration() >= Duration::from_millis(5));
+    assert!(!stall.is_over());
+    assert!(stall.to_string().starts_with(&format!("`blocking` holds the loop up since tests/view.rs:{line}, for ")));
+}
+
+#[test]
+fn the_stall_of_a_destructor_names_the_coroutine_whose_cancellation_runs_it() {
+    struct Blocks(mpsc::Sender<()>, mpsc::Receiver<()>);
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            self.1.recv().unwrap();
+        }
+    }
+
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    let (started, has_started) = mpsc::channel();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let asker = thread::spawn(move || {
+        has_started.recv().unwrap();
+        let stall = view.dump(Duration::from_millis(5)).unwrap_err();
+        stop.send(()).unwrap();
+        stall
+    });
+    let blocks = Blocks(started, stopped);
+    let owner = co! {
+        let _blocks = blocks;
+        yield sleep(LONG);
+    };
+    let fails = co! { yield; Err("no more")?; };
+    event_loop.run((owner.named("owner"), fails)).unwrap_err();
+    assert_eq!(asker.join().unwrap().name(), "owner");
+}
+
+#[test]
+fn a_coroutine_that_asks_the_view_of_its_own_loop_gets_its_own_stall_at_once() {
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    let own = co! { view.dump(Duration::MAX).unwrap_err() };
+    assert_eq!(event_loop.run(own.named("own")).unwrap().name(), "own");
+}
+
+#[test]
+fn a_loop_inside_of_a_coroutine_is_a_loop_of_its_own() {
+    let mut outer_loop = Loop::new();
+    let outer_view = outer_loop.view();
+    let outer = co! {
+        let mut inner_loop = Loop::new();
+        let inner_view = inner_loop.view();
+        let inner = co! {
+            let inside = yield dump();
+            let (viewed, stall) =
+                yield run_in_thread(move || (inner_view.dump(LONG).unwrap(), outer_view.dump(Duration::ZERO).unwrap_err()));
+            (inside, viewed, stall)
+        };
+        inner_loop.run(inner.named("inner")).unwrap()
+    };
+    let (inside, viewed, stall): (Dump, Dump, Stall) = outer_loop.run(outer.named("outer")).unwrap();
+    assert_eq!(names(&inside), ["inner"]);
+    assert_eq!(names(&viewed), ["inner", "run_in_thread"]);
+    assert_eq!(stall.name(), "outer");
+}
+
+#[test]
+fn many_threads_may_ask_at_once() {
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    let main = co! {
+        let asks = (0..8).map(|_| {
+            let view = view.clone();
+            run_in_thread(move || (0..50).all(|_| view.dump(LONG).unwrap().tasks()[0].name() == "main"))
+        });
+        let asks: Vec<_> = asks.collect();
+        yield asks
+    };
+    let answers = event_loop.run(main.named("main")).unwrap();
+    assert_eq!(answers, [true; 8]);
+}
+
+#[test]
+fn a_busy_loop_answers_between_two_rounds() {
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    let main = co! {
+        let ask = yield spawn(dump_of(view));
+        while !ask.is_finished() {
+            yield;
+        }
+        yield ask
+    };
+    let dump = event_loop.run(main.named("main")).unwrap();
+    assert_eq!(dump.tasks()[0].waits_on(), "its turn");
+}
+
+#[test]
+fn a_host_that_polls_is_woken_for_a_dump() {
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    let quit = Event::new();
+    let mut runtime = event_loop.runtime(quit.wait());
+    let (wakes, waker) = common::Wakes::new();
+    assert!(common::poll(&mut runtime, &waker).is_pending());
+    let before = wakes.get();
+    let asker = thread::spawn(move || view.dump(LONG).unwrap().tasks().len());
+    while wakes.get() == before {
+        thread::yield_now();
+    }
+    assert!(common::poll(&mut runtime, &waker).is_pending());
+    assert_eq!(asker.join().unwrap(), 0); // there is no coroutine but that of the library
+}
+
+#[test]
+fn a_host_that_does_not_step_is_a_stall_without_a_coroutine() {
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    let quit = Event::new();
+    let mut runtime = event_loop.runtime(co! { yield quit.wait(); }.named("guest"));
+    let line = line!() - 1;
+    while let Step::Ran = runtime.step() {}
+    let stall = view.dump(Duration::MAX).unwrap_err();
+    let elsewhere = thread::scope(|scope| scope.spawn(|| view.dump(Duration::ZERO).unwrap_err()).join().unwrap());
+    for stall in [stall, elsewhere] {
+        assert_eq!((stall.name(), stall.location().line()), ("run", line));
+        assert!(stall.to_string().starts_with("no coroutine runs"), "{stall}");
+    }
+    assert_eq!(names(&runtime.dump()), ["guest"]);
+}
+
+#[test]
+fn a_forgotten_run_does_not_answer_for_the_next_one() {
+    let mut event_loop = Loop::new();
+    let view = event_loop.view();
+    std::mem::forget(event_loop.runtime(co! { yield; }.named("forgotten")));
+    let dump = event_loop.run(dump_of(view).named("next")).unwrap();
+    assert_eq!(dump.tasks()[0].name(), "next");
+}
+
+#[test]
+fn a_dump_that_is_given_up_leaves_nothing_behind() {
+    let main = co! {
+        for _ in 0..100 {
+            yield tinyield::race((dump().map(|_| ()), sleep(Duration::ZERO)));
+        }
+        drop(dump());
+        std::mem::forget(dump());
+        (yield (dump(), dump())).0
+    };
+    let dump = Loop::new().run(main.named("main")).unwrap();
+    assert_eq!(names(&dump), ["main"]);
+}
+
+#[test]
+fn a_dump_shows_no_coroutine_that_has_ended() {
+    let main = co! {
+        let ended = yield spawn(co! { 5 }.named("ended"));
+        yield;
+        yield;
+        let dump = yield dump();
+        assert!(ended.is_finished());
+        dump
+    };
+    assert_eq!(names(&Loop::new().run(main.named("main")).unwrap()), ["main"]);
+}
+
+#[test]
+fn a_view_does_not_keep_a_run_from_being_a_deadlock() {
+    let mut event_loop = Loop::new();
+    let _view = event_loop.view();
+    let error = event_loop.run(Event::new().wait()).unwrap_err();
+    assert!(error.downcast_ref::<tinyield::Deadlock>().is_some());
+}
+
+#[test]
+fn a_dump_does_not_change_what_a_simulated_loop_does() {
+    let mut event_loop = Loop::builder().simulated(3).build();
+    let main = co! {
+        for _ in 0..10 {
+            yield dump();
+            yield sleep(LONG);
+        }
+    };
+    event_loop.run(main).unwrap();
+    assert!(!event_loop.came_from_outside());
+}
+
+#[test]
+fn statistics_count_turns_rounds_tasks_and_timers() {
+    let mut event_loop = Loop::new();
+    assert_eq!(event_loop.statistics(), tinyield::inside::Statistics::default());
+    let main = || {
+        co! {
+            for _ in 0..4 {
+                yield (co! {}, co! {});
+            }
+        }
+    };
+    event_loop.run(main()).unwrap();
+    let statistics = event_loop.statistics();
+    assert_eq!((statistics.turns(), statistics.rounds()), (5 + 8, 5 + 4));
+    assert_eq!((statistics.tasks(), statistics.timers(), statistics.longest_turn()), (0, 0, None));
+
+    let mut runtime = event_loop.runtime(main());
+    assert!(matches!(runtime.step(), Step::Ran));
+    let statistics = runtime.statistics();
+    assert_eq!((statistics.turns(), statistics.tasks()), (1, 3));
+    while let Step::Ran = runtime.step() {}
+    assert_eq!(runtime.statistics().turns(), 13);
+    drop(runtime);
+    assert_eq!(event_loop.statistics().turns(), 13);
+
+    let _view = event_loop.view();
+    event_loop.run(main()).unwrap();
+    let statistics = event_loop.statistics();
+    assert_eq!((statistics.turns(), statistics.rounds()), (13, 9));
+    assert!(statistics.longest_turn().is_some_and(|longest| !longest.is_zero()));
+}
+
+#[test]
+fn statistics_of_a_run_that_panics_are_kept() {
+    let mut event_loop = Loop::builder().panic_trace(false).build();
+    let panics = co! { yield; if true { panic!("on purpose") } };
+    assert_eq!(common::panic_of(|| event_loop.run(panics)), "on purpose");
+    assert_eq!(event_loop.statistics().turns(), 2);
+}
+
+#[test]
+fn dumps_and_views_are_for_any_thread() {
+    fn is_send_and_sync<T: Send + Sync + Clone>() {}
+    is_send_and_sync::<View>();
+    is_send_and_sync::<Dump>();
+    is_send_and_sync::<Stall>();
+}

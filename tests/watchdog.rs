@@ -1,0 +1,215 @@
+//! The watchdog: it reports turns that take too long. No test relies on a time: a turn is held up until the report is there.
+
+#![feature(coroutines)]
+
+mod common;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use tinyield::{Loop, Stall, co, run_in_thread, sleep, spawn};
+
+const LIMIT: Duration = Duration::from_millis(5);
+
+/// A loop with a watchdog, and the stalls that it reports.
+fn watched() -> (Loop, mpsc::Receiver<Stall>) {
+    let (sender, stalls) = mpsc::channel();
+    let report = move |stall: &Stall| {
+        let _ = sender.send(stall.clone());
+    };
+    (Loop::builder().watchdog(LIMIT, report).build(), stalls)
+}
+
+/// Blocks the thread until a stall that is not over is reported, other than of threads that got no processor.
+fn blocks_until_reported(stalls: &mpsc::Receiver<Stall>, name: &str) -> Stall {
+    stalls.iter().find(|stall| stall.name() == name && !stall.is_over()).unwrap()
+}
+
+#[test]
+fn a_stall_is_reported_with_both_lines() {
+    let (mut event_loop, stalls) = watched();
+    let blocking = co! {
+        yield;
+        let stall = blocks_until_reported(&stalls, "blocking");
+        yield;
+        (stall, stalls)
+    };
+    let line = line!() - 5;
+    let (during, stalls) = event_loop.run(blocking.named("blocking")).unwrap();
+    assert_eq!(during.location().line(), line);
+    assert!(during.duration() >= LIMIT);
+    // Everything is reported when the run is over.
+    let after = stalls.try_iter().find(|stall| stall.is_over() && stall.location().line() == line).unwrap();
+    assert_eq!(after.name(), "blocking");
+    assert_eq!(after.yielded_at().unwrap().line(), line + 2);
+    assert!(after.duration() >= during.duration());
+    let text = after.to_string();
+    let expected =
+        format!("`blocking` held the loop up from tests/watchdog.rs:{line} to tests/watchdog.rs:{}, for ", line + 2);
+    assert!(text.starts_with(&expected), "{text}");
+}
+
+#[test]
+fn a_stall_is_reported_once_and_once_more_when_it_is_over() {
+    let (mut event_loop, stalls) = watched();
+    let blocking = co! {
+        yield;
+        let first = blocks_until_reported(&stalls, "blocking");
+        // Several times the limit.
+        thread::sleep(4 * LIMIT);
+        assert!(stalls.try_recv().is_err());
+        yield;
+        (first, stalls)
+    };
+    let (first, stalls) = event_loop.run(blocking.named("blocking")).unwrap();
+    let of_this: Vec<_> = stalls.try_iter().filter(|stall| stall.location() == first.location()).collect();
+    assert_eq!(of_this.iter().filter(|stall| stall.is_over()).count(), 1);
+    assert_eq!(of_this.len(), 1);
+}
+
+#[test]
+fn a_stall_that_ends_with_its_coroutine_is_over_without_a_line() {
+    let (mut event_loop, stalls) = watched();
+    let blocking = co! {
+        let during = blocks_until_reported(&stalls, "blocking");
+        (during, stalls)
+    };
+    let (during, stalls) = event_loop.run(blocking.named("blocking")).unwrap();
+    let after = stalls.try_iter().find(Stall::is_over).unwrap();
+    assert_eq!((after.location(), after.yielded_at()), (during.location(), None));
+    assert!(after.to_string().contains(" to its end, for "), "{after}");
+}
+
+#[test]
+fn a_stall_that_ends_with_a_panic_is_over() {
+    let (sender, stalls) = mpsc::channel();
+    let report = move |stall: &Stall| {
+        let _ = sender.send(stall.clone());
+    };
+    let mut event_loop = Loop::builder().watchdog(LIMIT, report).panic_trace(false).build();
+    let (give, stalls_there) = mpsc::channel();
+    let blocking = co! {
+        blocks_until_reported(&stalls, "blocking");
+        give.send(stalls).unwrap();
+        if true {
+            panic!("after the stall")
+        }
+    };
+    assert_eq!(common::panic_of(|| event_loop.run(blocking.named("blocking"))), "after the stall");
+    assert!(stalls_there.recv().unwrap().try_iter().any(|stall| stall.is_over()));
+}
+
+#[test]
+fn a_loop_with_nothing_ready_is_no_stall() {
+    let (mut event_loop, stalls) = watched();
+    let main = co! {
+        for _ in 0..3 {
+            yield sleep(3 * LIMIT);
+            yield run_in_thread(|| thread::sleep(3 * LIMIT));
+        }
+    };
+    event_loop.run(main.named("main")).unwrap();
+    // A turn of a busy machine may be long, but not as long as these waits are on the average.
+    let total: Duration = stalls.try_iter().filter(Stall::is_over).map(|stall| stall.duration()).sum();
+    assert!(total < 18 * LIMIT, "{total:?}");
+}
+
+#[test]
+fn the_watchdog_sees_each_of_many_stalls_and_runs() {
+    let (mut event_loop, stalls) = watched();
+    let mut stalls = Some(stalls);
+    for _ in 0..3 {
+        let own = stalls.take().unwrap();
+        let main = co! {
+            for _ in 0..3 {
+                yield;
+                blocks_until_reported(&own, "main");
+                yield sleep(Duration::from_millis(1));
+            }
+            own
+        };
+        stalls = Some(event_loop.run(main.named("main")).unwrap());
+    }
+}
+
+#[test]
+fn a_report_that_panics_does_not_end_the_watchdog() {
+    common::silence_panics("from the report");
+    let (sender, stalls) = mpsc::channel();
+    let report = move |stall: &Stall| {
+        let _ = sender.send(stall.clone());
+        panic!("from the report");
+    };
+    let mut event_loop = Loop::builder().watchdog(LIMIT, report).build();
+    let main = co! {
+        for _ in 0..3 {
+            yield;
+            blocks_until_reported(&stalls, "main");
+        }
+    };
+    event_loop.run(main.named("main")).unwrap();
+}
+
+#[test]
+fn the_thread_is_gone_when_the_run_returns() {
+    struct Counts(Arc<AtomicUsize>);
+    impl Drop for Counts {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let counts = Counts(dropped.clone());
+    let mut event_loop = Loop::builder()
+        .watchdog(LIMIT, move |_| {
+            let _ = &counts;
+        })
+        .build();
+    for _ in 0..10 {
+        event_loop.run(co! { yield spawn(co! { yield; }); }).unwrap();
+    }
+    drop(event_loop.runtime(co! { yield; }));
+    // The threads share the report. The loop has the last reference.
+    assert_eq!(dropped.load(Ordering::SeqCst), 0);
+    drop(event_loop);
+    assert_eq!(dropped.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn the_report_may_look_into_the_loop() {
+    let (sender, seen) = mpsc::channel();
+    let view = Arc::new(std::sync::Mutex::new(None::<tinyield::View>));
+    let report = {
+        let view = view.clone();
+        move |stall: &Stall| {
+            let view = view.lock().unwrap().clone().unwrap();
+            if !stall.is_over() {
+                let _ = sender.send(view.dump(Duration::ZERO).unwrap_err());
+            }
+        }
+    };
+    let mut event_loop = Loop::builder().watchdog(LIMIT, report).build();
+    *view.lock().unwrap() = Some(event_loop.view());
+    let main = co! {
+        yield;
+        seen.recv().unwrap()
+    };
+    assert_eq!(event_loop.run(main.named("main")).unwrap().name(), "main");
+}
+
+#[test]
+fn a_simulated_loop_is_watched_in_real_time() {
+    let (sender, stalls) = mpsc::channel();
+    let report = move |stall: &Stall| {
+        let _ = sender.send(stall.clone());
+    };
+    let mut event_loop = Loop::builder().simulated(7).watchdog(LIMIT, report).build();
+    let main = co! {
+        yield sleep(Duration::from_secs(3600));
+        blocks_until_reported(&stalls, "main");
+    };
+    event_loop.run(main.named("main")).unwrap();
+}
