@@ -326,7 +326,7 @@ fn handles_are_thin() {
     assert_eq!(size_of::<Error>(), 8);
     assert_eq!(size_of::<tinyield::Result<()>>(), 8);
     assert_eq!(size_of::<Cancelled>(), 8);
-    assert_eq!(size_of::<LoopError>(), 24);
+    assert_eq!(size_of::<LoopError>(), 16);
 }
 
 #[test]

@@ -55,13 +55,19 @@ pub enum Grouping {
 #[derive(Clone)]
 pub struct LoopError {
     error: Error,
-    others: Arc<[Error]>,
+    rest: Arc<Rest>,
+}
+
+/// What is rarely looked at. Apart, as a `yield` of an `isolate` has room for a `LoopError` in its frame.
+struct Rest {
+    others: Vec<Error>,
     first_source: Link,
 }
 
 impl LoopError {
     pub(crate) fn new(error: Error, others: Vec<Error>) -> LoopError {
-        LoopError { first_source: Link::first(error.clone()), error, others: others.into() }
+        let rest = Rest { others, first_source: Link::first(error.clone()) };
+        LoopError { error, rest: Arc::new(rest) }
     }
 
     /// The error that was raised first.
@@ -85,7 +91,7 @@ impl LoopError {
     /// The errors that came up while everything else stopped, in order. [`Grouping`] says which are kept.
     #[must_use]
     pub fn others(&self) -> &[Error] {
-        &self.others
+        &self.rest.others
     }
 
     /// Whether a [`StopHandle`](crate::StopHandle) stopped it.
@@ -104,8 +110,8 @@ impl fmt::Display for LoopError {
 impl fmt::Debug for LoopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.error, f)?;
-        for (index, other) in self.others.iter().enumerate() {
-            write!(f, "\nwhile stopping, {} of {}: {other:?}", index + 1, self.others.len())?;
+        for (index, other) in self.rest.others.iter().enumerate() {
+            write!(f, "\nwhile stopping, {} of {}: {other:?}", index + 1, self.rest.others.len())?;
         }
         Ok(())
     }
@@ -113,7 +119,7 @@ impl fmt::Debug for LoopError {
 
 impl StdError for LoopError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.first_source)
+        Some(&self.rest.first_source)
     }
 
     // The `Error` is provided for its trace: see `Error::traced`.
