@@ -1,7 +1,7 @@
 //! Spans of `tracing`: each turn of a coroutine is in its span, and in no other.
 
-#![cfg(feature = "tracing")]
 #![feature(coroutines)]
+#![cfg(feature = "tracing")]
 
 mod common;
 
