@@ -6,7 +6,7 @@ mod common;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::task::{Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -292,7 +292,7 @@ fn loop_on_its_own_thread_goes_on_although_cloning_its_waker_panics() {
             }
         };
         let mut future = tinyield::to_smol_with(main);
-        let mut poll = || Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+        let mut poll = || Pin::new(&mut future).poll(&mut std::task::Context::from_waker(&waker));
         assert!(catch_unwind(AssertUnwindSafe(&mut poll)).is_err());
         has_begun.recv().unwrap();
         hostile.stop_panicking();

@@ -156,7 +156,7 @@ fn the_clock_of_a_simulated_loop_waits_for_threads_and_loops_on_threads() {
 fn the_clock_of_a_simulated_loop_waits_for_the_futures_of_others() {
     let program = co! {
         let start = yield now();
-        async_io::Timer::after(Duration::from_millis(2)).await;
+        smol::Timer::after(Duration::from_millis(2)).await;
         assert_eq!((yield now()) - start, Duration::ZERO);
         yield sleep(HOUR);
         assert_eq!((yield now()) - start, HOUR);
