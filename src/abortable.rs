@@ -183,7 +183,7 @@ impl Link {
         self.is_aborted.set(true);
         let scope = self.scope.borrow().clone();
         if let Some(scope) = scope {
-            scope.scheduler().cancel(&scope, &Cancelled::new(Reason::Aborted));
+            scope.scheduler().cancel_by_itself(&scope, &Cancelled::new(Reason::Aborted));
         }
     }
 
@@ -224,8 +224,8 @@ impl<T: 'static> Aborting<T> {
     }
 
     fn is_cancelled_by_abort(&self) -> bool {
-        let cancelled = self.work.scope().and_then(|scope| scope.cancelled());
-        cancelled.is_some_and(|cancelled| *cancelled.why() == Reason::Aborted)
+        // Work around it may be aborted, too: then this sees the same reason, but is only cancelled.
+        self.work.scope().is_some_and(|scope| scope.is_cancelled_by_itself())
     }
 }
 

@@ -277,3 +277,29 @@ fn handle_is_free_of_the_loop_when_the_work_is_over() {
     assert_eq!(alive.get(), 0);
     handle.abort();
 }
+
+#[test]
+fn work_in_aborted_work_is_cancelled_and_not_aborted() {
+    let (inner, inner_handle) = abortable(forever());
+    let seen = Rc::new(Cell::new(None));
+    let told = seen.clone();
+    let (outer, outer_handle) = abortable(co! {
+        match yield catch(inner) {
+            Ok(_) => told.set(Some("aborted")),
+            Err(cancelled) => {
+                told.set(Some("cancelled"));
+                Err(cancelled)?;
+            }
+        }
+    });
+    let main = co! {
+        let handle = yield spawn(outer);
+        yield;
+        yield;
+        outer_handle.abort();
+        yield handle
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), Err(Aborted));
+    assert_eq!(seen.get(), Some("cancelled"));
+    assert!(!inner_handle.is_aborted());
+}

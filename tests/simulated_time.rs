@@ -190,7 +190,8 @@ fn a_sleep_without_end_is_a_deadlock() {
 }
 
 const BEYOND: &str = "deadlock: nothing is ready, the only timers are set beyond the end of the simulated clock (584 years after \
-                      its start), and nothing outside can wake the loop";
+                      its start; put a limit around a program without end, such as `timeout(program, duration)`), and nothing \
+                      outside can wake the loop";
 
 #[test]
 fn a_clock_that_has_come_to_its_end_says_so() {

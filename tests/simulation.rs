@@ -543,3 +543,29 @@ fn a_value_of_the_variable_that_is_no_seed_is_refused() {
         assert!(output.contains(&expected), "{output}");
     }
 }
+
+#[test]
+fn a_program_that_keeps_state_between_runs_is_told_from_one_that_always_fails() {
+    let runs = Cell::new(0);
+    let report = report_of(Simulation::new(), || {
+        runs.set(runs.get() + 1);
+        let is_full = runs.get() > 4;
+        co! {
+            yield;
+            if is_full {
+                Err("full")?;
+            }
+        }
+    });
+    assert!(report.contains("an earlier run has left something behind"), "{report}");
+}
+
+#[test]
+fn a_report_of_a_panic_has_the_coroutines_that_waited() {
+    let report = report_of(Simulation::new(), || {
+        let inner = co! { yield; panic!("inside"); }.named("inner");
+        co! { yield inner; }.named("outer")
+    });
+    assert!(report.contains("  coroutines, outermost first:\n    outer at "), "{report}");
+    assert!(report.contains("\n    inner at "), "{report}");
+}

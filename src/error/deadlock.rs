@@ -64,7 +64,7 @@ impl fmt::Display for Deadlock {
             let timers = match self.timers {
                 NoDeadline::NoTimerRuns => "no timer runs",
                 NoDeadline::BeyondTheClock => {
-                    "the only timers are set beyond the end of the simulated clock (584 years after its start)"
+                    "the only timers are set beyond the end of the simulated clock (584 years after its start; put a limit around a program without end, such as `timeout(program, duration)`)"
                 }
             };
             write!(f, "deadlock: nothing is ready, {timers}, and nothing outside can wake the loop")?;

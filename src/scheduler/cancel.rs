@@ -19,6 +19,14 @@ impl Scheduler {
         }
     }
 
+    /// Cancels `scope` for a reason of its own, unless it is cancelled already.
+    pub(crate) fn cancel_by_itself(&self, scope: &Rc<Scope>, reason: &Cancelled) {
+        if !scope.is_cancelled() {
+            scope.set_cancelled_by_itself();
+            self.cancel(scope, reason);
+        }
+    }
+
     /// Cancels `scope`, as the wait for it is dropped.
     pub(crate) fn cancel_dropped(&self, scope: &Rc<Scope>) {
         let moved = if scope.is_cancelled() { None } else { scope.move_shared_out() };

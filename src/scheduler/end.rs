@@ -84,6 +84,7 @@ impl Scheduler {
             return self.end_contained(task, &scope, &domain, payload);
         }
         self.keep_panic(payload);
+        let mut waited = Vec::new();
         let (name, location) = match &task {
             // An internal task has no name: the coroutine that waits for it has, or it is the run.
             Some(task) => {
@@ -92,7 +93,9 @@ impl Scheduler {
                 if !self.hides_panic_trace {
                     print_panic_trace(&trace);
                 }
-                (trace.last().map_or("run".into(), |frame| frame.name().to_string()), location)
+                let name = trace.last().map_or("run".into(), |frame| frame.name().to_string());
+                waited = trace;
+                (name, location)
             }
             None => (String::from("a destructor"), self.location),
         };
@@ -100,7 +103,7 @@ impl Scheduler {
         if let Some(scope) = task.as_ref().and_then(|task| task.scope()) {
             self.cancel_shields(&scope, &self.root(), &reason);
         }
-        self.stop(Error::at(format!("`{name}` panicked").into(), location), &reason);
+        self.stop(Error::at(format!("`{name}` panicked").into(), location).traced(waited), &reason);
         if let Some(task) = task {
             task.unset(State::RUNNING);
             contain(|| task.drop_body());

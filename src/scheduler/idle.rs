@@ -47,7 +47,7 @@ impl Scheduler {
     }
 
     /// Sets the clock of a simulated loop to the next deadline, unless something outside may still wake the loop.
-    fn jump(&self) -> bool {
+    fn jump(self: &Rc<Scheduler>) -> bool {
         if !self.clock.is_virtual() {
             return false;
         }
@@ -61,6 +61,7 @@ impl Scheduler {
             }
             self.clock.jump(deadline);
             self.end_wait_for_outside();
+            self.count_jump();
         }
         deadline.is_some()
     }

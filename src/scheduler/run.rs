@@ -206,9 +206,8 @@ impl Scheduler {
             if scope.is_over() {
             } else if may_complete {
                 self.expired.borrow_mut().push((scope.clone(), rounds + 1));
-            } else if !scope.is_cancelled() {
-                scope.set_expired();
-                self.cancel(scope, &reason);
+            } else {
+                self.cancel_by_itself(scope, &reason);
             }
         }
     }

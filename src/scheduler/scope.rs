@@ -75,8 +75,8 @@ pub(crate) struct Scope {
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     stage: Cell<Stage>,
-    /// Its own time was up, and it was cancelled for that.
-    expired: Cell<bool>,
+    /// It was not cancelled with what is around it: its own time was up, or its work was aborted.
+    cancelled_by_itself: Cell<bool>,
 }
 
 /// The errors that came up after the failure of a domain.
@@ -137,7 +137,7 @@ impl Scope {
             hold: SharedHold::default(),
             placeholders: RefCell::default(),
             stage: Cell::new(Stage::Running),
-            expired: Cell::new(false),
+            cancelled_by_itself: Cell::new(false),
         })
     }
 
@@ -203,13 +203,13 @@ impl Scope {
         holder
     }
 
-    /// Whether it was cancelled because its own time was up.
-    pub(crate) fn has_expired(&self) -> bool {
-        self.expired.get()
+    /// Whether it was cancelled because its own time was up, or its work was aborted, and not with what is around it.
+    pub(crate) fn is_cancelled_by_itself(&self) -> bool {
+        self.cancelled_by_itself.get()
     }
 
-    pub(super) fn set_expired(&self) {
-        self.expired.set(true);
+    pub(super) fn set_cancelled_by_itself(&self) {
+        self.cancelled_by_itself.set(true);
     }
 
     pub(super) fn is_shield(&self) -> bool {

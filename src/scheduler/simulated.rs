@@ -27,7 +27,23 @@ pub(crate) struct Simulated {
     /// Since when the clock waits for something outside, in real time.
     waits_since: Cell<Option<Instant>>,
     has_said_so: Cell<bool>,
+    jumps: Jumps,
 }
+
+/// Jumps of the clock, for a program that has no end.
+#[derive(Default)]
+struct Jumps {
+    count: Cell<u64>,
+    /// When they were first looked at, in real time.
+    since: Cell<Option<Instant>>,
+    has_said_so: Cell<bool>,
+}
+
+/// How many jumps pass from one look to the next.
+const JUMPS_PER_LOOK: u64 = 1 << 14;
+
+/// A program that has run for this long, by its clock, and for [`SILENT`] in real time, may have no end.
+const LONG: Duration = Duration::from_hours(365 * 24);
 
 /// How long a clock waits for something outside before the loop says so.
 const SILENT: Duration = Duration::from_secs(3);
@@ -45,6 +61,7 @@ impl Simulated {
             came_from_outside: Cell::new(false),
             waits_since: Cell::new(None),
             has_said_so: Cell::new(false),
+            jumps: Jumps::default(),
         }
     }
 
@@ -110,6 +127,32 @@ impl Scheduler {
             self.describe_waits()
         );
         None
+    }
+
+    /// Counts a jump of the clock. If there were many, and the program may have no end, this says so, once.
+    pub(super) fn count_jump(self: &Rc<Scheduler>) {
+        let Some(simulated) = &self.simulated else { return };
+        let jumps = &simulated.jumps;
+        jumps.count.set(jumps.count.get() + 1);
+        if !jumps.count.get().is_multiple_of(JUMPS_PER_LOOK) || jumps.has_said_so.get() {
+            return;
+        }
+        let now = Instant::now();
+        let since = jumps.since.get().unwrap_or(now);
+        jumps.since.set(Some(since));
+        let simulated_time = self.clock.now().saturating_duration_since(simulated.start);
+        if now - since < SILENT || simulated_time < LONG {
+            return;
+        }
+        jumps.has_said_so.set(true);
+        let _ = writeln!(
+            std::io::stderr(),
+            "tinyield: a simulated loop has run for {} s, and for {} years of its clock. If its program has no end, put a limit around it, \
+             such as `timeout(program, duration)`. These coroutines wait:\n{}",
+            (now - since).as_secs(),
+            simulated_time.as_secs() / LONG.as_secs(),
+            self.describe_waits()
+        );
     }
 
     pub(crate) fn came_from_outside(&self) -> bool {

@@ -207,23 +207,25 @@ fn seed_of(value: Option<std::ffi::OsString>) -> Option<u64> {
 #[track_caller]
 fn check_all<W: Wait>(program: &Program<'_, W>, seeds: impl IntoIterator<Item = u64>, is_loud: bool) -> Checked {
     let mut checked = Checked { runs: 0, came_from_outside: false };
+    let mut seed_0_passed = false;
     for seed in seeds {
         let trial = program.run(Order::of_seed(seed), Mode { prints: is_loud, ..program.check() });
         checked.runs += 1;
         checked.came_from_outside |= trial.came_from_outside;
         if trial.failure.is_some() {
-            panic!("{}", investigate(program, seed, trial, checked.runs));
+            panic!("{}", investigate(program, seed, trial, checked.runs, seed_0_passed));
         }
+        seed_0_passed |= seed == 0;
     }
     assert!(checked.runs > 0, "a simulation without seeds checks nothing; give it some, such as `.seeds(0..1000)`");
     checked
 }
 
 /// Finds out what makes the seed of `first` fail.
-fn investigate<W: Wait>(program: &Program<'_, W>, seed: u64, first: Trial, runs: usize) -> Report {
+fn investigate<W: Wait>(program: &Program<'_, W>, seed: u64, first: Trial, runs: usize, seed_0_passed: bool) -> Report {
     let second = program.run(Order::of_seed(seed), program.check());
     let kind = first.kind().cloned();
-    let mut report = Report::new(seed, runs, &first);
+    let mut report = Report::new(seed, runs, seed_0_passed, &first);
     if !report.compare(&first, &second) {
         return report;
     }

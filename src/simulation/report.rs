@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::shrink::{Limit, moved};
-use super::trial::Trial;
+use super::trial::{Kind, Trial};
 use crate::scheduler::{Record, Round};
 use crate::trace::Frame;
 
@@ -16,6 +16,8 @@ pub(super) struct Report {
     turns: usize,
     hash: u64,
     came_from_outside: bool,
+    /// An earlier run, with seed 0, has passed.
+    seed_0_passed: bool,
     finding: Finding,
 }
 
@@ -24,12 +26,13 @@ enum Finding {
     NotRepeatable(String),
     /// The tasks that have to change places: the first goes before the second.
     Reordered { exchanges: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
-    /// It fails first in, first out, and passes when these change places, if such are known.
-    InPlace { passes: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
+    /// It fails first in, first out, and passes when these change places, if such are known. `passed_before`: an earlier run with seed
+    /// 0 had passed.
+    InPlace { passes: Vec<(Frame, Frame)>, cut_short: Option<Limit>, passed_before: bool },
 }
 
 impl Report {
-    pub(super) fn new(seed: u64, runs: usize, trial: &Trial) -> Report {
+    pub(super) fn new(seed: u64, runs: usize, seed_0_passed: bool, trial: &Trial) -> Report {
         Report {
             seed,
             runs,
@@ -37,6 +40,7 @@ impl Report {
             turns: trial.record.turn_count(),
             hash: trial.record.hash(),
             came_from_outside: trial.came_from_outside,
+            seed_0_passed,
             finding: Finding::Reordered { exchanges: Vec::new(), cut_short: None },
         }
     }
@@ -66,12 +70,14 @@ impl Report {
     /// Says which tasks changed places in `smallest`, the smallest run that was found to fail. If that is first in, first out,
     /// `passing` may be a run with a single task out of place that passes.
     pub(super) fn explain(&mut self, smallest: &Trial, passing: Option<&Trial>, cut_short: Option<Limit>) {
-        if let Some(failure) = &smallest.failure {
+        // A run of the search ends after fewer rounds, if it is a livelock.
+        if let Some(failure) = smallest.failure.as_ref().filter(|failure| failure.kind != Kind::Livelock) {
             self.failure.clone_from(&failure.text);
         }
         let exchanges_of = |trial: &Trial| trial.record.reordered.iter().flat_map(exchanges).collect::<Vec<_>>();
         self.finding = if smallest.record.reordered.is_empty() {
-            Finding::InPlace { passes: passing.map(exchanges_of).unwrap_or_default(), cut_short }
+            let passes = passing.map(exchanges_of).unwrap_or_default();
+            Finding::InPlace { passes, cut_short, passed_before: self.seed_0_passed }
         } else {
             Finding::Reordered { exchanges: exchanges_of(smallest), cut_short }
         };
@@ -126,7 +132,13 @@ impl fmt::Display for Report {
                      number, or what an earlier run has left behind\n"
                 })?;
             }
-            Finding::InPlace { passes, cut_short } => {
+            Finding::InPlace { passed_before: true, .. } => {
+                f.write_str(
+                    "fails without any reordering now, but passed so before, with seed 0: an earlier run has left something behind; make \
+                     all that a run uses inside of the program\n",
+                )?;
+            }
+            Finding::InPlace { passes, cut_short, .. } => {
                 if passes.is_empty() {
                     writeln!(f, "fails without any reordering: also with seed 0, first in, first out")?;
                     if let Some(limit) = cut_short {

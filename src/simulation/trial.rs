@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::hook::{self, Seen};
-use crate::error::{Deadlock, Grouping, Livelock, LoopError};
+use crate::error::{Deadlock, Error, Grouping, Livelock, LoopError};
 use crate::panic::{Payload, discard};
 use crate::run::{Run, Settings, SimulationSettings};
 use crate::scheduler::{Order, Record};
@@ -103,8 +103,13 @@ impl<W: Wait> Program<'_, W> {
             record: Some(record),
             max_rounds: Some(max_rounds),
         };
-        let settings =
-            Settings { grouping: self.grouping, simulation: Some(Box::new(simulation)), ..Settings::default() };
+        let settings = Settings {
+            grouping: self.grouping,
+            simulation: Some(Box::new(simulation)),
+            // It is in the report.
+            hides_panic_trace: true,
+            ..Settings::default()
+        };
         let mut run = Run::start(main, settings, self.location);
         let root = run.root();
         let result = hook::watch(prints, || {
@@ -115,8 +120,7 @@ impl<W: Wait> Program<'_, W> {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(Failure::of_error(&error)),
             Err((payload, seen)) => {
-                let who = root.failure().map(|error| error.to_string());
-                let failure = Failure::of_panic(&payload, seen, who);
+                let failure = Failure::of_panic(&payload, seen, root.failure());
                 discard(payload);
                 Some(failure)
             }
@@ -138,11 +142,18 @@ impl Failure {
         Failure { kind, text: format!("{error:?}") }
     }
 
-    /// `who`: what the loop says of the coroutine that panicked.
-    fn of_panic(payload: &Payload, seen: Seen, who: Option<String>) -> Failure {
-        let mut text = format!("{}: {}", who.as_deref().unwrap_or("panicked"), hook::message(payload));
+    /// `stopped_by`: the error with which the panic of a coroutine stopped the loop.
+    fn of_panic(payload: &Payload, seen: Seen, stopped_by: Option<Error>) -> Failure {
+        let who = stopped_by.as_ref().map_or("panicked".to_string(), |error| error.to_string());
+        let mut text = format!("{who}: {}", hook::message(payload));
         if let Some(place) = &seen.place {
             text += &format!("\n  panicked at {place}");
+        }
+        let trace = stopped_by.as_ref().map_or(&[][..], |error| error.trace());
+        // A single one is in the first line.
+        if trace.len() > 1 {
+            text += "\n  coroutines, outermost first:";
+            trace.iter().for_each(|frame| text += &format!("\n    {frame}"));
         }
         Failure { kind: Kind::Panic(seen.place), text }
     }

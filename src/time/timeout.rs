@@ -95,7 +95,7 @@ impl<T: 'static> WaitState for Timeout<T> {
     }
 
     fn has_value(&self) -> bool {
-        let has_expired = self.work.scope().is_some_and(|scope| scope.has_expired());
+        let has_expired = self.work.scope().is_some_and(|scope| scope.is_cancelled_by_itself());
         self.work.is_ended() && (self.work.has_output() || has_expired)
     }
 
@@ -104,7 +104,7 @@ impl<T: 'static> WaitState for Timeout<T> {
         if let Some(key) = self.timer.take() {
             drop(scope.scheduler().cancel_timer(key));
         }
-        let (cancelled, has_expired) = (scope.cancelled(), scope.has_expired());
+        let (cancelled, has_expired) = (scope.cancelled(), scope.is_cancelled_by_itself());
         scope.recycle();
         match cancelled {
             None => self.work.take_output().map(Ok),
