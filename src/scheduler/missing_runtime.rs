@@ -9,7 +9,7 @@ const ADVICE: [(&str, &str); 2] = [
     (
         "there is no reactor running",
         "a coroutine used tokio outside of a tokio runtime: await the future by `yield from_tokio(async { .. })`, or run the loop in a \
-         runtime by `Runtime::new()?.block_on(to_tokio(..))` (feature `tokio` of tinyield)",
+         runtime by `runtime.block_on(to_tokio(..))` (feature `tokio` of tinyield)",
     ),
     (
         "Cannot start a runtime from within a runtime",
