@@ -40,7 +40,7 @@ fn load() -> Coro<u64> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = env::args_os().nth(1).map_or_else(|| env::temp_dir().join("tinyield.pftrace"), PathBuf::from);
     let recorder = Recorder::last(1_000_000);
-    let sum = Loop::builder().record(&recorder).build().run(load())?;
+    let sum: u64 = Loop::builder().record(&recorder).build().run(load())?;
     assert_eq!(sum, (0..40).map(|number| number * number).sum());
 
     recorder.write_perfetto(File::create(&path)?)?;

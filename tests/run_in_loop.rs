@@ -74,10 +74,12 @@ fn panic_comes_across() {
 #[test]
 fn cancellation_stops_the_loop_and_waits_for_its_end() {
     let ended = Arc::new(AtomicUsize::new(0));
+    let begun = Event::new();
     let inner = |reason: Reason| {
-        let ended = ended.clone();
+        let (ended, begins) = (ended.clone(), begun.remote());
         run_in_loop(move || {
             co! {
+                begins.set();
                 let error = (yield catch(sleep(FOREVER))).unwrap_err();
                 assert_eq!(error.as_cancelled().unwrap().reason(), reason);
                 yield shield(sleep(ms(5)));
@@ -86,12 +88,20 @@ fn cancellation_stops_the_loop_and_waits_for_its_end() {
             }
         })
     };
-    assert!(Loop::new().run(timeout(inner(Reason::TimedOut), ms(5))).unwrap().is_err());
+    // On a busy machine, the time may be up before the loop has begun.
+    let mut limit = ms(5);
+    while !begun.is_set() {
+        assert!(Loop::new().run(timeout(inner(Reason::TimedOut), limit)).unwrap().is_err());
+        limit *= 2;
+    }
     assert_eq!(ended.load(Ordering::SeqCst), 1);
+    begun.clear();
     let (work, handle) = abortable(inner(Reason::Aborted));
+    let begins = begun.clone();
     let main = co! {
         let working = yield spawn(work);
-        yield sleep(ms(5));
+        yield begins.wait();
+        begins.clear();
         handle.abort();
         yield working
     };
@@ -100,7 +110,7 @@ fn cancellation_stops_the_loop_and_waits_for_its_end() {
     let mut event_loop = Loop::new();
     let stop = event_loop.stop_handle();
     let stopped = inner(Reason::Stopped);
-    let main = co! { yield (stopped, co! { yield sleep(ms(5)); stop.stop(); }) };
+    let main = co! { yield (stopped, co! { yield begun.wait(); stop.stop(); }) };
     let error = event_loop.run(main).unwrap_err();
     assert!(error.is_stopped(), "{error:?}");
     assert!(error.others().is_empty(), "{error:?}");
