@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = env::args_os().nth(1).map_or_else(|| env::temp_dir().join("tinyield.pftrace"), PathBuf::from);
     let recorder = Recorder::last(1_000_000);
     let sum: u64 = Loop::builder().record(&recorder).build().run(load())?;
-    assert_eq!(sum, (0..40).map(|number| number * number).sum());
+    assert_eq!(sum, (0..40).map(|number| number * number).sum::<u64>());
 
     recorder.write_perfetto(File::create(&path)?)?;
     let recorded = recorder.recorded();
