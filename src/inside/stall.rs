@@ -46,7 +46,7 @@ pub(crate) enum Kind {
 }
 
 impl Stall {
-    /// The name of the coroutine. `run` if no coroutine runs, but whoever steps or polls the loop does not.
+    /// The name of the coroutine. `run` if no coroutine runs, because the host does not step or poll the loop.
     #[must_use]
     pub fn name(&self) -> &str {
         self.frame.name()
