@@ -30,7 +30,6 @@ use crate::wait::scoped::Scoped;
 /// begins. The handle may be cloned, dropped, and used at any time: when the work is over, it does nothing.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Aborted, Loop, abortable, co, sleep, spawn};
 ///
@@ -140,7 +139,6 @@ impl AbortHandle {
     /// While such a handle exists, a loop that waits for the work is not deadlocked.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Aborted, Event, Loop, abortable};
     ///
     /// let (work, handle) = abortable(Event::new().wait());

@@ -36,7 +36,6 @@ pub use self::limit::StartLimited;
 /// yielded. Items may be yielded in any order, gathered, or kept. If an item is dropped, its value is dropped.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Coro, Loop, as_completed, co, coro, sleep};
 ///
@@ -98,7 +97,6 @@ where
     /// started run on, and no more are started.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Coro, Loop, as_completed, co, coro};
     ///
     /// #[coro]

@@ -12,7 +12,6 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map};
 /// [`Cancelled`](crate::Cancelled) then.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Loop, Reason, catch, co, sleep};
 ///

@@ -20,7 +20,6 @@ use crate::wait::lifecycle::{ActiveWait, Internal, Wait, inherent_map, suspend_u
 /// yielded it waits for its value. Dropped, it never starts.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Coro, Loop, co, coro};
 ///
 /// #[coro]
@@ -77,7 +76,6 @@ impl<T: 'static> Coro<T> {
     /// clone of its value.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Coro, Loop, Shared, co, coro};
     ///
     /// #[coro]
@@ -106,7 +104,6 @@ impl<T: 'static> Coro<T> {
     /// Sets its name in traces and reports.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Loop, co};
     ///
     /// let coro = co! { Err("unreachable host")?; }.named("upload 3");
@@ -126,7 +123,6 @@ impl<T: 'static> Coro<T> {
     /// `#[tracing::instrument]` does not work on a `#[coro]` function, as other coroutines run while one waits; this does.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Coro, Loop, coro};
     /// use tracing::{info, info_span};
     ///
@@ -154,7 +150,6 @@ impl<T: 'static> Coro<T> {
     /// get no context.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Coro, Loop, co, coro};
     ///
     /// #[coro]
@@ -184,7 +179,6 @@ where
     /// It is for closures in threads that return a `Result`. The error has the line of this call.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Loop, co, run_in_thread};
     ///
     /// let length = co! { (yield run_in_thread(|| std::fs::read("/no/such/file")).raise()).len() };

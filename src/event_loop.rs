@@ -24,7 +24,6 @@ use crate::wait::private::AnyTask;
 /// loop of its own. A loop can run again and again.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Loop, co};
 ///
 /// let mut event_loop = Loop::new();
@@ -72,7 +71,6 @@ impl Loop {
     /// Runs until `wait` and everything that was started has ended, and returns the output of `wait`.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use std::time::Duration;
     /// use tinyield::{Coro, Loop, coro, sleep, spawn};
     ///
@@ -112,7 +110,6 @@ impl Loop {
     /// Starts the same run step by step, to embed the loop in another one.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Loop, Step, co};
     ///
     /// let mut event_loop = Loop::new();
@@ -135,7 +132,6 @@ impl Loop {
     /// As [`runtime`](Loop::runtime), for a run that owns its loop: a struct can keep it.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Loop, Runtime, Step, co};
     ///
     /// struct Game {
@@ -179,7 +175,6 @@ impl Loop {
     /// elsewhere, or if a [`StopHandle`] was used. A loop that is not simulated says no.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Loop, co, run_in_thread};
     ///
     /// let mut event_loop = Loop::builder().simulated(421).build();
@@ -201,7 +196,6 @@ impl Loop {
     /// not keep a run from being a [`Deadlock`](crate::Deadlock).
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use std::time::Duration;
     /// use tinyield::{Loop, co};
     ///
@@ -296,7 +290,6 @@ impl Builder {
     /// [`Simulation`](crate::Simulation) runs a program with many seeds.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use std::time::Duration;
     /// use tinyield::{Loop, TimedOut, co, now, sleep, timeout};
     ///
@@ -325,7 +318,6 @@ impl Builder {
     /// `report` ends there, after the panic hook has printed it.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use std::sync::mpsc;
     /// use std::time::Duration;
     /// use tinyield::{Loop, Stall, co};

@@ -20,7 +20,6 @@ use crate::wait::scoped::Scoped;
 /// also `()`.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Event, Loop, co, finally, sleep, timeout};
 ///
@@ -78,7 +77,6 @@ where
 /// has ended. If a cancellation comes during the opening, the use does not begin.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::cell::RefCell;
 /// use std::rc::Rc;
 /// use tinyield::{Loop, bracket, co};

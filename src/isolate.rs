@@ -20,7 +20,6 @@ use crate::wait::scoped::Scoped;
 /// its domain's error if that fails. A coroutine that was started outside stays outside, also if its handle is yielded in here.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Loop, co, isolate};
 ///
 /// let main = co! {
@@ -55,7 +54,6 @@ impl<T> Isolate<T> {
     /// [`std::panic::catch_unwind`]. It has no effect if the program is built to abort when it panics.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Coro, Loop, Panic, co, coro, isolate};
     ///
     /// #[coro]
@@ -87,7 +85,6 @@ impl<T> Isolate<T> {
     /// Sets which of the errors that occur while the domain stops are kept: see [`LoopError::others`].
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Grouping, Loop, catch, co, isolate};
     ///
     /// let main = co! {

@@ -85,6 +85,9 @@
 
 #![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, try_trait_v2)]
 #![deny(unsafe_code)]
+// Examples in the documentation need no feature attribute of their own, and those without one share one program: rustdoc compiles
+// each of the others by itself.
+#![doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 
 extern crate self as tinyield;
 

@@ -28,7 +28,6 @@ use crate::wait::map::Map;
 /// coroutines of their own.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Coro, Event, Loop, channel, co, coro, race, sleep};
 ///

@@ -17,7 +17,6 @@ use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 /// for the next loop, and a loop may make further ones.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::rc::Rc;
 /// use tinyield::{Coro, Loop, co, coro, run_in_loop};
 ///

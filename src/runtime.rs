@@ -103,7 +103,6 @@ impl<'a, T: 'static> Runtime<'a, T> {
     /// again by itself when the next timer is due: see [`deadline`](Runtime::deadline).
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use std::future::poll_fn;
     /// use tinyield::{Loop, co};
     ///
@@ -131,7 +130,6 @@ impl<'a, T: 'static> Runtime<'a, T> {
     /// What each coroutine waits for now. A [`View`](crate::View) does the same for other threads.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Event, Loop, Step, co};
     ///
     /// let door = Event::new();
@@ -158,7 +156,6 @@ impl<'a, T: 'static> Runtime<'a, T> {
     /// stopped, nothing starts: the coroutines are dropped.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Event, Loop, Step, co};
     ///
     /// let quit = Event::new();

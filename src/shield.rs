@@ -13,7 +13,6 @@ use crate::wait::scoped::Scoped;
 /// cancellation. What `wait` started is shielded too; when the wait is over, its background coroutines are not any more.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Loop, catch, co, shield, sleep, timeout};
 ///

@@ -17,7 +17,6 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_complet
 /// The run ends only when all background coroutines have ended. An error in one of them stops everything.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Loop, co, spawn};
 ///
 /// let main = co! {
@@ -178,7 +177,6 @@ impl<T: 'static> JoinHandle<T> {
     /// Whether the coroutine has ended, with a value or with an error.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Loop, co, spawn};
     ///
     /// let main = co! {
@@ -198,7 +196,6 @@ impl<T: 'static> JoinHandle<T> {
     /// Makes it a value that many coroutines may wait for. The coroutine runs on in the background, whoever waits.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Loop, co, spawn};
     ///
     /// let main = co! {

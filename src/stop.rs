@@ -10,7 +10,6 @@ use crate::scheduler::Inbox;
 /// Stops a loop from any thread.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Loop, sleep};
 ///
@@ -30,7 +29,6 @@ use crate::scheduler::Inbox;
 /// starts such a thread, and so does the iterator of `signal-hook`:
 ///
 /// ```no_run
-/// # #![feature(coroutines)]
 /// # let mut event_loop = tinyield::Loop::new();
 /// let handle = event_loop.stop_handle();
 /// ctrlc::set_handler(move || handle.stop()).unwrap(); // runs on a thread of its own

@@ -20,7 +20,6 @@ use crate::wait::Wait;
 /// `yield stream.next()` gives `Some` value, or `None` when the coroutine has ended. The coroutine begins with the first `next`.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Coro, Loop, Stream, co, coro, stream};
 ///
 /// fn even_numbers(limit: u32) -> Stream<u32> {

@@ -8,7 +8,6 @@ use std::panic::Location;
 /// frame it is the line at which the coroutine raised the error.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Coro, Loop, coro};
 ///
 /// #[coro]

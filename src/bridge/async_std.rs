@@ -18,7 +18,6 @@ use crate::wait::Wait;
 /// `task::spawn`, see [`to_async_std_with`].
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Coro, coro, sleep, to_async_std};
 ///
@@ -42,7 +41,6 @@ pub fn to_async_std<W: Wait>(wait: W) -> ToAsyncStd<W::Output> {
 /// threads.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::rc::Rc;
 /// use async_std::task;
 /// use tinyield::{Coro, coro, to_async_std_with};
@@ -84,7 +82,6 @@ loop_future! {
 /// output is a value. If it is a `Result`, [`raise`](Coro::raise) makes an error of it.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use async_std::task;
 /// use tinyield::{Coro, Loop, coro, from_async_std};
@@ -126,7 +123,6 @@ where
 /// As [`from_async_std`], for a future that is not [`Send`]: `build` makes the future on the thread on which it runs.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::rc::Rc;
 /// use tinyield::{Loop, from_async_std_with};
 ///

@@ -15,7 +15,6 @@ use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
 /// gives a `Result`, of which [`raise`](Coro::raise) makes an error.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::future::ready;
 /// use tinyield::{Loop, co, from_future};
 ///

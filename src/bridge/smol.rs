@@ -12,7 +12,6 @@ use crate::wait::Wait;
 /// `LocalExecutor`. For `smol::spawn`, see [`to_smol_with`].
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Coro, coro, sleep, to_smol};
 ///
@@ -37,7 +36,6 @@ pub fn to_smol<W: Wait>(wait: W) -> ToSmol<W::Output> {
 /// threads.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::rc::Rc;
 /// use tinyield::{Coro, coro, to_smol_with};
 ///
@@ -70,7 +68,6 @@ loop_future! {
     /// The future that [`to_smol`] returns. Its output is what [`Loop::run`](crate::Loop::run) would return.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Grouping, co, to_smol};
     ///
     /// let main = co! { yield (co! { yield; yield; }, co! { yield; Err("oh no")?; }); };
@@ -94,7 +91,6 @@ loop_future! {
 /// The output is a value. If it is a `Result`, [`raise`](Coro::raise) makes an error of it.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use async_io::Timer;
 /// use tinyield::{Coro, Loop, co, coro, from_smol};

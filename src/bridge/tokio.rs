@@ -26,7 +26,6 @@ use crate::wait::Wait;
 /// `tokio::time`, `tokio::spawn`, and all crates that build on them. No wake-up crosses threads.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Coro, coro, sleep, to_tokio};
 ///
@@ -61,7 +60,6 @@ pub fn to_tokio<W: Wait>(wait: W) -> ToTokio<W::Output> {
 /// threads of the runtime wake them.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::rc::Rc;
 /// use tinyield::{Coro, coro, to_tokio_with};
 ///
@@ -193,7 +191,6 @@ impl<T: Send> fmt::Debug for Threaded<T> {
 /// The output is a value. If it is a `Result`, [`raise`](Coro::raise) makes an error of it.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Coro, Loop, co, coro, from_tokio};
 ///

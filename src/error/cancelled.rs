@@ -14,7 +14,6 @@ use std::sync::Arc;
 /// [`others`](crate::LoopError::others).
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Event, Loop, Reason, catch, co};
 ///
 /// let never = Event::new();

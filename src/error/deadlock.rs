@@ -10,7 +10,6 @@ use crate::trace::Frame;
 /// Its message lists each stuck coroutine, where it waits, and on what.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Deadlock, Event, Loop, co};
 ///
 /// let event = Event::new();

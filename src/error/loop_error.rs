@@ -10,7 +10,6 @@ use super::{Error, Reason};
 /// Which of the errors that come up while a loop stops are kept in [`LoopError::others`].
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Grouping, Loop, co};
 ///
 /// let main = || co! { yield (co! { yield; yield; }, co! { yield; Err("disk full")?; }); };
@@ -39,7 +38,6 @@ pub enum Grouping {
 /// [`find`](LoopError::find).
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Coro, Loop, coro};
 ///
 /// #[coro]

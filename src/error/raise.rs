@@ -11,7 +11,6 @@ use std::error::Error as StdError;
 /// type. If the type is not yours, raise its message:
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::error::Error;
 /// use tinyield::{Coro, Loop, coro};
 ///

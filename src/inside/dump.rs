@@ -20,7 +20,6 @@ use crate::work;
 /// it by its number. Coroutines that are alike in name, line, and what they wait for are printed once, with their count.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Dump, Event, Loop, co, dump, spawn};
 ///
 /// let main = co! {

@@ -12,7 +12,6 @@ use crate::trace::Frame;
 /// passes it on.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Loop, co};
 ///

@@ -8,7 +8,6 @@ use std::time::Duration;
 /// those of the moment at which the dump was taken.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Loop, co};
 ///
 /// let mut event_loop = Loop::new();

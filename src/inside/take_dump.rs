@@ -20,7 +20,6 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 /// [`Loop::view`](crate::Loop::view). Otherwise such a coroutine is listed below the first one of its scope.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Coro, Loop, coro, dump, sleep, timeout};
 ///

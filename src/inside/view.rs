@@ -11,7 +11,6 @@ use crate::scheduler::Watch;
 /// Looks into a loop from any thread. Made by [`Loop::view`](crate::Loop::view).
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Loop, co, run_in_thread};
 ///

@@ -26,7 +26,6 @@ use trial::{Mode, Program, Trial};
 /// seed, and the fewest turns that have to change places for it to fail.
 ///
 /// ```should_panic
-/// # #![feature(coroutines)]
 /// use std::cell::Cell;
 /// use std::rc::Rc;
 /// use tinyield::{Coro, Simulation, co, coro};

@@ -13,7 +13,6 @@ use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 /// It is a handle: a clone is the same barrier.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Barrier, Coro, Loop, coro};
 ///
 /// #[coro]

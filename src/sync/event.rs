@@ -19,7 +19,6 @@ use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 /// The same holds for each part of a gather.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Event, Loop, co, spawn};
 ///
 /// let main = co! {
@@ -89,7 +88,6 @@ impl Event {
     /// [`Duration::MAX`] means no limit.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use std::time::Duration;
     /// use tinyield::{Event, Loop, co};
     ///

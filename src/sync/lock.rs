@@ -21,7 +21,6 @@ use crate::wait::{WaitState, wait_is_its_state};
 /// A coroutine that acquires a lock again while it holds it waits forever. If nothing else goes on, the loop reports a deadlock.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Coro, Lock, Loop, coro};
 ///
 /// #[coro]
@@ -89,7 +88,6 @@ impl<T> Lock<T> {
     /// Returns which coroutine holds the lock, and how many wait for it.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Lock, Loop, co};
     ///
     /// let main = co! {

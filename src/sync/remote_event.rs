@@ -64,7 +64,6 @@ impl SharedFlag {
 /// It may outlive the loops whose coroutines wait, and the event itself. Then it is a flag that nobody waits for.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Event, Loop};
 ///
 /// let event = Event::new();
@@ -78,7 +77,6 @@ impl SharedFlag {
 /// set, the loop stops with a [`Deadlock`](crate::Deadlock):
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Deadlock, Event, Loop};
 ///
 /// let event = Event::new();

@@ -17,7 +17,6 @@ use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 /// coroutine can take it in between. If that coroutine is cancelled before it goes on, the permit goes to the next one.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::cell::Cell;
 /// use std::rc::{Rc, Weak};
 /// use tinyield::{Coro, Loop, Semaphore, coro};
@@ -119,7 +118,6 @@ impl Semaphore {
     /// Returns which coroutines hold permits, and how many wait for one.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Loop, Semaphore, co};
     ///
     /// let main = co! {

@@ -31,7 +31,6 @@ use crate::wait::{ActiveWait, Wait, suspend_until};
 /// its loop may wait for a closure in the queue.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Loop, co, run_in_thread};
 ///
 /// let main = co! {
@@ -82,7 +81,6 @@ pub fn is_cancelled() -> bool {
 /// calls.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Cancelled, Loop, co, run_in_thread, thread};
 ///
 /// fn search() -> Result<u64, Cancelled> {
@@ -122,7 +120,6 @@ pub fn checkpoint() -> std::result::Result<(), Cancelled> {
 /// that works. If all threads wait like this, the pool is stuck.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Loop, ThreadPool};
 ///
 /// let pool = ThreadPool::new(4);

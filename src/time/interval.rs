@@ -16,7 +16,6 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 /// are missed: it gets one tick at once, with their number, and no burst of them.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Loop, co, interval};
 ///

@@ -15,7 +15,6 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 /// simulated time. It never gives an earlier time than before. As each `yield`, it lets the other coroutines run once.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Coro, Loop, coro, now, sleep};
 ///

@@ -15,7 +15,6 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 /// or for foreign futures.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::cell::Cell;
 /// use std::rc::Rc;
 /// use std::time::Duration;

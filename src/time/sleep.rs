@@ -14,7 +14,6 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_complet
 /// [`Duration::MAX`] is forever. A duration of zero lets the other coroutines run once.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::{Duration, Instant};
 /// use tinyield::{Loop, co, sleep};
 ///
@@ -34,7 +33,6 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// Waits until `deadline` by the clock of the loop. If it has passed already, the other coroutines run once.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Loop, co, now, sleep_until};
 ///

@@ -23,7 +23,6 @@ use crate::wait::scoped::Scoped;
 /// the [`isolate`](crate::isolate) around it.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::time::Duration;
 /// use tinyield::{Loop, TimedOut, co, sleep, timeout};
 ///

@@ -42,7 +42,6 @@ pub trait Wait: private::Sealed {
     /// It starts no coroutine and does not allocate. With it, the waits of a [`race`](crate::race) get one type of output.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::{Event, Loop, channel, co, race};
     ///
     /// enum Next {

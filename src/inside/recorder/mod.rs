@@ -29,7 +29,6 @@ use crate::error::Cancelled;
 /// takes about 100 bytes. The names and lines of coroutines that have ended are kept only as long as one of their events is.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::{Loop, Recorder, co};
 ///
 /// let recorder = Recorder::last(1_000_000);

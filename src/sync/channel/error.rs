@@ -8,7 +8,6 @@ use std::fmt;
 /// `?` raises it if the message is `Send` and `Sync`, as errors may go to other threads. If it is not, it is left behind:
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use std::rc::Rc;
 /// use tinyield::channel::bounded;
 /// use tinyield::{Loop, co};

@@ -6,7 +6,6 @@
 //! ends yield.
 //!
 //! ```
-//! # #![feature(coroutines)]
 //! use tinyield::channel::{Receiver, bounded};
 //! use tinyield::{Coro, Loop, co, coro, spawn};
 //!
@@ -120,7 +119,6 @@ pub fn bounded<T: 'static>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// Makes a channel with room for any number of messages: no sender ever waits.
 ///
 /// ```
-/// # #![feature(coroutines)]
 /// use tinyield::Loop;
 /// use tinyield::channel::unbounded;
 ///
@@ -182,7 +180,6 @@ impl<T: 'static> Sender<T> {
     /// send, or close the channel.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::channel::bounded;
     /// use tinyield::{Loop, co};
     ///
@@ -240,7 +237,6 @@ impl<T: 'static> Receiver<T> {
     /// parts wait for the end of the same channel would wait for itself:
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::channel::unbounded;
     /// use tinyield::{Deadlock, Loop, co};
     ///
@@ -273,7 +269,6 @@ impl<T: 'static> Receiver<T> {
     /// between.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::channel::{Receiver, unbounded};
     /// use tinyield::{Coro, Loop, coro};
     ///
@@ -304,7 +299,6 @@ impl<T: 'static> Receiver<T> {
     /// could receive, or close the channel.
     ///
     /// ```
-    /// # #![feature(coroutines)]
     /// use tinyield::channel::bounded;
     /// use tinyield::{Loop, co};
     ///
