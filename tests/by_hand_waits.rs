@@ -15,8 +15,8 @@ use common::{Alive, LONG, OnDrop, Token, forever, ms, simulated};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::{bounded, unbounded};
 use tinyield::{
-    Barrier, Coro, Event, Lock, Loop, Semaphore, TimedOut, Wait, as_completed, catch, co, isolate, race, shield, sleep,
-    spawn, timeout,
+    Barrier, Coro, Event, Lock, Loop, Semaphore, Stream, TimedOut, Wait, abortable, as_completed, catch, co, dump, finally,
+    interval, isolate, now, race, settled, shield, sleep, spawn, stream, timeout,
 };
 
 /// Never ends by itself, and is counted.
@@ -29,6 +29,12 @@ fn never(alive: &Alive) -> Coro<Token> {
 fn soon(alive: &Alive) -> Coro<Token> {
     let token = alive.token();
     co! { token }
+}
+
+/// A stream of one value, which is counted.
+fn values(alive: &Alive) -> Stream<Token> {
+    let token = alive.token();
+    stream(|out| co! { yield out.emit(token); })
 }
 
 /// Begins a wait and suspends; then another coroutine drops the wait.
@@ -81,6 +87,17 @@ fn a_dropped_wait_gives_up_and_cancels_what_it_started() {
     assert_leaves_nothing(receiver.recv());
     sender.try_send(1).unwrap();
     assert_leaves_nothing(sender.send(2));
+    assert_leaves_nothing(abortable(never(&alive)).0);
+    assert_leaves_nothing(finally(never(&alive), || co! {}));
+    assert_leaves_nothing(as_completed([never(&alive), never(&alive)]).limit(1));
+    assert_leaves_nothing(interval(LONG).tick());
+    assert_leaves_nothing(stream(|_out| never(&alive)).next());
+    assert_leaves_nothing(dump());
+    assert_leaves_nothing(settled());
+    assert_leaves_nothing(now());
+    assert_leaves_nothing(race((event.wait(), semaphore.acquire().map(drop))));
+    assert_leaves_nothing(race(vec![event.wait(), event.wait()]));
+    assert_leaves_nothing(event.wait().map(|()| 1));
 
     assert_eq!(alive.get(), 0);
     assert_eq!(event.statistics().waiting, 0);
@@ -135,12 +152,22 @@ fn a_value_is_given_once_however_often_it_is_asked_for() {
     refused(polls_once_too_often(lock.acquire()));
     refused(polls_once_too_often(sender.send(1)));
     refused(polls_once_too_often(receiver.recv()));
+    refused(polls_once_too_often(abortable(soon(&alive)).0));
+    refused(polls_once_too_often(as_completed([soon(&alive)]).limit(1)));
+    refused(polls_once_too_often(interval(ms(1)).tick()));
+    refused(polls_once_too_often(values(&alive).next()));
+    refused(polls_once_too_often(dump()));
+    refused(polls_once_too_often(now()));
+    refused(polls_once_too_often(race((lock.acquire().map(drop), semaphore.acquire().map(drop)))));
+    refused(polls_once_too_often(race([lock.acquire(), lock.acquire()])));
+    refused(polls_once_too_often(lock.acquire().map(drop)));
     // What is no value may be told again.
     let told = Event::new();
     told.set();
     assert_eq!(polls_once_too_often(told.wait()), None);
     assert_eq!(polls_once_too_often(told.wait_timeout(LONG)), None);
     assert_eq!(polls_once_too_often(sleep(ms(0))), None);
+    assert_eq!(polls_once_too_often(settled()), None);
 
     assert_eq!(alive.get(), 0);
     assert_eq!(semaphore.available(), 1);
@@ -202,6 +229,13 @@ fn polling_the_unfinished_wait_of_another_coroutine_raises() {
     refused(is_polled_by_another(receiver.recv()));
     sender.try_send(1).unwrap();
     refused(is_polled_by_another(sender.send(2)));
+    refused(is_polled_by_another(abortable(never(&alive)).0));
+    refused(is_polled_by_another(interval(LONG).tick()));
+    refused(is_polled_by_another(stream(|_out| never(&alive)).next()));
+    refused(is_polled_by_another(dump()));
+    refused(is_polled_by_another(settled()));
+    refused(is_polled_by_another(race((event.wait(), semaphore.acquire().map(drop)))));
+    refused(is_polled_by_another(race(vec![event.wait(), event.wait()])));
 
     let first = co! { (yield as_completed([co! { yield sleep(ms(20)); }])).next().unwrap() };
     let refused_later = simulated().run(co! { let next = yield first; yield polled_by_another(next) }).unwrap();
@@ -255,6 +289,15 @@ fn a_wait_that_is_begun_for_a_coroutine_that_has_ended_never_begins() {
     is_begun_too_late(lock.acquire());
     is_begun_too_late(sender.send(1));
     is_begun_too_late(receiver.recv());
+    is_begun_too_late(abortable(soon(&alive)).0);
+    is_begun_too_late(finally(soon(&alive), || co! {}));
+    is_begun_too_late(as_completed([soon(&alive)]).limit(1));
+    is_begun_too_late(interval(ms(1)).tick());
+    is_begun_too_late(values(&alive).next());
+    is_begun_too_late(dump());
+    is_begun_too_late(settled());
+    is_begun_too_late(now());
+    is_begun_too_late(race((lock.acquire().map(drop), semaphore.acquire().map(drop))));
 
     assert_eq!(alive.get(), 0);
     assert_eq!(semaphore.available(), 1);
@@ -317,6 +360,15 @@ fn a_second_wait_raises_and_starts_nothing() {
         begins_a_second_wait(receiver.recv(), polls_first);
         begins_a_second_wait(Event::new().wait_timeout(ms(1)), polls_first);
         begins_a_second_wait(sleep(ms(1)), polls_first);
+        begins_a_second_wait(abortable(soon(&alive)).0, polls_first);
+        begins_a_second_wait(finally(soon(&alive), || co! {}), polls_first);
+        begins_a_second_wait(as_completed([soon(&alive)]).limit(1), polls_first);
+        begins_a_second_wait(interval(ms(1)).tick(), polls_first);
+        begins_a_second_wait(values(&alive).next(), polls_first);
+        begins_a_second_wait(dump(), polls_first);
+        begins_a_second_wait(settled(), polls_first);
+        begins_a_second_wait(now(), polls_first);
+        begins_a_second_wait(race((lock.acquire().map(drop), semaphore.acquire().map(drop))), polls_first);
     }
     assert_eq!(alive.get(), 0);
     assert_eq!(semaphore.available(), 1);
