@@ -15,8 +15,8 @@ use common::{Alive, LONG, OnDrop, Token, forever, ms, simulated};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::{bounded, unbounded};
 use tinyield::{
-    Barrier, Coro, Event, Lock, Loop, Semaphore, Stream, TimedOut, Wait, abortable, as_completed, catch, co, dump,
-    finally, interval, isolate, now, race, settled, shield, sleep, spawn, stream, timeout,
+    Barrier, Coro, Event, Lock, Loop, Semaphore, TimedOut, Wait, abortable, as_completed, catch, co, dump, finally,
+    interval, isolate, now, race, settled, shield, sleep, spawn, stream, timeout,
 };
 
 /// Never ends by itself, and is counted.
@@ -31,16 +31,16 @@ fn soon(alive: &Alive) -> Coro<Token> {
     co! { token }
 }
 
-/// A stream of one value, which is counted.
-fn values(alive: &Alive) -> Stream<Token> {
+/// The next value of a stream of one value, which is counted.
+fn next_value(alive: &Alive) -> impl Wait<Output = Option<Token>> + use<> {
     let token = alive.token();
-    stream(|out| co! { yield out.emit(token); })
+    stream(|out| co! { yield out.emit(token); }).next()
 }
 
-/// A stream that never gives a value, and is counted.
-fn silent(alive: &Alive) -> Stream<()> {
+/// The next value of a stream that never gives any, and is counted.
+fn no_value(alive: &Alive) -> impl Wait<Output = Option<Token>> + use<> {
     let never = never(alive);
-    stream(|_out| co! { yield never; })
+    stream(|out| co! { yield out.emit(yield never); }).next()
 }
 
 /// Begins a wait and suspends; then another coroutine drops the wait.
@@ -94,10 +94,8 @@ fn a_dropped_wait_gives_up_and_cancels_what_it_started() {
     sender.try_send(1).unwrap();
     assert_leaves_nothing(sender.send(2));
     assert_leaves_nothing(abortable(never(&alive)).0);
-    assert_leaves_nothing(finally(never(&alive), || co! {}));
-    assert_leaves_nothing(as_completed([never(&alive), never(&alive)]).limit(1));
     assert_leaves_nothing(interval(LONG).tick());
-    assert_leaves_nothing(silent(&alive).next());
+    assert_leaves_nothing(no_value(&alive));
     assert_leaves_nothing(dump());
     assert_leaves_nothing(settled());
     assert_leaves_nothing(now());
@@ -161,7 +159,7 @@ fn a_value_is_given_once_however_often_it_is_asked_for() {
     refused(polls_once_too_often(abortable(soon(&alive)).0));
     refused(polls_once_too_often(as_completed([soon(&alive)]).limit(1)));
     refused(polls_once_too_often(interval(ms(1)).tick()));
-    refused(polls_once_too_often(values(&alive).next()));
+    refused(polls_once_too_often(next_value(&alive)));
     refused(polls_once_too_often(dump()));
     refused(polls_once_too_often(now()));
     refused(polls_once_too_often(race((lock.acquire().map(drop), semaphore.acquire().map(drop)))));
@@ -237,7 +235,7 @@ fn polling_the_unfinished_wait_of_another_coroutine_raises() {
     refused(is_polled_by_another(sender.send(2)));
     refused(is_polled_by_another(abortable(never(&alive)).0));
     refused(is_polled_by_another(interval(LONG).tick()));
-    refused(is_polled_by_another(silent(&alive).next()));
+    refused(is_polled_by_another(no_value(&alive)));
     refused(is_polled_by_another(dump()));
     refused(is_polled_by_another(settled()));
     refused(is_polled_by_another(race((event.wait(), semaphore.acquire().map(drop)))));
@@ -299,7 +297,7 @@ fn a_wait_that_is_begun_for_a_coroutine_that_has_ended_never_begins() {
     is_begun_too_late(finally(soon(&alive), || co! {}));
     is_begun_too_late(as_completed([soon(&alive)]).limit(1));
     is_begun_too_late(interval(ms(1)).tick());
-    is_begun_too_late(values(&alive).next());
+    is_begun_too_late(next_value(&alive));
     is_begun_too_late(dump());
     is_begun_too_late(settled());
     is_begun_too_late(now());
@@ -370,7 +368,7 @@ fn a_second_wait_raises_and_starts_nothing() {
         begins_a_second_wait(finally(soon(&alive), || co! {}), polls_first);
         begins_a_second_wait(as_completed([soon(&alive)]).limit(1), polls_first);
         begins_a_second_wait(interval(ms(1)).tick(), polls_first);
-        begins_a_second_wait(values(&alive).next(), polls_first);
+        begins_a_second_wait(next_value(&alive), polls_first);
         begins_a_second_wait(dump(), polls_first);
         begins_a_second_wait(settled(), polls_first);
         begins_a_second_wait(now(), polls_first);

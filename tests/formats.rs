@@ -11,8 +11,9 @@ use common::{LONG, forever, ms};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::{RecvError, SendError, TryRecvError, bounded};
 use tinyield::{
-    Barrier, Cancelled, Coro, Error, Event, Lock, Loop, Semaphore, Step, ThreadPool, TimedOut, as_completed, catch, co,
-    isolate, race, shield, spawn, timeout,
+    Aborted, Barrier, Cancelled, Coro, Error, Event, Lock, Loop, Recorder, Semaphore, Simulation, Step, ThreadPool,
+    TimedOut, Wait, abortable, as_completed, catch, co, dump, interval, isolate, now, race, settled, shield, spawn,
+    stream, timeout,
 };
 
 fn debug(value: &impl std::fmt::Debug) -> String {
@@ -84,6 +85,49 @@ fn debug_of_a_wait_shows_what_it_waits_for() {
     assert_eq!(debug(&sender.remote()), "RemoteSender { messages: 0, capacity: Some(1), is_closed: false }");
     assert_eq!(debug(&receiver.remote()), "RemoteReceiver { messages: 0, capacity: Some(1), is_closed: false }");
     assert_eq!(debug(&ThreadPool::new(3)), "ThreadPool { max: 3, threads: 0, waiting: 0 }");
+}
+
+#[test]
+fn debug_of_a_wait_for_the_clock_the_loop_or_a_stream_names_it() {
+    let coro = || co! {}.named("porter");
+    let task = r#"Task { name: "porter", state: "not started" }"#;
+    let (work, handle) = abortable(coro());
+    assert_eq!(debug(&work), format!("Abortable {{ task: {task} }}"));
+    assert_eq!(debug(&handle), "AbortHandle { is_aborted: false, .. }");
+    let remote = handle.remote();
+    assert_eq!(debug(&remote), "RemoteAbortHandle { is_aborted: false }");
+    handle.abort();
+    assert_eq!(debug(&handle), "AbortHandle { is_aborted: true, .. }");
+    assert_eq!(Aborted.to_string(), "aborted");
+
+    let ticks = interval(ms(5));
+    assert_eq!(debug(&ticks), "Interval { period: 5ms }");
+    assert_eq!(debug(&ticks.tick()), "Tick { period: 5ms }");
+    assert_eq!([debug(&now()), debug(&settled())], ["Now { .. }", "Settled { .. }"]);
+    assert_eq!(debug(&dump()), "TakeDump { .. }");
+
+    let numbers = stream(|out| {
+        assert_eq!([debug(&out), debug(&out.emit(1))], ["Emitter { .. }", "Emit { .. }"]);
+        co! { yield out.emit(1); }.named("porter")
+    });
+    assert_eq!(debug(&numbers), format!("Stream {{ task: {task} }}"));
+    assert_eq!(debug(&numbers.next()), format!("Next {{ stream: {task} }}"));
+
+    let event = Event::new();
+    assert_eq!(debug(&race((event.wait(), event.wait()))), "Race { leaves: 2 }");
+    assert_eq!(debug(&race(vec![event.wait()])), "Race { leaves: 1 }");
+    assert!(debug(&event.wait().map(|()| 1)).starts_with("Map { wait: EventWait {"));
+    assert_eq!(debug(&as_completed([coro()]).limit(3)), "StartLimited { limit: 3, .. }");
+}
+
+#[test]
+fn debug_of_what_looks_into_a_loop_names_it() {
+    let event_loop = Loop::builder().watchdog(ms(50), |_| {}).build();
+    assert!(debug(&event_loop).contains("Watchdog { limit: 50ms, .. }"), "{event_loop:?}");
+    assert_eq!(debug(&event_loop.view()), "View { .. }");
+    assert_eq!(debug(&Recorder::last(10)), "Recorder { recorded: 0 }");
+    assert_eq!(debug(&Simulation::default()), debug(&Simulation::new()));
+    assert!(debug(&Simulation::new()).starts_with("Simulation { grouping: Auto"));
 }
 
 #[test]
