@@ -308,15 +308,28 @@ impl Scheduler {
     }
 
     /// Gives `task` a turn in the next round.
+    #[inline]
     pub(crate) fn enqueue(task: &TaskRef) {
         // A task that runs is looked at when it suspends.
-        if task.has(State::QUEUED | State::RUNNING | State::ENDED) {
-            return;
+        if !task.has(State::QUEUED | State::RUNNING | State::ENDED) {
+            Scheduler::push_ready(task);
         }
-        let Some(scheduler) = task.scheduler() else { return };
-        task.set(State::QUEUED);
-        scheduler.run_queue.push(task.clone());
-        scheduler.wake_sleeping_host();
+    }
+
+    /// Queues `task`, which is none of queued, running and ended.
+    #[inline(never)]
+    pub(crate) fn push_ready(task: &TaskRef) {
+        let is_host_asleep = task.with_scheduler(|scheduler| {
+            task.set(State::QUEUED);
+            scheduler.run_queue.push(task.clone());
+            scheduler.is_host_asleep.get()
+        });
+        if is_host_asleep == Some(true)
+            && let Some(scheduler) = task.scheduler()
+        {
+            // Its waker is foreign code: not while the scope of the task is borrowed.
+            scheduler.wake_sleeping_host();
+        }
     }
 
     /// Notes that `waiting` waits for a task that was started before: only this can close a cycle.

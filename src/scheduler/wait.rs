@@ -27,7 +27,19 @@ impl Waiter {
     }
 
     /// The part is done. If it was the last one, or may decide a race, the task becomes ready.
+    #[inline]
     pub(crate) fn settle(self) {
+        if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
+            self.settle_slow();
+        } else if self.count_down() == 0 {
+            Scheduler::push_ready(&self.0);
+            // A host was woken, perhaps, and may have ended the run.
+            self.release();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_slow(self) {
         if self.count_down() == 0 {
             Scheduler::enqueue(&self.0);
         } else if self.0.has(State::RACING) {
@@ -41,7 +53,7 @@ impl Waiter {
     #[inline(always)]
     pub(crate) fn settle_on(self, scheduler: &Scheduler) {
         if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
-            self.settle();
+            self.settle_slow();
         } else if self.count_down() == 0 {
             self.0.set(State::QUEUED);
             scheduler.run_queue.push(self.0);

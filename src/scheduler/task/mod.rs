@@ -228,7 +228,6 @@ impl Header {
     }
 
     /// Looks at its scheduler, if it has one. `look` must not use the scope of this task.
-    #[cfg(feature = "smol")]
     #[inline]
     pub(super) fn with_scheduler<R>(&self, look: impl FnOnce(&Scheduler) -> R) -> Option<R> {
         peek(&self.scope, |scope| scope.map(|scope| look(scope.scheduler())))
