@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
-use super::Scheduler;
+use super::{Scheduler, WakeTarget};
 use super::local::{LocalMarks, LocalPoll, LocalWakes, SlotKey};
 use crate::error::Reason;
 use crate::panic::{catch, contain, discard};
@@ -183,13 +183,17 @@ impl Inbox {
 
     /// The loop runs no longer.
     pub(super) fn end_run(&self) {
-        self.local.close();
         self.add_local_watchers();
+        self.local.close();
     }
 
     /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right also while
     /// the loop runs.
     pub(super) fn add_local_watchers(&self) {
+        // A spare waker is held by nobody. While the loop runs, its watcher is counted here.
+        while let Some(slot) = self.local.next_with_spare() {
+            WakeSlot::drop_spare(&slot);
+        }
         let added = self.local.take_watchers();
         if added != 0 {
             // As a holder that has left has signalled before, this thread sees its signal from here on.
@@ -400,20 +404,24 @@ pub(crate) struct WakeSlot {
     holders: AtomicUsize,
     /// It is in the inbox already.
     woken: AtomicBool,
-    local: LocalMarks,
+    pub(super) local: LocalMarks,
 }
 
 /// The high bit of the count of holders: nothing is left to wake, and wakers no longer count.
 const RETIRED: usize = 1 << (usize::BITS - 1);
 
 impl WakeSlot {
-    pub(crate) fn new(inbox: Arc<Inbox>, key: SlotKey) -> Arc<WakeSlot> {
+    pub(super) fn new(inbox: Arc<Inbox>, key: SlotKey, target: &WakeTarget) -> Arc<WakeSlot> {
+        let task = match target {
+            WakeTarget::Task(task) => Some(task),
+            WakeTarget::Call(_) => None,
+        };
         Arc::new(WakeSlot {
             inbox,
             key,
             holders: AtomicUsize::new(0),
             woken: AtomicBool::new(false),
-            local: LocalMarks::default(),
+            local: LocalMarks::new(task),
         })
     }
 
@@ -478,7 +486,7 @@ impl WakeSlot {
     }
 
     /// Wakes it, and what sleeps in its loop by `wake_parked`.
-    #[inline]
+    #[inline(always)]
     fn wake_with(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
         let is_retired = this.holders.load(Relaxed) & RETIRED != 0;
         if !is_retired && !this.inbox.local.wake(this.key, &this.local) {
@@ -501,6 +509,14 @@ impl WakeSlot {
         }
         if holders == 0 {
             self.inbox.add_watcher();
+        }
+    }
+
+    /// Drops the waker that the loop's own thread has kept, if it has.
+    fn drop_spare(this: &Arc<WakeSlot>) {
+        if this.inbox.local.take_spare(&this.local) {
+            // SAFETY: the spare waker was one of `VTABLE` with this data. It is taken out, and so used up here, once.
+            unsafe { drop_counts(Arc::as_ptr(this).cast()) };
         }
     }
 
@@ -534,6 +550,10 @@ unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<WakeSlot>> {
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: by contract.
     let wake_slot = unsafe { borrow(data) };
+    if wake_slot.inbox.local.take_spare(&wake_slot.local) {
+        // Its counts are those of the clone from here on.
+        return RawWaker::new(data, &VTABLE);
+    }
     wake_slot.hold();
     RawWaker::new(Arc::into_raw(Arc::clone(&wake_slot)).cast(), &VTABLE)
 }
@@ -561,6 +581,19 @@ unsafe fn wake_by_ref(data: *const ()) {
 ///
 /// As [`borrow`]. The waker is used up.
 unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: by contract.
+    let wake_slot = unsafe { borrow(data) };
+    if !wake_slot.inbox.local.keep_spare(&wake_slot) {
+        // SAFETY: by contract. The waker is not kept.
+        unsafe { drop_counts(data) };
+    }
+}
+
+/// # Safety
+///
+/// As [`borrow`]. The waker is used up, and is not kept as a spare one.
+#[inline(never)]
+unsafe fn drop_counts(data: *const ()) {
     // SAFETY: by contract the waker's count goes with it.
     let wake_slot = ManuallyDrop::into_inner(unsafe { borrow(data) });
     wake_slot.release();

@@ -48,6 +48,7 @@ mod record;
 mod run;
 mod run_queue;
 mod scope;
+mod seldom;
 mod simulated;
 mod task;
 mod timers;
@@ -96,6 +97,7 @@ use crate::error::Grouping;
 use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
 use run_queue::RunQueue;
+use seldom::Seldom;
 use timers::Timers;
 
 /// One run of a loop.
@@ -139,11 +141,11 @@ pub(crate) struct Scheduler {
     #[cfg(feature = "tokio")]
     driver: OnceCell<Rc<dyn Driver>>,
     /// In a hosted loop: tasks, by id, that began to wait for a task that was started before, since the last look for cycles.
-    joined: RefCell<BTreeMap<u64, TaskRef>>,
+    joined: Seldom<BTreeMap<u64, TaskRef>>,
     /// What `as_completed` waits for, for the search for deadlocks.
-    quorums: RefCell<Quorums>,
+    quorums: Seldom<Quorums>,
     /// What tasks have waited for that others held, for dumps.
-    held: RefCell<HeldThings>,
+    held: Seldom<HeldThings>,
     /// How many turns were taken, until the last return of [`run`](Scheduler::run).
     turns: Cell<u64>,
     /// What looks at each turn, if anything does.
@@ -181,7 +183,7 @@ impl Scheduler {
             Some(simulated) => Clock::starting_at(simulated.start),
         };
         let scheduler = Rc::new(Scheduler {
-            run_queue: RunQueue::default(),
+            run_queue: RunQueue::new(),
             timers: RefCell::default(),
             clock,
             settled: RefCell::default(),
@@ -206,9 +208,9 @@ impl Scheduler {
             has_foreign_futures: Cell::new(false),
             #[cfg(feature = "tokio")]
             driver: OnceCell::new(),
-            joined: RefCell::default(),
-            quorums: RefCell::default(),
-            held: RefCell::default(),
+            joined: Seldom::default(),
+            quorums: Seldom::default(),
+            held: Seldom::default(),
             turns: Cell::new(0),
             observer,
             hides_panic_trace,
@@ -231,8 +233,10 @@ impl Scheduler {
 
     /// Releases everything when all tasks have ended, so that nothing keeps the scheduler alive.
     pub(crate) fn close(&self) {
-        let timers = (self.timers.take(), self.settled.take());
-        let left = (self.root.take(), timers, self.wake_slots.take(), self.expired.take());
+        // To take what is not there would cost as much as half of a short run.
+        let timers = if self.timers.borrow().is_some() { self.timers.take() } else { None };
+        let wake_slots = if self.wake_slots.borrow().is_empty() { None } else { Some(self.wake_slots.take()) };
+        let left = (self.root.take(), (timers, self.settled.take()), wake_slots, self.expired.take());
         if let Some(inbox) = self.inbox.get() {
             inbox.close();
         }
@@ -338,6 +342,11 @@ impl Scheduler {
             waiting.set(State::JOIN_NOTED);
             self.joined.borrow_mut().insert(waiting.id.get(), waiting.clone());
         }
+    }
+
+    /// Whether there is a task from which to look for a cycle.
+    fn has_joined(&self) -> bool {
+        self.joined.borrow_if_used().is_some_and(|joined| !joined.is_empty())
     }
 
     // Timers.
@@ -459,7 +468,7 @@ impl Scheduler {
         let entry = wake_slots.vacant_entry();
         self.last_slot.set(self.last_slot.get() + 1);
         let key = SlotKey { index: entry.key(), stamp: self.last_slot.get() };
-        let wake_slot = WakeSlot::new(self.inbox().clone(), key);
+        let wake_slot = WakeSlot::new(self.inbox().clone(), key, &target);
         entry.insert((wake_slot.clone(), target));
         wake_slot
     }
@@ -511,7 +520,7 @@ impl Scheduler {
         // A virtual clock goes on when nothing outside holds the loop any more: the loop has to look at that, too.
         let is_virtual = self.clock.is_virtual();
         let has_timers = !is_virtual && self.may_time_help();
-        let is_checked = is_virtual || !self.is_hosted.get() || !self.joined.borrow().is_empty();
+        let is_checked = is_virtual || !self.is_hosted.get() || self.has_joined();
         let looks_for_deadlocks = !has_timers && is_checked;
         let end_of_watch = if looks_for_deadlocks { EndOfWatch::Awaited } else { EndOfWatch::Ignored };
         let sleeps = self.inbox().set_host_waker(waker, end_of_watch, has_timers);

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::Scheduler;
 use super::holds::SharedHold;
+use super::seldom::Seldom;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
@@ -67,7 +68,7 @@ pub(crate) struct Scope {
     failure: OnceCell<Error>,
     /// Cached ancestor domain that receives errors once this one is cancelled.
     responsible: RefCell<Option<Rc<Scope>>>,
-    others: RefCell<Others>,
+    others: Seldom<Others>,
     /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
@@ -131,7 +132,7 @@ impl Scope {
             cancelled: OnceCell::new(),
             failure: OnceCell::new(),
             responsible: RefCell::default(),
-            others: RefCell::default(),
+            others: Seldom::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
             hold: SharedHold::default(),
@@ -329,7 +330,7 @@ impl Scope {
     }
 
     pub(crate) fn take_others(&self) -> Vec<Error> {
-        self.others.take().errors
+        self.others.take().unwrap_or_default().errors
     }
 
     /// The nearest domain: this scope or one above.
@@ -576,7 +577,7 @@ impl Scope {
 /// Errors are the user's, and so are their destructors. Each runs, and the first panic goes on.
 impl Drop for Scope {
     fn drop(&mut self) {
-        if self.failure.get().is_none() && self.others.get_mut().errors.is_empty() {
+        if self.failure.get().is_none() && self.others.borrow_if_used().is_none_or(|others| others.errors.is_empty()) {
             return;
         }
         let mut panicked = FirstPanic::default();

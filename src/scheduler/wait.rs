@@ -286,6 +286,17 @@ impl TaskRef {
         }
     }
 
+    /// As [`wake_on`](TaskRef::wake_on). False if that cannot be done at once: a task that runs may begin another wait in this turn, and
+    /// would miss the wake-up.
+    #[inline]
+    pub(super) fn wake_unless_running(&self, scheduler: &Scheduler) -> bool {
+        let may_wake = !self.has(State::RUNNING);
+        if may_wake {
+            self.wake_on(scheduler);
+        }
+        may_wake
+    }
+
     /// Its waker was called. Without effect unless it waits for a future: the waker may be an old one, of a future that is gone.
     /// `scheduler` is its own and runs, so no host has to be woken, and no code of a user runs here.
     #[inline]

@@ -373,6 +373,20 @@ impl Header {
 pub(crate) struct TaskRef(NonNull<Header>);
 
 impl TaskRef {
+    pub(super) fn as_ptr(&self) -> *mut Header {
+        self.0.as_ptr()
+    }
+
+    /// A reference to the task of [`as_ptr`](TaskRef::as_ptr) that is not counted. `None` if it is null.
+    ///
+    /// # Safety
+    ///
+    /// `task` is null, or there is a counted reference to it for as long as the result is used.
+    #[inline]
+    pub(super) unsafe fn lend(task: *mut Header) -> Option<ManuallyDrop<TaskRef>> {
+        NonNull::new(task).map(|task| ManuallyDrop::new(TaskRef(task)))
+    }
+
     pub(crate) fn is(&self, other: &TaskRef) -> bool {
         self.0 == other.0
     }
