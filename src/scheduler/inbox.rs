@@ -11,7 +11,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
 use super::{Scheduler, WakeTarget};
-use super::local::{LocalMarks, LocalPoll, LocalWakes, SlotKey};
+use super::local::{Here, LocalMarks, LocalPoll, LocalWakes, SlotKey};
 use crate::error::Reason;
 use crate::panic::{catch, contain, discard};
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -486,11 +486,17 @@ impl WakeSlot {
     }
 
     /// Wakes it, and what sleeps in its loop by `wake_parked`.
-    #[inline(always)]
+    #[inline]
     fn wake_with(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
-        let is_retired = this.holders.load(Relaxed) & RETIRED != 0;
-        if !is_retired && !this.inbox.local.wake(this.key, &this.local) {
-            WakeSlot::deliver(this, wake_parked);
+        this.wake_from(this.inbox.local.here(), || WakeSlot::deliver(this, wake_parked));
+    }
+
+    /// Wakes it, by `deliver` if it cannot be done on this thread.
+    #[inline(always)]
+    fn wake_from(&self, here: Option<Here<'_>>, deliver: impl FnOnce()) {
+        let is_retired = self.holders.load(Relaxed) & RETIRED != 0;
+        if !is_retired && !here.is_some_and(|here| here.wake(self)) {
+            deliver();
         }
     }
 
@@ -514,7 +520,7 @@ impl WakeSlot {
 
     /// Drops the waker that the loop's own thread has kept, if it has.
     fn drop_spare(this: &Arc<WakeSlot>) {
-        if this.inbox.local.take_spare(&this.local) {
+        if this.inbox.local.here().is_some_and(|here| here.take_spare(this)) {
             // SAFETY: the spare waker was one of `VTABLE` with this data. It is taken out, and so used up here, once.
             unsafe { drop_counts(Arc::as_ptr(this).cast()) };
         }
@@ -550,7 +556,7 @@ unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<WakeSlot>> {
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: by contract.
     let wake_slot = unsafe { borrow(data) };
-    if wake_slot.inbox.local.take_spare(&wake_slot.local) {
+    if wake_slot.inbox.local.here().is_some_and(|here| here.take_spare(&wake_slot)) {
         // Its counts are those of the clone from here on.
         return RawWaker::new(data, &VTABLE);
     }
@@ -562,11 +568,15 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 ///
 /// As [`borrow`]. The waker is used up.
 unsafe fn wake(data: *const ()) {
-    // SAFETY: by contract. It wakes before it leaves the holders: a loop that finds no holder then finds the wake-up when it looks
-    // again.
-    unsafe { wake_by_ref(data) };
     // SAFETY: by contract.
-    unsafe { drop_waker(data) };
+    let wake_slot = unsafe { borrow(data) };
+    let here = wake_slot.inbox.local.here();
+    // It wakes before it leaves the holders: a loop that finds no holder then finds the wake-up when it looks again.
+    wake_slot.wake_from(here, || WakeSlot::deliver(&wake_slot, Parked::wake));
+    if !here.is_some_and(|here| here.keep_spare(&wake_slot)) {
+        // SAFETY: by contract. The waker is not kept.
+        unsafe { drop_counts(data) };
+    }
 }
 
 /// # Safety
@@ -583,7 +593,7 @@ unsafe fn wake_by_ref(data: *const ()) {
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: by contract.
     let wake_slot = unsafe { borrow(data) };
-    if !wake_slot.inbox.local.keep_spare(&wake_slot) {
+    if !wake_slot.inbox.local.here().is_some_and(|here| here.keep_spare(&wake_slot)) {
         // SAFETY: by contract. The waker is not kept.
         unsafe { drop_counts(data) };
     }

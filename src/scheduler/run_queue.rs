@@ -58,6 +58,22 @@ impl RunQueue {
         self.with(|queues| queues.next_round.push(task));
     }
 
+    /// As [`push`](RunQueue::push), for a caller that is too short to save registers for a call.
+    #[inline(always)]
+    pub(crate) fn push_in_place(&self, task: TaskRef) {
+        if self.with(|queues| queues.next_round.len() == queues.next_round.capacity()) {
+            self.push_and_grow(task);
+        } else {
+            self.push(task);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_and_grow(&self, task: TaskRef) {
+        self.push(task);
+    }
+
     /// Takes the next task of this round.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<TaskRef> {
@@ -70,7 +86,9 @@ impl RunQueue {
         self.with(|queues| {
             if queues.next_round.len() == 1 && queues.round.capacity() != 0 {
                 // Swapping would load as one what was just stored in pieces: the processor would wait for the stores.
-                queues.round.extend(queues.next_round.pop());
+                if let Some(task) = queues.next_round.pop() {
+                    queues.round.push(task);
+                }
                 queues.rounds += 1;
             } else {
                 std::mem::swap(&mut queues.round, &mut queues.next_round);

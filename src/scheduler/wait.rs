@@ -209,6 +209,25 @@ impl TaskRef {
         future: Pin<&mut F>,
         location: &'static Location<'static>,
     ) -> Poll<Result<F::Output>> {
+        self.poll_any_future::<false, F>(future, location)
+    }
+
+    /// As [`poll_future`](TaskRef::poll_future), for a future of a user: it may need a reactor.
+    #[inline]
+    pub(crate) fn poll_foreign_future<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        location: &'static Location<'static>,
+    ) -> Poll<Result<F::Output>> {
+        self.poll_any_future::<true, F>(future, location)
+    }
+
+    #[inline]
+    fn poll_any_future<const FOREIGN: bool, F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        location: &'static Location<'static>,
+    ) -> Poll<Result<F::Output>> {
         if self.state.get().intersection(FAST) != State::RUNNING
             && let Some(refused) = self.refuse_future(location)
         {
@@ -242,29 +261,20 @@ impl TaskRef {
                         self.stop_polling_future();
                     }
                     self.set(State::FUTURE_WOKEN);
-                } else if !was_polled {
+                    return Poll::Pending;
+                }
+                if !was_polled {
                     self.pending.set(1);
                     self.change(State::BLOCKED_ON, State::with_blocked_on(BlockedOn::FUTURE) | State::POLLING_FUTURE);
+                }
+                #[cfg(feature = "smol")]
+                if FOREIGN && poll.note_foreign() {
+                    // A loop that is not idle does not drive a reactor.
+                    self.with_scheduler(|scheduler| scheduler.note_foreign_future());
                 }
                 Poll::Pending
             }
         }
-    }
-
-    /// As [`poll_future`](TaskRef::poll_future), for a future of a user: it may need a reactor.
-    #[inline]
-    pub(crate) fn poll_foreign_future<F: Future>(
-        &self,
-        future: Pin<&mut F>,
-        location: &'static Location<'static>,
-    ) -> Poll<Result<F::Output>> {
-        let polled = self.poll_future(future, location);
-        #[cfg(feature = "smol")]
-        if polled.is_pending() && !self.has(State::FUTURE_WOKEN) {
-            // A loop that is not idle does not drive a reactor.
-            self.with_scheduler(|scheduler| scheduler.note_foreign_future());
-        }
-        polled
     }
 
     #[inline(never)]
@@ -308,7 +318,7 @@ impl TaskRef {
             && !self.has(QUEUED_OR_NOT_DUE)
         {
             self.set(State::QUEUED);
-            scheduler.run_queue.push(self.clone());
+            scheduler.run_queue.push_in_place(self.clone());
         }
     }
 }
