@@ -3,6 +3,9 @@
 //! A future that wakes its own task does so in its own poll, most often. That wake-up is noted at the wake slot, and the task is
 //! queued at the end of its turn, as after a `yield`. A wake-up of another task queues that task at once. Any other wake-up goes to a
 //! list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
+//!
+//! A waker that is dropped or used up there is kept with its counts, one a slot, for the next clone. Spare wakers are dropped when the
+//! loop stops running, and before it asks whether anything outside could wake it.
 
 use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
