@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
-use super::{Scheduler, WakeTarget};
 use super::local::{Here, LocalMarks, LocalPoll, LocalWakes, SlotKey};
+use super::{Scheduler, WakeTarget};
 use crate::error::Reason;
 use crate::panic::{catch, contain, discard};
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};

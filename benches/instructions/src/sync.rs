@@ -56,9 +56,22 @@ pub fn channel(rounds: u64) -> u64 {
 }
 
 pub fn channel_of_one(rounds: u64) -> u64 {
+    through_channel_of_one(rounds, u64::MAX)
+}
+
+/// Without the extra turns, sender and receiver take turns in such an order that neither has to wait.
+pub fn channel_of_one_with_waits(rounds: u64) -> u64 {
+    through_channel_of_one(rounds, 64)
+}
+
+/// The sender takes an extra turn every `extra` messages.
+fn through_channel_of_one(rounds: u64, extra: u64) -> u64 {
     let (sender, receiver) = channel::bounded(1);
     let sending = co! {
         for i in 0..rounds {
+            if i % extra == extra - 1 {
+                yield;
+            }
             (yield sender.send(i))?;
         }
     };
