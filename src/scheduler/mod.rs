@@ -156,6 +156,15 @@ pub(crate) struct Scheduler {
     location: &'static Location<'static>,
 }
 
+/// Makes a value where it stays. `Rc::new` would make a large one on the stack and copy it.
+#[inline(always)]
+fn new_in_place<T>(make: impl FnOnce() -> T) -> Rc<T> {
+    let mut place = Rc::<T>::new_uninit();
+    Rc::get_mut(&mut place).expect("it has no other reference").write(make());
+    // SAFETY: it was written in the line before.
+    unsafe { place.assume_init() }
+}
+
 /// The name of the task that stands for the host.
 struct HostTask;
 
@@ -182,7 +191,7 @@ impl Scheduler {
             None => Clock::new(),
             Some(simulated) => Clock::starting_at(simulated.start),
         };
-        let scheduler = Rc::new(Scheduler {
+        let scheduler = new_in_place(|| Scheduler {
             run_queue: RunQueue::new(),
             timers: RefCell::default(),
             clock,

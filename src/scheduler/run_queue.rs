@@ -86,9 +86,7 @@ impl RunQueue {
         self.with(|queues| {
             if queues.next_round.len() == 1 && queues.round.capacity() != 0 {
                 // Swapping would load as one what was just stored in pieces: the processor would wait for the stores.
-                if let Some(task) = queues.next_round.pop() {
-                    queues.round.push(task);
-                }
+                queues.round.extend(queues.next_round.pop());
                 queues.rounds += 1;
             } else {
                 std::mem::swap(&mut queues.round, &mut queues.next_round);

@@ -8,12 +8,12 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::Scheduler;
 use super::holds::SharedHold;
 use super::seldom::Seldom;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
+use super::{Scheduler, new_in_place};
 use crate::error::{Cancelled, Error, Grouping};
 use crate::panic::FirstPanic;
 use crate::work;
@@ -90,7 +90,10 @@ struct Others {
 
 impl Scope {
     pub(super) fn root(scheduler: Rc<Scheduler>, grouping: Grouping) -> Rc<Scope> {
-        Scope::new(scheduler, ScopeKind::Domain(grouping), None)
+        let root = Scope::new(scheduler, ScopeKind::Domain(grouping), None);
+        // To make room now costs half as much as to make it for the first task.
+        root.tasks.borrow_mut().reserve_exact(4);
+        root
     }
 
     /// A scope below that of `owner`, which waits for the scope to end.
@@ -121,7 +124,7 @@ impl Scope {
     /// A scope that its parent does not know yet.
     fn new(scheduler: Rc<Scheduler>, kind: ScopeKind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
         let domain = parent.filter(|_| !kind.is_domain()).map(Scope::domain);
-        Rc::new(Scope {
+        new_in_place(|| Scope {
             scheduler,
             kind,
             domain,

@@ -56,20 +56,19 @@ pub fn channel(rounds: u64) -> u64 {
 }
 
 pub fn channel_of_one(rounds: u64) -> u64 {
-    through_channel_of_one(rounds, u64::MAX)
+    through_channel_of_one::<false>(rounds)
 }
 
 /// Without the extra turns, sender and receiver take turns in such an order that neither has to wait.
 pub fn channel_of_one_with_waits(rounds: u64) -> u64 {
-    through_channel_of_one(rounds, 64)
+    through_channel_of_one::<true>(rounds)
 }
 
-/// The sender takes an extra turn every `extra` messages.
-fn through_channel_of_one(rounds: u64, extra: u64) -> u64 {
+fn through_channel_of_one<const EXTRA_TURNS: bool>(rounds: u64) -> u64 {
     let (sender, receiver) = channel::bounded(1);
     let sending = co! {
         for i in 0..rounds {
-            if i % extra == extra - 1 {
+            if EXTRA_TURNS && i % 64 == 0 {
                 yield;
             }
             (yield sender.send(i))?;
