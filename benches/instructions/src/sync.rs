@@ -56,19 +56,27 @@ pub fn channel(rounds: u64) -> u64 {
 }
 
 pub fn channel_of_one(rounds: u64) -> u64 {
-    through_channel_of_one::<false>(rounds)
+    let (sender, receiver) = channel::bounded(1);
+    let sending = co! {
+        for i in 0..rounds {
+            (yield sender.send(i))?;
+        }
+    };
+    let receiving = co! {
+        for i in 0..rounds {
+            assert_eq!((yield receiver.recv())?, i);
+        }
+    };
+    Loop::new().run((sending, receiving)).expect("no error");
+    rounds
 }
 
 /// Without the extra turns, sender and receiver take turns in such an order that neither has to wait.
 pub fn channel_of_one_with_waits(rounds: u64) -> u64 {
-    through_channel_of_one::<true>(rounds)
-}
-
-fn through_channel_of_one<const EXTRA_TURNS: bool>(rounds: u64) -> u64 {
     let (sender, receiver) = channel::bounded(1);
     let sending = co! {
         for i in 0..rounds {
-            if EXTRA_TURNS && i % 64 == 0 {
+            if i % 64 == 0 {
                 yield;
             }
             (yield sender.send(i))?;
