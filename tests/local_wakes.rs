@@ -226,7 +226,9 @@ fn a_waker_that_was_used_up_on_the_loops_thread_does_not_hide_a_deadlock() {
     let wakes = co! {
         for _ in 0..4 {
             yield;
-            waker.take().map(Waker::wake);
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
         }
     };
     let error = Loop::new().run((co! { stuck.await }, wakes)).unwrap_err();
