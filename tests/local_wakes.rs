@@ -7,9 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::thread;
 
 use tinyield::by_hand::{Outcome, Resume, Suspend};
-use tinyield::{Coro, Event, Loop, co};
+use tinyield::{Coro, Deadlock, Event, Loop, Step, co};
 
 /// Calls its waker, and is pending.
 fn wakes_itself() -> impl Future<Output = ()> {
@@ -196,5 +197,85 @@ fn coroutines_are_resumed_in_the_order_of_their_wake_ups_by_wakers_and_by_events
             yield (awaits, waits, wakes);
         });
         assert_eq!(*order.borrow(), if waker_is_first { ["waker", "event"] } else { ["event", "waker"] });
+    }
+}
+
+#[test]
+fn wakers_that_were_cloned_and_dropped_on_the_loops_thread_do_not_hide_a_deadlock() {
+    for clones in 1..4 {
+        let stuck = poll_fn(move |context| {
+            let wakers: Vec<Waker> = (0..clones).map(|_| context.waker().clone()).collect();
+            drop(wakers);
+            Poll::<()>::Pending
+        });
+        let error = Loop::new().run(co! { stuck.await }).unwrap_err();
+        assert!(error.downcast_ref::<Deadlock>().is_some(), "{error:?}");
+    }
+}
+
+#[test]
+fn a_waker_that_was_used_up_on_the_loops_thread_does_not_hide_a_deadlock() {
+    let waker = Rc::new(Cell::new(None::<Waker>));
+    let to_wake = waker.clone();
+    let mut polls = 0;
+    let stuck = poll_fn(move |context| {
+        polls += 1;
+        to_wake.set((polls < 3).then(|| context.waker().clone()));
+        Poll::<()>::Pending
+    });
+    let wakes = co! {
+        for _ in 0..4 {
+            yield;
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+    };
+    let error = Loop::new().run((co! { stuck.await }, wakes)).unwrap_err();
+    assert!(error.downcast_ref::<Deadlock>().is_some(), "{error:?}");
+}
+
+#[test]
+fn a_waker_that_is_cloned_after_another_was_dropped_wakes_from_another_thread() {
+    for _ in 0..20 {
+        let mut is_first = true;
+        let woken_elsewhere = poll_fn(move |context| {
+            if !std::mem::take(&mut is_first) {
+                return Poll::Ready(());
+            }
+            drop(context.waker().clone());
+            let wakers = [context.waker().clone(), context.waker().clone()];
+            thread::spawn(move || {
+                let [dropped, waker] = wakers;
+                drop(dropped);
+                waker.wake();
+            });
+            Poll::Pending
+        });
+        run(co! { woken_elsewhere.await });
+    }
+}
+
+#[test]
+fn a_waker_that_was_dropped_in_a_run_is_gone_in_the_next_step() {
+    let polls = Rc::new(Cell::new(0));
+    let counted = polls.clone();
+    let kept = Rc::new(Cell::new(None::<Waker>));
+    let to_keep = kept.clone();
+    let waits = poll_fn(move |context| {
+        counted.set(counted.get() + 1);
+        drop(context.waker().clone());
+        to_keep.set(Some(context.waker().clone()));
+        if counted.get() < 3 { Poll::Pending } else { Poll::Ready(()) }
+    });
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { waits.await });
+    for expected in 1..=3 {
+        while let Step::Ran = runtime.step() {}
+        assert_eq!(polls.get(), expected);
+        // Between two steps, the waker goes another way, and so does its clone.
+        let waker = kept.take().expect("the future was polled");
+        drop(waker.clone());
+        waker.wake();
     }
 }

@@ -29,10 +29,10 @@ impl Scheduler {
     /// A cycle is closed by a task that begins to wait for one that was started before. So the search starts from those that have
     /// done that since the last search, and looks at no others.
     pub(crate) fn stop_if_cyclic(self: &Rc<Scheduler>) -> bool {
-        if self.joined.borrow().is_empty() || self.may_time_help() || self.may_be_woken() {
+        if !self.has_joined() || self.may_time_help() || self.may_be_woken() {
             return false;
         }
-        let joined = self.joined.take();
+        let joined = self.joined.take().unwrap_or_default();
         if !joined.values().any(waits_for_itself) {
             return false;
         }

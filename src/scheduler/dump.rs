@@ -111,7 +111,8 @@ impl Scheduler {
     fn holders_by_waiting(&self) -> HashMap<u64, Rc<str>> {
         const MAX_NAMES: usize = 5;
         let mut by_waiting = HashMap::new();
-        for thing in self.held.borrow().all() {
+        let held = self.held.borrow_if_used().map_or_else(Vec::new, |held| held.all());
+        for thing in held {
             let holders = thing.holders();
             let mut counts = BTreeMap::<&str, usize>::new();
             for holder in &holders {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
-use super::Scheduler;
-use super::local::{LocalMarks, LocalPoll, LocalWakes, SlotKey};
+use super::local::{Here, LocalMarks, LocalPoll, LocalWakes, SlotKey};
+use super::{Scheduler, WakeTarget};
 use crate::error::Reason;
 use crate::panic::{catch, contain, discard};
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -183,13 +183,17 @@ impl Inbox {
 
     /// The loop runs no longer.
     pub(super) fn end_run(&self) {
-        self.local.close();
         self.add_local_watchers();
+        self.local.close();
     }
 
     /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right also while
     /// the loop runs.
     pub(super) fn add_local_watchers(&self) {
+        // A spare waker is held by nobody. While the loop runs, its watcher is counted here.
+        while let Some(slot) = self.local.next_with_spare() {
+            WakeSlot::drop_spare(&slot);
+        }
         let added = self.local.take_watchers();
         if added != 0 {
             // As a holder that has left has signalled before, this thread sees its signal from here on.
@@ -400,20 +404,24 @@ pub(crate) struct WakeSlot {
     holders: AtomicUsize,
     /// It is in the inbox already.
     woken: AtomicBool,
-    local: LocalMarks,
+    pub(super) local: LocalMarks,
 }
 
 /// The high bit of the count of holders: nothing is left to wake, and wakers no longer count.
 const RETIRED: usize = 1 << (usize::BITS - 1);
 
 impl WakeSlot {
-    pub(crate) fn new(inbox: Arc<Inbox>, key: SlotKey) -> Arc<WakeSlot> {
+    pub(super) fn new(inbox: Arc<Inbox>, key: SlotKey, target: &WakeTarget) -> Arc<WakeSlot> {
+        let task = match target {
+            WakeTarget::Task(task) => Some(task),
+            WakeTarget::Call(_) => None,
+        };
         Arc::new(WakeSlot {
             inbox,
             key,
             holders: AtomicUsize::new(0),
             woken: AtomicBool::new(false),
-            local: LocalMarks::default(),
+            local: LocalMarks::new(task),
         })
     }
 
@@ -480,9 +488,15 @@ impl WakeSlot {
     /// Wakes it, and what sleeps in its loop by `wake_parked`.
     #[inline]
     fn wake_with(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
-        let is_retired = this.holders.load(Relaxed) & RETIRED != 0;
-        if !is_retired && !this.inbox.local.wake(this.key, &this.local) {
-            WakeSlot::deliver(this, wake_parked);
+        this.wake_from(this.inbox.local.here(), || WakeSlot::deliver(this, wake_parked));
+    }
+
+    /// Wakes it, by `deliver` if it cannot be done on this thread.
+    #[inline(always)]
+    fn wake_from(&self, here: Option<Here<'_>>, deliver: impl FnOnce()) {
+        let is_retired = self.holders.load(Relaxed) & RETIRED != 0;
+        if !is_retired && !here.is_some_and(|here| here.wake(self)) {
+            deliver();
         }
     }
 
@@ -501,6 +515,14 @@ impl WakeSlot {
         }
         if holders == 0 {
             self.inbox.add_watcher();
+        }
+    }
+
+    /// Drops the waker that the loop's own thread has kept, if it has.
+    fn drop_spare(this: &Arc<WakeSlot>) {
+        if this.inbox.local.here().is_some_and(|here| here.take_spare(this)) {
+            // SAFETY: the spare waker was one of `VTABLE` with this data. It is taken out, and so used up here, once.
+            unsafe { drop_counts(Arc::as_ptr(this).cast()) };
         }
     }
 
@@ -534,6 +556,10 @@ unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<WakeSlot>> {
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: by contract.
     let wake_slot = unsafe { borrow(data) };
+    if wake_slot.inbox.local.here().is_some_and(|here| here.take_spare(&wake_slot)) {
+        // Its counts are those of the clone from here on.
+        return RawWaker::new(data, &VTABLE);
+    }
     wake_slot.hold();
     RawWaker::new(Arc::into_raw(Arc::clone(&wake_slot)).cast(), &VTABLE)
 }
@@ -542,11 +568,15 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 ///
 /// As [`borrow`]. The waker is used up.
 unsafe fn wake(data: *const ()) {
-    // SAFETY: by contract. It wakes before it leaves the holders: a loop that finds no holder then finds the wake-up when it looks
-    // again.
-    unsafe { wake_by_ref(data) };
     // SAFETY: by contract.
-    unsafe { drop_waker(data) };
+    let wake_slot = unsafe { borrow(data) };
+    let here = wake_slot.inbox.local.here();
+    // It wakes before it leaves the holders: a loop that finds no holder then finds the wake-up when it looks again.
+    wake_slot.wake_from(here, || WakeSlot::deliver(&wake_slot, Parked::wake));
+    if !here.is_some_and(|here| here.keep_spare(&wake_slot)) {
+        // SAFETY: by contract. The waker is not kept.
+        unsafe { drop_counts(data) };
+    }
 }
 
 /// # Safety
@@ -561,6 +591,19 @@ unsafe fn wake_by_ref(data: *const ()) {
 ///
 /// As [`borrow`]. The waker is used up.
 unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: by contract.
+    let wake_slot = unsafe { borrow(data) };
+    if !wake_slot.inbox.local.here().is_some_and(|here| here.keep_spare(&wake_slot)) {
+        // SAFETY: by contract. The waker is not kept.
+        unsafe { drop_counts(data) };
+    }
+}
+
+/// # Safety
+///
+/// As [`borrow`]. The waker is used up, and is not kept as a spare one.
+#[inline(never)]
+unsafe fn drop_counts(data: *const ()) {
     // SAFETY: by contract the waker's count goes with it.
     let wake_slot = ManuallyDrop::into_inner(unsafe { borrow(data) });
     wake_slot.release();

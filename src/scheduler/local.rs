@@ -3,12 +3,19 @@
 //! A future that wakes its own task does so in its own poll, most often. That wake-up is noted at the wake slot, and the task is
 //! queued at the end of its turn, as after a `yield`. A wake-up of another task queues that task at once. Any other wake-up goes to a
 //! list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
+//!
+//! A waker that is dropped or used up there is kept with its counts, one a slot, for the next clone. Spare wakers are dropped when the
+//! loop stops running, and before it asks whether anything outside could wake it.
 
 use std::cell::{Cell, UnsafeCell};
+use std::marker::PhantomData;
 use std::ptr::null_mut;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use super::Scheduler;
+use super::inbox::WakeSlot;
+use super::task::TaskRef;
+use super::{Header, Scheduler};
 use crate::primitives::thread_local;
 
 /// Names a wake slot: its index, and a stamp that no other slot of the loop ever has.
@@ -35,6 +42,8 @@ struct List {
     spare: Vec<SlotKey>,
     /// How many watchers were added in this run, minus those that were removed.
     watchers: isize,
+    /// The slots that may have a spare waker.
+    with_spare: Vec<Arc<WakeSlot>>,
 }
 
 /// A list that has held more than this gives its memory back when it is empty.
@@ -103,28 +112,24 @@ impl LocalWakes {
         is_counted.unwrap_or(false)
     }
 
-    /// Wakes the slot with this key and these marks. False if the wake-up has to go another way: from another thread, or to a loop
-    /// that does not run.
+    /// `Some` on the loop's own thread.
     #[inline]
-    pub(super) fn wake(&self, key: SlotKey, marks: &LocalMarks) -> bool {
-        if !self.is_here() {
-            return false;
-        }
-        let marked = marks.get();
-        if marked & POLLED != 0 {
-            marks.set(marked | WOKEN);
-            return true;
-        }
-        let scheduler = self.scheduler.load(Relaxed);
-        // SAFETY: this is the loop's own thread, and only this thread stores here: `open` the address of a scheduler, and `close` null.
-        // By the contract of `open`, the scheduler is there, and may be borrowed, until `close`. No code of users runs in between.
-        let Some(scheduler) = (unsafe { scheduler.as_ref() }) else { return false };
-        if marked & LISTED == 0 && !scheduler.wake_other(key) {
-            self.with(|list| list.woken.push(key));
-            marks.set(marked | LISTED);
-            self.is_signalled.store(true, Relaxed);
-        }
-        true
+    pub(super) fn here(&self) -> Option<Here<'_>> {
+        self.is_here().then_some(Here(self, PhantomData))
+    }
+
+    /// Takes out a slot that may have a spare waker, if there is one.
+    #[inline]
+    pub(super) fn next_with_spare(&self) -> Option<Arc<WakeSlot>> {
+        let slot = self.with(|list| {
+            let slot = list.with_spare.pop();
+            if slot.is_none() && list.with_spare.capacity() > KEPT_CAPACITY {
+                list.with_spare.shrink_to(KEPT_CAPACITY);
+            }
+            slot
+        })??;
+        slot.local.set(slot.local.get() & !WITH_SPARE);
+        Some(slot)
     }
 
     /// Whether this is the loop's own thread.
@@ -160,9 +165,85 @@ impl LocalWakes {
     }
 }
 
+/// A loop, seen from its own thread.
+#[derive(Clone, Copy)]
+pub(super) struct Here<'a>(&'a LocalWakes, PhantomData<*const ()>);
+
+impl Here<'_> {
+    /// The scheduler, if it runs.
+    #[inline]
+    fn scheduler(&self) -> Option<&Scheduler> {
+        // SAFETY: this is the loop's own thread, and only this thread stores here: `open` the address of a scheduler, and `close` null.
+        // By the contract of `open`, the scheduler is there, and may be borrowed, until `close`. Of what is done with the result in
+        // this file, nothing runs code of users, and so nothing closes it.
+        unsafe { self.0.scheduler.load(Relaxed).as_ref() }
+    }
+
+    /// Wakes `slot`, which is one of this loop and not retired. False if the wake-up has to go another way: to a loop that does not run.
+    #[inline]
+    pub(super) fn wake(&self, slot: &WakeSlot) -> bool {
+        let marks = &slot.local;
+        let marked = marks.get();
+        if marked & POLLED != 0 {
+            marks.set(marked | WOKEN);
+            return true;
+        }
+        let Some(scheduler) = self.scheduler() else { return false };
+        if marked & LISTED != 0 {
+            return true;
+        }
+        // SAFETY: a slot that is not retired is in the table of its scheduler, as this thread, on which that runs, retires it first.
+        // The table is emptied only when the scheduler no longer runs, and it does. What is in the table owns a reference to the task.
+        let task = unsafe { TaskRef::lend(marks.task.load(Relaxed)) };
+        if !task.is_some_and(|task| task.wake_unless_running(scheduler)) {
+            self.list(slot);
+        }
+        true
+    }
+
+    /// Wakes `slot` between two rounds.
+    #[inline(never)]
+    fn list(&self, slot: &WakeSlot) {
+        self.0.with(|list| list.woken.push(slot.key));
+        slot.local.set(slot.local.get() | LISTED);
+        self.0.is_signalled.store(true, Relaxed);
+    }
+
+    /// Keeps a waker of `slot`, with its counts, for the next one that is cloned: then neither takes an atomic read-modify-write.
+    /// False if it is to be dropped.
+    #[inline]
+    pub(super) fn keep_spare(&self, slot: &Arc<WakeSlot>) -> bool {
+        let marks = &slot.local;
+        let marked = marks.get();
+        if marked & SPARE != 0 || self.scheduler().is_none() {
+            return false;
+        }
+        marks.set(marked | SPARE | WITH_SPARE);
+        if marked & WITH_SPARE == 0 {
+            self.note_spare(slot);
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn note_spare(&self, slot: &Arc<WakeSlot>) {
+        let slot = slot.clone();
+        self.0.with(|list| list.with_spare.push(slot));
+    }
+
+    /// Takes out the spare waker of `slot`. False if there is none.
+    #[inline]
+    pub(super) fn take_spare(&self, slot: &WakeSlot) -> bool {
+        let marked = slot.local.get();
+        slot.local.set(marked & !SPARE);
+        marked & SPARE != 0
+    }
+}
+
 /// What the loop's own thread notes at a wake slot. No other thread reads or writes it, so loads and stores are enough to change it.
-#[derive(Default)]
 pub(super) struct LocalMarks {
+    /// The task that the slot wakes, or null if it wakes a function. Never changed.
+    task: AtomicPtr<Header>,
     bits: AtomicU8,
     /// How many futures in a row were ready when the task polled them.
     ready_polls: AtomicU32,
@@ -177,8 +258,23 @@ const LISTED: u8 = 1;
 const POLLED: u8 = 1 << 1;
 /// The slot was woken in this poll.
 const WOKEN: u8 = 1 << 2;
+/// A waker of the slot is kept as a spare one.
+const SPARE: u8 = 1 << 3;
+/// The slot is in the list of those that may have a spare waker.
+const WITH_SPARE: u8 = 1 << 4;
+/// The loop knows that the task waits for foreign futures.
+#[cfg(feature = "smol")]
+const FOREIGN: u8 = 1 << 5;
 
 impl LocalMarks {
+    pub(super) fn new(task: Option<&TaskRef>) -> LocalMarks {
+        LocalMarks {
+            task: AtomicPtr::new(task.map_or(null_mut(), TaskRef::as_ptr)),
+            bits: AtomicU8::new(0),
+            ready_polls: AtomicU32::new(0),
+        }
+    }
+
     #[inline(always)]
     fn get(&self) -> u8 {
         self.bits.load(Relaxed)
@@ -223,6 +319,15 @@ impl LocalPoll<'_> {
         ready_polls.store(ready_polls.load(Relaxed) + 1, Relaxed);
     }
 
+    /// The future is a foreign one. Returns whether that is new for this slot.
+    #[cfg(feature = "smol")]
+    #[inline]
+    pub(super) fn note_foreign(&self) -> bool {
+        let marked = self.marks.get();
+        self.marks.set(marked | FOREIGN);
+        marked & FOREIGN == 0
+    }
+
     /// The future is pending, so the task takes a turn. Returns whether the slot was woken in this poll.
     #[inline]
     pub(super) fn note_pending(&self) -> bool {
@@ -235,7 +340,7 @@ impl Drop for LocalPoll<'_> {
     #[inline]
     fn drop(&mut self) {
         if !self.is_nested {
-            self.marks.set(self.marks.get() & LISTED);
+            self.marks.set(self.marks.get() & !(POLLED | WOKEN));
         }
     }
 }

@@ -48,6 +48,7 @@ mod record;
 mod run;
 mod run_queue;
 mod scope;
+mod seldom;
 mod simulated;
 mod task;
 mod timers;
@@ -96,6 +97,7 @@ use crate::error::Grouping;
 use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
 use run_queue::RunQueue;
+use seldom::Seldom;
 use timers::Timers;
 
 /// One run of a loop.
@@ -139,11 +141,11 @@ pub(crate) struct Scheduler {
     #[cfg(feature = "tokio")]
     driver: OnceCell<Rc<dyn Driver>>,
     /// In a hosted loop: tasks, by id, that began to wait for a task that was started before, since the last look for cycles.
-    joined: RefCell<BTreeMap<u64, TaskRef>>,
+    joined: Seldom<BTreeMap<u64, TaskRef>>,
     /// What `as_completed` waits for, for the search for deadlocks.
-    quorums: RefCell<Quorums>,
+    quorums: Seldom<Quorums>,
     /// What tasks have waited for that others held, for dumps.
-    held: RefCell<HeldThings>,
+    held: Seldom<HeldThings>,
     /// How many turns were taken, until the last return of [`run`](Scheduler::run).
     turns: Cell<u64>,
     /// What looks at each turn, if anything does.
@@ -152,6 +154,15 @@ pub(crate) struct Scheduler {
     hides_panic_trace: bool,
     /// Where the run was asked for.
     location: &'static Location<'static>,
+}
+
+/// Makes a value where it stays. `Rc::new` would make a large one on the stack and copy it.
+#[inline(always)]
+fn new_in_place<T>(make: impl FnOnce() -> T) -> Rc<T> {
+    let mut place = Rc::<T>::new_uninit();
+    Rc::get_mut(&mut place).expect("it has no other reference").write(make());
+    // SAFETY: it was written in the line before.
+    unsafe { place.assume_init() }
 }
 
 /// The name of the task that stands for the host.
@@ -180,8 +191,8 @@ impl Scheduler {
             None => Clock::new(),
             Some(simulated) => Clock::starting_at(simulated.start),
         };
-        let scheduler = Rc::new(Scheduler {
-            run_queue: RunQueue::default(),
+        let scheduler = new_in_place(|| Scheduler {
+            run_queue: RunQueue::new(),
             timers: RefCell::default(),
             clock,
             settled: RefCell::default(),
@@ -206,9 +217,9 @@ impl Scheduler {
             has_foreign_futures: Cell::new(false),
             #[cfg(feature = "tokio")]
             driver: OnceCell::new(),
-            joined: RefCell::default(),
-            quorums: RefCell::default(),
-            held: RefCell::default(),
+            joined: Seldom::default(),
+            quorums: Seldom::default(),
+            held: Seldom::default(),
             turns: Cell::new(0),
             observer,
             hides_panic_trace,
@@ -231,8 +242,10 @@ impl Scheduler {
 
     /// Releases everything when all tasks have ended, so that nothing keeps the scheduler alive.
     pub(crate) fn close(&self) {
-        let timers = (self.timers.take(), self.settled.take());
-        let left = (self.root.take(), timers, self.wake_slots.take(), self.expired.take());
+        // To take what is not there would cost as much as half of a short run.
+        let timers = if self.timers.borrow().is_some() { self.timers.take() } else { None };
+        let wake_slots = if self.wake_slots.borrow().is_empty() { None } else { Some(self.wake_slots.take()) };
+        let left = (self.root.take(), (timers, self.settled.take()), wake_slots, self.expired.take());
         if let Some(inbox) = self.inbox.get() {
             inbox.close();
         }
@@ -308,15 +321,28 @@ impl Scheduler {
     }
 
     /// Gives `task` a turn in the next round.
+    #[inline]
     pub(crate) fn enqueue(task: &TaskRef) {
         // A task that runs is looked at when it suspends.
-        if task.has(State::QUEUED | State::RUNNING | State::ENDED) {
-            return;
+        if !task.has(State::QUEUED | State::RUNNING | State::ENDED) {
+            Scheduler::push_ready(task);
         }
-        let Some(scheduler) = task.scheduler() else { return };
-        task.set(State::QUEUED);
-        scheduler.run_queue.push(task.clone());
-        scheduler.wake_sleeping_host();
+    }
+
+    /// Queues `task`, which is none of queued, running and ended.
+    #[inline(never)]
+    pub(crate) fn push_ready(task: &TaskRef) {
+        let is_host_asleep = task.with_scheduler(|scheduler| {
+            task.set(State::QUEUED);
+            scheduler.run_queue.push(task.clone());
+            scheduler.is_host_asleep.get()
+        });
+        if is_host_asleep == Some(true)
+            && let Some(scheduler) = task.scheduler()
+        {
+            // Its waker is foreign code: not while the scope of the task is borrowed.
+            scheduler.wake_sleeping_host();
+        }
     }
 
     /// Notes that `waiting` waits for a task that was started before: only this can close a cycle.
@@ -325,6 +351,11 @@ impl Scheduler {
             waiting.set(State::JOIN_NOTED);
             self.joined.borrow_mut().insert(waiting.id.get(), waiting.clone());
         }
+    }
+
+    /// Whether there is a task from which to look for a cycle.
+    fn has_joined(&self) -> bool {
+        self.joined.borrow_if_used().is_some_and(|joined| !joined.is_empty())
     }
 
     // Timers.
@@ -446,7 +477,7 @@ impl Scheduler {
         let entry = wake_slots.vacant_entry();
         self.last_slot.set(self.last_slot.get() + 1);
         let key = SlotKey { index: entry.key(), stamp: self.last_slot.get() };
-        let wake_slot = WakeSlot::new(self.inbox().clone(), key);
+        let wake_slot = WakeSlot::new(self.inbox().clone(), key, &target);
         entry.insert((wake_slot.clone(), target));
         wake_slot
     }
@@ -498,7 +529,7 @@ impl Scheduler {
         // A virtual clock goes on when nothing outside holds the loop any more: the loop has to look at that, too.
         let is_virtual = self.clock.is_virtual();
         let has_timers = !is_virtual && self.may_time_help();
-        let is_checked = is_virtual || !self.is_hosted.get() || !self.joined.borrow().is_empty();
+        let is_checked = is_virtual || !self.is_hosted.get() || self.has_joined();
         let looks_for_deadlocks = !has_timers && is_checked;
         let end_of_watch = if looks_for_deadlocks { EndOfWatch::Awaited } else { EndOfWatch::Ignored };
         let sleeps = self.inbox().set_host_waker(waker, end_of_watch, has_timers);

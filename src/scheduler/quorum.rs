@@ -51,10 +51,10 @@ impl Scheduler {
     }
 
     pub(super) fn quorum_of(&self, task: &TaskRef) -> Option<Rc<dyn Quorum>> {
-        self.quorums.borrow().of(task.id.get())
+        self.quorums.borrow_if_used()?.of(task.id.get())
     }
 
     pub(super) fn quorums(&self) -> Vec<Rc<dyn Quorum>> {
-        self.quorums.borrow().all()
+        self.quorums.borrow_if_used().map_or_else(Vec::new, |quorums| quorums.all())
     }
 }

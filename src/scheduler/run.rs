@@ -105,21 +105,6 @@ impl Scheduler {
         inbox.local.keep(woken);
     }
 
-    /// Wakes what the slot with this key is for, if that can be done at once: not a task that runs, and nothing that calls other code.
-    #[inline]
-    pub(super) fn wake_other(&self, key: SlotKey) -> bool {
-        let wake_slots = self.wake_slots.borrow();
-        let Some((_, target)) = wake_slots.get(key.index).filter(|(there, _)| there.key == key) else { return true };
-        match target {
-            // A task that runs may begin another wait in this turn, and would miss the wake-up.
-            WakeTarget::Task(task) if !task.has(State::RUNNING) => {
-                task.wake_on(self);
-                true
-            }
-            _ => false,
-        }
-    }
-
     #[inline(never)]
     fn empty_inbox(self: &Rc<Scheduler>, inbox: &Inbox) {
         let mut delivery = self.delivery.take().unwrap_or_default();

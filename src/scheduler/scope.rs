@@ -8,11 +8,12 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::Scheduler;
 use super::holds::SharedHold;
+use super::seldom::Seldom;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
+use super::{Scheduler, new_in_place};
 use crate::error::{Cancelled, Error, Grouping};
 use crate::panic::FirstPanic;
 use crate::work;
@@ -67,7 +68,7 @@ pub(crate) struct Scope {
     failure: OnceCell<Error>,
     /// Cached ancestor domain that receives errors once this one is cancelled.
     responsible: RefCell<Option<Rc<Scope>>>,
-    others: RefCell<Others>,
+    others: Seldom<Others>,
     /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
@@ -89,7 +90,10 @@ struct Others {
 
 impl Scope {
     pub(super) fn root(scheduler: Rc<Scheduler>, grouping: Grouping) -> Rc<Scope> {
-        Scope::new(scheduler, ScopeKind::Domain(grouping), None)
+        let root = Scope::new(scheduler, ScopeKind::Domain(grouping), None);
+        // To make room now costs half as much as to make it for the first task.
+        root.tasks.borrow_mut().reserve_exact(4);
+        root
     }
 
     /// A scope below that of `owner`, which waits for the scope to end.
@@ -120,7 +124,7 @@ impl Scope {
     /// A scope that its parent does not know yet.
     fn new(scheduler: Rc<Scheduler>, kind: ScopeKind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
         let domain = parent.filter(|_| !kind.is_domain()).map(Scope::domain);
-        Rc::new(Scope {
+        new_in_place(|| Scope {
             scheduler,
             kind,
             domain,
@@ -131,7 +135,7 @@ impl Scope {
             cancelled: OnceCell::new(),
             failure: OnceCell::new(),
             responsible: RefCell::default(),
-            others: RefCell::default(),
+            others: Seldom::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
             hold: SharedHold::default(),
@@ -329,7 +333,7 @@ impl Scope {
     }
 
     pub(crate) fn take_others(&self) -> Vec<Error> {
-        self.others.take().errors
+        self.others.take().unwrap_or_default().errors
     }
 
     /// The nearest domain: this scope or one above.
@@ -576,7 +580,7 @@ impl Scope {
 /// Errors are the user's, and so are their destructors. Each runs, and the first panic goes on.
 impl Drop for Scope {
     fn drop(&mut self) {
-        if self.failure.get().is_none() && self.others.get_mut().errors.is_empty() {
+        if self.failure.get().is_none() && self.others.borrow_if_used().is_none_or(|others| others.errors.is_empty()) {
             return;
         }
         let mut panicked = FirstPanic::default();

@@ -27,7 +27,19 @@ impl Waiter {
     }
 
     /// The part is done. If it was the last one, or may decide a race, the task becomes ready.
+    #[inline]
     pub(crate) fn settle(self) {
+        if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
+            self.settle_slow();
+        } else if self.count_down() == 0 {
+            Scheduler::push_ready(&self.0);
+            // A host was woken, perhaps, and may have ended the run.
+            self.release();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_slow(self) {
         if self.count_down() == 0 {
             Scheduler::enqueue(&self.0);
         } else if self.0.has(State::RACING) {
@@ -41,7 +53,7 @@ impl Waiter {
     #[inline(always)]
     pub(crate) fn settle_on(self, scheduler: &Scheduler) {
         if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
-            self.settle();
+            self.settle_slow();
         } else if self.count_down() == 0 {
             self.0.set(State::QUEUED);
             scheduler.run_queue.push(self.0);
@@ -197,6 +209,25 @@ impl TaskRef {
         future: Pin<&mut F>,
         location: &'static Location<'static>,
     ) -> Poll<Result<F::Output>> {
+        self.poll_any_future::<false, F>(future, location)
+    }
+
+    /// As [`poll_future`](TaskRef::poll_future), for a future of a user: it may need a reactor.
+    #[inline]
+    pub(crate) fn poll_foreign_future<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        location: &'static Location<'static>,
+    ) -> Poll<Result<F::Output>> {
+        self.poll_any_future::<true, F>(future, location)
+    }
+
+    #[inline]
+    fn poll_any_future<const FOREIGN: bool, F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        location: &'static Location<'static>,
+    ) -> Poll<Result<F::Output>> {
         if self.state.get().intersection(FAST) != State::RUNNING
             && let Some(refused) = self.refuse_future(location)
         {
@@ -230,29 +261,20 @@ impl TaskRef {
                         self.stop_polling_future();
                     }
                     self.set(State::FUTURE_WOKEN);
-                } else if !was_polled {
+                    return Poll::Pending;
+                }
+                if !was_polled {
                     self.pending.set(1);
                     self.change(State::BLOCKED_ON, State::with_blocked_on(BlockedOn::FUTURE) | State::POLLING_FUTURE);
+                }
+                #[cfg(feature = "smol")]
+                if FOREIGN && poll.note_foreign() {
+                    // A loop that is not idle does not drive a reactor.
+                    self.with_scheduler(|scheduler| scheduler.note_foreign_future());
                 }
                 Poll::Pending
             }
         }
-    }
-
-    /// As [`poll_future`](TaskRef::poll_future), for a future of a user: it may need a reactor.
-    #[inline]
-    pub(crate) fn poll_foreign_future<F: Future>(
-        &self,
-        future: Pin<&mut F>,
-        location: &'static Location<'static>,
-    ) -> Poll<Result<F::Output>> {
-        let polled = self.poll_future(future, location);
-        #[cfg(feature = "smol")]
-        if polled.is_pending() && !self.has(State::FUTURE_WOKEN) {
-            // A loop that is not idle does not drive a reactor.
-            self.with_scheduler(|scheduler| scheduler.note_foreign_future());
-        }
-        polled
     }
 
     #[inline(never)]
@@ -274,6 +296,17 @@ impl TaskRef {
         }
     }
 
+    /// As [`wake_on`](TaskRef::wake_on). False if that cannot be done at once: a task that runs may begin another wait in this turn, and
+    /// would miss the wake-up.
+    #[inline]
+    pub(super) fn wake_unless_running(&self, scheduler: &Scheduler) -> bool {
+        let may_wake = !self.has(State::RUNNING);
+        if may_wake {
+            self.wake_on(scheduler);
+        }
+        may_wake
+    }
+
     /// Its waker was called. Without effect unless it waits for a future: the waker may be an old one, of a future that is gone.
     /// `scheduler` is its own and runs, so no host has to be woken, and no code of a user runs here.
     #[inline]
@@ -285,7 +318,7 @@ impl TaskRef {
             && !self.has(QUEUED_OR_NOT_DUE)
         {
             self.set(State::QUEUED);
-            scheduler.run_queue.push(self.clone());
+            scheduler.run_queue.push_in_place(self.clone());
         }
     }
 }

@@ -20,8 +20,18 @@ struct State<T> {
     offers: VecDeque<Offer<T>>,
     /// The number of the offer at the front.
     first: u64,
+    /// The reader that came while no other was in line. Most streams have one at a time, and a queue costs more. It is before the
+    /// others.
+    sole: Option<Reader>,
     /// Entries in line wait. Those aside have been granted an offer, or found the end.
     readers: WaitQueue<Reader>,
+}
+
+/// Where a reader is kept.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    Sole,
+    Queue(Key),
 }
 
 struct Offer<T> {
@@ -55,13 +65,46 @@ impl<T> State<T> {
     }
 
     fn take(&mut self, number: u64) -> Option<(T, Option<Waiter>)> {
-        let offer = self.offer(number)?;
-        let taken = (offer.value.take()?, offer.waiter.take());
+        let taken = if number == self.first {
+            let offer = self.offers.pop_front()?;
+            self.first += 1;
+            (offer.value?, offer.waiter)
+        } else {
+            let offer = self.offer(number)?;
+            (offer.value.take()?, offer.waiter.take())
+        };
         while self.offers.front().is_some_and(|offer| offer.value.is_none()) {
             self.offers.pop_front();
             self.first += 1;
         }
         Some(taken)
+    }
+
+    fn reader(&self, place: Place) -> Option<&Reader> {
+        match place {
+            Place::Sole => self.sole.as_ref(),
+            Place::Queue(key) => self.readers.get(key),
+        }
+    }
+
+    fn remove_reader(&mut self, place: Place) -> Option<Reader> {
+        match place {
+            Place::Sole => self.sole.take(),
+            Place::Queue(key) => self.readers.remove(key),
+        }
+    }
+
+    /// The first reader that waits. It waits no longer.
+    fn serve_first(&mut self, served: Reader) -> Option<Reader> {
+        let first = match &mut self.sole {
+            Some(sole @ Reader::Waiting(_)) => sole,
+            _ => self.readers.advance()?,
+        };
+        Some(std::mem::replace(first, served))
+    }
+
+    fn has_sole_waiting(&self) -> bool {
+        matches!(self.sole, Some(Reader::Waiting(_)))
     }
 
     /// Grants the oldest offer that is free.
@@ -74,7 +117,7 @@ impl<T> State<T> {
 
 impl<T> Handover<T> {
     pub(super) fn new() -> Handover<T> {
-        let state = State { offers: VecDeque::new(), first: 0, readers: WaitQueue::default() };
+        let state = State { offers: VecDeque::new(), first: 0, sole: None, readers: WaitQueue::default() };
         Handover { state: RefCell::new(state), emitters: Cell::new(0), is_closed: Cell::new(false) }
     }
 
@@ -111,7 +154,7 @@ impl<T> Handover<T> {
     fn serve(&self) {
         loop {
             let mut state = self.state.borrow_mut();
-            if state.readers.len() == 0 {
+            if !state.has_sole_waiting() && state.readers.len() == 0 {
                 return;
             }
             let served = match state.grant() {
@@ -119,7 +162,7 @@ impl<T> Handover<T> {
                 None if self.emitters.get() == 0 => Reader::End,
                 None => return,
             };
-            let reader = state.readers.advance().map(|reader| std::mem::replace(reader, served));
+            let reader = state.serve_first(served);
             drop(state);
             if let Some(Reader::Waiting(waiter)) = reader {
                 waiter.settle();
@@ -132,9 +175,16 @@ impl<T> Handover<T> {
     pub(super) fn add_offer(&self, value: T, task: &TaskRef) -> u64 {
         let mut state = self.state.borrow_mut();
         let number = state.first + state.offers.len() as u64;
-        state.offers.push_back(Offer { value: Some(value), waiter: Some(Waiter::new(task)), is_granted: false });
-        drop(state);
-        self.serve();
+        // As `serve` would, if it is the only offer and a reader waits for it.
+        let is_granted = state.offers.is_empty() && state.has_sole_waiting();
+        state.offers.push_back(Offer { value: Some(value), waiter: Some(Waiter::new(task)), is_granted });
+        if !is_granted {
+            drop(state);
+            self.serve();
+        } else if let Some(Reader::Waiting(waiter)) = state.sole.replace(Reader::Granted(number)) {
+            drop(state);
+            waiter.settle();
+        }
         number
     }
 
@@ -161,23 +211,36 @@ impl<T> Handover<T> {
 
     // Readers.
 
-    pub(super) fn add_reader(&self, task: &TaskRef) -> Key {
-        let key = self.state.borrow_mut().readers.push_back(Reader::Waiting(Waiter::new(task)));
-        self.serve();
-        key
-    }
-
-    pub(super) fn is_served(&self, key: Key) -> bool {
-        !matches!(self.state.borrow().readers.get(key), Some(Reader::Waiting(_)))
-    }
-
-    pub(super) fn take(&self, key: Key) -> Got<T> {
+    pub(super) fn add_reader(&self, task: &TaskRef) -> Place {
         let mut state = self.state.borrow_mut();
-        if let Some(Reader::Waiting(_)) = state.readers.get(key) {
-            return Got::Nothing;
+        let reader = Reader::Waiting(Waiter::new(task));
+        let place = if state.sole.is_none() && state.readers.len() == 0 {
+            state.sole = Some(reader);
+            Place::Sole
+        } else {
+            Place::Queue(state.readers.push_back(reader))
+        };
+        let may_be_served = !state.offers.is_empty() || self.emitters.get() == 0;
+        drop(state);
+        if may_be_served {
+            self.serve();
         }
-        let Some(Reader::Granted(number)) = state.readers.remove(key) else { return Got::End };
-        let Some((value, waiter)) = state.take(number) else { return Got::End };
+        place
+    }
+
+    pub(super) fn is_served(&self, place: Place) -> bool {
+        !matches!(self.state.borrow().reader(place), Some(Reader::Waiting(_)))
+    }
+
+    pub(super) fn take(&self, place: Place) -> Got<T> {
+        let mut state = self.state.borrow_mut();
+        let number = match state.reader(place) {
+            Some(Reader::Waiting(_)) => return Got::Nothing,
+            Some(Reader::Granted(number)) => Some(*number),
+            Some(Reader::End) | None => None,
+        };
+        state.remove_reader(place);
+        let Some((value, waiter)) = number.and_then(|number| state.take(number)) else { return Got::End };
         drop(state);
         if let Some(waiter) = waiter {
             waiter.settle();
@@ -186,9 +249,9 @@ impl<T> Handover<T> {
     }
 
     /// A reader gives up.
-    pub(super) fn leave(&self, key: Key) {
+    pub(super) fn leave(&self, place: Place) {
         let mut state = self.state.borrow_mut();
-        match state.readers.remove(key) {
+        match state.remove_reader(place) {
             Some(Reader::Waiting(waiter)) => {
                 drop(state);
                 waiter.give_up();

@@ -4,9 +4,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Reader;
-use super::handover::{Got, Handover};
+use super::handover::{Got, Handover, Place};
 use crate::error::{Error, Result};
-use crate::scheduler::{BlockedOn, Key, Scheduler, TaskRef, Waiter};
+use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Waiter};
 use crate::wait::kind::Leaf;
 use crate::wait::private::Sealed;
 use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
@@ -20,7 +20,7 @@ pub struct Next<T: 'static> {
 
 enum Stage {
     Init,
-    Queued(Key),
+    Begun(Place),
     Done,
 }
 
@@ -62,7 +62,7 @@ impl<T: 'static> WaitState for Next<T> {
             Scheduler::start_shared(coroutine, task);
         }
         task.note_blocked_on(BlockedOn::CHANNEL);
-        self.stage = Stage::Queued(self.reader.handover.add_reader(task));
+        self.stage = Stage::Begun(self.reader.handover.add_reader(task));
     }
 
     fn carries_value(&self) -> bool {
@@ -72,14 +72,14 @@ impl<T: 'static> WaitState for Next<T> {
     fn is_ready(&self) -> bool {
         match self.stage {
             Stage::Init => false,
-            Stage::Queued(key) => self.reader.handover.is_served(key),
+            Stage::Begun(place) => self.reader.handover.is_served(place),
             Stage::Done => true,
         }
     }
 
     fn take(&mut self) -> Result<Option<T>> {
-        let Stage::Queued(key) = self.stage else { return Err(polled_after_completion()) };
-        match self.reader.handover.take(key) {
+        let Stage::Begun(place) = self.stage else { return Err(polled_after_completion()) };
+        match self.reader.handover.take(place) {
             Got::Nothing => Err(polled_after_completion()),
             Got::Value(value) => {
                 self.stage = Stage::Done;
@@ -96,8 +96,8 @@ impl<T: 'static> WaitState for Next<T> {
 
 impl<T> Drop for Next<T> {
     fn drop(&mut self) {
-        if let Stage::Queued(key) = self.stage {
-            self.reader.handover.leave(key);
+        if let Stage::Begun(place) = self.stage {
+            self.reader.handover.leave(place);
         }
     }
 }

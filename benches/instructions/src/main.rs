@@ -94,6 +94,12 @@ const OPERATIONS: &[Operation] = &[
         rounds: [100, 5_100],
         run: sync::channel_of_one,
     },
+    Operation {
+        name: "channel-1-waits",
+        what: "the same, and both sides wait for nearly every message",
+        rounds: [100, 5_100],
+        run: sync::channel_of_one_with_waits,
+    },
     Operation { name: "stream", what: "a value of a stream", rounds: [100, 5_100], run: sync::stream_of_numbers },
     Operation {
         name: "semaphore",
@@ -124,6 +130,12 @@ const OPERATIONS: &[Operation] = &[
         what: "100 tasks await futures that wake themselves, in turn",
         rounds: [10, 210],
         run: wakes::hundred,
+    },
+    Operation {
+        name: "ping-pong",
+        what: "a message between two tasks, through two channels of `async-channel` that hold one",
+        rounds: [1_000, 11_000],
+        run: wakes::ping_pong,
     },
 ];
 

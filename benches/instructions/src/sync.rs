@@ -71,6 +71,26 @@ pub fn channel_of_one(rounds: u64) -> u64 {
     rounds
 }
 
+/// Without the extra turns, sender and receiver take turns in such an order that neither has to wait.
+pub fn channel_of_one_with_waits(rounds: u64) -> u64 {
+    let (sender, receiver) = channel::bounded(1);
+    let sending = co! {
+        for i in 0..rounds {
+            if i % 64 == 0 {
+                yield;
+            }
+            (yield sender.send(i))?;
+        }
+    };
+    let receiving = co! {
+        for i in 0..rounds {
+            assert_eq!((yield receiver.recv())?, i);
+        }
+    };
+    Loop::new().run((sending, receiving)).expect("no error");
+    rounds
+}
+
 pub fn stream_of_numbers(rounds: u64) -> u64 {
     let numbers = stream(move |out| {
         co! {

@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::hint::black_box;
 use std::task::Poll;
 
-use tinyield::{Coro, Loop, coro};
+use async_channel::{Receiver, Sender};
+use tinyield::{Coro, Loop, co, coro};
 
 /// Wakes itself at the first poll, and is ready at the second.
 async fn wake_self() {
@@ -40,4 +41,24 @@ pub fn alone(rounds: u64) -> u64 {
 
 pub fn hundred(rounds: u64) -> u64 {
     tasks(100, rounds)
+}
+
+async fn serve(rounds: u64, sender: Sender<u64>, receiver: Receiver<u64>) {
+    for i in 0..rounds {
+        sender.send(i).await.expect("the other end is there");
+        assert_eq!(receiver.recv().await, Ok(i));
+    }
+}
+
+async fn answer(sender: Sender<u64>, receiver: Receiver<u64>) {
+    while let Ok(ball) = receiver.recv().await {
+        sender.send(ball).await.expect("the other end is there");
+    }
+}
+
+pub fn ping_pong(rounds: u64) -> u64 {
+    let (ping, pinged) = async_channel::bounded(1);
+    let (pong, ponged) = async_channel::bounded(1);
+    Loop::new().run((co! { serve(rounds, ping, ponged).await }, co! { answer(pong, pinged).await })).expect("no error");
+    2 * rounds
 }

@@ -228,7 +228,6 @@ impl Header {
     }
 
     /// Looks at its scheduler, if it has one. `look` must not use the scope of this task.
-    #[cfg(feature = "smol")]
     #[inline]
     pub(super) fn with_scheduler<R>(&self, look: impl FnOnce(&Scheduler) -> R) -> Option<R> {
         peek(&self.scope, |scope| scope.map(|scope| look(scope.scheduler())))
@@ -374,6 +373,20 @@ impl Header {
 pub(crate) struct TaskRef(NonNull<Header>);
 
 impl TaskRef {
+    pub(super) fn as_ptr(&self) -> *mut Header {
+        self.0.as_ptr()
+    }
+
+    /// A reference to the task of [`as_ptr`](TaskRef::as_ptr) that is not counted. `None` if it is null.
+    ///
+    /// # Safety
+    ///
+    /// `task` is null, or there is a counted reference to it for as long as the result is used.
+    #[inline]
+    pub(super) unsafe fn lend(task: *mut Header) -> Option<ManuallyDrop<TaskRef>> {
+        NonNull::new(task).map(|task| ManuallyDrop::new(TaskRef(task)))
+    }
+
     pub(crate) fn is(&self, other: &TaskRef) -> bool {
         self.0 == other.0
     }

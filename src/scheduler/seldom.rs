@@ -1,0 +1,30 @@
+//! State that few loops, or few scopes, have: until it is used, it takes one word, and costs nothing to make or to drop.
+
+use std::cell::{OnceCell, Ref, RefCell, RefMut};
+
+pub(super) struct Seldom<T>(OnceCell<Box<RefCell<T>>>);
+
+impl<T> Default for Seldom<T> {
+    fn default() -> Seldom<T> {
+        Seldom(OnceCell::new())
+    }
+}
+
+impl<T: Default> Seldom<T> {
+    /// The state, if it was ever used.
+    #[inline]
+    pub(super) fn borrow_if_used(&self) -> Option<Ref<'_, T>> {
+        self.0.get().map(|state| state.borrow())
+    }
+
+    /// The state, which is made now if this is its first use.
+    pub(super) fn borrow_mut(&self) -> RefMut<'_, T> {
+        self.0.get_or_init(Box::default).borrow_mut()
+    }
+
+    /// Takes the state out, if it was ever used.
+    #[inline]
+    pub(super) fn take(&self) -> Option<T> {
+        self.0.get().map(|state| state.take())
+    }
+}
