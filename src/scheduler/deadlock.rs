@@ -77,7 +77,7 @@ impl Scheduler {
             return self.cancel(&root, &Cancelled::new(Reason::Failed { name, location }));
         }
         root.add_other(error);
-        let mut doomed = doomed();
+        let mut doomed = self.without_those_that_clean_up(doomed());
         doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
         for task in doomed {
             task.set(State::CANCELLED);
@@ -85,6 +85,32 @@ impl Scheduler {
                 self.end_panicked(payload);
             }
         }
+    }
+
+    /// Leaves out the tasks that wait for the work of a [`finally`](crate::finally), and those that wait for them: they go on when that
+    /// work has been dropped. If nothing is left, all of them are.
+    fn without_those_that_clean_up(&self, doomed: Vec<TaskRef>) -> Vec<TaskRef> {
+        let mut spared = BTreeSet::new();
+        for scope in self.root().all_scopes() {
+            let owner = scope.owner().filter(|owner| scope.is_whole() && !scope.is_domain() && owner.has(State::SHIELDED));
+            let mut next = owner.map(|owner| (owner, scope));
+            while let Some((owner, scope)) = next
+                && spared.insert(owner.id.get())
+            {
+                work::count();
+                let mut around = scope.parent();
+                next = None;
+                while let Some(scope) = around {
+                    if let Some(owner) = scope.owner() {
+                        next = Some((owner, scope));
+                        break;
+                    }
+                    around = scope.parent();
+                }
+            }
+        }
+        let (spared, rest): (Vec<_>, Vec<_>) = doomed.into_iter().partition(|task| spared.contains(&task.id.get()));
+        if rest.is_empty() { spared } else { rest }
     }
 
     /// The tasks that have not ended, but for those that are cancelled when the tasks that they wait for have ended.

@@ -171,6 +171,11 @@ impl<T> Handover<T> {
         !matches!(self.state.borrow().readers.get(key), Some(Reader::Waiting(_)))
     }
 
+    /// Whether this reader has found that there are no more values.
+    pub(super) fn is_at_end(&self, key: Key) -> bool {
+        matches!(self.state.borrow().readers.get(key), Some(Reader::End))
+    }
+
     pub(super) fn take(&self, key: Key) -> Got<T> {
         let mut state = self.state.borrow_mut();
         if let Some(Reader::Waiting(_)) = state.readers.get(key) {

@@ -1,7 +1,7 @@
 //! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is one under any
 //! drive.
 
-use super::state::{Scope, TaskId};
+use super::state::{Scope, ScopeId, ScopeKind, TaskId};
 use super::{ROOT, Simulator};
 
 impl Simulator<'_> {
@@ -20,10 +20,32 @@ impl Simulator<'_> {
         }
         // What is left waits behind shields, or for a task that does: the latter is cancelled when that one has ended.
         self.add_other(ROOT, failure);
-        for task in stuck.into_iter().rev().filter(|&task| !self.tasks[task].is_deferred).collect::<Vec<_>>() {
+        let free = stuck.into_iter().rev().filter(|&task| !self.tasks[task].is_deferred);
+        // Those that clean up afterwards go on when what they wait for has been dropped.
+        let (spared, dropped): (Vec<_>, Vec<_>) = free.partition(|&task| self.is_to_clean_up(task));
+        for task in if dropped.is_empty() { spared } else { dropped } {
             self.tasks[task].is_cancelled = true;
             self.drop_stuck(task, "is stuck");
         }
+    }
+
+    /// Whether `task` waits for the work of a `finally`, or for a scope in which a task does.
+    fn is_to_clean_up(&self, task: TaskId) -> bool {
+        let is_in_own = |scope: ScopeId| {
+            let mut around = Some(scope);
+            while let Some(scope) = around {
+                if self.scopes[scope].owner.is_some_and(|owner| owner.0 == task) {
+                    return true;
+                }
+                around = self.scopes[scope].parent;
+            }
+            false
+        };
+        let is_running = |scope: &ScopeId| {
+            let Scope { kind, has_ended, owner, .. } = &self.scopes[*scope];
+            *kind == ScopeKind::Guarded && !has_ended && owner.is_some()
+        };
+        (0..self.scopes.len()).filter(is_running).any(is_in_own)
     }
 
     /// Whether some tasks wait for each other, and none of them can go on otherwise.
