@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use super::dump::HELD;
-use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
+use super::{BlockedOn, Quorum, Scheduler, Scope, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Deadlock, Error, NoDeadline, Reason, Stuck};
 use crate::panic::catch;
 use crate::trace::Frame;
@@ -88,29 +88,23 @@ impl Scheduler {
     }
 
     /// Leaves out the tasks that wait for the work of a [`finally`](crate::finally), and those that wait for them: they go on when that
-    /// work has been dropped. If nothing is left, all of them are.
+    /// work has been dropped. If nothing is left, as in a cycle, those that wait for them are not left out.
     fn without_those_that_clean_up(&self, doomed: Vec<TaskRef>) -> Vec<TaskRef> {
-        let mut spared = BTreeSet::new();
-        for scope in self.root().all_scopes() {
-            let owner = scope.owner().filter(|owner| scope.is_whole() && !scope.is_domain() && owner.has(State::SHIELDED));
-            let mut next = owner.map(|owner| (owner, scope));
-            while let Some((owner, scope)) = next
-                && spared.insert(owner.id.get())
-            {
-                work::count();
-                let mut around = scope.parent();
-                next = None;
-                while let Some(scope) = around {
-                    if let Some(owner) = scope.owner() {
-                        next = Some((owner, scope));
-                        break;
-                    }
-                    around = scope.parent();
-                }
+        let waits_to_clean_up = |scope: &Rc<Scope>| {
+            scope.owner().filter(|owner| scope.is_whole() && !scope.is_domain() && owner.has(State::SHIELDED))
+        };
+        let cleaning: Vec<_> = self.root().all_scopes().iter().filter_map(waits_to_clean_up).collect();
+        if cleaning.is_empty() {
+            return doomed;
+        }
+        let ids = |tasks: &[TaskRef]| tasks.iter().map(|task| task.id.get()).collect::<BTreeSet<_>>();
+        for spared in [ids(&wait_graph::all_dependents(cleaning.clone())), ids(&cleaning)] {
+            let rest: Vec<_> = doomed.iter().filter(|task| !spared.contains(&task.id.get())).cloned().collect();
+            if !rest.is_empty() {
+                return rest;
             }
         }
-        let (spared, rest): (Vec<_>, Vec<_>) = doomed.into_iter().partition(|task| spared.contains(&task.id.get()));
-        if rest.is_empty() { spared } else { rest }
+        doomed
     }
 
     /// The tasks that have not ended, but for those that are cancelled when the tasks that they wait for have ended.

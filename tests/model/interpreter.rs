@@ -27,7 +27,7 @@ const MAX_STEPS: usize = 100_000;
 
 pub fn run(program: &Program, seed: u64) -> Observed {
     let grouping = grouping(program.grouping);
-    let mut event_loop = Loop::builder().grouping(grouping).simulated(seed).build();
+    let mut event_loop = Loop::builder().grouping(grouping).simulated(seed).panic_trace(false).build();
     let world = World::new(event_loop.stop_handle());
     for body in &program.shared {
         let shared = start(body, &world).shared();

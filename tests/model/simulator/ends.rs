@@ -100,7 +100,9 @@ impl Simulator<'_> {
             }
             (Some(failure), _) => {
                 self.tasks[task].error = Some(failure.clone());
-                let why = format!("failed {}", self.name(task));
+                // Only a cancellation can be raised first by an internal task, and that comes from nowhere else.
+                let name = if is_internal { "run".to_string() } else { self.name(task) };
+                let why = format!("failed {name}");
                 let own = self.domain(scope);
                 // A domain that was given up contains its errors, unless those around it are failing too.
                 let is_contained = domain != own && self.scopes[domain].failure.is_none();
