@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use common::{Counter, FOREVER, Log, forever, is_deadlock, messages, ms, names, panic_of, silence_panics};
 use tinyield::{
-    Aborted, Coro, Deadlock, Event, Grouping, Loop, abortable, bracket, catch, co, coro, finally, isolate, race, shield,
-    sleep, spawn, stream, timeout,
+    Aborted, Coro, Deadlock, Event, Grouping, Loop, abortable, bracket, catch, co, coro, finally, isolate, race,
+    shield, sleep, spawn, stream, timeout,
 };
 
 /// A cleanup that takes a few turns and logs its name at its end.

@@ -28,8 +28,8 @@ use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 use tinyield::channel::{RecvError, TryRecvError, TrySendError, bounded, unbounded};
 use tinyield::{
-    Aborted, Deadlock, Event, Idle, Loop, LoopError, Runtime, Step, ThreadPool, abortable, catch, co, race, run_in_loop,
-    spawn,
+    Aborted, Deadlock, Event, Idle, Loop, LoopError, Runtime, Step, ThreadPool, abortable, catch, co, race,
+    run_in_loop, spawn,
 };
 
 fn is_deadlock(error: &LoopError) -> bool {

@@ -11,8 +11,8 @@ use std::thread;
 
 use common::{FOREVER, forever, messages, ms, names, panic_of, silence_panics};
 use tinyield::{
-    Coro, Event, Loop, Reason, TimedOut, abortable, catch, co, coro, finally, isolate, run_in_loop, run_in_thread, shield,
-    sleep, spawn, timeout,
+    Coro, Event, Loop, Reason, TimedOut, abortable, catch, co, coro, finally, isolate, run_in_loop, run_in_thread,
+    shield, sleep, spawn, timeout,
 };
 
 #[coro]
@@ -159,9 +159,8 @@ fn loop_that_was_not_begun_never_begins() {
 fn loops_in_loops_end_when_a_timeout_cancels_the_outermost() {
     let cleaned = Arc::new(AtomicUsize::new(0));
     let count = cleaned.clone();
-    let innermost = move || {
-        finally(sleep(FOREVER), move || co! { yield sleep(ms(1)); count.fetch_add(1, Ordering::Relaxed); })
-    };
+    let innermost =
+        move || finally(sleep(FOREVER), move || co! { yield sleep(ms(1)); count.fetch_add(1, Ordering::Relaxed); });
     let main = timeout(run_in_loop(|| run_in_loop(|| run_in_loop(innermost))), ms(5));
     let result: Result<(), TimedOut> = Loop::new().run(main).unwrap();
     assert_eq!(result, Err(TimedOut));

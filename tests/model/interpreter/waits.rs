@@ -9,8 +9,8 @@ use tinyield::sync::{Acquire, EventWait, EventWaitTimeout};
 use tinyield::time::{Sleep, Timeout};
 use tinyield::wait::{Catch, Emit, Isolate, Next, Race, Shield};
 use tinyield::{
-    Abortable, Aborted, Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, abortable, bracket, catch, finally,
-    isolate, race, shield, sleep, timeout,
+    Abortable, Aborted, Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, abortable, bracket, catch,
+    finally, isolate, race, shield, sleep, timeout,
 };
 
 use super::world::{Emits, Emitted, Kept, Life, World};

@@ -46,7 +46,8 @@ impl Simulator<'_> {
             waiting.extend(next);
             index += 1;
         }
-        let without = |spared: &[TaskId]| stuck.iter().copied().filter(|task| !spared.contains(task)).collect::<Vec<_>>();
+        let without =
+            |spared: &[TaskId]| stuck.iter().copied().filter(|task| !spared.contains(task)).collect::<Vec<_>>();
         let rests = [without(&waiting), without(&cleaning)];
         rests.into_iter().find(|rest| !rest.is_empty()).unwrap_or(stuck)
     }
