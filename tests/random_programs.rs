@@ -269,19 +269,24 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
             Node::Shield(node) => drop(yield shield(build(&node, &w))),
             Node::Shared(index) => {
                 let shared = w.shared.borrow().get(usize::from(index)).cloned();
-                // It may have ended with the timeout, the race or the domain of its first waiter. That is not an error
-                // of this coroutine.
+                // It may have ended with the timeout, the race or the domain of its first or last waiter. That is not an
+                // error of this coroutine.
                 if let Some(shared) = shared
                     && let Err(error) = yield catch(shared)
                 {
-                    use tinyield::Reason::{Aborted, Dropped, Raced, TimedOut};
+                    use tinyield::Reason::{Aborted, Dropped, Failed, Raced, TimedOut};
                     let is_given_up = |cancelled: &tinyield::Cancelled| {
                         matches!(cancelled.reason(), TimedOut | Raced | Aborted | Dropped)
                     };
+                    let has_failed = |cancelled: &tinyield::Cancelled| matches!(cancelled.reason(), Failed { .. });
                     let is_of_other = error.to_string() == "inside"
                         || error.downcast_ref::<Panic>().is_some()
                         || error.as_cancelled().is_some_and(is_given_up);
-                    if !is_of_other {
+                    if error.as_cancelled().is_some_and(has_failed) {
+                        // Its last waiter was in a domain that failed, or it is this coroutine that is cancelled, which is raised
+                        // again here.
+                        yield;
+                    } else if !is_of_other {
                         Err(error)?;
                     }
                 }
