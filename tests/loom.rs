@@ -924,7 +924,7 @@ fn a_loop_on_a_thread_is_stopped_when_its_closure_is_cancelled() {
 /// The stop comes before the work has a thread, while the loop in there begins, while it waits, or when it has ended.
 #[test]
 fn run_in_loop_is_stopped_and_waited_for() {
-    check_bounded(2, || {
+    check_bounded(4, || {
         // 0: nothing has begun; 1: the coroutine inside waits; 2: it has seen its cancellation.
         let stage = Arc::new(AtomicUsize::new(0));
         let theirs = stage.clone();
@@ -973,7 +973,7 @@ fn each_of_two_loops_has_a_thread() {
 
 #[test]
 fn two_loops_at_once_give_their_values() {
-    check_bounded(1, || {
+    check_bounded(2, || {
         let loops = [1, 2].map(|n| run_in_loop(move || co! { yield; n }));
         assert_eq!(Loop::new().run(loops).unwrap(), [1, 2]);
     });
