@@ -214,28 +214,6 @@ pub mod __private {
         Coro::from_named::<N, C>(body)
     }
 
-    /// The operand of an `.await`.
-    #[diagnostic::on_unimplemented(
-        message = "`{Self}` is not a future, so `.await` cannot poll it",
-        label = "this is not a future",
-        note = "a coroutine, and any other wait of tinyield, is yielded: write `yield w` or `w.yield` instead of `w.await`"
-    )]
-    pub trait Awaitable {
-        type Future: Future;
-
-        fn into_future(self) -> Self::Future;
-    }
-
-    #[diagnostic::do_not_recommend]
-    impl<F: IntoFuture> Awaitable for F {
-        type Future = F::IntoFuture;
-
-        #[inline(always)]
-        fn into_future(self) -> F::IntoFuture {
-            IntoFuture::into_future(self)
-        }
-    }
-
     /// The operand of the `?` in `yield operand?`.
     #[diagnostic::on_unimplemented(
         message = "`yield` takes all that follows it, so this `?` is for `{Self}`, which is no `Result`",

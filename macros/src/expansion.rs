@@ -52,8 +52,7 @@ pub fn poll(krate: &Crate, operand: &TokenStream, at: Span, whole: Span) -> Toke
     let ours = Span::mixed_site().located_at(at);
     // Both have the exact place of the operand. So if that is not a future, rustc says it once, and points there.
     let theirs = tokens::place(operand);
-    let library = krate.at(theirs);
-    let future = quote_spanned!(theirs=> #library::__private::Awaitable::into_future(#operand));
+    let future = quote_spanned!(theirs=> ::core::future::IntoFuture::into_future(#operand));
     let pinned = quote_spanned!(ours=> &mut pinned);
     let pinned = quote_spanned!(theirs=> ::core::pin::Pin::as_mut(#pinned));
     let poll = quote_spanned!(at=> poll_future(#pinned));
@@ -120,7 +119,7 @@ pub fn undo(expr: &Expr) -> Option<Expr> {
                         && let Some(arm) = poll.arms.first()
                         && matches!(&arm.pat, Pat::Ident(name) if name.ident == "pinned")
                         && let Ok(future) = pin.mac.parse_body()
-                        && let Some(operand) = argument_of("Awaitable::into_future", &future) =>
+                        && let Some(operand) = argument_of("IntoFuture::into_future", &future) =>
                 {
                     Some(Expr::Await(ExprAwait {
                         attrs: attrs.clone(),
