@@ -4,13 +4,14 @@
 //! cargo run --example http_server                                    # a self-test: a server and its clients
 //! cargo run --release --example http_server -- listen 127.0.0.1:8080 # serves until Ctrl-C
 //! wrk -t1 -c64 -d10s http://127.0.0.1:8080/
+//! pkill -USR1 http_server                                            # prints what each coroutine waits for
 //! ```
 #![feature(coroutines)]
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -19,7 +20,7 @@ use hyper::{Method, Request, Response, StatusCode, client, server};
 use smol::channel::{self, Receiver, Sender};
 use smol::net::{TcpListener, TcpStream};
 use smol_hyper::rt::FuturesIo;
-use tinyield::{Coro, Loop, LoopError, coro, from_smol, isolate, sleep, spawn};
+use tinyield::{Coro, Loop, LoopError, View, coro, from_smol, isolate, sleep, spawn};
 
 type Answer = Response<Full<Bytes>>;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -131,9 +132,33 @@ fn listen(address: SocketAddr) -> Result<()> {
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
     ctrlc::set_handler(move || handle.stop())?;
+    print_dumps(event_loop.view())?;
     let listener = smol::block_on(TcpListener::bind(address))?;
     println!("listening on http://{}", listener.local_addr()?);
     ignore_stop(event_loop.run(serve(listener)))
+}
+
+/// Prints a dump for each SIGUSR1. A signal handler must not take a dump, but a thread may.
+#[cfg(unix)]
+fn print_dumps(view: View) -> Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1])?;
+    thread::spawn(move || {
+        for _ in &mut signals {
+            let start = Instant::now();
+            let dump = view.dump(Duration::from_secs(1));
+            let taken = start.elapsed();
+            match dump {
+                Ok(dump) => eprintln!("{dump}\ntaken in {taken:?}"),
+                Err(stall) => eprintln!("{stall}"),
+            }
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn print_dumps(_: View) -> Result<()> {
+    Ok(())
 }
 
 /// A stopped loop returns an error. For this server a stop is the normal end.

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! It checks after each run that nothing is left: no values, coroutines, permits or running closures. At the end it checks
-//! that memory stayed flat. The first failed check ends the program with a non-zero exit code.
+//! that memory stayed flat. Half of the runs of a `Loop` have a watchdog and a recorder. The watchdog must not give a false alarm. The first failed check ends the program with a non-zero exit code.
 #![feature(coroutines)]
 
+mod alarms;
 mod fault;
 mod load;
 mod measure;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tinyield::{Loop, LoopError, Step};
 
+use alarms::Alarms;
 use fault::{End, Fault, PANIC_MESSAGE};
 use load::program;
 use measure::Measure;
@@ -162,12 +164,27 @@ where
     smol::future::or(async { Some(future.await) }, limit).await
 }
 
+/// The loops of the hosts that run a `Loop`.
+struct Loops {
+    plain: Loop,
+    /// With a watchdog and a recorder.
+    observed: Loop,
+    alarms: Arc<Alarms>,
+}
+
+impl Loops {
+    fn new() -> Loops {
+        let alarms = Arc::<Alarms>::default();
+        Loops { plain: Loop::new(), observed: alarms.observed_loop(), alarms }
+    }
+}
+
 /// Does one run with one fault, and checks its end.
 ///
 /// # Errors
 ///
 /// A description of the failed check.
-fn run_once(event_loop: &mut Loop, timer_thread: &TimerThread, seed: u64, measure: &mut Measure) -> Result<(), String> {
+fn run_once(loops: &mut Loops, timer_thread: &TimerThread, seed: u64, measure: &mut Measure) -> Result<(), String> {
     let random = Random::new(seed);
     let host = random.one_of(HOSTS);
     let fault = loop {
@@ -178,6 +195,9 @@ fn run_once(event_loop: &mut Loop, timer_thread: &TimerThread, seed: u64, measur
     };
     let run = Run::new(fault, random.below(100), timer_thread.clone());
     let delay = random.micros(2_000);
+    let is_observed = random.below(2) == 0;
+    loops.alarms.begin_run();
+    let event_loop = if is_observed { &mut loops.observed } else { &mut loops.plain };
     if fault == Fault::Stop {
         let handle = event_loop.stop_handle();
         timer_thread.run_later(delay, move || handle.stop());
@@ -185,7 +205,7 @@ fn run_once(event_loop: &mut Loop, timer_thread: &TimerThread, seed: u64, measur
     let end = host.run(event_loop, &run, random.next(), delay);
     if fault == Fault::Stop {
         // A late stop would stop the next run of the same loop.
-        *event_loop = Loop::new();
+        *event_loop = if is_observed { loops.alarms.observed_loop() } else { Loop::new() };
     }
     let effect = fault.check_end(&run, end).and_then(|effect| run.check_nothing_left().map(|()| effect));
     measure.count(fault, effect.as_ref().is_ok_and(|effect| *effect), &run);
@@ -244,12 +264,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let timer_thread = TimerThread::new();
     let mut measure = Measure::new(duration);
-    let mut event_loop = Loop::new();
+    let mut loops = Loops::new();
     while measure.record_progress() {
         let run = current.load(SeqCst);
         // Hashes the seed, so that neighboring seeds share no runs.
         let run_seed = Random::new(seed).next().wrapping_add(run);
-        if let Err(failure) = run_once(&mut event_loop, &timer_thread, run_seed, &mut measure) {
+        if let Err(failure) = run_once(&mut loops, &timer_thread, run_seed, &mut measure) {
             measure.print_summary();
             return Err(format!("run {run} of seed {seed}: {failure}").into());
         }
@@ -257,6 +277,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     measure.print_summary();
     measure.check_flat()?;
+    loops.alarms.check_none_false()?;
     println!("all checks passed");
     Ok(())
 }

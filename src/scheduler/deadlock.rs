@@ -157,13 +157,15 @@ impl Report {
         let mut stuck: Vec<Stuck> = tasks
             .iter()
             .filter(is_visible)
-            .map(|task| Stuck::new(Frame::new(task.name(), task.location.get()), waits.in_words(task, &|_| None)))
+            .map(|task| {
+                Stuck::new(Frame::new(task.name(), task.location.get()), waits.awaited(task).in_words(&|_| None))
+            })
             .collect();
         if stuck.is_empty()
             && let Some(main) = tasks.first()
         {
             // There is no coroutine but the one that the library made for what it was to run.
-            stuck.push(Stuck::new(Frame::new("run".into(), run_at), waits.in_words(main, &|_| None)));
+            stuck.push(Stuck::new(Frame::new("run".into(), run_at), waits.awaited(main).in_words(&|_| None)));
         }
         let blamed = cycle.iter().chain(tasks.iter().rev()).find(is_visible);
         let blamed = blamed.map_or(("run".into(), run_at), |task| (task.name().into_owned(), task.location.get()));
@@ -195,6 +197,7 @@ struct QuorumOf {
 
 /// What a coroutine waits for. An internal task stands for what it waits for in turn.
 pub(super) struct Awaited<'a> {
+    task: &'a TaskRef,
     /// The coroutines.
     pub(super) named: Vec<&'a TaskRef>,
     blocked_on: BlockedOn,
@@ -316,7 +319,7 @@ impl Waits {
     }
 
     pub(super) fn awaited<'a>(&'a self, task: &'a TaskRef) -> Awaited<'a> {
-        let mut awaited = Awaited { named: Vec::new(), blocked_on: BlockedOn::empty(), at_held: Vec::new() };
+        let mut awaited = Awaited { task, named: Vec::new(), blocked_on: BlockedOn::empty(), at_held: Vec::new() };
         let mut seen = BTreeSet::new();
         let mut next = vec![task];
         while let Some(task) = next.pop() {
@@ -335,16 +338,27 @@ impl Waits {
         }
         awaited
     }
+}
 
-    /// What `task` waits for. `holders` says who holds what a task is blocked on.
-    pub(super) fn in_words(&self, task: &TaskRef, holders: &dyn Fn(&TaskRef) -> Option<Rc<str>>) -> String {
+impl Awaited<'_> {
+    /// What the task waits for. `holders` says who holds what a task is blocked on.
+    pub(super) fn in_words(&self, holders: &dyn Fn(&TaskRef) -> Option<Rc<str>>) -> String {
         const MAX_NAMES: usize = 5;
-        let Awaited { named, blocked_on, at_held } = self.awaited(task);
-        let held_by = at_held.into_iter().find_map(holders);
-        let mut words: Vec<String> = named.iter().take(MAX_NAMES).map(|task| format!("`{}`", task.name())).collect();
-        if named.len() > MAX_NAMES {
-            words.push(format!("{} more", named.len() - MAX_NAMES));
+        let separator = if self.task.has(State::RACING) { " or " } else { " and " };
+        let mut words = String::new();
+        let mut add = |parts: [&str; 3]| {
+            if !words.is_empty() {
+                words.push_str(separator);
+            }
+            words.extend(parts);
+        };
+        for task in self.named.iter().take(MAX_NAMES) {
+            add(["`", &task.name(), "`"]);
         }
+        if self.named.len() > MAX_NAMES {
+            add([&(self.named.len() - MAX_NAMES).to_string(), " more", ""]);
+        }
+        let held_by = self.at_held.iter().find_map(|task| holders(task));
         for (bit, word) in [
             (BlockedOn::EVENT, "an event"),
             (BlockedOn::SEMAPHORE, "a semaphore"),
@@ -355,16 +369,20 @@ impl Waits {
             (BlockedOn::TIMER, "a timer"),
             (BlockedOn::COMPLETION, "what `as_completed` gives next"),
         ] {
-            if blocked_on.contains(bit) {
-                let held_by = held_by.as_ref().filter(|_| HELD.contains(bit));
-                words.push(held_by.map_or_else(|| word.to_string(), |held_by| format!("{word} {held_by}")));
+            if self.blocked_on.contains(bit) {
+                match &held_by {
+                    Some(held_by) if HELD.contains(bit) => add([word, " ", held_by]),
+                    _ => add([word, "", ""]),
+                }
             }
         }
         if words.is_empty() {
-            words.push(
-                if task.has(State::BEGUN) { "nothing that the loop knows of" } else { "its first turn" }.to_string(),
-            );
+            words.push_str(if self.task.has(State::BEGUN) {
+                "nothing that the loop knows of"
+            } else {
+                "its first turn"
+            });
         }
-        words.join(if task.has(State::RACING) { " or " } else { " and " })
+        words
     }
 }

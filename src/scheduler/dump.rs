@@ -53,32 +53,26 @@ impl Scheduler {
     pub(crate) fn take_dump(self: &Rc<Scheduler>, asking: Option<&TaskRef>) -> Dump {
         let Some(root) = self.root_if_open() else { return Dump::default() };
         let tasks = root.all_tasks();
-        let parents = Parents::new(self, &tasks);
+        let places = Places::new(&tasks);
+        let parents = self.visible_parents(&tasks, &places);
         let waits = Waits::new(&tasks, &self.quorums());
         let holders = self.holders_by_waiting();
-        // Internal tasks are left out.
-        let mut index_of = HashMap::new();
-        for task in tasks.iter().filter(|task| !task.is_internal()) {
-            index_of.insert(task.id.get(), index_of.len());
-        }
-        let mut dumped = Vec::with_capacity(index_of.len());
-        for task in tasks.iter().filter(|task| !task.is_internal()) {
+        let mut dumped = Vec::with_capacity(tasks.len());
+        for (task, parent) in tasks.iter().zip(parents).filter(|(task, _)| !task.is_internal()) {
             work::count();
-            let parent = parents.visible(task).and_then(|parent| index_of.get(&parent).copied());
             let awaited = waits.awaited(task);
             let waits_on = if asking.is_some_and(|asking| asking.is(task)) {
                 "this dump".to_string()
             } else if Scheduler::is_ready(task) {
                 if task.has(State::BEGUN) { "its turn".to_string() } else { "its first turn".to_string() }
             } else {
-                waits.in_words(task, &|carrier| holders.get(&carrier.id.get()).cloned())
+                awaited.in_words(&|carrier| holders.get(&carrier.id.get()).cloned())
             };
-            let waits_for = awaited.named.iter().filter_map(|on| index_of.get(&on.id.get()).copied()).collect();
             dumped.push(DumpedTask {
                 frame: Frame::new(task.name(), task.location.get()),
                 waits_on,
-                parent,
-                waits_for,
+                parent: parent.map(|parent| places.visible[parent]),
+                waits_for: awaited.named.iter().filter_map(|on| places.visible_of(on)).collect(),
             });
         }
         Dump::new(dumped, self.statistics_with(tasks.len()))
@@ -147,38 +141,58 @@ impl Scheduler {
 /// What holders are for.
 pub(super) const HELD: BlockedOn = BlockedOn::SEMAPHORE.union(BlockedOn::LOCK);
 
-/// The parent of each task, by its id: the task that started it, or that waits for it first. A parent has started before its
-/// children, so there are no circles.
-struct Parents {
-    visible: HashMap<u64, u64>,
+/// Where each task is among all tasks, and among those that are dumped. Internal tasks are not dumped.
+struct Places {
+    by_id: HashMap<u64, usize>,
+    /// How many of the tasks before this one are dumped. If this one is dumped, it is its index in the dump.
+    visible: Vec<usize>,
+    is_internal: Vec<bool>,
 }
 
-impl Parents {
-    /// `tasks` are in the order in which they started.
-    fn new(scheduler: &Scheduler, tasks: &[TaskRef]) -> Parents {
+impl Places {
+    fn new(tasks: &[TaskRef]) -> Places {
+        let by_id = tasks.iter().enumerate().map(|(place, task)| (task.id.get(), place)).collect();
+        let is_internal: Vec<_> = tasks.iter().map(|task| task.is_internal()).collect();
+        let visible = is_internal.iter().scan(0, |count, is_internal| {
+            let before = *count;
+            *count += usize::from(!is_internal);
+            Some(before)
+        });
+        Places { visible: visible.collect(), by_id, is_internal }
+    }
+
+    fn of(&self, id: u64) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
+    fn visible_of(&self, task: &TaskRef) -> Option<usize> {
+        let place = self.of(task.id.get())?;
+        (!self.is_internal[place]).then(|| self.visible[place])
+    }
+}
+
+impl Scheduler {
+    /// The place of the parent of each task: the task that started it, or that waits for it first. `tasks` are in the order in which
+    /// they started. A parent has started before its children, so there are no circles.
+    fn visible_parents(&self, tasks: &[TaskRef], places: &Places) -> Vec<Option<usize>> {
         let first_of_scope: HashMap<_, _> = tasks
             .iter()
             .filter(|task| task.has(State::SCOPE_ROOT))
             .filter_map(|task| Some((Rc::as_ptr(&task.scope()?).addr(), task.clone())))
             .collect();
-        let internal: HashMap<u64, bool> = tasks.iter().map(|task| (task.id.get(), task.is_internal())).collect();
-        let mut visible = HashMap::<u64, u64>::new();
+        let mut parents: Vec<Option<usize>> = Vec::with_capacity(tasks.len());
         for task in tasks {
             work::count();
-            let id = task.id.get();
-            let starter = scheduler.observer.as_ref().and_then(|observer| observer.starter_of(id));
+            let starter = self.observer.as_ref().and_then(|observer| observer.starter_of(task.id.get()));
             // One that has ended has left its children behind.
-            let starter = starter.filter(|starter| internal.contains_key(starter));
-            let Some(parent) = starter.or_else(|| found_parent(task, &first_of_scope)) else { continue };
-            let parent =
-                if internal.get(&parent) == Some(&true) { visible.get(&parent).copied() } else { Some(parent) };
-            visible.extend(parent.map(|parent| (id, parent)));
+            let starter = starter.and_then(|starter| places.of(starter));
+            let parent = starter.or_else(|| places.of(found_parent(task, &first_of_scope)?));
+            // An internal parent stands for its own.
+            parents.push(
+                parent.and_then(|parent| if places.is_internal[parent] { parents[parent] } else { Some(parent) }),
+            );
         }
-        Parents { visible }
-    }
-
-    fn visible(&self, task: &TaskRef) -> Option<u64> {
-        self.visible.get(&task.id.get()).copied()
+        parents
     }
 }
 
