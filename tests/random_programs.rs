@@ -276,15 +276,15 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
                 {
                     use tinyield::Reason::{Aborted, Dropped, Failed, Raced, TimedOut};
                     let is_given_up = |cancelled: &tinyield::Cancelled| {
-                        matches!(cancelled.reason(), TimedOut | Raced | Aborted | Dropped)
+                        matches!(cancelled.reason(), TimedOut | Raced | Aborted)
                     };
-                    let has_failed = |cancelled: &tinyield::Cancelled| matches!(cancelled.reason(), Failed { .. });
+                    let may_be_own = |cancelled: &tinyield::Cancelled| matches!(cancelled.reason(), Failed { .. } | Dropped);
                     let is_of_other = error.to_string() == "inside"
                         || error.downcast_ref::<Panic>().is_some()
                         || error.as_cancelled().is_some_and(is_given_up);
-                    if error.as_cancelled().is_some_and(has_failed) {
-                        // Its last waiter was in a domain that failed, or it is this coroutine that is cancelled, which is raised
-                        // again here.
+                    if error.as_cancelled().is_some_and(may_be_own) {
+                        // Its last waiter was in a domain that failed, or was dropped. Or it is this coroutine that is cancelled:
+                        // that is raised again here.
                         yield;
                     } else if !is_of_other {
                         Err(error)?;
