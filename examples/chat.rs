@@ -12,12 +12,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use smol::Async;
-use smol::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tinyield::channel::{self, Receiver, Sender};
-use tinyield::{Coro, Event, Loop, LoopError, co, coro, finally, isolate, race, spawn};
+use tinyield::{Coro, Event, Loop, LoopError, co, coro, finally, isolate, race, sleep, spawn};
 
 /// How many messages a client may be behind, before it misses some.
 const BACKLOG: usize = 64;
+/// The longest message. A longer line is several messages.
+const MAX_LINE: u64 = 4096;
+/// How long a client may take to read what is left when the server stops.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// All clients, by number.
@@ -42,12 +45,13 @@ impl Room {
 fn read(room: Room, number: usize, stream: Rc<Async<TcpStream>>) -> Coro<()> {
     let mut reader = BufReader::new(&*stream);
     let mut line = String::new();
-    while reader.read_line(&mut line).await? > 0 {
-        room.send(number, &format!("client {number}: {line}"));
+    while (&mut reader).take(MAX_LINE).read_line(&mut line).await? > 0 {
+        room.send(number, &format!("client {number}: {}\n", line.trim_end()));
         line.clear();
     }
 }
 
+/// Writes messages, until there will be no more.
 #[coro]
 fn write(messages: Receiver<Rc<str>>, stream: Rc<Async<TcpStream>>) -> Coro<()> {
     while let Ok(message) = yield messages.recv() {
@@ -55,65 +59,73 @@ fn write(messages: Receiver<Rc<str>>, stream: Rc<Async<TcpStream>>) -> Coro<()> 
     }
 }
 
-/// Serves one client, until it leaves or the server stops.
+/// Serves one client, until it leaves or the server stops. It gets what was said before, and then a goodbye.
 #[coro]
 fn serve_client(room: Room, number: usize, stream: Async<TcpStream>, stop: Event) -> Coro<()> {
     let stream = Rc::new(stream);
     let (sender, messages) = channel::bounded(BACKLOG);
+    drop(sender.try_send(format!("server: welcome, client {number}\n").into())); // there is room for it
     room.clients.borrow_mut().insert(number, sender);
     room.send(number, &format!("client {number} joins\n"));
-    let leaving = room.clone();
-    let talking = race((read(room, number, stream.clone()), write(messages, stream.clone()), stop.wait()));
+    let listening = race((read(room.clone(), number, stream.clone()), stop.wait()));
     let leave = move || {
-        leaving.clients.borrow_mut().remove(&number);
-        leaving.send(number, &format!("client {number} leaves\n"));
+        // Its sender is dropped, so `write` ends when it has written what is left.
+        room.clients.borrow_mut().remove(&number);
+        room.send(number, &format!("client {number} leaves\n"));
     };
-    yield finally(talking, leave);
+    yield (finally(listening, leave), write(messages, stream.clone()));
     (&*stream).write_all(b"server: goodbye\n").await?;
+}
+
+/// Serves one client, whose errors and bugs are its own. If it does not read, it is cut off when the server stops.
+#[coro]
+fn host_client(room: Room, number: usize, stream: Async<TcpStream>, stop: Event) -> Coro<()> {
+    let client = serve_client(room, number, stream, stop.clone());
+    let limit = co! { yield stop.wait(); yield sleep(GOODBYE); };
+    if let Err(error) = yield isolate(race((client, limit))).catch_unwind() {
+        eprintln!("client {number}: {error}");
+    }
 }
 
 #[coro]
 fn accept(listener: Rc<Async<TcpListener>>) -> Coro<Async<TcpStream>> {
-    listener.accept().await?.0
+    loop {
+        match listener.accept().await {
+            Ok((stream, _peer)) => return stream,
+            // There may be too many open files. A client that leaves changes that.
+            Err(error) => eprintln!("accept: {error}"),
+        }
+        yield sleep(Duration::from_millis(100));
+    }
 }
 
-/// Serves clients until the server is to stop. They get their goodbye, and have ended when this ends.
+/// Accepts clients until the server is to stop.
 #[coro]
-fn serve(listener: Async<TcpListener>, stop: Event) -> Coro<()> {
+fn accept_all(listener: Async<TcpListener>, stop: Event) -> Coro<()> {
     let (room, listener) = (Room::default(), Rc::new(listener));
-    let mut clients = Vec::new();
     for number in 1.. {
         let next = race((stop.wait().map(|()| None), accept(listener.clone()).map(Some)));
         let Some(stream) = yield next else { break };
-        let client = serve_client(room.clone(), number, stream, stop.clone());
-        // A client that fails, or a bug in its handler, does not stop the others. One that does not read is cut off.
-        let (stop, number) = (stop.clone(), number);
-        clients.push(
-            yield spawn(co! {
-                let limited = co! { yield stop.wait(); yield tinyield::sleep(GOODBYE); };
-                if let Err(error) = yield isolate(race((client, limited))).catch_unwind() {
-                    eprintln!("client {number}: {error}");
-                }
-            }),
-        );
+        yield spawn(host_client(room.clone(), number, stream, stop.clone()));
     }
-    yield clients;
 }
 
-/// Says something, and reads until the server says goodbye.
+/// Serves clients until the server is to stop. All of them have ended when this ends, as the domain waits for what runs in it.
 #[coro]
-fn talk(address: SocketAddr, words: &'static str, heard_all: Event, expected: usize) -> Coro<Vec<String>> {
+fn serve(listener: Async<TcpListener>, stop: Event) -> Coro<()> {
+    (yield isolate(accept_all(listener, stop)))?
+}
+
+/// Says something, and reads until the server says goodbye. Sets the events of what it hears.
+#[coro]
+fn talk(address: SocketAddr, words: &'static str, heard: Vec<(&'static str, Event)>) -> Coro<Vec<String>> {
     let stream = Async::<TcpStream>::connect(address).await?;
     (&stream).write_all(words.as_bytes()).await?;
     let mut reader = BufReader::new(&stream);
-    let (mut lines, mut spoken) = (Vec::new(), 0);
-    let mut line = String::new();
+    let (mut lines, mut line) = (Vec::new(), String::new());
     while reader.read_line(&mut line).await? > 0 {
         lines.push(line.trim_end().to_string());
-        spoken += usize::from(line.contains(": hello"));
-        if spoken == expected {
-            heard_all.set();
-        }
+        heard.iter().filter(|(words, _)| line.contains(words)).for_each(|(_, event)| event.set());
         line.clear();
     }
     lines
@@ -124,13 +136,15 @@ fn talk(address: SocketAddr, words: &'static str, heard_all: Event, expected: us
 fn demonstration() -> Coro<()> {
     let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0))?;
     let address = listener.get_ref().local_addr()?;
-    let stop = Event::new();
+    let (stop, welcome, ada, bob) = (Event::new(), Event::new(), Event::new(), Event::new());
     let server = yield spawn(serve(listener, stop.clone()));
-    let early = yield spawn(talk(address, "", stop.clone(), 2));
-    yield tinyield::sleep(Duration::from_millis(50));
-    let others = ["hello from Ada\n", "hello from Bob\n"].map(|words| talk(address, words, Event::new(), 9));
-    let (read, others) = yield (early, others);
-    yield server;
+    let heard = [("welcome", &welcome), ("hello from Ada", &ada), ("hello from Bob", &bob)];
+    let first = yield spawn(talk(address, "", heard.map(|(words, event)| (words, event.clone())).into()));
+    yield welcome.wait();
+    let others = yield spawn(["hello from Ada\n", "hello from Bob\n"].map(|words| talk(address, words, Vec::new())));
+    yield (ada.wait(), bob.wait());
+    stop.set();
+    let (read, others, ()) = yield (first, others, server);
     println!("the first client has read:");
     read.iter().for_each(|line| println!("  {line}"));
     for lines in others.iter().chain([&read]) {

@@ -6,10 +6,11 @@
 #![feature(coroutines)]
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::time::Duration;
 
 use smol::process::Command;
-use tinyield::{Coro, Loop, LoopError, Semaphore, Shared, co, coro, timeout};
+use tinyield::{Coro, Loop, Semaphore, Shared, co, coro, timeout};
 
 /// A target, what it depends on, and its command.
 type Rule = (&'static str, &'static [&'static str], &'static str);
@@ -29,6 +30,8 @@ const BROKEN: &[Rule] = &[
     ("manual", &[], "exec sleep 60"), // is killed when the build stops; without `exec`, only its shell would be
     ("all", &["app", "manual"], "true"),
 ];
+
+const CIRCULAR: &[Rule] = &[("all", &["app"], "true"), ("app", &["main.o"], "true"), ("main.o", &["app"], "true")];
 
 const SLOW: &[Rule] = &[("all", &[], "exec sleep 60")];
 
@@ -52,32 +55,45 @@ fn build_target(build: Build, command: &'static str, dependencies: Vec<Shared<()
     }
 }
 
-/// The target with this name, which is built when somebody waits for it.
-fn target(
-    name: &'static str,
-    rules: &[Rule],
-    build: &Build,
-    made: &mut BTreeMap<&'static str, Shared<()>>,
-) -> Shared<()> {
-    if let Some(target) = made.get(name) {
-        return target.clone();
+/// The targets that are made already, and the names of those that are being made, the outermost first.
+#[derive(Default)]
+struct Targets {
+    made: BTreeMap<&'static str, Shared<()>>,
+    making: Vec<&'static str>,
+}
+
+impl Targets {
+    /// The target with this name, which is built when somebody waits for it.
+    fn get(&mut self, name: &'static str, rules: &[Rule], build: &Build) -> Result<Shared<()>, String> {
+        if let Some(target) = self.made.get(name) {
+            return Ok(target.clone());
+        }
+        if self.making.contains(&name) {
+            return Err(format!("a target depends on itself: {} -> {name}", self.making.join(" -> ")));
+        }
+        let rule = rules.iter().find(|rule| rule.0 == name);
+        let (_, dependencies, command) = rule.ok_or_else(|| format!("there is no rule for `{name}`"))?;
+        self.making.push(name);
+        let dependencies = dependencies.iter().map(|other| self.get(other, rules, build)).collect::<Result<_, _>>()?;
+        self.making.pop();
+        let target = build_target(build.clone(), command, dependencies).named(name).shared();
+        self.made.insert(name, target.clone());
+        Ok(target)
     }
-    let (_, dependencies, command) = rules.iter().find(|rule| rule.0 == name).expect("each dependency has a rule");
-    let dependencies = dependencies.iter().map(|other| target(other, rules, build, made)).collect();
-    let target = build_target(build.clone(), command, dependencies).named(name).shared();
-    made.insert(name, target.clone());
-    target
 }
 
-fn make(rules: &[Rule], limit: Duration) -> Result<(), LoopError> {
+fn make(rules: &[Rule], limit: Duration) -> Result<(), Box<dyn Error>> {
     let build = Build { jobs: Semaphore::new(2), limit };
-    Loop::new().run(target("all", rules, &build, &mut BTreeMap::new()))
+    let all = Targets::default().get("all", rules, &build)?;
+    Ok(Loop::new().run(all)?)
 }
 
-fn main() -> Result<(), LoopError> {
+fn main() -> Result<(), Box<dyn Error>> {
     make(GOOD, Duration::from_secs(60))?;
     let error = make(BROKEN, Duration::from_secs(60)).expect_err("a command fails");
     println!("\nthe broken build:\n{error:?}");
+    let error = make(CIRCULAR, Duration::from_secs(60)).expect_err("it could never end");
+    println!("\nthe circular build:\n{error}");
     let error = make(SLOW, Duration::from_millis(50)).expect_err("a command is too slow");
     println!("\nthe slow build:\n{error:?}");
     Ok(())

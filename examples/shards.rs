@@ -13,7 +13,7 @@ use std::thread::available_parallelism;
 use smol::Async;
 use smol::io::{AsyncReadExt, AsyncWriteExt, copy};
 use socket2::{Domain, Socket, Type};
-use tinyield::{Coro, Loop, LoopError, as_completed, co, coro, race, run_in_loop, spawn};
+use tinyield::{Coro, Loop, LoopError, as_completed, co, coro, isolate, race, run_in_loop, spawn};
 
 const CLIENTS: usize = 200;
 
@@ -33,7 +33,15 @@ fn shard(listener: TcpListener, served: Arc<AtomicUsize>) -> Coro<()> {
     loop {
         let (stream, _peer) = listener.accept().await?;
         served.fetch_add(1, Relaxed);
-        yield spawn(echo(stream));
+        yield spawn(serve(stream));
+    }
+}
+
+/// A connection that breaks is no reason to stop the others.
+#[coro]
+fn serve(stream: Async<TcpStream>) -> Coro<()> {
+    if let Err(error) = yield isolate(echo(stream)) {
+        eprintln!("a connection failed: {error}");
     }
 }
 

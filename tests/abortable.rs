@@ -3,14 +3,14 @@
 
 mod common;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::thread;
 
 use common::{Alive, Counter, FOREVER, Log, forever, ms};
 use tinyield::{
-    AbortHandle, Aborted, Coro, Deadlock, Event, Loop, Reason, RemoteAbortHandle, abortable, catch, co, coro, isolate,
-    race, shield, sleep, spawn, timeout,
+    AbortHandle, Aborted, Coro, Deadlock, Event, Loop, Reason, RemoteAbortHandle, abortable, catch, co, coro, finally,
+    isolate, race, shield, sleep, spawn, timeout,
 };
 
 fn run<T: 'static>(coro: Coro<T>) -> T {
@@ -302,4 +302,46 @@ fn work_in_aborted_work_is_cancelled_and_not_aborted() {
     assert_eq!(Loop::new().run(main).unwrap(), Err(Aborted));
     assert_eq!(seen.get(), Some("cancelled"));
     assert!(!inner_handle.is_aborted());
+}
+
+#[test]
+fn abort_of_aborted_work_changes_nothing() {
+    let cleaned = Counter::new();
+    let up = cleaned.clone();
+    let main = co! {
+        let (inner, inner_handle) = abortable(finally(co! { yield forever(); }, move || co! { yield; up.up(); }));
+        let (outer, outer_handle) = abortable(inner);
+        let again = outer_handle.clone();
+        let working = yield spawn(outer);
+        for _ in 0..5 { yield; }
+        for handle in [&inner_handle, &outer_handle, &again, &inner_handle] {
+            handle.abort();
+        }
+        yield;
+        again.abort();
+        yield working
+    };
+    // The inner one had its value, which is `Err(Aborted)`, when the outer one was aborted.
+    let result = run(main);
+    assert!(matches!(result, Ok(Err(Aborted)) | Err(Aborted)), "{result:?}");
+    assert_eq!(cleaned.get(), 1);
+}
+
+/// The destructor runs when the work has its value, and before it is over.
+#[test]
+fn work_whose_destructor_aborts_it_has_its_value() {
+    struct Aborts(RefCell<Option<AbortHandle>>);
+
+    impl Drop for Aborts {
+        fn drop(&mut self) {
+            self.0.take().expect("there is a handle").abort();
+        }
+    }
+
+    let aborts = Rc::new(Aborts(RefCell::default()));
+    let held = aborts.clone();
+    let (work, handle) = abortable(co! { let _held = held; yield; 5 });
+    *aborts.0.borrow_mut() = Some(handle);
+    drop(aborts);
+    assert_eq!(Loop::new().run(work).unwrap(), Ok(5));
 }

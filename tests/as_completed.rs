@@ -36,7 +36,7 @@ fn as_they_complete() {
         }
         order
     };
-    assert_eq!(Loop::new().run(main).unwrap(), [1, 15, 30]);
+    assert_eq!(Loop::builder().simulated(0).build().run(main).unwrap(), [1, 15, 30]);
 }
 
 #[test]

@@ -3,10 +3,13 @@
 
 mod common;
 
-use common::{Counter, FOREVER, Log, forever, messages, ms, names, panic_of};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use common::{Counter, FOREVER, Log, forever, is_deadlock, messages, ms, names, panic_of, silence_panics};
 use tinyield::{
-    Aborted, Coro, Event, Grouping, Loop, abortable, bracket, catch, co, coro, finally, isolate, race, shield, sleep,
-    spawn, timeout,
+    Aborted, Coro, Deadlock, Event, Grouping, Loop, abortable, bracket, catch, co, coro, finally, isolate, race,
+    shield, sleep, spawn, stream, timeout,
 };
 
 /// A cleanup that takes a few turns and logs its name at its end.
@@ -249,4 +252,118 @@ fn error_of_the_opening_is_raised_and_nothing_is_closed() {
     let main = bracket(co! { Err("locked")?; 1 }, |n| co! { n }, move |_| up.up());
     assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "locked");
     assert_eq!(closed.get(), 0);
+}
+
+/// At the deadlock, what is behind the shield is dropped. Those that wait for the cleanup go on.
+#[test]
+fn cleanup_runs_although_the_work_is_stuck_behind_a_shield() {
+    let log = Log::new();
+    let (cleaned, inside, outside) = (log.clone(), log.clone(), log.clone());
+    let never = Event::new();
+    let stuck = co! { yield shield(never.wait()); }.named("stuck");
+    let work = finally(stuck, move || slow(cleaned, "cleanup"));
+    let waiting = co! {
+        let _ended = inside.on_drop("waiting ends");
+        let result = yield catch(work);
+        inside.push(if result.is_err() { "waiting goes on" } else { "not stuck" });
+        result?;
+    };
+    let main = co! { let _ended = outside.on_drop("main ends"); yield shield(waiting.named("waiting")); };
+    let error = Loop::new().run(main).unwrap_err();
+    assert!(is_deadlock(&error));
+    assert_eq!(log.take(), ["cleanup", "waiting goes on", "waiting ends", "main ends"]);
+    let dropped: Vec<_> = messages(error.others()).into_iter().filter(|text| text.contains("was dropped")).collect();
+    assert_eq!(dropped.len(), 1, "{dropped:?}");
+    assert!(dropped[0].contains("`stuck`"), "{dropped:?}");
+}
+
+/// The work waits behind a shield for a coroutine that waits for the handle of the whole.
+#[test]
+fn cleanup_runs_although_its_work_is_in_a_cycle() {
+    let log = Log::new();
+    let handle = Rc::new(RefCell::new(None));
+    let given = handle.clone();
+    let other = co! { yield given.take().unwrap() }.shared();
+    let work = {
+        let other = other.clone();
+        co! { yield; yield shield(other) }
+    };
+    let cleaned = cleanup(&log);
+    let main = co! {
+        *handle.borrow_mut() = Some(yield spawn(finally(work, cleaned)));
+        yield other
+    };
+    let error = Loop::new().run(main).unwrap_err();
+    assert!(!error.downcast_ref::<Deadlock>().unwrap().cycle().is_empty());
+    assert_eq!(log.take(), ["cleanup"]);
+}
+
+#[test]
+fn close_that_panics_panics_once_and_after_a_failed_use_is_among_the_others() {
+    silence_panics("no close");
+    for use_fails in [false, true] {
+        let work = move |_| {
+            co! {
+                yield;
+                if use_fails {
+                    Err("use failed")?;
+                }
+            }
+        };
+        let main = bracket(co! { 7 }, work, |_| -> Coro<()> { panic!("no close") });
+        assert_eq!(panic_of(|| Loop::new().run(main)), "no close");
+        let main = bracket(co! { 7 }, work, |_| co! { yield; panic!("no close") });
+        let error = Loop::new().run(isolate(main).catch_unwind()).unwrap().unwrap_err();
+        let all: Vec<_> = std::iter::once(error.to_string()).chain(messages(error.others())).collect();
+        let expected = if use_fails { &["use failed", "panicked: no close"][..] } else { &["panicked: no close"] };
+        assert_eq!(all, expected);
+    }
+}
+
+#[test]
+fn cleanup_that_has_begun_ends_although_the_runtime_is_dropped() {
+    let log = Log::new();
+    let cleaned = log.clone();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(finally(co! { 1 }, move || {
+        co! {
+            cleaned.push("begins");
+            yield slow(cleaned.clone(), "ends");
+        }
+    }));
+    while log.len() == 0 {
+        runtime.step();
+    }
+    drop(runtime);
+    assert_eq!(log.take(), ["begins", "ends"]);
+}
+
+/// The whole is given up after each number of turns: each body that began is cleaned up once.
+#[test]
+fn cleanups_in_a_stream_in_a_race_in_a_domain_that_contains_panics_are_as_many_as_the_bodies() {
+    silence_panics("the third");
+    let mut outcomes = std::collections::BTreeSet::new();
+    for turns in 0..60 {
+        let (begun, cleaned) = (Counter::new(), Counter::new());
+        let (up, down) = (begun.clone(), cleaned.clone());
+        let values = stream(move |out| {
+            co! {
+                for n in 0..3 {
+                    let (up, down, out) = (up.clone(), down.clone(), out.clone());
+                    let body = co! {
+                        up.up();
+                        yield out.emit(n);
+                        if n == 2 { panic!("the third") }
+                    };
+                    yield finally(body, move || co! { yield; down.up(); });
+                }
+            }
+        });
+        let reading = co! { while let Some(_n) = yield values.next() {} "read" };
+        let limit = co! { for _ in 0..turns { yield; } "given up" };
+        let result = Loop::new().run(isolate(race((reading, limit))).catch_unwind()).unwrap();
+        outcomes.insert(result.map_or_else(|error| error.to_string(), str::to_string));
+        assert_eq!(begun.get(), cleaned.get(), "after {turns} turns");
+    }
+    assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), ["given up", "panicked: the third"]);
 }

@@ -28,7 +28,8 @@ use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 use tinyield::channel::{RecvError, TryRecvError, TrySendError, bounded, unbounded};
 use tinyield::{
-    Aborted, Deadlock, Event, Idle, Loop, LoopError, Runtime, Step, ThreadPool, abortable, catch, co, race, spawn,
+    Aborted, Deadlock, Event, Idle, Loop, LoopError, Runtime, Step, ThreadPool, abortable, catch, co, race,
+    run_in_loop, spawn,
 };
 
 fn is_deadlock(error: &LoopError) -> bool {
@@ -896,8 +897,6 @@ fn a_running_closure_sees_its_cancellation() {
     });
 }
 
-/// The stop of `run_in_loop`, which runs its loop like this. It does so on a pool that belongs to the process, and loom forgets all
-/// that was made in one order before it tries the next.
 #[test]
 fn a_loop_on_a_thread_is_stopped_when_its_closure_is_cancelled() {
     check_bounded(2, || {
@@ -919,6 +918,64 @@ fn a_loop_on_a_thread_is_stopped_when_its_closure_is_cancelled() {
         });
         Loop::new().run(race([job, co! { yield; yield; }])).unwrap();
         assert_ne!(stage.load(Relaxed), 1, "the race is over, but not the loop on the thread");
+    });
+}
+
+/// The stop comes before the work has a thread, while the loop in there begins, while it waits, or when it has ended.
+#[test]
+fn run_in_loop_is_stopped_and_waited_for() {
+    check_bounded(4, || {
+        // 0: nothing has begun; 1: the coroutine inside waits; 2: it has seen its cancellation.
+        let stage = Arc::new(AtomicUsize::new(0));
+        let theirs = stage.clone();
+        let inner = run_in_loop(move || {
+            let event = Event::new();
+            // With this somebody could set the event, so the loop is not deadlocked.
+            let remote = event.remote();
+            co! {
+                theirs.store(1, Relaxed);
+                let error = (yield catch(event.wait())).unwrap_err();
+                theirs.store(2, Relaxed);
+                drop(remote);
+                Err(error)?;
+            }
+        });
+        Loop::new().run(race([inner, co! { yield; yield; }])).unwrap();
+        assert_ne!(stage.load(Relaxed), 1, "the race is over, but not the loop on the thread");
+    });
+}
+
+/// A loop that ends by itself while it is stopped: its value or its error comes across, or the reason of the stop, and nothing hangs.
+#[test]
+fn run_in_loop_ends_by_itself_while_it_is_stopped() {
+    check_bounded(2, || {
+        let mut event_loop = Loop::new();
+        let stop = event_loop.stop_handle();
+        let stopper = thread::spawn(move || stop.stop());
+        let result = event_loop.run(run_in_loop(|| co! { yield; Err::<(), _>("inside")?; }));
+        let error = result.unwrap_err();
+        assert!(error.is_stopped() || error.to_string() == "inside");
+        stopper.join().unwrap();
+    });
+}
+
+/// A thread leaves when it finds no work, while the next loop is handed over to it or to a new one.
+#[test]
+fn each_of_two_loops_has_a_thread() {
+    check_bounded(2, || {
+        let main = co! {
+            let first = yield run_in_loop(|| co! { yield; 1 });
+            first + yield run_in_loop(|| co! { 2 })
+        };
+        assert_eq!(Loop::new().run(main).unwrap(), 3);
+    });
+}
+
+#[test]
+fn two_loops_at_once_give_their_values() {
+    check_bounded(2, || {
+        let loops = [1, 2].map(|n| run_in_loop(move || co! { yield; n }));
+        assert_eq!(Loop::new().run(loops).unwrap(), [1, 2]);
     });
 }
 

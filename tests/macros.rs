@@ -125,3 +125,15 @@ fn a_crate_that_reexports_tinyield_gives_its_path() {
     let main = co! { crate = crate::other::runtime; (yield one()) + (yield other::go! { yield; return 1; }) };
     assert_eq!(Loop::new().run(main).unwrap(), 2);
 }
+
+/// rustfmt formats this form.
+#[test]
+fn co_takes_a_block_in_parentheses() {
+    let nothing = co!({});
+    let main = co!({
+        yield nothing;
+        let one = yield co!({ 1 });
+        one + "2".parse::<i32>()?
+    });
+    assert_eq!(Loop::new().run(main).unwrap(), 3);
+}

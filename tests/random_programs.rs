@@ -16,7 +16,7 @@ use common::{Alive, LONG, Token, ms, run_steps, silence_panics, text_of, wakes_i
 use proptest::prelude::*;
 use tinyield::{
     Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Panic, Semaphore, Shared, StopHandle, abortable,
-    as_completed, catch, co, finally, isolate, race, run_in_thread, shield, sleep, spawn, stream, timeout,
+    as_completed, bracket, catch, co, finally, isolate, race, run_in_thread, shield, sleep, spawn, stream, timeout,
 };
 
 /// A program.
@@ -50,6 +50,8 @@ enum Node {
     Abortable(Box<Node>, u8),
     /// Counts the bodies that have begun, and the cleanups that have ended.
     Finally(Box<Node>),
+    /// Counts what is opened, and what is closed.
+    Bracket(Box<Node>),
     /// A stream, with the number of values that are read before it is dropped.
     Stream(Box<Node>, u8),
     /// In a domain that contains panics, too.
@@ -81,6 +83,7 @@ fn node() -> impl Strategy<Value = Node> {
             1 => many.prop_map(Node::Limited),
             1 => (one.clone(), 0u8..6).prop_map(|(node, turns)| Node::Abortable(node, turns)),
             2 => one.clone().prop_map(Node::Finally),
+            1 => one.clone().prop_map(Node::Bracket),
             1 => (one.clone(), 0u8..5).prop_map(|(node, read)| Node::Stream(node, read)),
             1 => one.clone().prop_map(Node::Contained),
             1 => one.clone().prop_map(Node::Shield),
@@ -129,7 +132,7 @@ struct World {
     is_done_contained: Rc<Cell<bool>>,
     /// The numbers of the coroutines that have begun and not ended.
     begun: Rc<RefCell<Vec<usize>>>,
-    /// How many bodies of a `finally` have begun, less the cleanups that have ended.
+    /// How many bodies of a `finally` have begun, and resources were opened, less the cleanups that have ended.
     uncleaned: Rc<Cell<isize>>,
     /// A part of the program contains panics.
     contains_panics: Rc<Cell<bool>>,
@@ -266,19 +269,24 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
             Node::Shield(node) => drop(yield shield(build(&node, &w))),
             Node::Shared(index) => {
                 let shared = w.shared.borrow().get(usize::from(index)).cloned();
-                // It may have ended with the timeout, the race or the domain of its first waiter. That is not an error
-                // of this coroutine.
+                // It may have ended with the timeout, the race or the domain of its first or last waiter. That is not an
+                // error of this coroutine.
                 if let Some(shared) = shared
                     && let Err(error) = yield catch(shared)
                 {
-                    use tinyield::Reason::{Aborted, Dropped, Raced, TimedOut};
+                    use tinyield::Reason::{Aborted, Dropped, Failed, Raced, TimedOut};
                     let is_given_up = |cancelled: &tinyield::Cancelled| {
-                        matches!(cancelled.reason(), TimedOut | Raced | Aborted | Dropped)
+                        matches!(cancelled.reason(), TimedOut | Raced | Aborted)
                     };
+                    let may_be_own = |cancelled: &tinyield::Cancelled| matches!(cancelled.reason(), Failed { .. } | Dropped);
                     let is_of_other = error.to_string() == "inside"
                         || error.downcast_ref::<Panic>().is_some()
                         || error.as_cancelled().is_some_and(is_given_up);
-                    if !is_of_other {
+                    if error.as_cancelled().is_some_and(may_be_own) {
+                        // Its last waiter was in a domain that failed, or was dropped. Or it is this coroutine that is cancelled:
+                        // that is raised again here.
+                        yield;
+                    } else if !is_of_other {
                         Err(error)?;
                     }
                 }
@@ -329,6 +337,15 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
                     yield sleep(Duration::ZERO);
                     cleanup.uncleaned.update(|count| count - 1);
                 }));
+            }
+            Node::Bracket(node) => {
+                let (opening, using, closing) = (w.clone(), w.clone(), w.clone());
+                let open = co! { yield sleep(Duration::ZERO); opening.uncleaned.update(|count| count + 1); };
+                let used = bracket(open, move |()| build(&node, &using), move |()| co! {
+                    yield;
+                    closing.uncleaned.update(|count| count - 1);
+                });
+                drop(yield used);
             }
             Node::Stream(node, read) => {
                 let inside = w.clone();

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use common::{FOREVER, forever, messages, ms, names, panic_of};
+use common::{FOREVER, forever, messages, ms, names, panic_of, silence_panics};
 use tinyield::{
-    Coro, Event, Loop, Reason, abortable, catch, co, coro, isolate, run_in_loop, run_in_thread, shield, sleep, spawn,
-    timeout,
+    Coro, Event, Loop, Reason, TimedOut, abortable, catch, co, coro, finally, isolate, run_in_loop, run_in_thread,
+    shield, sleep, spawn, timeout,
 };
 
 #[coro]
@@ -153,4 +153,26 @@ fn loop_that_was_not_begun_never_begins() {
     };
     assert!(Loop::new().run(main).unwrap().is_err());
     assert_eq!(begun.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn loops_in_loops_end_when_a_timeout_cancels_the_outermost() {
+    let cleaned = Arc::new(AtomicUsize::new(0));
+    let count = cleaned.clone();
+    let innermost =
+        move || finally(sleep(FOREVER), move || co! { yield sleep(ms(1)); count.fetch_add(1, Ordering::Relaxed); });
+    let main = timeout(run_in_loop(|| run_in_loop(|| run_in_loop(innermost))), ms(5));
+    let result: Result<(), TimedOut> = Loop::new().run(main).unwrap();
+    assert_eq!(result, Err(TimedOut));
+    assert!(cleaned.load(Ordering::Relaxed) <= 1);
+    assert_eq!(Arc::strong_count(&cleaned), 1, "all loops have ended");
+}
+
+#[test]
+fn panic_in_a_loop_of_a_cleanup_is_contained() {
+    silence_panics("in the cleanup");
+    let cleanup = || run_in_loop(|| co! { yield; panic!("in the cleanup") });
+    let main = timeout(finally(sleep(FOREVER), cleanup), ms(1));
+    let error = Loop::new().run(isolate(main).catch_unwind()).unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "panicked: in the cleanup");
 }

@@ -263,3 +263,87 @@ fn stuck_stream_is_a_deadlock() {
     let names: Vec<_> = deadlock.stuck().iter().map(|stuck| stuck.frame().name()).collect();
     assert_eq!(names, ["main", "source"]);
 }
+
+#[test]
+fn stream_can_be_read_by_another_coroutine_than_the_first() {
+    let main = co! {
+        let values = numbers(3);
+        assert_eq!(yield values.next(), Some(0));
+        let reader = yield spawn(read_all(values));
+        yield reader
+    };
+    assert_eq!(run(main), [1, 2]);
+}
+
+/// A race is over, and its stream goes on: that belongs to the domain.
+#[test]
+fn stream_that_was_first_read_in_a_race_outlives_the_race() {
+    let main = co! {
+        let values = std::rc::Rc::new(numbers(3));
+        let reading = values.clone();
+        let first = yield race((co! { yield reading.next() }, co! { yield forever(); None }));
+        (first, yield values.next())
+    };
+    assert_eq!(run(main), (Some(0), Some(1)));
+}
+
+/// The other part of the gather is a stream that has failed, in a domain that is over.
+#[test]
+fn value_of_a_gather_is_not_lost_when_another_stream_has_failed() {
+    let main = co! {
+        let mailbox = std::rc::Rc::new(std::cell::Cell::new(None));
+        let given = mailbox.clone();
+        let failed = yield isolate(co! {
+            let broken = stream(|out| co! { yield out.emit(1); yield; Err("broken")?; });
+            yield broken.next();
+            given.set(Some(broken));
+            yield forever();
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "broken");
+        let (good, broken): (_, Stream<u32>) = (numbers(3), mailbox.take().unwrap());
+        // It starts here, and not in the domain below.
+        assert_eq!(yield good.next(), Some(0));
+        let next = (good.next(), broken.next());
+        let both = yield isolate(co! { yield next });
+        assert_eq!(both.unwrap_err().to_string(), "broken");
+        let (first, error) = yield (good.next(), isolate(broken.next()));
+        assert_eq!(error.unwrap_err().to_string(), "broken");
+        (first, yield good.next(), yield good.next())
+    };
+    assert_eq!(run(main), (Some(1), Some(2), None));
+}
+
+#[test]
+fn stream_that_drops_its_own_reader_is_cancelled_at_its_next_emit() {
+    let alive = Alive::new();
+    let token = alive.token();
+    let main = co! {
+        let slot = std::rc::Rc::new(std::cell::RefCell::new(None));
+        let own = slot.clone();
+        *slot.borrow_mut() = Some(stream(move |out| co! {
+            let _token = token;
+            yield out.emit(1);
+            drop(own.borrow_mut().take());
+            yield out.emit(2);
+            unreachable!("it is cancelled");
+        }));
+        let next = slot.borrow().as_ref().map(Stream::next).unwrap();
+        assert_eq!(yield next, Some(1));
+        for _ in 0..5 { yield; }
+    };
+    run(main);
+    assert_eq!(alive.get(), 0);
+}
+
+/// The coroutine of a stream that was first read on another loop ends with that loop.
+#[test]
+fn stream_on_a_loop_in_a_loop_stays_there() {
+    let main = co! {
+        let values = std::rc::Rc::new(numbers(3));
+        let inner = values.clone();
+        let stuck = Loop::new().run(co! { yield inner.next() }).unwrap_err();
+        assert!(stuck.downcast_ref::<Deadlock>().is_some(), "the stream waits for a reader, and the run for the stream");
+        (yield isolate(values.next())).unwrap_err()
+    };
+    assert!(run(main).downcast_ref::<Deadlock>().is_some());
+}

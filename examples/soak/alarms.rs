@@ -1,7 +1,8 @@
 //! The alarms of the watchdog, and which of them are false.
 //!
-//! No coroutine of the soak takes longer than the limit. If the system runs other programs on the thread's core in the middle of a turn,
-//! the turn takes long all the same, and the alarm is right. The time for which the thread was ready and did not run tells the two apart.
+//! A turn of the soak takes longer than the limit for two reasons only, and then the alarm is right. The system runs other programs on the
+//! thread's core in the middle of the turn: then the thread was ready and did not run for that time. Or the turn is one of the coroutine
+//! `loops`, which runs an inner loop, and so waits for the threads of that loop.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use tinyield::{Loop, Recorder, Stall};
 const LIMIT: Duration = Duration::from_millis(20);
 /// Events that the recorder keeps.
 const RECORDED: usize = 10_000;
+/// The coroutine that blocks its thread by design.
+const BLOCKING: &str = "loops";
 
 #[derive(Default)]
 pub struct Alarms {
@@ -39,7 +42,7 @@ impl Alarms {
         }
         self.all.fetch_add(1, SeqCst);
         let waited = time_without_core() - Duration::from_nanos(self.waited_before.load(SeqCst));
-        if stall.duration().saturating_sub(waited) >= LIMIT {
+        if stall.name() != BLOCKING && stall.duration().saturating_sub(waited) >= LIMIT {
             self.wrong.fetch_add(1, SeqCst);
             println!("false alarm: {stall}; the thread waited {waited:?} for a core");
         }
@@ -52,7 +55,7 @@ impl Alarms {
     /// If one of them was false.
     pub fn check_none_false(&self) -> Result<(), String> {
         let (all, wrong) = (self.all.load(SeqCst), self.wrong.load(SeqCst));
-        println!("alarms of the watchdog after {LIMIT:?}: {all}, as other programs took the core; false: {wrong}");
+        println!("alarms of the watchdog after {LIMIT:?}: {all}; false: {wrong}");
         if wrong == 0 { Ok(()) } else { Err(format!("{wrong} false alarms")) }
     }
 }

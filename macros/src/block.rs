@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{ParseStream, Parser};
-use syn::{Block, Token};
+use syn::{Block, Expr, Stmt, Token};
 
 use crate::krate::Crate;
 use crate::{closure, tokens};
@@ -19,7 +19,7 @@ pub fn expand(input: &TokenStream) -> TokenStream {
             krate = Some(input.parse()?);
             input.parse::<Token![;]>()?;
         }
-        Ok((krate, Block { brace_token, stmts: Block::parse_within(input)? }))
+        Ok((krate, Block { brace_token, stmts: without_braces(Block::parse_within(input)?) }))
     };
     match parser.parse2(tokens::mark(input.clone())) {
         Ok((krate, block)) => {
@@ -33,5 +33,16 @@ pub fn expand(input: &TokenStream) -> TokenStream {
             let error = error.into_compile_error();
             quote!({ #error #input })
         }
+    }
+}
+
+/// The statements of `{ body }`, if that is all. In `co!({ body })`, which rustfmt formats, rustc would find these braces unnecessary.
+fn without_braces(stmts: Vec<Stmt>) -> Vec<Stmt> {
+    match <[Stmt; 1]>::try_from(stmts) {
+        Ok([Stmt::Expr(Expr::Block(inner), None)]) if inner.label.is_none() && inner.attrs.is_empty() => {
+            inner.block.stmts
+        }
+        Ok(one) => one.into(),
+        Err(stmts) => stmts,
     }
 }

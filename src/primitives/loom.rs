@@ -23,6 +23,17 @@ macro_rules! local {
 
 pub(crate) use local as thread_local;
 
+/// A value of one execution of a model: loom drops it when the main thread of that ends.
+macro_rules! global {
+    (static $name:ident: $type:ty = $init:expr;) => {
+        loom::lazy_static! {
+            static ref $name: $type = $init;
+        }
+    };
+}
+
+pub(crate) use global as process_wide;
+
 pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

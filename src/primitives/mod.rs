@@ -5,7 +5,7 @@
 mod loom;
 
 #[cfg(tinyield_loom)]
-pub(crate) use self::loom::{Mutex, MutexGuard, OnceLock, atomic, channel, thread, thread_local};
+pub(crate) use self::loom::{Mutex, MutexGuard, OnceLock, atomic, channel, process_wide, thread, thread_local};
 
 #[cfg(not(tinyield_loom))]
 pub(crate) use crossbeam_channel as channel;
@@ -14,6 +14,17 @@ pub(crate) use std::{
     sync::{Mutex, MutexGuard, OnceLock, atomic},
     thread, thread_local,
 };
+
+/// A value of the whole process, made when it is first used.
+#[cfg(not(tinyield_loom))]
+macro_rules! process_wide {
+    (static $name:ident: $type:ty = $init:expr;) => {
+        static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $init);
+    };
+}
+
+#[cfg(not(tinyield_loom))]
+pub(crate) use process_wide;
 
 /// Locks `mutex`. A panic under the lock poisons nothing: no code of a user runs there, and each change is complete.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

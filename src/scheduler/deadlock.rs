@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use super::dump::HELD;
-use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
+use super::{BlockedOn, Quorum, Scheduler, Scope, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Deadlock, Error, NoDeadline, Reason, Stuck};
 use crate::panic::catch;
 use crate::trace::Frame;
@@ -77,7 +77,7 @@ impl Scheduler {
             return self.cancel(&root, &Cancelled::new(Reason::Failed { name, location }));
         }
         root.add_other(error);
-        let mut doomed = doomed();
+        let mut doomed = self.without_those_that_clean_up(doomed());
         doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
         for task in doomed {
             task.set(State::CANCELLED);
@@ -85,6 +85,26 @@ impl Scheduler {
                 self.end_panicked(payload);
             }
         }
+    }
+
+    /// Leaves out the tasks that wait for the work of a [`finally`](crate::finally), and those that wait for them: they go on when that
+    /// work has been dropped. If nothing is left, as in a cycle, those that wait for them are not left out.
+    fn without_those_that_clean_up(&self, doomed: Vec<TaskRef>) -> Vec<TaskRef> {
+        let waits_to_clean_up = |scope: &Rc<Scope>| {
+            scope.owner().filter(|owner| scope.is_whole() && !scope.is_domain() && owner.has(State::SHIELDED))
+        };
+        let cleaning: Vec<_> = self.root().all_scopes().iter().filter_map(waits_to_clean_up).collect();
+        if cleaning.is_empty() {
+            return doomed;
+        }
+        let ids = |tasks: &[TaskRef]| tasks.iter().map(|task| task.id.get()).collect::<BTreeSet<_>>();
+        for spared in [ids(&wait_graph::all_dependents(cleaning.clone())), ids(&cleaning)] {
+            let rest: Vec<_> = doomed.iter().filter(|task| !spared.contains(&task.id.get())).cloned().collect();
+            if !rest.is_empty() {
+                return rest;
+            }
+        }
+        doomed
     }
 
     /// The tasks that have not ended, but for those that are cancelled when the tasks that they wait for have ended.

@@ -500,14 +500,24 @@ impl Scope {
         self.subscopes.borrow().clone()
     }
 
+    /// This scope and all below.
+    pub(super) fn all_scopes(self: &Rc<Scope>) -> Vec<Rc<Scope>> {
+        let mut scopes = vec![self.clone()];
+        let mut index = 0;
+        while let Some(scope) = scopes.get(index) {
+            work::count();
+            let below = scope.subscopes();
+            scopes.extend(below);
+            index += 1;
+        }
+        scopes
+    }
+
     /// All tasks in this scope and below, in the order in which they started.
     pub(super) fn all_tasks(self: &Rc<Scope>) -> Vec<TaskRef> {
         let mut tasks = Vec::new();
-        let mut scopes = vec![self.clone()];
-        while let Some(scope) = scopes.pop() {
-            work::count();
+        for scope in self.all_scopes() {
             tasks.extend(scope.tasks.borrow().iter().cloned().inspect(|_| work::count()));
-            scopes.extend(scope.subscopes.borrow().iter().cloned());
         }
         tasks.sort_unstable_by_key(|task| task.id.get());
         tasks

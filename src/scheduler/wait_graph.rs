@@ -33,6 +33,31 @@ pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
     waiting
 }
 
+/// `tasks`, those that wait for them or for a scope around them, those that wait for these, and so on.
+pub(super) fn all_dependents(tasks: Vec<TaskRef>) -> Vec<TaskRef> {
+    let mut all = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut seen_scopes = BTreeSet::new();
+    let mut next = tasks;
+    while let Some(task) = next.pop() {
+        work::count();
+        if !seen.insert(task.id.get()) {
+            continue;
+        }
+        next.extend(task.waiting_tasks());
+        let mut around = task.scope();
+        while let Some(scope) = around
+            && seen_scopes.insert(Rc::as_ptr(&scope))
+        {
+            work::count();
+            next.extend(scope.owner());
+            around = scope.parent();
+        }
+        all.push(task);
+    }
+    all
+}
+
 /// The coroutines that wait for `task`, which failed at `location`, for as long as exactly one waits for each, up to the edge of
 /// its domain, but at most `max`. Outermost first.
 pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: usize) -> Vec<Frame> {

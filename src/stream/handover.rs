@@ -232,6 +232,11 @@ impl<T> Handover<T> {
         !matches!(self.state.borrow().reader(place), Some(Reader::Waiting(_)))
     }
 
+    /// Whether this reader has found that there are no more values.
+    pub(super) fn is_at_end(&self, place: Place) -> bool {
+        matches!(self.state.borrow().reader(place), Some(Reader::End))
+    }
+
     pub(super) fn take(&self, place: Place) -> Got<T> {
         let mut state = self.state.borrow_mut();
         let number = match state.reader(place) {

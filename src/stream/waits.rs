@@ -55,6 +55,8 @@ impl<T: 'static> WaitState for Next<T> {
     type Output = Option<T>;
 
     const GIVES_BACK: bool = true;
+    /// A reader finds the end when the body of the coroutine is dropped. That is before the error is known.
+    const RAISES_LATE: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {
         let coroutine = self.reader.task.raw();
@@ -77,6 +79,14 @@ impl<T: 'static> WaitState for Next<T> {
         }
     }
 
+    /// A reader in another domain gets the error of the coroutine.
+    fn failure(&self) -> Option<Error> {
+        match self.stage {
+            Stage::Begun(place) if self.reader.handover.is_at_end(place) => self.reader.task.raw().error(),
+            _ => None,
+        }
+    }
+
     fn take(&mut self) -> Result<Option<T>> {
         let Stage::Begun(place) = self.stage else { return Err(polled_after_completion()) };
         match self.reader.handover.take(place) {
@@ -87,7 +97,6 @@ impl<T: 'static> WaitState for Next<T> {
             }
             Got::End => {
                 self.stage = Stage::Done;
-                // A reader in another domain gets the error of the coroutine.
                 self.reader.task.raw().error().map_or(Ok(None), Err)
             }
         }

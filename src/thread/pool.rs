@@ -4,13 +4,13 @@
 //! the system gives no thread.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
 use crate::panic::contain;
 use crate::primitives::channel::{Receiver, Sender, unbounded};
-use crate::primitives::{Mutex, lock, thread};
+use crate::primitives::{Mutex, lock, process_wide, thread};
 
 /// How many closures the pool of the process runs at once, as in the `blocking` crate.
 const SHARED_MAX: usize = 500;
@@ -40,16 +40,16 @@ impl Pool {
         Pool::new(max, true, None)
     }
 
-    /// The pool of the whole process. Not for loom, where nothing may outlive a model.
+    /// The pool of the whole process.
     pub(super) fn shared() -> Arc<Pool> {
-        static SHARED: OnceLock<Arc<Pool>> = OnceLock::new();
-        SHARED.get_or_init(|| Pool::new(SHARED_MAX, false, None)).clone()
+        process_wide! { static SHARED: Arc<Pool> = Pool::new(SHARED_MAX, false, None); }
+        SHARED.clone()
     }
 
     /// A second pool of the whole process, for loops and futures: any number of them may wait for each other.
     pub(crate) fn unlimited() -> Arc<Pool> {
-        static UNLIMITED: OnceLock<Arc<Pool>> = OnceLock::new();
-        UNLIMITED.get_or_init(|| Pool::new(usize::MAX, false, None)).clone()
+        process_wide! { static UNLIMITED: Arc<Pool> = Pool::new(usize::MAX, false, None); }
+        UNLIMITED.clone()
     }
 
     /// A pool of one thread that does work for this one.

@@ -92,6 +92,7 @@ for_shapes!(Wait, Output, Kind);
 macro_rules! methods_of_collections {
     () => {
         const GIVES_BACK: bool = X::GIVES_BACK;
+        const RAISES_LATE: bool = X::RAISES_LATE;
 
         fn begin(&mut self, task: &TaskRef) {
             for part in self {
@@ -119,6 +120,12 @@ macro_rules! methods_of_collections {
             self.iter_mut().for_each(X::decide_races);
         }
     };
+}
+
+/// The error of a part, if `take` may raise one of which the task was not notified.
+#[inline(always)]
+fn late_failure<X: WaitState>(wait: &X) -> Option<Error> {
+    if X::RAISES_LATE { wait.failure() } else { None }
 }
 
 impl Sealed for () {}
@@ -150,6 +157,9 @@ impl<X: WaitState> WaitState for Vec<X> {
     methods_of_collections!();
 
     fn take(&mut self) -> Result<Vec<X::Output>> {
+        if let Some(error) = late_failure(self) {
+            return Err(error);
+        }
         let mut outputs = Vec::with_capacity(self.len());
         for part in self {
             outputs.push(part.take()?);
@@ -167,6 +177,9 @@ impl<X: WaitState, const N: usize> WaitState for [X; N] {
     methods_of_collections!();
 
     fn take(&mut self) -> Result<[X::Output; N]> {
+        if let Some(error) = late_failure(self) {
+            return Err(error);
+        }
         let mut error = None;
         let outputs =
             self.each_mut().map(|part| part.take().map_err(|raised| error.get_or_insert(raised).clone()).ok());
@@ -199,6 +212,7 @@ macro_rules! tuple {
             type Output = ($($part::Output,)+);
 
             const GIVES_BACK: bool = $($part::GIVES_BACK)&&+;
+            const RAISES_LATE: bool = $($part::RAISES_LATE)||+;
 
             fn begin(&mut self, task: &TaskRef) {
                 let ($($part,)+) = self;
@@ -231,6 +245,9 @@ macro_rules! tuple {
             }
 
             fn take(&mut self) -> Result<Self::Output> {
+                if let Some(error) = late_failure(self) {
+                    return Err(error);
+                }
                 let ($($part,)+) = self;
                 Ok(($($part.take()?,)+))
             }

@@ -106,6 +106,10 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether it gives back all that has arrived, when it is dropped: a message to its channel, a permit to its semaphore.
     const GIVES_BACK: bool = false;
 
+    /// Whether [`take`](WaitState::take) may raise an error of which the task was not notified when it came up. A collection of waits
+    /// then looks for errors before it takes any output, so that no output is lost.
+    const RAISES_LATE: bool = false;
+
     /// Begins to wait for `task`: registers a `Waiter` for each part that is not ready.
     fn begin(&mut self, task: &TaskRef);
 

@@ -75,6 +75,7 @@ where
 
     const SHIELDED: bool = X::SHIELDED;
     const GIVES_BACK: bool = X::GIVES_BACK;
+    const RAISES_LATE: bool = X::RAISES_LATE;
 
     fn begin(&mut self, task: &TaskRef) {
         self.state.begin(task);

@@ -10,14 +10,14 @@ mod world;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use tinyield::{Coro, Error, JoinHandle, Loop, LoopError, Step, catch, co, race, shield, sleep, spawn};
+use tinyield::{Coro, Error, Loop, LoopError, Step, catch, co, race, shield, sleep, spawn, stream};
 
 use super::Observed;
 use super::program::{Body, Drive, Program, Statement, Wait};
 
-use describe::{describe, describe_all, describe_leaf, describe_result, loop_error_text};
+use describe::{describe, describe_all, describe_leaf, describe_next, describe_result, loop_error_text};
 use waits::{duration, grouping, leaf, part, parts};
-use world::{Life, World};
+use world::{Emits, Kept, Life, World};
 
 /// A coroutine's value is its number.
 type Value = usize;
@@ -27,7 +27,7 @@ const MAX_STEPS: usize = 100_000;
 
 pub fn run(program: &Program, seed: u64) -> Observed {
     let grouping = grouping(program.grouping);
-    let mut event_loop = Loop::builder().grouping(grouping).simulated(seed).build();
+    let mut event_loop = Loop::builder().grouping(grouping).simulated(seed).panic_trace(false).build();
     let world = World::new(event_loop.stop_handle());
     for body in &program.shared {
         let shared = start(body, &world).shared();
@@ -89,30 +89,37 @@ struct LaterPanic;
 
 /// The coroutine that runs `body`.
 fn start(body: &Body, world: &World) -> Coro<Value> {
+    coroutine(body, world, None, |value| value)
+}
+
+/// As [`start`], with the end at which it gives the values of a stream, and with what it does with its own value.
+fn coroutine<T: 'static>(body: &Body, world: &World, emitter: Option<Emits>, finish: fn(Value) -> T) -> Coro<T> {
     let (body, world) = (body.clone(), world.clone());
     let name = format!("c{}", body.id);
     let coro = co! {
+        // What is declared later is dropped earlier.
+        let emitter = emitter;
         let life = Life::begin(body.id, &world);
         let mut permits = VecDeque::new();
-        let mut handles = VecDeque::<JoinHandle<Value>>::new();
+        let mut kept = Kept::default();
         let mut caught = None::<Error>;
         for (at, statement) in body.statements.iter().enumerate() {
             life.at.set(at);
             match statement {
                 Statement::Wait { wait: Wait::One(one), catch: false } => {
-                    let output = yield part(one, &world, &mut handles);
+                    let output = yield part(one, &life, emitter.as_ref(), &mut kept);
                     life.log(&describe(&output, &mut caught));
                 }
                 Statement::Wait { wait: Wait::One(one), catch: true } => {
-                    let output = yield catch(part(one, &world, &mut handles));
+                    let output = yield catch(part(one, &life, emitter.as_ref(), &mut kept));
                     life.log(&describe_result(&output, &mut caught, describe));
                 }
                 Statement::Wait { wait: Wait::All(all), catch: false } => {
-                    let output = yield parts(all, &world, &mut handles);
+                    let output = yield parts(all, &life, emitter.as_ref(), &mut kept);
                     life.log(&describe_all(&output, &mut caught));
                 }
                 Statement::Wait { wait: Wait::All(all), catch: true } => {
-                    let output = yield catch(parts(all, &world, &mut handles));
+                    let output = yield catch(parts(all, &life, emitter.as_ref(), &mut kept));
                     life.log(&describe_result(&output, &mut caught, describe_all));
                 }
                 Statement::Wait { wait: Wait::Shield(inner), catch: false } => {
@@ -141,13 +148,37 @@ fn start(body: &Body, world: &World) -> Coro<Value> {
                     let output = if *catches { yield catch(race(waits)) } else { Ok(yield race(waits)) };
                     life.log(&describe_result(&output, &mut caught, |(index, _), _| format!("wins {index}")));
                 }
+                Statement::RaceNext { event, limit, catch: catches } => {
+                    if let Some(next) = kept.next(&world) {
+                        let sleep = sleep(duration(*limit));
+                        let waits = (
+                            next.map(|value| (0, Some(value))),
+                            world.events[*event].wait().map(|()| (1, None)),
+                            sleep.map(|()| (2, None)),
+                        );
+                        let output = if *catches { yield catch(race(waits)) } else { Ok(yield race(waits)) };
+                        life.log(&describe_result(&output, &mut caught, |(index, next), _| match next {
+                            Some(next) => format!("wins {index} and {}", describe_next(next.as_ref())),
+                            None => format!("wins {index}"),
+                        }));
+                    }
+                }
+                Statement::Open(inner) => {
+                    let world = world.clone();
+                    kept.streams.push_back(stream(move |out| coroutine(inner, &world, Some(out), drop)));
+                }
+                Statement::Close => drop(kept.take_stream(&world)),
+                Statement::Leave => {
+                    let left = kept.streams.pop_front();
+                    world.streams.borrow_mut().extend(left);
+                }
                 Statement::Hold(semaphore) => {
                     permits.push_back(yield world.semaphores[*semaphore].acquire());
                     life.log("gets a permit");
                 }
                 Statement::Release => drop(permits.pop_front()),
                 Statement::Spawn(inner) => {
-                    handles.push_back(yield spawn(start(inner, &world)));
+                    kept.handles.push_back(yield spawn(start(inner, &world)));
                     life.log("gets a handle");
                 }
                 Statement::SpawnShared(shared) => {
@@ -190,7 +221,7 @@ fn start(body: &Body, world: &World) -> Coro<Value> {
             }
         }
         life.end.set("ends");
-        body.id
+        finish(body.id)
     };
     coro.named(name)
 }

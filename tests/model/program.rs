@@ -2,7 +2,7 @@
 //!
 //! A program has a main coroutine, some shared ones, two events and two semaphores, and a way to be driven. Its
 //! statements are the operations of tinyield whose interplay is worth a test: gather, spawn, share, sleep, events,
-//! permits, timeouts, races, domains, shields, catching, raising, panicking and stopping.
+//! permits, timeouts, races, streams, domains, shields, cleanups, catching, raising, panicking and stopping.
 
 mod bytes;
 mod print;
@@ -68,6 +68,18 @@ pub enum Statement {
     Release,
     /// Starts a coroutine in the background, and keeps the handle.
     Spawn(Body),
+    /// Makes a stream of a coroutine, and keeps it.
+    Open(Body),
+    /// Drops the stream that [`Part::Next`] would read.
+    Close,
+    /// Leaves its oldest stream to all coroutines of the program.
+    Leave,
+    /// Races the next value of that stream against this event and a sleep. Does nothing if there is no stream.
+    RaceNext {
+        event: usize,
+        limit: Limit,
+        catch: bool,
+    },
     SpawnShared(usize),
     Set(usize),
     Clear(usize),
@@ -113,6 +125,14 @@ pub enum Part {
     /// A domain that contains panics, too.
     Contain(Body),
     Shield(Body),
+    /// Work, and its cleanup.
+    Finally(Box<[Body; 2]>),
+    /// The opening, the use, and the closing.
+    Bracket(Box<[Body; 3]>),
+    /// The next value of the oldest stream that the coroutine keeps, or else of the oldest that was left, or a turn if there is none.
+    Next,
+    /// Gives a value, or is a turn if the coroutine is not that of a stream.
+    Emit,
 }
 
 /// A wait that starts no coroutine.
@@ -157,7 +177,7 @@ impl Statement {
     /// The coroutines that the statement starts.
     fn bodies(&mut self) -> Vec<&mut Body> {
         match self {
-            Statement::Spawn(body) => vec![body],
+            Statement::Spawn(body) | Statement::Open(body) => vec![body],
             Statement::Wait { wait, .. } => match wait {
                 Wait::One(part) => part.bodies(),
                 Wait::All(parts) => parts.iter_mut().flat_map(|(part, _)| part.bodies()).collect(),
@@ -179,6 +199,8 @@ impl Part {
             | Part::Abortable(body)
             | Part::Shield(body) => vec![body],
             Part::Race(bodies) => bodies.iter_mut().collect(),
+            Part::Finally(bodies) => bodies.iter_mut().collect(),
+            Part::Bracket(bodies) => bodies.iter_mut().collect(),
             _ => vec![],
         }
     }

@@ -8,6 +8,8 @@
 //! - turns and rounds: first in, first out, with each `yield` as a turn ([`turns`], [`drive`]);
 //! - waits: gathers, events, permits handed over in order, timers, and what is left when a wait is given up
 //!   ([`waits`]);
+//! - internal tasks: what `finally` and `bracket` do one after the other ([`internal`]);
+//! - streams: which reader gets which value, and what ends when a reader or the coroutine does ([`streams`]);
 //! - failure: which domain an error belongs to, and what is reported ([`ends`], [`scopes`]);
 //! - cancellation: which tasks, in which order, and what is put off behind shields ([`cancel`]);
 //! - deadlocks and cycles ([`deadlock`]);
@@ -22,10 +24,12 @@ mod deadlock;
 mod describe;
 mod drive;
 mod ends;
+mod internal;
 mod order;
 mod scopes;
 mod state;
 mod statements;
+mod streams;
 mod turns;
 mod waits;
 
@@ -33,7 +37,7 @@ use std::collections::VecDeque;
 
 use super::Observed;
 use super::program::{EVENTS, PERMITS, Program, SHARED};
-use state::{Scope, ScopeId, ScopeKind, Task, TaskId, Timer, Waiter, Work};
+use state::{Scope, ScopeId, ScopeKind, Stream, StreamId, Task, TaskId, Timer, Waiter, Work};
 
 const ROOT: ScopeId = 0;
 const MAIN: TaskId = 0;
@@ -65,6 +69,9 @@ struct Simulator<'a> {
     event_waiters: Vec<Vec<Waiter>>,
     free: Vec<usize>,
     permit_waiters: Vec<Vec<Waiter>>,
+    streams: Vec<Stream<'a>>,
+    /// The streams that were left to all coroutines, the oldest first.
+    left_streams: VecDeque<StreamId>,
     is_stop_requested: bool,
     has_panicked: bool,
     /// The scope of each abortable that has begun, by its handle.

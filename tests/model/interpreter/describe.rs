@@ -3,6 +3,7 @@
 use tinyield::{Aborted, Deadlock, Error, LoopError, Panic, Reason, TimedOut};
 
 use super::waits::{LeafOutput, PartOutput, PartsOutput};
+use super::world::Emitted;
 
 pub fn describe(output: &PartOutput, caught: &mut Option<Error>) -> String {
     match output {
@@ -10,9 +11,11 @@ pub fn describe(output: &PartOutput, caught: &mut Option<Error>) -> String {
         | (_, Some(value), ..)
         | (_, _, Some(value), ..)
         | (.., Some(value), _, _)
-        | (.., (Some(value), _))
-        | (.., (_, Some(Ok(value)))) => format!("gets c{value}"),
-        (.., (_, Some(Err(Aborted)))) => "aborted".to_string(),
+        | (.., (Some(value), ..))
+        | (.., (_, Some(Ok(value)), ..)) => format!("gets c{value}"),
+        (.., (_, Some(Err(Aborted)), ..)) => "aborted".to_string(),
+        (.., (_, _, Some(next), _)) => describe_next(next.as_ref()),
+        (.., (.., Some(()))) => "emitted".to_string(),
         (_, _, _, Some(()), ..) => describe_leaf(&(Some(()), None, None)),
         (_, _, _, _, Some(()), ..) => describe_leaf(&(None, Some(()), None)),
         (_, _, _, _, _, Some(set), ..) => describe_leaf(&(None, None, Some(*set))),
@@ -29,6 +32,10 @@ pub fn describe(output: &PartOutput, caught: &mut Option<Error>) -> String {
         }
         _ => "had a turn".to_string(),
     }
+}
+
+pub fn describe_next(next: Option<&Emitted>) -> String {
+    next.map_or("finds the end".to_string(), |(id, at)| format!("receives c{id}.{at}"))
 }
 
 pub fn describe_leaf(output: &LeafOutput) -> String {

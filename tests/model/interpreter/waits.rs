@@ -3,18 +3,17 @@
 //! They are of many types, and a program decides which one it is. So a wait is a tuple of options of which at most one
 //! is `Some`, and waits for that one.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tinyield::sync::{Acquire, EventWait, EventWaitTimeout};
 use tinyield::time::{Sleep, Timeout};
-use tinyield::wait::{Catch, Isolate, Race, Shield};
+use tinyield::wait::{Catch, Emit, Isolate, Next, Race, Shield};
 use tinyield::{
-    Abortable, Aborted, Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, abortable, catch, isolate, race,
-    shield, sleep, timeout,
+    Abortable, Aborted, Coro, Error, JoinHandle, LoopError, Permit, Shared, TimedOut, abortable, bracket, catch,
+    finally, isolate, race, shield, sleep, timeout,
 };
 
-use super::world::World;
+use super::world::{Emits, Emitted, Kept, Life, World};
 use super::{Value, start};
 use crate::model::program::{Grouping, Leaf, Limit, Part};
 
@@ -30,7 +29,7 @@ pub type PartWait = (
     Option<Timeout<LeafOutput>>,
     Option<Race<Value>>,
     Option<Isolate<Value>>,
-    (Option<Shield<Value>>, Option<Abortable<Coro<Value>>>),
+    (Option<Shield<Value>>, Option<Abortable<Coro<Value>>>, Option<Next<Emitted>>, Option<Emit<Emitted>>),
 );
 
 pub type PartOutput = (
@@ -45,7 +44,7 @@ pub type PartOutput = (
     Option<Result<LeafOutput, TimedOut>>,
     Option<Value>,
     Option<Result<Value, LoopError>>,
-    (Option<Value>, Option<Result<Value, Aborted>>),
+    (Option<Value>, Option<Result<Value, Aborted>>, Option<Option<Emitted>>, Option<()>),
 );
 
 pub type LeafWait = (Option<Sleep>, Option<EventWait>, Option<EventWaitTimeout>);
@@ -64,13 +63,14 @@ pub fn leaf(leaf: Leaf, world: &World) -> LeafWait {
     wait
 }
 
-pub fn part(part: &Part, world: &World, handles: &mut VecDeque<JoinHandle<Value>>) -> PartWait {
+pub fn part(part: &Part, life: &Life, emitter: Option<&Emits>, kept: &mut Kept) -> PartWait {
+    let world = &life.world;
     let mut wait = PartWait::default();
     match part {
         Part::Turn => {}
         Part::Run(body) => wait.0 = Some(start(body, world)),
         Part::Shared(shared) => wait.1 = Some(world.shared.borrow()[*shared].clone()),
-        Part::Join => wait.2 = handles.pop_front(),
+        Part::Join => wait.2 = kept.handles.pop_front(),
         Part::Leaf(inner) => (wait.3, wait.4, wait.5) = leaf(*inner, world),
         Part::Acquire(semaphore) => wait.6 = Some(world.semaphores[*semaphore].acquire()),
         Part::Timeout(body, limit) => wait.7 = Some(timeout(start(body, world), duration(*limit))),
@@ -87,18 +87,32 @@ pub fn part(part: &Part, world: &World, handles: &mut VecDeque<JoinHandle<Value>
             wait.11.1 = Some(abortable);
         }
         Part::Shield(body) => wait.11.0 = Some(shield(start(body, world))),
+        Part::Next => wait.11.2 = kept.next(world),
+        Part::Emit => wait.11.3 = emitter.map(|emitter| emitter.emit(life.value())),
+        Part::Finally(bodies) => {
+            let [work, cleanup] = &**bodies;
+            let (cleanup, inside) = (cleanup.clone(), world.clone());
+            wait.0 = Some(finally(start(work, world), move || start(&cleanup, &inside)));
+        }
+        Part::Bracket(bodies) => {
+            let [open, work, close] = &**bodies;
+            let (work, close, inside, outside) = (work.clone(), close.clone(), world.clone(), world.clone());
+            let using = move |_| start(&work, &inside);
+            wait.0 = Some(bracket(start(open, world), using, move |_| start(&close, &outside)));
+        }
     }
     wait
 }
 
 pub fn parts(
     all: &[(Part, bool)],
-    world: &World,
-    handles: &mut VecDeque<JoinHandle<Value>>,
+    life: &Life,
+    emitter: Option<&Emits>,
+    kept: &mut Kept,
 ) -> Vec<(Option<PartWait>, Option<Catch<PartWait>>)> {
     let mut waits = Vec::new();
     for (one, catches) in all {
-        let wait = part(one, world, handles);
+        let wait = part(one, life, emitter, kept);
         waits.push(if *catches { (None, Some(catch(wait))) } else { (Some(wait), None) });
     }
     waits

@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use tinyield::{AbortHandle, Event, Semaphore, Shared, StopHandle};
+use tinyield::wait::Next;
+use tinyield::{AbortHandle, Emitter, Event, JoinHandle, Semaphore, Shared, StopHandle, Stream};
 
 use super::Value;
 use crate::model::program::{EVENTS, PERMITS};
@@ -19,6 +20,31 @@ pub struct World {
     pub has_panicked: Rc<Cell<bool>>,
     /// The handles that were not called yet, the oldest first.
     pub abort_handles: Rc<RefCell<VecDeque<AbortHandle>>>,
+    /// The streams that were left, the oldest first.
+    pub streams: Rc<RefCell<VecDeque<Stream<Emitted>>>>,
+}
+
+/// A value of a stream: the number of the coroutine that gave it, and the index of the statement.
+pub type Emitted = (Value, usize);
+pub type Emits = Emitter<Emitted>;
+
+/// What a coroutine keeps.
+#[derive(Default)]
+pub struct Kept {
+    pub handles: VecDeque<JoinHandle<Value>>,
+    pub streams: VecDeque<Stream<Emitted>>,
+}
+
+impl Kept {
+    /// The wait for the next value of the oldest stream.
+    pub fn next(&self, world: &World) -> Option<Next<Emitted>> {
+        let left = world.streams.borrow();
+        self.streams.front().or(left.front()).map(Stream::next)
+    }
+
+    pub fn take_stream(&mut self, world: &World) -> Option<Stream<Emitted>> {
+        self.streams.pop_front().or_else(|| world.streams.borrow_mut().pop_front())
+    }
 }
 
 impl World {
@@ -31,6 +57,7 @@ impl World {
             stop,
             has_panicked: Rc::default(),
             abort_handles: Rc::default(),
+            streams: Rc::default(),
         }
     }
 
@@ -40,8 +67,8 @@ impl World {
 
     /// What a run has left behind although it is over, in words. Empty if all is well.
     pub fn leftovers(&self) -> String {
-        let shared = self.shared.take();
-        drop(shared);
+        let (shared, streams) = (self.shared.take(), self.streams.take());
+        drop((shared, streams));
         let mut text = String::new();
         if Rc::strong_count(&self.log) > 1 {
             text += "; a coroutine was not dropped";
@@ -65,13 +92,18 @@ pub struct Life {
     /// The index of the statement where it is.
     pub at: Cell<usize>,
     pub end: Cell<&'static str>,
-    world: World,
+    pub world: World,
 }
 
 impl Life {
     pub fn begin(id: usize, world: &World) -> Life {
         world.log(format!("c{id} begins"));
         Life { id, at: Cell::new(0), end: Cell::new("stops"), world: world.clone() }
+    }
+
+    /// What it gives at a statement of its stream.
+    pub fn value(&self) -> Emitted {
+        (self.id, self.at.get())
     }
 
     pub fn log(&self, what: &str) {

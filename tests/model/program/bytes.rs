@@ -9,6 +9,10 @@ struct Choices<'a> {
     bytes: &'a [u8],
     /// The number of statements that may still be added to the body at hand and those in it.
     statements_left: usize,
+    /// The body at hand is that of a stream.
+    emits: bool,
+    /// A stream was opened before.
+    has_streams: bool,
 }
 
 const MAX_STATEMENTS_IN_SHARED: usize = 5;
@@ -17,7 +21,7 @@ const MAX_DEPTH: usize = 4;
 
 impl Program {
     pub fn from_bytes(bytes: &[u8]) -> Program {
-        let mut choices = Choices { bytes, statements_left: 0 };
+        let mut choices = Choices { bytes, statements_left: 0, emits: false, has_streams: false };
         let grouping = choices.grouping();
         let drive = match choices.of(8) {
             0..=2 => Drive::Run,
@@ -80,6 +84,21 @@ impl Choices<'_> {
     }
 
     fn body(&mut self, depth: usize) -> Body {
+        let emits = std::mem::replace(&mut self.emits, false);
+        let body = self.statements(depth);
+        self.emits = emits;
+        body
+    }
+
+    fn body_of_stream(&mut self, depth: usize) -> Body {
+        let emits = std::mem::replace(&mut self.emits, true);
+        let body = self.statements(depth);
+        self.emits = emits;
+        self.has_streams = true;
+        body
+    }
+
+    fn statements(&mut self, depth: usize) -> Body {
         let mut statements = Vec::new();
         let length = match depth {
             0 => 2 + self.of(7),
@@ -100,7 +119,8 @@ impl Choices<'_> {
         if depth > MAX_DEPTH {
             // No statement that starts further coroutines.
             return match self.of(8) {
-                0..=3 => Statement::Wait { wait: Wait::One(Part::Turn), catch: false },
+                0..=2 => Statement::Wait { wait: Wait::One(self.turn()), catch: false },
+                3 => Statement::Wait { wait: Wait::One(self.next()), catch: self.yes() },
                 4 => Statement::Wait { wait: Wait::One(Part::Shared(self.of(SHARED))), catch: self.yes() },
                 5 => Statement::Set(self.of(EVENTS)),
                 6 => Statement::Raise,
@@ -128,7 +148,20 @@ impl Choices<'_> {
                 },
                 catch: self.yes(),
             },
-            18 => Statement::Release,
+            18 => match self.of(4) {
+                0 => Statement::Close,
+                1 => Statement::Leave,
+                2 => Statement::RaceNext {
+                    event: self.of(EVENTS),
+                    limit: match self.limit() {
+                        Limit::Never => Limit::Zero,
+                        limit => limit,
+                    },
+                    catch: self.yes(),
+                },
+                _ => Statement::Release,
+            },
+            21 if self.yes() => Statement::Open(self.body_of_stream(depth + 1)),
             19..=21 => Statement::Spawn(self.body(depth + 1)),
             22 => Statement::SpawnShared(self.of(SHARED)),
             23 => Statement::Set(self.of(EVENTS)),
@@ -151,9 +184,18 @@ impl Choices<'_> {
         }
     }
 
+    fn turn(&mut self) -> Part {
+        if self.emits { Part::Emit } else { Part::Turn }
+    }
+
+    fn next(&mut self) -> Part {
+        if self.has_streams { Part::Next } else { Part::Turn }
+    }
+
     fn part(&mut self, depth: usize) -> Part {
         match self.of(16) {
-            0 | 1 => Part::Turn,
+            0 => self.turn(),
+            1 => self.next(),
             2..=4 => Part::Run(self.body(depth + 1)),
             5 | 6 => Part::Shared(self.of(SHARED)),
             7 => Part::Join,
@@ -163,8 +205,10 @@ impl Choices<'_> {
                 0 => Part::Abortable(self.body(depth + 1)),
                 _ => Part::Timeout(self.body(depth + 1), self.limit()),
             },
-            12 => match self.of(3) {
+            12 => match self.of(6) {
                 0 => Part::TimeoutLeaf(self.leaf(), self.limit()),
+                1 | 2 => Part::Finally(Box::new([self.body(depth + 1), self.body(depth + 1)])),
+                3 => Part::Bracket(Box::new([self.body(depth + 1), self.body(depth + 1), self.body(depth + 1)])),
                 _ => Part::Shield(self.body(depth + 1)),
             },
             13 => Part::Race((0..1 + self.of(3)).map(|_| self.body(depth + 1)).collect()),

@@ -64,6 +64,16 @@ impl Statement {
                 f.write_str("spawn ")?;
                 body.print(f, depth)
             }
+            Statement::Open(body) => {
+                f.write_str("open a stream of ")?;
+                body.print(f, depth)
+            }
+            Statement::Close => f.write_str("close a stream"),
+            Statement::Leave => f.write_str("leave a stream"),
+            Statement::RaceNext { event, limit, catch } => {
+                f.write_str(if *catch { "yield catch " } else { "yield " })?;
+                write!(f, "race(stream.next(), event{event}.wait(), sleep({limit:?}))")
+            }
             Statement::SpawnShared(shared) => write!(f, "spawn shared{shared}"),
             Statement::Set(event) => write!(f, "event{event}.set()"),
             Statement::Clear(event) => write!(f, "event{event}.clear()"),
@@ -92,14 +102,7 @@ impl Part {
                 body.print(f, depth)
             }
             Part::TimeoutLeaf(leaf, limit) => write!(f, "timeout({limit:?}) {leaf}"),
-            Part::Race(bodies) => {
-                f.write_str("race(")?;
-                for (index, body) in bodies.iter().enumerate() {
-                    f.write_str(if index > 0 { ", " } else { "" })?;
-                    body.print(f, depth)?;
-                }
-                f.write_str(")")
-            }
+            Part::Race(bodies) => print_all(f, "race", bodies, depth),
             Part::Isolate(body, grouping) => {
                 write!(f, "isolate({grouping:?}) ")?;
                 body.print(f, depth)
@@ -112,6 +115,10 @@ impl Part {
                 f.write_str("contain ")?;
                 body.print(f, depth)
             }
+            Part::Next => f.write_str("stream.next()"),
+            Part::Emit => f.write_str("emit"),
+            Part::Finally(bodies) => print_all(f, "finally", &bodies[..], depth),
+            Part::Bracket(bodies) => print_all(f, "bracket", &bodies[..], depth),
             Part::Shield(body) => {
                 f.write_str("part(shield ")?;
                 body.print(f, depth)?;
@@ -119,6 +126,15 @@ impl Part {
             }
         }
     }
+}
+
+fn print_all(f: &mut fmt::Formatter<'_>, name: &str, bodies: &[Body], depth: usize) -> fmt::Result {
+    write!(f, "{name}(")?;
+    for (index, body) in bodies.iter().enumerate() {
+        f.write_str(if index > 0 { ", " } else { "" })?;
+        body.print(f, depth)?;
+    }
+    f.write_str(")")
 }
 
 impl fmt::Display for Leaf {

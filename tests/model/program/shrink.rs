@@ -129,7 +129,8 @@ impl Edit {
                     }
                 }
             }
-            Statement::Spawn(body) => self.body(body),
+            Statement::Spawn(body) | Statement::Open(body) => self.body(body),
+            Statement::RaceNext { limit, .. } => self.limit(limit),
             Statement::Swallow(times) if *times > 2 && self.is_here() => *times = 2,
             _ => {}
         }
@@ -161,6 +162,22 @@ impl Edit {
                 if *grouping != Grouping::Auto && self.is_here() {
                     *grouping = Grouping::Auto;
                 }
+            }
+            Part::Finally(bodies) => {
+                if self.is_here() {
+                    let [work, _] = std::mem::take(&mut **bodies);
+                    *part = Part::Run(work);
+                    return;
+                }
+                bodies.iter_mut().for_each(|body| self.body(body));
+            }
+            Part::Bracket(bodies) => {
+                if self.is_here() {
+                    let [_, work, close] = std::mem::take(&mut **bodies);
+                    *part = Part::Finally(Box::new([work, close]));
+                    return;
+                }
+                bodies.iter_mut().for_each(|body| self.body(body));
             }
             Part::Contain(body) | Part::Abortable(body) | Part::Shield(body) => self.body(body),
             Part::TimeoutLeaf(leaf, limit) => {

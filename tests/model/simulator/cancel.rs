@@ -69,6 +69,7 @@ impl Simulator<'_> {
         if !self.tasks[task].has_begun {
             let why = self.scopes[self.tasks[task].scope].cancelled.clone().expect("its scope was cancelled");
             let cancelled = self.cancellation(&why);
+            self.drop_emitter(task);
             return self.end(task, Some(cancelled));
         }
         if self.tasks[task].wait.as_ref().is_some_and(|wait| wait.is_shield) {

@@ -1,7 +1,7 @@
 //! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is one under any
 //! drive.
 
-use super::state::{Scope, TaskId};
+use super::state::{Scope, ScopeKind, TaskId};
 use super::{ROOT, Simulator};
 
 impl Simulator<'_> {
@@ -20,10 +20,36 @@ impl Simulator<'_> {
         }
         // What is left waits behind shields, or for a task that does: the latter is cancelled when that one has ended.
         self.add_other(ROOT, failure);
-        for task in stuck.into_iter().rev().filter(|&task| !self.tasks[task].is_deferred).collect::<Vec<_>>() {
+        let free: Vec<_> = stuck.into_iter().rev().filter(|&task| !self.tasks[task].is_deferred).collect();
+        for task in self.without_those_that_clean_up(free) {
             self.tasks[task].is_cancelled = true;
             self.drop_stuck(task, "is stuck");
         }
+    }
+
+    /// Leaves out the tasks that wait for the work of a `finally`, and all that wait for those: they go on when that work has been
+    /// dropped. If all wait for such tasks, only these are left out.
+    fn without_those_that_clean_up(&self, stuck: Vec<TaskId>) -> Vec<TaskId> {
+        let is_running = |scope: &&Scope| scope.kind == ScopeKind::Guarded && !scope.has_ended;
+        let cleaning: Vec<_> =
+            self.scopes.iter().filter(is_running).filter_map(|scope| scope.owner).map(|owner| owner.0).collect();
+        let mut waiting = cleaning.clone();
+        let mut index = 0;
+        while let Some(&task) = waiting.get(index) {
+            let mut next = self.waiting_tasks(task);
+            let mut around = Some(self.tasks[task].scope);
+            while let Some(scope) = around {
+                next.extend(self.scopes[scope].owner.map(|owner| owner.0));
+                around = self.scopes[scope].parent;
+            }
+            next.retain(|task| !waiting.contains(task));
+            waiting.extend(next);
+            index += 1;
+        }
+        let without =
+            |spared: &[TaskId]| stuck.iter().copied().filter(|task| !spared.contains(task)).collect::<Vec<_>>();
+        let rests = [without(&waiting), without(&cleaning)];
+        rests.into_iter().find(|rest| !rest.is_empty()).unwrap_or(stuck)
     }
 
     /// Whether some tasks wait for each other, and none of them can go on otherwise.

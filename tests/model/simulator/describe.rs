@@ -7,12 +7,12 @@ impl<'a> Simulator<'a> {
     pub(super) fn name(&self, task: TaskId) -> String {
         match self.tasks[task].work {
             Work::Body(body) => format!("c{}", body.id),
-            Work::Leaf(_) => String::new(),
+            _ => String::new(),
         }
     }
 
     pub(super) fn is_internal(&self, task: TaskId) -> bool {
-        matches!(self.tasks[task].work, Work::Leaf(_))
+        !matches!(self.tasks[task].work, Work::Body(_))
     }
 
     /// Logs for the statement where `task` is.
@@ -50,9 +50,18 @@ impl<'a> Simulator<'a> {
             Awaited::Event(_) | Awaited::EventTimeout(_, _, true) => "sees the event".to_string(),
             Awaited::EventTimeout(_, _, false) => "does not see the event".to_string(),
             Awaited::Acquire(..) => "gets a permit".to_string(),
+            Awaited::Offered(..) => "emitted".to_string(),
+            Awaited::Read(Ok(Some(value))) => format!("receives {value}"),
+            Awaited::Read(Ok(None)) => "finds the end".to_string(),
+            Awaited::Read(Err(failure)) => {
+                let text = format!("catches {}", failure.text);
+                self.tasks[task].caught = Some(failure.clone());
+                text
+            }
             Awaited::Scope(scope, root) => {
                 let output = self.tasks[*root].output.clone();
-                let output = if self.is_internal(*root) { output } else { format!("gets {output}") };
+                let is_leaf = matches!(self.tasks[*root].work, Work::Leaf(_));
+                let output = if is_leaf { output } else { format!("gets {output}") };
                 match self.scopes[*scope].kind {
                     ScopeKind::Timeout if self.scopes[*scope].has_expired => match self.tasks[*root].error {
                         Some(_) => "timed out".to_string(),

@@ -44,13 +44,17 @@ impl Simulator<'_> {
         self.end(task, Some(cancelled));
     }
 
-    /// Drops the body of `task`: its wait, then its permits.
+    /// Drops the body of `task`: its wait, then its streams, then its permits, and its own end of a stream last.
     pub(super) fn drop_body(&mut self, task: TaskId, how: &str) {
         self.give_up(task);
+        for stream in std::mem::take(&mut self.tasks[task].streams) {
+            self.drop_holder(stream);
+        }
         for semaphore in std::mem::take(&mut self.tasks[task].permits) {
             self.release(semaphore);
         }
         self.log(task, how);
+        self.drop_emitter(task);
     }
 
     pub(super) fn end(&mut self, task: TaskId, raised: Option<Failure>) {
@@ -96,7 +100,9 @@ impl Simulator<'_> {
             }
             (Some(failure), _) => {
                 self.tasks[task].error = Some(failure.clone());
-                let why = format!("failed {}", self.name(task));
+                // Only a cancellation can be raised first by an internal task, and that comes from nowhere else.
+                let name = if is_internal { "run".to_string() } else { self.name(task) };
+                let why = format!("failed {name}");
                 let own = self.domain(scope);
                 // A domain that was given up contains its errors, unless those around it are failing too.
                 let is_contained = domain != own && self.scopes[domain].failure.is_none();

@@ -5,8 +5,12 @@ use super::state::{Scope, ScopeId, ScopeKind, TaskId, Waiter};
 
 impl Simulator<'_> {
     pub(super) fn add_scope(&mut self, kind: ScopeKind, parent: Option<ScopeId>, owner: Option<Waiter>) -> ScopeId {
+        let cancelled = parent.and_then(|parent| self.scopes[parent].cancelled.clone());
         self.scopes.push(Scope::new(kind, parent, owner));
-        self.scopes.len() - 1
+        let scope = self.scopes.len() - 1;
+        // A shield may be set up while its surroundings are being cancelled.
+        self.scopes[scope].cancelled = cancelled.filter(|_| kind != ScopeKind::Shield);
+        scope
     }
 
     pub(super) fn is_domain(&self, scope: ScopeId) -> bool {
@@ -15,7 +19,7 @@ impl Simulator<'_> {
 
     /// Whether `scope` ends when all in it have ended, and not with its first task.
     pub(super) fn is_whole(&self, scope: ScopeId) -> bool {
-        self.is_domain(scope) || self.scopes[scope].kind == ScopeKind::Abortable
+        self.is_domain(scope) || matches!(self.scopes[scope].kind, ScopeKind::Abortable | ScopeKind::Guarded)
     }
 
     /// The tasks of `scope` that have not ended.

@@ -1,4 +1,4 @@
-//! The state of a simulated run, as plain data: tasks, waits, scopes, timers.
+//! The state of a simulated run, as plain data: tasks, waits, scopes, streams, timers.
 
 use std::collections::VecDeque;
 
@@ -8,6 +8,8 @@ use crate::model::program::{Body, Grouping};
 pub type TaskId = usize;
 /// The index in the list of scopes.
 pub type ScopeId = usize;
+/// The index in the list of streams.
+pub type StreamId = usize;
 
 /// A task that waits, and the index of the part of its wait.
 pub type Waiter = (TaskId, usize);
@@ -51,8 +53,15 @@ pub struct Task<'a> {
     pub is_deferred: bool,
     pub permits: VecDeque<usize>,
     pub handles: VecDeque<TaskId>,
+    /// The streams that it keeps, the oldest first.
+    pub streams: VecDeque<StreamId>,
+    /// The stream of which it is the coroutine, until its body is dropped.
+    pub emits: Option<StreamId>,
     /// The error that it caught last.
     pub caught: Option<Failure>,
+    /// For an internal task: how many of its waits are over, and what the work of a `finally` or a `bracket` gave.
+    pub stage: usize,
+    pub result: Option<Result<String, Failure>>,
 }
 
 impl<'a> Task<'a> {
@@ -77,16 +86,25 @@ impl<'a> Task<'a> {
             is_deferred: false,
             permits: VecDeque::new(),
             handles: VecDeque::new(),
+            streams: VecDeque::new(),
+            emits: None,
             caught: None,
+            stage: 0,
+            result: None,
         }
     }
 }
 
+/// What a task does. All but a body are internal: they have no name, and log nothing.
 #[derive(Clone, Copy)]
 pub enum Work<'a> {
     Body(&'a Body),
-    /// An internal task, which only carries this wait. It has no name and logs nothing.
+    /// Only carries this wait.
     Leaf(TimedLeaf),
+    /// Only waits for this coroutine.
+    Carry(&'a Body),
+    Finally(&'a [Body; 2]),
+    Bracket(&'a [Body; 3]),
 }
 
 /// A time in ticks since the start, or `None` for never.
@@ -119,7 +137,7 @@ pub struct WaitPart<'a> {
 pub enum Awaited<'a> {
     Turn,
     /// A coroutine that starts when the wait begins.
-    Start(&'a Body),
+    Start(Work<'a>),
     Shared(usize),
     Task(TaskId),
     Spawn(&'a Body),
@@ -139,6 +157,14 @@ pub enum Awaited<'a> {
     Abortable(&'a Body, usize),
     Shield(Work<'a>),
     Race(&'a [Body]),
+    /// Work that is followed by a cleanup.
+    Guarded(Work<'a>),
+    Next(StreamId),
+    Emit(StreamId),
+    /// An [`Emit`](Awaited::Emit) that has begun.
+    Offered(StreamId),
+    /// What came of a [`Next`](Awaited::Next): a value, the end, or an error.
+    Read(Result<Option<String>, Failure>),
     /// A timeout, isolate or shield that has begun: its scope and the first task in it.
     Scope(ScopeId, TaskId),
     /// A race that has begun.
@@ -161,6 +187,8 @@ pub enum ScopeKind {
     Timeout,
     /// It ends when all in it have ended.
     Abortable,
+    /// The work of a `finally`. It ends when all in it have ended.
+    Guarded,
     Runner,
     Shield,
     /// Of a shared coroutine, right below a domain or a shield.
@@ -210,6 +238,35 @@ impl Scope {
             placeholders: Vec::new(),
         }
     }
+}
+
+/// A coroutine that gives values one by one.
+pub struct Stream<'a> {
+    pub body: &'a Body,
+    /// Once it has started.
+    pub task: Option<TaskId>,
+    /// Its coroutine may still give values.
+    pub has_emitter: bool,
+    /// The number of its handles and of the waits for its values.
+    pub holders: usize,
+    /// The oldest first.
+    pub offers: Vec<Offer>,
+    pub readers: Vec<Reader>,
+}
+
+pub struct Offer {
+    pub value: String,
+    /// The one that waits until it is taken, unless that has given up.
+    pub emitter: Option<Waiter>,
+    /// The reader that is to take it.
+    pub reader: Option<Waiter>,
+}
+
+/// One that waits for a value, in the order of arrival.
+pub struct Reader {
+    pub waiter: Waiter,
+    /// It has been granted a value, or found the end.
+    pub is_served: bool,
 }
 
 pub struct Timer {

@@ -8,8 +8,8 @@ impl<'a> Simulator<'a> {
     /// Does the statements of `task` from where it is up to its next wait or its end.
     pub(super) fn go_on(&mut self, task: TaskId) {
         let body = match self.tasks[task].work {
-            Work::Leaf(leaf) => return self.wait(task, vec![(leaf.into(), false)], false),
             Work::Body(body) => body,
+            internal => return self.go_on_internal(task, internal),
         };
         while let Some(statement) = body.statements.get(self.tasks[task].at) {
             match statement {
@@ -30,6 +30,28 @@ impl<'a> Simulator<'a> {
                     let sleep = self.timed_leaf(Leaf::Sleep(*limit)).into();
                     let leaves = [Awaited::Acquire(*semaphore, false), Awaited::Event(*event), sleep];
                     return self.race_leaves(task, leaves.into_iter().map(|leaf| (leaf, false)).collect());
+                }
+                Statement::RaceNext { event, limit, .. } => {
+                    if let Some(stream) = self.front_stream(task) {
+                        self.streams[stream].holders += 1;
+                        let sleep = self.timed_leaf(Leaf::Sleep(*limit)).into();
+                        let leaves = [Awaited::Next(stream), Awaited::Event(*event), sleep];
+                        return self.race_leaves(task, leaves.into_iter().map(|leaf| (leaf, false)).collect());
+                    }
+                }
+                Statement::Open(inner) => {
+                    let stream = self.open_stream(inner);
+                    self.tasks[task].streams.push_back(stream);
+                }
+                Statement::Close => {
+                    let own = self.tasks[task].streams.pop_front();
+                    if let Some(stream) = own.or_else(|| self.left_streams.pop_front()) {
+                        self.drop_holder(stream);
+                    }
+                }
+                Statement::Leave => {
+                    let left = self.tasks[task].streams.pop_front();
+                    self.left_streams.extend(left);
                 }
                 Statement::Hold(semaphore) => {
                     return self.wait(task, vec![(Awaited::Acquire(*semaphore, false), false)], false);
@@ -83,7 +105,7 @@ impl<'a> Simulator<'a> {
     fn awaited_of(&mut self, task: TaskId, part: &'a Part) -> Awaited<'a> {
         match part {
             Part::Turn => Awaited::Turn,
-            Part::Run(body) => Awaited::Start(body),
+            Part::Run(body) => Awaited::Start(Work::Body(body)),
             Part::Shared(shared) => Awaited::Shared(*shared),
             Part::Join => self.tasks[task].handles.pop_front().map_or(Awaited::Turn, Awaited::Task),
             Part::Leaf(leaf) => self.timed_leaf(*leaf).into(),
@@ -101,6 +123,16 @@ impl<'a> Simulator<'a> {
             Part::Contain(body) => Awaited::Contain(body),
             Part::Isolate(body, grouping) => Awaited::Isolate(body, *grouping),
             Part::Shield(body) => Awaited::Shield(Work::Body(body)),
+            Part::Finally(bodies) => Awaited::Start(Work::Finally(bodies)),
+            Part::Bracket(bodies) => Awaited::Start(Work::Bracket(bodies)),
+            Part::Next => match self.front_stream(task) {
+                Some(stream) => {
+                    self.streams[stream].holders += 1;
+                    Awaited::Next(stream)
+                }
+                None => Awaited::Turn,
+            },
+            Part::Emit => self.tasks[task].emits.map_or(Awaited::Turn, Awaited::Emit),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Turns: which tasks are due, and what a task sees when it is resumed.
 
 use super::Simulator;
-use super::state::{Awaited, Failure, Scope, ScopeId, ScopeKind, Task, TaskId, WaitPart, Work};
+use super::state::{ActiveWait, Awaited, Failure, Scope, ScopeId, ScopeKind, Task, TaskId, WaitPart, Waiter, Work};
 use crate::model::program::{Statement, Wait};
 
 /// A task that catches its cancellation this number of times in a row is dropped.
@@ -12,7 +12,13 @@ impl<'a> Simulator<'a> {
     pub(super) fn start(&mut self, work: Work<'a>, scope: ScopeId, is_root: bool) -> TaskId {
         let task = self.tasks.len();
         self.tasks.push(Task::new(work, scope, is_root));
-        self.enqueue(task);
+        if self.scopes[scope].cancelled.is_some() {
+            // It never begins.
+            self.tasks[task].is_cancelled = true;
+            self.cancelling.push_back(task);
+        } else {
+            self.enqueue(task);
+        }
         task
     }
 
@@ -58,16 +64,28 @@ impl<'a> Simulator<'a> {
         })
     }
 
-    /// The error of a part of its wait that is not caught.
+    /// The error of a part of its wait that is not caught. That of a stream counts when nothing else is pending.
     fn error_to_raise(&self, task: TaskId) -> Option<Failure> {
-        let parts = self.tasks[task].wait.iter().flat_map(|wait| &wait.parts);
-        parts.filter(|part| !part.catches).find_map(|part| self.error_of_part(part))
+        let parts = || self.tasks[task].wait.iter().flat_map(|wait| wait.parts.iter().enumerate());
+        let parts = || parts().filter(|(_, part)| !part.catches);
+        let of_task = parts().find_map(|(_, part)| self.error_of_part(part));
+        let of_stream = || parts().find_map(|(index, part)| self.error_of_next((task, index), part));
+        of_task.or_else(|| if self.is_ready(task) { of_stream() } else { None })
+    }
+
+    fn error_of_next(&self, waiter: Waiter, part: &WaitPart<'a>) -> Option<Failure> {
+        match part.awaited {
+            Awaited::Next(stream) => self.error_of_stream(waiter, stream),
+            _ => None,
+        }
     }
 
     pub(super) fn error_of_part(&self, part: &WaitPart<'a>) -> Option<Failure> {
         match part.awaited {
             Awaited::Task(other) => self.tasks[other].error.clone(),
-            Awaited::Scope(scope, root) if self.scopes[scope].kind == ScopeKind::Shield && part.is_ready => {
+            Awaited::Scope(scope, root)
+                if matches!(self.scopes[scope].kind, ScopeKind::Shield | ScopeKind::Guarded) && part.is_ready =>
+            {
                 self.tasks[root].error.clone()
             }
             _ => None,
@@ -98,8 +116,13 @@ impl<'a> Simulator<'a> {
         }
         match failed {
             Some(failure) => {
+                let awaited = self.tasks[task].wait.as_ref().and_then(|wait| wait.parts.first());
+                let inner = awaited.and_then(|part| match part.awaited {
+                    Awaited::Scope(_, inner) => Some(inner),
+                    _ => None,
+                });
                 self.give_up(task);
-                self.raised(task, failure);
+                self.raised(task, inner, failure);
             }
             None => self.finish_wait(task),
         }
@@ -113,11 +136,12 @@ impl<'a> Simulator<'a> {
         let decisive = if wait.is_race { wait.parts.iter().find(|part| part.is_ready) } else { None };
         let deciding = decisive.map_or(&wait.parts[..], std::slice::from_ref);
         let carries_value = deciding.iter().any(|part| match part.awaited {
-            Awaited::Task(_) | Awaited::Runners(_) | Awaited::Acquire(..) => true,
+            Awaited::Task(_) | Awaited::Runners(_) | Awaited::Acquire(..) | Awaited::Next(_) => true,
             Awaited::Scope(scope, _) => self.scopes[scope].kind != ScopeKind::Shield,
             _ => false,
         });
-        let have_values = wait.parts.iter().all(|part| match &part.awaited {
+        let have_values = wait.parts.iter().enumerate().all(|(index, part)| match &part.awaited {
+            Awaited::Next(_) => self.error_of_next((task, index), part).is_none(),
             Awaited::Task(other) => has_completed(*other),
             Awaited::Scope(scope, root) => {
                 let Scope { has_expired, failure, .. } = &self.scopes[*scope];
@@ -129,9 +153,9 @@ impl<'a> Simulator<'a> {
         let gives_back = match self.tasks[task].work {
             Work::Body(body) => matches!(
                 body.statements.get(self.tasks[task].at),
-                Some(Statement::Hold(_) | Statement::RaceLeaves { .. })
+                Some(Statement::Hold(_) | Statement::RaceLeaves { .. } | Statement::RaceNext { .. })
             ),
-            Work::Leaf(_) => false,
+            _ => false,
         };
         !wait.is_shield
             && carries_value
@@ -165,6 +189,8 @@ impl<'a> Simulator<'a> {
         };
         if self.tasks[task].has_begun {
             self.drop_body(task, "stops");
+        } else {
+            self.drop_emitter(task);
         }
         self.end(task, Some(failure));
     }
@@ -175,17 +201,27 @@ impl<'a> Simulator<'a> {
         if wait.is_race {
             let winner = wait.parts.iter().position(|part| part.is_ready).expect("a part is ready");
             self.give_up_losers(task, winner);
-            let parts = self.tasks[task].wait.take().expect("the task waits").parts;
-            self.log(task, &format!("wins {winner}"));
+            let parts = self.take_outputs(task);
+            let next = match &parts[winner].awaited {
+                Awaited::Read(_) => format!(" and {}", self.describe(task, &parts[winner])),
+                _ => String::new(),
+            };
+            self.log(task, &format!("wins {winner}{next}"));
             if let Awaited::Acquire(semaphore, true) = parts[winner].awaited {
                 self.release(semaphore);
             }
             return self.next(task);
         }
-        let parts = self.tasks[task].wait.take().expect("the task waits").parts;
+        let parts = self.take_outputs(task);
         let Work::Body(body) = self.tasks[task].work else {
-            self.tasks[task].output = self.describe(task, &parts[0]);
-            return self.complete(task);
+            let (inner, output) = match (self.tasks[task].work, &parts[0].awaited) {
+                (Work::Leaf(_), _) => (None, self.describe(task, &parts[0])),
+                (_, Awaited::Scope(_, inner) | Awaited::Task(inner)) => {
+                    (Some(*inner), self.tasks[*inner].output.clone())
+                }
+                _ => unreachable!("other internal tasks wait for tasks"),
+            };
+            return self.internal_wait_is_over(task, inner, Ok(output));
         };
         let texts: Vec<_> = parts.iter().map(|part| self.describe(task, part)).collect();
         let text = match &body.statements[self.tasks[task].at] {
@@ -209,15 +245,32 @@ impl<'a> Simulator<'a> {
         self.next(task);
     }
 
+    /// Takes the outputs of a wait that is over.
+    fn take_outputs(&mut self, task: TaskId) -> Vec<WaitPart<'a>> {
+        let mut read = Vec::new();
+        for index in 0..self.tasks[task].wait.as_ref().expect("the task waits").parts.len() {
+            if let Awaited::Next(stream) = self.part((task, index)).awaited {
+                let value = self.take_value((task, index), stream);
+                self.part((task, index)).awaited = Awaited::Read(value);
+                read.push(stream);
+            }
+        }
+        let ActiveWait { parts, .. } = self.tasks[task].wait.take().expect("the task waits");
+        read.into_iter().for_each(|stream| self.drop_holder(stream));
+        parts
+    }
+
     /// `failure` is raised at the wait of `task`.
-    pub(super) fn raised(&mut self, task: TaskId, failure: Failure) {
+    pub(super) fn raised(&mut self, task: TaskId, inner: Option<TaskId>, failure: Failure) {
         let catches = match self.tasks[task].work {
-            Work::Leaf(_) => false,
             Work::Body(body) => match &body.statements[self.tasks[task].at] {
-                Statement::Wait { catch, .. } | Statement::RaceLeaves { catch, .. } => *catch,
+                Statement::Wait { catch, .. }
+                | Statement::RaceLeaves { catch, .. }
+                | Statement::RaceNext { catch, .. } => *catch,
                 Statement::Swallow(_) => return self.swallowed(task),
                 _ => false,
             },
+            _ => return self.internal_wait_is_over(task, inner, Err(failure)),
         };
         if catches {
             self.log(task, &format!("catches {}", failure.text));

@@ -20,7 +20,7 @@ impl<'a> Simulator<'a> {
     fn begin_wait(&mut self, task: TaskId, parts: Vec<(Awaited<'a>, bool)>, is_shield: bool, is_race: bool) {
         if self.tasks[task].is_cancelled && !is_shield {
             if let Some(cancelled) = self.raise_cancelled(task) {
-                self.raised(task, cancelled);
+                self.raised(task, None, cancelled);
             }
             return;
         }
@@ -49,8 +49,8 @@ impl<'a> Simulator<'a> {
         let scope = self.tasks[task].scope;
         match std::mem::replace(&mut self.part(waiter).awaited, Awaited::Turn) {
             Awaited::Turn => self.part(waiter).is_ready = true,
-            Awaited::Start(body) => {
-                let other = self.start(Work::Body(body), scope, false);
+            Awaited::Start(work) => {
+                let other = self.start(work, scope, false);
                 self.join(waiter, other);
             }
             Awaited::Shared(shared) => {
@@ -113,6 +113,15 @@ impl<'a> Simulator<'a> {
                 let inner = self.add_scope(ScopeKind::Shield, Some(scope), Some(waiter));
                 self.start_scope(waiter, inner, work);
             }
+            Awaited::Guarded(work) => {
+                let inner = self.add_scope(ScopeKind::Guarded, Some(scope), Some(waiter));
+                self.start_scope(waiter, inner, work);
+            }
+            Awaited::Next(stream) => {
+                self.part(waiter).awaited = Awaited::Next(stream);
+                self.read(waiter, stream);
+            }
+            Awaited::Emit(stream) => self.emit(waiter, stream),
             Awaited::Race(bodies) => {
                 let mut runners = Vec::new();
                 self.races += 1;
@@ -123,7 +132,11 @@ impl<'a> Simulator<'a> {
                 }
                 self.part(waiter).awaited = Awaited::Runners(runners);
             }
-            Awaited::Spawned(_) | Awaited::Scope(..) | Awaited::Runners(_) => unreachable!("it has begun"),
+            Awaited::Spawned(_)
+            | Awaited::Scope(..)
+            | Awaited::Runners(_)
+            | Awaited::Offered(..)
+            | Awaited::Read(_) => unreachable!("it has begun"),
         }
     }
 
@@ -207,9 +220,11 @@ impl<'a> Simulator<'a> {
         self.event_waiters.iter_mut().for_each(|waiters| waiters.retain(is_not_it));
         self.permit_waiters.iter_mut().for_each(|waiters| waiters.retain(is_not_it));
         self.tasks.iter_mut().for_each(|other| other.waiters.retain(is_not_it));
-        for part in &parts {
+        for (index, part) in parts.iter().enumerate() {
             match &part.awaited {
                 Awaited::Acquire(semaphore, true) => self.release(*semaphore),
+                Awaited::Next(stream) => self.leave((task, index), *stream),
+                Awaited::Offered(stream) => self.withdraw((task, index), *stream),
                 Awaited::Task(other) => self.give_up_shared(task, *other),
                 Awaited::Scope(scope, _) => self.disown(*scope),
                 Awaited::Runners(runners) => runners.iter().for_each(|(scope, _)| self.disown(*scope)),
@@ -231,6 +246,14 @@ impl<'a> Simulator<'a> {
         };
         let permits: Vec<_> = parts.iter().enumerate().filter_map(has_permit).collect();
         permits.into_iter().for_each(|semaphore| self.release(semaphore));
+        for index in 0..self.tasks[task].wait.as_ref().expect("the task waits").parts.len() {
+            if let Awaited::Next(stream) = self.part((task, index)).awaited
+                && index != winner
+            {
+                self.part((task, index)).awaited = Awaited::Turn;
+                self.leave((task, index), stream);
+            }
+        }
     }
 
     /// `task` no longer waits for `other`. A shared coroutine is cancelled when its last waiter gives up, unless it was
