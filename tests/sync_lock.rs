@@ -103,7 +103,7 @@ fn a_holder_that_acquires_the_lock_again_is_a_deadlock_that_names_it() {
     };
     let error = Loop::new().run(main.named("holder")).unwrap_err();
     let deadlock = error.error().downcast_ref::<Deadlock>().unwrap();
-    assert!(deadlock.to_string().contains("a lock"), "{deadlock}");
+    assert!(deadlock.to_string().contains("a lock held by `holder`"), "{deadlock}");
 }
 
 #[test]

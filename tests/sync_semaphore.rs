@@ -263,7 +263,7 @@ fn statistics_and_a_deadlock_name_the_holder_and_the_waiters() {
     };
     let error = Loop::new().run(main.named("holder")).unwrap_err();
     let deadlock = error.error().downcast_ref::<Deadlock>().unwrap();
-    assert!(deadlock.to_string().contains("a semaphore"), "{deadlock}");
+    assert!(deadlock.to_string().contains("a semaphore held by `"), "{deadlock}");
     assert_eq!(deadlock.stuck().len(), 2);
     assert_eq!(kept.available(), 1);
     let _permit = kept.try_acquire().unwrap();

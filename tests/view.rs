@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use tinyield::{
-    Coro, Dump, Event, Lock, Loop, Semaphore, Shared, Stall, Step, View, co, coro, dump, run_in_thread, sleep, spawn,
-    timeout,
+    Coro, Dump, Event, Lock, Loop, Semaphore, Shared, Stall, Step, View, co, coro, dump, isolate, run_in_thread,
+    settled, sleep, spawn, timeout,
 };
 
 /// Longer than any test takes: a test that needs it fails.
@@ -515,4 +515,35 @@ fn dumps_and_views_are_for_any_thread() {
     is_send_and_sync::<View>();
     is_send_and_sync::<Dump>();
     is_send_and_sync::<Stall>();
+}
+
+#[test]
+fn who_waits_for_an_isolate_is_not_said_to_wait_for_what_others_inside_wait_for() {
+    #[coro]
+    fn leaf(event: Event) -> Coro<()> {
+        yield event.wait();
+    }
+    #[coro]
+    fn middle(event: Event) -> Coro<()> {
+        yield spawn(leaf(event.clone()).named("background"));
+        yield leaf(event);
+    }
+    #[coro]
+    fn top(event: Event) -> Coro<()> {
+        yield middle(event);
+    }
+    let main = co! {
+        let event = Event::new();
+        let isolated = { let event = event.clone(); co! { yield isolate(top(event)) } };
+        let isolated = yield spawn(isolated.named("isolated"));
+        yield settled();
+        let dump = yield dump();
+        event.set();
+        drop(yield isolated);
+        dump
+    };
+    let dump = Loop::new().run(main).unwrap();
+    let words = |name| dump.tasks().iter().find(|task| task.name() == name).unwrap().waits_on().to_string();
+    assert_eq!(words("isolated"), "`top` and `background`");
+    assert_eq!(words("top"), "`middle`");
 }

@@ -153,19 +153,19 @@ impl Report {
         let (tasks, run_at) = (scheduler.root().all_tasks(), scheduler.location);
         let waits = Waits::new(&tasks, &scheduler.quorums());
         let cycle = waits.find_cycle();
+        let holders = scheduler.holders_by_waiting();
+        let in_words = |task| waits.awaited(task).in_words(&|waiting| holders.get(&waiting.id.get()).cloned());
         let is_visible = |task: &&TaskRef| !task.is_internal();
         let mut stuck: Vec<Stuck> = tasks
             .iter()
             .filter(is_visible)
-            .map(|task| {
-                Stuck::new(Frame::new(task.name(), task.location.get()), waits.awaited(task).in_words(&|_| None))
-            })
+            .map(|task| Stuck::new(Frame::new(task.name(), task.location.get()), in_words(task)))
             .collect();
         if stuck.is_empty()
             && let Some(main) = tasks.first()
         {
             // There is no coroutine but the one that the library made for what it was to run.
-            stuck.push(Stuck::new(Frame::new("run".into(), run_at), waits.awaited(main).in_words(&|_| None)));
+            stuck.push(Stuck::new(Frame::new("run".into(), run_at), in_words(main)));
         }
         let blamed = cycle.iter().chain(tasks.iter().rev()).find(is_visible);
         let blamed = blamed.map_or(("run".into(), run_at), |task| (task.name().into_owned(), task.location.get()));
@@ -188,6 +188,8 @@ struct Edge {
     on: TaskRef,
     /// The race that `on` runs in: `waiting` waits for any of its runners, and not for all.
     race: Option<u64>,
+    /// `waiting` waits for the scope of `on`, and another task of that scope waits for `on` itself. Then the words need not name `on`.
+    is_indirect: bool,
 }
 
 struct QuorumOf {
@@ -217,9 +219,12 @@ impl Waits {
     pub(super) fn new(tasks: &[TaskRef], quorums: &[Rc<dyn Quorum>]) -> Waits {
         let mut waits = Waits { edges: BTreeMap::new(), quorums: Vec::new(), at_quorums: BTreeMap::new() };
         for task in tasks {
+            let has_waiter_inside = wait_graph::has_waiter_in_its_scope(task);
+            let owner = wait_graph::owner_that_waits_for_all(task);
             for waiting in wait_graph::dependents(task) {
                 let race = wait_graph::race_of(task);
-                let edge = Edge { waiting: waiting.clone(), on: task.clone(), race };
+                let is_indirect = has_waiter_inside && owner.as_ref().is_some_and(|owner| owner.is(&waiting));
+                let edge = Edge { waiting: waiting.clone(), on: task.clone(), race, is_indirect };
                 waits.edges.entry(waiting.id.get()).or_default().push(edge);
             }
         }
@@ -322,19 +327,25 @@ impl Waits {
         let mut awaited = Awaited { task, named: Vec::new(), blocked_on: BlockedOn::empty(), at_held: Vec::new() };
         let mut seen = BTreeSet::new();
         let mut next = vec![task];
+        let mut indirect = Vec::new();
         while let Some(task) = next.pop() {
             awaited.blocked_on |= task.blocked_on();
             if task.blocked_on().intersects(HELD) {
                 awaited.at_held.push(task);
             }
-            for Edge { on, .. } in self.of(task) {
+            for Edge { on, is_indirect, .. } in self.of(task) {
                 if !seen.insert(on.id.get()) {
                 } else if on.is_internal() {
                     next.push(on);
+                } else if *is_indirect {
+                    indirect.push(on);
                 } else {
                     awaited.named.push(on);
                 }
             }
+        }
+        if awaited.named.is_empty() {
+            awaited.named = indirect;
         }
         awaited
     }

@@ -108,7 +108,7 @@ impl Scheduler {
     }
 
     /// For each task that waits for something that others hold, by its id: who holds it, in words.
-    fn holders_by_waiting(&self) -> HashMap<u64, Rc<str>> {
+    pub(super) fn holders_by_waiting(&self) -> HashMap<u64, Rc<str>> {
         const MAX_NAMES: usize = 5;
         let mut by_waiting = HashMap::new();
         let held = self.held.borrow_if_used().map_or_else(Vec::new, |held| held.all());

@@ -24,13 +24,23 @@ fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {
 /// all in it.
 pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
     let mut waiting = direct_dependents(task);
-    if let Some(scope) = task.scope().map(|scope| scope.holder())
-        && scope.is_whole()
-        && (scope.is_domain() || !task.has(State::SCOPE_ROOT))
-    {
-        waiting.extend(scope.owner());
-    }
+    waiting.extend(owner_that_waits_for_all(task));
     waiting
+}
+
+/// The owner of the scope of `task`, if it waits for all in it, and is not a direct dependent.
+pub(super) fn owner_that_waits_for_all(task: &TaskRef) -> Option<TaskRef> {
+    let scope = task.scope()?.holder();
+    let waits_for_all = scope.is_whole() && (scope.is_domain() || !task.has(State::SCOPE_ROOT));
+    if waits_for_all { scope.owner() } else { None }
+}
+
+/// Whether a coroutine in the scope of `task` waits for it.
+pub(super) fn has_waiter_in_its_scope(task: &TaskRef) -> bool {
+    let Some(scope) = task.scope() else { return false };
+    let is_in_it =
+        |waiting: TaskRef| !waiting.is_internal() && waiting.scope().is_some_and(|other| Rc::ptr_eq(&other, &scope));
+    task.waiting_tasks().into_iter().any(is_in_it)
 }
 
 /// `tasks`, those that wait for them or for a scope around them, those that wait for these, and so on.
