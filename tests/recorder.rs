@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use prost::Message;
@@ -98,10 +99,11 @@ impl Trace {
 
     /// The pairs of coroutines between which arrows lead.
     fn arrows(&self) -> Vec<(&str, &str)> {
-        let turns = self.events("running");
-        let from = turns.iter().flat_map(|turn| turn.flows.iter().map(|flow| (*flow, self.name(turn.track))));
+        let (turns, tracks) = (self.events("running"), self.tracks());
+        let name = |turn: &proto::Event| tracks[&turn.track].name.split(' ').next().unwrap();
+        let from = turns.iter().flat_map(|turn| turn.flows.iter().map(|flow| (*flow, name(turn))));
         let to: BTreeMap<_, _> =
-            turns.iter().flat_map(|turn| turn.ending_flows.iter().map(|flow| (*flow, self.name(turn.track)))).collect();
+            turns.iter().flat_map(|turn| turn.ending_flows.iter().map(|flow| (*flow, name(turn)))).collect();
         from.filter_map(|(flow, from)| Some((from, *to.get(&flow)?))).collect()
     }
 }
@@ -214,6 +216,49 @@ fn arrows_lead_from_who_woke_to_who_was_woken() {
     assert_eq!(trace.arrows(), [("main", "other"), ("main", "other"), ("other", "main")]);
     let by: Vec<_> = trace.events("wake").into_iter().map(|event| Trace::annotation(event, "by")).collect();
     assert_eq!(by, ["main", "other"]);
+}
+
+/// Two coroutines that wake each other `times` times.
+fn ping_pong(times: usize) -> Coro<u32> {
+    let (ping, pong) = (Event::new(), Event::new());
+    let other = {
+        let (ping, pong) = (ping.clone(), pong.clone());
+        co! {
+            for _ in 0..times {
+                yield ping.wait();
+                ping.clear();
+                pong.set();
+            }
+        }
+    };
+    let main = co! {
+        yield spawn(other.named("other"));
+        for _ in 0..times {
+            ping.set();
+            yield pong.wait();
+            pong.clear();
+        }
+        0
+    };
+    main.named("main")
+}
+
+#[test]
+fn loops_on_several_threads_that_share_a_recorder_have_the_arrows_of_each_alone() {
+    const TIMES: usize = 1_000;
+    let alone = Trace::of(&recorded(ping_pong(TIMES))).arrows().len();
+    assert!(alone >= 2 * TIMES, "{alone}");
+    let recorder = Recorder::last(1_000_000);
+    let both_begin = Arc::new(Barrier::new(2));
+    let threads = [(); 2].map(|()| {
+        let (recorder, both_begin) = (recorder.clone(), both_begin.clone());
+        std::thread::spawn(move || {
+            both_begin.wait();
+            Loop::builder().record(&recorder).build().run(ping_pong(TIMES)).unwrap()
+        })
+    });
+    threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), 0));
+    assert_eq!(Trace::of(&recorder).arrows().len(), 2 * alone);
 }
 
 #[test]

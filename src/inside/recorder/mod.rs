@@ -127,7 +127,7 @@ impl RunRecorder {
         let key = self.key(task);
         let mut ring = self.recorder.ring();
         ring.know(key, name, Some(by), location);
-        ring.push(key, Event::Started { at: self.time(at) });
+        ring.push(key, Event::Started { at: self.time(at), by: Some(by) });
     }
 
     pub(crate) fn turn(
@@ -141,7 +141,7 @@ impl RunRecorder {
         let (began, ended) = (self.time(began), self.time(ended));
         let mut ring = self.recorder.ring();
         if ring.know(key, name, None, from) {
-            ring.push(key, Event::Started { at: began });
+            ring.push(key, Event::Started { at: began, by: None });
         }
         ring.push(key, Event::Turn { began, ended, from, to });
     }
@@ -158,7 +158,7 @@ impl RunRecorder {
         let mut ring = self.recorder.ring();
         if ring.know(key, name, None, location) {
             // The first that is seen of it: it was started from outside of the turns.
-            return ring.push(key, Event::Started { at });
+            return ring.push(key, Event::Started { at, by: None });
         }
         ring.push(key, Event::Woken { at, by });
     }

@@ -35,11 +35,29 @@ pub(super) struct TaskKey {
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    Started { at: u64 },
-    Turn { began: u64, ended: u64, from: &'static Location<'static>, to: &'static Location<'static> },
-    Woken { at: u64, by: Waker },
-    Cancelled { at: u64, reason: Box<str> },
-    Ended { at: u64, end: End },
+    /// `by` is the task in whose turn it was started.
+    Started {
+        at: u64,
+        by: Option<u64>,
+    },
+    Turn {
+        began: u64,
+        ended: u64,
+        from: &'static Location<'static>,
+        to: &'static Location<'static>,
+    },
+    Woken {
+        at: u64,
+        by: Waker,
+    },
+    Cancelled {
+        at: u64,
+        reason: Box<str>,
+    },
+    Ended {
+        at: u64,
+        end: End,
+    },
 }
 
 /// What has made a task ready.
