@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use prost::Message;
-use tinyield::{Coro, Event, Loop, Recorder, co, coro, run_in_thread, sleep, spawn, timeout};
+use tinyield::{Coro, Event, Loop, Recorder, as_completed, co, coro, run_in_thread, sleep, spawn, timeout};
 
 /// What is used of the messages in `protos/perfetto/trace` of Perfetto.
 mod proto {
@@ -298,6 +298,47 @@ fn only_the_last_events_are_kept() {
     assert!(counts.coroutines < 100 && counts.dropped > 3_000, "{counts:?}");
     let trace = Trace::of(&recorder);
     assert_eq!(trace.events("turn").len(), counts.turns);
+}
+
+/// The library carries each wait by a task of its own, which it starts in the turn of the one before.
+fn one_after_the_other(count: usize) -> Coro<u32> {
+    let main = co! {
+        for next in yield as_completed((0..count).map(|_| leaf())).limit(1) {
+            yield next;
+        }
+        0
+    };
+    main.named("main")
+}
+
+/// The steps that `work` takes inside of the library. 0 in a release build.
+fn steps_of(work: impl FnOnce()) -> u64 {
+    let steps = || tinyield::__private::steps().unwrap_or(0);
+    let before = steps();
+    work();
+    steps() - before
+}
+
+#[test]
+fn writing_what_as_completed_started_one_after_the_other_is_linear() {
+    let steps = |count| {
+        let recorder = recorded(one_after_the_other(count));
+        steps_of(|| recorder.write_perfetto(io::sink()).unwrap())
+    };
+    let (few, many) = (steps(100), steps(1_000));
+    assert!(many <= 20 * few, "100: {few} steps; 1,000: {many} steps");
+}
+
+#[test]
+fn coroutines_stay_below_the_one_that_started_them_when_older_events_are_dropped() {
+    let recorder = Recorder::last(100);
+    Loop::builder().record(&recorder).build().run(one_after_the_other(1_000)).unwrap();
+    assert!(recorder.recorded().dropped > 1_000);
+    let trace = Trace::of(&recorder);
+    let tracks = trace.tracks();
+    let parents = || tracks.values().filter(|track| track.name.starts_with("leaf ")).map(|track| track.parent.unwrap());
+    assert!(parents().count() > 1);
+    parents().for_each(|parent| assert_eq!(trace.name(parent), "main"));
 }
 
 #[test]

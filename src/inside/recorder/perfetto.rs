@@ -2,12 +2,13 @@
 //!
 //! The messages and their fields are those of `protos/perfetto/trace` in Perfetto's sources. Only what is used is listed here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufWriter, Write};
 use std::panic::Location;
 
 use super::protobuf::Message;
 use super::ring::{End, Event, Ring, TaskKey, Waker};
+use crate::work;
 
 mod trace {
     pub const PACKET: u32 = 1;
@@ -129,8 +130,7 @@ impl<W: Write> Trace<'_, W> {
         }
         for key in self.coroutines() {
             let Some(known) = self.ring.known(key) else { continue };
-            let parent = known.parent.and_then(|task| self.ring.coroutine(TaskKey { task, ..key }));
-            let parent = parent.map_or(PROCESS_TRACK, coroutine_track);
+            let parent = self.ring.parent(key).map_or(PROCESS_TRACK, coroutine_track);
             let name = format!("{} {}", known.name, place(known.location));
             self.track(
                 Message::default()
@@ -145,14 +145,13 @@ impl<W: Write> Trace<'_, W> {
     /// The coroutines that have a track: those with events, and those above them, in the order in which they started.
     fn coroutines(&self) -> BTreeSet<TaskKey> {
         let mut coroutines = BTreeSet::new();
-        let mut seen = HashSet::new();
         for (key, _) in self.ring.events() {
-            let mut next = self.ring.coroutine(key).filter(|_| seen.insert(key));
+            let mut next = self.ring.coroutine(key);
             while let Some(key) = next
                 && coroutines.insert(key)
             {
-                let parent = self.ring.known(key).and_then(|known| known.parent);
-                next = parent.and_then(|task| self.ring.coroutine(TaskKey { task, ..key }));
+                work::count();
+                next = self.ring.parent(key);
             }
         }
         coroutines

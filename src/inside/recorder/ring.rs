@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::Location;
 
+use crate::work;
+
 /// How much a [`Recorder`](crate::Recorder) keeps, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -83,7 +85,7 @@ pub(crate) enum End {
 pub(super) struct Known {
     /// Empty if the library made it to carry a wait.
     pub(super) name: Cow<'static, str>,
-    /// The task that started it.
+    /// The coroutine that started it. If a task of the library did: the coroutine that this task belongs to.
     pub(super) parent: Option<u64>,
     pub(super) location: &'static Location<'static>,
     /// How many events about it are kept.
@@ -132,20 +134,22 @@ impl Ring {
         }
     }
 
-    /// Notes what a task is. True if it was not known.
+    /// Notes what a task is, and in whose turn it was started. True if it was not known.
+    ///
+    /// Tasks of the library may start one another in a long chain, so what they belong to is looked up only here.
     pub(super) fn know(
         &mut self,
         key: TaskKey,
         name: Cow<'static, str>,
-        parent: Option<u64>,
+        by: Option<u64>,
         location: &'static Location<'static>,
     ) -> bool {
-        let mut is_new = false;
-        self.tasks.entry(key).or_insert_with(|| {
-            is_new = true;
-            Known { name, parent, location, events: 0, has_ended: false }
-        });
-        is_new
+        if self.tasks.contains_key(&key) {
+            return false;
+        }
+        let parent = by.and_then(|task| self.coroutine(TaskKey { task, ..key })).map(|parent| parent.task);
+        self.tasks.insert(key, Known { name, parent, location, events: 0, has_ended: false });
+        true
     }
 
     pub(super) fn push(&mut self, key: TaskKey, event: Event) {
@@ -187,16 +191,17 @@ impl Ring {
     }
 
     /// The coroutine that a task belongs to: itself, or, if the library made it to carry a wait, the nearest one above. `None` if
-    /// there is none.
-    pub(super) fn coroutine(&self, mut key: TaskKey) -> Option<TaskKey> {
-        loop {
-            let known = self.known(key)?;
-            if !known.name.is_empty() {
-                return Some(key);
-            }
-            // A parent has a lower number, so this ends.
-            key.task = known.parent.filter(|parent| *parent < key.task)?;
-        }
+    /// there is none, or if it is not known any more.
+    pub(super) fn coroutine(&self, key: TaskKey) -> Option<TaskKey> {
+        work::count();
+        let known = self.known(key)?;
+        if known.name.is_empty() { self.parent(key) } else { Some(key) }
+    }
+
+    /// The coroutine that started a task, if it is still known.
+    pub(super) fn parent(&self, key: TaskKey) -> Option<TaskKey> {
+        let parent = TaskKey { task: self.known(key)?.parent?, ..key };
+        self.known(parent).map(|_| parent)
     }
 
     pub(super) fn recorded(&self) -> Recorded {
