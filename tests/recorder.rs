@@ -342,6 +342,40 @@ fn coroutines_stay_below_the_one_that_started_them_when_older_events_are_dropped
 }
 
 #[test]
+fn the_end_of_a_run_costs_the_same_beside_ten_times_as_many_events_of_others() {
+    let steps = |count| {
+        let recorder = recorded(one_after_the_other(count));
+        let mut event_loop = Loop::builder().record(&recorder).build();
+        steps_of(|| assert_eq!(event_loop.run(top()).unwrap(), 2))
+    };
+    let (few, many) = (steps(100), steps(1_000));
+    assert!(many <= few + few / 10, "beside 100: {few} steps; beside 1,000: {many} steps");
+}
+
+#[test]
+fn a_run_of_which_no_event_is_kept_is_forgotten() {
+    let recorder = Recorder::last(10);
+    for _ in 0..1_000 {
+        Loop::builder().record(&recorder).build().run(top()).unwrap();
+    }
+    let text = format!("{recorder:?}");
+    let runs: usize = text.rsplit("runs: ").next().unwrap().trim_end_matches(" }").parse().unwrap();
+    assert!((1..=10).contains(&runs), "{text}");
+    // While this run goes on, all its events so far are dropped. What is known of its coroutine is not.
+    let inner_recorder = recorder.clone();
+    let outer = co! {
+        yield;
+        for _ in 0..10 {
+            Loop::builder().record(&inner_recorder).build().run(top()).unwrap();
+        }
+    };
+    Loop::builder().record(&recorder).build().run(outer.named("outer")).unwrap();
+    let trace = Trace::of(&recorder);
+    let names: Vec<_> = trace.events("coroutine").iter().map(|event| event.name.as_str()).collect();
+    assert!(names.contains(&"outer"), "{names:?}");
+}
+
+#[test]
 fn a_panic_ends_its_turn() {
     let recorder = Recorder::last(100);
     let mut event_loop = Loop::builder().record(&recorder).panic_trace(false).build();

@@ -97,7 +97,11 @@ impl Recorder {
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("recorded", &self.recorded()).finish()
+        let (recorded, runs) = {
+            let ring = self.ring();
+            (ring.recorded(), ring.run_count())
+        };
+        f.debug_struct("Recorder").field("recorded", &recorded).field("runs", &runs).finish()
     }
 }
 
@@ -165,7 +169,8 @@ impl RunRecorder {
 
     pub(crate) fn cancelled(&self, task: u64, at: Instant, reason: &Cancelled) {
         let at = self.time(at);
-        self.recorder.ring().push(self.key(task), Event::Cancelled { at, reason: reason.to_string().into() });
+        let reason = reason.to_string().into();
+        self.recorder.ring().push(self.key(task), Event::Cancelled { at, reason });
     }
 
     pub(crate) fn ended(&self, task: u64, at: Instant, end: End) {

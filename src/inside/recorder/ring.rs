@@ -1,7 +1,7 @@
 //! The last events, and what has to be known of the tasks that they are about.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::Location;
 
 use crate::work;
@@ -93,45 +93,73 @@ pub(super) struct Known {
     has_ended: bool,
 }
 
+/// A run that goes on, or one of whose tasks is still known.
+#[derive(Clone)]
+struct Run {
+    thread: String,
+    /// The tasks that have not ended.
+    live: HashSet<u64>,
+    /// How many tasks are known.
+    known: usize,
+    is_over: bool,
+}
+
 #[derive(Clone)]
 pub(super) struct Ring {
     capacity: usize,
     events: VecDeque<(TaskKey, Event)>,
     tasks: HashMap<TaskKey, Known>,
-    /// The threads of the runs, by number.
-    runs: BTreeMap<u32, String>,
+    runs: HashMap<u32, Run>,
     last_run: u32,
     dropped: u64,
 }
 
 impl Ring {
     pub(super) fn new(capacity: usize) -> Ring {
-        Ring {
-            capacity,
-            events: VecDeque::new(),
-            tasks: HashMap::new(),
-            runs: BTreeMap::new(),
-            last_run: 0,
-            dropped: 0,
-        }
+        Ring { capacity, events: VecDeque::new(), tasks: HashMap::new(), runs: HashMap::new(), last_run: 0, dropped: 0 }
     }
 
     pub(super) fn begin_run(&mut self, thread: String) -> u32 {
         self.last_run += 1;
-        self.runs.insert(self.last_run, thread);
+        self.runs.insert(self.last_run, Run { thread, live: HashSet::new(), known: 0, is_over: false });
         self.last_run
     }
 
     /// The run is over: what is still known of its tasks is kept only for their events.
-    pub(super) fn end_run(&mut self, run: u32) {
-        self.tasks.retain(|key, known| {
-            known.has_ended |= key.run == run;
-            !known.has_ended || known.events > 0
-        });
-        let is_used = |run| self.tasks.keys().any(|key| key.run == run);
-        if !is_used(run) {
-            self.runs.remove(&run);
+    pub(super) fn end_run(&mut self, number: u32) {
+        let Some(run) = self.runs.get_mut(&number) else { return };
+        run.is_over = true;
+        for task in std::mem::take(&mut run.live) {
+            work::count();
+            let key = TaskKey { run: number, task };
+            if let Some(known) = self.tasks.get_mut(&key) {
+                known.has_ended = true;
+                self.forget_unused(key);
+            }
         }
+        self.forget_unused_run(number);
+    }
+
+    /// Removes a task that has ended and that no event is about.
+    fn forget_unused(&mut self, key: TaskKey) {
+        if self.tasks.get(&key).is_some_and(|known| known.has_ended && known.events == 0) {
+            self.tasks.remove(&key);
+            if let Some(run) = self.runs.get_mut(&key.run) {
+                run.known -= 1;
+            }
+            self.forget_unused_run(key.run);
+        }
+    }
+
+    fn forget_unused_run(&mut self, number: u32) {
+        if self.runs.get(&number).is_some_and(|run| run.is_over && run.known == 0) {
+            self.runs.remove(&number);
+        }
+    }
+
+    /// How many runs go on, or have an event that is kept.
+    pub(super) fn run_count(&self) -> usize {
+        self.runs.len()
     }
 
     /// Notes what a task is, and in whose turn it was started. True if it was not known.
@@ -149,6 +177,10 @@ impl Ring {
         }
         let parent = by.and_then(|task| self.coroutine(TaskKey { task, ..key })).map(|parent| parent.task);
         self.tasks.insert(key, Known { name, parent, location, events: 0, has_ended: false });
+        if let Some(run) = self.runs.get_mut(&key.run) {
+            run.known += 1;
+            run.live.insert(key.task);
+        }
         true
     }
 
@@ -166,6 +198,9 @@ impl Ring {
         if let Some(known) = self.tasks.get_mut(&key) {
             known.has_ended = true;
         }
+        if let Some(run) = self.runs.get_mut(&key.run) {
+            run.live.remove(&key.task);
+        }
     }
 
     fn drop_first(&mut self) {
@@ -173,9 +208,7 @@ impl Ring {
         self.dropped += 1;
         let Some(known) = self.tasks.get_mut(&key) else { return };
         known.events -= 1;
-        if known.events == 0 && known.has_ended {
-            self.tasks.remove(&key);
-        }
+        self.forget_unused(key);
     }
 
     pub(super) fn events(&self) -> impl Iterator<Item = (TaskKey, &Event)> {
@@ -187,7 +220,7 @@ impl Ring {
     }
 
     pub(super) fn thread(&self, run: u32) -> &str {
-        self.runs.get(&run).map_or("", String::as_str)
+        self.runs.get(&run).map_or("", |run| &run.thread)
     }
 
     /// The coroutine that a task belongs to: itself, or, if the library made it to carry a wait, the nearest one above. `None` if
