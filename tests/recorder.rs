@@ -376,6 +376,29 @@ fn a_run_of_which_no_event_is_kept_is_forgotten() {
 }
 
 #[test]
+fn the_counts_are_those_of_the_events_that_are_kept() {
+    for events in [1, 2, 3, 10, 33, 100] {
+        let recorder = Recorder::last(events);
+        for main in [top(), ping_pong(5), one_after_the_other(5)] {
+            Loop::builder().record(&recorder).build().run(main).unwrap();
+            let (counts, trace) = (recorder.recorded(), Trace::of(&recorder));
+            assert_eq!(trace.events("turn").len(), counts.turns);
+            assert_eq!(trace.events("wake").len(), counts.wakes);
+            assert_eq!(trace.events("cancel").len(), counts.cancellations);
+            assert_eq!(trace.events("coroutine").len(), counts.coroutines);
+            let ends = trace.events("coroutine").iter().filter(|event| !event.annotations.is_empty()).count();
+            assert_eq!(ends, counts.ends);
+        }
+    }
+}
+
+#[test]
+fn counting_what_is_kept_costs_the_same_for_any_number_of_events() {
+    let recorder = recorded(ping_pong(100));
+    assert_eq!(steps_of(|| assert!(recorder.recorded().turns > 200 && format!("{recorder:?}").len() > 100)), 0);
+}
+
+#[test]
 fn a_panic_ends_its_turn() {
     let recorder = Recorder::last(100);
     let mut event_loop = Loop::builder().record(&recorder).panic_trace(false).build();

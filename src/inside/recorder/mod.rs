@@ -66,7 +66,7 @@ impl Recorder {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much is kept now, by kind.
+    /// How much is kept now, by kind. The numbers are kept up to date, so this is quick whatever the recorder holds.
     #[must_use]
     pub fn recorded(&self) -> Recorded {
         self.ring().recorded()
@@ -78,7 +78,9 @@ impl Recorder {
     /// turn of a coroutine that woke another one to the turn of that. The times are real time since the recorder was made, also in
     /// a simulated loop.
     ///
-    /// What is written is a copy that is made first, so the loop goes on meanwhile, and nothing is removed.
+    /// What is written is a copy that is made first, so the loops go on while it is written, and nothing is removed. While the copy
+    /// is made, a loop that has an event to record waits: about 0.2 s for a million events. The copy takes as much memory as what
+    /// is kept.
     ///
     /// # Errors
     ///

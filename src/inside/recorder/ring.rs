@@ -93,6 +93,12 @@ pub(super) struct Known {
     has_ended: bool,
 }
 
+impl Known {
+    fn is_coroutine(&self) -> bool {
+        !self.name.is_empty()
+    }
+}
+
 /// A run that goes on, or one of whose tasks is still known.
 #[derive(Clone)]
 struct Run {
@@ -111,12 +117,19 @@ pub(super) struct Ring {
     tasks: HashMap<TaskKey, Known>,
     runs: HashMap<u32, Run>,
     last_run: u32,
-    dropped: u64,
+    recorded: Recorded,
 }
 
 impl Ring {
     pub(super) fn new(capacity: usize) -> Ring {
-        Ring { capacity, events: VecDeque::new(), tasks: HashMap::new(), runs: HashMap::new(), last_run: 0, dropped: 0 }
+        Ring {
+            capacity,
+            events: VecDeque::new(),
+            tasks: HashMap::new(),
+            runs: HashMap::new(),
+            last_run: 0,
+            recorded: Recorded::default(),
+        }
     }
 
     pub(super) fn begin_run(&mut self, thread: String) -> u32 {
@@ -187,6 +200,9 @@ impl Ring {
     pub(super) fn push(&mut self, key: TaskKey, event: Event) {
         let Some(known) = self.tasks.get_mut(&key) else { return };
         known.events += 1;
+        let is_coroutine = known.is_coroutine();
+        self.recorded.coroutines += usize::from(is_coroutine && known.events == 1);
+        self.recorded.add(&event, is_coroutine);
         if self.events.len() == self.capacity {
             self.drop_first();
         }
@@ -204,15 +220,18 @@ impl Ring {
     }
 
     fn drop_first(&mut self) {
-        let Some((key, _)) = self.events.pop_front() else { return };
-        self.dropped += 1;
+        let Some((key, event)) = self.events.pop_front() else { return };
+        self.recorded.dropped += 1;
         let Some(known) = self.tasks.get_mut(&key) else { return };
         known.events -= 1;
+        let is_coroutine = known.is_coroutine();
+        self.recorded.coroutines -= usize::from(is_coroutine && known.events == 0);
+        self.recorded.subtract(&event, is_coroutine);
         self.forget_unused(key);
     }
 
     pub(super) fn events(&self) -> impl Iterator<Item = (TaskKey, &Event)> {
-        self.events.iter().map(|(key, event)| (*key, event))
+        self.events.iter().inspect(|_| work::count()).map(|(key, event)| (*key, event))
     }
 
     pub(super) fn known(&self, key: TaskKey) -> Option<&Known> {
@@ -228,7 +247,7 @@ impl Ring {
     pub(super) fn coroutine(&self, key: TaskKey) -> Option<TaskKey> {
         work::count();
         let known = self.known(key)?;
-        if known.name.is_empty() { self.parent(key) } else { Some(key) }
+        if known.is_coroutine() { Some(key) } else { self.parent(key) }
     }
 
     /// The coroutine that started a task, if it is still known.
@@ -238,21 +257,40 @@ impl Ring {
     }
 
     pub(super) fn recorded(&self) -> Recorded {
-        let mut recorded = Recorded { dropped: self.dropped, ..Recorded::default() };
-        recorded.coroutines = self.tasks.values().filter(|known| known.events > 0 && !known.name.is_empty()).count();
-        for (key, event) in self.events() {
-            let is_coroutine = usize::from(self.known(key).is_some_and(|known| !known.name.is_empty()));
-            match event {
-                Event::Started { .. } => recorded.starts += is_coroutine,
-                Event::Turn { .. } => recorded.turns += 1,
-                Event::Woken { by, .. } => {
-                    recorded.wakes += 1;
-                    recorded.wakes_by_coroutines += usize::from(matches!(by, Waker::Task(_)));
-                }
-                Event::Cancelled { .. } => recorded.cancellations += is_coroutine,
-                Event::Ended { .. } => recorded.ends += is_coroutine,
-            }
+        self.recorded
+    }
+}
+
+impl Recorded {
+    /// The number that `event` belongs to, if it is counted. Not counted is what happens to a task of the library, but for its turns
+    /// and wake-ups.
+    fn number_of(&mut self, event: &Event, is_coroutine: bool) -> Option<&mut usize> {
+        match event {
+            Event::Turn { .. } => Some(&mut self.turns),
+            Event::Woken { .. } => Some(&mut self.wakes),
+            Event::Started { .. } => is_coroutine.then_some(&mut self.starts),
+            Event::Cancelled { .. } => is_coroutine.then_some(&mut self.cancellations),
+            Event::Ended { .. } => is_coroutine.then_some(&mut self.ends),
         }
-        recorded
+    }
+
+    fn add(&mut self, event: &Event, is_coroutine: bool) {
+        if let Some(number) = self.number_of(event, is_coroutine) {
+            *number += 1;
+        }
+        self.wakes_by_coroutines += usize::from(event.is_wake_by_task());
+    }
+
+    fn subtract(&mut self, event: &Event, is_coroutine: bool) {
+        if let Some(number) = self.number_of(event, is_coroutine) {
+            *number -= 1;
+        }
+        self.wakes_by_coroutines -= usize::from(event.is_wake_by_task());
+    }
+}
+
+impl Event {
+    fn is_wake_by_task(&self) -> bool {
+        matches!(self, Event::Woken { by: Waker::Task(_), .. })
     }
 }
