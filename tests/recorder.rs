@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Barrier};
@@ -449,6 +450,43 @@ fn a_writer_that_fails_loses_nothing() {
     assert_eq!(recorder.write_perfetto(Full(100)).unwrap_err().to_string(), "disk full");
     assert_eq!(recorder.recorded(), before);
     assert_eq!(Trace::of(&recorder).events("turn").len(), before.turns);
+}
+
+#[test]
+fn a_writer_is_not_called_again_after_it_failed() {
+    struct Fails<'a> {
+        calls: &'a Cell<usize>,
+        takes: usize,
+    }
+
+    impl Fails<'_> {
+        fn called(&self) -> io::Result<()> {
+            self.calls.set(self.calls.get() + 1);
+            if self.calls.get() > self.takes { Err(io::Error::other("disk full")) } else { Ok(()) }
+        }
+    }
+
+    impl io::Write for Fails<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.called().map(|()| bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.called()
+        }
+    }
+
+    let recorder = recorded(ping_pong(100));
+    let calls = |takes| {
+        let calls = Cell::new(0);
+        let result = recorder.write_perfetto(Fails { calls: &calls, takes });
+        (calls.get(), result.map_err(|error| error.to_string()))
+    };
+    let (all, result) = calls(usize::MAX);
+    assert!(all > 2 && result.is_ok());
+    for takes in 0..all {
+        assert_eq!(calls(takes), (takes + 1, Err("disk full".to_string())));
+    }
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// What `writer` returns. The recorder still has everything.
+    /// What `writer` returns. It is not called again then. The recorder still has everything.
     pub fn write_perfetto(&self, writer: impl Write) -> io::Result<()> {
         let snapshot = self.ring().clone();
         perfetto::write(&snapshot, writer)
@@ -110,7 +110,7 @@ impl fmt::Debug for Recorder {
 /// What records one run.
 pub(crate) struct RunRecorder {
     recorder: Recorder,
-    run: u32,
+    run: u64,
 }
 
 impl RunRecorder {

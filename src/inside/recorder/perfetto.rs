@@ -61,32 +61,51 @@ mod event {
 
 const PROCESS_TRACK: u64 = 1;
 
-/// The track of the thread of a run.
-fn thread_track(run: u32) -> u64 {
-    u64::from(run) << 40
+/// The numbers of the tracks in this file.
+#[derive(Default)]
+struct Tracks {
+    numbers: HashMap<TaskKey, u64>,
 }
 
-/// The track of a coroutine. Its number is at least 1.
-fn coroutine_track(key: TaskKey) -> u64 {
-    thread_track(key.run) + key.task
+impl Tracks {
+    /// The track of the thread of a run.
+    fn thread(&mut self, run: u64) -> u64 {
+        // The first task is 1.
+        self.coroutine(TaskKey { run, task: 0 })
+    }
+
+    fn coroutine(&mut self, key: TaskKey) -> u64 {
+        let next = PROCESS_TRACK + 1 + self.numbers.len() as u64;
+        *self.numbers.entry(key).or_insert(next)
+    }
 }
 
 /// Writes a trace of what `ring` has.
 pub(super) fn write(ring: &Ring, writer: impl Write) -> io::Result<()> {
-    let mut trace = Trace { ring, writer: BufWriter::new(writer), is_first: true };
-    trace.tracks()?;
-    trace.lifetimes()?;
-    trace.events()?;
-    trace.writer.flush()
+    let mut trace = Trace { ring, tracks: Tracks::default(), writer: BufWriter::new(writer), is_first: true };
+    let result = trace.write();
+    if result.is_err() {
+        // The destructor of the buffer would write again what is left in it.
+        let _unwritten = trace.writer.into_parts();
+    }
+    result
 }
 
 struct Trace<'a, W: Write> {
     ring: &'a Ring,
+    tracks: Tracks,
     writer: BufWriter<W>,
     is_first: bool,
 }
 
 impl<W: Write> Trace<'_, W> {
+    fn write(&mut self) -> io::Result<()> {
+        self.tracks()?;
+        self.lifetimes()?;
+        self.events()?;
+        self.writer.flush()
+    }
+
     fn packet(&mut self, packet: Message) -> io::Result<()> {
         let mut packet = packet.number(packet::SEQUENCE_ID, 1);
         if std::mem::take(&mut self.is_first) {
@@ -113,14 +132,14 @@ impl<W: Write> Trace<'_, W> {
         let pid = u64::from(std::process::id());
         let process = Message::default().number(track::PROCESS_PID, pid).text(track::PROCESS_NAME, "tinyield");
         self.track(Message::default().number(track::UUID, PROCESS_TRACK).message(track::PROCESS, &process))?;
-        let runs: BTreeSet<u32> = self.ring.events().map(|(key, _)| key.run).collect();
-        for run in runs {
+        let runs: BTreeSet<u64> = self.ring.events().map(|(key, _)| key.run).collect();
+        for (run, number) in runs.into_iter().zip(1..) {
             let name = format!("loop {run}, thread {}", self.ring.thread(run));
             let thread = Message::default()
                 .number(track::THREAD_PID, pid)
-                .number(track::THREAD_TID, u64::from(run))
+                .number(track::THREAD_TID, number)
                 .text(track::THREAD_NAME, &name);
-            let uuid = thread_track(run);
+            let uuid = self.tracks.thread(run);
             self.track(
                 Message::default()
                     .number(track::UUID, uuid)
@@ -130,13 +149,11 @@ impl<W: Write> Trace<'_, W> {
         }
         for key in self.coroutines() {
             let Some(known) = self.ring.known(key) else { continue };
-            let parent = self.ring.parent(key).map_or(PROCESS_TRACK, coroutine_track);
+            let track = self.tracks.coroutine(key);
+            let parent = self.ring.parent(key).map_or(PROCESS_TRACK, |parent| self.tracks.coroutine(parent));
             let name = format!("{} {}", known.name, place(known.location));
             self.track(
-                Message::default()
-                    .number(track::UUID, coroutine_track(key))
-                    .number(track::PARENT, parent)
-                    .text(track::NAME, &name),
+                Message::default().number(track::UUID, track).number(track::PARENT, parent).text(track::NAME, &name),
             )?;
         }
         Ok(())
@@ -178,9 +195,10 @@ impl<W: Write> Trace<'_, W> {
         }
         for (key, (begin, end)) in spans {
             let Some(known) = self.ring.known(key) else { continue };
+            let track = self.tracks.coroutine(key);
             let mut event = Message::default()
                 .number(event::TYPE, event::SLICE_BEGIN)
-                .number(event::TRACK, coroutine_track(key))
+                .number(event::TRACK, track)
                 .text(event::CATEGORY, "coroutine")
                 .text(event::NAME, &known.name)
                 .message(event::SOURCE_LOCATION, &source_location(known.location));
@@ -195,7 +213,7 @@ impl<W: Write> Trace<'_, W> {
             }
             self.event(begin, event)?;
             if let Some((at, _)) = end {
-                self.slice_end(at, coroutine_track(key))?;
+                self.slice_end(at, track)?;
             }
         }
         Ok(())
@@ -211,8 +229,8 @@ impl<W: Write> Trace<'_, W> {
                 Event::Turn { began, ended, from, to } => {
                     let (leaving, arriving) = (arrows.leaving(index), arrows.arriving(index));
                     let name = ring.coroutine(key).and_then(|key| ring.known(key)).map_or("run", |known| &known.name);
-                    let own = ring.coroutine(key).map(coroutine_track);
-                    let thread = thread_track(key.run);
+                    let own = ring.coroutine(key).map(|key| self.tracks.coroutine(key));
+                    let thread = self.tracks.thread(key.run);
                     // The arrows are between the tracks of the coroutines.
                     for track in std::iter::once(thread).chain(own) {
                         let mut message = Message::default()
@@ -254,7 +272,10 @@ impl<W: Write> Trace<'_, W> {
     }
 
     fn instant(&mut self, at: u64, key: TaskKey, category: &str, name: &str, annotation: &Message) -> io::Result<()> {
-        let track = self.ring.coroutine(key).map_or(thread_track(key.run), coroutine_track);
+        let track = match self.ring.coroutine(key) {
+            Some(key) => self.tracks.coroutine(key),
+            None => self.tracks.thread(key.run),
+        };
         let message = Message::default()
             .number(event::TYPE, event::INSTANT)
             .number(event::TRACK, track)
@@ -279,7 +300,7 @@ impl Arrows {
     fn of(ring: &Ring) -> Arrows {
         let mut arrows = Arrows::default();
         let mut open: HashMap<TaskKey, Vec<u64>> = HashMap::new();
-        let mut last_turns: HashMap<u32, (usize, u64)> = HashMap::new();
+        let mut last_turns: HashMap<u64, (usize, u64)> = HashMap::new();
         for (index, (key, event)) in ring.events().enumerate() {
             let by = match event {
                 Event::Turn { .. } => {
@@ -330,11 +351,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tracks_of_late_runs_are_not_those_of_early_ones() {
+        let mut tracks = Tracks::default();
+        let mut numbers = BTreeSet::from([PROCESS_TRACK]);
+        let runs = [1, 2, 1 << 24, 1 + (1 << 24), 1 << 32, 1 + (1 << 32)];
+        for run in runs {
+            numbers.extend([tracks.thread(run), tracks.coroutine(TaskKey { run, task: 1 })]);
+            numbers.insert(tracks.coroutine(TaskKey { run, task: 1 << 40 }));
+        }
+        assert_eq!(numbers.len(), 1 + 3 * runs.len());
+    }
+
+    #[test]
     fn arrows_of_runs_whose_events_alternate_are_those_of_each_run_alone() {
         let here = Location::caller();
         let turn = || Event::Turn { began: 0, ended: 0, from: here, to: here };
         let woken = |by| Event::Woken { at: 0, by: Waker::Task(by) };
-        let count = |runs: u32| {
+        let count = |runs: u64| {
             let mut ring = Ring::new(100);
             let runs: Vec<_> = (0..runs).map(|_| ring.begin_run(String::new())).collect();
             for (task, event) in [(1, turn()), (2, woken(1)), (2, turn()), (1, woken(2)), (1, turn())] {

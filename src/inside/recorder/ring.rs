@@ -31,7 +31,7 @@ pub struct Recorded {
 /// A task, in one of the runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TaskKey {
-    pub(super) run: u32,
+    pub(super) run: u64,
     pub(super) task: u64,
 }
 
@@ -115,8 +115,8 @@ pub(super) struct Ring {
     capacity: usize,
     events: VecDeque<(TaskKey, Event)>,
     tasks: HashMap<TaskKey, Known>,
-    runs: HashMap<u32, Run>,
-    last_run: u32,
+    runs: HashMap<u64, Run>,
+    last_run: u64,
     recorded: Recorded,
 }
 
@@ -132,14 +132,14 @@ impl Ring {
         }
     }
 
-    pub(super) fn begin_run(&mut self, thread: String) -> u32 {
+    pub(super) fn begin_run(&mut self, thread: String) -> u64 {
         self.last_run += 1;
         self.runs.insert(self.last_run, Run { thread, live: HashSet::new(), known: 0, is_over: false });
         self.last_run
     }
 
     /// The run is over: what is still known of its tasks is kept only for their events.
-    pub(super) fn end_run(&mut self, number: u32) {
+    pub(super) fn end_run(&mut self, number: u64) {
         let Some(run) = self.runs.get_mut(&number) else { return };
         run.is_over = true;
         for task in std::mem::take(&mut run.live) {
@@ -164,7 +164,7 @@ impl Ring {
         }
     }
 
-    fn forget_unused_run(&mut self, number: u32) {
+    fn forget_unused_run(&mut self, number: u64) {
         if self.runs.get(&number).is_some_and(|run| run.is_over && run.known == 0) {
             self.runs.remove(&number);
         }
@@ -238,7 +238,7 @@ impl Ring {
         self.tasks.get(&key)
     }
 
-    pub(super) fn thread(&self, run: u32) -> &str {
+    pub(super) fn thread(&self, run: u64) -> &str {
         self.runs.get(&run).map_or("", |run| &run.thread)
     }
 
