@@ -32,6 +32,7 @@ impl Scheduler {
     /// loop and is kept for [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
         let _running = Running::new(self);
+        self.budget.set(*budget);
         with_own_depth(|| {
             loop {
                 let steps = || if self.is_observed() { self.observed_steps(budget) } else { self.steps(budget) };
@@ -53,7 +54,7 @@ impl Scheduler {
             } else if let Some(task) = self.run_queue.pop() {
                 *budget -= 1;
                 self.ready_turn(task);
-            } else if !self.begin_round()
+            } else if !self.begin_round(*budget)
                 && !self.is_cancelling.get()
                 && !self.is_locally_woken()
                 && let Some(progress) = self.idle()
@@ -68,9 +69,9 @@ impl Scheduler {
 
     /// Looks at the inbox and the clock, and begins a round. False if nothing is ready.
     #[inline(always)]
-    pub(super) fn begin_round(self: &Rc<Scheduler>) -> bool {
+    pub(super) fn begin_round(self: &Rc<Scheduler>, budget: usize) -> bool {
         if self.may_have_news() {
-            self.look_around();
+            self.look_around(budget);
         }
         self.run_queue.begin_round()
     }
@@ -82,7 +83,15 @@ impl Scheduler {
     }
 
     #[inline(never)]
-    pub(super) fn look_around(self: &Rc<Scheduler>) {
+    fn look_around(self: &Rc<Scheduler>, budget: usize) {
+        // A dump may be taken here.
+        self.note_spent(budget);
+        self.look_outside();
+        self.look_at_clock();
+    }
+
+    #[inline]
+    pub(super) fn look_outside(self: &Rc<Scheduler>) {
         if let Some(inbox) = self.inbox.get() {
             if inbox.local.is_signalled() {
                 self.serve_local_wakes(inbox);
@@ -91,6 +100,10 @@ impl Scheduler {
                 self.empty_inbox(inbox);
             }
         }
+    }
+
+    #[inline]
+    pub(super) fn look_at_clock(self: &Rc<Scheduler>) {
         if let Some(now) = self.clock.time_if_due() {
             self.fire_timers(now);
         }
