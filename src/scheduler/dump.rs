@@ -95,11 +95,6 @@ impl Scheduler {
         self.turns.set(self.turns.get() + count as u64);
     }
 
-    /// Notes how much of the budget of [`run`](Scheduler::run) is left, for statistics that are taken before it returns.
-    pub(super) fn note_spent(&self, left: usize) {
-        self.spent.set(self.budget.get().saturating_sub(left));
-    }
-
     fn statistics_with(&self, tasks: usize) -> Statistics {
         Statistics {
             turns: self.turns.get() + self.spent.get() as u64,

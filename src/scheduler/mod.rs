@@ -148,8 +148,7 @@ pub(crate) struct Scheduler {
     held: Seldom<HeldThings>,
     /// How many turns were taken, until the last return of [`run`](Scheduler::run).
     turns: Cell<u64>,
-    /// The budget of the call of [`run`](Scheduler::run) that is under way, and how much of it is known to be spent.
-    budget: Cell<usize>,
+    /// How many turns the call of [`run`](Scheduler::run) that is under way has taken, if the loop is observed.
     spent: Cell<usize>,
     /// What looks at each turn, if anything does.
     observer: Option<Box<Observer>>,
@@ -224,7 +223,6 @@ impl Scheduler {
             quorums: Seldom::default(),
             held: Seldom::default(),
             turns: Cell::new(0),
-            budget: Cell::new(0),
             spent: Cell::new(0),
             observer,
             hides_panic_trace,

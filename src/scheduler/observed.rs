@@ -103,6 +103,7 @@ impl Scheduler {
     #[cold]
     #[inline(never)]
     pub(super) fn observed_steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
+        let given = *budget + self.spent.get();
         while *budget > 0 {
             if self.is_cancelling.get() {
                 if let Some(task) = self.next_to_cancel() {
@@ -120,7 +121,7 @@ impl Scheduler {
                     self.turn_slow(task);
                     self.end_turn(false);
                 }
-            } else if self.begin_observed_round(*budget) {
+            } else if self.begin_observed_round(given - *budget) {
                 self.simulated_round_has_begun();
             } else if !self.is_cancelling.get()
                 && !self.is_locally_woken()
@@ -137,11 +138,11 @@ impl Scheduler {
         self.turn(task, State::QUEUED);
     }
 
-    fn begin_observed_round(self: &Rc<Scheduler>, budget: usize) -> bool {
-        let Some(observer) = self.observer.as_deref() else { return self.begin_round(budget) };
+    fn begin_observed_round(self: &Rc<Scheduler>, spent: usize) -> bool {
+        let Some(observer) = self.observer.as_deref() else { return self.begin_round() };
+        self.spent.set(spent);
         self.note_ready(observer, &Phase::Outside);
         if self.may_have_news() {
-            self.note_spent(budget);
             self.look_outside();
             self.note_ready(observer, &Phase::Outside);
             self.look_at_clock();
@@ -150,7 +151,6 @@ impl Scheduler {
         let has_begun = self.run_queue.begin_round();
         observer.seen_ready.set(0);
         if let Some(watch) = observer.watch.as_deref().filter(|watch| watch.is_asked()) {
-            self.note_spent(budget);
             watch.answer(|| self.take_dump(None));
         }
         has_begun

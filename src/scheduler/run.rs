@@ -32,7 +32,6 @@ impl Scheduler {
     /// loop and is kept for [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
         let _running = Running::new(self);
-        self.budget.set(*budget);
         with_own_depth(|| {
             loop {
                 let steps = || if self.is_observed() { self.observed_steps(budget) } else { self.steps(budget) };
@@ -54,7 +53,7 @@ impl Scheduler {
             } else if let Some(task) = self.run_queue.pop() {
                 *budget -= 1;
                 self.ready_turn(task);
-            } else if !self.begin_round(*budget)
+            } else if !self.begin_round()
                 && !self.is_cancelling.get()
                 && !self.is_locally_woken()
                 && let Some(progress) = self.idle()
@@ -69,9 +68,9 @@ impl Scheduler {
 
     /// Looks at the inbox and the clock, and begins a round. False if nothing is ready.
     #[inline(always)]
-    pub(super) fn begin_round(self: &Rc<Scheduler>, budget: usize) -> bool {
+    pub(super) fn begin_round(self: &Rc<Scheduler>) -> bool {
         if self.may_have_news() {
-            self.look_around(budget);
+            self.look_around();
         }
         self.run_queue.begin_round()
     }
@@ -83,14 +82,12 @@ impl Scheduler {
     }
 
     #[inline(never)]
-    fn look_around(self: &Rc<Scheduler>, budget: usize) {
-        // A dump may be taken here.
-        self.note_spent(budget);
+    fn look_around(self: &Rc<Scheduler>) {
         self.look_outside();
         self.look_at_clock();
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn look_outside(self: &Rc<Scheduler>) {
         if let Some(inbox) = self.inbox.get() {
             if inbox.local.is_signalled() {
@@ -102,7 +99,7 @@ impl Scheduler {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn look_at_clock(self: &Rc<Scheduler>) {
         if let Some(now) = self.clock.time_if_due() {
             self.fire_timers(now);
