@@ -2,12 +2,13 @@
 //!
 //! The messages and their fields are those of `protos/perfetto/trace` in Perfetto's sources. Only what is used is listed here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufWriter, Write};
 use std::panic::Location;
 
 use super::protobuf::Message;
 use super::ring::{End, Event, Ring, TaskKey, Waker};
+use crate::work;
 
 mod trace {
     pub const PACKET: u32 = 1;
@@ -129,8 +130,7 @@ impl<W: Write> Trace<'_, W> {
         }
         for key in self.coroutines() {
             let Some(known) = self.ring.known(key) else { continue };
-            let parent = known.parent.and_then(|task| self.ring.coroutine(TaskKey { task, ..key }));
-            let parent = parent.map_or(PROCESS_TRACK, coroutine_track);
+            let parent = self.ring.parent(key).map_or(PROCESS_TRACK, coroutine_track);
             let name = format!("{} {}", known.name, place(known.location));
             self.track(
                 Message::default()
@@ -145,14 +145,13 @@ impl<W: Write> Trace<'_, W> {
     /// The coroutines that have a track: those with events, and those above them, in the order in which they started.
     fn coroutines(&self) -> BTreeSet<TaskKey> {
         let mut coroutines = BTreeSet::new();
-        let mut seen = HashSet::new();
         for (key, _) in self.ring.events() {
-            let mut next = self.ring.coroutine(key).filter(|_| seen.insert(key));
+            let mut next = self.ring.coroutine(key);
             while let Some(key) = next
                 && coroutines.insert(key)
             {
-                let parent = self.ring.known(key).and_then(|known| known.parent);
-                next = parent.and_then(|task| self.ring.coroutine(TaskKey { task, ..key }));
+                work::count();
+                next = self.ring.parent(key);
             }
         }
         coroutines
@@ -167,7 +166,7 @@ impl<W: Write> Trace<'_, W> {
                 continue;
             }
             let at = match event {
-                Event::Started { at } | Event::Woken { at, .. } | Event::Cancelled { at, .. } => *at,
+                Event::Started { at, .. } | Event::Woken { at, .. } | Event::Cancelled { at, .. } => *at,
                 Event::Turn { began, .. } => *began,
                 Event::Ended { at, .. } => *at,
             };
@@ -206,24 +205,11 @@ impl<W: Write> Trace<'_, W> {
 
     fn events(&mut self) -> io::Result<()> {
         let ring = self.ring;
-        let (mut arrows, mut cursor) = (Arrows::default(), 0);
-        let events: Vec<_> = ring.events().collect();
-        while let Some(&(key, event)) = events.get(cursor) {
-            cursor += 1;
+        let arrows = Arrows::of(ring);
+        for (index, (key, event)) in ring.events().enumerate() {
             match event {
                 Event::Turn { began, ended, from, to } => {
-                    // What it woke and started follows right after it.
-                    let woken = events[cursor..].iter().map_while(|&(other, event)| match event {
-                        Event::Woken { by: Waker::Task(waker), .. } if is(key, other, *waker) => Some(other),
-                        Event::Started { .. }
-                            if ring.known(other)?.parent == Some(key.task) && other.run == key.run =>
-                        {
-                            Some(other)
-                        }
-                        _ => None,
-                    });
-                    let leaving: Vec<u64> = woken.map(|other| arrows.add(other)).collect();
-                    let arriving = arrows.take(key);
+                    let (leaving, arriving) = (arrows.leaving(index), arrows.arriving(index));
                     let name = ring.coroutine(key).and_then(|key| ring.known(key)).map_or("run", |known| &known.name);
                     let own = ring.coroutine(key).map(coroutine_track);
                     let thread = thread_track(key.run);
@@ -279,26 +265,49 @@ impl<W: Write> Trace<'_, W> {
     }
 }
 
-fn is(key: TaskKey, other: TaskKey, waker: u64) -> bool {
-    key.run == other.run && key.task == waker
-}
-
-/// The arrows that have begun, by the task to whose next turn they lead.
+/// The arrows between turns. Each leads from the turn in which a task was woken or started to the next turn of that task.
+///
+/// What a turn woke and started comes after it, but not directly: events of other runs may come in between.
 #[derive(Default)]
 struct Arrows {
-    open: HashMap<TaskKey, Vec<u64>>,
-    last: u64,
+    /// The arrows that leave a turn, by the index of its event.
+    leaving: HashMap<usize, Vec<u64>>,
+    arriving: HashMap<usize, Vec<u64>>,
 }
 
 impl Arrows {
-    fn add(&mut self, to: TaskKey) -> u64 {
-        self.last += 1;
-        self.open.entry(to).or_default().push(self.last);
-        self.last
+    fn of(ring: &Ring) -> Arrows {
+        let mut arrows = Arrows::default();
+        let mut open: HashMap<TaskKey, Vec<u64>> = HashMap::new();
+        let mut last_turns: HashMap<u32, (usize, u64)> = HashMap::new();
+        for (index, (key, event)) in ring.events().enumerate() {
+            let by = match event {
+                Event::Turn { .. } => {
+                    last_turns.insert(key.run, (index, key.task));
+                    if let Some(arriving) = open.remove(&key) {
+                        arrows.arriving.insert(index, arriving);
+                    }
+                    continue;
+                }
+                Event::Woken { by: Waker::Task(by), .. } | Event::Started { by: Some(by), .. } => *by,
+                _ => continue,
+            };
+            // The turn is unknown if it was dropped to make room.
+            if let Some((turn, _)) = last_turns.get(&key.run).filter(|(_, task)| *task == by) {
+                let arrow = index as u64 + 1;
+                arrows.leaving.entry(*turn).or_default().push(arrow);
+                open.entry(key).or_default().push(arrow);
+            }
+        }
+        arrows
     }
 
-    fn take(&mut self, to: TaskKey) -> Vec<u64> {
-        self.open.remove(&to).unwrap_or_default()
+    fn leaving(&self, turn: usize) -> &[u64] {
+        self.leaving.get(&turn).map_or(&[], Vec::as_slice)
+    }
+
+    fn arriving(&self, turn: usize) -> &[u64] {
+        self.arriving.get(&turn).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -314,4 +323,32 @@ fn source_location(location: &'static Location<'static>) -> Message {
 
 fn place(location: &'static Location<'static>) -> String {
     format!("{}:{}", location.file(), location.line())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrows_of_runs_whose_events_alternate_are_those_of_each_run_alone() {
+        let here = Location::caller();
+        let turn = || Event::Turn { began: 0, ended: 0, from: here, to: here };
+        let woken = |by| Event::Woken { at: 0, by: Waker::Task(by) };
+        let count = |runs: u32| {
+            let mut ring = Ring::new(100);
+            let runs: Vec<_> = (0..runs).map(|_| ring.begin_run(String::new())).collect();
+            for (task, event) in [(1, turn()), (2, woken(1)), (2, turn()), (1, woken(2)), (1, turn())] {
+                for &run in &runs {
+                    let key = TaskKey { run, task };
+                    ring.know(key, "task".into(), None, here);
+                    ring.push(key, event.clone());
+                }
+            }
+            let arrows = Arrows::of(&ring);
+            let count = |by_turn: &HashMap<usize, Vec<u64>>| by_turn.values().flatten().count();
+            (count(&arrows.leaving), count(&arrows.arriving))
+        };
+        assert_eq!(count(1), (2, 2));
+        assert_eq!(count(3), (6, 6));
+    }
 }
