@@ -314,8 +314,12 @@ impl Builder {
     /// yielded: the two lines between which it took so long. The thread starts with each run, and is joined when the run ends, with
     /// everything reported. A loop with nothing ready is no stall, and does not wake the thread.
     ///
-    /// What is measured is real time, so a program that gets no processor for longer than `limit` is reported as well. A panic of
-    /// `report` ends there, after the panic hook has printed it.
+    /// What is measured is real time. So a program that gets no processor for longer than `limit` is reported as well, and so is a
+    /// panic that takes long to print its backtrace. A panic of `report` ends there, after the panic hook has printed it.
+    ///
+    /// `report` is called on the watchdog's thread. A stall that begins and ends while `report` runs is reported afterwards; of such
+    /// reports, the last 64 are kept. The end of a run waits for `report`. So `report` must not wait for a lock that the caller of
+    /// [`run`](Loop::run) holds: that would be a deadlock, which nothing finds.
     ///
     /// ```
     /// use std::sync::mpsc;

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use tinyield::{
-    Coro, Dump, Event, Lock, Loop, Semaphore, Shared, Stall, Step, View, co, coro, dump, isolate, run_in_thread,
-    settled, sleep, spawn, timeout,
+    Coro, Dump, Event, Lock, Loop, Semaphore, Shared, Stall, Step, View, as_completed, co, coro, dump, finally,
+    isolate, race, run_in_thread, settled, sleep, spawn, timeout,
 };
 
 /// Longer than any test takes: a test that needs it fails.
@@ -65,7 +65,7 @@ fn a_dump_prints_a_tree() {
     let dump = Loop::new().run(main.named("main")).unwrap();
     let text = dump.to_string();
     let lines: Vec<_> = text.lines().collect();
-    assert!(lines[0].starts_with("coroutines: 101, timers: 0, turns so far:"), "{text}");
+    assert!(lines[0] == "coroutines: 101, timers: 0", "{text}");
     assert!(lines[1].starts_with("1. `main` waits at tests/view.rs:") && lines[1].ends_with(" on this dump"), "{text}");
     assert!(lines[2].starts_with("  2. 100 x `worker` wait at tests/view.rs:"), "{text}");
     assert!(lines[2].ends_with(" on an event"), "{text}");
@@ -546,4 +546,99 @@ fn who_waits_for_an_isolate_is_not_said_to_wait_for_what_others_inside_wait_for(
     let words = |name| dump.tasks().iter().find(|task| task.name() == name).unwrap().waits_on().to_string();
     assert_eq!(words("isolated"), "`top` and `background`");
     assert_eq!(words("top"), "`middle`");
+}
+
+#[test]
+fn a_dump_names_the_holder_of_each_thing_and_says_or_for_a_race() {
+    let main = co! {
+        let (lock, semaphore, quit) = (Lock::new(()), Semaphore::new(1), Event::new());
+        let holds_lock = { let (lock, quit) = (lock.clone(), quit.clone()); co! { let _held = yield lock.acquire(); yield quit.wait(); } };
+        let holds_permit = { let (semaphore, quit) = (semaphore.clone(), quit.clone()); co! { let _held = yield semaphore.acquire(); yield quit.wait(); } };
+        yield spawn((holds_lock.named("lock holder"), holds_permit.named("permit holder")));
+        yield settled();
+        yield spawn(co! { let _both = yield (lock.acquire(), semaphore.acquire()); }.named("both"));
+        let waits = |name: &'static str| { let quit = quit.clone(); co! { yield quit.wait(); }.named(name) };
+        let racers = (waits("a"), waits("b"));
+        yield spawn(co! { yield race(racers); }.named("race"));
+        yield settled();
+        let dump = yield dump();
+        quit.set();
+        dump
+    };
+    let dump = Loop::new().run(main).unwrap();
+    let words = |name| dump.tasks().iter().find(|task| task.name() == name).unwrap().waits_on().to_string();
+    assert_eq!(words("both"), "a semaphore held by `permit holder` and a lock held by `lock holder`");
+    assert_eq!(words("race"), "`a` or `b`");
+}
+
+#[test]
+fn a_dump_of_an_observed_loop_counts_the_turns_up_to_its_moment() {
+    let mut event_loop = Loop::new();
+    let _view = event_loop.view();
+    let dump = event_loop.run(co! { for _ in 0..500 { yield; } yield dump() }).unwrap();
+    assert_eq!(dump.statistics().turns(), 501);
+}
+
+#[test]
+fn what_tasks_wait_for_in_two_loops_in_turn_is_noted_once() {
+    let steps_of_dump = |rounds: usize| {
+        let main = co! {
+            let semaphore = Semaphore::new(1);
+            for _ in 0..rounds {
+                let permit = yield semaphore.acquire();
+                let waits = { let semaphore = semaphore.clone(); co! { drop(yield semaphore.acquire()); } };
+                let waits = yield spawn(waits);
+                yield settled();
+                drop(permit);
+                yield waits;
+                let (a, b) = (semaphore.clone(), semaphore.clone());
+                Loop::new().run((co! { let _held = yield a.acquire(); yield; yield; }, co! { drop(yield b.acquire()); }))?;
+            }
+            let before = tinyield::__private::steps();
+            yield dump();
+            tinyield::__private::steps().zip(before).map(|(after, before)| after - before)
+        };
+        Loop::new().run(main).unwrap()
+    };
+    assert_eq!(steps_of_dump(10), steps_of_dump(100));
+}
+
+#[test]
+fn work_of_the_library_is_not_looked_at_by_its_depth_in_each_turn() {
+    let steps = |depth: usize| {
+        let mut event_loop = Loop::new();
+        let _view = event_loop.view();
+        let main = (0..depth).fold(co! {}, |inner, _| finally(inner, || ()));
+        let before = tinyield::__private::steps();
+        event_loop.run(main).unwrap();
+        tinyield::__private::steps().zip(before).map_or(0, |(after, before)| after - before)
+    };
+    let (few, many) = (steps(1000), steps(10_000));
+    assert!(many <= 15 * few, "{few} steps at a depth of 1000, and {many} at 10,000");
+}
+
+#[test]
+fn what_an_internal_task_starts_is_below_the_coroutine_that_started_that() {
+    let mut event_loop = Loop::new();
+    let _view = event_loop.view();
+    let main = co! {
+        let crawler = co! {
+            let pages = (0..4).map(|number| co! { yield; yield; }.named(format!("page {number}")));
+            let mut pages = yield as_completed(pages).limit(1);
+            while let Some(page) = pages.next() { yield page; }
+        };
+        let crawler = yield spawn(crawler.named("crawler"));
+        let mut parents = Vec::new();
+        while !crawler.is_finished() {
+            let dump = yield dump();
+            let tasks = dump.tasks();
+            let pages = tasks.iter().filter(|task| task.name().starts_with("page"));
+            parents.extend(pages.map(|page| (page.name().to_string(), page.parent().map(|parent| tasks[parent].name().to_string()))));
+        }
+        yield crawler;
+        parents
+    };
+    let parents = event_loop.run(main).unwrap();
+    assert!(parents.iter().any(|(page, _)| page == "page 3"), "{parents:?}");
+    assert!(parents.iter().all(|(_, parent)| parent.as_deref() == Some("crawler")), "{parents:?}");
 }

@@ -5,9 +5,9 @@
 mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Barrier, mpsc};
+use std::time::{Duration, Instant};
+use std::{mem, thread};
 
 use tinyield::{Loop, Stall, co, run_in_thread, sleep, spawn};
 
@@ -212,4 +212,59 @@ fn a_simulated_loop_is_watched_in_real_time() {
         blocks_until_reported(&stalls, "main");
     };
     event_loop.run(main.named("main")).unwrap();
+}
+
+#[test]
+fn a_stall_while_the_report_of_another_runs_is_reported_afterwards() {
+    let (sender, stalls) = mpsc::channel();
+    let (begun, go_on) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let report = {
+        let (begun, go_on) = (begun.clone(), go_on.clone());
+        let mut is_first = true;
+        move |stall: &Stall| {
+            sender.send((stall.name().to_string(), stall.is_over())).unwrap();
+            if mem::take(&mut is_first) {
+                begun.wait();
+                go_on.wait();
+            }
+        }
+    };
+    let mut event_loop = Loop::builder().watchdog(LIMIT, report).build();
+    let blocks = || {
+        let start = Instant::now();
+        while start.elapsed() < 2 * LIMIT {
+            thread::yield_now();
+        }
+    };
+    let main = co! {
+        yield co! { begun.wait(); }.named("first");
+        yield co! { blocks(); }.named("second");
+        go_on.wait();
+    };
+    event_loop.run(main).unwrap();
+    let reports: Vec<_> = stalls.try_iter().map(|(name, is_over)| format!("{name} {is_over}")).collect();
+    assert_eq!(reports[..4], ["first false", "first true", "second false", "second true"], "{reports:?}");
+}
+
+#[test]
+fn the_destructor_of_a_value_that_nobody_takes_is_part_of_the_turn() {
+    struct Slow(Duration);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let start = Instant::now();
+            while start.elapsed() < self.0 {
+                thread::yield_now();
+            }
+        }
+    }
+    let (sender, stalls) = mpsc::channel();
+    let report = move |stall: &Stall| sender.send(stall.name().to_string()).unwrap();
+    let mut event_loop = Loop::builder().watchdog(LIMIT, report).build();
+    let main = co! {
+        yield spawn(co! { yield; Slow(2 * LIMIT) }.named("culprit"));
+        for _ in 0..5 { yield; }
+    };
+    event_loop.run(main).unwrap();
+    assert!(stalls.try_iter().any(|name| name == "culprit"));
+    assert!(event_loop.statistics().longest_turn().unwrap() >= 2 * LIMIT);
 }

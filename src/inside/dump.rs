@@ -108,7 +108,8 @@ impl Dump {
         &self.content.tasks
     }
 
-    /// The figures of the run at that moment.
+    /// The figures of the run at that moment. If the loop is not [observed](crate::Loop::view), the turns are those up to the last time at
+    /// which the loop was idle or returned to its host.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.content.statistics
@@ -120,8 +121,11 @@ impl fmt::Display for Dump {
         if !self.content.is_of_run {
             return f.write_str("the loop does not run");
         }
-        let Statistics { turns, timers, .. } = self.content.statistics;
-        write!(f, "coroutines: {}, timers: {timers}, turns so far: {turns}", self.tasks().len())?;
+        let Statistics { turns, timers, longest_turn, .. } = self.content.statistics;
+        write!(f, "coroutines: {}, timers: {timers}", self.tasks().len())?;
+        if longest_turn.is_some() {
+            write!(f, ", turns so far: {turns}")?;
+        }
         let tree = Tree::new(self.tasks());
         for index in 0..tree.lines.len() {
             tree.write_line(f, index)?;

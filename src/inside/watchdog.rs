@@ -33,6 +33,7 @@ impl Watchdog {
     /// If no thread can be started.
     pub(crate) fn start(&self, watch: &Arc<Watch>) -> WatchdogThread {
         let (watchdog, watch) = (self.clone(), watch.clone());
+        watch.begin_watch(self.limit);
         let number = watch.run_number();
         let thread = thread::Builder::new().name("tinyield watchdog".into()).spawn(move || {
             watchdog.watch(&watch, number);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::dump::HELD;
+use super::dump::{HELD, Holders};
 use super::{BlockedOn, Quorum, Scheduler, Scope, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Deadlock, Error, NoDeadline, Reason, Stuck};
 use crate::panic::catch;
@@ -81,8 +81,10 @@ impl Scheduler {
         doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
         for task in doomed {
             task.set(State::CANCELLED);
-            if let Err(payload) = catch(|| self.drop_stuck(task, what)) {
-                self.end_panicked(payload);
+            self.begin_turn(&task, true);
+            match catch(|| self.drop_stuck(task, what)) {
+                Ok(()) => self.end_turn(false),
+                Err(payload) => self.end_panicked(payload),
             }
         }
     }
@@ -154,7 +156,7 @@ impl Report {
         let waits = Waits::new(&tasks, &scheduler.quorums());
         let cycle = waits.find_cycle();
         let holders = scheduler.holders_by_waiting();
-        let in_words = |task| waits.awaited(task).in_words(&|waiting| holders.get(&waiting.id.get()).cloned());
+        let in_words = |task| waits.awaited(task).in_words(&holders);
         let is_visible = |task: &&TaskRef| !task.is_internal();
         let mut stuck: Vec<Stuck> = tasks
             .iter()
@@ -205,6 +207,8 @@ pub(super) struct Awaited<'a> {
     blocked_on: BlockedOn,
     /// The tasks that are blocked on something that others hold: it, or internal tasks for it.
     at_held: Vec<&'a TaskRef>,
+    /// It waits for any of them, and for nothing else.
+    is_race: bool,
 }
 
 /// What the search for a cycle knows so far.
@@ -324,7 +328,8 @@ impl Waits {
     }
 
     pub(super) fn awaited<'a>(&'a self, task: &'a TaskRef) -> Awaited<'a> {
-        let mut awaited = Awaited { task, named: Vec::new(), blocked_on: BlockedOn::empty(), at_held: Vec::new() };
+        let mut awaited =
+            Awaited { task, named: Vec::new(), blocked_on: BlockedOn::empty(), at_held: Vec::new(), is_race: false };
         let mut seen = BTreeSet::new();
         let mut next = vec![task];
         let mut indirect = Vec::new();
@@ -347,15 +352,18 @@ impl Waits {
         if awaited.named.is_empty() {
             awaited.named = indirect;
         }
+        if let [Edge { race: race @ Some(_), .. }, others @ ..] = self.of(awaited.task) {
+            awaited.is_race = awaited.blocked_on.is_empty() && others.iter().all(|other| other.race == *race);
+        }
         awaited
     }
 }
 
 impl Awaited<'_> {
     /// What the task waits for. `holders` says who holds what a task is blocked on.
-    pub(super) fn in_words(&self, holders: &dyn Fn(&TaskRef) -> Option<Rc<str>>) -> String {
+    pub(super) fn in_words(&self, holders: &Holders) -> String {
         const MAX_NAMES: usize = 5;
-        let separator = if self.task.has(State::RACING) { " or " } else { " and " };
+        let separator = if self.is_race || self.task.has(State::RACING) { " or " } else { " and " };
         let mut words = String::new();
         let mut add = |parts: [&str; 3]| {
             if !words.is_empty() {
@@ -369,7 +377,7 @@ impl Awaited<'_> {
         if self.named.len() > MAX_NAMES {
             add([&(self.named.len() - MAX_NAMES).to_string(), " more", ""]);
         }
-        let held_by = self.at_held.iter().find_map(|task| holders(task));
+        let held_by = |bit: BlockedOn| self.at_held.iter().find_map(|task| holders.get(&(task.id.get(), bit.bits())));
         for (bit, word) in [
             (BlockedOn::EVENT, "an event"),
             (BlockedOn::SEMAPHORE, "a semaphore"),
@@ -381,9 +389,9 @@ impl Awaited<'_> {
             (BlockedOn::COMPLETION, "what `as_completed` gives next"),
         ] {
             if self.blocked_on.contains(bit) {
-                match &held_by {
-                    Some(held_by) if HELD.contains(bit) => add([word, " ", held_by]),
-                    _ => add([word, "", ""]),
+                match held_by(bit) {
+                    Some(held_by) => add([word, " ", held_by]),
+                    None => add([word, "", ""]),
                 }
             }
         }

@@ -24,29 +24,30 @@ pub(crate) trait Held {
 /// What tasks of a loop have waited for that others held.
 #[derive(Default)]
 pub(super) struct HeldThings {
-    things: Vec<Weak<dyn Held>>,
+    /// By address.
+    things: BTreeMap<usize, (Weak<dyn Held>, BlockedOn)>,
     /// At this number, those that are gone are removed.
     prune_at: usize,
 }
 
 impl HeldThings {
-    fn add(&mut self, thing: Weak<dyn Held>) {
+    fn add(&mut self, thing: Weak<dyn Held>, blocked_on: BlockedOn) {
         if self.things.len() >= self.prune_at {
-            self.things.retain(|thing| thing.strong_count() != 0);
+            self.things.retain(|_, (thing, _)| thing.strong_count() != 0);
             self.prune_at = 2 * self.things.len() + 8;
         }
-        self.things.push(thing);
+        self.things.insert(thing.as_ptr().cast::<()>().addr(), (thing, blocked_on));
     }
 
-    fn all(&self) -> Vec<Rc<dyn Held>> {
-        self.things.iter().filter_map(Weak::upgrade).collect()
+    fn all(&self) -> Vec<(Rc<dyn Held>, BlockedOn)> {
+        self.things.values().filter_map(|(thing, blocked_on)| Some((thing.upgrade()?, *blocked_on))).collect()
     }
 }
 
 impl Scheduler {
-    /// Notes that tasks of this loop may wait for `thing`, for dumps.
-    pub(crate) fn note_held(&self, thing: Weak<dyn Held>) {
-        self.held.borrow_mut().add(thing);
+    /// Notes that tasks of this loop may wait for `thing`, a semaphore or a lock, for dumps and for reports of deadlocks.
+    pub(crate) fn note_held(&self, thing: Weak<dyn Held>, blocked_on: BlockedOn) {
+        self.held.borrow_mut().add(thing, blocked_on);
     }
 
     /// What each coroutine waits for. `asking` is a task that waits for this dump.
@@ -66,7 +67,7 @@ impl Scheduler {
             } else if Scheduler::is_ready(task) {
                 if task.has(State::BEGUN) { "its turn".to_string() } else { "its first turn".to_string() }
             } else {
-                awaited.in_words(&|carrier| holders.get(&carrier.id.get()).cloned())
+                awaited.in_words(&holders)
             };
             dumped.push(DumpedTask {
                 frame: Frame::new(task.name(), task.location.get()),
@@ -90,12 +91,13 @@ impl Scheduler {
 
     /// Counts turns that were taken.
     pub(crate) fn count_turns(&self, count: usize) {
+        self.spent.set(0);
         self.turns.set(self.turns.get() + count as u64);
     }
 
     fn statistics_with(&self, tasks: usize) -> Statistics {
         Statistics {
-            turns: self.turns.get(),
+            turns: self.turns.get() + self.spent.get() as u64,
             rounds: self.run_queue.rounds(),
             tasks,
             timers: self.timers.borrow().as_ref().map_or(0, |timers| timers.len()),
@@ -107,12 +109,12 @@ impl Scheduler {
         self.root.borrow().clone()
     }
 
-    /// For each task that waits for something that others hold, by its id: who holds it, in words.
-    pub(super) fn holders_by_waiting(&self) -> HashMap<u64, Rc<str>> {
+    /// For each task that waits for something that others hold, and for each kind of such things: who holds it, in words.
+    pub(super) fn holders_by_waiting(&self) -> Holders {
         const MAX_NAMES: usize = 5;
-        let mut by_waiting = HashMap::new();
+        let mut by_waiting = Holders::new();
         let held = self.held.borrow_if_used().map_or_else(Vec::new, |held| held.all());
-        for thing in held {
+        for (thing, blocked_on) in held {
             let holders = thing.holders();
             let mut counts = BTreeMap::<&str, usize>::new();
             for holder in &holders {
@@ -132,12 +134,15 @@ impl Scheduler {
             let words: Rc<str> = format!("held by {}", names.join(" and ")).into();
             for waiting in thing.waiting() {
                 work::count();
-                by_waiting.insert(waiting.id.get(), words.clone());
+                by_waiting.insert((waiting.id.get(), blocked_on.bits()), words.clone());
             }
         }
         by_waiting
     }
 }
+
+/// Who holds what a task waits for, in words: by the id of the task, and by whether that is a semaphore or a lock.
+pub(super) type Holders = HashMap<(u64, u8), Rc<str>>;
 
 /// What holders are for.
 pub(super) const HELD: BlockedOn = BlockedOn::SEMAPHORE.union(BlockedOn::LOCK);

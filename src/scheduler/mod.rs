@@ -148,6 +148,8 @@ pub(crate) struct Scheduler {
     held: Seldom<HeldThings>,
     /// How many turns were taken, until the last return of [`run`](Scheduler::run).
     turns: Cell<u64>,
+    /// How many turns the call of [`run`](Scheduler::run) that is under way has taken, if the loop is observed.
+    spent: Cell<usize>,
     /// What looks at each turn, if anything does.
     observer: Option<Box<Observer>>,
     /// The coroutines that waited for one that panicked are not printed.
@@ -221,6 +223,7 @@ impl Scheduler {
             quorums: Seldom::default(),
             held: Seldom::default(),
             turns: Cell::new(0),
+            spent: Cell::new(0),
             observer,
             hides_panic_trace,
             location,

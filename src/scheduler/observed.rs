@@ -5,7 +5,7 @@
 //! woken and which were started.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::run::Progress;
 use super::watch::Watch;
-use super::{BlockedOn, Scheduler, State, TaskRef};
+use super::{Scheduler, State, TaskRef};
 use crate::error::Cancelled;
 use crate::inside::recorder::{End, RunRecorder, Waker};
 use crate::trace::Frame;
@@ -29,11 +29,30 @@ pub(crate) struct Observer {
     starters: RefCell<Starters>,
 }
 
+/// When tasks have become ready.
+enum Phase<'a> {
+    Turn(&'a Turn),
+    /// Between two turns, and not by a timer.
+    Outside,
+    Timers,
+}
+
+/// A turn that is over.
+struct Turn {
+    id: u64,
+    /// The last id before the turn.
+    last_id: u64,
+    is_internal: bool,
+    frame: Frame,
+}
+
 /// The turn that is being taken.
 struct Current {
     task: TaskRef,
     began: Instant,
     from: &'static Location<'static>,
+    /// The coroutine that takes the turn, as it is reported.
+    frame: Frame,
     /// The last id before the turn.
     last_id: u64,
     /// Its scope was cancelled before the turn.
@@ -42,10 +61,12 @@ struct Current {
     cancelled: Option<Cancelled>,
 }
 
-/// Which task started which, by id.
+/// Which coroutine started which task, by id. What an internal task starts, its own starter has started.
 #[derive(Default)]
 struct Starters {
     starters: HashMap<u64, u64>,
+    /// What started each internal task.
+    coroutines: HashMap<u64, Frame>,
     /// At this number, those of tasks that have ended are removed.
     prune_at: usize,
 }
@@ -82,6 +103,7 @@ impl Scheduler {
     #[cold]
     #[inline(never)]
     pub(super) fn observed_steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
+        let given = *budget + self.spent.get();
         while *budget > 0 {
             if self.is_cancelling.get() {
                 if let Some(task) = self.next_to_cancel() {
@@ -99,7 +121,7 @@ impl Scheduler {
                     self.turn_slow(task);
                     self.end_turn(false);
                 }
-            } else if self.begin_observed_round() {
+            } else if self.begin_observed_round(given - *budget) {
                 self.simulated_round_has_begun();
             } else if !self.is_cancelling.get()
                 && !self.is_locally_woken()
@@ -116,12 +138,15 @@ impl Scheduler {
         self.turn(task, State::QUEUED);
     }
 
-    fn begin_observed_round(self: &Rc<Scheduler>) -> bool {
+    fn begin_observed_round(self: &Rc<Scheduler>, spent: usize) -> bool {
         let Some(observer) = self.observer.as_deref() else { return self.begin_round() };
-        self.note_ready(observer, None);
+        self.spent.set(spent);
+        self.note_ready(observer, &Phase::Outside);
         if self.may_have_news() {
-            self.look_around();
-            self.note_ready(observer, None);
+            self.look_outside();
+            self.note_ready(observer, &Phase::Outside);
+            self.look_at_clock();
+            self.note_ready(observer, &Phase::Timers);
         }
         let has_begun = self.run_queue.begin_round();
         observer.seen_ready.set(0);
@@ -131,97 +156,112 @@ impl Scheduler {
         has_begun
     }
 
-    fn begin_turn(&self, task: &TaskRef, is_cancelling: bool) {
+    pub(super) fn begin_turn(&self, task: &TaskRef, is_cancelling: bool) {
         let Some(observer) = self.observer.as_deref() else { return };
         let (began, from) = (Instant::now(), task.location.get());
+        let frame = self.frame_of(observer, task);
         if let Some(watch) = &observer.watch {
-            watch.begin_turn(self.frame_of(task), began);
+            watch.begin_turn(frame.clone(), began);
         }
         let cancelled = task.scope().filter(|_| is_cancelling).and_then(|scope| scope.cancelled());
-        let was_cancelled = task.has(State::CANCELLED);
-        let current =
-            Current { task: task.clone(), began, from, last_id: self.last_id.get(), was_cancelled, cancelled };
+        let (last_id, was_cancelled) = (self.last_id.get(), task.has(State::CANCELLED));
+        let current = Current { task: task.clone(), began, from, frame, last_id, was_cancelled, cancelled };
         observer.current.replace(Some(current));
     }
 
-    /// The coroutine that takes a turn. An internal task stands for the one that waits for it.
-    fn frame_of(&self, task: &TaskRef) -> Frame {
-        if task.is_internal() { super::simulated::place_of(task) } else { Frame::new(task.name(), task.location.get()) }
+    /// The coroutine that takes a turn. An internal task stands for the one that waits for it, or else for the one that started it.
+    fn frame_of(&self, observer: &Observer, task: &TaskRef) -> Frame {
+        let frame = |task: &TaskRef| Frame::new(task.name(), task.location.get());
+        if !task.is_internal() {
+            return frame(task);
+        }
+        if let Some(waiting) = task.first_waiting_task().filter(|waiting| !waiting.is_internal()) {
+            return frame(&waiting);
+        }
+        let started_by = observer.starters.borrow().coroutines.get(&task.id.get()).cloned();
+        started_by.unwrap_or_else(|| Frame::new("run".into(), task.location.get()))
     }
 
     /// The turn is over, by a `yield`, an end, or a panic.
     pub(super) fn end_turn(&self, has_panicked: bool) {
         let Some(observer) = self.observer.as_deref() else { return };
         let Some(current) = observer.current.take() else { return };
-        let Current { task, began, from, last_id, was_cancelled, cancelled } = current;
-        let (ended, to) = (Instant::now(), task.location.get());
+        let Current { task, began, from, frame, last_id, was_cancelled, cancelled } = current;
+        let to = task.location.get();
+        let name = observer.recorder.as_ref().map(|_| task.name()).unwrap_or_default();
+        let end = task.is_ended().then(|| match task.error() {
+            _ if has_panicked => End::Panicked,
+            None => End::Value,
+            Some(_) if was_cancelled => End::Cancelled,
+            Some(_) => End::Error,
+        });
+        let cancelled = cancelled.filter(|_| !task.has(State::CANCEL_DEFERRED));
+        let turn = Turn { id: task.id.get(), last_id, is_internal: task.is_internal(), frame };
+        // The last reference may own what is the user's, whose destructor is part of the turn.
+        drop(task);
+        let ended = Instant::now();
         let duration = ended.saturating_duration_since(began);
         observer.longest_turn.set(observer.longest_turn.get().max(duration));
-        let has_ended = task.is_ended();
         if let Some(watch) = &observer.watch {
-            watch.end_turn(ended, (!has_ended).then_some(to));
+            watch.end_turn(ended, end.is_none().then_some(to));
         }
         if let Some(recorder) = &observer.recorder {
-            recorder.turn(task.name(), task.id.get(), (began, from), (ended, to));
+            recorder.turn(name, turn.id, (began, from), (ended, to));
         }
-        self.note_ready(observer, Some((task.id.get(), last_id)));
+        self.note_ready(observer, &Phase::Turn(&turn));
         if let Some(recorder) = &observer.recorder {
-            if let Some(reason) = cancelled.filter(|_| !task.has(State::CANCEL_DEFERRED)) {
-                recorder.cancelled(task.id.get(), ended, &reason);
+            if let Some(reason) = cancelled {
+                recorder.cancelled(turn.id, ended, &reason);
             }
-            if has_ended {
-                let end = match task.error() {
-                    _ if has_panicked => End::Panicked,
-                    None => End::Value,
-                    Some(_) if was_cancelled => End::Cancelled,
-                    Some(_) => End::Error,
-                };
-                recorder.ended(task.id.get(), ended, end);
+            if let Some(end) = end {
+                recorder.ended(turn.id, ended, end);
             }
         }
-        // The last reference may own what is the user's.
-        drop(task);
     }
 
-    /// Notes the tasks that have become ready since the last call: in a turn, by the task with that id, which had the last id before;
-    /// or between two rounds.
-    fn note_ready(&self, observer: &Observer, by: Option<(u64, u64)>) {
+    /// Notes the tasks that have become ready since the last call, which was before `phase`.
+    fn note_ready(&self, observer: &Observer, phase: &Phase<'_>) {
         let seen = observer.seen_ready.replace(self.run_queue.next_round_len());
         if observer.seen_ready.get() <= seen {
             return;
         }
-        let now = if observer.recorder.is_some() { Some(Instant::now()) } else { None };
+        let recorder = observer.recorder.as_ref().map(|recorder| (recorder, Instant::now()));
         for task in self.run_queue.next_round_after(seen) {
             let id = task.id.get();
-            match by {
-                Some((starter, last_id)) if id > last_id => {
-                    self.note_starter(observer, id, starter);
-                    if let (Some(recorder), Some(now)) = (&observer.recorder, now) {
-                        recorder.started(task.name(), id, starter, task.location.get(), now);
+            let waker = match phase {
+                Phase::Turn(turn) if id > turn.last_id => {
+                    self.note_starter(observer, &task, turn);
+                    if let Some((recorder, now)) = recorder {
+                        recorder.started(task.name(), id, turn.id, task.location.get(), now);
                     }
+                    continue;
                 }
-                _ => {
-                    if let (Some(recorder), Some(now)) = (&observer.recorder, now) {
-                        let waker = match by {
-                            Some((waker, _)) if waker == id => continue,
-                            Some((waker, _)) => Waker::Task(waker),
-                            None if task.blocked_on().contains(BlockedOn::TIMER) => Waker::Timer,
-                            None => Waker::Outside,
-                        };
-                        recorder.woken(task.name(), id, waker, task.location.get(), now);
-                    }
-                }
+                Phase::Turn(turn) if turn.id == id => continue,
+                Phase::Turn(turn) => Waker::Task(turn.id),
+                Phase::Outside => Waker::Outside,
+                Phase::Timers => Waker::Timer,
+            };
+            if let Some((recorder, now)) = recorder {
+                recorder.woken(task.name(), id, waker, task.location.get(), now);
             }
         }
     }
 
-    fn note_starter(&self, observer: &Observer, id: u64, starter: u64) {
+    fn note_starter(&self, observer: &Observer, task: &TaskRef, turn: &Turn) {
         let mut starters = observer.starters.borrow_mut();
         if starters.starters.len() >= starters.prune_at {
-            let alive: HashMap<u64, ()> = self.root().all_tasks().iter().map(|task| (task.id.get(), ())).collect();
-            starters.starters.retain(|id, _| alive.contains_key(id));
+            let alive: HashSet<u64> = self.root().all_tasks().iter().map(|task| task.id.get()).collect();
+            let Starters { starters: by_id, coroutines, .. } = &mut *starters;
+            by_id.retain(|id, _| alive.contains(id));
+            by_id.shrink_to(2 * alive.len());
+            coroutines.retain(|id, _| alive.contains(id));
+            coroutines.shrink_to(2 * coroutines.len());
             starters.prune_at = 2 * starters.starters.len().max(alive.len()) + 64;
         }
-        starters.starters.insert(id, starter);
+        let starter = if turn.is_internal { starters.starters.get(&turn.id).copied() } else { None };
+        starters.starters.insert(task.id.get(), starter.unwrap_or(turn.id));
+        if task.is_internal() {
+            starters.coroutines.insert(task.id.get(), turn.frame.clone());
+        }
     }
 }

@@ -82,7 +82,13 @@ impl Scheduler {
     }
 
     #[inline(never)]
-    pub(super) fn look_around(self: &Rc<Scheduler>) {
+    fn look_around(self: &Rc<Scheduler>) {
+        self.look_outside();
+        self.look_at_clock();
+    }
+
+    #[inline(always)]
+    pub(super) fn look_outside(self: &Rc<Scheduler>) {
         if let Some(inbox) = self.inbox.get() {
             if inbox.local.is_signalled() {
                 self.serve_local_wakes(inbox);
@@ -91,6 +97,10 @@ impl Scheduler {
                 self.empty_inbox(inbox);
             }
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn look_at_clock(self: &Rc<Scheduler>) {
         if let Some(now) = self.clock.time_if_due() {
             self.fire_timers(now);
         }

@@ -3,6 +3,7 @@
 //! It belongs to the loop, and its runs use it one after the other. The thread of the loop notes each turn, under a lock that is
 //! nearly always free. Views and the watchdog look at it from other threads. No user code runs under the lock.
 
+use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,10 +32,12 @@ struct State {
     requests: Vec<Arc<Request>>,
     /// The watchdog waits for a turn to begin, without a limit of time.
     is_resting: bool,
+    /// When a turn is a stall, if there is a watchdog.
+    limit: Option<Duration>,
     /// The watchdog has reported the current turn.
     is_reported: bool,
-    /// The end of a stall that the watchdog has reported.
-    over: Option<Stall>,
+    /// What the watchdog has not reported yet of stalls that are over: their ends, and their beginnings if it was busy then.
+    over: VecDeque<Stall>,
     /// How many runs have ended.
     runs: u64,
 }
@@ -55,6 +58,9 @@ struct Turn {
     began: Instant,
 }
 
+/// How many reports may wait for the watchdog while it is busy. The oldest are lost.
+const MAX_REPORTS: usize = 64;
+
 /// What the watchdog is to do next.
 pub(crate) enum Next {
     /// To report this.
@@ -68,12 +74,13 @@ pub(crate) enum Next {
 }
 
 impl Running {
-    fn stall(&self) -> Stall {
+    /// What holds up the loop, of which something was asked at `asked`.
+    fn stall(&self, asked: Instant) -> Stall {
         match &self.turn {
             Some(turn) => Stall { frame: turn.frame.clone(), duration: turn.began.elapsed(), kind: Kind::Running },
             None => Stall {
                 frame: Frame::new("run".into(), self.location),
-                duration: self.looked_at.elapsed(),
+                duration: self.looked_at.max(asked).elapsed(),
                 kind: Kind::NoTurn,
             },
         }
@@ -133,11 +140,21 @@ impl Watch {
         let Some(run) = &mut state.run else { return };
         run.looked_at = ended;
         let Some(turn) = run.turn.take() else { return };
-        if is_reported {
-            let kind = to.map_or(Kind::Ended, Kind::Yielded);
-            state.over = Some(Stall { frame: turn.frame, duration: ended.saturating_duration_since(turn.began), kind });
-            self.changed.notify_all();
+        let duration = ended.saturating_duration_since(turn.began);
+        let is_stall = state.limit.is_some_and(|limit| duration >= limit);
+        if !is_reported && !is_stall {
+            return;
         }
+        let kind = to.map_or(Kind::Ended, Kind::Yielded);
+        let begin = Stall { frame: turn.frame, duration, kind: Kind::Running };
+        let end = Stall { kind, ..begin.clone() };
+        state.over.extend((!is_reported).then_some(begin));
+        state.over.push_back(end);
+        while state.over.len() > MAX_REPORTS {
+            state.over.pop_front();
+        }
+        drop(state);
+        self.changed.notify_all();
     }
 
     #[inline]
@@ -148,9 +165,14 @@ impl Watch {
     /// Answers all requests. `take` makes the dump, and is called if there is a request.
     pub(super) fn answer(&self, take: impl FnOnce() -> Dump) {
         self.is_asked.store(false, Ordering::Relaxed);
-        let requests = mem::take(&mut lock(&self.state).requests);
+        let mut state = lock(&self.state);
+        let requests = mem::take(&mut state.requests);
+        drop(state);
         if !requests.is_empty() {
             Watch::answer_all(requests, &take());
+            if let Some(run) = &mut lock(&self.state).run {
+                run.looked_at = Instant::now();
+            }
         }
     }
 
@@ -167,13 +189,14 @@ impl Watch {
 impl Watch {
     /// Asks the loop for a dump, and waits for it for at most `timeout`.
     pub(crate) fn dump(&self, timeout: Duration) -> Result<Dump, Stall> {
-        let deadline = Instant::now().checked_add(timeout);
+        let asked = Instant::now();
+        let deadline = asked.checked_add(timeout);
         let request = Arc::<Request>::default();
         let mut state = lock(&self.state);
         let Some(run) = &state.run else { return Ok(Dump::default()) };
         if run.thread == thread::current().id() {
             // The loop cannot answer while this thread waits for it.
-            return Err(run.stall());
+            return Err(run.stall(asked));
         }
         let inbox = run.inbox.clone();
         state.requests.push(request.clone());
@@ -200,7 +223,7 @@ impl Watch {
         drop(answer);
         let mut state = lock(&self.state);
         state.requests.retain(|other| !Arc::ptr_eq(other, &request));
-        let stall = state.run.as_ref().map(Running::stall);
+        let stall = state.run.as_ref().map(|run| run.stall(asked));
         drop(state);
         // It may have been answered in the meantime, or the run may be over.
         let late = lock(&request.answer).take();
@@ -220,10 +243,15 @@ impl Watch {
         lock(&self.state).runs
     }
 
-    /// What the watchdog of run `number` is to do now. A turn is a stall after `limit`.
+    /// A watchdog begins. A turn is a stall after `limit`.
+    pub(crate) fn begin_watch(&self, limit: Duration) {
+        lock(&self.state).limit = Some(limit);
+    }
+
+    /// What the watchdog of run `number` is to do now.
     pub(crate) fn next(&self, number: u64, limit: Duration) -> Next {
         let mut state = lock(&self.state);
-        if let Some(stall) = state.over.take() {
+        if let Some(stall) = state.over.pop_front() {
             return Next::Report(stall);
         }
         let is_reported = state.is_reported;
@@ -235,7 +263,7 @@ impl Watch {
                 if !left.is_zero() {
                     return Next::Wait(left);
                 }
-                let stall = run.stall();
+                let stall = run.stall(turn.began);
                 state.is_reported = true;
                 Next::Report(stall)
             }
@@ -250,7 +278,7 @@ impl Watch {
     pub(crate) fn wait(&self, number: u64, limit: Option<Duration>) {
         let state = lock(&self.state);
         // Between `next` and this, it may have changed.
-        let is_current = state.runs == number && state.run.is_some() && state.over.is_none();
+        let is_current = state.runs == number && state.run.is_some() && state.over.is_empty();
         match limit {
             _ if !is_current => {}
             Some(limit) => drop(self.changed.wait_timeout(state, limit)),

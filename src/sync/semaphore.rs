@@ -235,7 +235,7 @@ impl Acquire {
             {
                 state.noted_in = Rc::downgrade(&scheduler);
                 let weak: Weak<RefCell<State>> = Rc::downgrade(&permit.semaphore.state);
-                scheduler.note_held(weak);
+                scheduler.note_held(weak, blocked_on);
             }
             state.entries.push_back(Entry { frame, waiter: Some(Waiter::new(task)) })
         };

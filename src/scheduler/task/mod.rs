@@ -356,6 +356,14 @@ impl Header {
         std::iter::from_fn(move || first.take().or_else(|| self.cold(|cold| cold.waiters.pop_front()).flatten()))
     }
 
+    /// The task that waits for this one since longest, if it has not ended.
+    pub(super) fn first_waiting_task(&self) -> Option<TaskRef> {
+        let first = peek(&self.waiter, |waiter| waiter.map(|waiter| waiter.task().clone()));
+        let first = first
+            .or_else(|| self.cold(|cold| cold.waiters.iter().next().map(|waiter| waiter.task().clone())).flatten());
+        first.filter(|task| !task.is_ended())
+    }
+
     /// The tasks that wait for this one. A task that has ended and has forgotten a wait is left out.
     pub(super) fn waiting_tasks(&self) -> Vec<TaskRef> {
         let mut tasks = Vec::new();
