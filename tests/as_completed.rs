@@ -362,7 +362,7 @@ fn limit_of_one_runs_them_one_after_the_other_and_a_high_one_runs_all() {
 }
 
 #[test]
-fn iterator_without_an_end_is_not_asked_further_when_the_items_are_dropped() {
+fn an_endless_iterator_is_not_advanced_after_the_items_are_dropped() {
     let load = Load::default();
     let each = load.clone();
     let main = co! {
@@ -378,7 +378,7 @@ fn iterator_without_an_end_is_not_asked_further_when_the_items_are_dropped() {
 
 /// Items that were asked for and kept are started, also if the iterator over them is dropped.
 #[test]
-fn items_that_were_asked_for_are_started_without_the_iterator() {
+fn requested_items_are_started_although_the_iterator_is_dropped() {
     let main = co! {
         let mut items = yield as_completed((0..).map(|n| co! { yield; n })).limit(1);
         let kept: Vec<_> = items.by_ref().take(5).collect();

@@ -326,7 +326,7 @@ fn a_dropped_handle_lets_the_coroutine_run_on() {
 }
 
 #[test]
-fn a_handle_knows_whether_its_coroutine_is_finished() {
+fn is_finished_of_a_handle_is_true_when_its_coroutine_has_ended() {
     let main = co! {
         let handle = yield spawn(co! { yield; yield; 1 });
         let mut turns = 0;

@@ -117,7 +117,7 @@ fn an_error_in_a_coroutine_drops_the_async_std_future_on_its_thread_before_run_r
 }
 
 #[test]
-fn one_that_waits_for_ever_is_told_at_once() {
+fn a_future_that_waits_for_ever_is_cancelled_at_once() {
     let begun = Gate::new();
     let opener = begun.clone();
     let for_ever = from_async_std(async move {

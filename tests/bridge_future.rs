@@ -273,7 +273,7 @@ fn an_error_has_its_name_in_the_trace_and_the_line_where_it_was_made() {
 }
 
 #[test]
-fn one_that_nobody_can_wake_is_a_deadlock_and_one_with_a_waker_left_is_not() {
+fn a_future_is_a_deadlock_as_soon_as_it_has_no_waker() {
     let error = Loop::new().run(from_future(pending::<()>())).unwrap_err();
     let deadlock = error.error().downcast_ref::<Deadlock>().unwrap();
     assert_eq!(deadlock.stuck()[0].frame().name(), "from_future");

@@ -412,7 +412,7 @@ fn a_failed_wait_with_pending_parts_has_to_be_dropped_before_another_begins() {
 }
 
 #[test]
-fn what_fails_is_seen_through_whatever_gathers_it() {
+fn a_failure_is_seen_through_every_kind_of_gather() {
     let fails = || co! { Err("oh no")?; };
     let shared = fails().shared();
     assert!(Loop::new().run(shared.clone()).is_err());
@@ -430,7 +430,7 @@ fn what_fails_is_seen_through_whatever_gathers_it() {
 }
 
 #[test]
-fn what_is_started_by_a_wait_in_which_its_own_coroutine_is_cancelled_never_begins() {
+fn children_of_a_wait_that_cancels_its_own_coroutine_never_begin() {
     let (barrier, given_up) = (Barrier::new(2), Event::new());
     let (alive, begun) = (Alive::new(), Rc::new(Cell::new(false)));
     let work: Rc<RefCell<Option<Box<dyn Any>>>> = Rc::default();

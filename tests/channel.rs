@@ -57,7 +57,7 @@ fn no_room_at_all_is_a_mistake() {
 }
 
 #[test]
-fn who_sends_one_too_many_waits() {
+fn a_sender_waits_while_the_channel_is_full() {
     let (sender, receiver) = bounded(2);
     let sent = Counter::new();
     let counted = sent.clone();
@@ -79,7 +79,7 @@ fn who_sends_one_too_many_waits() {
 }
 
 #[test]
-fn trying_says_why_not() {
+fn try_send_and_try_recv_report_why_they_fail() {
     let (sender, receiver) = bounded(1);
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     assert_eq!(sender.try_send(1), Ok(()));
@@ -99,7 +99,7 @@ fn trying_says_why_not() {
 }
 
 #[test]
-fn closing_tells_all_who_wait() {
+fn closing_wakes_all_waiters() {
     let (sender, receiver) = bounded::<u32>(1);
     let (other_sender, other_receiver) = bounded::<u32>(1);
     let main = co! {
@@ -119,7 +119,7 @@ fn closing_tells_all_who_wait() {
 }
 
 #[test]
-fn receivers_are_served_first_in_first_out_and_nobody_barges_in() {
+fn receivers_are_served_first_in_first_out_and_are_not_overtaken() {
     let log = Log::new();
     let (sender, receiver) = unbounded();
     let main = co! {
@@ -144,7 +144,7 @@ fn receivers_are_served_first_in_first_out_and_nobody_barges_in() {
 }
 
 #[test]
-fn senders_are_served_first_in_first_out_and_nobody_barges_in() {
+fn senders_are_served_first_in_first_out_and_are_not_overtaken() {
     let (sender, receiver) = bounded(1);
     let main = co! {
         sender.try_send(0)?;
@@ -190,7 +190,7 @@ fn a_receiver_that_gives_up_loses_no_message() {
 }
 
 #[test]
-fn a_message_given_back_goes_to_the_next_who_waits() {
+fn a_message_given_back_goes_to_the_next_waiter() {
     let (sender, receiver) = unbounded();
     let main = co! {
         let quits = timeout((receiver.recv(), tinyield::sleep(LONG)), ms(2));
@@ -242,7 +242,7 @@ fn a_part_of_a_gather_sends_and_receives_by_itself() {
 }
 
 #[test]
-fn trying_gets_what_was_sent_first_although_somebody_has_a_claim() {
+fn try_recv_gets_the_oldest_message_although_another_receiver_has_a_claim() {
     for has_remote in [false, true] {
         let (sender, receiver) = unbounded();
         let _remote = has_remote.then(|| receiver.remote());
@@ -331,7 +331,7 @@ fn one_way_loops_wait_for_each_other() {
 }
 
 #[test]
-fn waiting_in_vain_is_a_deadlock_that_says_so() {
+fn waiting_for_a_channel_that_is_never_used_is_a_deadlock() {
     let (_sender, receiver) = unbounded::<()>();
     let recv = receiver.recv();
     let error = Loop::new().run(co! { let _ = yield recv; }).unwrap_err();
@@ -647,7 +647,7 @@ impl Drop for Bomb {
 }
 
 #[test]
-fn a_panic_of_an_unread_message_keeps_nobody_from_hearing_that_the_last_receiver_has_left() {
+fn a_panic_of_an_unread_message_does_not_keep_the_last_receiver_from_closing_the_channel() {
     // On a thread, in front of a message that somebody waits to see dropped.
     let (answer, answers) = unbounded::<()>();
     let (sender, receiver) = unbounded();
@@ -684,7 +684,7 @@ fn room_for_more_than_there_is_memory_is_room_for_all() {
 }
 
 #[test]
-fn a_remote_end_that_is_made_later_reaches_those_who_wait_already() {
+fn a_remote_end_that_is_made_later_wakes_coroutines_that_wait_already() {
     let (sender, receiver) = bounded(1);
     let receives = receiver.recv();
     let sends = co! {

@@ -130,6 +130,6 @@ fn round(seed: u64) {
 }
 
 #[test]
-fn what_loops_and_threads_send_is_received_once_and_in_order_and_all_are_told_of_the_end() {
+fn messages_of_loops_and_threads_are_received_once_and_in_order_and_all_ends_see_the_close() {
     (0..2000).for_each(round);
 }

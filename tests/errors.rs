@@ -136,7 +136,7 @@ fn a_trace_continues_while_exactly_one_coroutine_waits() {
 }
 
 #[test]
-fn a_trace_begins_at_a_spawned_coroutine_that_nobody_awaits() {
+fn a_trace_begins_at_a_spawned_coroutine_that_is_not_awaited() {
     #[coro]
     fn background() -> Coro<()> {
         yield;

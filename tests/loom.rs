@@ -158,7 +158,7 @@ fn a_set_wakes_the_loop() {
 }
 
 #[test]
-fn who_finds_it_set_sees_what_was_before() {
+fn a_loop_that_finds_an_event_set_sees_writes_from_before_the_set() {
     check(|| {
         let event = Event::new();
         let (remote, letter) = (event.remote(), Letter::new());
@@ -189,7 +189,7 @@ fn a_remote_abort_ends_work_that_waits_for_ever() {
 }
 
 #[test]
-fn a_set_and_a_clear_wake_exactly_those_who_waited() {
+fn a_set_and_a_clear_wake_exactly_the_earlier_waiters() {
     check_bounded(4, || {
         let event = Event::new();
         let remote = event.remote();
@@ -484,7 +484,7 @@ fn a_future_is_completed_by_a_thread() {
 }
 
 #[test]
-fn what_is_done_before_a_wake_up_is_seen_although_another_came_first() {
+fn writes_before_a_wake_up_are_seen_although_another_wake_up_came_first() {
     check_bounded(2, || {
         let letters = [Letter::new(), Letter::new()];
         let mut unwritten = Some(letters.clone());
@@ -580,7 +580,7 @@ fn a_waker_outlives_the_loop() {
 }
 
 #[test]
-fn a_waker_of_a_wait_that_is_over_wakes_nobody_else() {
+fn a_waker_of_a_finished_wait_wakes_no_other_task() {
     check(|| {
         let completion = Completion::default();
         let thread = {
@@ -715,7 +715,7 @@ fn a_receiver_gives_up_while_a_message_comes() {
 }
 
 #[test]
-fn a_remote_sender_finds_the_channel_closed_or_is_heard() {
+fn a_remote_sender_finds_the_channel_closed_or_its_message_is_received() {
     check(|| {
         let (sender, receiver) = bounded(1);
         let remote = sender.remote();
@@ -735,7 +735,7 @@ fn a_remote_sender_finds_the_channel_closed_or_is_heard() {
 }
 
 #[test]
-fn what_was_sent_before_the_end_is_received_before_it_on_any_thread() {
+fn messages_sent_before_the_close_are_received_before_it_on_any_thread() {
     check(|| {
         let (sender, receiver) = unbounded();
         let (sends, receives) = (sender.remote(), receiver.remote());
@@ -755,7 +755,7 @@ fn what_was_sent_before_the_end_is_received_before_it_on_any_thread() {
 }
 
 #[test]
-fn what_is_given_back_is_there_for_threads_while_more_is_given_back() {
+fn threads_find_a_returned_message_while_more_messages_are_returned() {
     check_bounded(3, || {
         let (sender, receiver) = unbounded();
         for number in [1, 2] {
@@ -782,7 +782,7 @@ fn what_is_given_back_is_there_for_threads_while_more_is_given_back() {
 }
 
 #[test]
-fn who_sends_while_a_thread_closes_is_not_told_that_there_is_no_room() {
+fn a_send_during_a_close_by_a_thread_never_fails_as_full() {
     check(|| {
         let (sender, receiver) = unbounded();
         let remote = receiver.remote();
@@ -797,7 +797,7 @@ fn who_sends_while_a_thread_closes_is_not_told_that_there_is_no_room() {
 }
 
 #[test]
-fn of_those_who_close_a_channel_at_once_one_has_closed_it() {
+fn of_three_handles_that_close_a_channel_at_once_exactly_one_reports_success() {
     check_bounded(4, || {
         let (sender, receiver) = unbounded::<u32>();
         let remotes = [sender.remote(), sender.remote()];

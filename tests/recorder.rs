@@ -193,7 +193,7 @@ fn tracks_nest_as_the_coroutines_do() {
 }
 
 #[test]
-fn arrows_lead_from_who_woke_to_who_was_woken() {
+fn arrows_lead_from_the_waking_task_to_the_woken_task() {
     let recorder = recorded(
         co! {
             let (ping, pong) = (Event::new(), Event::new());

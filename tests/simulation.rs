@@ -403,7 +403,7 @@ fn a_wait_by_yield_is_reported_as_a_livelock() {
 }
 
 #[test]
-fn a_simulation_finds_a_livelock_without_being_told_how_many_rounds_it_takes() {
+fn a_simulation_finds_a_livelock_with_the_default_number_of_rounds() {
     let report = report_of(Simulation::new().seeds([0]), || {
         co! {
             let end = (yield now()) + Duration::from_secs(60);
@@ -545,7 +545,7 @@ fn a_value_of_the_variable_that_is_no_seed_is_refused() {
 }
 
 #[test]
-fn a_program_that_keeps_state_between_runs_is_told_from_one_that_always_fails() {
+fn a_program_that_keeps_state_between_runs_is_distinguished_from_one_that_always_fails() {
     let runs = Cell::new(0);
     let report = report_of(Simulation::new(), || {
         runs.set(runs.get() + 1);

@@ -319,7 +319,7 @@ fn come_later(permits: Semaphore, log: Rc<RefCell<Vec<&'static str>>>) -> Coro<(
 }
 
 #[test]
-fn an_order_that_nobody_promised_is_found() {
+fn an_order_that_is_not_guaranteed_is_found() {
     let report = report_of(|| {
         let (permits, log) = (Semaphore::new(1), Rc::<RefCell<Vec<&'static str>>>::default());
         co! {

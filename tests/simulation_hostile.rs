@@ -270,7 +270,7 @@ fn a_simulated_loop_that_is_dropped_half_way_ends_its_coroutines() {
 }
 
 #[test]
-fn what_a_closure_holds_outlives_the_simulation() {
+fn values_held_by_a_closure_outlive_the_simulation() {
     let shared = Rc::new(Cell::new(0));
     let kept = RefCell::new(Vec::new());
     Simulation::new().seeds(0..4).check(|| {

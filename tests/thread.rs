@@ -47,7 +47,7 @@ fn an_error_elsewhere_cancels_a_closure_and_waits_for_it() {
 }
 
 #[test]
-fn errors_of_two_threads_are_both_told() {
+fn errors_of_two_threads_are_both_reported() {
     let barrier = Arc::new(Barrier::new(2));
     let fails = |message: &'static str| {
         let barrier = barrier.clone();

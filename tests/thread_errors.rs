@@ -85,7 +85,7 @@ fn a_pool_of_two_never_runs_three_and_a_pool_of_three_does() {
 }
 
 #[test]
-fn errors_of_many_threads_are_all_told() {
+fn errors_of_many_threads_are_all_reported() {
     let barrier = Arc::new(Barrier::new(10));
     let calls: Vec<_> = (0..10)
         .map(|n| {
@@ -129,7 +129,7 @@ fn a_failure_is_seen_in_the_thread_with_its_reason_and_the_thread_is_joined() {
 }
 
 #[test]
-fn another_error_of_a_thread_that_was_told_to_stop_is_among_the_others() {
+fn another_error_of_a_cancelled_thread_is_among_the_others() {
     for grouping in [Grouping::Auto, Grouping::Never] {
         let (begun, begin) = mpsc::channel();
         let work = run_in_thread(move || {
@@ -225,7 +225,7 @@ fn a_cancellation_that_is_the_cause_of_what_a_coroutine_raises_is_well_behaved()
 }
 
 #[test]
-fn what_only_quotes_a_cancellation_is_another_error() {
+fn an_error_that_only_quotes_a_cancellation_is_another_error() {
     let quotes = co! {
         let Err(error) = yield catch(forever()) else { unreachable!() };
         Err(anyhow::anyhow!("not ended: {error}"))?;
@@ -300,7 +300,7 @@ fn a_stop_while_waiting_for_a_thread_is_seen_there() {
 }
 
 #[test]
-fn what_arrives_after_a_cancellation_is_dropped() {
+fn a_value_that_arrives_after_a_cancellation_is_dropped() {
     struct Value(Arc<AtomicUsize>);
     impl Drop for Value {
         fn drop(&mut self) {
@@ -343,7 +343,7 @@ fn a_closure_that_has_not_begun_never_does() {
 }
 
 #[test]
-fn a_timeout_tells_its_reason() {
+fn a_closure_cancelled_by_a_timeout_sees_that_reason() {
     let (tell, told) = mpsc::channel();
     let (begun, _begin) = mpsc::channel();
     let main = co! {
@@ -361,7 +361,7 @@ fn a_timeout_tells_its_reason() {
 }
 
 #[test]
-fn a_race_tells_its_reason() {
+fn a_closure_cancelled_by_a_race_sees_that_reason() {
     let (tell, told) = mpsc::channel();
     let (begun, begin) = mpsc::channel();
     let work = run_in_thread(move || tell.send(until_told(begun).reason()).unwrap());
@@ -371,7 +371,7 @@ fn a_race_tells_its_reason() {
 }
 
 #[test]
-fn a_domain_joins_its_threads_and_tells_them_who_failed() {
+fn a_domain_joins_its_threads_and_their_reason_names_the_failed_coroutine() {
     let (tell, told) = mpsc::channel();
     let (begun, begin) = mpsc::channel();
     let main = co! {
@@ -385,7 +385,7 @@ fn a_domain_joins_its_threads_and_tells_them_who_failed() {
 }
 
 #[test]
-fn who_waits_for_a_thread_and_catches_its_cancellation_sees_it_after_the_join() {
+fn a_caught_cancellation_of_a_wait_for_a_thread_arrives_after_the_join() {
     let (begun, begin) = mpsc::channel();
     let ended = Arc::new(AtomicUsize::new(0));
     let ends = ended.clone();
@@ -404,7 +404,7 @@ fn who_waits_for_a_thread_and_catches_its_cancellation_sees_it_after_the_join() 
 }
 
 #[test]
-fn outside_of_a_closure_nobody_is_cancelled() {
+fn is_cancelled_is_false_outside_of_a_closure_and_in_a_later_one() {
     assert!(thread::checkpoint().is_ok());
     assert!(!thread::is_cancelled());
     Loop::new().run(run_in_thread(|| assert!(thread::checkpoint().is_ok() && !thread::is_cancelled()))).unwrap();
@@ -455,7 +455,7 @@ fn an_idle_loop_waits_for_its_threads_without_turning() {
 }
 
 #[test]
-fn what_is_told_of_a_map_is_told_of_the_line_that_asked_for_it() {
+fn reports_about_a_map_name_the_line_that_called_it() {
     let pool = ThreadPool::new(1);
     let map = pool.map(|()| std::panic::resume_unwind(Box::new("a call")), [()]);
     let asked_for = line!() - 1;

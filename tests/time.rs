@@ -240,7 +240,7 @@ fn all_timers_that_are_due_fire_in_one_round() {
 }
 
 #[test]
-fn a_timeout_gives_the_value_or_tells_that_it_ran_out() {
+fn a_timeout_gives_the_value_or_timed_out() {
     #[coro]
     fn nap(duration: Duration) -> Coro<i32> {
         yield sleep(duration);

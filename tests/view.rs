@@ -319,7 +319,7 @@ fn the_stall_of_a_destructor_names_the_coroutine_whose_cancellation_runs_it() {
 }
 
 #[test]
-fn a_coroutine_that_asks_the_view_of_its_own_loop_gets_its_own_stall_at_once() {
+fn a_coroutine_that_requests_a_dump_of_its_own_loop_gets_its_own_stall_at_once() {
     let mut event_loop = Loop::new();
     let view = event_loop.view();
     let own = co! { view.dump(Duration::MAX).unwrap_err() };
@@ -348,7 +348,7 @@ fn a_loop_inside_of_a_coroutine_is_a_loop_of_its_own() {
 }
 
 #[test]
-fn many_threads_may_ask_at_once() {
+fn many_threads_may_request_dumps_at_once() {
     let mut event_loop = Loop::new();
     let view = event_loop.view();
     let main = co! {
@@ -518,7 +518,7 @@ fn dumps_and_views_are_for_any_thread() {
 }
 
 #[test]
-fn who_waits_for_an_isolate_is_not_said_to_wait_for_what_others_inside_wait_for() {
+fn a_dump_does_not_show_a_waiter_of_an_isolate_waiting_on_the_waits_inside() {
     #[coro]
     fn leaf(event: Event) -> Coro<()> {
         yield event.wait();
@@ -580,7 +580,7 @@ fn a_dump_of_an_observed_loop_counts_the_turns_up_to_its_moment() {
 }
 
 #[test]
-fn what_tasks_wait_for_in_two_loops_in_turn_is_noted_once() {
+fn a_semaphore_used_in_two_loops_in_turn_is_noted_once() {
     let steps_of_dump = |rounds: usize| {
         let main = co! {
             let semaphore = Semaphore::new(1);
@@ -618,7 +618,7 @@ fn work_of_the_library_is_not_looked_at_by_its_depth_in_each_turn() {
 }
 
 #[test]
-fn what_an_internal_task_starts_is_below_the_coroutine_that_started_that() {
+fn children_of_an_internal_task_are_below_the_coroutine_that_started_the_internal_task() {
     let mut event_loop = Loop::new();
     let _view = event_loop.view();
     let main = co! {

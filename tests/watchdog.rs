@@ -247,7 +247,7 @@ fn a_stall_while_the_report_of_another_runs_is_reported_afterwards() {
 }
 
 #[test]
-fn the_destructor_of_a_value_that_nobody_takes_is_part_of_the_turn() {
+fn the_destructor_of_a_value_that_is_not_taken_is_part_of_the_turn() {
     struct Slow(Duration);
     impl Drop for Slow {
         fn drop(&mut self) {

@@ -31,7 +31,7 @@ fn reason_names_the_coroutine_that_failed() {
 }
 
 #[test]
-fn reason_tells_timeouts_races_stops_and_drops_apart() {
+fn reason_distinguishes_timeouts_races_stops_and_drops() {
     let reason = reason_of(|coro| assert_eq!(simulated().run(timeout(coro, ms(1))).unwrap(), Err(TimedOut)));
     assert_eq!(reason, Reason::TimedOut);
     let reason = reason_of(|coro| simulated().run(race([coro, co! { yield; yield; }])).unwrap());

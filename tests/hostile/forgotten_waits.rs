@@ -53,7 +53,7 @@ fn second_wait_raises_while_a_forgotten_one_is_unfinished() {
 }
 
 #[test]
-fn what_a_forgotten_wait_started_ends_before_the_loop() {
+fn coroutines_started_by_a_forgotten_wait_end_before_the_loop() {
     let forgets = |wait| forgets_wait(wait, ());
     simulated().run(forgets_wait(timeout(turns(5), LONG), ())).unwrap();
     simulated().run(forgets_wait(timeout(forever(), ms(1)), ())).unwrap();
@@ -119,7 +119,7 @@ fn other_waiters_are_settled_although_a_value_kept_by_a_forgotten_wait_panics_wh
 }
 
 #[test]
-fn forgotten_wait_that_is_polled_by_nobody_keeps_no_coroutine_from_ending() {
+fn forgotten_wait_that_is_never_polled_keeps_no_coroutine_from_ending() {
     // The wait is over in the second turn, and its output is never taken.
     let coro: Coro<bool> = Coro::from_coroutine(
         #[coroutine]

@@ -51,7 +51,7 @@ fn clone_of_a_shared_value_drops_all_other_handles_of_it() {
 }
 
 #[test]
-fn value_that_nobody_takes_sets_an_event_when_it_is_dropped() {
+fn value_that_is_not_taken_sets_an_event_when_it_is_dropped() {
     let event = Event::new();
     // Completes after some turns, or as the answer to its cancellation.
     let sets = |turns: Option<usize>| {

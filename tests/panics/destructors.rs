@@ -61,7 +61,7 @@ fn panic_in_a_capture_of_a_coroutine_that_never_began_comes_out_of_run() {
 }
 
 #[test]
-fn panic_in_the_destructor_of_a_value_that_nobody_takes_comes_out_of_run() {
+fn panic_in_the_destructor_of_a_value_that_is_not_taken_comes_out_of_run() {
     let log = Log::new();
     let main = co! {
         drop(yield spawn(co! { yield; Bomb("value") }));
