@@ -1,4 +1,4 @@
-//! How a task ends, and what that ends in turn: its waiters, its scope, its domain.
+//! How a task ends, and what follows from it: waiters are settled, its scope and its domain may end.
 //!
 //! A task that has left its body is an end to be recorded at once: no user code runs until its scope knows of it. First it is
 //! decided what its end means, then its waiters are settled and its scopes ended. What the user may own is dropped last.

@@ -121,7 +121,7 @@ impl Scope {
         scope
     }
 
-    /// A scope that its parent does not know yet.
+    /// A scope that is not yet among the subscopes of its parent.
     fn new(scheduler: Rc<Scheduler>, kind: ScopeKind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
         let domain = parent.filter(|_| !kind.is_domain()).map(Scope::domain);
         new_in_place(|| Scope {
@@ -145,7 +145,7 @@ impl Scope {
         })
     }
 
-    /// Makes a new scope of a [recycled](Scope::recycle) one, which its parent does not know yet.
+    /// Makes a new scope of a [recycled](Scope::recycle) one. It is not yet among the subscopes of its parent.
     fn renew(&mut self, kind: ScopeKind, parent: &Rc<Scope>) {
         self.kind = kind;
         self.domain = (!kind.is_domain()).then(|| parent.domain());
@@ -368,7 +368,7 @@ impl Scope {
         domain
     }
 
-    /// Keeps the domain around this one, which has ended with a failure, in case nobody takes that.
+    /// Keeps the surrounding domain of this failed domain: it receives the failure if no task takes it.
     pub(super) fn keep_surroundings(&self, parent: &Rc<Scope>) {
         *self.responsible.borrow_mut() = Some(parent.domain());
         if self.owner.borrow().is_none() {
@@ -399,7 +399,7 @@ impl Scope {
 
     // The tree.
 
-    /// Adds `task`. The caller tells the task its scope.
+    /// Adds `task`. The caller stores the scope in the task.
     #[inline(always)]
     pub(super) fn add_task(&self, task: &TaskRef) {
         let mut tasks = self.tasks.borrow_mut();
