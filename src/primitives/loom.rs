@@ -88,7 +88,7 @@ impl<T> Default for OnceLock<T> {
     }
 }
 
-/// Crossbeam's channels, of which each operation that does not block is one step that loom knows of. One that blocks does so
+/// Crossbeam's channels. Each operation that does not block is one step of the model. An operation that blocks would block
 /// for ever.
 pub(crate) mod channel {
     use std::ops::Deref;

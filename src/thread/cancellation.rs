@@ -1,4 +1,4 @@
-//! How the cancellation of a closure on a thread is delivered: the closure polls a flag, or the wait that blocks it is stopped.
+//! How the cancellation of a closure on a thread is delivered: the closure checks for it, or the wait that blocks it is stopped.
 
 use std::sync::Arc;
 use std::task::Waker;
