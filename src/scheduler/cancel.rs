@@ -1,9 +1,9 @@
 //! Cancelling: which tasks see a cancellation, and in which order.
 //!
 //! Cancelling a scope marks it and what is below it, and queues its tasks, last started first. The turns in which they see it are
-//! in [`run`](super::run). What is marked already is not walked again.
+//! in [`run`](super::run). Scopes that are marked already are skipped.
 //!
-//! A task that waits behind a shield outlives its cancellation. What that puts off is in [`holds`](super::holds).
+//! A task that waits behind a shield outlives its cancellation, and so defers other cancellations: see [`holds`](super::holds).
 
 use std::rc::Rc;
 
@@ -72,7 +72,7 @@ impl Scheduler {
         self.wake_sleeping_host();
     }
 
-    /// Lets `task` see its cancellation after those that are about to see theirs.
+    /// Queues `task` to see its cancellation, behind the tasks that are queued for theirs.
     pub(super) fn cancel_later(&self, task: TaskRef) {
         self.cancelling.borrow_mut().push_back(task);
         self.is_cancelling.set(true);

@@ -12,7 +12,7 @@ impl Scheduler {
     ///
     /// # Panics
     ///
-    /// If the state is wrong. That is a fault of this crate, which would otherwise be a hang.
+    /// If the state is wrong. That is a bug in this crate; without the check it would show as a hang.
     pub(super) fn check_idle(self: &Rc<Scheduler>) {
         let mut scopes = vec![self.root()];
         let mut checked = 0;

@@ -1,5 +1,5 @@
-//! The clock of a loop: that of the machine, that of its host, or, in a simulated loop, a virtual one. Each look at the time goes through
-//! it.
+//! The clock of a loop: that of the machine, that of its host, or, in a simulated loop, a virtual one. The loop reads the time only
+//! here.
 //!
 //! The virtual clock stands still until [`jump`](Clock::jump) sets it to a later time. See [`idle`](super::idle) for when that is.
 

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy)]
 pub(super) struct DueTime {
     at: Instant,
-    /// While the last tick was before this, the clock need not be read. 0: it always is.
+    /// While the last tick was before this, the clock is not read. 0: the clock is always read.
     read_clock_from: u64,
 }
 
-/// Deadlines nearer than this are not asked of the coarse clock. Ticks are at most 10 ms apart; those of a virtual machine may come
+/// For deadlines nearer than this the exact clock is read. Ticks are at most 10 ms apart; those of a virtual machine may come
 /// late.
 const NEAR: Duration = Duration::from_millis(100);
 
@@ -32,7 +32,7 @@ impl CoarseClock {
         CoarseClock { at: Instant::now(), tick }
     }
 
-    /// No clock: each deadline is asked of the exact one.
+    /// No coarse clock: the exact clock is read for each deadline.
     pub(super) fn unknown() -> CoarseClock {
         CoarseClock { at: Instant::now(), tick: UNKNOWN }
     }

@@ -22,7 +22,7 @@ impl Scheduler {
         if !task.is_plain() {
             return self.end(task, None);
         }
-        // As `end`, without what a plain task cannot have.
+        // As `end`, without the steps that a plain task never needs.
         let Some(scope) = task.replace_scope(None) else { return };
         let held = scope.remove_task(&task);
         if let Some(waiter) = task.take_first_waiter() {
@@ -225,7 +225,7 @@ impl Scheduler {
     /// The first task of `scope` has completed.
     fn end_root(&self, scope: &Rc<Scope>) {
         if scope.is_whole() || scope.is_over() || scope.is_cancelled() {
-            // It ends when all in it have.
+            // The scope ends when everything in it has ended.
             return;
         }
         if !scope.is_empty() {
@@ -234,7 +234,7 @@ impl Scheduler {
         let Some(parent) = scope.leave_parent() else { return };
         scope.set_gone();
         self.settle_owner(scope, true);
-        // A parent whose owner had forgotten it may have waited for this alone.
+        // The parent may have been kept from ending by this scope only, if its owner has forgotten it.
         if parent.is_empty() {
             self.end_empty_scopes(parent);
         }
@@ -247,7 +247,7 @@ impl Scheduler {
         let moved = scope.move_shared_out();
         scope.set_open();
         self.settle_owner(scope, true);
-        // What was behind a shield until now has the cancellation still before it.
+        // Tasks that were behind a shield until now have not seen the cancellation yet.
         if let Some(reason) = scope.parent().and_then(|parent| parent.cancelled()) {
             let mut scopes = vec![scope.clone()];
             scopes.extend(moved.into_iter().flat_map(|(_, shared)| shared));
@@ -282,7 +282,7 @@ impl Scheduler {
         scope.collapse();
     }
 
-    /// Settles the owner of `scope`, which has ended, or tells its race.
+    /// Settles the owner of `scope`, which has ended, or records the end in its race.
     fn settle_owner(&self, scope: &Rc<Scope>, completed: bool) {
         if scope.has_placeholders() {
             for placeholder in scope.take_placeholders() {

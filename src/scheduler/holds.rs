@@ -15,7 +15,7 @@ pub(super) struct Hold {
     owner: Option<TaskRef>,
     around: Option<Rc<Hold>>,
     holds_any: bool,
-    /// How often owners had changed when this was made.
+    /// The count of changes when this hold was made.
     changes: u64,
 }
 
@@ -29,7 +29,7 @@ impl SharedHold {
     }
 }
 
-/// Counts changes of what a [`Hold`] that is in use was made of.
+/// Counts changes of owners and parents from which a [`Hold`] in use was made.
 #[derive(Default)]
 pub(super) struct Changes(Cell<u64>);
 
@@ -100,7 +100,7 @@ impl Scheduler {
         held
     }
 
-    /// Cancels those of `held` that nothing else holds.
+    /// Cancels each task of `held` that no other task holds.
     pub(super) fn release(&self, held: &[TaskRef]) {
         for task in held {
             work::count();

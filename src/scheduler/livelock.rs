@@ -1,5 +1,5 @@
 //! Livelocks: coroutines of a simulated loop are ready again and again, so its clock cannot move. Most often one of them waits for a
-//! time or for another one by `yield` in a loop.
+//! time, or for another coroutine, by `yield` in a loop.
 //!
 //! A long computation with many turns looks the same. So there are two answers. A run of a `Simulation` fails after a number of rounds
 //! that few tests need, and that they can set: a number, and not a time, so that a seed gives the same result on each machine. Any
@@ -37,7 +37,7 @@ impl Standstill {
         Standstill { rounds: Cell::new(0), since: Cell::new(None), has_said_so: Cell::new(false), max_rounds }
     }
 
-    /// Counts a round. Returns how many there were, if that is to be looked at.
+    /// Counts a round. Returns the number of rounds when a check is due.
     #[inline]
     pub(super) fn count_round(&self) -> Option<u64> {
         let rounds = self.rounds.get() + 1;

@@ -1,6 +1,6 @@
 //! The order of the turns in a round: first in, first out, or a permutation that is drawn from a seed.
 //!
-//! What is drawn is promised, so that a seed that was written down gives the same turns with each later version. The generator is
+//! The drawing is a stable promise: a seed gives the same turns in each later version. The generator is
 //! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Let `s` be the first number that it
 //! gives for the seed. The permutation of round `r`, counted from 1, is drawn by a generator that starts at `s + r`: for each
 //! `last` from the number of tasks less one down to 1, the tasks at `last` and at `x * (last + 1) / 2^64` are exchanged, where
@@ -18,7 +18,7 @@ pub(crate) enum Order {
     FirstInFirstOut,
     /// Each round is drawn from the seed.
     Seeded(u64),
-    /// Only the rounds that are named, by their number, have another order than first in, first out.
+    /// The order of each listed round, by its number. All other rounds are first in, first out.
     Given(Rc<BTreeMap<u64, RoundOrder>>),
 }
 

@@ -23,7 +23,7 @@ struct Node<T> {
 /// The index of no entry.
 const NO_INDEX: u32 = u32::MAX;
 
-/// Names an entry. When that is gone, the key names nothing.
+/// Identifies an entry. After the entry has left, the key identifies nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     index: u32,
@@ -42,7 +42,7 @@ impl<T> Default for WaitQueue<T> {
 }
 
 impl<T> WaitQueue<T> {
-    /// How many are in line.
+    /// How many entries are in line.
     pub(crate) fn len(&self) -> usize {
         self.in_line
     }
@@ -99,7 +99,7 @@ impl<T> WaitQueue<T> {
         is_there.then(|| self.take(key.index))
     }
 
-    /// How many are aside.
+    /// How many entries are aside.
     pub(crate) fn aside(&self) -> usize {
         self.nodes.len() - self.in_line
     }

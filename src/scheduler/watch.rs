@@ -20,7 +20,7 @@ use crate::trace::Frame;
 #[derive(Default)]
 pub(crate) struct Watch {
     state: Mutex<State>,
-    /// There are requests that the loop has not seen.
+    /// There are requests that the loop has not answered.
     is_asked: AtomicBool,
     /// Notified for the watchdog: a turn begins while it rests, a stall is over, the run is over.
     changed: Condvar,
@@ -74,7 +74,7 @@ pub(crate) enum Next {
 }
 
 impl Running {
-    /// What holds up the loop, of which something was asked at `asked`.
+    /// What holds up the loop, for a request that was made at `asked`.
     fn stall(&self, asked: Instant) -> Stall {
         match &self.turn {
             Some(turn) => Stall { frame: turn.frame.clone(), duration: turn.began.elapsed(), kind: Kind::Running },
@@ -187,7 +187,7 @@ impl Watch {
 // For views.
 
 impl Watch {
-    /// Asks the loop for a dump, and waits for it for at most `timeout`.
+    /// Requests a dump from the loop, and blocks until it is there, for at most `timeout`.
     pub(crate) fn dump(&self, timeout: Duration) -> Result<Dump, Stall> {
         let asked = Instant::now();
         let deadline = asked.checked_add(timeout);
@@ -238,7 +238,7 @@ impl Watch {
 // For the watchdog.
 
 impl Watch {
-    /// A number that is another one for each run.
+    /// A number that is unique for each run.
     pub(crate) fn run_number(&self) -> u64 {
         lock(&self.state).runs
     }
@@ -277,7 +277,7 @@ impl Watch {
     /// Blocks the watchdog until something has changed, or for `limit`.
     pub(crate) fn wait(&self, number: u64, limit: Option<Duration>) {
         let state = lock(&self.state);
-        // Between `next` and this, it may have changed.
+        // The state may have changed since `next`.
         let is_current = state.runs == number && state.run.is_some() && state.over.is_empty();
         match limit {
             _ if !is_current => {}

@@ -88,11 +88,11 @@ pub(crate) struct Cold {
     pub(crate) error: Option<Error>,
     pub(super) waiters: WaitQueue<Waiter>,
     pub(super) wake_slot: Option<Arc<WakeSlot>>,
-    /// 0: no cancellation was raised in it that its end has to answer. Otherwise one more than were raised in a row.
+    /// 0: no cancellation was raised that the end of the task has to answer. Otherwise the number raised in a row, plus one.
     cancellations: u8,
     /// The tasks whose cancellation is put off until this one has ended.
     pub(super) holds: Vec<TaskRef>,
-    /// Those whose cancellation is put off for this and for other tasks.
+    /// Tasks whose cancellation is put off for this task and for other ones.
     pub(super) holds_owners: Option<Rc<Hold>>,
     /// How many tasks put off the cancellation of this one.
     pub(super) held_by: u32,
@@ -283,7 +283,7 @@ impl Header {
         self.cold(|cold| cold.has_swallowed_too_many()).unwrap_or(false)
     }
 
-    /// Whether a cancellation was raised in it to which its end is the answer.
+    /// Whether a cancellation was raised in it that its end has to answer.
     pub(super) fn has_seen_cancellation(&self) -> bool {
         self.cold(|cold| cold.cancellations > 0).unwrap_or(false)
     }
@@ -356,7 +356,7 @@ impl Header {
         std::iter::from_fn(move || first.take().or_else(|| self.cold(|cold| cold.waiters.pop_front()).flatten()))
     }
 
-    /// The task that waits for this one since longest, if it has not ended.
+    /// The task that has waited longest for this one, if it has not ended.
     pub(super) fn first_waiting_task(&self) -> Option<TaskRef> {
         let first = peek(&self.waiter, |waiter| waiter.map(|waiter| waiter.task().clone()));
         let first = first
