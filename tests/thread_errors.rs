@@ -14,7 +14,7 @@ use tinyield::{
     sleep, thread, timeout,
 };
 
-/// Says that it has begun, then works until it is told to stop.
+/// Signals that it has begun, then works until it is cancelled.
 fn until_told(begun: mpsc::Sender<()>) -> Cancelled {
     begun.send(()).unwrap();
     loop {
@@ -347,7 +347,7 @@ fn a_closure_cancelled_by_a_timeout_sees_that_reason() {
     let (tell, told) = mpsc::channel();
     let (begun, _begin) = mpsc::channel();
     let main = co! {
-        // Out of time before the closure has begun, nobody is told anything.
+        // If the time runs out before the closure has begun, the closure never runs and sends no reason.
         loop {
             let (tell, begun) = (tell.clone(), begun.clone());
             let work = run_in_thread(move || tell.send(until_told(begun).reason()).unwrap());
