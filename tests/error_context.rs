@@ -154,3 +154,53 @@ fn the_coroutines_of_a_panic_are_not_printed_if_that_is_turned_off_or_the_panic_
     );
     assert!(!printed.contains("coroutines, outermost first"), "{printed}");
 }
+
+#[test]
+fn context_keeps_the_frames_of_a_failure_that_was_raised_again() {
+    let main = || {
+        let read = co! { Err(io::Error::other("disk full"))?; };
+        co! { (yield isolate(read.named("read")))?; }.named("server")
+    };
+    let names =
+        |error: &LoopError| error.error().trace().iter().map(|frame| frame.name().to_string()).collect::<Vec<_>>();
+    let (plain, with_context) = (error_of(main()), error_of(main().context("serving")));
+    assert_eq!(names(&plain), ["server", "read"]);
+    assert_eq!(names(&with_context), ["server", "read"]);
+    assert!(format!("{with_context:?}").contains("read at tests/error_context.rs"), "{with_context:?}");
+}
+
+fn nested_contexts(depth: usize) -> Coro<()> {
+    co! {
+        if depth == 0 {
+            Err(io::Error::other("deep"))?;
+        } else {
+            yield nested_contexts(depth - 1).context("outer");
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_contexts_are_looked_through_printed_and_dropped_without_recursion() {
+    let test = || {
+        let error = error_of(nested_contexts(100_000));
+        assert!(error.find::<io::Error>().is_some());
+        assert!(error.error().downcast_ref::<io::Error>().is_some());
+        let report = anyhow::Error::from(error);
+        assert_eq!(report.chain().count(), 100_002);
+        drop(report);
+    };
+    std::thread::Builder::new().stack_size(256 * 1024).spawn(test).unwrap().join().unwrap();
+}
+
+#[test]
+fn the_work_to_print_nested_contexts_is_linear() {
+    let steps = |depth: usize| {
+        let error = anyhow::Error::from(error_of(nested_contexts(depth)));
+        let before = tinyield::__private::steps();
+        let text = format!("{error:?}");
+        assert!(text.contains("deep"));
+        tinyield::__private::steps().zip(before).map_or(0, |(after, before)| after - before)
+    };
+    let (few, many) = (steps(100), steps(1_000));
+    assert!(many <= 11 * few + 100, "{few} steps for 100 contexts, and {many} for 1,000");
+}

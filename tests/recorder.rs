@@ -4,12 +4,14 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use prost::Message;
-use tinyield::{Coro, Event, Loop, Recorder, co, coro, run_in_thread, sleep, spawn, timeout};
+use tinyield::{Coro, Event, Loop, Recorder, as_completed, co, coro, run_in_thread, sleep, spawn, timeout};
 
 /// What is used of the messages in `protos/perfetto/trace` of Perfetto.
 mod proto {
@@ -98,10 +100,11 @@ impl Trace {
 
     /// The pairs of coroutines between which arrows lead.
     fn arrows(&self) -> Vec<(&str, &str)> {
-        let turns = self.events("running");
-        let from = turns.iter().flat_map(|turn| turn.flows.iter().map(|flow| (*flow, self.name(turn.track))));
+        let (turns, tracks) = (self.events("running"), self.tracks());
+        let name = |turn: &proto::Event| tracks[&turn.track].name.split(' ').next().unwrap();
+        let from = turns.iter().flat_map(|turn| turn.flows.iter().map(|flow| (*flow, name(turn))));
         let to: BTreeMap<_, _> =
-            turns.iter().flat_map(|turn| turn.ending_flows.iter().map(|flow| (*flow, self.name(turn.track)))).collect();
+            turns.iter().flat_map(|turn| turn.ending_flows.iter().map(|flow| (*flow, name(turn)))).collect();
         from.filter_map(|(flow, from)| Some((from, *to.get(&flow)?))).collect()
     }
 }
@@ -216,6 +219,49 @@ fn arrows_lead_from_the_waking_task_to_the_woken_task() {
     assert_eq!(by, ["main", "other"]);
 }
 
+/// Two coroutines that wake each other `times` times.
+fn ping_pong(times: usize) -> Coro<u32> {
+    let (ping, pong) = (Event::new(), Event::new());
+    let other = {
+        let (ping, pong) = (ping.clone(), pong.clone());
+        co! {
+            for _ in 0..times {
+                yield ping.wait();
+                ping.clear();
+                pong.set();
+            }
+        }
+    };
+    let main = co! {
+        yield spawn(other.named("other"));
+        for _ in 0..times {
+            ping.set();
+            yield pong.wait();
+            pong.clear();
+        }
+        0
+    };
+    main.named("main")
+}
+
+#[test]
+fn loops_on_several_threads_that_share_a_recorder_have_the_arrows_of_each_alone() {
+    const TIMES: usize = 1_000;
+    let alone = Trace::of(&recorded(ping_pong(TIMES))).arrows().len();
+    assert!(alone >= 2 * TIMES, "{alone}");
+    let recorder = Recorder::last(1_000_000);
+    let both_begin = Arc::new(Barrier::new(2));
+    let threads = [(); 2].map(|()| {
+        let (recorder, both_begin) = (recorder.clone(), both_begin.clone());
+        std::thread::spawn(move || {
+            both_begin.wait();
+            Loop::builder().record(&recorder).build().run(ping_pong(TIMES)).unwrap()
+        })
+    });
+    threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), 0));
+    assert_eq!(Trace::of(&recorder).arrows().len(), 2 * alone);
+}
+
 #[test]
 fn cancellations_have_their_reason() {
     let recorder = Recorder::last(1_000);
@@ -253,6 +299,104 @@ fn only_the_last_events_are_kept() {
     assert!(counts.coroutines < 100 && counts.dropped > 3_000, "{counts:?}");
     let trace = Trace::of(&recorder);
     assert_eq!(trace.events("turn").len(), counts.turns);
+}
+
+/// The library carries each wait by a task of its own, which it starts in the turn of the one before.
+fn one_after_the_other(count: usize) -> Coro<u32> {
+    let main = co! {
+        for next in yield as_completed((0..count).map(|_| leaf())).limit(1) {
+            yield next;
+        }
+        0
+    };
+    main.named("main")
+}
+
+/// The steps that `work` takes inside of the library. 0 in a release build.
+fn steps_of(work: impl FnOnce()) -> u64 {
+    let steps = || tinyield::__private::steps().unwrap_or(0);
+    let before = steps();
+    work();
+    steps() - before
+}
+
+#[test]
+fn writing_what_as_completed_started_one_after_the_other_is_linear() {
+    let steps = |count| {
+        let recorder = recorded(one_after_the_other(count));
+        steps_of(|| recorder.write_perfetto(io::sink()).unwrap())
+    };
+    let (few, many) = (steps(100), steps(1_000));
+    assert!(many <= 20 * few, "100: {few} steps; 1,000: {many} steps");
+}
+
+#[test]
+fn coroutines_stay_below_the_one_that_started_them_when_older_events_are_dropped() {
+    let recorder = Recorder::last(100);
+    Loop::builder().record(&recorder).build().run(one_after_the_other(1_000)).unwrap();
+    assert!(recorder.recorded().dropped > 1_000);
+    let trace = Trace::of(&recorder);
+    let tracks = trace.tracks();
+    let parents = || tracks.values().filter(|track| track.name.starts_with("leaf ")).map(|track| track.parent.unwrap());
+    assert!(parents().count() > 1);
+    parents().for_each(|parent| assert_eq!(trace.name(parent), "main"));
+}
+
+#[test]
+fn the_end_of_a_run_costs_the_same_beside_ten_times_as_many_events_of_others() {
+    let steps = |count| {
+        let recorder = recorded(one_after_the_other(count));
+        let mut event_loop = Loop::builder().record(&recorder).build();
+        steps_of(|| assert_eq!(event_loop.run(top()).unwrap(), 2))
+    };
+    let (few, many) = (steps(100), steps(1_000));
+    assert!(many <= few + few / 10, "beside 100: {few} steps; beside 1,000: {many} steps");
+}
+
+#[test]
+fn a_run_of_which_no_event_is_kept_is_forgotten() {
+    let recorder = Recorder::last(10);
+    for _ in 0..1_000 {
+        Loop::builder().record(&recorder).build().run(top()).unwrap();
+    }
+    let text = format!("{recorder:?}");
+    let runs: usize = text.rsplit("runs: ").next().unwrap().trim_end_matches(" }").parse().unwrap();
+    assert!((1..=10).contains(&runs), "{text}");
+    // While this run goes on, all its events so far are dropped. What is known of its coroutine is not.
+    let inner_recorder = recorder.clone();
+    let outer = co! {
+        yield;
+        for _ in 0..10 {
+            Loop::builder().record(&inner_recorder).build().run(top()).unwrap();
+        }
+    };
+    Loop::builder().record(&recorder).build().run(outer.named("outer")).unwrap();
+    let trace = Trace::of(&recorder);
+    let names: Vec<_> = trace.events("coroutine").iter().map(|event| event.name.as_str()).collect();
+    assert!(names.contains(&"outer"), "{names:?}");
+}
+
+#[test]
+fn the_counts_are_those_of_the_events_that_are_kept() {
+    for events in [1, 2, 3, 10, 33, 100] {
+        let recorder = Recorder::last(events);
+        for main in [top(), ping_pong(5), one_after_the_other(5)] {
+            Loop::builder().record(&recorder).build().run(main).unwrap();
+            let (counts, trace) = (recorder.recorded(), Trace::of(&recorder));
+            assert_eq!(trace.events("turn").len(), counts.turns);
+            assert_eq!(trace.events("wake").len(), counts.wakes);
+            assert_eq!(trace.events("cancel").len(), counts.cancellations);
+            assert_eq!(trace.events("coroutine").len(), counts.coroutines);
+            let ends = trace.events("coroutine").iter().filter(|event| !event.annotations.is_empty()).count();
+            assert_eq!(ends, counts.ends);
+        }
+    }
+}
+
+#[test]
+fn counting_what_is_kept_costs_the_same_for_any_number_of_events() {
+    let recorder = recorded(ping_pong(100));
+    assert_eq!(steps_of(|| assert!(recorder.recorded().turns > 200 && format!("{recorder:?}").len() > 100)), 0);
 }
 
 #[test]
@@ -306,6 +450,43 @@ fn a_writer_that_fails_loses_nothing() {
     assert_eq!(recorder.write_perfetto(Full(100)).unwrap_err().to_string(), "disk full");
     assert_eq!(recorder.recorded(), before);
     assert_eq!(Trace::of(&recorder).events("turn").len(), before.turns);
+}
+
+#[test]
+fn a_writer_is_not_called_again_after_it_failed() {
+    struct Fails<'a> {
+        calls: &'a Cell<usize>,
+        takes: usize,
+    }
+
+    impl Fails<'_> {
+        fn called(&self) -> io::Result<()> {
+            self.calls.set(self.calls.get() + 1);
+            if self.calls.get() > self.takes { Err(io::Error::other("disk full")) } else { Ok(()) }
+        }
+    }
+
+    impl io::Write for Fails<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.called().map(|()| bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.called()
+        }
+    }
+
+    let recorder = recorded(ping_pong(100));
+    let calls = |takes| {
+        let calls = Cell::new(0);
+        let result = recorder.write_perfetto(Fails { calls: &calls, takes });
+        (calls.get(), result.map_err(|error| error.to_string()))
+    };
+    let (all, result) = calls(usize::MAX);
+    assert!(all > 2 && result.is_ok());
+    for takes in 0..all {
+        assert_eq!(calls(takes), (takes + 1, Err("disk full".to_string())));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::{Error, line};
+use crate::work;
 
 /// A message, and the error that it is the context of.
 pub(super) struct WithContext {
@@ -19,6 +20,10 @@ impl WithContext {
 
     pub(super) fn error(&self) -> &Error {
         &self.error
+    }
+
+    pub(super) fn into_error(self) -> Error {
+        self.error
     }
 }
 
@@ -44,9 +49,10 @@ impl StdError for WithContext {
 /// last one, the coroutines that waited. Whatever prints the chain, as `anyhow` and `eyre` do, prints them.
 ///
 /// The sources are looked at only when somebody asks for them: they are user code.
-#[derive(Clone)]
 pub(super) struct Link {
     error: Error,
+    /// The source is the one with this number in the chain that begins with this error.
+    base: Error,
     depth: usize,
     next: OnceLock<Box<Link>>,
 }
@@ -54,16 +60,22 @@ pub(super) struct Link {
 impl Link {
     /// The first link for a run that failed with `error`.
     pub(super) fn first(error: Error) -> Link {
-        Link { error, depth: 1, next: OnceLock::new() }
+        let base = error.innermost().clone();
+        Link::after(&error, &base, 0)
+    }
+
+    /// The link after the source with the number `depth` in the chain of `base`. What a context is the context of begins a new chain,
+    /// so that long chains of contexts are not walked from the top for each link.
+    fn after(error: &Error, base: &Error, depth: usize) -> Link {
+        let inner =
+            nth_source(base, depth).and_then(|source| source.downcast_ref::<WithContext>()).map(WithContext::error);
+        let (base, depth) = inner.map_or_else(|| (base.clone(), depth + 1), |inner| (inner.clone(), 0));
+        Link { error: error.clone(), base, depth, next: OnceLock::new() }
     }
 
     /// The source of the user's that it stands for. `None`: it is that of the coroutines.
     fn source_of_user(&self) -> Option<&(dyn StdError + 'static)> {
-        let mut error: &(dyn StdError + 'static) = self.error.innermost().as_std();
-        for _ in 0..self.depth {
-            error = error.source()?;
-        }
-        Some(error)
+        nth_source(&self.base, self.depth)
     }
 
     pub(super) fn is_of_coroutines(&self) -> bool {
@@ -84,6 +96,33 @@ impl Link {
             write!(f, "{separator}raised at {}:{}", raised_at.0, raised_at.1)?;
         }
         Ok(())
+    }
+}
+
+fn nth_source(base: &Error, depth: usize) -> Option<&(dyn StdError + 'static)> {
+    let mut error: &(dyn StdError + 'static) = base.as_std();
+    for _ in 0..depth {
+        work::count();
+        error = error.source()?;
+    }
+    Some(error)
+}
+
+/// Without the next links, which are made again when somebody asks for them.
+impl Clone for Link {
+    fn clone(&self) -> Link {
+        let (error, base) = (self.error.clone(), self.base.clone());
+        Link { error, base, depth: self.depth, next: OnceLock::new() }
+    }
+}
+
+/// Without recursion, as the chain may be long.
+impl Drop for Link {
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(mut link) = next {
+            next = link.next.take();
+        }
     }
 }
 
@@ -110,8 +149,7 @@ impl StdError for Link {
         if self.is_of_coroutines() {
             return None;
         }
-        let next = || Link { error: self.error.clone(), depth: self.depth + 1, next: OnceLock::new() };
-        Some(&**self.next.get_or_init(|| Box::new(next())))
+        Some(&**self.next.get_or_init(|| Box::new(Link::after(&self.error, &self.base, self.depth))))
     }
 
     fn provide<'a>(&'a self, request: &mut Request<'a>) {

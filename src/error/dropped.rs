@@ -1,9 +1,10 @@
 //! Dropping an error without recursion.
 //!
-//! An error refers to the one that it was raised of, and so on, as deep as domains are nested.
+//! An error refers to the one that it was raised of, or is the context of, and so on: as deep as domains and contexts are nested.
 
 use std::sync::Arc;
 
+use super::context::WithContext;
 use super::{Cancelled, Inner, Origin, Raised, Reason};
 
 impl Inner {
@@ -11,11 +12,19 @@ impl Inner {
     fn take_links(&mut self) -> Vec<Arc<Inner>> {
         let earlier = self.trace.get_mut().and_then(|trace| trace.earlier.take());
         let mut links: Vec<_> = earlier.into_iter().map(|error| error.0).collect();
-        if matches!(self.origin, Origin::RaisedAgain(_) | Origin::Raised(Raised { contained: Some(_), .. })) {
+        let has_links = match &self.origin {
+            Origin::RaisedAgain(_) => true,
+            Origin::Raised(raised) => raised.contained.is_some() || raised.error.is::<WithContext>(),
+            Origin::Cancelled(_) => false,
+        };
+        if has_links {
             match std::mem::replace(&mut self.origin, Origin::Cancelled(Cancelled::new(Reason::Dropped))) {
                 Origin::Raised(Raised { error, contained, innermost, .. }) => {
                     links.extend(contained.into_iter().chain(innermost).map(|error| error.0));
-                    drop(error);
+                    match error.downcast::<WithContext>() {
+                        Ok(context) => links.push(context.into_error().0),
+                        Err(error) => drop(error),
+                    }
                 }
                 Origin::RaisedAgain(original) => links.push(original.0),
                 Origin::Cancelled(_) => {}

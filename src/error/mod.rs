@@ -222,9 +222,13 @@ impl Error {
     /// [`find`](Error::find).
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        let error = self.as_std();
-        let below = || error.downcast_ref::<WithContext>().and_then(|context| context.error().downcast_ref());
-        error.downcast_ref().or_else(below)
+        let mut error = self.as_std();
+        loop {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            error = error.downcast_ref::<WithContext>()?.error().as_std();
+        }
     }
 
     /// The first `E` in the chain that begins with the error that was raised and goes on with its sources. The errors in a
@@ -247,7 +251,11 @@ impl Error {
     /// This error, as the cause of one with that message.
     pub(crate) fn with_context(self, message: Rc<str>) -> Error {
         let location = self.0.location;
-        let contained = self.0.trace.get().is_some().then(|| self.clone());
+        let contained = match &self.0.origin {
+            _ if self.0.trace.get().is_some() => Some(self.clone()),
+            Origin::Raised(raised) => raised.contained.clone(),
+            _ => None,
+        };
         let contains_cancellation = self.comes_of_cancellation();
         let error = Box::new(WithContext::new(&message, self));
         Error::new(Origin::Raised(Raised { error, contains_cancellation, contained, innermost: None }), location)
@@ -270,7 +278,8 @@ impl Error {
     /// The cancellation, if this is one.
     #[must_use]
     pub fn as_cancelled(&self) -> Option<&Cancelled> {
-        self.downcast_ref()
+        // No context is added to a cancellation.
+        self.as_std().downcast_ref()
     }
 
     /// Where it was raised: the file and line of the `?`, of the `yield` that was cancelled, or of the [`Error::msg`] or `From`

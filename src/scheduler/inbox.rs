@@ -467,6 +467,11 @@ impl WakeSlot {
         }
     }
 
+    /// Whether nothing is left to wake.
+    pub(super) fn is_retired(&self) -> bool {
+        self.holders.load(Relaxed) & RETIRED != 0
+    }
+
     /// As [`acknowledge`](WakeSlot::acknowledge), of the list of local wake-ups.
     #[inline]
     pub(crate) fn acknowledge_locally(&self) {
@@ -494,8 +499,7 @@ impl WakeSlot {
     /// Wakes it, by `deliver` if it cannot be done on this thread.
     #[inline(always)]
     fn wake_from(&self, here: Option<Here<'_>>, deliver: impl FnOnce()) {
-        let is_retired = self.holders.load(Relaxed) & RETIRED != 0;
-        if !is_retired && !here.is_some_and(|here| here.wake(self)) {
+        if !self.is_retired() && !here.is_some_and(|here| here.wake(self)) {
             deliver();
         }
     }
@@ -519,7 +523,7 @@ impl WakeSlot {
     }
 
     /// Drops the waker that the loop's own thread has kept, if it has.
-    fn drop_spare(this: &Arc<WakeSlot>) {
+    pub(super) fn drop_spare(this: &Arc<WakeSlot>) {
         if this.inbox.local.here().is_some_and(|here| here.take_spare(this)) {
             // SAFETY: the spare waker was one of `VTABLE` with this data. It is taken out, and so used up here, once.
             unsafe { drop_counts(Arc::as_ptr(this).cast()) };

@@ -44,6 +44,8 @@ struct List {
     watchers: isize,
     /// The slots that may have a spare waker.
     with_spare: Vec<Arc<WakeSlot>>,
+    /// At this number, those that are retired are removed.
+    prune_at: usize,
 }
 
 /// A list that has held more than this gives its memory back when it is empty.
@@ -228,7 +230,27 @@ impl Here<'_> {
     #[inline(never)]
     fn note_spare(&self, slot: &Arc<WakeSlot>) {
         let slot = slot.clone();
-        self.0.with(|list| list.with_spare.push(slot));
+        let noted = self.0.with(|list| {
+            list.with_spare.push(slot);
+            if list.with_spare.len() < list.prune_at { Vec::new() } else { std::mem::take(&mut list.with_spare) }
+        });
+        // Not in `with`: to drop a waker uses the list.
+        let mut noted = noted.unwrap_or_default();
+        if noted.is_empty() {
+            return;
+        }
+        noted.retain(|slot| {
+            let is_retired = slot.is_retired();
+            if is_retired {
+                WakeSlot::drop_spare(slot);
+                slot.local.set(slot.local.get() & !WITH_SPARE);
+            }
+            !is_retired
+        });
+        self.0.with(|list| {
+            list.prune_at = 2 * noted.len() + 4;
+            list.with_spare = noted;
+        });
     }
 
     /// Takes out the spare waker of `slot`. False if there is none.

@@ -66,7 +66,7 @@ impl Recorder {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much is kept now, by kind.
+    /// How much is kept now, by kind. The numbers are kept up to date, so this is quick whatever the recorder holds.
     #[must_use]
     pub fn recorded(&self) -> Recorded {
         self.ring().recorded()
@@ -78,11 +78,13 @@ impl Recorder {
     /// turn of a coroutine that woke another one to the turn of that. The times are real time since the recorder was made, also in
     /// a simulated loop.
     ///
-    /// What is written is a copy that is made first, so the loop goes on meanwhile, and nothing is removed.
+    /// What is written is a copy that is made first, so the loops go on while it is written, and nothing is removed. While the copy
+    /// is made, a loop that has an event to record waits: about 0.2 s for a million events. The copy takes as much memory as what
+    /// is kept.
     ///
     /// # Errors
     ///
-    /// What `writer` returns. The recorder still has everything.
+    /// What `writer` returns. It is not called again then. The recorder still has everything.
     pub fn write_perfetto(&self, writer: impl Write) -> io::Result<()> {
         let snapshot = self.ring().clone();
         perfetto::write(&snapshot, writer)
@@ -97,14 +99,18 @@ impl Recorder {
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("recorded", &self.recorded()).finish()
+        let (recorded, runs) = {
+            let ring = self.ring();
+            (ring.recorded(), ring.run_count())
+        };
+        f.debug_struct("Recorder").field("recorded", &recorded).field("runs", &runs).finish()
     }
 }
 
 /// What records one run.
 pub(crate) struct RunRecorder {
     recorder: Recorder,
-    run: u32,
+    run: u64,
 }
 
 impl RunRecorder {
@@ -127,7 +133,7 @@ impl RunRecorder {
         let key = self.key(task);
         let mut ring = self.recorder.ring();
         ring.know(key, name, Some(by), location);
-        ring.push(key, Event::Started { at: self.time(at) });
+        ring.push(key, Event::Started { at: self.time(at), by: Some(by) });
     }
 
     pub(crate) fn turn(
@@ -141,7 +147,7 @@ impl RunRecorder {
         let (began, ended) = (self.time(began), self.time(ended));
         let mut ring = self.recorder.ring();
         if ring.know(key, name, None, from) {
-            ring.push(key, Event::Started { at: began });
+            ring.push(key, Event::Started { at: began, by: None });
         }
         ring.push(key, Event::Turn { began, ended, from, to });
     }
@@ -158,14 +164,15 @@ impl RunRecorder {
         let mut ring = self.recorder.ring();
         if ring.know(key, name, None, location) {
             // The first that is seen of it: it was started from outside of the turns.
-            return ring.push(key, Event::Started { at });
+            return ring.push(key, Event::Started { at, by: None });
         }
         ring.push(key, Event::Woken { at, by });
     }
 
     pub(crate) fn cancelled(&self, task: u64, at: Instant, reason: &Cancelled) {
         let at = self.time(at);
-        self.recorder.ring().push(self.key(task), Event::Cancelled { at, reason: reason.to_string().into() });
+        let reason = reason.to_string().into();
+        self.recorder.ring().push(self.key(task), Event::Cancelled { at, reason });
     }
 
     pub(crate) fn ended(&self, task: u64, at: Instant, end: End) {

@@ -2,12 +2,13 @@
 //!
 //! The messages and their fields are those of `protos/perfetto/trace` in Perfetto's sources. Only what is used is listed here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufWriter, Write};
 use std::panic::Location;
 
 use super::protobuf::Message;
 use super::ring::{End, Event, Ring, TaskKey, Waker};
+use crate::work;
 
 mod trace {
     pub const PACKET: u32 = 1;
@@ -60,32 +61,51 @@ mod event {
 
 const PROCESS_TRACK: u64 = 1;
 
-/// The track of the thread of a run.
-fn thread_track(run: u32) -> u64 {
-    u64::from(run) << 40
+/// The numbers of the tracks in this file.
+#[derive(Default)]
+struct Tracks {
+    numbers: HashMap<TaskKey, u64>,
 }
 
-/// The track of a coroutine. Its number is at least 1.
-fn coroutine_track(key: TaskKey) -> u64 {
-    thread_track(key.run) + key.task
+impl Tracks {
+    /// The track of the thread of a run.
+    fn thread(&mut self, run: u64) -> u64 {
+        // The first task is 1.
+        self.coroutine(TaskKey { run, task: 0 })
+    }
+
+    fn coroutine(&mut self, key: TaskKey) -> u64 {
+        let next = PROCESS_TRACK + 1 + self.numbers.len() as u64;
+        *self.numbers.entry(key).or_insert(next)
+    }
 }
 
 /// Writes a trace of what `ring` has.
 pub(super) fn write(ring: &Ring, writer: impl Write) -> io::Result<()> {
-    let mut trace = Trace { ring, writer: BufWriter::new(writer), is_first: true };
-    trace.tracks()?;
-    trace.lifetimes()?;
-    trace.events()?;
-    trace.writer.flush()
+    let mut trace = Trace { ring, tracks: Tracks::default(), writer: BufWriter::new(writer), is_first: true };
+    let result = trace.write();
+    if result.is_err() {
+        // The destructor of the buffer would write again what is left in it.
+        let _unwritten = trace.writer.into_parts();
+    }
+    result
 }
 
 struct Trace<'a, W: Write> {
     ring: &'a Ring,
+    tracks: Tracks,
     writer: BufWriter<W>,
     is_first: bool,
 }
 
 impl<W: Write> Trace<'_, W> {
+    fn write(&mut self) -> io::Result<()> {
+        self.tracks()?;
+        self.lifetimes()?;
+        self.events()?;
+        self.writer.flush()
+    }
+
     fn packet(&mut self, packet: Message) -> io::Result<()> {
         let mut packet = packet.number(packet::SEQUENCE_ID, 1);
         if std::mem::take(&mut self.is_first) {
@@ -112,14 +132,14 @@ impl<W: Write> Trace<'_, W> {
         let pid = u64::from(std::process::id());
         let process = Message::default().number(track::PROCESS_PID, pid).text(track::PROCESS_NAME, "tinyield");
         self.track(Message::default().number(track::UUID, PROCESS_TRACK).message(track::PROCESS, &process))?;
-        let runs: BTreeSet<u32> = self.ring.events().map(|(key, _)| key.run).collect();
-        for run in runs {
+        let runs: BTreeSet<u64> = self.ring.events().map(|(key, _)| key.run).collect();
+        for (run, number) in runs.into_iter().zip(1..) {
             let name = format!("loop {run}, thread {}", self.ring.thread(run));
             let thread = Message::default()
                 .number(track::THREAD_PID, pid)
-                .number(track::THREAD_TID, u64::from(run))
+                .number(track::THREAD_TID, number)
                 .text(track::THREAD_NAME, &name);
-            let uuid = thread_track(run);
+            let uuid = self.tracks.thread(run);
             self.track(
                 Message::default()
                     .number(track::UUID, uuid)
@@ -129,14 +149,11 @@ impl<W: Write> Trace<'_, W> {
         }
         for key in self.coroutines() {
             let Some(known) = self.ring.known(key) else { continue };
-            let parent = known.parent.and_then(|task| self.ring.coroutine(TaskKey { task, ..key }));
-            let parent = parent.map_or(PROCESS_TRACK, coroutine_track);
+            let track = self.tracks.coroutine(key);
+            let parent = self.ring.parent(key).map_or(PROCESS_TRACK, |parent| self.tracks.coroutine(parent));
             let name = format!("{} {}", known.name, place(known.location));
             self.track(
-                Message::default()
-                    .number(track::UUID, coroutine_track(key))
-                    .number(track::PARENT, parent)
-                    .text(track::NAME, &name),
+                Message::default().number(track::UUID, track).number(track::PARENT, parent).text(track::NAME, &name),
             )?;
         }
         Ok(())
@@ -145,14 +162,13 @@ impl<W: Write> Trace<'_, W> {
     /// The coroutines that have a track: those with events, and those above them, in the order in which they started.
     fn coroutines(&self) -> BTreeSet<TaskKey> {
         let mut coroutines = BTreeSet::new();
-        let mut seen = HashSet::new();
         for (key, _) in self.ring.events() {
-            let mut next = self.ring.coroutine(key).filter(|_| seen.insert(key));
+            let mut next = self.ring.coroutine(key);
             while let Some(key) = next
                 && coroutines.insert(key)
             {
-                let parent = self.ring.known(key).and_then(|known| known.parent);
-                next = parent.and_then(|task| self.ring.coroutine(TaskKey { task, ..key }));
+                work::count();
+                next = self.ring.parent(key);
             }
         }
         coroutines
@@ -167,7 +183,7 @@ impl<W: Write> Trace<'_, W> {
                 continue;
             }
             let at = match event {
-                Event::Started { at } | Event::Woken { at, .. } | Event::Cancelled { at, .. } => *at,
+                Event::Started { at, .. } | Event::Woken { at, .. } | Event::Cancelled { at, .. } => *at,
                 Event::Turn { began, .. } => *began,
                 Event::Ended { at, .. } => *at,
             };
@@ -179,9 +195,10 @@ impl<W: Write> Trace<'_, W> {
         }
         for (key, (begin, end)) in spans {
             let Some(known) = self.ring.known(key) else { continue };
+            let track = self.tracks.coroutine(key);
             let mut event = Message::default()
                 .number(event::TYPE, event::SLICE_BEGIN)
-                .number(event::TRACK, coroutine_track(key))
+                .number(event::TRACK, track)
                 .text(event::CATEGORY, "coroutine")
                 .text(event::NAME, &known.name)
                 .message(event::SOURCE_LOCATION, &source_location(known.location));
@@ -196,7 +213,7 @@ impl<W: Write> Trace<'_, W> {
             }
             self.event(begin, event)?;
             if let Some((at, _)) = end {
-                self.slice_end(at, coroutine_track(key))?;
+                self.slice_end(at, track)?;
             }
         }
         Ok(())
@@ -206,27 +223,14 @@ impl<W: Write> Trace<'_, W> {
 
     fn events(&mut self) -> io::Result<()> {
         let ring = self.ring;
-        let (mut arrows, mut cursor) = (Arrows::default(), 0);
-        let events: Vec<_> = ring.events().collect();
-        while let Some(&(key, event)) = events.get(cursor) {
-            cursor += 1;
+        let arrows = Arrows::of(ring);
+        for (index, (key, event)) in ring.events().enumerate() {
             match event {
                 Event::Turn { began, ended, from, to } => {
-                    // What it woke and started follows right after it.
-                    let woken = events[cursor..].iter().map_while(|&(other, event)| match event {
-                        Event::Woken { by: Waker::Task(waker), .. } if is(key, other, *waker) => Some(other),
-                        Event::Started { .. }
-                            if ring.known(other)?.parent == Some(key.task) && other.run == key.run =>
-                        {
-                            Some(other)
-                        }
-                        _ => None,
-                    });
-                    let leaving: Vec<u64> = woken.map(|other| arrows.add(other)).collect();
-                    let arriving = arrows.take(key);
+                    let (leaving, arriving) = (arrows.leaving(index), arrows.arriving(index));
                     let name = ring.coroutine(key).and_then(|key| ring.known(key)).map_or("run", |known| &known.name);
-                    let own = ring.coroutine(key).map(coroutine_track);
-                    let thread = thread_track(key.run);
+                    let own = ring.coroutine(key).map(|key| self.tracks.coroutine(key));
+                    let thread = self.tracks.thread(key.run);
                     // The arrows are between the tracks of the coroutines.
                     for track in std::iter::once(thread).chain(own) {
                         let mut message = Message::default()
@@ -268,7 +272,10 @@ impl<W: Write> Trace<'_, W> {
     }
 
     fn instant(&mut self, at: u64, key: TaskKey, category: &str, name: &str, annotation: &Message) -> io::Result<()> {
-        let track = self.ring.coroutine(key).map_or(thread_track(key.run), coroutine_track);
+        let track = match self.ring.coroutine(key) {
+            Some(key) => self.tracks.coroutine(key),
+            None => self.tracks.thread(key.run),
+        };
         let message = Message::default()
             .number(event::TYPE, event::INSTANT)
             .number(event::TRACK, track)
@@ -279,26 +286,49 @@ impl<W: Write> Trace<'_, W> {
     }
 }
 
-fn is(key: TaskKey, other: TaskKey, waker: u64) -> bool {
-    key.run == other.run && key.task == waker
-}
-
-/// The arrows that have begun, by the task to whose next turn they lead.
+/// The arrows between turns. Each leads from the turn in which a task was woken or started to the next turn of that task.
+///
+/// What a turn woke and started comes after it, but not directly: events of other runs may come in between.
 #[derive(Default)]
 struct Arrows {
-    open: HashMap<TaskKey, Vec<u64>>,
-    last: u64,
+    /// The arrows that leave a turn, by the index of its event.
+    leaving: HashMap<usize, Vec<u64>>,
+    arriving: HashMap<usize, Vec<u64>>,
 }
 
 impl Arrows {
-    fn add(&mut self, to: TaskKey) -> u64 {
-        self.last += 1;
-        self.open.entry(to).or_default().push(self.last);
-        self.last
+    fn of(ring: &Ring) -> Arrows {
+        let mut arrows = Arrows::default();
+        let mut open: HashMap<TaskKey, Vec<u64>> = HashMap::new();
+        let mut last_turns: HashMap<u64, (usize, u64)> = HashMap::new();
+        for (index, (key, event)) in ring.events().enumerate() {
+            let by = match event {
+                Event::Turn { .. } => {
+                    last_turns.insert(key.run, (index, key.task));
+                    if let Some(arriving) = open.remove(&key) {
+                        arrows.arriving.insert(index, arriving);
+                    }
+                    continue;
+                }
+                Event::Woken { by: Waker::Task(by), .. } | Event::Started { by: Some(by), .. } => *by,
+                _ => continue,
+            };
+            // The turn is unknown if it was dropped to make room.
+            if let Some((turn, _)) = last_turns.get(&key.run).filter(|(_, task)| *task == by) {
+                let arrow = index as u64 + 1;
+                arrows.leaving.entry(*turn).or_default().push(arrow);
+                open.entry(key).or_default().push(arrow);
+            }
+        }
+        arrows
     }
 
-    fn take(&mut self, to: TaskKey) -> Vec<u64> {
-        self.open.remove(&to).unwrap_or_default()
+    fn leaving(&self, turn: usize) -> &[u64] {
+        self.leaving.get(&turn).map_or(&[], Vec::as_slice)
+    }
+
+    fn arriving(&self, turn: usize) -> &[u64] {
+        self.arriving.get(&turn).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -314,4 +344,44 @@ fn source_location(location: &'static Location<'static>) -> Message {
 
 fn place(location: &'static Location<'static>) -> String {
     format!("{}:{}", location.file(), location.line())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracks_of_late_runs_are_not_those_of_early_ones() {
+        let mut tracks = Tracks::default();
+        let mut numbers = BTreeSet::from([PROCESS_TRACK]);
+        let runs = [1, 2, 1 << 24, 1 + (1 << 24), 1 << 32, 1 + (1 << 32)];
+        for run in runs {
+            numbers.extend([tracks.thread(run), tracks.coroutine(TaskKey { run, task: 1 })]);
+            numbers.insert(tracks.coroutine(TaskKey { run, task: 1 << 40 }));
+        }
+        assert_eq!(numbers.len(), 1 + 3 * runs.len());
+    }
+
+    #[test]
+    fn arrows_of_runs_whose_events_alternate_are_those_of_each_run_alone() {
+        let here = Location::caller();
+        let turn = || Event::Turn { began: 0, ended: 0, from: here, to: here };
+        let woken = |by| Event::Woken { at: 0, by: Waker::Task(by) };
+        let count = |runs: u64| {
+            let mut ring = Ring::new(100);
+            let runs: Vec<_> = (0..runs).map(|_| ring.begin_run(String::new())).collect();
+            for (task, event) in [(1, turn()), (2, woken(1)), (2, turn()), (1, woken(2)), (1, turn())] {
+                for &run in &runs {
+                    let key = TaskKey { run, task };
+                    ring.know(key, "task".into(), None, here);
+                    ring.push(key, event.clone());
+                }
+            }
+            let arrows = Arrows::of(&ring);
+            let count = |by_turn: &HashMap<usize, Vec<u64>>| by_turn.values().flatten().count();
+            (count(&arrows.leaving), count(&arrows.arriving))
+        };
+        assert_eq!(count(1), (2, 2));
+        assert_eq!(count(3), (6, 6));
+    }
 }

@@ -1,8 +1,10 @@
 //! The last events, and what has to be known of the tasks that they are about.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::Location;
+
+use crate::work;
 
 /// How much a [`Recorder`](crate::Recorder) keeps, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,17 +31,35 @@ pub struct Recorded {
 /// A task, in one of the runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TaskKey {
-    pub(super) run: u32,
+    pub(super) run: u64,
     pub(super) task: u64,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    Started { at: u64 },
-    Turn { began: u64, ended: u64, from: &'static Location<'static>, to: &'static Location<'static> },
-    Woken { at: u64, by: Waker },
-    Cancelled { at: u64, reason: Box<str> },
-    Ended { at: u64, end: End },
+    /// `by` is the task in whose turn it was started.
+    Started {
+        at: u64,
+        by: Option<u64>,
+    },
+    Turn {
+        began: u64,
+        ended: u64,
+        from: &'static Location<'static>,
+        to: &'static Location<'static>,
+    },
+    Woken {
+        at: u64,
+        by: Waker,
+    },
+    Cancelled {
+        at: u64,
+        reason: Box<str>,
+    },
+    Ended {
+        at: u64,
+        end: End,
+    },
 }
 
 /// What has made a task ready.
@@ -65,7 +85,7 @@ pub(crate) enum End {
 pub(super) struct Known {
     /// Empty if the library made it to carry a wait.
     pub(super) name: Cow<'static, str>,
-    /// The task that started it.
+    /// The coroutine that started it. If a task of the library did: the coroutine that this task belongs to.
     pub(super) parent: Option<u64>,
     pub(super) location: &'static Location<'static>,
     /// How many events about it are kept.
@@ -73,15 +93,31 @@ pub(super) struct Known {
     has_ended: bool,
 }
 
+impl Known {
+    fn is_coroutine(&self) -> bool {
+        !self.name.is_empty()
+    }
+}
+
+/// A run that goes on, or one of whose tasks is still known.
+#[derive(Clone)]
+struct Run {
+    thread: String,
+    /// The tasks that have not ended.
+    live: HashSet<u64>,
+    /// How many tasks are known.
+    known: usize,
+    is_over: bool,
+}
+
 #[derive(Clone)]
 pub(super) struct Ring {
     capacity: usize,
     events: VecDeque<(TaskKey, Event)>,
     tasks: HashMap<TaskKey, Known>,
-    /// The threads of the runs, by number.
-    runs: BTreeMap<u32, String>,
-    last_run: u32,
-    dropped: u64,
+    runs: HashMap<u64, Run>,
+    last_run: u64,
+    recorded: Recorded,
 }
 
 impl Ring {
@@ -90,49 +126,83 @@ impl Ring {
             capacity,
             events: VecDeque::new(),
             tasks: HashMap::new(),
-            runs: BTreeMap::new(),
+            runs: HashMap::new(),
             last_run: 0,
-            dropped: 0,
+            recorded: Recorded::default(),
         }
     }
 
-    pub(super) fn begin_run(&mut self, thread: String) -> u32 {
+    pub(super) fn begin_run(&mut self, thread: String) -> u64 {
         self.last_run += 1;
-        self.runs.insert(self.last_run, thread);
+        self.runs.insert(self.last_run, Run { thread, live: HashSet::new(), known: 0, is_over: false });
         self.last_run
     }
 
     /// The run is over: what is still known of its tasks is kept only for their events.
-    pub(super) fn end_run(&mut self, run: u32) {
-        self.tasks.retain(|key, known| {
-            known.has_ended |= key.run == run;
-            !known.has_ended || known.events > 0
-        });
-        let is_used = |run| self.tasks.keys().any(|key| key.run == run);
-        if !is_used(run) {
-            self.runs.remove(&run);
+    pub(super) fn end_run(&mut self, number: u64) {
+        let Some(run) = self.runs.get_mut(&number) else { return };
+        run.is_over = true;
+        for task in std::mem::take(&mut run.live) {
+            work::count();
+            let key = TaskKey { run: number, task };
+            if let Some(known) = self.tasks.get_mut(&key) {
+                known.has_ended = true;
+                self.forget_unused(key);
+            }
+        }
+        self.forget_unused_run(number);
+    }
+
+    /// Removes a task that has ended and that no event is about.
+    fn forget_unused(&mut self, key: TaskKey) {
+        if self.tasks.get(&key).is_some_and(|known| known.has_ended && known.events == 0) {
+            self.tasks.remove(&key);
+            if let Some(run) = self.runs.get_mut(&key.run) {
+                run.known -= 1;
+            }
+            self.forget_unused_run(key.run);
         }
     }
 
-    /// Notes what a task is. True if it was not known.
+    fn forget_unused_run(&mut self, number: u64) {
+        if self.runs.get(&number).is_some_and(|run| run.is_over && run.known == 0) {
+            self.runs.remove(&number);
+        }
+    }
+
+    /// How many runs go on, or have an event that is kept.
+    pub(super) fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Notes what a task is, and in whose turn it was started. True if it was not known.
+    ///
+    /// Tasks of the library may start one another in a long chain, so what they belong to is looked up only here.
     pub(super) fn know(
         &mut self,
         key: TaskKey,
         name: Cow<'static, str>,
-        parent: Option<u64>,
+        by: Option<u64>,
         location: &'static Location<'static>,
     ) -> bool {
-        let mut is_new = false;
-        self.tasks.entry(key).or_insert_with(|| {
-            is_new = true;
-            Known { name, parent, location, events: 0, has_ended: false }
-        });
-        is_new
+        if self.tasks.contains_key(&key) {
+            return false;
+        }
+        let parent = by.and_then(|task| self.coroutine(TaskKey { task, ..key })).map(|parent| parent.task);
+        self.tasks.insert(key, Known { name, parent, location, events: 0, has_ended: false });
+        if let Some(run) = self.runs.get_mut(&key.run) {
+            run.known += 1;
+            run.live.insert(key.task);
+        }
+        true
     }
 
     pub(super) fn push(&mut self, key: TaskKey, event: Event) {
         let Some(known) = self.tasks.get_mut(&key) else { return };
         known.events += 1;
+        let is_coroutine = known.is_coroutine();
+        self.recorded.coroutines += usize::from(is_coroutine && known.events == 1);
+        self.recorded.add(&event, is_coroutine);
         if self.events.len() == self.capacity {
             self.drop_first();
         }
@@ -144,59 +214,83 @@ impl Ring {
         if let Some(known) = self.tasks.get_mut(&key) {
             known.has_ended = true;
         }
-    }
-
-    fn drop_first(&mut self) {
-        let Some((key, _)) = self.events.pop_front() else { return };
-        self.dropped += 1;
-        let Some(known) = self.tasks.get_mut(&key) else { return };
-        known.events -= 1;
-        if known.events == 0 && known.has_ended {
-            self.tasks.remove(&key);
+        if let Some(run) = self.runs.get_mut(&key.run) {
+            run.live.remove(&key.task);
         }
     }
 
+    fn drop_first(&mut self) {
+        let Some((key, event)) = self.events.pop_front() else { return };
+        self.recorded.dropped += 1;
+        let Some(known) = self.tasks.get_mut(&key) else { return };
+        known.events -= 1;
+        let is_coroutine = known.is_coroutine();
+        self.recorded.coroutines -= usize::from(is_coroutine && known.events == 0);
+        self.recorded.subtract(&event, is_coroutine);
+        self.forget_unused(key);
+    }
+
     pub(super) fn events(&self) -> impl Iterator<Item = (TaskKey, &Event)> {
-        self.events.iter().map(|(key, event)| (*key, event))
+        self.events.iter().inspect(|_| work::count()).map(|(key, event)| (*key, event))
     }
 
     pub(super) fn known(&self, key: TaskKey) -> Option<&Known> {
         self.tasks.get(&key)
     }
 
-    pub(super) fn thread(&self, run: u32) -> &str {
-        self.runs.get(&run).map_or("", String::as_str)
+    pub(super) fn thread(&self, run: u64) -> &str {
+        self.runs.get(&run).map_or("", |run| &run.thread)
     }
 
     /// The coroutine that a task belongs to: itself, or, if the library made it to carry a wait, the nearest one above. `None` if
-    /// there is none.
-    pub(super) fn coroutine(&self, mut key: TaskKey) -> Option<TaskKey> {
-        loop {
-            let known = self.known(key)?;
-            if !known.name.is_empty() {
-                return Some(key);
-            }
-            // A parent has a lower number, so this ends.
-            key.task = known.parent.filter(|parent| *parent < key.task)?;
-        }
+    /// there is none, or if it is not known any more.
+    pub(super) fn coroutine(&self, key: TaskKey) -> Option<TaskKey> {
+        work::count();
+        let known = self.known(key)?;
+        if known.is_coroutine() { Some(key) } else { self.parent(key) }
+    }
+
+    /// The coroutine that started a task, if it is still known.
+    pub(super) fn parent(&self, key: TaskKey) -> Option<TaskKey> {
+        let parent = TaskKey { task: self.known(key)?.parent?, ..key };
+        self.known(parent).map(|_| parent)
     }
 
     pub(super) fn recorded(&self) -> Recorded {
-        let mut recorded = Recorded { dropped: self.dropped, ..Recorded::default() };
-        recorded.coroutines = self.tasks.values().filter(|known| known.events > 0 && !known.name.is_empty()).count();
-        for (key, event) in self.events() {
-            let is_coroutine = usize::from(self.known(key).is_some_and(|known| !known.name.is_empty()));
-            match event {
-                Event::Started { .. } => recorded.starts += is_coroutine,
-                Event::Turn { .. } => recorded.turns += 1,
-                Event::Woken { by, .. } => {
-                    recorded.wakes += 1;
-                    recorded.wakes_by_coroutines += usize::from(matches!(by, Waker::Task(_)));
-                }
-                Event::Cancelled { .. } => recorded.cancellations += is_coroutine,
-                Event::Ended { .. } => recorded.ends += is_coroutine,
-            }
+        self.recorded
+    }
+}
+
+impl Recorded {
+    /// The number that `event` belongs to, if it is counted. Not counted is what happens to a task of the library, but for its turns
+    /// and wake-ups.
+    fn number_of(&mut self, event: &Event, is_coroutine: bool) -> Option<&mut usize> {
+        match event {
+            Event::Turn { .. } => Some(&mut self.turns),
+            Event::Woken { .. } => Some(&mut self.wakes),
+            Event::Started { .. } => is_coroutine.then_some(&mut self.starts),
+            Event::Cancelled { .. } => is_coroutine.then_some(&mut self.cancellations),
+            Event::Ended { .. } => is_coroutine.then_some(&mut self.ends),
         }
-        recorded
+    }
+
+    fn add(&mut self, event: &Event, is_coroutine: bool) {
+        if let Some(number) = self.number_of(event, is_coroutine) {
+            *number += 1;
+        }
+        self.wakes_by_coroutines += usize::from(event.is_wake_by_task());
+    }
+
+    fn subtract(&mut self, event: &Event, is_coroutine: bool) {
+        if let Some(number) = self.number_of(event, is_coroutine) {
+            *number -= 1;
+        }
+        self.wakes_by_coroutines -= usize::from(event.is_wake_by_task());
+    }
+}
+
+impl Event {
+    fn is_wake_by_task(&self) -> bool {
+        matches!(self, Event::Woken { by: Waker::Task(_), .. })
     }
 }
