@@ -120,7 +120,7 @@ fn a_failure_is_seen_in_the_thread_with_its_reason_and_the_thread_is_joined() {
             let seen = seen.lock().unwrap().take();
             assert!(matches!(seen, Some(Reason::Failed { name, .. }) if name == "fails_when"));
             let others: Vec<_> = error.others().iter().map(|other| names(other).join("/")).collect();
-            // The closure came to its end, and what it returned was dropped: there, nothing was raised.
+            // The closure completed, and its value was dropped. It raised nothing.
             let expected = if grouping == Grouping::Always { vec!["main"] } else { vec![] };
             assert_eq!(others, expected, "{error:?}");
             assert!(error.others().iter().all(tinyield::Error::is_cancelled));

@@ -1,4 +1,4 @@
-//! Programs of coroutines, run on tinyield and on a naive simulator of what it promises. Both runs have to be the same.
+//! Programs of coroutines, run on tinyield and on a naive simulator of its guarantees. Both runs have to be the same.
 //!
 //! - [`program`] is the language: what a program is, how it is made from bytes, how it is made smaller, how it is
 //!   printed.
