@@ -311,7 +311,7 @@ impl<T> Completion<T> {
         self.slots.borrow().count()
     }
 
-    /// Notes what the search for deadlocks has to know. The reporters have just been started, one after the other.
+    /// Notes the quorum for the search for deadlocks. The reporters have just been started, one after the other.
     fn note_quorum(self: &Rc<Self>, scheduler: &Scheduler) {
         let running = self.running.borrow();
         let ids = || running.iter().map(|(_, task)| task.raw().id.get());

@@ -193,7 +193,7 @@ impl<T: 'static> JoinHandle<T> {
         self.task.raw().is_ended()
     }
 
-    /// Makes it a value that many coroutines may wait for. The coroutine runs on in the background, whoever waits.
+    /// Makes it a value that many coroutines may wait for. The coroutine keeps running in the background, even without a waiter.
     ///
     /// ```
     /// use tinyield::{Loop, co, spawn};

@@ -28,7 +28,7 @@ pub fn expand(input: &TokenStream) -> TokenStream {
             let name = quote_spanned!(Span::mixed_site()=> #path::__private::Block);
             tokens::unmark(closure::make(&krate, &name, Span::mixed_site(), None, &TokenStream::new(), block))
         }
-        // The tokens stay, so that an editor still knows them.
+        // The tokens stay in the expansion, so that editors can still resolve them.
         Err(error) => {
             let error = error.into_compile_error();
             quote!({ #error #input })

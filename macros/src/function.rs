@@ -53,7 +53,7 @@ impl Parse for Function {
 pub fn expand(attribute: &TokenStream, function: &TokenStream) -> TokenStream {
     match syn::parse2::<Function>(tokens::mark(function.clone())) {
         Ok(function) => tokens::unmark(expand_function(attribute, function)),
-        // The function stays, so that an editor still knows its tokens.
+        // The function stays in the expansion, so that editors can still resolve its tokens.
         Err(error) => {
             let error = error.into_compile_error();
             quote!(#error #function)

@@ -48,7 +48,7 @@ impl View {
     ///
     /// - a coroutine holds it up: its name, the line at which it was resumed, and for how long. It is the coroutine whose turn it is
     ///   when `timeout` is over, so if the loop is not held up, but has a long round, its duration is short.
-    /// - no coroutine runs: whoever steps or polls the loop has not done so. Call [`Runtime::dump`](crate::Runtime::dump) there.
+    /// - no coroutine runs: the program that steps or polls the loop has not done so. Call [`Runtime::dump`](crate::Runtime::dump) there.
     ///
     /// Called on the thread of the loop itself, which then cannot answer, it returns that at once.
     pub fn dump(&self, timeout: Duration) -> Result<Dump, Stall> {

@@ -11,7 +11,7 @@ pub(crate) mod thread {
     }
 }
 
-/// As that of the standard library with a constant, which loom's does not know.
+/// As that of the standard library with a constant initializer, which loom's does not support.
 macro_rules! local {
     ($(#[$meta:meta])* static $name:ident: $type:ty = const $init:block;) => {
         loom::thread_local! {
@@ -64,7 +64,7 @@ pub(crate) mod atomic {
     }
 }
 
-/// Whether it is set is for loom to know; the value is kept by that of the standard library.
+/// Loom models whether it is set; the cell of the standard library holds the value.
 pub(crate) struct OnceLock<T> {
     is_set: atomic::AtomicBool,
     value: std::sync::OnceLock<T>,
@@ -88,7 +88,7 @@ impl<T> Default for OnceLock<T> {
     }
 }
 
-/// Crossbeam's channels, of which each operation that does not block is one step that loom knows of. One that blocks does so
+/// Crossbeam's channels. Each operation that does not block is one step of the model. An operation that blocks would block
 /// for ever.
 pub(crate) mod channel {
     use std::ops::Deref;
@@ -109,7 +109,7 @@ pub(crate) mod channel {
     pub(crate) struct Receiver<T> {
         receiver: crossbeam_channel::Receiver<T>,
         steps: Arc<Mutex<()>>,
-        /// Nothing that loom is to know of.
+        /// Not modelled by loom.
         timed_out: AtomicBool,
     }
 
@@ -160,8 +160,8 @@ pub(crate) mod channel {
             self.receiver.try_recv()
         }
 
-        /// Time does not pass: it is up at once. After that, whoever tries again lets the others go on first, so that it does
-        /// not try for ever.
+        /// Time does not pass in a model: the timeout expires at once. A call after a timeout yields to the other threads first, so
+        /// that a loop of such calls ends.
         pub(crate) fn recv_timeout(&self, _: Duration) -> Result<T, RecvTimeoutError> {
             if self.timed_out.swap(false, Relaxed) {
                 loom::thread::yield_now();

@@ -1,7 +1,7 @@
 //! Whether it is worth reading the clock.
 //!
-//! A busy loop asks before every round whether a timer is due. On Linux the kernel keeps the time of its last tick, and to read
-//! that costs a fifth of reading the clock (7 ns instead of 32 on the machine of the benchmarks). That is enough while the next
+//! A busy loop checks before every round whether a timer is due. On Linux the kernel keeps the time of its last tick. Reading that
+//! costs a fifth of reading the clock (7 ns instead of 32 on the machine of the benchmarks). That is enough while the next
 //! deadline is far off.
 
 use std::time::{Duration, Instant};

@@ -142,7 +142,7 @@ fn waits_for_itself(task: &TaskRef) -> bool {
     false
 }
 
-/// What is to be said about a deadlock.
+/// The content of a deadlock's error.
 struct Report {
     deadlock: Deadlock,
     /// The name and place of the coroutine that the error is attributed to.
@@ -199,7 +199,7 @@ struct QuorumOf {
     waiting: Vec<(TaskRef, usize)>,
 }
 
-/// What a coroutine waits for. An internal task stands for what it waits for in turn.
+/// What a coroutine waits for. An internal task is replaced by what the internal task itself waits for.
 pub(super) struct Awaited<'a> {
     task: &'a TaskRef,
     /// The coroutines.
@@ -211,7 +211,7 @@ pub(super) struct Awaited<'a> {
     is_race: bool,
 }
 
-/// What the search for a cycle knows so far.
+/// The state of the search for a cycle.
 struct Search {
     /// The tasks that may be stuck.
     stuck: BTreeSet<u64>,

@@ -1,7 +1,7 @@
-//! How a task ends, and what that ends in turn: its waiters, its scope, its domain.
+//! How a task ends, and what follows from it: waiters are settled, its scope and its domain may end.
 //!
-//! A task that has left its body is an end to be recorded at once: no user code runs until its scope knows of it. First it is
-//! decided what its end means, then its waiters are settled and its scopes ended. What the user may own is dropped last.
+//! The end of a task is recorded as soon as its body has returned: no user code runs until its scope has recorded the end. The
+//! outcome is decided first; then the waiters are settled and the scopes end. Values that may run user code are dropped last.
 
 use std::rc::Rc;
 
@@ -192,7 +192,8 @@ impl Scheduler {
         let domain = scope.responsible_domain();
         let own = scope.domain();
         let is_contained = domain.failure().is_none() && !Rc::ptr_eq(&domain, &own);
-        // A task behind a shield is not cancelled, and may raise what it waited for, which the domain knows already.
+        // A task behind a shield is not cancelled, and may raise the error of a task that it waited for: the domain has that error
+        // already.
         let is_known = domain.failure().is_some_and(|failure| error.is_cancelled() || failure.is_same_as(&error));
         let is_first = domain.failure().is_none();
         let max_frames = if is_first { usize::MAX } else { MAX_FRAMES_OF_OTHERS };
@@ -305,8 +306,8 @@ impl Scheduler {
     }
 }
 
-/// Prints the coroutines that waited for one that has panicked. The panic hook has printed the message. If nobody can read it,
-/// nothing is printed.
+/// Prints the coroutines that waited for one that has panicked. The panic hook has printed the message. If stderr cannot be
+/// written to, nothing is printed.
 fn print_panic_trace(trace: &[Frame]) {
     if trace.is_empty() {
         return;

@@ -58,7 +58,7 @@ pub(crate) enum Parked {
     },
 }
 
-/// What a sleeping host has to know when the last holder outside has left.
+/// Whether a sleeping host is woken when the last holder outside has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndOfWatch {
     /// Nothing: the loop has a deadline, or is hosted and has no cycle to look for.

@@ -51,7 +51,7 @@ impl Standstill {
         self.since.set(None);
     }
 
-    /// For how many whole seconds the clock has stood still, if that is to be said.
+    /// For how many whole seconds the clock has stood still, if the message includes that.
     fn seconds_to_report(&self, rounds: u64) -> Option<u64> {
         if self.has_said_so.get() {
             return None;

@@ -139,7 +139,7 @@ impl LocalWakes {
         this_thread() == self.owner
     }
 
-    /// Whether the list has something. The loop's own thread asks.
+    /// Whether the list has entries. Called only on the loop's own thread.
     #[inline]
     pub(super) fn is_signalled(&self) -> bool {
         self.is_signalled.load(Relaxed)
@@ -284,7 +284,7 @@ const WOKEN: u8 = 1 << 2;
 const SPARE: u8 = 1 << 3;
 /// The slot is in the list of those that may have a spare waker.
 const WITH_SPARE: u8 = 1 << 4;
-/// The loop knows that the task waits for foreign futures.
+/// The loop has noted that the task waits for foreign futures.
 #[cfg(feature = "smol")]
 const FOREIGN: u8 = 1 << 5;
 

@@ -28,7 +28,7 @@ pub(super) fn explain(payload: Payload, prints: bool) -> Payload {
         return payload;
     }
     if prints {
-        // If nobody can read it, nothing is printed.
+        // If stderr cannot be written to, nothing is printed.
         contain(|| eprintln!("{advice}"));
     }
     Box::new(format!("{message}\n{advice}"))

@@ -23,7 +23,7 @@
 //! is to be cancelled, and [`scope`] is the tree that both work on. [`deadlock`] looks at the tree when nothing is ready.
 //!
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
-//! again. Nor does it run between the end of a task's body and the moment at which its scope knows of it.
+//! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.
 
 mod cancel;
 #[cfg(debug_assertions)]
@@ -121,13 +121,13 @@ pub(crate) struct Scheduler {
     /// A scope that has ended, to make the next one of.
     spare_scope: Cell<Option<Rc<Scope>>>,
     last_id: Cell<u64>,
-    /// Tasks that are to see their cancellation, in this order, before any other turn.
+    /// Tasks whose cancellation is still to be delivered, in this order, before any other turn.
     cancelling: RefCell<VecDeque<TaskRef>>,
     is_cancelling: Cell<bool>,
     hold_changes: Changes,
     /// Scopes whose time is up, each with the number of rounds since then.
     expired: RefCell<Vec<(Rc<Scope>, u8)>>,
-    /// The first panic of user code, which goes on when the run is over.
+    /// The first panic of user code. It is resumed when the run is over.
     panic: RefCell<FirstPanic>,
     /// The task whose code is panicking.
     panicking: RefCell<Option<TaskRef>>,
@@ -268,7 +268,7 @@ impl Scheduler {
         }
     }
 
-    /// The panic that is to go on from the caller of the run.
+    /// Takes the panic that the caller of the run resumes.
     pub(crate) fn take_panic(&self) -> Option<Payload> {
         self.panic.borrow_mut().take()
     }
@@ -291,7 +291,7 @@ impl Scheduler {
         task.replace_scope(Some(scope));
     }
 
-    /// A destructor that ran while a wait began has cancelled the scope. So what the wait starts never begins.
+    /// A destructor that ran while a wait began has cancelled the scope: the task never runs.
     #[cold]
     fn start_cancelled(task: &TaskRef, scope: Rc<Scope>) {
         task.replace_scope(Some(scope.clone()));
@@ -304,7 +304,7 @@ impl Scheduler {
         Scheduler::start(task, scope.clone());
     }
 
-    /// Calls `f` with a task in the root scope that never runs, for a host that starts others.
+    /// Calls `f` with a task of the root scope that never runs. A host starts its tasks in the name of that task.
     pub(crate) fn with_root_task(&self, f: impl FnOnce(&TaskRef)) {
         let root = self.root();
         if !root.is_cancelled() {
@@ -348,7 +348,7 @@ impl Scheduler {
         }
     }
 
-    /// Notes that `waiting` waits for a task that was started before: only this can close a cycle.
+    /// Notes that `waiting` waits for a task that was started earlier: only such a wait can close a cycle.
     pub(crate) fn note_join(&self, waiting: &TaskRef) {
         if self.is_hosted.get() {
             waiting.set(State::JOIN_NOTED);
@@ -374,7 +374,7 @@ impl Scheduler {
         self.clock.follow(now);
     }
 
-    /// Goes on by the clock of the machine: the host is not there to advance its own.
+    /// Switches to the clock of the machine: without the host, the host's clock does not advance.
     #[cfg(feature = "tokio")]
     pub(crate) fn leave_clock_of_host(&self) {
         self.clock.leave_host();

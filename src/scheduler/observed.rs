@@ -1,8 +1,8 @@
 //! The second copy of the main loop: for simulated loops, and for loops that something observes.
 //!
 //! It is chosen once per call of [`run`](Scheduler::run). So a loop that nothing observes has not one instruction more in a turn.
-//! What the observer wants to know is compared before and after each turn: which tasks have become ready in it tells which were
-//! woken and which were started.
+//! The run queue and the last id are compared before and after each turn: a task that became ready in the turn was started there
+//! if its id is new, and woken otherwise.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};

@@ -1,4 +1,4 @@
-//! Quorums: tasks that wait until some number of other tasks have ended, whichever these are.
+//! Quorums: tasks that wait until some number of other tasks have ended, no matter which of them.
 //!
 //! What waits so is kept by a module above, which tells the scheduler of it only for the search for deadlocks.
 
@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use super::{Scheduler, TaskRef};
 
-/// What the search for deadlocks has to know of a quorum.
+/// What the search for deadlocks reads from a quorum.
 pub(crate) trait Quorum {
     /// The tasks of the quorum that have not ended.
     fn running(&self) -> Vec<TaskRef>;

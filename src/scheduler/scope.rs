@@ -121,7 +121,7 @@ impl Scope {
         scope
     }
 
-    /// A scope that its parent does not know yet.
+    /// A scope that is not yet among the subscopes of its parent.
     fn new(scheduler: Rc<Scheduler>, kind: ScopeKind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
         let domain = parent.filter(|_| !kind.is_domain()).map(Scope::domain);
         new_in_place(|| Scope {
@@ -145,7 +145,7 @@ impl Scope {
         })
     }
 
-    /// Makes a new scope of a [recycled](Scope::recycle) one, which its parent does not know yet.
+    /// Makes a new scope of a [recycled](Scope::recycle) one. It is not yet among the subscopes of its parent.
     fn renew(&mut self, kind: ScopeKind, parent: &Rc<Scope>) {
         self.kind = kind;
         self.domain = (!kind.is_domain()).then(|| parent.domain());
@@ -274,7 +274,7 @@ impl Scope {
         self.owner.take()
     }
 
-    /// What waits for this scope changes, or where it is.
+    /// Notes that the owner of this scope changes, or its parent.
     fn note_change(&self) {
         if self.hold.is_used() {
             self.scheduler.hold_changes.count();
@@ -319,8 +319,8 @@ impl Scope {
             return;
         }
         let mut others = self.others.borrow_mut();
-        // A task behind a shield is not cancelled, and may raise again what another has raised. So may an isolate that was given up,
-        // and that may come first.
+        // A task behind a shield is not cancelled, and may raise an error again that another task has raised. An isolate whose owner
+        // gave up may do so too, and its error may arrive first.
         if others.known.insert(error.identity()) {
             others.errors.push(error);
         }
@@ -361,14 +361,14 @@ impl Scope {
             work::count();
             passed.push(std::mem::replace(&mut domain, above));
         }
-        // Domains may be nested thousands deep, and are asked one after the other.
+        // Domains may be nested thousands deep, and each may look for its responsible domain: the result is cached.
         for passed in passed {
             *passed.responsible.borrow_mut() = Some(domain.clone());
         }
         domain
     }
 
-    /// Keeps the domain around this one, which has ended with a failure, in case nobody takes that.
+    /// Stores the domain around this failed domain: a failure that no task takes is reported there.
     pub(super) fn keep_surroundings(&self, parent: &Rc<Scope>) {
         *self.responsible.borrow_mut() = Some(parent.domain());
         if self.owner.borrow().is_none() {
@@ -376,7 +376,7 @@ impl Scope {
         }
     }
 
-    /// Nobody takes the failure of this domain. If the domain around it is failing too and keeps all errors, it is among those.
+    /// No task takes the failure of this domain. If the responsible domain above has failed too and keeps all errors, it gets this one.
     pub(crate) fn report_untaken(&self) {
         let above = self.next_responsible().map(|above| above.responsible_domain());
         if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.keeps_all_errors())) {
@@ -399,7 +399,7 @@ impl Scope {
 
     // The tree.
 
-    /// Adds `task`. The caller tells the task its scope.
+    /// Adds `task`. The caller stores the scope in the task.
     #[inline(always)]
     pub(super) fn add_task(&self, task: &TaskRef) {
         let mut tasks = self.tasks.borrow_mut();

@@ -113,7 +113,7 @@ fn is_in_same_domain(one: &TaskRef, other: &TaskRef) -> bool {
     }
 }
 
-/// The race of which `task` is the first task of a runner, by a number that tells races apart.
+/// The race of which `task` is the first task of a runner, by a number that is unique among races.
 pub(super) fn race_of(task: &TaskRef) -> Option<u64> {
     let group = task.scope().filter(|_| task.has(State::SCOPE_ROOT))?.group()?;
     Some(Rc::as_ptr(&group).addr() as u64)

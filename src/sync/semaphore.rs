@@ -42,9 +42,9 @@ pub struct Semaphore {
 
 struct State {
     permits: usize,
-    /// Entries in line wait. Entries aside hold a permit. While a permit is free, nobody waits.
+    /// Entries in line wait. Entries aside hold a permit. While a permit is free, the line is empty.
     entries: WaitQueue<Entry>,
-    /// The loop that was told last that its tasks wait here.
+    /// The loop in which this semaphore was registered last, for dumps and deadlock reports.
     noted_in: Weak<Scheduler>,
 }
 

@@ -1,4 +1,4 @@
-//! How a closure on a thread learns that it was cancelled: it asks, or what it waits for is stopped.
+//! How the cancellation of a closure on a thread is delivered: the closure checks for it, or the wait that blocks it is stopped.
 
 use std::sync::Arc;
 use std::task::Waker;

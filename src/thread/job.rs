@@ -93,7 +93,7 @@ impl<F, R> Job<F, R> {
         self.poll(context).map_ok(|result| result.unwrap_or_else(|payload| resume_unwind(payload)))
     }
 
-    /// Tells the closure to stop; true if it has not begun, and never will.
+    /// Requests the closure to stop. True if it has not begun; then it never will.
     pub(crate) fn cancel(&self, reason: Cancelled) -> bool {
         let is_withdrawn = self.shared.ticket.get().is_some_and(Ticket::withdraw);
         if !is_withdrawn {

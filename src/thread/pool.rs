@@ -30,7 +30,7 @@ pub(super) trait Work: Send + Sync {
 /// A queue of work and the threads that serve it. When it is dropped, the threads run the work that is left, and end.
 pub(crate) struct Pool {
     queue: Arc<Queue>,
-    /// One message for each closure in the queue, whichever it is.
+    /// One message for each closure in the queue. A message does not name a closure.
     signals: Sender<()>,
 }
 

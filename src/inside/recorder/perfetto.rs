@@ -80,7 +80,7 @@ impl Tracks {
     }
 }
 
-/// Writes a trace of what `ring` has.
+/// Writes a trace of the events in `ring`.
 pub(super) fn write(ring: &Ring, writer: impl Write) -> io::Result<()> {
     let mut trace = Trace { ring, tracks: Tracks::default(), writer: BufWriter::new(writer), is_first: true };
     let result = trace.write();

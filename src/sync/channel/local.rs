@@ -22,7 +22,7 @@ pub(super) struct Channel<T: 'static> {
 }
 
 pub(super) struct Inner<T: 'static> {
-    /// All ends are on this thread, and there are no entries. Then a message that is sent or received matters to nobody else.
+    /// All ends are on this thread, and there are no entries. Then no other thread has to see a message that is sent or received.
     pub(super) is_quiet: bool,
     /// Unused if threads share the channel.
     pub(super) state: State<T>,

@@ -35,10 +35,10 @@ impl Claimant {
     }
 }
 
-/// Counts the claims, and tells whether all of them are by one task.
+/// Counts the claims, and records whether one task made all of them.
 ///
 /// A task makes all claims of one wait in a row, as receivers are served in the order in which they came. So it is enough to
-/// know the last claimant.
+/// keep the last claimant.
 #[derive(Default)]
 struct Claims {
     count: usize,
