@@ -1,4 +1,4 @@
-//! A chat server: what one client says is sent to all others. On Ctrl-C every client is told goodbye before the server ends.
+//! A chat server: what one client says is sent to all others. On Ctrl-C the server sends goodbye to every client before it ends.
 //!
 //! `cargo run --example chat -- 127.0.0.1:7000` serves until Ctrl-C; connect with `nc 127.0.0.1 7000`. Without arguments it lets a few
 //! clients talk to each other, stops, and prints what they have read.
@@ -116,7 +116,7 @@ fn serve(listener: Async<TcpListener>, stop: Event) -> Coro<()> {
     (yield isolate(accept_all(listener, stop)))?
 }
 
-/// Says something, and reads until the server says goodbye. Sets the events of what it hears.
+/// Sends `words`, and reads until the server sends goodbye. Sets the event of each text in `heard` that it receives.
 #[coro]
 fn talk(address: SocketAddr, words: &'static str, heard: Vec<(&'static str, Event)>) -> Coro<Vec<String>> {
     let stream = Async::<TcpStream>::connect(address).await?;
@@ -131,7 +131,7 @@ fn talk(address: SocketAddr, words: &'static str, heard: Vec<(&'static str, Even
     lines
 }
 
-/// Three clients talk. When the first of them has heard the others, the server stops.
+/// Three clients talk. When the first of them has received the messages of the others, the server stops.
 #[coro]
 fn demonstration() -> Coro<()> {
     let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0))?;

@@ -1,4 +1,4 @@
-//! Two programs that can never finish. The loop reports each deadlock at once: who waits where, and on what.
+//! Two programs that can never finish. The loop reports each deadlock at once: which coroutine waits, where, and on what.
 #![feature(coroutines)]
 
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! A small `make -j`: targets run commands when what they depend on is built, a limited number at a time.
 //!
-//! Each target is a `Shared`: it is built once, whatever number of targets depend on it. A command that takes too long is killed, and an
-//! error stops everything and is told with the chain of targets that waited for it.
+//! Each target is a `Shared`: it is built once, however many targets depend on it. A command that takes too long is killed. An
+//! error stops everything, and is printed with the chain of targets that waited for it.
 
 #![feature(coroutines)]
 
@@ -63,7 +63,7 @@ struct Targets {
 }
 
 impl Targets {
-    /// The target with this name, which is built when somebody waits for it.
+    /// The target with this name. It is built at the first wait for it.
     fn get(&mut self, name: &'static str, rules: &[Rule], build: &Build) -> Result<Shared<()>, String> {
         if let Some(target) = self.made.get(name) {
             return Ok(target.clone());

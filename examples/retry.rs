@@ -39,7 +39,7 @@ fn retry<T: 'static>(backoff: Backoff, attempt: impl Fn() -> Coro<T> + 'static) 
     unreachable!("the last attempt returns or raises")
 }
 
-/// Asks the service, on a thread.
+/// Sends a request to the service, on a thread.
 fn ask(address: SocketAddr) -> Coro<String> {
     let request = move || -> std::io::Result<String> {
         let mut answer = String::new();

@@ -38,7 +38,7 @@ fn write_text(path: &Path, size: u64) -> io::Result<u64> {
     Ok(words(TEXT) * (size / TEXT.len() as u64) + words(&TEXT[..size as usize % TEXT.len()]))
 }
 
-/// How many words begin in `text`. `after_space` says whether what came before was a space.
+/// How many words begin in `text`. `after_space`: whether a space came before `text`.
 fn count_words(text: &[u8], after_space: &mut bool) -> u64 {
     let mut words = 0;
     for byte in text {
@@ -53,7 +53,7 @@ fn count_words(text: &[u8], after_space: &mut bool) -> u64 {
 #[coro]
 fn count_part(path: PathBuf, start: u64, end: u64) -> Coro<u64> {
     let mut file = File::open(path)?;
-    // The byte before decides whether a word begins or goes on at `start`.
+    // The byte before decides whether a word begins or continues at `start`.
     let mut after_space = start == 0;
     if start > 0 {
         let mut before = [0];

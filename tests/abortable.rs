@@ -108,7 +108,7 @@ fn work_may_clean_up_behind_a_shield_and_may_answer_with_a_value() {
     assert_eq!(reason.take(), Some(Reason::Aborted));
 }
 
-/// What has arrived when the abort comes is not taken away.
+/// A value that has arrived before the abort is kept.
 #[test]
 fn value_that_has_arrived_is_kept() {
     let main = co! {

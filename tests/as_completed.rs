@@ -376,7 +376,7 @@ fn an_endless_iterator_is_not_advanced_after_the_items_are_dropped() {
     assert_eq!(load.running.get(), 0);
 }
 
-/// Items that were asked for and kept are started, also if the iterator over them is dropped.
+/// Items that were requested and kept are started, also if the iterator over them is dropped.
 #[test]
 fn requested_items_are_started_although_the_iterator_is_dropped() {
     let main = co! {

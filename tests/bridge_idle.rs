@@ -67,7 +67,7 @@ fn waiting_costs_nothing_on_either_side() {
         async_std::task::block_on(async_std::task::spawn(to_async_std_with(|| sleep(WAIT)))).unwrap();
     });
 
-    // Nor does waiting for what is cancelled.
+    // Waiting for cancelled work costs no processor time either.
     let cleans_up = |begun: Gate| {
         co! {
             begun.open();

@@ -164,7 +164,7 @@ fn a_value_is_given_once_however_often_it_is_asked_for() {
     refused(polls_once_too_often(race((lock.acquire().map(drop), semaphore.acquire().map(drop)))));
     refused(polls_once_too_often(race([lock.acquire(), lock.acquire()])));
     refused(polls_once_too_often(lock.acquire().map(drop)));
-    // What is no value may be told again.
+    // A wait without a value may complete again.
     let told = Event::new();
     told.set();
     assert_eq!(polls_once_too_often(told.wait()), None);

@@ -1,4 +1,4 @@
-//! Channels: first in first out, nothing lost, nobody overtaken; the remote ends share the same room.
+//! Channels: first in, first out; no message is lost; no waiter is overtaken; local and remote ends share one capacity.
 #![feature(coroutines)]
 
 mod common;
@@ -648,7 +648,7 @@ impl Drop for Bomb {
 
 #[test]
 fn a_panic_of_an_unread_message_does_not_keep_the_last_receiver_from_closing_the_channel() {
-    // On a thread, in front of a message that somebody waits to see dropped.
+    // On a thread, before a message whose drop closes a second channel, for which a coroutine waits.
     let (answer, answers) = unbounded::<()>();
     let (sender, receiver) = unbounded();
     sender.try_send((Some(Bomb), None)).unwrap();

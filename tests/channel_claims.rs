@@ -1,4 +1,4 @@
-//! A channel is over only when it is closed, empty, and no message is claimed: a claimed message may come back.
+//! A channel is over only when it is closed, empty, and no message is claimed: a claimed message may be given back.
 #![feature(coroutines)]
 mod common;
 use std::sync::mpsc;

@@ -1,5 +1,5 @@
-//! One channel, two loops, two threads: all send, receive, give up and close at random. What was sent is received once, what nobody
-//! gives back in the order of its sender, and all are told of the end.
+//! One channel, two loops, two threads: all send, receive, give up and close at random. Each message is received once.
+//! Messages that are not given back arrive in the order of their sender. All ends see the close.
 #![feature(coroutines)]
 
 mod common;
@@ -13,10 +13,10 @@ use smol::future::{FutureExt, poll_fn, zip};
 use tinyield::channel::{Receiver, RecvError, Sender, TryRecvError, bounded, unbounded};
 use tinyield::{Coro, Loop, co, coro, race, timeout};
 
-/// Whose it is, and its number there.
+/// The sender, and the number of the message from this sender.
 type Message = (usize, usize);
 
-/// What was sent, and by whom what was received.
+/// A message, and the index of its receiver; `None` when it was sent.
 type Books = mpsc::Sender<(Option<usize>, Message)>;
 
 /// A random number (xorshift).
@@ -122,7 +122,7 @@ fn round(seed: u64) {
         };
         assert_eq!(received.insert(message, by), None, "seed {seed}: {message:?} was received twice");
         let before = last.insert((by, who), number);
-        // What somebody gives back comes after what others have received meanwhile.
+        // A message that is given back comes after messages that others received in the meantime.
         assert!(gives_up || before < Some(number), "seed {seed}: {message:?} after {before:?}");
     }
     let lost: Vec<_> = sent.iter().filter(|sent| !received.contains_key(sent)).collect();

@@ -1,6 +1,6 @@
-//! After every step: how often exactly a coroutine was resumed, and what of it was dropped.
+//! The exact number of resumptions and drops of a coroutine, after every step.
 #![feature(coroutines)]
-// Counters that `coro!` makes are in capitals, to tell them from other variables.
+// Counters that `coro!` makes are in capitals, to distinguish them from other variables.
 #![allow(non_snake_case)]
 
 mod common;

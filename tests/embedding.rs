@@ -482,7 +482,7 @@ fn an_idle_wait_on_another_thread_returns_when_the_run_ends() {
         });
         if waits_first {
             begun.recv().unwrap();
-            // By then it is probably parked. If not, it must return all the same.
+            // The thread is probably parked now. If it is not, it must return too.
             (0..1000).for_each(|_| std::thread::yield_now());
         }
         drop(runtime);

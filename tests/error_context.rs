@@ -1,4 +1,4 @@
-//! What is added to errors on their way, and what survives the ways in which people pass them on.
+//! Context that is added to errors, and what is kept when an error is wrapped, converted or raised again.
 
 #![feature(coroutines)]
 

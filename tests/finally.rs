@@ -219,7 +219,7 @@ fn bracket_closes_if_the_function_that_makes_the_use_panics() {
     assert_eq!(log.take(), ["close"]);
 }
 
-/// The opening goes on, the use does not begin, and the resource is closed.
+/// The opening continues, the use does not begin, and the resource is closed.
 #[test]
 fn cancellation_during_the_opening_closes_what_was_opened() {
     let log = Log::new();
@@ -254,7 +254,7 @@ fn error_of_the_opening_is_raised_and_nothing_is_closed() {
     assert_eq!(closed.get(), 0);
 }
 
-/// At the deadlock, what is behind the shield is dropped. Those that wait for the cleanup go on.
+/// At the deadlock, the shielded work is dropped. The tasks that wait for the cleanup continue.
 #[test]
 fn cleanup_runs_although_the_work_is_stuck_behind_a_shield() {
     let log = Log::new();

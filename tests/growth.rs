@@ -262,7 +262,7 @@ fn a_further_remote_end_of_a_channel_costs_the_same_beside_ten_times_as_many_wai
     });
 }
 
-// 21: what is cancelled already is not walked again.
+// 21: tasks that are already cancelled are not visited again.
 
 #[coro]
 fn nested_timeouts(depth: usize, limit: Duration) -> Coro<()> {

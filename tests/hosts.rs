@@ -70,7 +70,7 @@ fn settings_and_the_stop_handle_of_the_loop_stay() {
     assert!(error.is_stopped());
 }
 
-/// The last turn is over, but the host has not asked for the result.
+/// The last turn is over, but the host has not taken the result.
 #[test]
 fn run_goes_on_if_something_is_started_before_its_result_is_returned() {
     let mut runtime = Loop::new().into_runtime(co! { 1 });

@@ -1,4 +1,4 @@
-//! Failure domains: what an `isolate` keeps in, what it lets out, and what it waits for.
+//! Failure domains: which errors an `isolate` stops, which it passes on, and what it waits for.
 #![feature(coroutines)]
 
 mod common;

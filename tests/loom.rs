@@ -62,7 +62,8 @@ fn explore(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static)
     println!("{name}: {} orders", orders.load(Ordering::Relaxed));
 }
 
-/// A value that one thread writes before it tells another, which has to find it written: nothing but what tells it orders the two.
+/// A value that one thread writes before it signals another, which has to find it written. Only the signal orders
+/// the two accesses.
 #[derive(Clone)]
 struct Letter(Arc<AtomicUsize>);
 
@@ -372,7 +373,7 @@ fn idle_waits_on_other_threads_come_back_when_the_run_is_dropped() {
         let _watched = event.remote();
         let mut event_loop = Loop::new();
         let mut runtime = event_loop.runtime(event.wait());
-        // Each takes the place of the other, whoever comes first.
+        // The later wait replaces the earlier one, in either order.
         let threads = [to_idle(&mut runtime), to_idle(&mut runtime)].map(|idle| thread::spawn(move || idle.wait()));
         drop(runtime);
         for thread in threads {
@@ -390,7 +391,7 @@ fn an_idle_wait_on_another_thread_comes_back_although_the_loop_is_polled() {
         let mut runtime = event_loop.runtime(event.wait());
         let idle = to_idle(&mut runtime);
         let thread = thread::spawn(move || idle.wait());
-        // Whoever of the two comes later is the one that is woken by the set; so the other must have been let go.
+        // The set wakes only the later of the two. So the earlier one must have returned before.
         assert!(runtime.poll(&mut Context::from_waker(Waker::noop())).is_pending());
         remote.set();
         thread.join().unwrap();
@@ -596,7 +597,7 @@ fn a_waker_of_a_finished_wait_wakes_no_other_task() {
         let gives_up = race([co! { completed(completion).await; }, co! { yield; }]);
         let main = co! {
             yield gives_up;
-            // In its place, there is now somebody else.
+            // Another future now uses the same wake slot.
             never.await;
         };
         assert!(is_deadlock(&Loop::new().run(main).unwrap_err()));
@@ -684,7 +685,7 @@ fn a_remote_receiver_makes_room_and_its_end_closes() {
             Err(TryRecvError::Empty) => 0,
             Err(TryRecvError::Closed) => panic!("the sender is still there"),
         });
-        // There is room for one, and for as many more as were received; then the end of the receiver is heard of.
+        // There is room for one, and for as many more as were received; then `send` fails, because the receiver is gone.
         let main = co! {
             let mut sent = 0;
             while (yield sender.send(sent + 1)).is_ok() {
@@ -768,7 +769,7 @@ fn threads_find_a_returned_message_while_more_messages_are_returned() {
         let gives_up = race([
             co! { let _ = yield (one, two); },
             co! {
-                // Both are set apart by now, so what there is has been given back, and nobody else takes it.
+                // Both messages are claimed by now. So if the thread finds one, it was given back, and nothing else takes it.
                 let looks = move || if remote.is_empty() { None } else { Some(remote.try_recv()) };
                 handle.send(thread::spawn(looks)).unwrap();
             },

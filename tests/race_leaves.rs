@@ -405,7 +405,7 @@ fn race_of_nothing_panics() {
     let _ = race(Vec::<tinyield::sync::EventWait>::new());
 }
 
-/// Each of many messages is received once, whatever side of the race is over first.
+/// Each of many messages is received once, whichever side of the race is over first.
 #[test]
 fn races_of_a_receiver_against_an_event_lose_no_message() {
     const RACES: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };

@@ -307,7 +307,7 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
                 let inside = build(&node, &w.contained());
                 let result = yield isolate(co! { yield (inside, co! { yield; yield; Err("inside")?; }); });
                 let error = result.unwrap_err();
-                // What was raised behind a shield while the domain stopped is among its other errors.
+                // Errors that were raised behind a shield while the domain stopped are among its other errors.
                 if let Some(other) = error.others().iter().find(|other| origin(other) == RAISED) {
                     Err(other.clone())?;
                 }

@@ -1,4 +1,4 @@
-//! Simulated loops: when the clock stands still, when it jumps, and what it says.
+//! Simulated loops: when the clock stands still, when it jumps, and what the loop prints about that.
 #![feature(coroutines)]
 
 use std::cell::{Cell, RefCell};
@@ -423,7 +423,7 @@ fn nothing_comes_from_outside_in_a_run_of_coroutines_alone() {
     assert!(!event_loop.came_from_outside());
 }
 
-// What a loop says on the standard error. Each of these tests runs this test binary again, with itself alone.
+// What a loop writes to the standard error. Each of these tests runs this test binary again, with itself alone.
 
 const VARIABLE: &str = "NEVER_ENDS";
 
@@ -442,7 +442,7 @@ fn lines_said_by(test: &str, count: usize) -> Vec<String> {
     said
 }
 
-/// A waker that a sleeping coroutine of the same loop holds is one that is held outside. The loop says so, and goes on to wait.
+/// A waker that a sleeping coroutine of the same loop holds counts as held outside. The loop reports this, and continues to wait.
 #[test]
 fn a_clock_that_waits_for_long_says_so() {
     if std::env::var_os(VARIABLE).is_some() {

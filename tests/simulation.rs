@@ -1,4 +1,4 @@
-//! Simulations: the same seed takes the same turns, other seeds take others, and what `check` says of a failure.
+//! Simulations: the same seed takes the same turns, other seeds take others, and what `check` reports about a failure.
 #![feature(coroutines)]
 
 mod common;

@@ -14,7 +14,7 @@ use tinyield::{
     sleep, thread, timeout,
 };
 
-/// Says that it has begun, then works until it is told to stop.
+/// Signals that it has begun, then works until it is cancelled.
 fn until_told(begun: mpsc::Sender<()>) -> Cancelled {
     begun.send(()).unwrap();
     loop {
@@ -120,7 +120,7 @@ fn a_failure_is_seen_in_the_thread_with_its_reason_and_the_thread_is_joined() {
             let seen = seen.lock().unwrap().take();
             assert!(matches!(seen, Some(Reason::Failed { name, .. }) if name == "fails_when"));
             let others: Vec<_> = error.others().iter().map(|other| names(other).join("/")).collect();
-            // The closure came to its end, and what it returned was dropped: there, nothing was raised.
+            // The closure completed, and its value was dropped. It raised nothing.
             let expected = if grouping == Grouping::Always { vec!["main"] } else { vec![] };
             assert_eq!(others, expected, "{error:?}");
             assert!(error.others().iter().all(tinyield::Error::is_cancelled));
@@ -347,7 +347,7 @@ fn a_closure_cancelled_by_a_timeout_sees_that_reason() {
     let (tell, told) = mpsc::channel();
     let (begun, _begin) = mpsc::channel();
     let main = co! {
-        // Out of time before the closure has begun, nobody is told anything.
+        // If the time runs out before the closure has begun, the closure never runs and sends no reason.
         loop {
             let (tell, begun) = (tell.clone(), begun.clone());
             let work = run_in_thread(move || tell.send(until_told(begun).reason()).unwrap());

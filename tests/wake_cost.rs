@@ -1,4 +1,4 @@
-//! The cost of waking a foreign future: no wake-up allocates, whatever thread it comes from.
+//! The cost of waking a foreign future: no wake-up allocates, on any thread.
 #![feature(coroutines)]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -183,7 +183,7 @@ fn catch_gives_the_error_of_a_coroutine_of_another_domain() {
         let (inside, caught) = yield (domain, catch(co! { yield; yield; yield; "late" }));
         assert_eq!(inside.unwrap_err().to_string(), "elsewhere");
         assert_eq!(caught.unwrap(), "late");
-        // It is not a cancellation, so the coroutine goes on.
+        // It is not a cancellation, so the coroutine continues.
         let error = (yield catch(&outside)).unwrap_err();
         assert_eq!((error.to_string().as_str(), error.is_cancelled()), ("elsewhere", false));
         yield;

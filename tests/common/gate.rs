@@ -74,7 +74,7 @@ impl Future for Gate {
         if state.is_open {
             return Poll::Ready(());
         }
-        // The old waker is dropped when the lock is released: its destructor may come back to the gate.
+        // The old waker is dropped when the lock is released: its destructor may call the gate.
         let old = state.waker.replace(context.waker().clone());
         drop(state);
         drop(old);

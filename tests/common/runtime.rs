@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use tinyield::{Idle, Loop, LoopError, Runtime, Step};
 
-/// A loop in which time takes no time, and whose turns are first in, first out.
+/// A loop with a virtual clock, whose turns are first in, first out.
 pub fn simulated() -> Loop {
     Loop::builder().simulated(0).build()
 }

@@ -1,4 +1,4 @@
-//! Durations that say what a test means by them.
+//! Durations, named by their purpose in a test.
 
 use std::sync::mpsc;
 use std::thread;

@@ -11,7 +11,7 @@ use tinyield::{Coro, Loop, Shared, catch, co, sleep};
 
 use crate::common::{Alive, Counter, OnDrop, Token, forget, ms, panic_of, simulated};
 
-/// A coroutine that completes in its second turn. Its destructor, which runs before the loop knows of the end, calls
+/// A coroutine that completes in its second turn. Its destructor, which runs before the loop records the end, calls
 /// `on_drop` with the last `Resume`.
 struct CallsOnDrop<F: FnMut(Resume) + Unpin> {
     resume: Option<Resume>,

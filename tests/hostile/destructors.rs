@@ -1,4 +1,4 @@
-//! Destructors that come back to the loop: while it cancels, and while it drops what never ran.
+//! Destructors that call the loop: while it cancels, and while it drops coroutines that never ran.
 
 use std::cell::RefCell;
 use std::rc::Rc;

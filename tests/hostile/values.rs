@@ -1,4 +1,4 @@
-//! Values whose `Clone` or destructor comes back to the library.
+//! Values whose `Clone` or destructor calls the library.
 
 use std::cell::RefCell;
 use std::rc::Rc;

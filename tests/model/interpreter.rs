@@ -97,7 +97,7 @@ fn coroutine<T: 'static>(body: &Body, world: &World, emitter: Option<Emits>, fin
     let (body, world) = (body.clone(), world.clone());
     let name = format!("c{}", body.id);
     let coro = co! {
-        // What is declared later is dropped earlier.
+        // Later declarations are dropped first.
         let emitter = emitter;
         let life = Life::begin(body.id, &world);
         let mut permits = VecDeque::new();

@@ -1,4 +1,4 @@
-//! Programs of coroutines, run on tinyield and on a naive simulator of what it promises. Both runs have to be the same.
+//! Programs of coroutines, run on tinyield and on a naive simulator of its guarantees. Both runs have to be the same.
 //!
 //! - [`program`] is the language: what a program is, how it is made from bytes, how it is made smaller, how it is
 //!   printed.
@@ -22,9 +22,9 @@ pub struct Observed {
     pub result: String,
     /// What happened, in order.
     pub log: Vec<String>,
-    /// Simulator only: several coroutines could be named as the one that failed, and nothing says which.
+    /// Simulator only: several coroutines could be named as the one that failed, and the choice is not specified.
     pub is_blame_open: bool,
-    /// Simulator only: nothing says what has to happen. Any run is right.
+    /// Simulator only: the result is not specified. Any run is right.
     pub is_undecided: bool,
 }
 

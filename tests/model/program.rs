@@ -33,9 +33,9 @@ pub enum Grouping {
 pub enum Drive {
     /// By `Loop::run`, where waiting for nothing is a deadlock.
     Run,
-    /// Step by step. If it is idle without a deadline, it is asked to stop; if it is idle again, it is dropped.
+    /// Step by step. If it is idle without a deadline, it is stopped; if it is idle again, it is dropped.
     Step,
-    /// Step by step, and asked to stop when the log has this number of lines.
+    /// Step by step, and stopped when the log has this number of lines.
     StopAt(usize),
     /// Step by step, and dropped when the log has this number of lines.
     DropAt(usize),
@@ -89,7 +89,7 @@ pub enum Statement {
     Panic,
     /// Calls the oldest abort handle of the program that was not called yet, if there is one.
     Abort,
-    /// Asks the loop to stop.
+    /// Requests a stop of the loop.
     Stop,
     /// Ends the coroutine.
     Return,

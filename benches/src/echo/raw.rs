@@ -1,4 +1,4 @@
-//! Boxed coroutines, one for each end of a connection. epoll says which of them to resume.
+//! Boxed coroutines, one for each end of a connection. epoll reports which of them to resume.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};

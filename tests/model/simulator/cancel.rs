@@ -8,7 +8,7 @@ use super::Simulator;
 use super::state::{ScopeId, ScopeKind, TaskId};
 
 impl Simulator<'_> {
-    /// Cancels all that is in `scope` and below, down to any shield, last started first. What is cancelled already is
+    /// Cancels all tasks in `scope` and below, down to any shield, last started first. What is cancelled already is
     /// not looked at again.
     pub(super) fn cancel(&mut self, scope: ScopeId, why: &str) {
         if self.scopes[scope].cancelled.is_none() {
@@ -27,7 +27,7 @@ impl Simulator<'_> {
         }
     }
 
-    /// Cancels what is in a cancelled scope: `tasks`, and all that is in `scopes` and below, down to any shield.
+    /// Cancels the content of a cancelled scope: `tasks`, and all tasks in `scopes` and below, down to any shield.
     pub(super) fn cancel_content(&mut self, mut tasks: Vec<TaskId>, mut scopes: Vec<ScopeId>, why: &str) {
         let mut shielded = Vec::new();
         while let Some(scope) = scopes.pop() {

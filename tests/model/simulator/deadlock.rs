@@ -52,7 +52,7 @@ impl Simulator<'_> {
         rests.into_iter().find(|rest| !rest.is_empty()).unwrap_or(stuck)
     }
 
-    /// Whether some tasks wait for each other, and none of them can go on otherwise.
+    /// Whether some tasks wait for each other in a cycle, and none of them can continue.
     pub(super) fn is_cyclic(&self) -> bool {
         let waits: Vec<_> = (0..self.tasks.len()).map(|task| self.waits_for(task)).collect();
         // At first, every task that waits for others counts as stuck. Those that can go on are taken out, until none
@@ -62,7 +62,7 @@ impl Simulator<'_> {
             let stays_stuck = |task: TaskId| {
                 let is_blocked_by = |(on, race): &(TaskId, Option<usize>)| match race {
                     None => is_stuck[*on],
-                    // It goes on when any of the runners does.
+                    // It continues when any of the runners does.
                     Some(_) => waits[task].iter().filter(|other| other.1 == *race).all(|(on, _)| is_stuck[*on]),
                 };
                 is_stuck[task] && waits[task].iter().any(is_blocked_by)

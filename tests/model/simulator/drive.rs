@@ -33,7 +33,7 @@ impl Simulator<'_> {
                 Progress::Idle if self.advance_to_next_timer() => {}
                 Progress::Idle if drive == Drive::Run => self.deadlock(),
                 Progress::Idle if self.is_cyclic() => {
-                    // Nothing says in which order a cycle behind shields is dropped, nor which of several cycles.
+                    // It is not specified in which order a cycle behind shields is dropped, nor which of several cycles.
                     self.observed.is_undecided |= self.scopes[ROOT].failure.is_some();
                     self.deadlock();
                 }

@@ -113,8 +113,8 @@ impl Simulator<'_> {
                         self.scopes[domain].failure = Some(failure);
                         self.cancel(domain, &why);
                     }
-                    // A task behind a shield is not cancelled, and may raise what it waited for, which the domain
-                    // knows.
+                    // A task behind a shield is not cancelled, and may raise the error of its wait. The domain already has
+                    // that error.
                     Some(known) if failure.is_cancelled || known.id == failure.id => {}
                     Some(_) => self.add_other(domain, failure),
                 }
@@ -122,7 +122,7 @@ impl Simulator<'_> {
         }
     }
 
-    /// Nobody takes the failure of `domain`, which has ended. If the domain around it is failing too, it is among the others there.
+    /// `domain` has ended, and no task takes its failure. It is among the other errors of the parent, if that fails too.
     pub(super) fn report_untaken(&mut self, domain: ScopeId) {
         let (Some(failure), Some(parent)) = (self.scopes[domain].failure.clone(), self.scopes[domain].parent) else {
             return;

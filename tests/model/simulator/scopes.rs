@@ -98,7 +98,7 @@ impl Simulator<'_> {
         }
     }
 
-    /// The first task of `scope` has completed: what it left in the background goes on in the parent.
+    /// The first task of `scope` has completed: its background tasks continue in the parent.
     pub(super) fn end_root(&mut self, scope: ScopeId) {
         if self.is_whole(scope) || self.scopes[scope].has_ended || self.scopes[scope].cancelled.is_some() {
             return;

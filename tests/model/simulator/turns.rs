@@ -92,7 +92,7 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// Resumes a task whose wait is over, or that has to see its cancellation.
+    /// Resumes a task whose wait is over, or in which its cancellation is raised.
     pub(super) fn turn(&mut self, task: TaskId) {
         self.running = Some(task);
         if !self.tasks[task].has_begun {
