@@ -1,4 +1,4 @@
-//! The loop as users make it, and its settings. Each run is a [`Run`] of its own.
+//! The public loop and its settings. Each run is a separate [`Run`].
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -224,7 +224,7 @@ impl Loop {
     }
 }
 
-/// A run to its end, which leaves its figures with the loop, also if it panics.
+/// A run to the end. When it is dropped, also by a panic, it stores its figures in the loop.
 struct Finishing<'a, T: 'static> {
     run: Run<T>,
     statistics: &'a mut Statistics,

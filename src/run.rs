@@ -47,7 +47,7 @@ pub(crate) struct Settings {
 /// What looks at the turns of a run.
 #[derive(Debug)]
 pub(crate) struct Observation {
-    /// There is one if there is a watchdog.
+    /// Present if the loop has a watchdog.
     pub(crate) watch: Option<Arc<Watch>>,
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) recorder: Option<Recorder>,
@@ -73,7 +73,7 @@ pub(crate) struct Run<T: 'static> {
     is_done: bool,
     /// Its figures at the end.
     statistics: Statistics,
-    /// The tie to the closure that this runs in, if that is on a thread of a pool.
+    /// The link to the closure in which this run takes place, if the closure is on a thread of a pool.
     _inner: Option<InnerLoop>,
 }
 
@@ -163,7 +163,7 @@ impl<T: 'static> Run<T> {
         }
     }
 
-    /// Runs until nothing is ready. `waker` is woken when something is again. It breaks when this thread need not wait in the
+    /// Runs until nothing is ready. `waker` is woken when a task becomes ready again. It breaks when this thread need not wait in the
     /// reactor any more.
     #[cfg(feature = "smol")]
     fn run_ready(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
@@ -204,7 +204,7 @@ impl<T: 'static> Run<T> {
         self.scheduler.set_driver(driver);
     }
 
-    /// Takes a bounded number of steps. If nothing is ready then, `waker` is woken when something is again.
+    /// Takes a bounded number of steps. If nothing is ready then, `waker` is woken when a task becomes ready.
     #[cfg(feature = "tokio")]
     fn take_steps(&mut self, waker: &Waker) -> Steps {
         self.scheduler.host_is_awake();
@@ -253,7 +253,8 @@ impl<T: 'static> Run<T> {
                     if !self.scheduler.stop_if_cyclic() && self.scheduler.set_host_waker(context.waker()) {
                         return Poll::Pending;
                     }
-                    // Something has become ready in the meantime. It counts as a step, in case that happens every time.
+                    // A task has become ready in the meantime. This counts as a step, so that the poll ends even if it happens
+                    // every time.
                     budget = budget.saturating_sub(1);
                 }
             }

@@ -1,4 +1,4 @@
-//! Streams: coroutines that give values one by one.
+//! Streams: coroutines that emit values one by one.
 //!
 //! The coroutine and its reader share a [`Handover`]: values that are offered, and readers that wait for one.
 
@@ -46,8 +46,8 @@ use crate::wait::Wait;
 ///
 /// # Errors
 ///
-/// An error of the coroutine is that of any child: it stops the loop, or the [`isolate`](crate::isolate) around it. A reader outside
-/// of that gets it raised by `next`.
+/// An error of the coroutine acts like an error of any child: it stops the loop, or the [`isolate`](crate::isolate) around it. In a
+/// reader outside of that `isolate`, `next` raises the error.
 ///
 /// # Cancellation
 ///
@@ -120,15 +120,16 @@ impl<T> Emitter<T> {
         Emitter { handover }
     }
 
-    /// Gives a value, and waits until the reader has taken it.
+    /// Emits a value, and waits until the reader has taken it.
     ///
     /// # Errors
     ///
-    /// If the [`Stream`] was dropped, and the coroutine that emits was not started by that of the stream: those are cancelled.
+    /// If the [`Stream`] was dropped, and the coroutine that emits was not started by the coroutine of the stream. Coroutines that it started are cancelled
+    /// instead.
     ///
     /// # Cancellation
     ///
-    /// A value that the reader has not been given is dropped.
+    /// The value is dropped, unless the reader has been handed it already.
     pub fn emit(&self, value: T) -> Emit<T> {
         Emit::new(self.handover.clone(), value)
     }

@@ -55,7 +55,7 @@ impl<T: 'static, H: HostTimer> Hosted<T, H> {
         self.grouping = grouping;
     }
 
-    /// Cancels what runs, if it has not ended, and waits for its end.
+    /// Cancels the run, if it has not ended, and waits for its end.
     #[cfg(feature = "tokio")]
     pub(super) fn drop_run(&mut self) {
         drop((self.main.take(), self.running.take()));

@@ -1,4 +1,4 @@
-//! A loop as a future that any thread may poll. The loop has a thread of its own.
+//! A loop as a future that any thread may poll. The loop runs on its own thread.
 
 use std::fmt;
 use std::panic::{Location, resume_unwind};
@@ -15,11 +15,11 @@ use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
 pub(super) struct Threaded<T: Send + 'static> {
-    /// What the thread will do, until the future is first polled.
+    /// The work for the thread, until the future is first polled.
     run: Option<RunHere<T>>,
-    /// From then on, until the future is ready.
+    /// The job on the thread, from the first poll until the future is ready.
     job: Option<RunJob<T>>,
-    /// On the closure that awaits this, if one does.
+    /// Held on the closure that awaits this job, if a closure does.
     hold: Option<Hold>,
     grouping: Grouping,
     /// The function that the user called.
@@ -30,7 +30,7 @@ pub(super) struct Threaded<T: Send + 'static> {
 /// Runs the loop on the thread that calls this.
 type RunHere<T> = Box<dyn FnOnce(Grouping) -> Result<T, LoopError> + Send>;
 
-/// Starts a run of what `build` returns.
+/// Starts a run of the wait that `build` returns.
 pub(super) fn start<B, W>(build: B, grouping: Grouping, location: &'static Location<'static>) -> Run<W::Output>
 where
     B: FnOnce() -> W,

@@ -1,6 +1,6 @@
-//! A race of leaves: it is decided when one of them is over, and the others are dropped.
+//! A race of leaves: it is decided when one leaf is over. The other leaves are dropped.
 //!
-//! The bit `RACING` of the task has it resumed when any of the leaves is settled.
+//! While the bit `RACING` of a task is set, the scheduler resumes the task when any leaf is settled.
 
 use std::fmt;
 

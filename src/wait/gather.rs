@@ -1,4 +1,4 @@
-//! Gathers: collections and tuples of waits, which begin together and are ready when all of them are.
+//! Gathers: collections and tuples of waits. The parts begin together, and a gather is ready when all its parts are.
 
 use super::lifecycle::private::Sealed;
 use super::lifecycle::{Wait, WaitState};
@@ -88,7 +88,7 @@ pub(crate) use for_shapes;
 
 for_shapes!(Wait, Output, Kind);
 
-/// The methods of [`WaitState`] that are alike for all collections.
+/// The methods of [`WaitState`] that are the same for all collections.
 macro_rules! methods_of_collections {
     () => {
         const GIVES_BACK: bool = X::GIVES_BACK;
@@ -130,7 +130,7 @@ fn late_failure<X: WaitState>(wait: &X) -> Option<Error> {
 
 impl Sealed for () {}
 
-/// The wait for nothing: one turn of the other coroutines.
+/// A wait without parts: the other coroutines have one turn each.
 #[allow(private_interfaces)]
 impl WaitState for () {
     type Output = ();

@@ -26,7 +26,7 @@ pub trait Wait: private::Sealed {
     /// What the `yield` returns.
     type Output: 'static;
 
-    /// The wait when it owns all that it needs.
+    /// The state of the wait, which owns all its data.
     #[doc(hidden)]
     type State: WaitState<Output = Self::Output>;
 
@@ -92,9 +92,9 @@ pub trait Wait: private::Sealed {
     }
 }
 
-/// A wait that owns all that it needs. It is begun once. When all its parts are ready, its output is taken, once.
+/// A wait that owns all its data. It begins once. When all its parts are ready, its output is taken, once.
 ///
-/// Dropped earlier, it gives up: it removes all that it has registered.
+/// If it is dropped earlier, it gives up: it removes every waiter that it has registered.
 #[doc(hidden)]
 #[allow(private_interfaces)]
 pub trait WaitState: private::Sealed + 'static {
@@ -121,7 +121,7 @@ pub trait WaitState: private::Sealed + 'static {
         false
     }
 
-    /// Whether it is ready with an output, and not only because a cancellation has ended what it waits for.
+    /// Whether it is ready with an output. It is not if a cancellation has ended the task that it waits for.
     fn has_value(&self) -> bool {
         self.is_ready() && !self.has_failed()
     }
@@ -251,7 +251,7 @@ pub(crate) fn polled_after_completion() -> Error {
 
 /// A wait that has begun. [Poll](ActiveWait::poll) it at once, and after each resumption until it is ready.
 ///
-/// Dropped earlier, it gives up, and leaves nothing behind.
+/// If it is dropped earlier, it gives up: no waiter stays registered.
 #[must_use = "a wait that has begun has to be polled"]
 pub struct ActiveWait<X: WaitState> {
     state: X,

@@ -1,7 +1,7 @@
 //! The types of waits, and the traits of what the functions take.
 //!
 //! The functions in the root of the crate, such as [`race`](crate::race) and [`spawn`](crate::spawn), return these types. Few
-//! programs have to name them: to yield them is enough. The trait [`Wait`] itself is in the root.
+//! programs have to name the types: most yield the value at once. The trait [`Wait`] itself is in the root.
 
 pub(crate) mod gather;
 pub(crate) mod kind;

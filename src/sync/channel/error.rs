@@ -44,7 +44,7 @@ impl<T> Error for SendError<T> {}
 /// There is no room in the channel, or it is closed. Gives back the message that was not sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
-    /// There is no room, or others wait for it.
+    /// There is no room, or coroutines wait for room.
     Full(T),
     /// The channel is closed.
     Closed(T),
@@ -104,9 +104,9 @@ impl Error for RecvError {}
 /// There is no message in the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// None yet, or others wait for it.
+    /// There is no message yet, or coroutines wait for the next one.
     Empty,
-    /// And there will be none: the channel is closed.
+    /// There is no message, and none will come: the channel is closed.
     Closed,
 }
 

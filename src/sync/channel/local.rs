@@ -246,7 +246,7 @@ impl<T: 'static> Channel<T> {
         }
     }
 
-    /// What remote ends share. The first call visits each coroutine that waits, so that other threads can wake it.
+    /// The state that remote ends share. The first call makes each waiting coroutine wakeable by other threads.
     pub(super) fn share(self: &Rc<Channel<T>>) -> Arc<Shared<T>> {
         self.shared().unwrap_or_else(|| self.change(|inner| self.share_first(inner)))
     }
