@@ -624,8 +624,8 @@ fn children_of_an_internal_task_are_below_the_coroutine_that_started_the_interna
     let main = co! {
         let crawler = co! {
             let pages = (0..4).map(|number| co! { yield; yield; }.named(format!("page {number}")));
-            let mut pages = yield as_completed(pages).limit(1);
-            while let Some(page) = pages.next() { yield page; }
+            let pages = yield as_completed(pages).limit(1);
+            for page in pages { yield page; }
         };
         let crawler = yield spawn(crawler.named("crawler"));
         let mut parents = Vec::new();
