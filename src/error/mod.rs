@@ -3,6 +3,7 @@
 //! An error is immutable and shared. Its trace is set once. When another coroutine raises the same error again, that is a new
 //! error that refers to the first.
 
+mod boxed;
 mod cancelled;
 mod context;
 mod deadlock;
@@ -12,12 +13,13 @@ mod loop_error;
 mod panicked;
 mod raise;
 
-use std::error::{Error as StdError, Request, request_ref};
+use std::error::{Error as StdError, request_ref};
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
+use boxed::Boxed;
 pub use cancelled::{Cancelled, Reason};
 use context::{Link, WithContext};
 pub(crate) use deadlock::NoDeadline;
@@ -367,49 +369,5 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     #[track_caller]
     fn from(error: E) -> Error {
         Error::at(Box::new(error), Location::caller())
-    }
-}
-
-/// Carries an [`Error`] in a `Box<dyn Error>`. `?` takes it out again.
-struct Boxed(Error);
-
-impl fmt::Display for Boxed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for Boxed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl StdError for Boxed {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.as_std().source()
-    }
-
-    fn provide<'a>(&'a self, request: &mut Request<'a>) {
-        request.provide_ref(&self.0);
-        self.0.as_std().provide(request);
-    }
-}
-
-impl From<Error> for Box<dyn StdError + Send + Sync> {
-    fn from(error: Error) -> Self {
-        Box::new(Boxed(error))
-    }
-}
-
-impl From<Error> for Box<dyn StdError + Send> {
-    fn from(error: Error) -> Self {
-        Box::new(Boxed(error))
-    }
-}
-
-impl From<Error> for Box<dyn StdError> {
-    fn from(error: Error) -> Self {
-        Box::new(Boxed(error))
     }
 }

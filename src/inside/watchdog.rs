@@ -33,8 +33,7 @@ impl Watchdog {
     /// If no thread can be started.
     pub(crate) fn start(&self, watch: &Arc<Watch>) -> WatchdogThread {
         let (watchdog, watch) = (self.clone(), watch.clone());
-        watch.begin_watch(self.limit);
-        let number = watch.run_number();
+        let number = watch.begin_watch(self.limit);
         let thread = thread::Builder::new().name("tinyield watchdog".into()).spawn(move || {
             watchdog.watch(&watch, number);
         });
@@ -43,7 +42,7 @@ impl Watchdog {
 
     fn watch(&self, watch: &Watch, number: u64) {
         loop {
-            match watch.next(number, self.limit) {
+            match watch.next(number) {
                 Next::Report(stall) => {
                     let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
                     // The panic hook prints its panic. The next stall is reported all the same.

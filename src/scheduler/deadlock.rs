@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::dump::{HELD, Holders};
+use super::awaited::{Awaited, HELD};
 use super::{BlockedOn, Quorum, Scheduler, Scope, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Deadlock, Error, NoDeadline, Reason, Stuck};
 use crate::panic::catch;
@@ -199,18 +199,6 @@ struct QuorumOf {
     waiting: Vec<(TaskRef, usize)>,
 }
 
-/// What a coroutine waits for. An internal task is replaced by what the internal task itself waits for.
-pub(super) struct Awaited<'a> {
-    task: &'a TaskRef,
-    /// The coroutines.
-    pub(super) named: Vec<&'a TaskRef>,
-    blocked_on: BlockedOn,
-    /// The tasks that are blocked on something that others hold: it, or internal tasks for it.
-    at_held: Vec<&'a TaskRef>,
-    /// It waits for any of them, and for nothing else.
-    is_race: bool,
-}
-
 /// The state of the search for a cycle.
 struct Search {
     /// The tasks that may be stuck.
@@ -356,52 +344,5 @@ impl Waits {
             awaited.is_race = awaited.blocked_on.is_empty() && others.iter().all(|other| other.race == *race);
         }
         awaited
-    }
-}
-
-impl Awaited<'_> {
-    /// What the task waits for. `holders` says who holds what a task is blocked on.
-    pub(super) fn in_words(&self, holders: &Holders) -> String {
-        const MAX_NAMES: usize = 5;
-        let separator = if self.is_race || self.task.has(State::RACING) { " or " } else { " and " };
-        let mut words = String::new();
-        let mut add = |parts: [&str; 3]| {
-            if !words.is_empty() {
-                words.push_str(separator);
-            }
-            words.extend(parts);
-        };
-        for task in self.named.iter().take(MAX_NAMES) {
-            add(["`", &task.name(), "`"]);
-        }
-        if self.named.len() > MAX_NAMES {
-            add([&(self.named.len() - MAX_NAMES).to_string(), " more", ""]);
-        }
-        let held_by = |bit: BlockedOn| self.at_held.iter().find_map(|task| holders.get(&(task.id.get(), bit.bits())));
-        for (bit, word) in [
-            (BlockedOn::EVENT, "an event"),
-            (BlockedOn::SEMAPHORE, "a semaphore"),
-            (BlockedOn::LOCK, "a lock"),
-            (BlockedOn::BARRIER, "a barrier"),
-            (BlockedOn::CHANNEL, "a channel"),
-            (BlockedOn::FUTURE, "a future"),
-            (BlockedOn::TIMER, "a timer"),
-            (BlockedOn::COMPLETION, "what `as_completed` gives next"),
-        ] {
-            if self.blocked_on.contains(bit) {
-                match held_by(bit) {
-                    Some(held_by) => add([word, " ", held_by]),
-                    None => add([word, "", ""]),
-                }
-            }
-        }
-        if words.is_empty() {
-            words.push_str(if self.task.has(State::BEGUN) {
-                "nothing that the loop knows of"
-            } else {
-                "its first turn"
-            });
-        }
-        words
     }
 }

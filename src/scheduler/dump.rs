@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::{Rc, Weak};
 
+use super::awaited::Holders;
 use super::deadlock::Waits;
 use super::{BlockedOn, Scheduler, Scope, State, TaskRef};
 use crate::inside::Statistics;
@@ -72,8 +73,8 @@ impl Scheduler {
             dumped.push(DumpedTask {
                 frame: Frame::new(task.name(), task.location.get()),
                 waits_on,
-                parent: parent.map(|parent| places.visible[parent]),
-                waits_for: awaited.named.iter().filter_map(|on| places.visible_of(on)).collect(),
+                parent,
+                waits_for: awaited.named.iter().filter_map(|on| places.in_dump[places.of(on.id.get())?]).collect(),
             });
         }
         Dump::new(dumped, self.statistics_with(tasks.len()))
@@ -141,44 +142,27 @@ impl Scheduler {
     }
 }
 
-/// Who holds what a task waits for, in words: by the id of the task, and by whether that is a semaphore or a lock.
-pub(super) type Holders = HashMap<(u64, u8), Rc<str>>;
-
-/// What holders are for.
-pub(super) const HELD: BlockedOn = BlockedOn::SEMAPHORE.union(BlockedOn::LOCK);
-
-/// Where each task is among all tasks, and among those that are dumped. Internal tasks are not dumped.
+/// Where each task is among all tasks, and in the dump. Internal tasks are not dumped.
 struct Places {
     by_id: HashMap<u64, usize>,
-    /// How many of the tasks before this one are dumped. If this one is dumped, it is its index in the dump.
-    visible: Vec<usize>,
-    is_internal: Vec<bool>,
+    in_dump: Vec<Option<usize>>,
 }
 
 impl Places {
     fn new(tasks: &[TaskRef]) -> Places {
         let by_id = tasks.iter().enumerate().map(|(place, task)| (task.id.get(), place)).collect();
-        let is_internal: Vec<_> = tasks.iter().map(|task| task.is_internal()).collect();
-        let visible = is_internal.iter().scan(0, |count, is_internal| {
-            let before = *count;
-            *count += usize::from(!is_internal);
-            Some(before)
-        });
-        Places { visible: visible.collect(), by_id, is_internal }
+        let mut dumped = 0..;
+        let in_dump = tasks.iter().map(|task| if task.is_internal() { None } else { dumped.next() }).collect();
+        Places { by_id, in_dump }
     }
 
     fn of(&self, id: u64) -> Option<usize> {
         self.by_id.get(&id).copied()
     }
-
-    fn visible_of(&self, task: &TaskRef) -> Option<usize> {
-        let place = self.of(task.id.get())?;
-        (!self.is_internal[place]).then(|| self.visible[place])
-    }
 }
 
 impl Scheduler {
-    /// The place of the parent of each task: the task that started it, or that waits for it first. `tasks` are in the order in which
+    /// The index in the dump of the parent of each task: the task that started it, or that waits for it first. `tasks` are in the order in which
     /// they started. A parent has started before its children, so there are no circles.
     fn visible_parents(&self, tasks: &[TaskRef], places: &Places) -> Vec<Option<usize>> {
         let first_of_scope: HashMap<_, _> = tasks
@@ -194,9 +178,7 @@ impl Scheduler {
             let starter = starter.and_then(|starter| places.of(starter));
             let parent = starter.or_else(|| places.of(found_parent(task, &first_of_scope)?));
             // An internal parent stands for its own.
-            parents.push(
-                parent.and_then(|parent| if places.is_internal[parent] { parents[parent] } else { Some(parent) }),
-            );
+            parents.push(parent.and_then(|parent| places.in_dump[parent].or(parents[parent])));
         }
         parents
     }

@@ -25,6 +25,7 @@
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
 //! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.
 
+mod awaited;
 mod cancel;
 #[cfg(debug_assertions)]
 mod check;
@@ -106,7 +107,7 @@ pub(crate) struct Scheduler {
     timers: RefCell<Option<Timers>>,
     clock: Clock,
     /// The coroutines that wait until nothing else is ready.
-    settled: RefCell<Option<Box<WaitQueue<Waiter>>>>,
+    settled: Seldom<WaitQueue<Waiter>>,
     /// What only a simulated loop has.
     simulated: Option<Box<Simulated>>,
     /// What other threads share with this run, once there is something to share.
@@ -197,7 +198,7 @@ impl Scheduler {
             run_queue: RunQueue::new(),
             timers: RefCell::default(),
             clock,
-            settled: RefCell::default(),
+            settled: Seldom::default(),
             simulated,
             inbox: OnceCell::new(),
             delivery: Cell::default(),

@@ -43,7 +43,8 @@ struct Turn {
     /// The last id before the turn.
     last_id: u64,
     is_internal: bool,
-    frame: Frame,
+    /// The coroutine that took it, if it has started a task.
+    frame: Option<Frame>,
 }
 
 /// The turn that is being taken.
@@ -51,8 +52,6 @@ struct Current {
     task: TaskRef,
     began: Instant,
     from: &'static Location<'static>,
-    /// The coroutine that takes the turn, as it is reported.
-    frame: Frame,
     /// The last id before the turn.
     last_id: u64,
     /// Its scope was cancelled before the turn.
@@ -85,6 +84,19 @@ impl Observer {
 
     pub(super) fn longest_turn(&self) -> Duration {
         self.longest_turn.get()
+    }
+
+    /// The coroutine that takes a turn. An internal task stands for the one that waits for it, or else for the one that started it.
+    fn frame_of(&self, task: &TaskRef) -> Frame {
+        let frame = |task: &TaskRef| Frame::new(task.name(), task.location.get());
+        if !task.is_internal() {
+            return frame(task);
+        }
+        if let Some(waiting) = task.first_waiting_task().filter(|waiting| !waiting.is_internal()) {
+            return frame(&waiting);
+        }
+        let started_by = self.starters.borrow().coroutines.get(&task.id.get()).cloned();
+        started_by.unwrap_or_else(|| Frame::new("run".into(), task.location.get()))
     }
 
     pub(super) fn starter_of(&self, id: u64) -> Option<u64> {
@@ -159,34 +171,20 @@ impl Scheduler {
     pub(super) fn begin_turn(&self, task: &TaskRef, is_cancelling: bool) {
         let Some(observer) = self.observer.as_deref() else { return };
         let (began, from) = (Instant::now(), task.location.get());
-        let frame = self.frame_of(observer, task);
         if let Some(watch) = &observer.watch {
-            watch.begin_turn(frame.clone(), began);
+            watch.begin_turn(observer.frame_of(task), began);
         }
         let cancelled = task.scope().filter(|_| is_cancelling).and_then(|scope| scope.cancelled());
         let (last_id, was_cancelled) = (self.last_id.get(), task.has(State::CANCELLED));
-        let current = Current { task: task.clone(), began, from, frame, last_id, was_cancelled, cancelled };
+        let current = Current { task: task.clone(), began, from, last_id, was_cancelled, cancelled };
         observer.current.replace(Some(current));
-    }
-
-    /// The coroutine that takes a turn. An internal task stands for the one that waits for it, or else for the one that started it.
-    fn frame_of(&self, observer: &Observer, task: &TaskRef) -> Frame {
-        let frame = |task: &TaskRef| Frame::new(task.name(), task.location.get());
-        if !task.is_internal() {
-            return frame(task);
-        }
-        if let Some(waiting) = task.first_waiting_task().filter(|waiting| !waiting.is_internal()) {
-            return frame(&waiting);
-        }
-        let started_by = observer.starters.borrow().coroutines.get(&task.id.get()).cloned();
-        started_by.unwrap_or_else(|| Frame::new("run".into(), task.location.get()))
     }
 
     /// The turn is over, by a `yield`, an end, or a panic.
     pub(super) fn end_turn(&self, has_panicked: bool) {
         let Some(observer) = self.observer.as_deref() else { return };
         let Some(current) = observer.current.take() else { return };
-        let Current { task, began, from, frame, last_id, was_cancelled, cancelled } = current;
+        let Current { task, began, from, last_id, was_cancelled, cancelled } = current;
         let to = task.location.get();
         let name = observer.recorder.as_ref().map(|_| task.name()).unwrap_or_default();
         let end = task.is_ended().then(|| match task.error() {
@@ -196,6 +194,7 @@ impl Scheduler {
             Some(_) => End::Error,
         });
         let cancelled = cancelled.filter(|_| !task.has(State::CANCEL_DEFERRED));
+        let frame = (self.last_id.get() > last_id).then(|| observer.frame_of(&task));
         let turn = Turn { id: task.id.get(), last_id, is_internal: task.is_internal(), frame };
         // The last reference may own what is the user's, whose destructor is part of the turn.
         drop(task);
@@ -261,7 +260,7 @@ impl Scheduler {
         let starter = if turn.is_internal { starters.starters.get(&turn.id).copied() } else { None };
         starters.starters.insert(task.id.get(), starter.unwrap_or(turn.id));
         if task.is_internal() {
-            starters.coroutines.insert(task.id.get(), turn.frame.clone());
+            starters.coroutines.extend(turn.frame.clone().map(|frame| (task.id.get(), frame)));
         }
     }
 }

@@ -76,14 +76,20 @@ pub(crate) enum Next {
 impl Running {
     /// What holds up the loop, for a request that was made at `asked`.
     fn stall(&self, asked: Instant) -> Stall {
-        match &self.turn {
-            Some(turn) => Stall { frame: turn.frame.clone(), duration: turn.began.elapsed(), kind: Kind::Running },
-            None => Stall {
+        self.turn.as_ref().map_or_else(
+            || Stall {
                 frame: Frame::new("run".into(), self.location),
                 duration: self.looked_at.max(asked).elapsed(),
                 kind: Kind::NoTurn,
             },
-        }
+            Turn::stall,
+        )
+    }
+}
+
+impl Turn {
+    fn stall(&self) -> Stall {
+        Stall { frame: self.frame.clone(), duration: self.began.elapsed(), kind: Kind::Running }
     }
 }
 
@@ -165,9 +171,7 @@ impl Watch {
     /// Answers all requests. `take` makes the dump, and is called if there is a request.
     pub(super) fn answer(&self, take: impl FnOnce() -> Dump) {
         self.is_asked.store(false, Ordering::Relaxed);
-        let mut state = lock(&self.state);
-        let requests = mem::take(&mut state.requests);
-        drop(state);
+        let requests = mem::take(&mut lock(&self.state).requests);
         if !requests.is_empty() {
             Watch::answer_all(requests, &take());
             if let Some(run) = &mut lock(&self.state).run {
@@ -238,18 +242,15 @@ impl Watch {
 // For the watchdog.
 
 impl Watch {
-    /// A number that is unique for each run.
-    pub(crate) fn run_number(&self) -> u64 {
-        lock(&self.state).runs
-    }
-
-    /// A watchdog begins. A turn is a stall after `limit`.
-    pub(crate) fn begin_watch(&self, limit: Duration) {
-        lock(&self.state).limit = Some(limit);
+    /// A watchdog begins. A turn is a stall after `limit`. Returns the number of the run, which no other run has.
+    pub(crate) fn begin_watch(&self, limit: Duration) -> u64 {
+        let mut state = lock(&self.state);
+        state.limit = Some(limit);
+        state.runs
     }
 
     /// What the watchdog of run `number` is to do now.
-    pub(crate) fn next(&self, number: u64, limit: Duration) -> Next {
+    pub(crate) fn next(&self, number: u64) -> Next {
         let mut state = lock(&self.state);
         if let Some(stall) = state.over.pop_front() {
             return Next::Report(stall);
@@ -259,11 +260,11 @@ impl Watch {
         match &run.turn {
             Some(_) if is_reported => Next::Rest,
             Some(turn) => {
-                let left = limit.saturating_sub(turn.began.elapsed());
+                let stall = turn.stall();
+                let left = state.limit.unwrap_or(Duration::MAX).saturating_sub(stall.duration);
                 if !left.is_zero() {
                     return Next::Wait(left);
                 }
-                let stall = run.stall(turn.began);
                 state.is_reported = true;
                 Next::Report(stall)
             }

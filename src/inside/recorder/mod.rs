@@ -1,6 +1,6 @@
 //! A recorder: keeps the last events of the loops that it is given to, and writes them for Perfetto.
 //!
-//! What it keeps is in [`ring`]. [`perfetto`] makes packets of that, which [`protobuf`] encodes.
+//! [`ring`] keeps the events. [`perfetto`] makes packets from them, and [`protobuf`] encodes the packets.
 
 mod perfetto;
 mod protobuf;

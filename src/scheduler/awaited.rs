@@ -1,0 +1,71 @@
+//! What a coroutine waits for, in words: for reports of deadlocks and for dumps.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::{BlockedOn, State, TaskRef};
+
+/// Who holds what a task waits for, in words: by the id of the task, and by whether that is a semaphore or a lock.
+pub(super) type Holders = HashMap<(u64, u8), Rc<str>>;
+
+/// What holders are for.
+pub(super) const HELD: BlockedOn = BlockedOn::SEMAPHORE.union(BlockedOn::LOCK);
+
+/// What a coroutine waits for. An internal task is replaced by what the internal task itself waits for.
+pub(super) struct Awaited<'a> {
+    pub(super) task: &'a TaskRef,
+    /// The coroutines.
+    pub(super) named: Vec<&'a TaskRef>,
+    pub(super) blocked_on: BlockedOn,
+    /// The tasks that are blocked on something that others hold: it, or internal tasks for it.
+    pub(super) at_held: Vec<&'a TaskRef>,
+    /// It waits for any of them, and for nothing else.
+    pub(super) is_race: bool,
+}
+
+impl Awaited<'_> {
+    /// What the task waits for. `holders` says who holds what a task is blocked on.
+    pub(super) fn in_words(&self, holders: &Holders) -> String {
+        const MAX_NAMES: usize = 5;
+        let separator = if self.is_race || self.task.has(State::RACING) { " or " } else { " and " };
+        let mut words = String::new();
+        let mut add = |parts: [&str; 3]| {
+            if !words.is_empty() {
+                words.push_str(separator);
+            }
+            words.extend(parts);
+        };
+        for task in self.named.iter().take(MAX_NAMES) {
+            add(["`", &task.name(), "`"]);
+        }
+        if self.named.len() > MAX_NAMES {
+            add([&(self.named.len() - MAX_NAMES).to_string(), " more", ""]);
+        }
+        let held_by = |bit: BlockedOn| self.at_held.iter().find_map(|task| holders.get(&(task.id.get(), bit.bits())));
+        for (bit, word) in [
+            (BlockedOn::EVENT, "an event"),
+            (BlockedOn::SEMAPHORE, "a semaphore"),
+            (BlockedOn::LOCK, "a lock"),
+            (BlockedOn::BARRIER, "a barrier"),
+            (BlockedOn::CHANNEL, "a channel"),
+            (BlockedOn::FUTURE, "a future"),
+            (BlockedOn::TIMER, "a timer"),
+            (BlockedOn::COMPLETION, "what `as_completed` gives next"),
+        ] {
+            if self.blocked_on.contains(bit) {
+                match held_by(bit) {
+                    Some(held_by) => add([word, " ", held_by]),
+                    None => add([word, "", ""]),
+                }
+            }
+        }
+        if words.is_empty() {
+            words.push_str(if self.task.has(State::BEGUN) {
+                "nothing that the loop knows of"
+            } else {
+                "its first turn"
+            });
+        }
+        words
+    }
+}
