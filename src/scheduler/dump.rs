@@ -47,6 +47,7 @@ impl HeldThings {
 
 impl Scheduler {
     /// Notes that tasks of this loop may wait for `thing`, a semaphore or a lock, for dumps and for reports of deadlocks.
+    #[cold]
     pub(crate) fn note_held(&self, thing: Weak<dyn Held>, blocked_on: BlockedOn) {
         self.held.borrow_mut().add(thing, blocked_on);
     }

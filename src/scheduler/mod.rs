@@ -107,7 +107,7 @@ pub(crate) struct Scheduler {
     timers: RefCell<Option<Timers>>,
     clock: Clock,
     /// The coroutines that wait until nothing else is ready.
-    settled: Seldom<WaitQueue<Waiter>>,
+    settled: RefCell<Option<Box<WaitQueue<Waiter>>>>,
     /// What only a simulated loop has.
     simulated: Option<Box<Simulated>>,
     /// What other threads share with this run, once there is something to share.
@@ -198,7 +198,7 @@ impl Scheduler {
             run_queue: RunQueue::new(),
             timers: RefCell::default(),
             clock,
-            settled: Seldom::default(),
+            settled: RefCell::default(),
             simulated,
             inbox: OnceCell::new(),
             delivery: Cell::default(),

@@ -225,9 +225,12 @@ impl Ring {
         let Some(known) = self.tasks.get_mut(&key) else { return };
         known.events -= 1;
         let is_coroutine = known.is_coroutine();
-        self.recorded.coroutines -= usize::from(is_coroutine && known.events == 0);
+        let is_unused = known.events == 0;
+        self.recorded.coroutines -= usize::from(is_coroutine && is_unused);
         self.recorded.subtract(&event, is_coroutine);
-        self.forget_unused(key);
+        if is_unused {
+            self.forget_unused(key);
+        }
     }
 
     pub(super) fn events(&self) -> impl Iterator<Item = (TaskKey, &Event)> {
