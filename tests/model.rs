@@ -1,14 +1,16 @@
 //! Programs of coroutines do on tinyield what a naive simulator computes: random programs, and those that the fuzzer
 //! kept.
 //!
-//! `TINYIELD_PROGRAMS` sets the number of random programs.
+//! `TINYIELD_PROGRAMS` sets the number of random programs, and `PROPTEST_RNG_SEED` their seed.
 #![feature(coroutines)]
 
+mod common;
 #[path = "model/mod.rs"]
 mod model;
 
 use std::path::Path;
 
+use common::with_fixed_seed;
 use model::program::Program;
 use proptest::collection::vec;
 use proptest::num::u8::ANY;
@@ -36,7 +38,7 @@ fn random_programs_match_the_simulator() {
         failure_persistence: None,
         ..Config::default()
     };
-    let result = TestRunner::new(config).run(&bytes(), |bytes| {
+    let result = TestRunner::new(with_fixed_seed(config)).run(&bytes(), |bytes| {
         let difference = model::smallest_difference(Program::from_bytes(&bytes));
         difference.map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
     });

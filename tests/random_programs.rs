@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use common::{Alive, LONG, Token, ms, run_steps, silence_panics, text_of, wakes_itself};
+use common::{Alive, LONG, Token, ms, run_steps, silence_panics, text_of, wakes_itself, with_fixed_seed};
 use proptest::prelude::*;
 use tinyield::{
     Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Panic, Semaphore, Shared, StopHandle, abortable,
@@ -474,6 +474,7 @@ fn check(program: &[Node], shared: &[Node], chosen: usize, way: Way) -> Result<(
 /// `PROPTEST_CASES` sets the number of programs.
 fn config() -> ProptestConfig {
     let config = ProptestConfig { max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() };
+    let config = with_fixed_seed(config);
     if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 400, ..config } }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::LONG;
+use common::{LONG, with_fixed_seed};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tinyield::channel::{self, RecvError, SendError, Sender};
@@ -339,7 +339,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(with_fixed_seed(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() }))]
 
     #[test]
     fn a_semaphore_behaves_like_its_model(permits in 1_usize..4, ops in semaphore_ops()) {

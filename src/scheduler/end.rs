@@ -205,7 +205,10 @@ impl Scheduler {
         };
         task.cold_mut(|cold| cold.error = Some(error.clone()));
         let name = if task.is_internal() {
-            error.last_frame().map_or("run".into(), |origin| origin.name().to_string())
+            // A cancellation has no frames.
+            let origin = error.last_frame().cloned();
+            let origin = origin.or_else(|| wait_graph::trace(task, error.location(), 1).pop());
+            origin.map_or("run".into(), |origin| origin.name().to_string())
         } else {
             task.name().into_owned()
         };

@@ -100,9 +100,7 @@ impl Simulator<'_> {
             }
             (Some(failure), _) => {
                 self.tasks[task].error = Some(failure.clone());
-                // Only a cancellation can be raised first by an internal task, and that comes from nowhere else.
-                let name = if is_internal { "run".to_string() } else { self.name(task) };
-                let why = format!("failed {name}");
+                let why = format!("failed {}", self.blamed(task));
                 let own = self.domain(scope);
                 // A domain that was given up contains its errors, unless those around it are failing too.
                 let is_contained = domain != own && self.scopes[domain].failure.is_none();
@@ -119,6 +117,21 @@ impl Simulator<'_> {
                     Some(_) => self.add_other(domain, failure),
                 }
             }
+        }
+    }
+
+    /// The coroutine that is named as the one that failed: `task`, or, if that is internal, the coroutine for which it does its work.
+    fn blamed(&self, task: TaskId) -> String {
+        if !self.is_internal(task) {
+            return self.name(task);
+        }
+        let Task { scope, is_root, .. } = self.tasks[task];
+        let mut waiting = self.waiting_tasks(task);
+        let owner = self.scopes[scope].owner.filter(|_| is_root && !self.is_domain(scope));
+        waiting.extend(owner.map(|owner| owner.0));
+        match waiting[..] {
+            [waiting] if self.domain(self.tasks[waiting].scope) == self.domain(scope) => self.blamed(waiting),
+            _ => "run".into(),
         }
     }
 

@@ -19,6 +19,12 @@ impl<'a> Simulator<'a> {
 
     fn begin_wait(&mut self, task: TaskId, parts: Vec<(Awaited<'a>, bool)>, is_shield: bool, is_race: bool) {
         if self.tasks[task].is_cancelled && !is_shield {
+            // The waits are dropped without having begun.
+            for (awaited, _) in parts {
+                if let Awaited::Next(stream) = awaited {
+                    self.drop_holder(stream);
+                }
+            }
             if let Some(cancelled) = self.raise_cancelled(task) {
                 self.raised(task, None, cancelled);
             }
