@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{BlockedOn, State, TaskRef};
 
 /// Who holds what a task waits for, in words: by the id of the task, and by whether that is a semaphore or a lock.
-pub(super) type Holders = HashMap<(u64, u8), Rc<str>>;
+pub(super) type Holders = HashMap<(u64, u16), Rc<str>>;
 
 /// What holders are for.
 pub(super) const HELD: BlockedOn = BlockedOn::SEMAPHORE.union(BlockedOn::LOCK);

@@ -27,6 +27,12 @@
 
 use bitflags::bitflags;
 
+/// The place of [`BlockedOn`] in a [`State`].
+const FIRST_OF_BLOCKED_ON: u32 = 21;
+const _: () = assert!(
+    (BlockedOn::all().bits() as u32) << FIRST_OF_BLOCKED_ON >> FIRST_OF_BLOCKED_ON == BlockedOn::all().bits() as u32
+);
+
 bitflags! {
     /// The state of a task. Only the thread of its loop reads or changes it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +80,8 @@ bitflags! {
         /// Its turns are in a span of `tracing`.
         #[cfg(feature = "tracing")]
         const IN_SPAN = 1 << 20;
-        /// What it is blocked on, in the high byte: a [`BlockedOn`].
-        const BLOCKED_ON = 0xff << 24;
+        /// What it is blocked on: a [`BlockedOn`], in the bits that are left.
+        const BLOCKED_ON = u32::MAX << FIRST_OF_BLOCKED_ON;
 
         /// The task will not be resumed again.
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
@@ -99,18 +105,18 @@ bitflags! {
 
 impl State {
     pub(crate) fn blocked_on(self) -> BlockedOn {
-        BlockedOn::from_bits_truncate(self.bits().to_be_bytes()[0])
+        BlockedOn::from_bits_truncate((self.bits() >> FIRST_OF_BLOCKED_ON) as u16)
     }
 
     pub(crate) fn with_blocked_on(on: BlockedOn) -> State {
-        State::from_bits_retain(u32::from(on.bits()) << 24)
+        State::from_bits_retain(u32::from(on.bits()) << FIRST_OF_BLOCKED_ON)
     }
 }
 
 bitflags! {
-    /// What a task is blocked on. Only for the report of a deadlock.
+    /// What a task is blocked on, for dumps and for the report of a deadlock. There is room for three more.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct BlockedOn: u8 {
+    pub(crate) struct BlockedOn: u16 {
         const EVENT = 1;
         const SEMAPHORE = 1 << 1;
         const LOCK = 1 << 2;
