@@ -11,7 +11,8 @@ use syn::{
 };
 
 use crate::krate::Crate;
-use crate::{arguments, closure, tokens};
+use crate::struct_literal::Repaired;
+use crate::{arguments, closure, struct_literal, tokens};
 
 /// A function, with or without a body.
 struct Function {
@@ -54,10 +55,19 @@ pub fn expand(attribute: &TokenStream, function: &TokenStream) -> TokenStream {
     match syn::parse2::<Function>(tokens::mark(function.clone())) {
         Ok(function) => tokens::unmark(expand_function(attribute, function)),
         // The function stays in the expansion, so that editors can still resolve its tokens.
-        Err(error) => {
-            let error = error.into_compile_error();
-            quote!(#error #function)
-        }
+        Err(error) => match struct_literal::repair(function.clone()) {
+            // rustc has reported the syntax already, in words that do not help.
+            Some(Repaired { tokens, errors }) => {
+                let function =
+                    syn::parse2::<Function>(tokens::mark(tokens)).map(|function| expand_function(attribute, function));
+                let function = function.map(tokens::unmark).unwrap_or_default();
+                quote!(#errors #function)
+            }
+            None => {
+                let error = error.into_compile_error();
+                quote!(#error #function)
+            }
+        },
     }
 }
 

@@ -10,6 +10,8 @@
 //! 3. `body` finds each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself, and `expansion` expands it;
 //! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes;
 //! 5. `krate` has the name of the crate in all that.
+//!
+//! If the tokens do not parse, `struct_literal` looks for the usual cause, `match yield name { .. }`.
 
 use proc_macro::TokenStream;
 
@@ -21,6 +23,7 @@ mod expansion;
 mod function;
 mod krate;
 mod precedence;
+mod struct_literal;
 mod tokens;
 
 /// Makes a coroutine of a function: calling it gives a `Coro<T>` that has not started.
