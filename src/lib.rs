@@ -222,7 +222,7 @@ pub mod __private {
     #[diagnostic::on_unimplemented(
         message = "`yield` takes all that follows it, so this `?` is for `{Self}`, which is no `Result`",
         label = "this is not a `Result`, but its output may be one",
-        note = "to raise the error that the wait gives, write `(yield a)?`"
+        note = "to raise the error that the wait gives, write `(yield a)?` or `a.yield?`"
     )]
     pub trait Question {
         type Value;
@@ -230,12 +230,24 @@ pub mod __private {
         fn value(self) -> Self::Value;
     }
 
+    // If there were one implementation for all types, rustc would assume that it was meant, and report its bound as well.
     #[diagnostic::do_not_recommend]
-    impl<R: std::ops::Try> Question for R {
-        type Value = R;
+    impl<T, E> Question for std::result::Result<T, E> {
+        type Value = Self;
 
         #[inline]
-        fn value(self) -> R {
+        fn value(self) -> Self {
+            self
+        }
+    }
+
+    /// So that rustc says itself that an `Option` is not raised.
+    #[diagnostic::do_not_recommend]
+    impl<T> Question for Option<T> {
+        type Value = Self;
+
+        #[inline]
+        fn value(self) -> Self {
             self
         }
     }

@@ -12,7 +12,7 @@ use syn::{
 
 use crate::krate::Crate;
 use crate::struct_literal::Repaired;
-use crate::{arguments, closure, struct_literal, tokens};
+use crate::{arguments, closure, no_result, struct_literal, tokens};
 
 /// A function, with or without a body.
 struct Function {
@@ -103,13 +103,16 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
             "`#[coro]` needs a function with a body: remove it here, and put it on the functions that implement this one",
         ));
     }
-    let (Some(mut output), Some(block), []) = (output, block, &*errors) else {
+    let (Some(mut output), Some(mut block), []) = (output, block, &*errors) else {
         return report(errors, &attrs, &vis, &sig);
     };
 
     let at = Span::mixed_site().located_at(block.brace_token.span.join());
     let name = sig.ident.unraw().to_string();
     let arguments::Arguments { before, inside } = arguments::take(&mut sig, &block);
+    if no_result::is_never_result(&output) {
+        no_result::answer(&mut block);
+    }
     // `impl Trait` cannot be written in the body, so the type is inferred there.
     let output = if HasImpl::find_in(&mut output) { None } else { Some(&output) };
     let coroutine = closure::make(&krate, &quote_spanned!(at=> __Function), sig.ident.span(), output, &inside, block);
