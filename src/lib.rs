@@ -83,7 +83,7 @@
 //! - `tokio`: the bridges to tokio.
 //! - `tracing`: `Coro::in_span`.
 
-#![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, try_trait_v2)]
+#![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, negative_impls, try_trait_v2)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 // Examples in the documentation need no feature attribute of their own, and those without one share one program: rustdoc compiles
