@@ -63,7 +63,7 @@ impl<T: 'static> WaitState for Next<T> {
         if !coroutine.is_started() {
             Scheduler::start_shared(coroutine, task);
         }
-        task.note_blocked_on(BlockedOn::CHANNEL);
+        task.note_blocked_on(BlockedOn::STREAM_VALUE);
         self.stage = Stage::Begun(self.reader.handover.add_reader(task));
     }
 
@@ -167,7 +167,7 @@ impl<T: 'static> WaitState for Emit<T> {
 
     fn begin(&mut self, task: &TaskRef) {
         let EmitStage::Init(value) = std::mem::replace(&mut self.stage, EmitStage::Refused) else { return };
-        task.note_blocked_on(BlockedOn::CHANNEL);
+        task.note_blocked_on(BlockedOn::STREAM_READER);
         if self.handover.is_closed() {
             drop(value);
             return Waiter::new(task).fail();
