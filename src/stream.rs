@@ -44,6 +44,30 @@ use crate::wait::Wait;
 /// The coroutine runs in the background, in the failure domain of the coroutine that yields the first `next`. A timeout or a race
 /// around a `next` gives up that `next` only: its value is there for the next one.
 ///
+/// An [`isolate`](crate::isolate) around the first `next` is different: the coroutine becomes part of that `isolate`, which ends only when
+/// all that was started in it has ended. So it waits for readers that can come only after it, and that is a deadlock. Put `isolate` around
+/// the whole reading, and not around one `next`:
+///
+/// ```
+/// use tinyield::{Loop, co, isolate, stream};
+///
+/// let main = co! {
+///     let lines = stream(|out| co! {
+///         yield out.emit("one");
+///         Err("the connection was lost")?;
+///     });
+///     let reading = co! {
+///         let mut all = Vec::new();
+///         while let Some(line) = yield lines.next() {
+///             all.push(line);
+///         }
+///         all
+///     };
+///     (yield isolate(reading)).map_err(|error| error.to_string())
+/// };
+/// assert_eq!(Loop::new().run(main).unwrap(), Err("the connection was lost".to_string()));
+/// ```
+///
 /// # Errors
 ///
 /// An error of the coroutine acts like an error of any child: it stops the loop, or the [`isolate`](crate::isolate) around it. In a
