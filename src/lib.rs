@@ -57,6 +57,7 @@
 //! | [`as_completed`] | start several, and take their outputs in the order in which they are there | [`AsCompleted<T>`](AsCompleted) |
 //! | [`Interval::tick`](time::Interval::tick) | wait for the next tick of an [`interval`] | how many were missed |
 //! | [`Stream::next`] | wait for the next value of a [`stream`] | `Option<T>` |
+//! | [`Stream::close`] | cancel the coroutine of a stream, and wait for its end | `()` |
 //! | [`run_in_loop`] | run a loop on a thread of its own | the output of what it runs |
 //! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | run blocking code on a thread | what it returns |
 //! | [`Event::wait`], [`Event::wait_timeout`] | wait until it is set | `()`, `bool` |

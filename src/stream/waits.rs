@@ -60,7 +60,7 @@ impl<T: 'static> WaitState for Next<T> {
 
     fn begin(&mut self, task: &TaskRef) {
         let coroutine = self.reader.task.raw();
-        if !coroutine.is_started() {
+        if !coroutine.is_started() && !self.reader.handover.is_closed() {
             Scheduler::start_shared(coroutine, task);
         }
         task.note_blocked_on(BlockedOn::STREAM_VALUE);
@@ -82,7 +82,7 @@ impl<T: 'static> WaitState for Next<T> {
     /// A reader in another domain gets the error of the coroutine.
     fn failure(&self) -> Option<Error> {
         match self.stage {
-            Stage::Begun(place) if self.reader.handover.is_at_end(place) => self.reader.task.raw().error(),
+            Stage::Begun(place) if self.reader.handover.is_at_end(place) => self.reader.error(),
             _ => None,
         }
     }
@@ -97,7 +97,7 @@ impl<T: 'static> WaitState for Next<T> {
             }
             Got::End => {
                 self.stage = Stage::Done;
-                self.reader.task.raw().error().map_or(Ok(None), Err)
+                self.reader.error().map_or(Ok(None), Err)
             }
         }
     }

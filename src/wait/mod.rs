@@ -25,4 +25,4 @@ pub use crate::race::{Race, Racers};
 pub use crate::shared::Shareable;
 pub use crate::shield::Shield;
 pub use crate::spawn::{Spawn, Spawnable};
-pub use crate::stream::{Emit, Next};
+pub use crate::stream::{Close, Emit, Next};
