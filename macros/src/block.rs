@@ -24,19 +24,17 @@ pub fn expand(input: &TokenStream) -> TokenStream {
     };
     match parser.parse2(tokens::mark(input.clone())) {
         Ok((krate, block)) => expand_block(krate, block),
-        // The tokens stay in the expansion, so that editors can still resolve them.
-        Err(error) => match struct_literal::repair(input.clone()) {
-            // With the parentheses, the body means what was meant, so that its other errors are the user's own.
-            Some(Repaired { tokens, errors }) => {
-                let block = parser.parse2(tokens::mark(tokens)).map(|(krate, block)| expand_block(krate, block)).ok();
-                let block = block.unwrap_or_else(|| quote!(::core::unimplemented!()));
-                quote!({ #errors #block })
+        Err(error) => {
+            // With the parentheses, the body means what was meant, so its other errors are the user's own.
+            if let Some(Repaired { tokens, errors }) = struct_literal::repair(input.clone()) {
+                let block = parser.parse2(tokens::mark(tokens)).map(|(krate, block)| expand_block(krate, block));
+                let block = block.unwrap_or_else(|_| quote!(::core::unimplemented!()));
+                return quote!({ #errors #block });
             }
-            None => {
-                let error = error.into_compile_error();
-                quote!({ #error #input })
-            }
-        },
+            // The tokens stay in the expansion, so that editors can still resolve them.
+            let error = error.into_compile_error();
+            quote!({ #error #input })
+        }
     }
 }
 

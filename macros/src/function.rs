@@ -54,20 +54,18 @@ impl Parse for Function {
 pub fn expand(attribute: &TokenStream, function: &TokenStream) -> TokenStream {
     match syn::parse2::<Function>(tokens::mark(function.clone())) {
         Ok(function) => tokens::unmark(expand_function(attribute, function)),
-        // The function stays in the expansion, so that editors can still resolve its tokens.
-        Err(error) => match struct_literal::repair(function.clone()) {
+        Err(error) => {
             // rustc has reported the syntax already, in words that do not help.
-            Some(Repaired { tokens, errors }) => {
-                let function =
-                    syn::parse2::<Function>(tokens::mark(tokens)).map(|function| expand_function(attribute, function));
-                let function = function.map(tokens::unmark).unwrap_or_default();
-                quote!(#errors #function)
+            if let Some(Repaired { tokens, errors }) = struct_literal::repair(function.clone()) {
+                let function = syn::parse2::<Function>(tokens::mark(tokens));
+                let function = function.map(|function| tokens::unmark(expand_function(attribute, function)));
+                let function = function.unwrap_or_default();
+                return quote!(#errors #function);
             }
-            None => {
-                let error = error.into_compile_error();
-                quote!(#error #function)
-            }
-        },
+            // The function stays in the expansion, so that editors can still resolve its tokens.
+            let error = error.into_compile_error();
+            quote!(#error #function)
+        }
     }
 }
 

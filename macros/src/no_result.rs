@@ -62,10 +62,8 @@ pub fn answer(body: &mut Block) {
 }
 
 fn answer_block(block: &mut Block) {
-    match block.stmts.last_mut() {
-        Some(Stmt::Expr(last, None)) => answer_value(last),
-        // `return` has been visited.
-        _ => {}
+    if let Some(Stmt::Expr(last, None)) = block.stmts.last_mut() {
+        answer_value(last);
     }
 }
 

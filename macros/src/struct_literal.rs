@@ -72,14 +72,14 @@ fn repair_trees(tokens: TokenStream, errors: &mut TokenStream) -> Vec<TokenTree>
                     && (!may_be_fields(group) || ends_statement(rest.peek()))
                 {
                     let operand: Vec<TokenTree> = trees.drain(prefix..).collect();
-                    let (error, repaired) = parenthesize(&keyword, inner.as_deref(), operand);
+                    let (error, repaired) = parenthesize(&keyword, inner.as_deref(), &operand);
                     errors.extend(error);
                     trees.extend(repaired);
                 }
-                let mut inner =
-                    Group::new(group.delimiter(), repair_trees(group.stream(), errors).into_iter().collect());
-                inner.set_span(group.span());
-                trees.push(inner.into());
+                let content = repair_trees(group.stream(), errors).into_iter().collect();
+                let mut repaired = Group::new(group.delimiter(), content);
+                repaired.set_span(group.span());
+                trees.push(repaired.into());
             }
             TokenTree::Literal(_) => trees.push(tree),
         }
@@ -88,11 +88,11 @@ fn repair_trees(tokens: TokenStream, errors: &mut TokenStream) -> Vec<TokenTree>
 }
 
 /// The error for `yield wait`, and the same in parentheses. What follows an operator is not part of the wait.
-fn parenthesize(keyword: &str, inner: Option<&str>, operand: Vec<TokenTree>) -> (TokenStream, Vec<TokenTree>) {
+fn parenthesize(keyword: &str, inner: Option<&str>, operand: &[TokenTree]) -> (TokenStream, Vec<TokenTree>) {
     let first = operand[0].span();
     let at = operand.last().and_then(|last| first.join(last.span())).unwrap_or(first);
     let name = text(&operand[1 + last_path(&operand[1..])..]);
-    let split = operator(&operand);
+    let split = operator(operand);
     let (wait, rest) = operand.split_at(split);
     let before = match inner {
         Some("let") => format!("{keyword} let .. ="),
@@ -102,11 +102,14 @@ fn parenthesize(keyword: &str, inner: Option<&str>, operand: Vec<TokenTree>) -> 
     let written =
         if wait.iter().all(|tree| !matches!(tree, TokenTree::Group(_))) { text(&wait[1..]) } else { "w".to_owned() };
     let rest_written = if rest.is_empty() { "" } else { " .." };
-    let mut message =
-        format!("rustc reads `{name} {{ .. }}` as a struct: write `{before} (yield {written}){rest_written} {{`");
-    if last_path(&wait[1..]) == 0 {
-        message += &format!(" or `{before} {written}.yield{rest_written} {{`");
-    }
+    let postfix = if last_path(&wait[1..]) == 0 {
+        format!(" or `{before} {written}.yield{rest_written} {{`")
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "rustc reads `{name} {{ .. }}` as a struct: write `{before} (yield {written}){rest_written} {{`{postfix}"
+    );
     let mut group = Group::new(Delimiter::Parenthesis, wait.iter().cloned().collect());
     group.set_span(Span::mixed_site().located_at(at));
     let repaired = std::iter::once(group.into()).chain(rest.iter().cloned()).collect();
@@ -145,9 +148,8 @@ fn text(tokens: &[TokenTree]) -> String {
 fn may_be_fields(group: &Group) -> bool {
     let mut trees = group.stream().into_iter();
     match (trees.next(), trees.next()) {
-        (None, _) => true,
+        (None | Some(TokenTree::Ident(_) | TokenTree::Literal(_)), None) => true,
         (Some(TokenTree::Punct(punct)), _) => ['.', '#'].contains(&punct.as_char()),
-        (Some(TokenTree::Ident(_) | TokenTree::Literal(_)), None) => true,
         (Some(TokenTree::Ident(_) | TokenTree::Literal(_)), Some(TokenTree::Punct(punct))) => {
             punct.as_char() == ',' || punct.as_char() == ':' && !is_punct(trees.next().as_ref(), ':')
         }
@@ -155,7 +157,8 @@ fn may_be_fields(group: &Group) -> bool {
     }
 }
 
-/// Whether the token before which a block stands cannot go on with an expression or begin the block of the `match`.
+/// Whether the token after the braces begins another statement. Otherwise it may go on with the expression, or be the block of the
+/// `match` after a struct.
 fn ends_statement(next: Option<&TokenTree>) -> bool {
     match next {
         None | Some(TokenTree::Literal(_)) => true,
