@@ -29,9 +29,10 @@ use bitflags::bitflags;
 
 /// The place of [`BlockedOn`] in a [`State`].
 const FIRST_OF_BLOCKED_ON: u32 = 21;
-const _: () = assert!(
-    (BlockedOn::all().bits() as u32) << FIRST_OF_BLOCKED_ON >> FIRST_OF_BLOCKED_ON == BlockedOn::all().bits() as u32
-);
+const _: () = {
+    assert!(State::all().difference(State::BLOCKED_ON).bits() < 1 << FIRST_OF_BLOCKED_ON);
+    assert!(BlockedOn::all().bits().leading_zeros() >= u16::BITS - (u32::BITS - FIRST_OF_BLOCKED_ON));
+};
 
 bitflags! {
     /// The state of a task. Only the thread of its loop reads or changes it.
