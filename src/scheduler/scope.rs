@@ -299,6 +299,13 @@ impl Scope {
         }
     }
 
+    /// Makes `owner` wait until this scope, which has no owner, has ended.
+    pub(crate) fn set_owner(&self, owner: Waiter) {
+        self.note_change();
+        let before = self.owner.replace(Some(owner));
+        debug_assert!(before.is_none(), "a scope has one owner");
+    }
+
     pub(super) fn take_owner(&self) -> Option<Waiter> {
         self.note_change();
         self.owner.take()
