@@ -58,7 +58,8 @@ impl Barrier {
     ///
     /// # Cancellation
     ///
-    /// If the barrier has not opened yet, the coroutine does not count as arrived, and later ones move up.
+    /// If the barrier has not opened yet, the coroutine no longer counts as arrived. The arrival index of each coroutine that came
+    /// after it goes down by one.
     pub fn wait(&self) -> BarrierWait {
         BarrierWait { barrier: self.clone(), stage: Stage::Init }
     }
@@ -76,7 +77,7 @@ impl Barrier {
         BarrierStatistics { parties: self.parties, waiting: self.queue.borrow().len() }
     }
 
-    /// Releases the first wait in the queue. It keeps its entry until its coroutine takes the index.
+    /// Releases the first wait in the queue. Its entry stays until the coroutine takes the index.
     fn release_first(&self, index: usize) -> Option<Waiter> {
         let mut queue = self.queue.borrow_mut();
         match std::mem::replace(queue.advance()?, Entry::Released(index)) {
