@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
 use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 
-/// A point at which coroutines wait until a fixed number of them have arrived. Then all of them go on, and the next round begins.
+/// A point at which coroutines wait until a fixed number of them have arrived. Then all of them continue, and the next round of the
+/// barrier begins.
 ///
 /// It is a handle: a clone is the same barrier.
 ///
@@ -105,7 +106,7 @@ pub struct BarrierStatistics {
 }
 
 /// A wait for the other parties of a round. Returned by [`Barrier::wait`]; the `yield` returns the arrival index.
-#[must_use = "nobody waits before this is yielded"]
+#[must_use = "the wait begins when this is yielded"]
 pub struct BarrierWait {
     barrier: Barrier,
     stage: Stage,

@@ -147,7 +147,7 @@ pub struct EventStatistics {
 }
 
 /// A wait until an event is set. Returned by [`Event::wait`]; the `yield` returns `()`.
-#[must_use = "nobody waits before this is yielded"]
+#[must_use = "the wait begins when this is yielded"]
 pub struct EventWait {
     event: Event,
     stage: Stage,
@@ -224,7 +224,7 @@ impl WaitState for EventWait {
 }
 
 /// A wait with a limit until an event is set. Returned by [`Event::wait_timeout`]; the `yield` returns whether the event was set.
-#[must_use = "nobody waits before this is yielded"]
+#[must_use = "the wait begins when this is yielded"]
 pub struct EventWaitTimeout {
     wait: EventWait,
     limit: Duration,

@@ -18,7 +18,8 @@ use crate::wait::{WaitState, wait_is_its_state};
 /// It is a handle: a clone is the same lock. Coroutines get it in the order in which they began to wait. A panic does not poison it:
 /// the data stays as it is.
 ///
-/// If a coroutine acquires a lock that it holds already, it waits forever. If nothing else goes on, the loop reports a deadlock.
+/// If a coroutine acquires a lock that it holds already, it waits forever. If nothing else can continue, the loop reports a
+/// deadlock.
 ///
 /// ```
 /// use tinyield::{Coro, Lock, Loop, coro};

@@ -270,8 +270,8 @@ impl<T: 'static> Receiver<T> {
         self.0.try_recv()
     }
 
-    /// Iterates over the messages that can be received now, each as by [`try_recv`](Receiver::try_recv). No other coroutine runs in
-    /// between.
+    /// Iterates over the messages that can be received now. Each step is a [`try_recv`](Receiver::try_recv). No other coroutine
+    /// runs in between.
     ///
     /// ```
     /// use tinyield::channel::{Receiver, unbounded};

@@ -132,7 +132,7 @@ impl<T> State<T> {
         self.queue.as_ref().map_or(self.free(), |queue| queue.receiver.len()) < self.limit
     }
 
-    /// As [`has_room`](State::has_room), if threads do not share the channel.
+    /// Like [`has_room`](State::has_room), if threads do not share the channel.
     #[inline(always)]
     pub(super) fn has_local_room(&self) -> bool {
         self.free() < self.limit
@@ -179,7 +179,7 @@ impl<T> State<T> {
         is_free
     }
 
-    /// As [`claim`](State::claim), if threads do not share the channel.
+    /// Like [`claim`](State::claim), if threads do not share the channel.
     #[inline(always)]
     pub(super) fn claim_local(&mut self, claimant: Claimant) -> bool {
         let is_free = self.free() != 0;
@@ -201,14 +201,14 @@ impl<T> State<T> {
         self.claims.remove(claimant);
     }
 
-    /// Takes the oldest message, if any message is free. The oldest message may be a claimed one: each claim is then for the next
-    /// message after. So all messages are received in the order in which they were sent.
+    /// Takes the oldest message, if any message is free. The oldest message may be a claimed one: each claim then moves to the next
+    /// message. So all messages are received in the order in which they were sent.
     pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let message = if self.fetch() { self.messages.pop_front() } else { None };
         message.ok_or_else(|| self.no_message())
     }
 
-    /// As [`try_recv`](State::try_recv), if threads do not share the channel.
+    /// Like [`try_recv`](State::try_recv), if threads do not share the channel.
     #[inline(always)]
     pub(super) fn pop_local(&mut self) -> Option<T> {
         if self.free() != 0 { self.messages.pop_front() } else { None }
