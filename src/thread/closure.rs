@@ -50,7 +50,7 @@ impl Closure {
     }
 
     fn queue(&self) -> &Arc<Queue> {
-        self.queue.get().expect("it runs, so it has a thread")
+        self.queue.get().expect("a closure that runs has a thread")
     }
 
     pub(super) fn set_awaited_by(&self, other: Option<&Arc<Closure>>) {

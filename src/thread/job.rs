@@ -170,7 +170,7 @@ where
             let cancelled = {
                 let mut ended = pin!(poll_fn(|context| job.poll_value(context)));
                 match suspend_until!(resume, resume.task.poll_future(ended.as_mut(), location)) {
-                    Ok(value) => return Outcome(value.map(|value| value.expect("it was not cancelled"))),
+                    Ok(value) => return Outcome(value.map(|value| value.expect("`f` was not cancelled"))),
                     Err(cancelled) => cancelled,
                 }
             };

@@ -56,9 +56,9 @@ use crate::wait::{ActiveWait, Wait, suspend_until};
 /// If `f` has not begun, it never begins: it is removed from the queue and dropped.
 ///
 /// If `f` has begun, [`checkpoint`] and [`is_cancelled`] inside of `f` report the cancellation, and a loop that `f` runs is
-/// cancelled for the same reason. The coroutine ends only when `f` has returned. The value of `f` is dropped. If it is an error for
-/// [`raise`](Coro::raise), the error is added to the [`others`](crate::LoopError::others). An error that is the [`Cancelled`], or
-/// has it as a cause, is not added.
+/// cancelled for the same reason. The coroutine ends only when `f` has returned. The value of `f` is dropped. There is one
+/// exception: an error that [`raise`](Coro::raise) would have raised is added to the [`others`](crate::LoopError::others). An error
+/// that is the [`Cancelled`], or has it as a cause, is not added.
 #[track_caller]
 pub fn run_in_thread<F, R>(f: F) -> Coro<R>
 where
@@ -70,8 +70,8 @@ where
 
 /// Whether the coroutine or the future that waits for this closure was cancelled. Returns false outside of [`run_in_thread`].
 ///
-/// Two other kinds of work count as such a closure: a loop that has a thread of its own, as by `to_smol_with`, and a future that
-/// async-std runs on a thread.
+/// Two other kinds of work count as such a closure: a loop that has a thread of its own, such as that of `to_smol_with`, and a
+/// future that async-std runs on a thread.
 ///
 /// ```
 /// assert!(!tinyield::thread::is_cancelled());
