@@ -13,8 +13,7 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 ///
 /// The first tick is one `period` after the first `tick` is yielded. Each further tick is one `period` after the tick before,
 /// however long the coroutine takes in between. If the coroutine is in time, the number of missed ticks is 0. If it takes longer
-/// than a period, it misses the ticks that have passed. It then gets one tick at once, with the number of missed ticks, and no
-/// burst of ticks.
+/// than a period, it gets one tick at once, and no burst: the other ticks that have passed are missed.
 ///
 /// ```
 /// use std::time::Duration;

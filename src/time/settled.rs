@@ -51,7 +51,7 @@ pub fn settled() -> Settled {
 }
 
 /// The [`Wait`](crate::Wait) that [`settled`](crate::settled()) returns.
-#[must_use = "nobody waits before this is yielded"]
+#[must_use = "the wait begins when this is yielded"]
 pub struct Settled {
     stage: Stage,
 }
