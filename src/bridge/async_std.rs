@@ -123,7 +123,7 @@ where
     from_async_std_with(move || future)
 }
 
-/// As [`from_async_std`], for a future that is not [`Send`]: `build` makes the future on the thread on which it runs.
+/// Like [`from_async_std`], for a future that is not [`Send`]: `build` makes the future on the thread on which it runs.
 ///
 /// ```
 /// use std::rc::Rc;

@@ -105,7 +105,7 @@ impl Driver for TokioRuntime {
     }
 
     fn drive(&self, steps: &mut dyn FnMut(&Waker) -> Steps) {
-        let TokioRuntime::Own(runtime) = self else { unreachable!("it is driven by other threads") };
+        let TokioRuntime::Own(runtime) = self else { unreachable!("other threads drive the runtime") };
         let mut timer = TokioTimer::default();
         // The loop gives every coroutine its turns. The budget of tokio would only make futures that are ready look pending.
         runtime.block_on(unconstrained(poll_fn(|context| {
@@ -167,7 +167,7 @@ impl<F: Future> Future for InRuntime<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let InRuntime { future, handle } = &mut *self;
         let _entered = handle.enter();
-        future.as_mut().expect("it is taken only when this is dropped").as_mut().poll(context)
+        future.as_mut().expect("the future is taken only in `drop`").as_mut().poll(context)
     }
 }
 
