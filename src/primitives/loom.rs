@@ -145,7 +145,7 @@ pub(crate) mod channel {
         type Target = crossbeam_channel::Sender<T>;
 
         fn deref(&self) -> &crossbeam_channel::Sender<T> {
-            self.sender.as_ref().expect("it is there until it is dropped")
+            self.sender.as_ref().expect("the sender is present until the drop")
         }
     }
 
