@@ -77,8 +77,8 @@ struct RemoteLink {
     /// Whether the queued waits have listeners: either all of them have one, or none has.
     ///
     /// If a wait begins while no remote handle exists, it gets no listener, unless the waits before it have listeners. The creation
-    /// of a remote handle goes through the queue only if the waits have no listeners. So each wait gets a listener at most once,
-    /// and the cost of a handle does not grow with the number of waits.
+    /// of a remote handle goes through the queue only if the waits have no listeners. So each wait gets a listener only once,
+    /// however many remote handles are created.
     waits_listen: Cell<bool>,
 }
 
