@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{FOREVER, forever, to_idle};
+use common::{FOREVER, forever, to_end, to_idle};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::unbounded;
 use tinyield::{
@@ -160,6 +160,115 @@ fn a_wake_up_beside_as_completed_costs_the_same_beside_ten_times_as_many() {
                 yield next;
             }
         })
+    });
+}
+
+/// The cost of a hundred wake-ups of a stepped loop in which `waits` wait for a shared coroutine, which does `acts` at each wake-up.
+fn cost_beside_dependents(count: usize, acts: impl Fn() -> Coro<()> + 'static) -> Cost {
+    const WAKE_UPS: usize = 100;
+    let event = Event::new();
+    let wakes = event.clone();
+    let shared: Shared<()> = co! {
+        loop {
+            yield event.wait();
+            event.clear();
+            yield acts();
+        }
+    }
+    .shared();
+    let waits = move || {
+        let shared = shared.clone();
+        co! { yield shared; }
+    };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime((0..count).map(|_| waits()).collect::<Vec<_>>());
+    let _idle = to_idle(&mut runtime);
+    let mut wake_up = || {
+        wakes.set();
+        let _idle = to_idle(&mut runtime);
+    };
+    wake_up();
+    cost_of(|| (0..WAKE_UPS).for_each(|_| wake_up()))
+}
+
+#[test]
+fn a_wake_up_of_a_coroutine_that_yields_a_handle_costs_the_same_beside_ten_times_as_many_that_wait_for_it() {
+    assert_independent(|count| {
+        cost_beside_dependents(count, || {
+            co! {
+                let handle = yield spawn(co! { yield; yield; });
+                yield handle;
+            }
+        })
+    });
+    assert_independent(|count| {
+        cost_beside_dependents(count, || {
+            co! {
+                for next in yield as_completed((0..3).map(|_| co! { yield; })) {
+                    yield next;
+                }
+            }
+        })
+    });
+}
+
+#[test]
+fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_a_chain_of_handles() {
+    assert_linear(|count| {
+        let end = Event::new();
+        let ends = end.clone();
+        let mut chain = co! { yield end.wait(); };
+        for _ in 0..count {
+            let inner = chain;
+            chain = co! {
+                let handle = yield spawn(inner);
+                yield handle;
+            };
+        }
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(chain);
+        let _idle = to_idle(&mut runtime);
+        ends.set();
+        to_end(&mut runtime).1.unwrap();
+    });
+    assert_linear(|count| {
+        let end = Event::new();
+        let ends = end.clone();
+        let mut chain = co! { yield end.wait(); };
+        for _ in 0..count {
+            let inner = chain;
+            chain = co! {
+                for next in yield as_completed([inner]) {
+                    yield next;
+                }
+            };
+        }
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(chain);
+        let _idle = to_idle(&mut runtime);
+        ends.set();
+        to_end(&mut runtime).1.unwrap();
+    });
+}
+
+#[test]
+fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_the_items_of_one_as_completed() {
+    assert_linear(|count| {
+        let event = Event::new();
+        let sets = event.clone();
+        let main = co! {
+            let waits = || {
+                let event = event.clone();
+                co! { yield event.wait(); }
+            };
+            let items: Vec<_> = (yield as_completed((0..count).map(|_| waits()))).collect();
+            yield items.into_iter().map(|item| co! { yield item; }).collect::<Vec<_>>();
+        };
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(main);
+        let _idle = to_idle(&mut runtime);
+        sets.set();
+        to_end(&mut runtime).1.unwrap();
     });
 }
 
