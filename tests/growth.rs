@@ -9,15 +9,16 @@ mod common;
 mod allocations;
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{FOREVER, forever, to_end, to_idle};
+use common::{FOREVER, forever, ms, simulated, to_end, to_idle};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::unbounded;
 use tinyield::{
-    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, isolate, race, shield, spawn,
-    timeout,
+    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, isolate, race, shield, sleep,
+    spawn, timeout,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +31,19 @@ fn steps() -> u64 {
     tinyield::__private::steps().unwrap_or(0)
 }
 
+fn total_cost() -> Cost {
+    Cost { steps: steps(), allocations: allocations::count() }
+}
+
+fn cost_since(before: Cost) -> Cost {
+    let after = total_cost();
+    Cost { steps: after.steps - before.steps, allocations: after.allocations - before.allocations }
+}
+
 fn cost_of(work: impl FnOnce()) -> Cost {
-    let before = Cost { steps: steps(), allocations: allocations::count() };
+    let before = total_cost();
     work();
-    Cost { steps: steps() - before.steps, allocations: allocations::count() - before.allocations }
+    cost_since(before)
 }
 
 const FEW: usize = 200;
@@ -272,6 +282,31 @@ fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_the_items_of_one_as_comp
     });
 }
 
+#[test]
+fn a_jump_of_a_simulated_clock_beside_sleeping_guests_costs_the_same_beside_ten_times_as_many() {
+    const JUMPS: usize = 100;
+    assert_independent(|count| {
+        let main = co! {
+            let guests = (0..count).map(|_| {
+                let mut guest = Loop::new().into_runtime(co! { yield Event::new().wait(); });
+                co! { poll_fn(|context| guest.poll(context)).await?; }
+            });
+            yield spawn(guests.collect::<Vec<_>>());
+            yield sleep(ms(1));
+            let before = total_cost();
+            for _ in 0..JUMPS {
+                yield sleep(ms(1));
+            }
+            cost_since(before)
+        };
+        let cost = Rc::new(Cell::new(None));
+        let keeps = cost.clone();
+        let error = simulated().run(co! { keeps.set(Some(yield main)); Err("stop")? }).unwrap_err();
+        assert!(error.to_string().contains("stop"), "{error}");
+        cost.take().unwrap()
+    });
+}
+
 // 20: remote handles beside many that wait.
 
 const HANDLES: usize = 100;
@@ -341,7 +376,7 @@ fn a_wait_that_begins_between_remote_handles_costs_the_same_beside_ten_times_as_
             yield spawn(waits);
             yield;
             drop(event.remote());
-            let before = Cost { steps: steps(), allocations: allocations::count() };
+            let before = total_cost();
             for _ in 0..HANDLES {
                 drop(event.remote());
                 yield event.wait_timeout(Duration::ZERO);
