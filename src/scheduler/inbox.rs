@@ -147,6 +147,8 @@ enum Guest {
     MayWake,
     /// Only guests of its own could wake it.
     MayBeWoken,
+    /// Its task waits for something else, but may wait for the guest again without a poll of it.
+    NotAwaited,
     /// Nothing can wake it, before it is added again.
     Asleep,
 }
@@ -331,6 +333,7 @@ impl Inbox {
                 let guest = guest.upgrade();
                 match guest.as_ref().map_or(Guest::Asleep, |guest| guest.as_guest_of(&host)) {
                     Guest::MayWake => return true,
+                    Guest::NotAwaited => {}
                     Guest::Asleep => drop(lock(&host.state).guests.loops.remove(&address)),
                     Guest::MayBeWoken => {
                         if let Some(guest) = guest.filter(|guest| seen.insert(Arc::as_ptr(guest))) {
@@ -348,7 +351,10 @@ impl Inbox {
         let mut state = lock(&self.state);
         let guest = match &state.parked {
             // It is polled by another loop, or its task has ended.
-            Parked::Task { wake_slot, .. } if !Arc::ptr_eq(&wake_slot.inbox, host) => Guest::Asleep,
+            Parked::Task { wake_slot, .. } if !Arc::ptr_eq(&wake_slot.inbox, host) || wake_slot.is_retired() => {
+                Guest::Asleep
+            }
+            Parked::Task { wake_slot, .. } if !wake_slot.local.awaits() => Guest::NotAwaited,
             Parked::Task { has_timers: true, .. } => Guest::MayWake,
             // A holder that has signalled, and that is about to wake the task, is still there.
             Parked::Nothing | Parked::Thread(_) | Parked::Host(..) if state.closed || !self.signalled.load(Relaxed) => {
