@@ -59,7 +59,7 @@ use crate::wait::scoped::Scoped;
 pub fn abortable<W: Wait>(wait: W) -> (Abortable<W>, AbortHandle) {
     let link = Rc::<Link>::default();
     let state = Aborting { work: Scoped::new(wait), link: link.clone() };
-    (Abortable { state, location: Location::caller() }, AbortHandle { link })
+    (Abortable { state, location: Location::caller() }, AbortHandle::new(link))
 }
 
 /// The error of an [`abortable`]: it was aborted before it had a value.
@@ -113,12 +113,19 @@ impl<W: Wait> Spawnable for Abortable<W> {
 }
 
 /// Ends the work of an [`abortable`].
-#[derive(Clone)]
+///
+/// While one exists, a loop that is stepped or polled does not report a cycle of coroutines that it can end: those that wait for each
+/// other are then taken to wait for an abort.
 pub struct AbortHandle {
     link: Rc<Link>,
 }
 
 impl AbortHandle {
+    fn new(link: Rc<Link>) -> AbortHandle {
+        link.handles.set(link.handles.get() + 1);
+        AbortHandle { link }
+    }
+
     /// Cancels the work and all that it started. It sees a [`Cancelled`](crate::Cancelled) for the reason
     /// [`Aborted`](Reason::Aborted), before any other coroutine has its turn.
     ///
@@ -154,6 +161,19 @@ impl AbortHandle {
     }
 }
 
+impl Clone for AbortHandle {
+    fn clone(&self) -> AbortHandle {
+        AbortHandle::new(self.link.clone())
+    }
+}
+
+impl Drop for AbortHandle {
+    fn drop(&mut self) {
+        self.link.handles.set(self.link.handles.get() - 1);
+        self.link.note_handles();
+    }
+}
+
 impl fmt::Debug for AbortHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AbortHandle").field("is_aborted", &self.is_aborted()).finish_non_exhaustive()
@@ -164,6 +184,8 @@ impl fmt::Debug for AbortHandle {
 #[derive(Default)]
 struct Link {
     is_aborted: Cell<bool>,
+    /// How many handles of this thread exist.
+    handles: Cell<usize>,
     /// The scope of the work, while it runs.
     scope: RefCell<Option<Rc<Scope>>>,
     /// Present once there was a remote handle.
@@ -182,6 +204,14 @@ impl Link {
         let scope = self.scope.borrow().clone();
         if let Some(scope) = scope {
             scope.scheduler().cancel_by_itself(&scope, &Cancelled::new(Reason::Aborted));
+        }
+    }
+
+    /// Has the loop of the work know whether a handle can abort it.
+    fn note_handles(&self) {
+        let scope = self.scope.borrow().clone();
+        if let Some(scope) = scope {
+            scope.set_abortable(self.handles.get() != 0 && !scope.is_cancelled());
         }
     }
 
@@ -243,6 +273,7 @@ impl<T: 'static> WaitState for Aborting<T> {
             scope.set_at_end(AtEnd::Close(self.link.clone()));
         }
         *self.link.scope.borrow_mut() = scope;
+        self.link.note_handles();
         self.link.listen();
     }
 

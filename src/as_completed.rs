@@ -445,7 +445,7 @@ impl<T: 'static> WaitState for NextCompleted<T> {
         if !self.is_ready() {
             task.note_blocked_on(BlockedOn::COMPLETION);
             if let Some(scheduler) = task.scheduler() {
-                scheduler.note_join(task);
+                scheduler.note_join_of_quorum(task);
             }
             self.completion.replace(self.index, Slot::Awaited(Waiter::new(task)));
         } else if self.failure().is_some() {

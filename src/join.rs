@@ -29,7 +29,7 @@ fn register(task: &TaskRef, waiting: &TaskRef) -> Option<WaiterKey> {
     }
     match task.scheduler().zip(waiting.scheduler()) {
         Some((scheduler, other)) if Rc::ptr_eq(&scheduler, &other) => {
-            scheduler.note_join(waiting);
+            scheduler.note_join(task);
             Some(task.add_waiter(Waiter::new(waiting)))
         }
         _ => {

@@ -9,15 +9,16 @@ mod common;
 mod allocations;
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{FOREVER, forever, to_idle};
+use common::{FOREVER, forever, ms, simulated, to_end, to_idle};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::unbounded;
 use tinyield::{
-    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, isolate, race, shield, spawn,
-    timeout,
+    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, isolate, race, shield, sleep,
+    spawn, timeout,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +31,19 @@ fn steps() -> u64 {
     tinyield::__private::steps().unwrap_or(0)
 }
 
+fn total_cost() -> Cost {
+    Cost { steps: steps(), allocations: allocations::count() }
+}
+
+fn cost_since(before: Cost) -> Cost {
+    let after = total_cost();
+    Cost { steps: after.steps - before.steps, allocations: after.allocations - before.allocations }
+}
+
 fn cost_of(work: impl FnOnce()) -> Cost {
-    let before = Cost { steps: steps(), allocations: allocations::count() };
+    let before = total_cost();
     work();
-    Cost { steps: steps() - before.steps, allocations: allocations::count() - before.allocations }
+    cost_since(before)
 }
 
 const FEW: usize = 200;
@@ -163,6 +173,140 @@ fn a_wake_up_beside_as_completed_costs_the_same_beside_ten_times_as_many() {
     });
 }
 
+/// The cost of a hundred wake-ups of a stepped loop in which `waits` wait for a shared coroutine, which does `acts` at each wake-up.
+fn cost_beside_dependents(count: usize, acts: impl Fn() -> Coro<()> + 'static) -> Cost {
+    const WAKE_UPS: usize = 100;
+    let event = Event::new();
+    let wakes = event.clone();
+    let shared: Shared<()> = co! {
+        loop {
+            yield event.wait();
+            event.clear();
+            yield acts();
+        }
+    }
+    .shared();
+    let waits = move || {
+        let shared = shared.clone();
+        co! { yield shared; }
+    };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime((0..count).map(|_| waits()).collect::<Vec<_>>());
+    let _idle = to_idle(&mut runtime);
+    let mut wake_up = || {
+        wakes.set();
+        let _idle = to_idle(&mut runtime);
+    };
+    wake_up();
+    cost_of(|| (0..WAKE_UPS).for_each(|_| wake_up()))
+}
+
+#[test]
+fn a_wake_up_of_a_coroutine_that_yields_a_handle_costs_the_same_beside_ten_times_as_many_that_wait_for_it() {
+    assert_independent(|count| {
+        cost_beside_dependents(count, || {
+            co! {
+                let handle = yield spawn(co! { yield; yield; });
+                yield handle;
+            }
+        })
+    });
+    assert_independent(|count| {
+        cost_beside_dependents(count, || {
+            co! {
+                for next in yield as_completed((0..3).map(|_| co! { yield; })) {
+                    yield next;
+                }
+            }
+        })
+    });
+}
+
+#[test]
+fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_a_chain_of_handles() {
+    assert_linear(|count| {
+        let end = Event::new();
+        let ends = end.clone();
+        let mut chain = co! { yield end.wait(); };
+        for _ in 0..count {
+            let inner = chain;
+            chain = co! {
+                let handle = yield spawn(inner);
+                yield handle;
+            };
+        }
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(chain);
+        let _idle = to_idle(&mut runtime);
+        ends.set();
+        to_end(&mut runtime).1.unwrap();
+    });
+    assert_linear(|count| {
+        let end = Event::new();
+        let ends = end.clone();
+        let mut chain = co! { yield end.wait(); };
+        for _ in 0..count {
+            let inner = chain;
+            chain = co! {
+                for next in yield as_completed([inner]) {
+                    yield next;
+                }
+            };
+        }
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(chain);
+        let _idle = to_idle(&mut runtime);
+        ends.set();
+        to_end(&mut runtime).1.unwrap();
+    });
+}
+
+#[test]
+fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_the_items_of_one_as_completed() {
+    assert_linear(|count| {
+        let event = Event::new();
+        let sets = event.clone();
+        let main = co! {
+            let waits = || {
+                let event = event.clone();
+                co! { yield event.wait(); }
+            };
+            let items: Vec<_> = (yield as_completed((0..count).map(|_| waits()))).collect();
+            yield items.into_iter().map(|item| co! { yield item; }).collect::<Vec<_>>();
+        };
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(main);
+        let _idle = to_idle(&mut runtime);
+        sets.set();
+        to_end(&mut runtime).1.unwrap();
+    });
+}
+
+#[test]
+fn a_jump_of_a_simulated_clock_beside_sleeping_guests_costs_the_same_beside_ten_times_as_many() {
+    const JUMPS: usize = 100;
+    assert_independent(|count| {
+        let main = co! {
+            let guests = (0..count).map(|_| {
+                let mut guest = Loop::new().into_runtime(co! { yield Event::new().wait(); });
+                co! { poll_fn(|context| guest.poll(context)).await?; }
+            });
+            yield spawn(guests.collect::<Vec<_>>());
+            yield sleep(ms(1));
+            let before = total_cost();
+            for _ in 0..JUMPS {
+                yield sleep(ms(1));
+            }
+            cost_since(before)
+        };
+        let cost = Rc::new(Cell::new(None));
+        let keeps = cost.clone();
+        let error = simulated().run(co! { keeps.set(Some(yield main)); Err("stop")? }).unwrap_err();
+        assert!(error.to_string().contains("stop"), "{error}");
+        cost.take().unwrap()
+    });
+}
+
 // 20: remote handles beside many that wait.
 
 const HANDLES: usize = 100;
@@ -232,7 +376,7 @@ fn a_wait_that_begins_between_remote_handles_costs_the_same_beside_ten_times_as_
             yield spawn(waits);
             yield;
             drop(event.remote());
-            let before = Cost { steps: steps(), allocations: allocations::count() };
+            let before = total_cost();
             for _ in 0..HANDLES {
                 drop(event.remote());
                 yield event.wait_timeout(Duration::ZERO);

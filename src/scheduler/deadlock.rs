@@ -1,7 +1,8 @@
 //! Deadlocks: whether nothing can go on any more, which coroutines are stuck, where, and on what.
 //!
 //! A run that owns its thread is stuck when nothing is ready, no timer is set, and nothing outside holds a handle that could wake
-//! it. A hosted run may still be helped by its host, so there only a cycle of coroutines that wait for each other is an error.
+//! it. A hosted run may still be helped by its host, so there only a cycle of coroutines that wait for each other is an error:
+//! see [`cycles`](super::cycles).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
@@ -19,43 +20,20 @@ impl Scheduler {
     pub(crate) fn stop_if_stuck(self: &Rc<Scheduler>) -> bool {
         let is_stuck = !self.may_time_help() && !self.may_be_woken();
         if is_stuck {
-            self.stop_stuck(Report::new(self), || self.unfinished_tasks());
+            self.stop_stuck(Report::new(self, &BTreeSet::new()), || self.unfinished_tasks());
         }
         is_stuck
-    }
-
-    /// Stops the loop if nothing is ready and coroutines wait for each other in a cycle, which no host can resolve.
-    ///
-    /// A cycle is closed by a task that begins to wait for one that was started before. So the search starts from those that have
-    /// done that since the last search, and looks at no others.
-    pub(crate) fn stop_if_cyclic(self: &Rc<Scheduler>) -> bool {
-        if !self.has_joined() || self.may_time_help() || self.may_be_woken() {
-            return false;
-        }
-        let joined = self.joined.take().unwrap_or_default();
-        if !joined.values().any(waits_for_itself) {
-            return false;
-        }
-        let report = Report::new(self);
-        let cycle = report.cycle.clone();
-        if cycle.is_empty() {
-            return false;
-        }
-        // A cycle behind a shield is still there when everything else has been cancelled.
-        self.joined.borrow_mut().extend(joined);
-        self.stop_stuck(report, || cycle.clone());
-        true
     }
 
     /// What each coroutine waits for, one a line.
     pub(super) fn describe_waits(self: &Rc<Scheduler>) -> String {
         const MAX_LINES: usize = 20;
-        let report = Report::new(self);
+        let report = Report::new(self, &BTreeSet::new());
         let lines = report.deadlock.stuck().iter().take(MAX_LINES).map(|stuck| format!("  {stuck}"));
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    fn stop_stuck(self: &Rc<Scheduler>, report: Report, doomed: impl Fn() -> Vec<TaskRef>) {
+    pub(super) fn stop_stuck(self: &Rc<Scheduler>, report: Report, doomed: impl Fn() -> Vec<TaskRef>) {
         let (name, location) = report.blamed;
         let error = Error::at(Box::new(report.deadlock), location);
         self.stop_for_good(error, name, doomed, "waited behind a shield for what can no longer come");
@@ -117,44 +95,20 @@ impl Scheduler {
     }
 }
 
-/// Whether `task` waits, through others, for itself. If one of them waits for any of several tasks, that may still end otherwise.
-fn waits_for_itself(task: &TaskRef) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut seen_quorums = BTreeSet::new();
-    let mut to_visit = vec![task.clone()];
-    while let Some(other) = to_visit.pop() {
-        work::count();
-        let mut dependents = wait_graph::dependents(&other);
-        if let Some(quorum) = other.scheduler().and_then(|scheduler| scheduler.quorum_of(&other))
-            && seen_quorums.insert(Rc::as_ptr(&quorum).addr())
-        {
-            dependents.extend(quorum.waiting().into_iter().map(|(waiting, _)| waiting));
-        }
-        for dependent in dependents {
-            if dependent.is(task) {
-                return true;
-            }
-            if seen.insert(dependent.id.get()) {
-                to_visit.push(dependent);
-            }
-        }
-    }
-    false
-}
-
 /// The content of a deadlock's error.
-struct Report {
+pub(super) struct Report {
     deadlock: Deadlock,
     /// The name and place of the coroutine that the error is attributed to.
     blamed: (String, &'static Location<'static>),
-    cycle: Vec<TaskRef>,
+    pub(super) cycle: Vec<TaskRef>,
 }
 
 impl Report {
-    fn new(scheduler: &Scheduler) -> Report {
+    /// The tasks with the ids `free` can still go on, whatever they wait for.
+    pub(super) fn new(scheduler: &Scheduler, free: &BTreeSet<u64>) -> Report {
         let (tasks, run_at) = (scheduler.root().all_tasks(), scheduler.location);
         let waits = Waits::new(&tasks, &scheduler.quorums());
-        let cycle = waits.find_cycle();
+        let cycle = waits.find_cycle(free);
         let holders = scheduler.holders_by_waiting();
         let in_words = |task| waits.awaited(task).in_words(&holders);
         let is_visible = |task: &&TaskRef| !task.is_internal();
@@ -243,9 +197,9 @@ impl Waits {
         self.edges.get(&task.id.get()).map_or(&[], Vec::as_slice)
     }
 
-    /// A cycle of tasks none of which can go on: each waits for the next one, and has no other way on.
-    fn find_cycle(&self) -> Vec<TaskRef> {
-        let search = self.search();
+    /// A cycle of tasks none of which can go on: each waits for the next one, and has no other way on, and is none of `free`.
+    fn find_cycle(&self, free: &BTreeSet<u64>) -> Vec<TaskRef> {
+        let search = self.search(free);
         let mut path = Vec::new();
         let mut place = BTreeMap::new();
         let mut next = search.stuck.first().copied();
@@ -263,8 +217,9 @@ impl Waits {
 
     /// At first all that wait for a task are taken to be stuck. One that has a way on is taken out, and those that wait for it are
     /// looked at again.
-    fn search(&self) -> Search {
-        let stuck: BTreeSet<u64> = self.edges.keys().chain(self.at_quorums.keys()).copied().collect();
+    fn search(&self, free: &BTreeSet<u64>) -> Search {
+        let waiting = self.edges.keys().chain(self.at_quorums.keys()).copied();
+        let stuck: BTreeSet<u64> = waiting.filter(|id| !free.contains(id)).collect();
         let is_free = |task: &&TaskRef| !stuck.contains(&task.id.get());
         let free = self.quorums.iter().map(|quorum| quorum.running.iter().filter(is_free).count()).collect();
         let mut waiting_for = BTreeMap::<u64, Vec<u64>>::new();

@@ -45,7 +45,7 @@ impl Scheduler {
         let held = scope.remove_task(&task);
         task.replace_scope(None);
         if task.has(State::JOIN_NOTED) {
-            self.joined.borrow_mut().remove(&task.id.get());
+            self.forget_join(&task);
         }
         if let Some(wake_slot) = task.cold(|cold| cold.wake_slot.take()).flatten() {
             self.remove_wake_slot(&wake_slot);

@@ -18,6 +18,7 @@ use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::primitives::thread::{self, Thread};
 use crate::primitives::{Mutex, lock};
+use crate::work;
 
 /// What other threads share with a loop while it runs.
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(crate) struct Inbox {
     /// How many wake slots have holders outside. While the loop runs, what its own thread has added and removed is not in here: see
     /// [`begin_run`](Inbox::begin_run).
     watchers: AtomicUsize,
+    /// A task of another loop has polled this one.
+    has_host: AtomicBool,
     state: Mutex<State>,
     pub(super) local: LocalWakes,
 }
@@ -38,8 +41,10 @@ struct State {
     closed: bool,
     parked: Parked,
     guests: Guests,
-    /// The loop that has this one among its guests.
+    /// The loop whose task polled this one last.
     host: Option<Weak<Inbox>>,
+    /// That loop has this one among its guests.
+    is_guest: bool,
 }
 
 /// What sleeps until something comes in.
@@ -103,15 +108,17 @@ impl Parked {
     }
 }
 
-/// The loops that tasks of this loop poll. That such a loop has its host's waker is no reason for this one to wait, unless that
-/// loop is watched itself.
+/// The loops that tasks of this loop poll, and that may be woken: they have timers, or are watched, or have such guests. That a loop
+/// has its host's waker is no other reason for the host to wait.
+///
+/// A loop is added when it begins to sleep, and when it becomes watched, which only its own thread can do. It may stay here for longer:
+/// the host removes it when it looks, so that the host looks once for each time that it was added.
 #[derive(Default)]
 struct Guests {
     /// By address.
     loops: BTreeMap<usize, Weak<Inbox>>,
     /// At this number, the loops that are gone are removed.
     prune_at: usize,
-    last_watched: Weak<Inbox>,
 }
 
 impl Guests {
@@ -123,9 +130,27 @@ impl Guests {
         self.loops.insert(Arc::as_ptr(guest).addr(), Arc::downgrade(guest));
     }
 
-    fn all(&self) -> Vec<Arc<Inbox>> {
-        self.loops.values().filter_map(Weak::upgrade).collect()
+    fn is_empty(&self) -> bool {
+        self.loops.is_empty()
     }
+
+    /// The first loop behind that address.
+    fn next(&self, last: usize) -> Option<(usize, Weak<Inbox>)> {
+        let (address, guest) = self.loops.range(last + 1..).next()?;
+        Some((*address, guest.clone()))
+    }
+}
+
+/// What a guest means for its host.
+enum Guest {
+    /// Something can wake it, and so a task of the host.
+    MayWake,
+    /// Only guests of its own could wake it.
+    MayBeWoken,
+    /// Its task waits for something else, but may wait for the guest again without a poll of it.
+    NotAwaited,
+    /// Nothing can wake it, before it is added again.
+    Asleep,
 }
 
 /// Memory for what is taken out of the inbox, kept by the loop, so that a wake-up allocates nothing.
@@ -182,14 +207,14 @@ impl Inbox {
     }
 
     /// The loop runs no longer.
-    pub(super) fn end_run(&self) {
+    pub(super) fn end_run(self: &Arc<Inbox>) {
         self.add_local_watchers();
         self.local.close();
     }
 
     /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right also while
     /// the loop runs.
-    pub(super) fn add_local_watchers(&self) {
+    pub(super) fn add_local_watchers(self: &Arc<Inbox>) {
         // A spare waker is held by nobody. While the loop runs, its watcher is counted here.
         while let Some(slot) = self.local.next_with_spare() {
             WakeSlot::drop_spare(&slot);
@@ -198,6 +223,7 @@ impl Inbox {
         if added != 0 {
             // As a holder that has left has signalled before, this thread sees its signal from here on.
             self.watchers.fetch_add(added.cast_unsigned(), AcqRel);
+            self.become_guest();
         }
     }
 
@@ -239,9 +265,10 @@ impl Inbox {
         self.watchers.load(Acquire) != 0
     }
 
-    fn add_watcher(&self) {
-        if !self.local.count_watcher(1) {
-            self.watchers.fetch_add(1, Relaxed);
+    fn add_watcher(self: &Arc<Inbox>) {
+        // Another thread has a watcher already, or has borrowed its waker from a poll, which is over before the loop sleeps.
+        if !self.local.count_watcher(1) && self.watchers.fetch_add(1, Relaxed) == 0 && self.local.is_here() {
+            self.become_guest();
         }
     }
 
@@ -268,42 +295,80 @@ impl Inbox {
         }
     }
 
+    /// Has the host look at this loop before it takes itself to be stuck, and the host of the host, and so on.
+    fn become_guest(self: &Arc<Inbox>) {
+        if !self.has_host.load(Relaxed) {
+            return;
+        }
+        let mut guest = self.clone();
+        loop {
+            work::count();
+            let mut state = lock(&guest.state);
+            if state.is_guest {
+                // So is the host then, unless it does not sleep.
+                break;
+            }
+            let Some(host) = state.host.as_ref().and_then(Weak::upgrade) else { break };
+            state.is_guest = true;
+            drop(state);
+            lock(&host.state).guests.add(&guest);
+            guest = host;
+        }
+    }
+
     /// Whether a holder outside, or a timer, could still wake a loop that a task of this one polls, directly or through others.
     pub(crate) fn may_guest_wake(self: &Arc<Inbox>) -> bool {
-        let last_watched = lock(&self.state).guests.last_watched.upgrade();
-        if last_watched.is_some_and(|guest| guest.as_guest_of(self) == Some(true)) {
-            return true;
+        if lock(&self.state).guests.is_empty() {
+            return false;
         }
         let mut seen = BTreeSet::from([Arc::as_ptr(self)]);
         let mut hosts = vec![self.clone()];
         while let Some(host) = hosts.pop() {
-            let guests = lock(&host.state).guests.all();
-            for guest in guests {
-                match guest.as_guest_of(&host) {
-                    Some(true) => {
-                        lock(&host.state).guests.last_watched = Arc::downgrade(&guest);
-                        return true;
+            let mut last = 0;
+            loop {
+                work::count();
+                let next = lock(&host.state).guests.next(last);
+                let Some((address, guest)) = next else { break };
+                last = address;
+                let guest = guest.upgrade();
+                match guest.as_ref().map_or(Guest::Asleep, |guest| guest.as_guest_of(&host)) {
+                    Guest::MayWake => return true,
+                    Guest::NotAwaited => {}
+                    Guest::Asleep => drop(lock(&host.state).guests.loops.remove(&address)),
+                    Guest::MayBeWoken => {
+                        if let Some(guest) = guest.filter(|guest| seen.insert(Arc::as_ptr(guest))) {
+                            hosts.push(guest);
+                        }
                     }
-                    Some(false) if seen.insert(Arc::as_ptr(&guest)) => hosts.push(guest),
-                    _ => {}
                 }
             }
         }
         false
     }
 
-    /// Whether a task of `host` polls this loop, and is woken by it, or about to be. If so, whether something can wake this loop.
-    fn as_guest_of(&self, host: &Arc<Inbox>) -> Option<bool> {
-        let state = lock(&self.state);
-        match &state.parked {
-            Parked::Task { wake_slot, has_timers } => {
-                // The task that polled it may have ended, or wait for something else.
-                let is_polled = !wake_slot.is_retired() && wake_slot.local.awaits();
-                (is_polled && Arc::ptr_eq(&wake_slot.inbox, host)).then(|| *has_timers || self.is_watched())
+    /// What this loop means for `host`, which has it among its guests, and removes it if it is asleep.
+    fn as_guest_of(&self, host: &Arc<Inbox>) -> Guest {
+        let mut state = lock(&self.state);
+        let guest = match &state.parked {
+            // It is polled by another loop, or its task has ended.
+            Parked::Task { wake_slot, .. } if !Arc::ptr_eq(&wake_slot.inbox, host) || wake_slot.is_retired() => {
+                Guest::Asleep
             }
+            Parked::Task { wake_slot, .. } if !wake_slot.local.awaits() => Guest::NotAwaited,
+            Parked::Task { has_timers: true, .. } => Guest::MayWake,
             // A holder that has signalled, and that is about to wake the task, is still there.
-            _ => (!state.closed && self.signalled.load(Relaxed)).then(|| self.is_watched()),
+            Parked::Nothing | Parked::Thread(_) | Parked::Host(..) if state.closed || !self.signalled.load(Relaxed) => {
+                Guest::Asleep
+            }
+            _ if self.is_watched() => Guest::MayWake,
+            _ if state.guests.is_empty() => Guest::Asleep,
+            _ => Guest::MayBeWoken,
+        };
+        let is_host = state.host.as_ref().is_some_and(|known| std::ptr::eq(known.as_ptr(), &**host));
+        if is_host && matches!(guest, Guest::Asleep) {
+            state.is_guest = false;
         }
+        guest
     }
 
     /// Blocks the thread until something comes in, or until `deadline`. May return early.
@@ -377,12 +442,15 @@ impl Inbox {
         let is_known = state.host.as_ref().is_some_and(|known| std::ptr::eq(known.as_ptr(), &*host));
         if !is_known {
             state.host = Some(Arc::downgrade(&host));
+            state.is_guest = false;
+            self.has_host.store(true, Relaxed);
         }
+        let may_be_woken = has_timers || self.is_watched() || !state.guests.is_empty();
         drop(state);
-        old.release();
-        if !is_known {
-            lock(&host.state).guests.add(self);
+        if may_be_woken {
+            self.become_guest();
         }
+        old.release();
         true
     }
 

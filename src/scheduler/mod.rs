@@ -20,7 +20,8 @@
 //! # How it fits together
 //!
 //! A turn goes one way through the files: [`run`] resumes a task, [`end`] records how it ended, [`cancel`] marks and queues what
-//! is to be cancelled, and [`scope`] is the tree that both work on. [`deadlock`] looks at the tree when nothing is ready.
+//! is to be cancelled, and [`scope`] is the tree that both work on. [`deadlock`] and
+//! [`cycles`] look at the tree when nothing is ready.
 //!
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
 //! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.
@@ -31,6 +32,7 @@ mod cancel;
 mod check;
 mod clock;
 mod coarse_clock;
+mod cycles;
 mod deadlock;
 #[cfg(feature = "tokio")]
 mod driver;
@@ -59,7 +61,7 @@ mod wait_queue;
 mod watch;
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -97,6 +99,7 @@ pub(crate) use watch::{Next, Watch};
 use crate::error::Grouping;
 use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
+use cycles::Joins;
 use run_queue::RunQueue;
 use seldom::Seldom;
 use timers::Timers;
@@ -141,8 +144,8 @@ pub(crate) struct Scheduler {
     /// The runtime that was made for foreign futures of this run, if one was.
     #[cfg(feature = "tokio")]
     driver: OnceCell<Rc<dyn Driver>>,
-    /// In a hosted loop: tasks, by id, that began to wait for a task that was started before, since the last look for cycles.
-    joined: Seldom<BTreeMap<u64, TaskRef>>,
+    /// In a hosted loop: where the next search for cycles starts.
+    joins: Seldom<Joins>,
     /// What `as_completed` waits for, for the search for deadlocks.
     quorums: Seldom<Quorums>,
     /// What tasks have waited for that others held, for dumps.
@@ -220,7 +223,7 @@ impl Scheduler {
             has_foreign_futures: Cell::new(false),
             #[cfg(feature = "tokio")]
             driver: OnceCell::new(),
-            joined: Seldom::default(),
+            joins: Seldom::default(),
             quorums: Seldom::default(),
             held: Seldom::default(),
             turns: Cell::new(0),
@@ -256,7 +259,7 @@ impl Scheduler {
         self.run_queue.clear();
         drop(self.spare_scope.take());
         // A wait that was forgotten may have kept the value of its coroutine until now.
-        if let Err(payload) = catch(|| drop((left, self.joined.take()))) {
+        if let Err(payload) = catch(|| drop((left, self.joins.take()))) {
             self.keep_panic(payload);
         }
     }
@@ -347,19 +350,6 @@ impl Scheduler {
             // Its waker is foreign code: not while the scope of the task is borrowed.
             scheduler.wake_sleeping_host();
         }
-    }
-
-    /// Notes that `waiting` waits for a task that was started earlier: only such a wait can close a cycle.
-    pub(crate) fn note_join(&self, waiting: &TaskRef) {
-        if self.is_hosted.get() {
-            waiting.set(State::JOIN_NOTED);
-            self.joined.borrow_mut().insert(waiting.id.get(), waiting.clone());
-        }
-    }
-
-    /// Whether there is a task from which to look for a cycle.
-    fn has_joined(&self) -> bool {
-        self.joined.borrow_if_used().is_some_and(|joined| !joined.is_empty())
     }
 
     // Timers.

@@ -92,6 +92,8 @@ pub(crate) struct Scope {
     stage: Cell<Stage>,
     /// It was not cancelled with what is around it: its own time was up, or its work was aborted.
     cancelled_by_itself: Cell<bool>,
+    /// A handle exists that can abort it.
+    is_abortable: Cell<bool>,
 }
 
 /// The errors that came up after the failure of a domain.
@@ -157,6 +159,7 @@ impl Scope {
             placeholders: RefCell::default(),
             stage: Cell::new(Stage::Running),
             cancelled_by_itself: Cell::new(false),
+            is_abortable: Cell::new(false),
         })
     }
 
@@ -231,6 +234,19 @@ impl Scope {
         self.cancelled_by_itself.set(true);
     }
 
+    /// Whether a handle exists that can abort it.
+    pub(super) fn is_abortable(&self) -> bool {
+        self.is_abortable.get()
+    }
+
+    /// Notes whether a handle exists that can abort it.
+    pub(crate) fn set_abortable(&self, is_abortable: bool) {
+        self.is_abortable.set(is_abortable);
+        if !is_abortable && self.scheduler.look_at_spared_cycles() {
+            self.scheduler.wake_sleeping_host();
+        }
+    }
+
     pub(super) fn is_shield(&self) -> bool {
         self.kind == ScopeKind::Shield && !self.is_open()
     }
@@ -262,13 +278,18 @@ impl Scope {
     }
 
     #[inline]
-    pub(super) fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.get().is_some()
     }
 
     /// Marks it as cancelled. False if it was before.
     pub(super) fn set_cancelled(&self, reason: &Cancelled) -> bool {
-        self.cancelled.set(reason.clone()).is_ok()
+        let is_new = self.cancelled.set(reason.clone()).is_ok();
+        if is_new && self.is_abortable.replace(false) {
+            // The host, if it sleeps, is woken for the cancellation.
+            self.scheduler.look_at_spared_cycles();
+        }
+        is_new
     }
 
     /// Whether its first task is queued.

@@ -4,7 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::Poll;
 
-use tinyield::{Coro, Event, Loop, Shared, Step, as_completed, co, coro, shield};
+use tinyield::{
+    AbortHandle, Coro, Event, JoinHandle, Loop, LoopError, Runtime, Shared, Step, abortable, as_completed, catch, co,
+    coro, shield, spawn,
+};
 
 use crate::common::{Counter, Gate, Wakes, messages, poll, ran, to_end, to_idle};
 use crate::{cycle_of_two, deadlock, never};
@@ -154,4 +157,127 @@ fn cycle_through_as_completed_is_found_when_the_coroutine_outside_of_it_has_ende
     gate.set();
     let error = to_end(&mut runtime).1.unwrap_err();
     assert!(!deadlock(&error).cycle().is_empty(), "{error:?}");
+}
+
+/// A coroutine that waits for its abortable work, which waits for the coroutine. With `shielded`, the work waits behind a shield.
+fn cycle_through_an_abortable(shielded: bool) -> (Coro<()>, AbortHandle) {
+    let own: Rc<RefCell<Option<JoinHandle<&'static str>>>> = Rc::default();
+    let kept = own.clone();
+    let (work, handle) = abortable(co! {
+        yield;
+        let outer = own.borrow_mut().take().unwrap();
+        if shielded {
+            yield shield(co! { yield outer; });
+        } else {
+            yield outer;
+        }
+    });
+    let main = co! {
+        let waits = co! { if (yield work).is_err() { "aborted" } else { "ended" } }.named("waits");
+        *kept.borrow_mut() = Some(yield spawn(waits));
+    };
+    (main, handle)
+}
+
+/// Steps until the loop is idle or done. Returns its result if it is done.
+fn to_idle_or_end(runtime: &mut Runtime<'_, ()>) -> Option<Result<(), LoopError>> {
+    loop {
+        match runtime.step() {
+            Step::Ran => {}
+            Step::Idle(_) => return None,
+            Step::Done(result) => return Some(result),
+        }
+    }
+}
+
+#[test]
+fn cycle_that_the_host_can_abort_is_no_error_of_a_stepped_loop() {
+    let (main, handle) = cycle_through_an_abortable(false);
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(main);
+    assert!(to_idle_or_end(&mut runtime).is_none());
+    handle.abort();
+    to_idle_or_end(&mut runtime).unwrap().unwrap();
+}
+
+#[test]
+fn cycle_that_a_coroutine_can_abort_when_the_host_sets_an_event_is_no_error_of_a_stepped_loop() {
+    let stop = Event::new();
+    let stops = stop.clone();
+    let (cycle, handle) = cycle_through_an_abortable(false);
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { yield (cycle, co! { yield stop.wait(); handle.abort(); }); });
+    assert!(to_idle_or_end(&mut runtime).is_none());
+    stops.set();
+    to_idle_or_end(&mut runtime).unwrap().unwrap();
+}
+
+#[test]
+fn cycle_is_an_error_of_a_stepped_loop_once_nothing_can_abort_it() {
+    for clones in [false, true] {
+        let (main, handle) = cycle_through_an_abortable(false);
+        let clone = clones.then(|| handle.clone());
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(main);
+        assert!(to_idle_or_end(&mut runtime).is_none());
+        drop(handle);
+        assert_eq!(to_idle_or_end(&mut runtime).is_none(), clones);
+        drop(clone);
+        if clones {
+            let error = to_idle_or_end(&mut runtime).unwrap().unwrap_err();
+            assert!(deadlock(&error).cycle().contains(&"waits".into()), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn dropping_the_last_abort_handle_of_a_cycle_wakes_the_host() {
+    let (main, handle) = cycle_through_an_abortable(false);
+    let (wakes, waker) = Wakes::new();
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(main);
+    assert!(poll(&mut runtime, &waker).is_pending());
+    assert_eq!(wakes.get(), 0);
+    drop(handle);
+    assert_eq!(wakes.get(), 1);
+    let Poll::Ready(Err(error)) = poll(&mut runtime, &waker) else { panic!("nothing can end the cycle") };
+    assert!(!deadlock(&error).cycle().is_empty());
+}
+
+#[test]
+fn cycle_through_a_shield_that_an_abort_cannot_end_is_an_error_of_a_stepped_loop() {
+    let (main, _handle) = cycle_through_an_abortable(true);
+    let outer = co! { yield shield(main); };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(outer);
+    // The coroutine in the shield sees no abort, nor does the work that waits at it, nor what waits for the work.
+    let error = to_idle_or_end(&mut runtime).unwrap().unwrap_err();
+    assert!(deadlock(&error).cycle().contains(&"waits".into()), "{error:?}");
+}
+
+#[test]
+fn cycle_that_is_left_after_an_abort_is_an_error_of_a_stepped_loop() {
+    // The work gives up one wait when it is aborted, and begins another one that closes the cycle again.
+    let own: Rc<RefCell<Option<Shared<()>>>> = Rc::default();
+    let seen = own.clone();
+    let (work, handle) = abortable(co! {
+        let outer = seen.borrow_mut().take().unwrap();
+        let _ = yield catch(outer.clone());
+        yield shield(co! { yield outer; });
+    });
+    let shared = co! { let _ = yield work; }.named("waits").shared();
+    *own.borrow_mut() = Some(shared.clone());
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(co! { yield shared; });
+    assert!(to_idle_or_end(&mut runtime).is_none());
+    handle.abort();
+    let error = to_idle_or_end(&mut runtime).unwrap().unwrap_err();
+    assert!(!deadlock(&error).cycle().is_empty(), "{error:?}");
+}
+
+#[test]
+fn owned_loop_reports_a_cycle_although_an_abort_handle_exists() {
+    let (main, _handle) = cycle_through_an_abortable(false);
+    let error = Loop::new().run(main).unwrap_err();
+    assert!(deadlock(&error).cycle().contains(&"waits".into()), "{error:?}");
 }

@@ -18,7 +18,7 @@
 //! | `HOLDS_WAITERS` | the cancellation, when the task outlives it | never |
 //! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
 //! | `SPAWNED` | `spawn` of a `Shared` | never |
-//! | `JOIN_NOTED` | `note_join`, in a hosted loop | never |
+//! | `JOIN_NOTED` | `note_join` and `note_join_of_quorum`, in a hosted loop | never |
 //! | `DISCARDED` | the coroutine of a thread's closure, before it returns the late value | never |
 //! | `RACING` | a race of leaves, when it begins | the end of the wait, the next `begin_wait` |
 //! | `FUTURE_WOKEN` | `poll_future`, when the future is pending and has called the waker | each `resume`; its completion |

@@ -1,5 +1,5 @@
 //! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is one under any
-//! drive.
+//! drive, unless an abort handle exists that can end it: the caller that steps the loop may still use that.
 
 use super::state::{Scope, ScopeKind, TaskId};
 use super::{ROOT, Simulator};
@@ -53,11 +53,41 @@ impl Simulator<'_> {
     }
 
     /// Whether some tasks wait for each other in a cycle, and none of them can continue.
-    pub(super) fn is_cyclic(&self) -> bool {
+    fn is_cyclic(&self) -> bool {
+        self.is_cyclic_without(|_| false)
+    }
+
+    /// As [`is_cyclic`](Simulator::is_cyclic), if nothing aborts a task.
+    pub(super) fn is_cyclic_for_good(&self) -> bool {
+        self.is_cyclic_without(|task| self.sees_abort(task))
+    }
+
+    /// Whether `task` would be cancelled if an abort handle was called that has not been called yet.
+    fn sees_abort(&self, task: TaskId) -> bool {
+        if self.tasks[task].wait.as_ref().is_some_and(|wait| wait.is_shield) {
+            return false;
+        }
+        let handles = &self.abortables[self.aborted..];
+        let mut scope = Some(self.tasks[task].scope);
+        while let Some(inner) = scope
+            && self.scopes[inner].kind != ScopeKind::Shield
+            && self.scopes[inner].cancelled.is_none()
+        {
+            if handles.contains(&Some(inner)) {
+                return true;
+            }
+            scope = self.scopes[inner].parent;
+        }
+        false
+    }
+
+    /// The tasks that `is_free` names can go on, whatever they wait for.
+    fn is_cyclic_without(&self, is_free: impl Fn(TaskId) -> bool) -> bool {
         let waits: Vec<_> = (0..self.tasks.len()).map(|task| self.waits_for(task)).collect();
         // At first, every task that waits for others counts as stuck. Those that can go on are taken out, until none
         // can.
-        let mut is_stuck: Vec<bool> = waits.iter().map(|waits| !waits.is_empty()).collect();
+        let mut is_stuck: Vec<bool> =
+            waits.iter().enumerate().map(|(task, waits)| !waits.is_empty() && !is_free(task)).collect();
         loop {
             let stays_stuck = |task: TaskId| {
                 let is_blocked_by = |(on, race): &(TaskId, Option<usize>)| match race {

@@ -32,7 +32,7 @@ impl Simulator<'_> {
                 Progress::Done => return true,
                 Progress::Idle if self.advance_to_next_timer() => {}
                 Progress::Idle if drive == Drive::Run => self.deadlock(),
-                Progress::Idle if self.is_cyclic() => {
+                Progress::Idle if self.is_cyclic_for_good() => {
                     // It is not specified in which order a cycle behind shields is dropped, nor which of several cycles.
                     self.observed.is_undecided |= self.scopes[ROOT].failure.is_some();
                     self.deadlock();

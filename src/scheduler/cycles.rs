@@ -1,0 +1,190 @@
+//! Cycles in a hosted loop: tasks that wait for each other, which no host can resolve.
+//!
+//! A host may still set an event while nothing is ready, so a hosted loop looks only for cycles, each time when it becomes idle. A
+//! cycle is closed by a wait for a task that was started before. Such waits are noted, and the search starts from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::rc::Rc;
+
+use super::deadlock::Report;
+use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
+use crate::work;
+
+/// Where the next search for a cycle starts.
+#[derive(Default)]
+pub(super) struct Joins {
+    /// By the ids of the tasks: a cycle that was closed since the last search goes through one of them.
+    unsearched: BTreeMap<u64, Joined>,
+    /// As `unsearched`, for cycles that were found, and that the handle of an abortable may end.
+    spared: BTreeMap<u64, Joined>,
+}
+
+struct Joined {
+    task: TaskRef,
+    /// Another task has begun to wait for it. Otherwise it has begun to wait at a quorum.
+    is_target: bool,
+}
+
+impl Joined {
+    /// Whether a cycle may go through the wait that was noted.
+    fn is_current(&self) -> bool {
+        self.is_target || self.task.blocked_on().contains(BlockedOn::COMPLETION)
+    }
+}
+
+impl Joins {
+    fn add(&mut self, task: &TaskRef, is_target: bool) {
+        let joined = self.unsearched.entry(task.id.get());
+        joined.or_insert_with(|| Joined { task: task.clone(), is_target: false }).is_target |= is_target;
+    }
+}
+
+impl Scheduler {
+    /// Notes that a task waits for `target`, which was started earlier: only such a wait can close a cycle.
+    pub(crate) fn note_join(&self, target: &TaskRef) {
+        self.note_joined(target, true);
+    }
+
+    /// Notes that `waiting` waits for tasks of a quorum, which were started earlier.
+    pub(crate) fn note_join_of_quorum(&self, waiting: &TaskRef) {
+        self.note_joined(waiting, false);
+    }
+
+    fn note_joined(&self, task: &TaskRef, is_target: bool) {
+        if self.is_hosted.get() {
+            task.set(State::JOIN_NOTED);
+            self.joins.borrow_mut().add(task, is_target);
+        }
+    }
+
+    /// `task` has ended, so no cycle goes through it.
+    pub(super) fn forget_join(&self, task: &TaskRef) {
+        let mut joins = self.joins.borrow_mut();
+        joins.unsearched.remove(&task.id.get());
+        joins.spared.remove(&task.id.get());
+    }
+
+    /// Whether there is a task from which to look for a cycle.
+    pub(super) fn has_joined(&self) -> bool {
+        self.joins.borrow_if_used().is_some_and(|joins| !joins.unsearched.is_empty())
+    }
+
+    /// A handle of an abortable is gone, or its work is cancelled: the cycles that it might have ended are looked at again. Returns
+    /// whether there are any.
+    pub(super) fn look_at_spared_cycles(&self) -> bool {
+        let is_any = self.joins.borrow_if_used().is_some_and(|joins| !joins.spared.is_empty());
+        if is_any {
+            let mut joins = self.joins.borrow_mut();
+            for joined in mem::take(&mut joins.spared).into_values() {
+                joins.add(&joined.task, joined.is_target);
+            }
+        }
+        is_any
+    }
+
+    /// Stops the loop if nothing is ready and coroutines wait for each other in a cycle, which no host can resolve.
+    pub(crate) fn stop_if_cyclic(self: &Rc<Scheduler>) -> bool {
+        if !self.has_joined() || self.may_time_help() || self.may_be_woken() {
+            return false;
+        }
+        let joined = mem::take(&mut self.joins.borrow_mut().unsearched);
+        let current = joined.values().filter(|joined| joined.is_current());
+        if !leads_to_cycle(current.map(|joined| joined.task.clone())) {
+            return false;
+        }
+        let abortable = self.abortable_tasks();
+        let report = Report::new(self, &abortable);
+        let cycle = report.cycle.clone();
+        let mut joins = self.joins.borrow_mut();
+        if cycle.is_empty() {
+            if !abortable.is_empty() {
+                joins.spared.extend(joined);
+            }
+            return false;
+        }
+        // A cycle behind a shield is still there when everything else has been cancelled.
+        joins.unsearched.extend(joined);
+        drop(joins);
+        self.stop_stuck(report, || cycle.clone());
+        true
+    }
+
+    /// The ids of the tasks that would see a cancellation if a handle that exists aborted its work.
+    fn abortable_tasks(&self) -> BTreeSet<u64> {
+        let mut abortable = BTreeSet::new();
+        let mut scopes = vec![(self.root(), false)];
+        while let Some((scope, is_inside)) = scopes.pop() {
+            work::count();
+            let sees_abort = !scope.is_shield() && !scope.is_cancelled() && (is_inside || scope.is_abortable());
+            if sees_abort {
+                let tasks = scope.tasks().into_iter().filter(|task| !task.has(State::SHIELDED));
+                abortable.extend(tasks.map(|task| task.id.get()));
+            }
+            scopes.extend(scope.subscopes().into_iter().map(|below| (below, sees_abort)));
+        }
+        abortable
+    }
+}
+
+/// A node of the graph of waits.
+enum Node {
+    Task(TaskRef),
+    /// Those that wait at a quorum wait for each of its tasks. As a node of its own, it is looked at once, and not for each task.
+    Quorum(Rc<dyn Quorum>),
+}
+
+impl Node {
+    /// What is different for any two nodes.
+    fn key(&self) -> (bool, u64) {
+        match self {
+            Node::Task(task) => (true, task.id.get()),
+            Node::Quorum(quorum) => (false, Rc::as_ptr(quorum).addr() as u64),
+        }
+    }
+
+    /// The nodes that wait for this one.
+    fn dependents(&self) -> Vec<Node> {
+        match self {
+            Node::Task(task) => {
+                let quorum = task.scheduler().and_then(|scheduler| scheduler.quorum_of(task)).map(Node::Quorum);
+                wait_graph::dependents(task).into_iter().map(Node::Task).chain(quorum).collect()
+            }
+            Node::Quorum(quorum) => quorum.waiting().into_iter().map(|(waiting, _)| Node::Task(waiting)).collect(),
+        }
+    }
+}
+
+/// Whether the way from any of `starts` to what waits for it, and on to what waits for that, leads to a cycle. If one task of the cycle
+/// waits for any of several others, that may still end otherwise.
+fn leads_to_cycle(starts: impl Iterator<Item = TaskRef>) -> bool {
+    // Whether the node is on the path. The others have been left, and lead to no cycle.
+    let mut is_on_path = BTreeMap::new();
+    // Each with those of its dependents that have not been looked at.
+    let mut path: Vec<((bool, u64), Vec<Node>)> = Vec::new();
+    for start in starts {
+        let mut next = Some(Node::Task(start));
+        loop {
+            if let Some(node) = next.take() {
+                work::count();
+                let key = node.key();
+                match is_on_path.get(&key) {
+                    // A start may have been reached from another one.
+                    Some(true) => return true,
+                    Some(false) => {}
+                    None => {
+                        is_on_path.insert(key, true);
+                        path.push((key, node.dependents()));
+                    }
+                }
+            }
+            let Some((key, left)) = path.last_mut() else { break };
+            next = left.pop();
+            if next.is_none() {
+                is_on_path.insert(*key, false);
+                path.pop();
+            }
+        }
+    }
+    false
+}
