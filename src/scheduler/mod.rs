@@ -25,6 +25,7 @@
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
 //! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.
 
+mod ascent;
 mod awaited;
 mod cancel;
 #[cfg(debug_assertions)]
