@@ -16,8 +16,8 @@ use common::{FOREVER, forever, to_idle};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::unbounded;
 use tinyield::{
-    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, isolate, race, shield, spawn,
-    timeout,
+    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, dump, isolate, race, shield,
+    spawn, timeout,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -516,4 +516,113 @@ fn a_gather_after_a_second_wait_that_was_refused_resumes_its_coroutine_once() {
         resumed.get()
     };
     assert_eq!([resumptions(FEW), resumptions(MANY)], [1, 1]);
+}
+
+// Walks up the tree of scopes.
+
+/// A shared coroutine in each of nested timeouts, which gives up on it together with all others.
+#[coro]
+fn nested_shared(depth: usize) -> Coro<()> {
+    let shared = co! { let _ = yield timeout(forever(), FOREVER); }.shared();
+    if depth == 0 {
+        yield shared;
+    } else {
+        let _ = yield (timeout(nested_shared(depth - 1), FOREVER), shared);
+    }
+}
+
+/// Each shared coroutine waits for the next one.
+fn chain_of_shared(depth: usize) -> Coro<()> {
+    let mut chain = co! { yield forever(); };
+    for _ in 0..depth {
+        let next = chain.shared();
+        chain = co! { yield next; };
+    }
+    chain
+}
+
+#[test]
+fn giving_up_on_nested_shared_coroutines_is_linear() {
+    let give_up = |coro: Coro<()>| {
+        let main = co! { yield timeout(coro, Duration::from_secs(1)) };
+        assert!(Loop::builder().simulated(0).build().run(main).unwrap().is_err());
+    };
+    assert_linear(|count| give_up(nested_shared(count)));
+    assert_linear(|count| give_up(chain_of_shared(count)));
+}
+
+/// Calls `act` in a coroutine below nested timeouts.
+#[coro]
+fn below_timeouts<T: 'static>(depth: usize, act: impl FnOnce() -> Coro<T> + 'static) -> Coro<T> {
+    if depth == 0 {
+        yield act()
+    } else {
+        let act: Box<dyn FnOnce() -> Coro<T>> = Box::new(act);
+        (yield timeout(below_timeouts(depth - 1, act), FOREVER)).unwrap()
+    }
+}
+
+#[test]
+fn starting_shared_coroutines_costs_the_same_below_ten_times_as_many_timeouts() {
+    assert_independent(|count| {
+        let act = || {
+            co! {
+                // The first looks for the place of all.
+                yield co! {}.shared();
+                let before = Cost { steps: steps(), allocations: allocations::count() };
+                for _ in 0..100 {
+                    yield co! {}.shared();
+                }
+                Cost { steps: steps() - before.steps, allocations: allocations::count() - before.allocations }
+            }
+        };
+        run(below_timeouts(count, act)).unwrap()
+    });
+}
+
+/// As `chain_of_errors`, with a timeout around each member.
+#[coro]
+fn errors_below_timeouts(depth: usize) -> Coro<()> {
+    let is_err = if depth == 0 {
+        (yield catch(co! { yield Event::new().wait(); })).is_err()
+    } else {
+        (yield catch(timeout(errors_below_timeouts(depth - 1), FOREVER))).is_err()
+    };
+    if is_err {
+        Err(format!("at {depth}"))?;
+    }
+}
+
+#[test]
+fn failures_behind_many_scopes_are_linear() {
+    assert_linear(|count| {
+        let fails = co! {
+            for _ in 0..2 * count + 10 {
+                yield;
+            }
+            Err("stop")?;
+        };
+        look_at(&run(co! { yield (errors_below_timeouts(count), fails); }).unwrap_err());
+    });
+}
+
+/// Each level leaves a coroutine behind in its scope, which is open then.
+#[coro]
+fn open_scopes(depth: usize) -> Coro<()> {
+    yield spawn(co! { yield Event::new().wait(); });
+    if depth > 0 {
+        let _ = yield timeout(open_scopes(depth - 1), FOREVER);
+    }
+}
+
+#[test]
+fn a_dump_and_the_report_of_a_deadlock_with_many_open_scopes_are_linear() {
+    assert_linear(|count| {
+        let main = co! {
+            yield open_scopes(count);
+            let dump = yield dump();
+            assert!(dump.tasks().len() > count);
+        };
+        look_at(&run(main).unwrap_err());
+    });
 }
