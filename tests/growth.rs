@@ -12,12 +12,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{FOREVER, forever, to_idle};
+use common::{FOREVER, forever, to_idle, wakes_itself};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
-use tinyield::channel::unbounded;
+use tinyield::channel::{Receiver, Sender, unbounded};
 use tinyield::{
-    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, dump, isolate, race, shield,
-    spawn, timeout,
+    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, dump, from_future, isolate,
+    race, run_in_thread, shield, spawn, timeout,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -625,4 +625,84 @@ fn a_dump_and_the_report_of_a_deadlock_with_many_open_scopes_are_linear() {
         };
         look_at(&run(main).unwrap_err());
     });
+}
+
+// In a closure on a thread.
+
+#[test]
+fn a_short_run_in_a_closure_costs_the_same_beside_ten_times_as_many_open_ones() {
+    assert_independent(|count| {
+        let closure = move || {
+            let open: Vec<_> =
+                (0..count).map(|_| Loop::new().into_runtime(co! { yield Event::new().wait(); })).collect();
+            let cost = cost_of(|| (0..100).for_each(|_| Loop::new().run(co! { yield; }).unwrap()));
+            drop(open);
+            (cost.steps, cost.allocations)
+        };
+        let (steps, allocations) = Loop::new().run(run_in_thread(closure)).unwrap();
+        Cost { steps, allocations }
+    });
+}
+
+// What is kept of the memory of a burst.
+
+/// The bytes that `burst` and a hundred ordinary acts after it leave allocated, beside a coroutine that goes on.
+fn kept_after(burst: impl FnOnce() -> Coro<()> + 'static) -> isize {
+    let main = co! {
+        let end = Event::new();
+        let ends = end.clone();
+        yield spawn(co! { let _ = yield timeout(end.wait(), FOREVER); });
+        yield;
+        yield;
+        let before = allocations::live();
+        yield burst();
+        for _ in 0..100 {
+            yield co! { yield; };
+            let _ = yield timeout(co! {}, FOREVER);
+            yield from_future(async {});
+        }
+        let kept = allocations::live() - before;
+        ends.set();
+        kept
+    };
+    Loop::new().run(main).unwrap()
+}
+
+const BURST: usize = 100_000;
+
+#[test]
+fn a_loop_keeps_little_of_the_memory_of_a_burst() {
+    type Burst = fn() -> Coro<()>;
+    let bursts: [(&str, Burst); 5] = [
+        ("coroutines", || co! { yield (0..BURST).map(|_| co! { yield; yield; }).collect::<Vec<_>>(); }),
+        ("scopes", || {
+            co! { yield (0..BURST).map(|_| race([co! { yield; yield; }, co! { yield Event::new().wait(); }])).collect::<Vec<_>>(); }
+        }),
+        ("foreign futures", || {
+            co! { yield (0..BURST).map(|_| from_future(wakes_itself(2))).collect::<Vec<_>>(); }
+        }),
+        ("cancellations", || {
+            co! {
+                let waits: Vec<_> = (0..BURST).map(|_| co! { yield Event::new().wait(); }).collect();
+                let _ = yield timeout(waits, Duration::ZERO);
+            }
+        }),
+        ("messages", || {
+            let (sender, receiver) = unbounded::<usize>();
+            CHANNEL.set(Some((sender.clone(), receiver.clone())));
+            co! {
+                (0..BURST).for_each(|number| sender.try_send(number).unwrap());
+                while receiver.try_recv().is_ok() {}
+            }
+        }),
+    ];
+    for (what, burst) in bursts {
+        let kept = kept_after(burst);
+        assert!(kept < 100_000, "{kept} bytes after a burst of {what}");
+    }
+}
+
+thread_local! {
+    /// A channel that outlives the burst of its messages.
+    static CHANNEL: Cell<Option<(Sender<usize>, Receiver<usize>)>> = const { Cell::new(None) };
 }

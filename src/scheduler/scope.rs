@@ -43,6 +43,19 @@ impl ScopeKind {
     }
 }
 
+/// A list that has room for more gives memory back. Whether it has is looked at whenever its length is a multiple of this: that takes no
+/// longer than to look whether it is empty.
+const KEPT_CAPACITY: usize = 1024;
+const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
+
+#[cold]
+#[inline(never)]
+fn give_memory_back<T>(list: &mut Vec<T>) {
+    if list.len() < list.capacity() / 4 {
+        list.shrink_to(2 * list.len());
+    }
+}
+
 /// How far a scope has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -427,8 +440,8 @@ impl Scope {
         if let Some(moved) = tasks.get(index as usize) {
             moved.index.set(index);
         }
-        if tasks.is_empty() && tasks.capacity() > 1024 {
-            *tasks = Vec::new();
+        if tasks.len().is_multiple_of(KEPT_CAPACITY) && tasks.capacity() > KEPT_CAPACITY {
+            give_memory_back(&mut tasks);
         }
         debug_assert!(removed.is(task), "a task is at its index in its scope");
         removed
@@ -447,6 +460,9 @@ impl Scope {
         subscopes.swap_remove(self.index.get());
         if let Some(moved) = subscopes.get(self.index.get()) {
             moved.index.set(self.index.get());
+        }
+        if subscopes.len().is_multiple_of(KEPT_CAPACITY) && subscopes.capacity() > KEPT_CAPACITY {
+            give_memory_back(&mut subscopes);
         }
         drop(subscopes);
         Some(parent)
