@@ -37,9 +37,12 @@ pub(crate) use global as process_wide;
 pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    /// Each load is an exchange here: it gives the newest value, as `SeqCst` says and loom does not. And loom, which knows the
-    /// last access of each atomic only, overlooks the orders of a load here and a load with an exchange there. But it releases
-    /// nothing, as no load does: whoever finds what was stored after it would see what a store that should have does not show.
+    /// A load is an exchange here, for two reasons. An exchange gives the newest value, as a `SeqCst` load does, while a `SeqCst` load of
+    /// loom may give an older one. And loom remembers only the last access of each atomic: with plain loads, it would skip some orders of
+    /// two threads of which one loads, and the other one loads and exchanges.
+    ///
+    /// The exchange acquires at most, and never releases. If it released, as no real load does, a missing `Release` elsewhere would go
+    /// unnoticed.
     #[derive(Default)]
     pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
 

@@ -132,9 +132,10 @@ impl<T> Handover<T> {
         }
     }
 
-    /// No reader will come: coroutines that wait to be read fail.
+    /// No reader will come: coroutines that wait to be read fail. Readers in line find the end.
     pub(super) fn close(&self) {
         self.is_closed.set(true);
+        self.serve();
         loop {
             let mut state = self.state.borrow_mut();
             let waiter = state.offers.iter_mut().find_map(|offer| offer.waiter.take());
@@ -150,6 +151,11 @@ impl<T> Handover<T> {
         self.is_closed.get()
     }
 
+    /// Whether no more values will be offered.
+    fn has_ended(&self) -> bool {
+        self.emitters.get() == 0 || self.is_closed()
+    }
+
     /// Serves the readers in line, as far as there are offers, or if there will be none.
     fn serve(&self) {
         loop {
@@ -159,7 +165,7 @@ impl<T> Handover<T> {
             }
             let served = match state.grant() {
                 Some(number) => Reader::Granted(number),
-                None if self.emitters.get() == 0 => Reader::End,
+                None if self.has_ended() => Reader::End,
                 None => return,
             };
             let reader = state.serve_first(served);
@@ -220,7 +226,7 @@ impl<T> Handover<T> {
         } else {
             Place::Queue(state.readers.push_back(reader))
         };
-        let may_be_served = !state.offers.is_empty() || self.emitters.get() == 0;
+        let may_be_served = !state.offers.is_empty() || self.has_ended();
         drop(state);
         if may_be_served {
             self.serve();

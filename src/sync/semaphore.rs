@@ -81,7 +81,7 @@ impl Semaphore {
     ///
     /// The coroutine leaves the queue. If it had been given a permit already, the next one in the queue gets it.
     pub fn acquire(&self) -> Acquire {
-        Acquire { permit: Some(Permit { semaphore: self.clone(), key: Key::NOBODY }) }
+        Acquire { permit: Some(Permit { semaphore: self.clone(), key: Key::NONE }) }
     }
 
     /// Returns a permit, if one is free.

@@ -33,7 +33,7 @@ impl<T: 'static> Recv<T> {
             drop(inner);
             // A claimed message takes no room.
             self.receiver.serve();
-            return Key::NOBODY;
+            return Key::NONE;
         }
         let entry = inner.entry((), task);
         let key = inner.receivers.push_back(entry);
@@ -123,7 +123,7 @@ impl<T: 'static> WaitState for Recv<T> {
         let mut inner = self.receiver.inner.borrow_mut();
         let is_claimed = inner.is_quiet && inner.state.claim_local(claimant);
         drop(inner);
-        let key = if is_claimed { Key::NOBODY } else { self.begin_slow(claimant, task) };
+        let key = if is_claimed { Key::NONE } else { self.begin_slow(claimant, task) };
         self.begun = Some((claimant, key));
     }
 
