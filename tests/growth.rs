@@ -13,12 +13,12 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{FOREVER, forever, ms, simulated, to_end, to_idle};
+use common::{FOREVER, forever, ms, simulated, to_end, to_idle, wakes_itself};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
-use tinyield::channel::unbounded;
+use tinyield::channel::{Receiver, Sender, unbounded};
 use tinyield::{
-    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, isolate, race, shield, sleep,
-    spawn, timeout,
+    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, dump, from_future, isolate,
+    race, run_in_thread, shield, sleep, spawn, timeout,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -660,4 +660,193 @@ fn a_gather_after_a_second_wait_that_was_refused_resumes_its_coroutine_once() {
         resumed.get()
     };
     assert_eq!([resumptions(FEW), resumptions(MANY)], [1, 1]);
+}
+
+// Walks up the tree of scopes.
+
+/// A shared coroutine in each of nested timeouts, which gives up on it together with all others.
+#[coro]
+fn nested_shared(depth: usize) -> Coro<()> {
+    let shared = co! { let _ = yield timeout(forever(), FOREVER); }.shared();
+    if depth == 0 {
+        yield shared;
+    } else {
+        let _ = yield (timeout(nested_shared(depth - 1), FOREVER), shared);
+    }
+}
+
+/// Each shared coroutine waits for the next one.
+fn chain_of_shared(depth: usize) -> Coro<()> {
+    let mut chain = co! { yield forever(); };
+    for _ in 0..depth {
+        let next = chain.shared();
+        chain = co! { yield next; };
+    }
+    chain
+}
+
+#[test]
+fn giving_up_on_nested_shared_coroutines_is_linear() {
+    let give_up = |coro: Coro<()>| {
+        let main = co! { yield timeout(coro, Duration::from_secs(1)) };
+        assert!(Loop::builder().simulated(0).build().run(main).unwrap().is_err());
+    };
+    assert_linear(|count| give_up(nested_shared(count)));
+    assert_linear(|count| give_up(chain_of_shared(count)));
+}
+
+/// Calls `act` in a coroutine below nested timeouts.
+#[coro]
+fn below_timeouts<T: 'static>(depth: usize, act: impl FnOnce() -> Coro<T> + 'static) -> Coro<T> {
+    if depth == 0 {
+        yield act()
+    } else {
+        let act: Box<dyn FnOnce() -> Coro<T>> = Box::new(act);
+        (yield timeout(below_timeouts(depth - 1, act), FOREVER)).unwrap()
+    }
+}
+
+#[test]
+fn starting_shared_coroutines_costs_the_same_below_ten_times_as_many_timeouts() {
+    assert_independent(|count| {
+        let act = || {
+            co! {
+                // The first looks for the place of all.
+                yield co! {}.shared();
+                let before = Cost { steps: steps(), allocations: allocations::count() };
+                for _ in 0..100 {
+                    yield co! {}.shared();
+                }
+                Cost { steps: steps() - before.steps, allocations: allocations::count() - before.allocations }
+            }
+        };
+        run(below_timeouts(count, act)).unwrap()
+    });
+}
+
+/// As `chain_of_errors`, with a timeout around each member.
+#[coro]
+fn errors_below_timeouts(depth: usize) -> Coro<()> {
+    let is_err = if depth == 0 {
+        (yield catch(co! { yield Event::new().wait(); })).is_err()
+    } else {
+        (yield catch(timeout(errors_below_timeouts(depth - 1), FOREVER))).is_err()
+    };
+    if is_err {
+        Err(format!("at {depth}"))?;
+    }
+}
+
+#[test]
+fn failures_behind_many_scopes_are_linear() {
+    assert_linear(|count| {
+        let fails = co! {
+            for _ in 0..2 * count + 10 {
+                yield;
+            }
+            Err("stop")?;
+        };
+        look_at(&run(co! { yield (errors_below_timeouts(count), fails); }).unwrap_err());
+    });
+}
+
+/// Each level leaves a coroutine behind in its scope, which is open then.
+#[coro]
+fn open_scopes(depth: usize) -> Coro<()> {
+    yield spawn(co! { yield Event::new().wait(); });
+    if depth > 0 {
+        let _ = yield timeout(open_scopes(depth - 1), FOREVER);
+    }
+}
+
+#[test]
+fn a_dump_and_the_report_of_a_deadlock_with_many_open_scopes_are_linear() {
+    assert_linear(|count| {
+        let main = co! {
+            yield open_scopes(count);
+            let dump = yield dump();
+            assert!(dump.tasks().len() > count);
+        };
+        look_at(&run(main).unwrap_err());
+    });
+}
+
+// In a closure on a thread.
+
+#[test]
+fn a_short_run_in_a_closure_costs_the_same_beside_ten_times_as_many_open_ones() {
+    assert_independent(|count| {
+        let closure = move || {
+            let open: Vec<_> =
+                (0..count).map(|_| Loop::new().into_runtime(co! { yield Event::new().wait(); })).collect();
+            let cost = cost_of(|| (0..100).for_each(|_| Loop::new().run(co! { yield; }).unwrap()));
+            drop(open);
+            (cost.steps, cost.allocations)
+        };
+        let (steps, allocations) = Loop::new().run(run_in_thread(closure)).unwrap();
+        Cost { steps, allocations }
+    });
+}
+
+// What is kept of the memory of a burst.
+
+/// The bytes that `burst` and a hundred ordinary acts after it leave allocated, beside a coroutine that goes on.
+fn kept_after(burst: impl FnOnce() -> Coro<()> + 'static) -> isize {
+    let main = co! {
+        let end = Event::new();
+        let ends = end.clone();
+        yield spawn(co! { let _ = yield timeout(end.wait(), FOREVER); });
+        yield;
+        yield;
+        let before = allocations::live();
+        yield burst();
+        for _ in 0..100 {
+            yield co! { yield; };
+            let _ = yield timeout(co! {}, FOREVER);
+            yield from_future(async {});
+        }
+        let kept = allocations::live() - before;
+        ends.set();
+        kept
+    };
+    Loop::new().run(main).unwrap()
+}
+
+const BURST: usize = 100_000;
+
+#[test]
+fn a_loop_keeps_little_of_the_memory_of_a_burst() {
+    type Burst = fn() -> Coro<()>;
+    let bursts: [(&str, Burst); 5] = [
+        ("coroutines", || co! { yield (0..BURST).map(|_| co! { yield; yield; }).collect::<Vec<_>>(); }),
+        ("scopes", || {
+            co! { yield (0..BURST).map(|_| race([co! { yield; yield; }, co! { yield Event::new().wait(); }])).collect::<Vec<_>>(); }
+        }),
+        ("foreign futures", || {
+            co! { yield (0..BURST).map(|_| from_future(wakes_itself(2))).collect::<Vec<_>>(); }
+        }),
+        ("cancellations", || {
+            co! {
+                let waits: Vec<_> = (0..BURST).map(|_| co! { yield Event::new().wait(); }).collect();
+                let _ = yield timeout(waits, Duration::ZERO);
+            }
+        }),
+        ("messages", || {
+            let (sender, receiver) = unbounded::<usize>();
+            CHANNEL.set(Some((sender.clone(), receiver.clone())));
+            co! {
+                (0..BURST).for_each(|number| sender.try_send(number).unwrap());
+                while receiver.try_recv().is_ok() {}
+            }
+        }),
+    ];
+    for (what, burst) in bursts {
+        let kept = kept_after(burst);
+        assert!(kept < 100_000, "{kept} bytes after a burst of {what}");
+    }
+}
+
+thread_local! {
+    /// A channel that outlives the burst of its messages.
+    static CHANNEL: Cell<Option<(Sender<usize>, Receiver<usize>)>> = const { Cell::new(None) };
 }

@@ -81,14 +81,10 @@ impl Scheduler {
     /// Something in `scope` failed: the shields between `scope` and `domain` protect from what comes from outside of them, but
     /// this comes from inside.
     pub(super) fn cancel_shields(&self, scope: &Rc<Scope>, domain: &Rc<Scope>, reason: &Cancelled) {
-        let mut scope = scope.clone();
-        while !Rc::ptr_eq(&scope, domain) {
-            work::count();
+        for scope in scope.up_to_unless_passed(domain) {
             if scope.is_shield() {
                 self.cancel(&scope, reason);
             }
-            let Some(parent) = scope.parent() else { break };
-            scope = parent;
         }
     }
 

@@ -166,18 +166,14 @@ impl Scheduler {
     /// The index in the dump of the parent of each task: the task that started it, or that waits for it first. `tasks` are in the order in which
     /// they started. A parent has started before its children, so there are no circles.
     fn visible_parents(&self, tasks: &[TaskRef], places: &Places) -> Vec<Option<usize>> {
-        let first_of_scope: HashMap<_, _> = tasks
-            .iter()
-            .filter(|task| task.has(State::SCOPE_ROOT))
-            .filter_map(|task| Some((Rc::as_ptr(&task.scope()?).addr(), task.clone())))
-            .collect();
+        let mut ancestry = Ancestry::new(tasks);
         let mut parents: Vec<Option<usize>> = Vec::with_capacity(tasks.len());
         for task in tasks {
             work::count();
             let starter = self.observer.as_ref().and_then(|observer| observer.starter_of(task.id.get()));
             // One that has ended has left its children behind.
             let starter = starter.and_then(|starter| places.of(starter));
-            let parent = starter.or_else(|| places.of(found_parent(task, &first_of_scope)?));
+            let parent = starter.or_else(|| places.of(ancestry.parent_of(task)?));
             // An internal parent stands for its own.
             parents.push(parent.and_then(|parent| places.in_dump[parent].or(parents[parent])));
         }
@@ -185,20 +181,65 @@ impl Scheduler {
     }
 }
 
-/// The parent of a task of which it is not known what started it.
-fn found_parent(task: &TaskRef, first_of_scope: &HashMap<usize, TaskRef>) -> Option<u64> {
-    let is_before = |other: &TaskRef| other.id.get() < task.id.get();
-    if let Some(waiting) = task.waiting_tasks().into_iter().find(is_before) {
-        return Some(waiting.id.get());
+/// Finds the parents of tasks of which it is not known what started them.
+struct Ancestry {
+    /// The first task of each scope, if that has not ended. Scopes are known by their addresses.
+    first_of_scope: HashMap<usize, TaskRef>,
+    /// For scopes in which there is no parent for anything: the next scope above in which there may be one.
+    above: HashMap<usize, Option<Rc<Scope>>>,
+}
+
+impl Ancestry {
+    fn new(tasks: &[TaskRef]) -> Ancestry {
+        let first_of_scope = tasks
+            .iter()
+            .filter(|task| task.has(State::SCOPE_ROOT))
+            .filter_map(|task| Some((address(&task.scope()?), task.clone())))
+            .collect();
+        Ancestry { first_of_scope, above: HashMap::new() }
     }
-    let mut next = task.scope();
-    while let Some(scope) = next {
-        work::count();
-        let first = first_of_scope.get(&Rc::as_ptr(&scope).addr()).cloned();
-        if let Some(parent) = first.into_iter().chain(scope.owner()).find(is_before) {
-            return Some(parent.id.get());
+
+    fn parent_of(&mut self, task: &TaskRef) -> Option<u64> {
+        let is_before = |other: &TaskRef| other.id.get() < task.id.get();
+        if let Some(waiting) = task.waiting_tasks().into_iter().find(is_before) {
+            return Some(waiting.id.get());
         }
-        next = scope.parent();
+        let mut next = task.scope();
+        while let Some(scope) = next.and_then(|scope| self.with_candidate(scope)) {
+            work::count();
+            if let Some(parent) = self.candidates(&scope).find(is_before) {
+                return Some(parent.id.get());
+            }
+            next = scope.parent();
+        }
+        None
     }
-    None
+
+    /// The tasks that may be the parent of what is in `scope`: its first, and its owner.
+    fn candidates(&self, scope: &Rc<Scope>) -> impl Iterator<Item = TaskRef> {
+        self.first_of_scope.get(&address(scope)).cloned().into_iter().chain(scope.owner())
+    }
+
+    /// `scope`, or the nearest above that has candidates. Open scopes have none, and may be nested thousands deep.
+    fn with_candidate(&mut self, scope: Rc<Scope>) -> Option<Rc<Scope>> {
+        let mut passed = Vec::new();
+        let mut next = Some(scope);
+        while let Some(scope) = &next
+            && self.candidates(scope).next().is_none()
+        {
+            work::count();
+            let from = address(scope);
+            passed.push(from);
+            next = match self.above.get(&from) {
+                Some(known) => known.clone(),
+                None => scope.parent(),
+            };
+        }
+        self.above.extend(passed.into_iter().map(|address| (address, next.clone())));
+        next
+    }
+}
+
+fn address(scope: &Rc<Scope>) -> usize {
+    Rc::as_ptr(scope).addr()
 }

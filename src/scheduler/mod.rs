@@ -26,6 +26,7 @@
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
 //! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.
 
+mod ascent;
 mod awaited;
 mod cancel;
 #[cfg(debug_assertions)]
@@ -119,6 +120,8 @@ pub(crate) struct Scheduler {
     delivery: Cell<Option<Delivery>>,
     wake_slots: RefCell<Slab<(Arc<WakeSlot>, WakeTarget)>>,
     last_slot: Cell<u64>,
+    /// How many wake slots were removed since the list of them gave memory back.
+    slot_removals: Cell<usize>,
     /// The loop runs: [`run`](Scheduler::run) has not returned.
     is_running: Cell<bool>,
     root: RefCell<Option<Rc<Scope>>>,
@@ -178,6 +181,9 @@ impl TaskName for HostTask {
     const NAME: &'static str = "";
 }
 
+/// Room for more wake slots than this is given back.
+const KEPT_SLOTS: usize = 1024;
+
 /// What a wake slot wakes.
 pub(crate) enum WakeTarget {
     Task(TaskRef),
@@ -207,6 +213,7 @@ impl Scheduler {
             delivery: Cell::default(),
             wake_slots: RefCell::default(),
             last_slot: Cell::new(0),
+            slot_removals: Cell::new(0),
             is_running: Cell::new(false),
             root: RefCell::default(),
             spare_scope: Cell::default(),
@@ -482,6 +489,13 @@ impl Scheduler {
         let index = wake_slot.key.index;
         let is_there = wake_slots.get(index).is_some_and(|(there, _)| there.key == wake_slot.key);
         let removed = is_there.then(|| wake_slots.remove(index));
+        // To shrink takes time in proportion to the capacity, and has no effect while the last slot is in use.
+        let removals = self.slot_removals.replace(self.slot_removals.get() + 1);
+        let is_time = wake_slots.is_empty() || removals > wake_slots.capacity();
+        if is_time && wake_slots.capacity() > 4 * wake_slots.len() + KEPT_SLOTS {
+            wake_slots.shrink_to_fit();
+            self.slot_removals.set(0);
+        }
         drop(wake_slots);
         drop(removed);
     }

@@ -296,6 +296,8 @@ impl Scheduler {
                 Some(task) => return Some(task),
                 None => {
                     self.is_cancelling.set(false);
+                    // Empty: no destructor runs under the borrow.
+                    self.cancelling.borrow_mut().shrink_to(1024);
                     return None;
                 }
             }

@@ -4,10 +4,11 @@
 //! to the nearest scope that is a domain. How scopes end is in [`end`](super::end), how they are cancelled in
 //! [`cancel`](super::cancel).
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use super::ascent::Shortcuts;
 use super::holds::SharedHold;
 use super::seldom::Seldom;
 use super::task::TaskRef;
@@ -39,6 +40,19 @@ pub(crate) enum ScopeKind {
 impl ScopeKind {
     fn is_domain(self) -> bool {
         matches!(self, ScopeKind::Domain(_) | ScopeKind::Contained(_))
+    }
+}
+
+/// A list that has room for more gives memory back. Whether it has is looked at whenever its length is a multiple of this: that takes no
+/// longer than to look whether it is empty.
+const KEPT_CAPACITY: usize = 1024;
+const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
+
+#[cold]
+#[inline(never)]
+fn give_memory_back<T>(list: &mut Vec<T>) {
+    if list.len() < list.capacity() / 4 {
+        list.shrink_to(2 * list.len());
     }
 }
 
@@ -81,7 +95,7 @@ pub(crate) struct Scope {
     failure: OnceCell<Error>,
     /// Cached ancestor domain that receives errors once this one is cancelled.
     responsible: RefCell<Option<Rc<Scope>>>,
-    others: Seldom<Others>,
+    seldom: Seldom<SeldomUsed>,
     /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
@@ -96,12 +110,14 @@ pub(crate) struct Scope {
     is_abortable: Cell<bool>,
 }
 
-/// The errors that came up after the failure of a domain.
+/// What few scopes have.
 #[derive(Default)]
-struct Others {
-    errors: Vec<Error>,
+struct SeldomUsed {
+    /// The errors that came up after the failure of a domain.
+    others: Vec<Error>,
     /// The identities of these errors.
     known: BTreeSet<usize>,
+    shortcuts: Shortcuts,
 }
 
 impl Scope {
@@ -151,7 +167,7 @@ impl Scope {
             cancelled: OnceCell::new(),
             failure: OnceCell::new(),
             responsible: RefCell::default(),
-            others: Seldom::default(),
+            seldom: Seldom::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
             at_end: Cell::default(),
@@ -173,9 +189,10 @@ impl Scope {
     /// Keeps this scope, which has ended, to make the next one of it, if nothing else refers to it.
     pub(crate) fn recycle(mut self: Rc<Scope>) {
         let Some(scope) = Rc::get_mut(&mut self) else { return };
+        // Only a domain has a failure, or errors after it.
         let is_plain = scope.kind == ScopeKind::Subtree
             && scope.cancelled.get().is_none()
-            && scope.failure.get().is_none()
+            && !scope.seldom.is_used()
             && scope.group.get_mut().is_none();
         if is_plain {
             scope.domain = None;
@@ -204,7 +221,7 @@ impl Scope {
         self.stage.get() == Stage::Gone
     }
 
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.stage.get() == Stage::Open
     }
 
@@ -212,17 +229,6 @@ impl Scope {
     #[inline]
     pub(super) fn has_tasks(&self) -> bool {
         !self.tasks.borrow().is_empty()
-    }
-
-    /// This scope, or the nearest above to which its content belongs.
-    pub(super) fn holder(self: &Rc<Scope>) -> Rc<Scope> {
-        let mut holder = self.clone();
-        while holder.is_open()
-            && let Some(parent) = holder.parent()
-        {
-            holder = parent;
-        }
-        holder
     }
 
     /// Whether it was cancelled because its own time was up, or its work was aborted, and not with what is around it.
@@ -253,6 +259,20 @@ impl Scope {
 
     pub(super) fn is_domain(&self) -> bool {
         self.kind.is_domain()
+    }
+
+    /// Whether a shared coroutine runs in it. What that has left behind when it completed belongs to the parent.
+    pub(super) fn is_shared(&self) -> bool {
+        self.kind == ScopeKind::Shared && !self.is_open()
+    }
+
+    /// What walks up from here have found, if any has left something here.
+    pub(super) fn shortcuts(&self) -> Option<RefMut<'_, Shortcuts>> {
+        self.seldom.borrow_mut_if_used().map(|seldom| RefMut::map(seldom, |seldom| &mut seldom.shortcuts))
+    }
+
+    pub(super) fn shortcuts_mut(&self) -> RefMut<'_, Shortcuts> {
+        RefMut::map(self.seldom.borrow_mut(), |seldom| &mut seldom.shortcuts)
     }
 
     /// Whether it ends only when all in it have ended, and not with its first task.
@@ -376,11 +396,11 @@ impl Scope {
         if self.grouping() == Grouping::Never {
             return;
         }
-        let mut others = self.others.borrow_mut();
+        let mut seldom = self.seldom.borrow_mut();
         // A task behind a shield is not cancelled, and may raise an error again that another task has raised. An isolate whose owner
         // gave up may do so too, and its error may arrive first.
-        if others.known.insert(error.identity()) {
-            others.errors.push(error);
+        if seldom.known.insert(error.identity()) {
+            seldom.others.push(error);
         }
     }
 
@@ -391,7 +411,10 @@ impl Scope {
     }
 
     pub(crate) fn take_others(&self) -> Vec<Error> {
-        self.others.take().unwrap_or_default().errors
+        self.seldom.borrow_mut_if_used().map_or_else(Vec::new, |mut seldom| {
+            seldom.known.clear();
+            std::mem::take(&mut seldom.others)
+        })
     }
 
     /// The nearest domain: this scope or one above.
@@ -475,8 +498,8 @@ impl Scope {
         if let Some(moved) = tasks.get(index as usize) {
             moved.index.set(index);
         }
-        if tasks.is_empty() && tasks.capacity() > 1024 {
-            *tasks = Vec::new();
+        if tasks.len().is_multiple_of(KEPT_CAPACITY) && tasks.capacity() > KEPT_CAPACITY {
+            give_memory_back(&mut tasks);
         }
         debug_assert!(removed.is(task), "a task is at its index in its scope");
         removed
@@ -496,21 +519,11 @@ impl Scope {
         if let Some(moved) = subscopes.get(self.index.get()) {
             moved.index.set(self.index.get());
         }
+        if subscopes.len().is_multiple_of(KEPT_CAPACITY) && subscopes.capacity() > KEPT_CAPACITY {
+            give_memory_back(&mut subscopes);
+        }
         drop(subscopes);
         Some(parent)
-    }
-
-    /// Where shared coroutines run that are started in this scope: in the nearest domain, or in a shield that is nearer.
-    pub(super) fn home_of_shared(self: &Rc<Scope>) -> Rc<Scope> {
-        let mut scope = self.clone();
-        while !scope.is_domain()
-            && !scope.is_shield()
-            && let Some(parent) = scope.parent()
-        {
-            work::count();
-            scope = parent;
-        }
-        scope
     }
 
     /// Moves the shared coroutines that run in this shield to where they would run without it, so that they go on for those who
@@ -520,9 +533,7 @@ impl Scope {
             return None;
         }
         let home = self.parent()?.home_of_shared();
-        // What a shared coroutine has left behind when it completed belongs to this scope, and not to the coroutine any more.
-        let is_shared = |below: &Rc<Scope>| below.kind == ScopeKind::Shared && !below.is_open();
-        let (shared, others) = self.subscopes.take().into_iter().partition::<Vec<_>, _>(is_shared);
+        let (shared, others) = self.subscopes.take().into_iter().partition::<Vec<_>, _>(|below| below.is_shared());
         for below in others {
             work::count();
             self.adopt(&below);
@@ -581,28 +592,14 @@ impl Scope {
         tasks
     }
 
-    /// Makes `waiting` end only after this scope, unless this scope cannot end before `waiting` has.
-    pub(super) fn hold_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
-        if !self.waits_for(&waiting) {
-            self.placeholders.borrow_mut().push(Scope::inside(waiting, ScopeKind::Subtree, None));
-        }
+    /// Makes the scope `waiting` end only after this one.
+    pub(super) fn add_placeholder_in(&self, waiting: Rc<Scope>) {
+        self.placeholders.borrow_mut().push(Scope::inside(waiting, ScopeKind::Subtree, None));
     }
 
-    /// Whether this scope ends only after `other`, because that is inside of it, or is held open by what is.
-    fn waits_for(&self, other: &Rc<Scope>) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut next = vec![other.clone()];
-        while let Some(scope) = next.pop() {
-            work::count();
-            if std::ptr::eq(self, &*scope) {
-                return true;
-            }
-            if seen.insert(Rc::as_ptr(&scope)) {
-                next.extend(scope.parent());
-                next.extend(scope.placeholders.borrow().iter().filter_map(|placeholder| placeholder.parent()));
-            }
-        }
-        false
+    /// The scopes that end only after this one, because of its placeholders.
+    pub(super) fn held_open(&self) -> Vec<Rc<Scope>> {
+        self.placeholders.borrow().iter().filter_map(|placeholder| placeholder.parent()).collect()
     }
 
     #[inline]
@@ -648,7 +645,7 @@ impl Scope {
 /// Errors are the user's, and so are their destructors. Each runs, and the first panic goes on.
 impl Drop for Scope {
     fn drop(&mut self) {
-        if self.failure.get().is_none() && self.others.borrow_if_used().is_none_or(|others| others.errors.is_empty()) {
+        if self.failure.get().is_none() && self.seldom.borrow_if_used().is_none_or(|seldom| seldom.others.is_empty()) {
             return;
         }
         let mut panicked = FirstPanic::default();

@@ -17,6 +17,17 @@ impl<T: Default> Seldom<T> {
         self.0.get().map(|state| state.borrow())
     }
 
+    /// Whether the state was ever used.
+    #[inline]
+    pub(super) fn is_used(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// The state, if it was ever used.
+    pub(super) fn borrow_mut_if_used(&self) -> Option<RefMut<'_, T>> {
+        self.0.get().map(|state| state.borrow_mut())
+    }
+
     /// The state, which is made now if this is its first use.
     pub(super) fn borrow_mut(&self) -> RefMut<'_, T> {
         self.0.get_or_init(Box::default).borrow_mut()

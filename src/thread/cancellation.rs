@@ -6,6 +6,8 @@ use std::task::Waker;
 #[cfg(feature = "async-std")]
 use std::task::{Context, Poll};
 
+use slab::Slab;
+
 use crate::error::Cancelled;
 use crate::primitives::{Mutex, OnceLock, lock};
 use crate::scheduler::Inbox;
@@ -19,7 +21,7 @@ pub(crate) struct Cancellation {
 #[derive(Default)]
 struct Listeners {
     /// Loops that the closure runs.
-    loops: Vec<Arc<Inbox>>,
+    loops: Slab<Arc<Inbox>>,
     /// Wakes the closure, if it polls a future.
     waker: Option<Waker>,
 }
@@ -32,7 +34,7 @@ impl Cancellation {
     pub(super) fn cancel(&self, reason: Cancelled) {
         let _ = self.reason.set(reason.clone());
         let Listeners { loops, waker } = std::mem::take(&mut *lock(&self.listeners));
-        for inbox in loops {
+        for (_, inbox) in loops {
             inbox.stop(reason.why().clone());
         }
         if let Some(waker) = waker {
@@ -40,18 +42,23 @@ impl Cancellation {
         }
     }
 
-    /// Stops the loop when this is cancelled.
-    pub(super) fn add_loop(&self, inbox: &Arc<Inbox>) {
-        lock(&self.listeners).loops.push(inbox.clone());
-        // `cancel` writes the reason before it takes the loops. The reason is read after the push: if `cancel` has missed the loop,
+    /// Stops the loop when this is cancelled. Returns the key with which [`remove_loop`](Cancellation::remove_loop) takes it out again.
+    pub(super) fn add_loop(&self, inbox: &Arc<Inbox>) -> usize {
+        let key = lock(&self.listeners).loops.insert(inbox.clone());
+        // `cancel` writes the reason before it takes the loops. The reason is read after the insertion: if `cancel` has missed the loop,
         // this read finds the reason.
         if let Some(reason) = self.reason() {
             inbox.stop(reason.why().clone());
         }
+        key
     }
 
-    pub(super) fn remove_loop(&self, inbox: &Arc<Inbox>) {
-        lock(&self.listeners).loops.retain(|other| !Arc::ptr_eq(other, inbox));
+    pub(super) fn remove_loop(&self, key: usize, inbox: &Arc<Inbox>) {
+        let loops = &mut lock(&self.listeners).loops;
+        // `cancel` has taken all that were there, and the key may be that of a later one.
+        if loops.get(key).is_some_and(|other| Arc::ptr_eq(other, inbox)) {
+            loops.remove(key);
+        }
     }
 
     /// Is ready once this is cancelled. Only one future at a time may poll it.

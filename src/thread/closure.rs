@@ -109,6 +109,8 @@ impl Drop for Hold {
 pub(crate) struct InnerLoop {
     hold: Hold,
     inbox: Arc<Inbox>,
+    /// Its key in the cancellation of the closure.
+    key: usize,
 }
 
 impl InnerLoop {
@@ -116,13 +118,13 @@ impl InnerLoop {
     pub(crate) fn new(inbox: impl FnOnce() -> Arc<Inbox>) -> Option<InnerLoop> {
         let closure = Closure::current()?;
         let inbox = inbox();
-        closure.cancellation.add_loop(&inbox);
-        Some(InnerLoop { hold: Hold::new(closure), inbox })
+        let key = closure.cancellation.add_loop(&inbox);
+        Some(InnerLoop { hold: Hold::new(closure), inbox, key })
     }
 }
 
 impl Drop for InnerLoop {
     fn drop(&mut self) {
-        self.hold.0.cancellation.remove_loop(&self.inbox);
+        self.hold.0.cancellation.remove_loop(self.key, &self.inbox);
     }
 }

@@ -20,6 +20,10 @@ use crate::primitives::{Mutex, lock};
 use crate::scheduler::TaskRef;
 use crate::sync::notify::Notifier;
 
+/// Room for more messages than this is given back. Whether there is more is looked at whenever the number of messages is a multiple of
+/// this.
+const KEPT_CAPACITY: usize = 1024;
+
 /// The sides of a channel, as indices into arrays that have one element for each side.
 pub(super) const SENDERS: usize = 0;
 pub(super) const RECEIVERS: usize = 1;
@@ -193,7 +197,25 @@ impl<T> State<T> {
     #[inline(always)]
     pub(super) fn take_claimed(&mut self, claimant: Claimant) -> Option<T> {
         self.claims.remove(claimant);
-        self.messages.pop_front()
+        self.pop()
+    }
+
+    /// Takes the oldest message. A list that has held many gives its memory back.
+    #[inline(always)]
+    fn pop(&mut self) -> Option<T> {
+        let message = self.messages.pop_front();
+        if self.messages.len().is_multiple_of(KEPT_CAPACITY) && self.messages.capacity() > KEPT_CAPACITY {
+            self.shrink();
+        }
+        message
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn shrink(&mut self) {
+        if self.messages.len() < self.messages.capacity() / 4 {
+            self.messages.shrink_to(2 * self.messages.len());
+        }
     }
 
     /// Gives up a claim: a message is free again, and it is older than all other free ones.
@@ -204,14 +226,14 @@ impl<T> State<T> {
     /// Takes the oldest message, if any message is free. The oldest message may be a claimed one: each claim then moves to the next
     /// message. So all messages are received in the order in which they were sent.
     pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let message = if self.fetch() { self.messages.pop_front() } else { None };
+        let message = if self.fetch() { self.pop() } else { None };
         message.ok_or_else(|| self.no_message())
     }
 
     /// Like [`try_recv`](State::try_recv), if threads do not share the channel.
     #[inline(always)]
     pub(super) fn pop_local(&mut self) -> Option<T> {
-        if self.free() != 0 { self.messages.pop_front() } else { None }
+        if self.free() != 0 { self.pop() } else { None }
     }
 
     /// Closes the channel. Returns whether it was open.

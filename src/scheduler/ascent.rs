@@ -1,0 +1,133 @@
+//! Walks up the tree of scopes: which scope the content of another belongs to, where shared coroutines run, and which scopes end only
+//! after others.
+//!
+//! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes that it
+//! passed. What a walk passes once, it passes for good: an open scope stays open, and scopes only ever move up. So a shortcut stays
+//! right for as long as the scope that it leads to is in the tree.
+
+use std::collections::BTreeSet;
+use std::rc::{Rc, Weak};
+
+use smallvec::SmallVec;
+
+use super::scope::Scope;
+use crate::work;
+
+/// A walk that passes no more scopes than this leaves no shortcuts.
+const SHORT: usize = 8;
+
+/// Where walks up from a scope have led. The references are weak, so that no chain of scopes keeps itself alive.
+#[derive(Default)]
+pub(super) struct Shortcuts {
+    holder: Weak<Scope>,
+    /// The nearest of: a domain, a shield, the scope of a shared coroutine.
+    home: Weak<Scope>,
+    /// The domain up to which a failure has cancelled the shields. This reference keeps its address from being used again.
+    shields_cancelled_to: Weak<Scope>,
+}
+
+impl Scope {
+    /// This scope, or the nearest above to which its content belongs.
+    pub(super) fn holder(self: &Rc<Scope>) -> Rc<Scope> {
+        self.ascend(Scope::is_open, |shortcuts| &mut shortcuts.holder)
+    }
+
+    /// Where shared coroutines run that are started in this scope: in the nearest domain, or in a shield that is nearer.
+    pub(super) fn home_of_shared(self: &Rc<Scope>) -> Rc<Scope> {
+        let mut home = self.clone();
+        loop {
+            // A shortcut must not lead past the scope of a shared coroutine, as that may move out of a shield.
+            home = home.ascend(|scope| !scope.is_home() && !scope.is_shared(), |shortcuts| &mut shortcuts.home);
+            match home.parent() {
+                Some(parent) if !home.is_home() => home = parent,
+                _ => return home,
+            }
+        }
+    }
+
+    fn is_home(&self) -> bool {
+        self.is_domain() || self.is_shield()
+    }
+
+    /// Goes up for as long as `passes` holds. That must hold for good once it does.
+    fn ascend(
+        self: &Rc<Scope>,
+        passes: impl Fn(&Scope) -> bool,
+        shortcut: impl Fn(&mut Shortcuts) -> &mut Weak<Scope>,
+    ) -> Rc<Scope> {
+        let mut passed = SmallVec::<[Rc<Scope>; SHORT]>::new();
+        let mut scope = self.clone();
+        while passes(&scope) {
+            work::count();
+            let known = scope.shortcuts().and_then(|mut shortcuts| shortcut(&mut shortcuts).upgrade());
+            // A scope that is gone has left its content to its parent.
+            let Some(above) = known.filter(|known| !known.is_gone()).or_else(|| scope.parent()) else { break };
+            passed.push(std::mem::replace(&mut scope, above));
+        }
+        if passed.len() > SHORT {
+            for below in passed {
+                *shortcut(&mut below.shortcuts_mut()) = Rc::downgrade(&scope);
+            }
+        }
+        scope
+    }
+
+    /// The scopes from this one up to `domain`, but for those above one from which this was called before for the same domain.
+    pub(super) fn up_to_unless_passed(self: &Rc<Scope>, domain: &Rc<Scope>) -> SmallVec<[Rc<Scope>; SHORT]> {
+        let mut passed = SmallVec::<[Rc<Scope>; SHORT]>::new();
+        let mut next = Some(self.clone());
+        while let Some(scope) = next.filter(|scope| !Rc::ptr_eq(scope, domain)) {
+            work::count();
+            if scope.shortcuts().is_some_and(|known| std::ptr::eq(known.shields_cancelled_to.as_ptr(), &**domain)) {
+                break;
+            }
+            next = scope.parent();
+            passed.push(scope);
+        }
+        if passed.len() > SHORT {
+            for below in &passed {
+                below.shortcuts_mut().shields_cancelled_to = Rc::downgrade(domain);
+            }
+        }
+        passed
+    }
+
+    /// Makes `waiting` end only after this scope, unless this scope cannot end before `waiting` has.
+    pub(super) fn hold_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
+        if !self.waits_for(&waiting) {
+            self.add_placeholder_in(waiting);
+        }
+    }
+
+    /// Whether this scope ends only after `other`, because that is inside of it, or is held open by what is.
+    ///
+    /// It looks upwards from `other`, and at the same time downwards from here, as either may be far. The answer is that of the search
+    /// that ends first.
+    fn waits_for(self: &Rc<Scope>, other: &Rc<Scope>) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut above = vec![other.clone()];
+        let mut below = Some(vec![self.clone()]);
+        while let Some(scope) = above.pop() {
+            work::count();
+            if Rc::ptr_eq(self, &scope) {
+                return true;
+            }
+            if seen.insert(Rc::as_ptr(&scope)) {
+                above.extend(scope.parent());
+                above.extend(scope.held_open());
+            }
+            let Some(scopes) = &mut below else { continue };
+            let Some(scope) = scopes.pop() else { return false };
+            work::count();
+            if Rc::ptr_eq(other, &scope) {
+                return true;
+            }
+            scopes.extend(scope.subscopes());
+            // It may be a placeholder, from which nothing leads to the scope that it waits for: this search ends without an answer.
+            if scope.is_empty() && !Rc::ptr_eq(self, &scope) {
+                below = None;
+            }
+        }
+        false
+    }
+}
