@@ -60,7 +60,8 @@ impl Scheduler {
         for waiter in task.take_waiters() {
             if completed { waiter.settle() } else { waiter.fail() }
         }
-        let on_failure = task.cold(|cold| cold.on_failure.take()).flatten().filter(|_| !completed).and_then(|weak| weak.upgrade());
+        let on_failure =
+            task.cold(|cold| cold.on_failure.take()).flatten().filter(|_| !completed).and_then(|weak| weak.upgrade());
         if let Some(on_failure) = &on_failure {
             on_failure.task_failed();
         }
