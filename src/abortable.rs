@@ -13,7 +13,7 @@ pub use self::remote::RemoteAbortHandle;
 use self::remote::{Request, RequestListeners};
 use crate::coro::Coro;
 use crate::error::{Cancelled, Error, Reason, Result};
-use crate::scheduler::{Scope, ScopeKind, TaskRef};
+use crate::scheduler::{AtEnd, Close, Scope, ScopeKind, TaskRef};
 use crate::spawn::{JoinHandle, Spawnable, Starting};
 use crate::sync::Listener;
 use crate::wait::kind::Work;
@@ -198,7 +198,9 @@ impl Link {
             }
         }
     }
+}
 
+impl Close for Link {
     /// The work is over.
     fn close(&self) {
         let left = (self.scope.take(), self.listener.take());
@@ -236,7 +238,11 @@ impl<T: 'static> WaitState for Aborting<T> {
             return;
         }
         self.work.begin(task, ScopeKind::Whole);
-        *self.link.scope.borrow_mut() = self.work.scope().cloned();
+        let scope = self.work.scope().cloned();
+        if let Some(scope) = &scope {
+            scope.set_at_end(AtEnd::Close(self.link.clone()));
+        }
+        *self.link.scope.borrow_mut() = scope;
         self.link.listen();
     }
 
@@ -258,7 +264,6 @@ impl<T: 'static> WaitState for Aborting<T> {
         }
         let is_aborted = self.is_cancelled_by_abort();
         let scope = self.work.take_ended()?;
-        self.link.close();
         match scope.cancelled() {
             // It may have ended with a value all the same: it had arrived, or is an answer to the cancellation.
             Some(_) if self.work.has_output() => self.work.take_output().map(Ok),

@@ -72,7 +72,10 @@ where
 /// Opens a resource, uses it, and closes it: waits for `open`, then for what `work` returns, then for what `close` returns. Gives or
 /// raises what the use did.
 ///
-/// Both functions get the output of `open`, or a clone of it. The opening and the closing are [shielded](crate::shield). So if the
+/// Both functions get the output of `open`, or a clone of it, so it has to be `Clone`: wrap it in an `Rc` if it is not. An output that is
+/// a `Result` is raised inside of `open`, as in `co! { Rc::new((yield run_in_thread(connect))?) }`: then the work gets what was opened.
+///
+/// The opening and the closing are [shielded](crate::shield). So if the
 /// resource was opened, it is closed exactly once: after a value, an error, a cancellation or a panic, when all that the use started
 /// has ended. If a cancellation comes during the opening, the use does not begin.
 ///
@@ -104,7 +107,7 @@ where
 pub fn bracket<O, U, W, F, C>(open: O, work: U, close: F) -> Coro<W::Output>
 where
     O: Wait,
-    O::Output: Clone,
+    O::Output: CloneOutput,
     U: FnOnce(O::Output) -> W + 'static,
     W: Wait,
     F: FnOnce(O::Output) -> C + 'static,
@@ -121,7 +124,7 @@ where
                 Err(error) => return Outcome(Err(error)),
             };
             drop(wait);
-            let using = Work(Scoped::new(called(work, resource.clone(), location)));
+            let using = Work(Scoped::new(called(work, resource.clone_output(), location)));
             let mut wait = ActiveWait::begin_at(&resume, using, location);
             let result = suspend_until!(resume, wait.poll(&resume));
             drop(wait);
@@ -130,6 +133,24 @@ where
             Outcome(result.and_then(|value| closed.map(|_| value)))
         },
     )
+}
+
+/// What [`bracket`](crate::bracket) can give to both of its functions: anything that is [`Clone`].
+#[diagnostic::on_unimplemented(
+    message = "`bracket` gives what `open` gave to both functions, so `{Self}` has to be `Clone`",
+    label = "this gives `{Self}`, which is not `Clone`",
+    note = "wrap it in an `Rc`, and raise a `Result` inside of `open`: `co! {{ Rc::new((yield w)?) }}`"
+)]
+pub trait CloneOutput: Sized {
+    #[doc(hidden)]
+    fn clone_output(&self) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> CloneOutput for T {
+    fn clone_output(&self) -> T {
+        self.clone()
+    }
 }
 
 /// A coroutine that calls `work`, and waits for what that returns. So a panic of `work` is one of the coroutine.

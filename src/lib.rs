@@ -57,6 +57,7 @@
 //! | [`as_completed`] | start several, and take their outputs in the order in which they are there | [`AsCompleted<T>`](AsCompleted) |
 //! | [`Interval::tick`](time::Interval::tick) | wait for the next tick of an [`interval`] | how many were missed |
 //! | [`Stream::next`] | wait for the next value of a [`stream`] | `Option<T>` |
+//! | [`Stream::close`] | cancel the coroutine of a stream, and wait for its end | `()` |
 //! | [`run_in_loop`] | run a loop on a thread of its own | the output of what it runs |
 //! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | run blocking code on a thread | what it returns |
 //! | [`Event::wait`], [`Event::wait_timeout`] | wait until it is set | `()`, `bool` |
@@ -83,7 +84,7 @@
 //! - `tokio`: the bridges to tokio.
 //! - `tracing`: `Coro::in_span`.
 
-#![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, try_trait_v2)]
+#![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, negative_impls, try_trait_v2)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 // Examples in the documentation need no feature attribute of their own, and those without one share one program: rustdoc compiles
@@ -222,7 +223,7 @@ pub mod __private {
     #[diagnostic::on_unimplemented(
         message = "`yield` takes all that follows it, so this `?` is for `{Self}`, which is no `Result`",
         label = "this is not a `Result`, but its output may be one",
-        note = "to raise the error that the wait gives, write `(yield a)?`"
+        note = "to raise the error that the wait gives, write `(yield a)?` or `a.yield?`"
     )]
     pub trait Question {
         type Value;
@@ -230,12 +231,24 @@ pub mod __private {
         fn value(self) -> Self::Value;
     }
 
+    // If there were one implementation for all types, rustc would assume that it was meant, and report its bound as well.
     #[diagnostic::do_not_recommend]
-    impl<R: std::ops::Try> Question for R {
-        type Value = R;
+    impl<T, E> Question for std::result::Result<T, E> {
+        type Value = Self;
 
         #[inline]
-        fn value(self) -> R {
+        fn value(self) -> Self {
+            self
+        }
+    }
+
+    /// So that rustc says itself that an `Option` is not raised.
+    #[diagnostic::do_not_recommend]
+    impl<T> Question for Option<T> {
+        type Value = Self;
+
+        #[inline]
+        fn value(self) -> Self {
             self
         }
     }

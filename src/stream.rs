@@ -2,16 +2,18 @@
 //!
 //! The coroutine and its reader share a [`Handover`]: values that are offered, and readers that wait for one.
 
+mod close;
 mod handover;
 mod waits;
 
 use std::fmt;
 use std::rc::Rc;
 
+pub use self::close::Close;
 use self::handover::Handover;
 pub use self::waits::{Emit, Next};
-use crate::error::{Cancelled, Reason};
-use crate::scheduler::Task;
+use crate::error::{Cancelled, Error, Reason};
+use crate::scheduler::{Scope, Task};
 use crate::wait::Wait;
 
 /// Makes a coroutine that gives values one by one.
@@ -44,6 +46,30 @@ use crate::wait::Wait;
 /// The coroutine runs in the background, in the failure domain of the coroutine that yields the first `next`. A timeout or a race
 /// around a `next` gives up that `next` only: its value is there for the next one.
 ///
+/// An [`isolate`](crate::isolate) around the first `next` is different: the coroutine becomes part of that `isolate`, which ends only when
+/// all that was started in it has ended. So it waits for readers that can come only after it, and that is a deadlock. Put `isolate` around
+/// the whole reading, and not around one `next`:
+///
+/// ```
+/// use tinyield::{Loop, co, isolate, stream};
+///
+/// let main = co! {
+///     let lines = stream(|out| co! {
+///         yield out.emit("one");
+///         Err("the connection was lost")?;
+///     });
+///     let reading = co! {
+///         let mut all = Vec::new();
+///         while let Some(line) = yield lines.next() {
+///             all.push(line);
+///         }
+///         all
+///     };
+///     (yield isolate(reading)).map_err(|error| error.to_string())
+/// };
+/// assert_eq!(Loop::new().run(main).unwrap(), Err("the connection was lost".to_string()));
+/// ```
+///
 /// # Errors
 ///
 /// An error of the coroutine acts like an error of any child: it stops the loop, or the [`isolate`](crate::isolate) around it. In a
@@ -52,7 +78,7 @@ use crate::wait::Wait;
 /// # Cancellation
 ///
 /// When the [`Stream`] is dropped, the coroutine is cancelled, which it sees at its `emit` or wherever it waits. The domain waits for
-/// its end.
+/// its end. To wait for its end yourself, [close](Stream::close) the stream.
 #[track_caller]
 pub fn stream<T, F, W>(body: F) -> Stream<T>
 where
@@ -80,6 +106,50 @@ impl<T> Stream<T> {
     pub fn next(&self) -> Next<T> {
         Next::new(self.reader.clone())
     }
+
+    /// Cancels the coroutine, and waits until it and all that it started have ended, with their cleaning up.
+    ///
+    /// If the stream is only dropped, the coroutine is cancelled too, but it is the failure domain that waits for its end. So close the
+    /// stream if what comes next needs that it has ended, as when a file that it reads is removed.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    /// use tinyield::{Loop, co, finally, stream};
+    ///
+    /// let is_open = Rc::new(Cell::new(false));
+    /// let (opens, closes) = (is_open.clone(), is_open.clone());
+    /// let main = co! {
+    ///     let lines = stream(move |out| {
+    ///         let reading = co! {
+    ///             opens.set(true);
+    ///             loop { yield out.emit("a line"); }
+    ///         };
+    ///         finally(reading, move || co! { yield; closes.set(false); })
+    ///     });
+    ///     assert_eq!(yield lines.next(), Some("a line"));
+    ///     assert!(is_open.get());
+    ///     yield lines.close();
+    ///     assert!(!is_open.get());
+    /// };
+    /// Loop::new().run(main).unwrap();
+    /// ```
+    ///
+    /// A coroutine that has not begun never begins. Another coroutine that waits for a value gets `None`. On another loop than that of
+    /// the coroutine, the `yield` does not wait for the end.
+    ///
+    /// # Errors
+    ///
+    /// An error of the cleaning up acts like any error of the coroutine: it stops the loop, or the [`isolate`](crate::isolate) around
+    /// it. Outside of that `isolate`, the `yield` raises the error.
+    ///
+    /// # Cancellation
+    ///
+    /// The coroutine stays cancelled, and its domain waits for its end. While it cleans up behind a shield, the coroutine that closes the
+    /// stream does not see its own cancellation, so that it ends last.
+    pub fn close(self) -> Close<T> {
+        Close::new(self.reader)
+    }
 }
 
 impl<T> fmt::Debug for Stream<T> {
@@ -94,16 +164,29 @@ struct Reader<T: 'static> {
     task: Task<()>,
 }
 
+impl<T> Reader<T> {
+    /// The scope of the coroutine, while that runs.
+    fn scope(&self) -> Option<Rc<Scope>> {
+        let task = self.task.raw();
+        if task.is_started() && !task.is_ended() { task.scope() } else { None }
+    }
+
+    fn cancel(&self) {
+        if let Some(scope) = self.scope() {
+            scope.scheduler().cancel(&scope, &Cancelled::new(Reason::Dropped));
+        }
+    }
+
+    /// The error of the coroutine. That it was cancelled is none if a reader has closed the stream.
+    fn error(&self) -> Option<Error> {
+        self.task.raw().error().filter(|error| !(self.handover.is_closed() && error.is_cancelled()))
+    }
+}
+
 impl<T> Drop for Reader<T> {
     fn drop(&mut self) {
         self.handover.close();
-        let task = self.task.raw();
-        if task.is_started()
-            && !task.is_ended()
-            && let Some(scope) = task.scope()
-        {
-            scope.scheduler().cancel(&scope, &Cancelled::new(Reason::Dropped));
-        }
+        self.cancel();
     }
 }
 

@@ -5,6 +5,8 @@ mod common;
 
 #[path = "deadlock/outside_help.rs"]
 mod outside_help;
+#[path = "deadlock/parts_that_are_over.rs"]
+mod parts_that_are_over;
 #[path = "deadlock/stepped.rs"]
 mod stepped;
 

@@ -433,3 +433,23 @@ fn waits_inside_the_library_are_reported_at_a_line_of_the_user() {
     let Some(Reason::Failed { name, location }) = told.take() else { panic!("the closure has failed") };
     assert_eq!((&*name, location.file(), location.line()), ("run_in_thread", file!(), asked_for));
 }
+
+mod imports_all {
+    use std::num::ParseIntError;
+
+    use tinyield::*;
+
+    pub fn parse(text: &str) -> Result<u32, ParseIntError> {
+        text.parse()
+    }
+
+    pub fn raised() -> Result<u32> {
+        Loop::new().run(co! { Err("late")? }).map_err(|error| error.error().clone())
+    }
+}
+
+#[test]
+fn importing_all_leaves_results_with_two_parameters_usable() {
+    assert_eq!(imports_all::parse("7"), Ok(7));
+    assert_eq!(imports_all::raised().unwrap_err().to_string(), "late");
+}

@@ -556,7 +556,10 @@ fn values_that_go_by_a_reader_that_holds_one_leave_nothing_behind() {
         co! {
             yield spawn(co! { yield (holds, forever()); });
             yield;
-            yield spawn(co! { for n in 0..=count { yield out.emit(n); } });
+            let first = out.emit(0);
+            yield spawn(co! { yield first; });
+            yield spawn(co! { for n in 0..count { yield out.emit(n); } });
+            yield;
             for _ in 0..count { yield values.next(); }
             kept.set(allocations::live());
             Err("what waits for ever is cancelled")?;

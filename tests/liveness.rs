@@ -7,12 +7,15 @@ mod common;
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
-use std::future::ready;
+use std::future::{poll_fn, ready};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use common::{ms, simulated};
+use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::unbounded;
-use tinyield::{Event, Loop, Step, TimedOut, catch, co, isolate, race, sleep, spawn, timeout};
+use tinyield::{Coro, Event, Loop, Step, TimedOut, catch, co, isolate, race, sleep, spawn, timeout};
 
 #[test]
 fn futures_that_are_always_ready_leave_turns_to_other_coroutines() {
@@ -29,6 +32,42 @@ fn futures_that_are_always_ready_leave_turns_to_other_coroutines() {
     Loop::new().run((awaits, other)).unwrap();
     let expected = FUTURES / 256;
     assert!((expected - 1..=expected + 2).contains(&turns.get()), "{} turns", turns.get());
+}
+
+/// A coroutine that polls this number of futures that are ready, all in one poll of another future.
+fn polls_in_a_poll(count: usize) -> Coro<usize> {
+    Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| -> Outcome<usize> {
+            let mut polled = 0;
+            loop {
+                let inner = &resume;
+                let outer = poll_fn(|_context| {
+                    while polled < count {
+                        match inner.poll_future(pin!(ready(1))) {
+                            Poll::Ready(one) => polled += one.unwrap(),
+                            Poll::Pending => return Poll::Pending,
+                        }
+                    }
+                    Poll::Ready(())
+                });
+                match resume.poll_future(pin!(outer)) {
+                    Poll::Ready(result) => {
+                        result?;
+                        return Outcome::value(polled);
+                    }
+                    Poll::Pending => resume = yield Suspend,
+                }
+            }
+        },
+    )
+}
+
+#[test]
+fn a_poll_inside_of_a_poll_is_never_put_off() {
+    for count in [255, 256, 257, 1_000] {
+        assert_eq!(Loop::new().run(polls_in_a_poll(count)).unwrap(), count);
+    }
 }
 
 #[derive(Debug)]

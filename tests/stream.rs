@@ -267,6 +267,50 @@ fn stuck_stream_is_a_deadlock() {
     assert_eq!(names, ["main", "source"]);
 }
 
+/// The name of each stuck coroutine, and what it waits for.
+fn stuck(main: Coro<()>) -> Vec<(String, String)> {
+    let error = Loop::new().run(main.named("main")).unwrap_err();
+    let deadlock: &Deadlock = error.downcast_ref().unwrap();
+    let words = |stuck: &tinyield::Stuck| (stuck.frame().name().to_string(), stuck.waits_on().to_string());
+    deadlock.stuck().iter().map(words).collect()
+}
+
+#[test]
+fn report_says_who_waits_for_a_reader_and_who_for_a_value() {
+    let never = Event::new();
+    let main = co! {
+        let unread = stream(|out| co! { yield out.emit(1); yield out.emit(2); }.named("unread"));
+        let silent = stream(|out| co! { yield never.wait(); yield out.emit(1); }.named("silent"));
+        yield unread.next();
+        yield silent.next();
+    };
+    let words = stuck(main);
+    let words: Vec<_> = words.iter().map(|(name, words)| (&**name, &**words)).collect();
+    assert_eq!(words, [("main", "a value of a stream"), ("unread", "a reader of its stream"), ("silent", "an event")]);
+}
+
+#[test]
+fn isolate_around_the_first_next_waits_for_the_coroutine_of_the_stream() {
+    let main = co! {
+        let values = stream(|out| emit_all(out, 3).named("source"));
+        let _first = yield isolate(values.next());
+    };
+    let words = stuck(main);
+    let words: Vec<_> = words.iter().map(|(name, words)| (&**name, &**words)).collect();
+    assert_eq!(words, [("main", "`source`"), ("source", "a reader of its stream")]);
+
+    // Around the whole reading, it does what was meant.
+    let main = co! {
+        let values = numbers(3);
+        (yield isolate(co! {
+            let first = yield values.next();
+            drop(values);
+            first
+        })).unwrap()
+    };
+    assert_eq!(run(main), Some(0));
+}
+
 #[test]
 fn stream_can_be_read_by_another_coroutine_than_the_first() {
     let main = co! {

@@ -6,7 +6,8 @@ use syn::parse::{ParseStream, Parser};
 use syn::{Block, Expr, Stmt, Token};
 
 use crate::krate::Crate;
-use crate::{closure, tokens};
+use crate::struct_literal::Repaired;
+use crate::{closure, struct_literal, tokens};
 
 /// Expands `co! { body }`, and `co! { crate = path; body }`.
 pub fn expand(input: &TokenStream) -> TokenStream {
@@ -22,18 +23,26 @@ pub fn expand(input: &TokenStream) -> TokenStream {
         Ok((krate, Block { brace_token, stmts: without_braces(Block::parse_within(input)?) }))
     };
     match parser.parse2(tokens::mark(input.clone())) {
-        Ok((krate, block)) => {
-            let krate = krate.unwrap_or_else(Crate::find);
-            let path = krate.at(Span::mixed_site());
-            let name = quote_spanned!(Span::mixed_site()=> #path::__private::Block);
-            tokens::unmark(closure::make(&krate, &name, Span::mixed_site(), None, &TokenStream::new(), block))
-        }
-        // The tokens stay in the expansion, so that editors can still resolve them.
+        Ok((krate, block)) => expand_block(krate, block),
         Err(error) => {
+            // With the parentheses, the body means what was meant, so its other errors are the user's own.
+            if let Some(Repaired { tokens, errors }) = struct_literal::repair(input.clone()) {
+                let block = parser.parse2(tokens::mark(tokens)).map(|(krate, block)| expand_block(krate, block));
+                let block = block.unwrap_or_else(|_| quote!(::core::unimplemented!()));
+                return quote!({ #errors #block });
+            }
+            // The tokens stay in the expansion, so that editors can still resolve them.
             let error = error.into_compile_error();
             quote!({ #error #input })
         }
     }
+}
+
+fn expand_block(krate: Option<Crate>, block: Block) -> TokenStream {
+    let krate = krate.unwrap_or_else(Crate::find);
+    let path = krate.at(Span::mixed_site());
+    let name = quote_spanned!(Span::mixed_site()=> #path::__private::Block);
+    tokens::unmark(closure::make(&krate, &name, Span::mixed_site(), None, &TokenStream::new(), block))
 }
 
 /// The statements of `{ body }`, if that is all. In `co!({ body })`, which rustfmt formats, rustc would find these braces unnecessary.

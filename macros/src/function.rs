@@ -11,7 +11,8 @@ use syn::{
 };
 
 use crate::krate::Crate;
-use crate::{arguments, closure, tokens};
+use crate::struct_literal::Repaired;
+use crate::{arguments, closure, no_result, struct_literal, tokens};
 
 /// A function, with or without a body.
 struct Function {
@@ -53,8 +54,15 @@ impl Parse for Function {
 pub fn expand(attribute: &TokenStream, function: &TokenStream) -> TokenStream {
     match syn::parse2::<Function>(tokens::mark(function.clone())) {
         Ok(function) => tokens::unmark(expand_function(attribute, function)),
-        // The function stays in the expansion, so that editors can still resolve its tokens.
         Err(error) => {
+            // rustc has reported the syntax already, in words that do not help.
+            if let Some(Repaired { tokens, errors }) = struct_literal::repair(function.clone()) {
+                let function = syn::parse2::<Function>(tokens::mark(tokens));
+                let function = function.map(|function| tokens::unmark(expand_function(attribute, function)));
+                let function = function.unwrap_or_default();
+                return quote!(#errors #function);
+            }
+            // The function stays in the expansion, so that editors can still resolve its tokens.
             let error = error.into_compile_error();
             quote!(#error #function)
         }
@@ -93,13 +101,16 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
             "`#[coro]` needs a function with a body: remove it here, and put it on the functions that implement this one",
         ));
     }
-    let (Some(mut output), Some(block), []) = (output, block, &*errors) else {
+    let (Some(mut output), Some(mut block), []) = (output, block, &*errors) else {
         return report(errors, &attrs, &vis, &sig);
     };
 
     let at = Span::mixed_site().located_at(block.brace_token.span.join());
     let name = sig.ident.unraw().to_string();
     let arguments::Arguments { before, inside } = arguments::take(&mut sig, &block);
+    if no_result::is_never_result(&output) {
+        no_result::answer(&mut block);
+    }
     // `impl Trait` cannot be written in the body, so the type is inferred there.
     let output = if HasImpl::find_in(&mut output) { None } else { Some(&output) };
     let coroutine = closure::make(&krate, &quote_spanned!(at=> __Function), sig.ident.span(), output, &inside, block);

@@ -5,11 +5,13 @@
 //! A body goes through these modules:
 //!
 //! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field;
-//! 2. `function` reads the signature of a function, `arguments` its parameters, and both report common mistakes; `block` reads a
-//!    block;
+//! 2. `function` reads the signature of a function, `arguments` its parameters, and both report common mistakes, as does `no_result`
+//!    of the value; `block` reads a block;
 //! 3. `body` finds each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself, and `expansion` expands it;
 //! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes;
 //! 5. `krate` has the name of the crate in all that.
+//!
+//! If the tokens do not parse, `struct_literal` looks for the usual cause, `match yield name { .. }`.
 
 use proc_macro::TokenStream;
 
@@ -20,7 +22,9 @@ mod closure;
 mod expansion;
 mod function;
 mod krate;
+mod no_result;
 mod precedence;
+mod struct_literal;
 mod tokens;
 
 /// Makes a coroutine of a function: calling it gives a `Coro<T>` that has not started.

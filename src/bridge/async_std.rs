@@ -71,6 +71,9 @@ loop_future! {
     pub struct ToAsyncStd<T>(Hosted<T>);
 }
 
+// It would not be anyway. With this, rustc names the future in its errors, and not what is in it.
+impl<T> !Send for ToAsyncStd<T> {}
+
 loop_future! {
     /// The future that [`to_async_std_with`] returns. Its output is what [`Loop::run`](crate::Loop::run) would return.
     pub struct ToAsyncStdWith<T: Send>(Threaded<T>);

@@ -77,6 +77,9 @@ loop_future! {
     pub struct ToSmol<T>(Hosted<T>);
 }
 
+// It would not be anyway. With this, rustc names the future in its errors, and not what is in it.
+impl<T> !Send for ToSmol<T> {}
+
 loop_future! {
     /// The future that [`to_smol_with`] returns. Its output is what [`Loop::run`](crate::Loop::run) would return.
     pub struct ToSmolWith<T: Send>(Threaded<T>);

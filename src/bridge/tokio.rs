@@ -103,6 +103,9 @@ loop_future! {
     pub struct ToTokio<T>(Hosted<T>);
 }
 
+// It would not be anyway. With this, rustc names the future in its errors, and not what is in it.
+impl<T> !Send for ToTokio<T> {}
+
 loop_future! {
     /// The future that [`to_tokio_with`] returns. Its output is what [`Loop::run`](crate::Loop::run) would return.
     ///

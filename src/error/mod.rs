@@ -32,8 +32,8 @@ pub use raise::Raise;
 use crate::trace::Frame;
 use crate::work;
 
-/// A `Result` whose error is an [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+/// A `Result` whose error is an [`Error`], unless another is given. So `Result<T, E>` means the same as without `use tinyield::*`.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error raised in a coroutine: any error, with the place where it was raised and the coroutines that waited on it.
 ///

@@ -51,6 +51,8 @@ impl Awaited<'_> {
             (BlockedOn::FUTURE, "a future"),
             (BlockedOn::TIMER, "a timer"),
             (BlockedOn::COMPLETION, "what `as_completed` gives next"),
+            (BlockedOn::STREAM_READER, "a reader of its stream"),
+            (BlockedOn::STREAM_VALUE, "a value of a stream"),
         ] {
             if self.blocked_on.contains(bit) {
                 match held_by(bit) {

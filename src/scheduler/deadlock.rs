@@ -183,6 +183,9 @@ pub(super) struct Waits {
     quorums: Vec<QuorumOf>,
     /// The indices of quorums at which a task waits, each with the number of tasks that have to end.
     at_quorums: BTreeMap<u64, BTreeMap<usize, usize>>,
+    /// The tasks for whose end the owner of a scope around theirs waits, by the id of that owner: the coroutine of a stream that was first
+    /// read in an `isolate`, for example. Only the words need them.
+    around: BTreeMap<u64, Vec<TaskRef>>,
 }
 
 struct Edge {
@@ -209,7 +212,12 @@ struct Search {
 
 impl Waits {
     pub(super) fn new(tasks: &[TaskRef], quorums: &[Rc<dyn Quorum>]) -> Waits {
-        let mut waits = Waits { edges: BTreeMap::new(), quorums: Vec::new(), at_quorums: BTreeMap::new() };
+        let mut waits = Waits {
+            edges: BTreeMap::new(),
+            quorums: Vec::new(),
+            at_quorums: BTreeMap::new(),
+            around: wait_graph::by_owner_around(tasks),
+        };
         for task in tasks {
             let has_waiter_inside = wait_graph::has_waiter_in_its_scope(task);
             let owner = wait_graph::owner_that_waits_for_all(task);
@@ -321,8 +329,10 @@ impl Waits {
         let mut seen = BTreeSet::new();
         let mut next = vec![task];
         let mut indirect = Vec::new();
+        let mut around = Vec::new();
         while let Some(task) = next.pop() {
             awaited.blocked_on |= task.blocked_on();
+            around.extend(self.around.get(&task.id.get()).into_iter().flatten());
             if task.blocked_on().intersects(HELD) {
                 awaited.at_held.push(task);
             }
@@ -339,6 +349,11 @@ impl Waits {
         }
         if awaited.named.is_empty() {
             awaited.named = indirect;
+        }
+        if awaited.named.is_empty() && awaited.blocked_on.is_empty() {
+            let (internal, named) = around.into_iter().partition::<Vec<_>, _>(|task| task.is_internal());
+            awaited.named = named;
+            internal.into_iter().for_each(|task| awaited.blocked_on |= task.blocked_on());
         }
         if let [Edge { race: race @ Some(_), .. }, others @ ..] = self.of(awaited.task) {
             awaited.is_race = awaited.blocked_on.is_empty() && others.iter().all(|other| other.race == *race);

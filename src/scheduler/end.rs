@@ -298,6 +298,7 @@ impl Scheduler {
 
     /// Settles the owner of `scope`, which has ended, or records the end in its race.
     fn settle_owner(&self, scope: &Rc<Scope>, completed: bool) {
+        scope.do_at_end();
         if scope.has_placeholders() {
             for placeholder in scope.take_placeholders() {
                 self.end_empty_scopes(placeholder);

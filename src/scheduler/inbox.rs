@@ -297,7 +297,9 @@ impl Inbox {
         let state = lock(&self.state);
         match &state.parked {
             Parked::Task { wake_slot, has_timers } => {
-                Arc::ptr_eq(&wake_slot.inbox, host).then(|| *has_timers || self.is_watched())
+                // The task that polled it may have ended, or wait for something else.
+                let is_polled = !wake_slot.is_retired() && wake_slot.local.awaits();
+                (is_polled && Arc::ptr_eq(&wake_slot.inbox, host)).then(|| *has_timers || self.is_watched())
             }
             // A holder that has signalled, and that is about to wake the task, is still there.
             _ => (!state.closed && self.signalled.load(Relaxed)).then(|| self.is_watched()),

@@ -287,6 +287,8 @@ const WITH_SPARE: u8 = 1 << 4;
 /// The loop has noted that the task waits for foreign futures.
 #[cfg(feature = "smol")]
 const FOREIGN: u8 = 1 << 5;
+/// The task waits for a future, or polls one: a wake-up is of use to it.
+const AWAITS: u8 = 1 << 6;
 
 impl LocalMarks {
     pub(super) fn new(task: Option<&TaskRef>) -> LocalMarks {
@@ -313,16 +315,27 @@ impl LocalMarks {
         self.set(self.get() & !LISTED);
     }
 
+    /// Whether the task waits for a future, so that a wake-up is of use to it.
+    pub(super) fn awaits(&self) -> bool {
+        self.get() & AWAITS != 0
+    }
+
+    /// The task has begun another wait instead.
+    pub(super) fn stop_awaiting(&self) {
+        self.set(self.get() & !AWAITS);
+    }
+
     /// Notes the wake-ups in a poll, until the result is dropped. `None` if the task has to take a turn first.
     #[inline]
     pub(super) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
-        if self.ready_polls.load(Relaxed) >= MAX_READY_POLLS {
+        let before = self.get();
+        // A poll inside of another one is not put off, as nothing would wake the outer one.
+        if before & POLLED == 0 && self.ready_polls.load(Relaxed) >= MAX_READY_POLLS {
             self.ready_polls.store(0, Relaxed);
             return None;
         }
-        let before = self.get();
-        self.set(before | POLLED);
-        Some(LocalPoll { marks: self, is_nested: before & POLLED != 0 })
+        self.set(before | POLLED | AWAITS);
+        Some(LocalPoll { marks: self, is_nested: before & POLLED != 0, over: POLLED | WOKEN })
     }
 }
 
@@ -331,12 +344,15 @@ pub(super) struct LocalPoll<'a> {
     marks: &'a LocalMarks,
     /// The task polls another future already, by hand. Its wake-ups are noted for that poll.
     is_nested: bool,
+    /// The bits that are cleared when it is over.
+    over: u8,
 }
 
 impl LocalPoll<'_> {
     /// The future is ready.
     #[inline]
-    pub(super) fn note_ready(&self) {
+    pub(super) fn note_ready(&mut self) {
+        self.over |= AWAITS;
         let ready_polls = &self.marks.ready_polls;
         ready_polls.store(ready_polls.load(Relaxed) + 1, Relaxed);
     }
@@ -362,7 +378,7 @@ impl Drop for LocalPoll<'_> {
     #[inline]
     fn drop(&mut self) {
         if !self.is_nested {
-            self.marks.set(self.marks.get() & !(POLLED | WOKEN));
+            self.marks.set(self.marks.get() & !self.over);
         }
     }
 }

@@ -85,7 +85,7 @@ pub(crate) use quorum::Quorum;
 use quorum::Quorums;
 pub(crate) use record::{Record, Round, RoundSize};
 pub(crate) use run::Progress;
-pub(crate) use scope::{Group, Scope, ScopeKind};
+pub(crate) use scope::{AtEnd, Close, Group, Scope, ScopeKind};
 pub(crate) use simulated::Simulated;
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};

@@ -13,7 +13,7 @@ use super::seldom::Seldom;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
-use super::{Scheduler, new_in_place};
+use super::{Scheduler, TimerKey, new_in_place};
 use crate::error::{Cancelled, Error, Grouping};
 use crate::panic::FirstPanic;
 use crate::work;
@@ -40,6 +40,19 @@ impl ScopeKind {
     fn is_domain(self) -> bool {
         matches!(self, ScopeKind::Domain(_) | ScopeKind::Contained(_))
     }
+}
+
+/// What else has to end with a scope. The wait for the scope may go on, as a part of a gather, and without this it would look as if
+/// a timer or a handle could still do something.
+pub(crate) enum AtEnd {
+    CancelTimer(TimerKey),
+    Close(Rc<dyn Close>),
+}
+
+/// Something that is of no use when a scope has ended.
+pub(crate) trait Close {
+    /// Runs no code of users.
+    fn close(&self);
 }
 
 /// How far a scope has come.
@@ -72,6 +85,7 @@ pub(crate) struct Scope {
     /// Settled when the scope ends.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
+    at_end: Cell<Option<AtEnd>>,
     pub(super) hold: SharedHold,
     /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
     placeholders: RefCell<Vec<Rc<Scope>>>,
@@ -138,6 +152,7 @@ impl Scope {
             others: Seldom::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
+            at_end: Cell::default(),
             hold: SharedHold::default(),
             placeholders: RefCell::default(),
             stage: Cell::new(Stage::Running),
@@ -267,6 +282,28 @@ impl Scope {
             Some(group) => group.owner.borrow().as_ref().map(|owner| owner.task().clone()),
             None => self.owner.borrow().as_ref().map(|owner| owner.task().clone()),
         }
+    }
+
+    /// Has this end with the scope.
+    pub(crate) fn set_at_end(&self, at_end: AtEnd) {
+        self.at_end.set(Some(at_end));
+    }
+
+    /// Ends what has to end with the scope, if it has not yet.
+    #[inline]
+    pub(crate) fn do_at_end(&self) {
+        match self.at_end.take() {
+            None => {}
+            Some(AtEnd::CancelTimer(timer)) => drop(self.scheduler.cancel_timer(timer)),
+            Some(AtEnd::Close(closed)) => closed.close(),
+        }
+    }
+
+    /// Makes `owner` wait until this scope, which has no owner, has ended.
+    pub(crate) fn set_owner(&self, owner: Waiter) {
+        self.note_change();
+        let before = self.owner.replace(Some(owner));
+        debug_assert!(before.is_none(), "a scope has one owner");
     }
 
     pub(super) fn take_owner(&self) -> Option<Waiter> {

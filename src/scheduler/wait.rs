@@ -132,7 +132,7 @@ impl Header {
         self.location.set(location);
         if self.has(State::CANCELLED) {
             // The future is not polled again: that would raise the cancellation.
-            self.stop_polling_future();
+            self.give_up_future();
         }
         if self.has(HAS_WAIT) || self.pending.get() != 0 {
             self.set(State::WAIT_REFUSED);
@@ -167,7 +167,7 @@ impl Header {
 
     /// The cancellation, to be raised at its wait. `None` if it has swallowed too many: it is to suspend, and will be dropped.
     pub(crate) fn raise_cancelled(&self) -> Option<Error> {
-        self.stop_polling_future();
+        self.give_up_future();
         if self.count_cancellation() {
             return None;
         }
@@ -187,6 +187,13 @@ impl Header {
         }
         self.location.set(location);
         Some(self.raise_cancelled().map_or(Poll::Pending, Poll::Ready))
+    }
+
+    /// The future that it polled will not be polled again.
+    fn give_up_future(&self) {
+        if self.stop_polling_future() {
+            self.cold(|cold| cold.wake_slot.iter().for_each(|wake_slot| wake_slot.local.stop_awaiting()));
+        }
     }
 
     /// The future that it polled is no longer a pending part. Returns whether it was one.
@@ -238,7 +245,7 @@ impl TaskRef {
         // SAFETY: the cold part of this task keeps the wake slot alive, and gives it up only when the task ends. That is after its
         // coroutine, which runs now (RUNNING), has returned to the scheduler. `waker` and `poll` are dropped before it returns.
         let (waker, poll) = unsafe { (WakeSlot::lend(wake_slot), (*wake_slot).begin_poll()) };
-        let Some(poll) = poll else {
+        let Some(mut poll) = poll else {
             // The coroutine suspends with nothing pending, and so has its next turn in the next round.
             return Poll::Pending;
         };

@@ -1,6 +1,6 @@
 //! Which tasks wait for which: the one graph that traces, the order of cancellation and the search for deadlocks use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -41,6 +41,37 @@ pub(super) fn has_waiter_in_its_scope(task: &TaskRef) -> bool {
     let is_in_it =
         |waiting: TaskRef| !waiting.is_internal() && waiting.scope().is_some_and(|other| Rc::ptr_eq(&other, &scope));
     task.waiting_tasks().into_iter().any(is_in_it)
+}
+
+/// The tasks in scopes that end with their first task, by the id of the owner of the nearest scope around that ends only when all in it
+/// have ended.
+pub(super) fn by_owner_around(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
+    let mut by_owner = BTreeMap::<u64, Vec<TaskRef>>::new();
+    let mut known = BTreeMap::<usize, Option<TaskRef>>::new();
+    for task in tasks {
+        let mut passed = Vec::new();
+        let mut next = task.scope().filter(|scope| !scope.is_whole());
+        let mut owner = None;
+        while let Some(scope) = next {
+            work::count();
+            let address = Rc::as_ptr(&scope).addr();
+            if scope.is_whole() {
+                owner = scope.owner();
+                break;
+            }
+            if let Some(of_scope) = known.get(&address) {
+                owner.clone_from(of_scope);
+                break;
+            }
+            passed.push(address);
+            next = scope.parent();
+        }
+        known.extend(passed.into_iter().map(|address| (address, owner.clone())));
+        if let Some(owner) = owner {
+            by_owner.entry(owner.id.get()).or_default().push(task.clone());
+        }
+    }
+    by_owner
 }
 
 /// `tasks`, those that wait for them or for a scope around them, those that wait for these, and so on.

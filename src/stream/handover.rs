@@ -223,9 +223,10 @@ impl<T> Handover<T> {
         }
     }
 
-    /// No reader will come: coroutines that wait to be read fail, the oldest offer first.
+    /// No reader will come: coroutines that wait to be read fail, the oldest offer first. Readers in line find the end.
     pub(super) fn close(&self) {
         self.is_closed.set(true);
+        self.serve();
         let state = self.state.borrow();
         let queued = state.offers.keys().map(OfferPlace::Queue);
         let places = queued.chain(state.sole_offer.as_ref().map(|offer| OfferPlace::Sole(offer.number)));
@@ -248,7 +249,7 @@ impl<T> Handover<T> {
 
     /// Whether readers need not wait for offers that are still to come.
     fn has_ended(&self) -> bool {
-        self.emitters.get() == 0 || self.has_failed.get()
+        self.emitters.get() == 0 || self.is_closed() || self.has_failed.get()
     }
 
     /// Serves the readers in line, as far as there are offers, or if there will be none.

@@ -60,12 +60,12 @@ impl<T: 'static> WaitState for Next<T> {
 
     fn begin(&mut self, task: &TaskRef) {
         let coroutine = self.reader.task.raw();
-        if !coroutine.is_started() {
+        if !coroutine.is_started() && !self.reader.handover.is_closed() {
             Scheduler::start_shared(coroutine, task);
             let handover: Rc<dyn OnFailure> = self.reader.handover.clone();
             coroutine.cold_mut(|cold| cold.on_failure = Some(Rc::downgrade(&handover)));
         }
-        task.note_blocked_on(BlockedOn::CHANNEL);
+        task.note_blocked_on(BlockedOn::STREAM_VALUE);
         self.stage = Stage::Begun(self.reader.handover.add_reader(task));
     }
 
@@ -84,7 +84,7 @@ impl<T: 'static> WaitState for Next<T> {
     /// A reader in another domain gets the error of the coroutine.
     fn failure(&self) -> Option<Error> {
         match self.stage {
-            Stage::Begun(place) if self.reader.handover.is_at_end(place) => self.reader.task.raw().error(),
+            Stage::Begun(place) if self.reader.handover.is_at_end(place) => self.reader.error(),
             _ => None,
         }
     }
@@ -99,7 +99,7 @@ impl<T: 'static> WaitState for Next<T> {
             }
             Got::End => {
                 self.stage = Stage::Done;
-                self.reader.task.raw().error().map_or(Ok(None), Err)
+                self.reader.error().map_or(Ok(None), Err)
             }
         }
     }
@@ -170,7 +170,7 @@ impl<T: 'static> WaitState for Emit<T> {
 
     fn begin(&mut self, task: &TaskRef) {
         let EmitStage::Init(value) = std::mem::replace(&mut self.stage, EmitStage::Refused) else { return };
-        task.note_blocked_on(BlockedOn::CHANNEL);
+        task.note_blocked_on(BlockedOn::STREAM_READER);
         if self.handover.is_closed() {
             self.handover.remove_emitter();
             drop(value);

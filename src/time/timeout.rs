@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::scheduler::{ScopeKind, TaskRef, Timer, TimerKey};
+use crate::scheduler::{AtEnd, ScopeKind, TaskRef, Timer};
 use crate::wait::lifecycle::{Wait, WaitState, wait_is_its_state};
 use crate::wait::scoped::Scoped;
 
@@ -40,7 +40,7 @@ use crate::wait::scoped::Scoped;
 #[track_caller]
 #[inline]
 pub fn timeout<W: Wait>(wait: W, limit: Duration) -> Timeout<W::Output> {
-    Timeout { work: Scoped::new(wait), limit, timer: None }
+    Timeout { work: Scoped::new(wait), limit }
 }
 
 /// The error of a [`timeout`](crate::timeout): the time was over before the work had finished.
@@ -60,7 +60,6 @@ impl std::error::Error for TimedOut {}
 pub struct Timeout<T: 'static> {
     work: Scoped<T>,
     limit: Duration,
-    timer: Option<TimerKey>,
 }
 
 impl<T> fmt::Debug for Timeout<T> {
@@ -81,7 +80,8 @@ impl<T: 'static> WaitState for Timeout<T> {
         if let Some(scope) = self.work.scope()
             && self.limit < Duration::MAX
         {
-            self.timer = Some(scope.scheduler().set_timer_after(self.limit, Timer::Expire(scope.clone())));
+            let timer = scope.scheduler().set_timer_after(self.limit, Timer::Expire(scope.clone()));
+            scope.set_at_end(AtEnd::CancelTimer(timer));
         }
     }
 
@@ -100,9 +100,6 @@ impl<T: 'static> WaitState for Timeout<T> {
 
     fn take(&mut self) -> Result<Self::Output> {
         let scope = self.work.take_ended()?;
-        if let Some(key) = self.timer.take() {
-            drop(scope.scheduler().cancel_timer(key));
-        }
         let (cancelled, has_expired) = (scope.cancelled(), scope.is_cancelled_by_itself());
         scope.recycle();
         match cancelled {
@@ -118,10 +115,8 @@ impl<T: 'static> WaitState for Timeout<T> {
 impl<T> Drop for Timeout<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(key) = self.timer
-            && let Some(scope) = self.work.scope()
-        {
-            drop(scope.scheduler().cancel_timer(key));
+        if let Some(scope) = self.work.scope() {
+            scope.do_at_end();
         }
     }
 }

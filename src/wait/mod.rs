@@ -19,9 +19,10 @@ pub(crate) use lifecycle::{
 pub use self::map::Map;
 pub use crate::as_completed::{NextCompleted, StartAsCompleted, StartLimited};
 pub use crate::catch::Catch;
+pub use crate::finally::CloneOutput;
 pub use crate::isolate::Isolate;
 pub use crate::race::{Race, Racers};
 pub use crate::shared::Shareable;
 pub use crate::shield::Shield;
 pub use crate::spawn::{Spawn, Spawnable};
-pub use crate::stream::{Emit, Next};
+pub use crate::stream::{Close, Emit, Next};

@@ -44,4 +44,12 @@ fn select() -> Coro<()> {
     }
 }
 
+#[coro]
+fn sent(jobs: tinyield::sync::channel::Sender<u32>) -> Coro<()> {
+    for job in 0..3 {
+        yield jobs.send(job)?;
+    }
+    let _sent = yield jobs.send(1)?;
+}
+
 fn main() {}

@@ -115,7 +115,7 @@ impl State {
 }
 
 bitflags! {
-    /// What a task is blocked on, for dumps and for the report of a deadlock. There is room for three more.
+    /// What a task is blocked on, for dumps and for the report of a deadlock. There is room for one more.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct BlockedOn: u16 {
         const EVENT = 1;
@@ -126,5 +126,7 @@ bitflags! {
         const FUTURE = 1 << 5;
         const TIMER = 1 << 6;
         const COMPLETION = 1 << 7;
+        const STREAM_READER = 1 << 8;
+        const STREAM_VALUE = 1 << 9;
     }
 }

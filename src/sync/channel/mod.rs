@@ -132,16 +132,20 @@ pub fn unbounded<T: 'static>() -> (Sender<T>, Receiver<T>) {
     (Sender(sender), Receiver(receiver))
 }
 
-/// Sends messages.
+/// Sends messages. It stays on its thread: [`remote`](Sender::remote) makes a sender for other threads and their loops.
 ///
 /// Clones send to the same channel. When all senders are gone, remote ones and waiting ones included, the channel is closed.
 pub struct Sender<T: 'static>(End<T, SENDERS>);
 
-/// Receives messages.
+/// Receives messages. It stays on its thread: [`remote`](Receiver::remote) makes a receiver for other threads and their loops.
 ///
 /// Clones receive from the same channel, and each message goes to one receiver. When all receivers are gone, remote ones and waiting
 /// ones included, the channel is closed, and the messages in it are dropped.
 pub struct Receiver<T: 'static>(End<T, RECEIVERS>);
+
+// They would not be anyway. With these, rustc names the ends in its errors, and not what is in them.
+impl<T> !std::marker::Send for Sender<T> {}
+impl<T> !std::marker::Send for Receiver<T> {}
 
 end_methods!(Sender<T: 'static>);
 end_methods!(Receiver<T: 'static>);
