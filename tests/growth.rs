@@ -635,3 +635,38 @@ fn dropping_a_stream_while_many_emit_is_linear() {
         run(main).unwrap();
     });
 }
+
+// 25: as_completed.
+
+#[test]
+fn items_that_go_by_one_that_is_kept_leave_nothing_behind() {
+    assert_keeps_the_same(|count, kept| {
+        co! {
+            let mut items = yield as_completed((0..count).map(|_| co! {})).limit(2);
+            let first = items.next();
+            for next in items { yield next; }
+            kept.set(allocations::live());
+            drop(first);
+        }
+    });
+}
+
+#[test]
+fn items_with_a_limit_that_fail_together_is_linear() {
+    assert_linear(|count| {
+        let kept: Rc<Cell<Option<Vec<_>>>> = Rc::default();
+        let keeps = kept.clone();
+        let main = co! {
+            let failed = yield isolate(co! {
+                let mut items = yield as_completed((0..count).map(|_| co! { yield; yield; Err("inside")?; })).limit(3);
+                let all: Vec<_> = (0..count).map(|_| items.next().unwrap()).collect();
+                keeps.set(Some(all));
+                yield forever();
+            });
+            assert!(failed.is_err());
+            let all = kept.take().unwrap().into_iter().map(|next| co! { yield catch(next) }).collect::<Vec<_>>();
+            assert!((yield all).iter().all(Result::is_err));
+        };
+        run(main).unwrap();
+    });
+}

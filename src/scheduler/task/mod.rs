@@ -232,7 +232,7 @@ impl Header {
 
     /// Looks at its scheduler, if it has one. `look` must not use the scope of this task.
     #[inline]
-    pub(super) fn with_scheduler<R>(&self, look: impl FnOnce(&Scheduler) -> R) -> Option<R> {
+    pub(crate) fn with_scheduler<R>(&self, look: impl FnOnce(&Scheduler) -> R) -> Option<R> {
         peek(&self.scope, |scope| scope.map(|scope| look(scope.scheduler())))
     }
 
