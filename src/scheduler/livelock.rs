@@ -21,7 +21,7 @@ pub(super) struct Standstill {
     rounds: Cell<u64>,
     /// Since when, in real time. Taken when the rounds are first looked at.
     since: Cell<Option<Instant>>,
-    has_said_so: Cell<bool>,
+    is_reported: Cell<bool>,
     /// The run fails after this many.
     max_rounds: Option<u64>,
 }
@@ -29,12 +29,12 @@ pub(super) struct Standstill {
 /// How many rounds pass from one look to the next.
 const ROUNDS_PER_LOOK: u64 = 1 << 12;
 
-/// How long, and for how many rounds, the clock stands still before the loop says so.
-const SILENT: (Duration, u64) = (Duration::from_secs(3), 1_000_000);
+/// How long, and for how many rounds, the clock stands still before the loop prints a warning.
+const BEFORE_REPORT: (Duration, u64) = (Duration::from_secs(3), 1_000_000);
 
 impl Standstill {
     pub(super) fn new(max_rounds: Option<u64>) -> Standstill {
-        Standstill { rounds: Cell::new(0), since: Cell::new(None), has_said_so: Cell::new(false), max_rounds }
+        Standstill { rounds: Cell::new(0), since: Cell::new(None), is_reported: Cell::new(false), max_rounds }
     }
 
     /// Counts a round. Returns the number of rounds when a check is due.
@@ -53,7 +53,7 @@ impl Standstill {
 
     /// For how many whole seconds the clock has stood still, if the message includes that.
     fn seconds_to_report(&self, rounds: u64) -> Option<u64> {
-        if self.has_said_so.get() {
+        if self.is_reported.get() {
             return None;
         }
         let now = Instant::now();
@@ -61,7 +61,7 @@ impl Standstill {
         self.since.set(Some(since));
         let time = now - since;
         // A run that is about to fail has a report of its own.
-        let is_long = time >= SILENT.0 && rounds >= self.max_rounds.unwrap_or(SILENT.1);
+        let is_long = time >= BEFORE_REPORT.0 && rounds >= self.max_rounds.unwrap_or(BEFORE_REPORT.1);
         is_long.then_some(time.as_secs())
     }
 }
@@ -76,7 +76,7 @@ impl Scheduler {
             return self.stop_livelocked(rounds);
         }
         let Some(seconds) = standstill.seconds_to_report(rounds) else { return };
-        standstill.has_said_so.set(true);
+        standstill.is_reported.set(true);
         let seed = self.seed().map(|seed| format!(" with seed {seed}")).unwrap_or_default();
         let livelock = Livelock::new(rounds, self.ready_tasks().iter().map(place_of).collect());
         // Not by `eprintln!`, whose output a test keeps until it ends.

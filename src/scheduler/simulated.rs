@@ -26,7 +26,7 @@ pub(crate) struct Simulated {
     came_from_outside: Cell<bool>,
     /// Since when the clock waits for something outside, in real time.
     waits_since: Cell<Option<Instant>>,
-    has_said_so: Cell<bool>,
+    is_reported: Cell<bool>,
     jumps: Jumps,
 }
 
@@ -36,17 +36,17 @@ struct Jumps {
     count: Cell<u64>,
     /// When they were first looked at, in real time.
     since: Cell<Option<Instant>>,
-    has_said_so: Cell<bool>,
+    is_reported: Cell<bool>,
 }
 
 /// How many jumps pass from one look to the next.
 const JUMPS_PER_LOOK: u64 = 1 << 14;
 
-/// A program that has run for this long, by its clock, and for [`SILENT`] in real time, may have no end.
+/// A program that has run for this long, by its clock, and for [`BEFORE_REPORT`] in real time, may have no end.
 const LONG: Duration = Duration::from_hours(365 * 24);
 
-/// How long a clock waits for something outside before the loop says so.
-const SILENT: Duration = Duration::from_secs(3);
+/// How long a clock waits for something outside before the loop prints a warning.
+const BEFORE_REPORT: Duration = Duration::from_secs(3);
 
 impl Simulated {
     /// The run fails after `max_rounds` during which its clock stood still.
@@ -60,7 +60,7 @@ impl Simulated {
             standstill: Standstill::new(max_rounds),
             came_from_outside: Cell::new(false),
             waits_since: Cell::new(None),
-            has_said_so: Cell::new(false),
+            is_reported: Cell::new(false),
             jumps: Jumps::default(),
         }
     }
@@ -109,21 +109,21 @@ impl Scheduler {
     /// long, this says so, once: a coroutine of the same loop may hold what it waits for, and then it waits for ever. Returns until
     /// when the thread may wait before this is to be called again.
     pub(crate) fn say_if_it_waits_for_long(self: &Rc<Scheduler>) -> Option<Instant> {
-        let simulated = self.simulated.as_ref().filter(|simulated| !simulated.has_said_so.get())?;
+        let simulated = self.simulated.as_ref().filter(|simulated| !simulated.is_reported.get())?;
         self.deadline()?;
         let now = Instant::now();
         let since = simulated.waits_since.get().unwrap_or(now);
         simulated.waits_since.set(Some(since));
-        if now < since + SILENT {
-            return Some(since + SILENT);
+        if now < since + BEFORE_REPORT {
+            return Some(since + BEFORE_REPORT);
         }
-        simulated.has_said_so.set(true);
+        simulated.is_reported.set(true);
         // Not by `eprintln!`, whose output a test keeps until it ends.
         let _ = writeln!(
             std::io::stderr(),
             "tinyield: a simulated clock has waited for {} s, because something outside holds a waker or a remote handle. If a \
              coroutine that sleeps holds it, both wait for ever. These coroutines wait:\n{}",
-            SILENT.as_secs(),
+            BEFORE_REPORT.as_secs(),
             self.describe_waits()
         );
         None
@@ -134,17 +134,17 @@ impl Scheduler {
         let Some(simulated) = &self.simulated else { return };
         let jumps = &simulated.jumps;
         jumps.count.set(jumps.count.get() + 1);
-        if !jumps.count.get().is_multiple_of(JUMPS_PER_LOOK) || jumps.has_said_so.get() {
+        if !jumps.count.get().is_multiple_of(JUMPS_PER_LOOK) || jumps.is_reported.get() {
             return;
         }
         let now = Instant::now();
         let since = jumps.since.get().unwrap_or(now);
         jumps.since.set(Some(since));
         let simulated_time = self.clock.now().saturating_duration_since(simulated.start);
-        if now - since < SILENT || simulated_time < LONG {
+        if now - since < BEFORE_REPORT || simulated_time < LONG {
             return;
         }
-        jumps.has_said_so.set(true);
+        jumps.is_reported.set(true);
         let _ = writeln!(
             std::io::stderr(),
             "tinyield: a simulated loop has run for {} s, and for {} years of its clock. If its program has no end, put a limit around it, \

@@ -32,7 +32,7 @@ pub(crate) struct Key {
 
 impl Key {
     /// The key of an entry that is not in the queue yet.
-    pub(crate) const NOBODY: Key = Key { index: NO_INDEX, stamp: 0 };
+    pub(crate) const NONE: Key = Key { index: NO_INDEX, stamp: 0 };
 }
 
 impl<T> Default for WaitQueue<T> {
