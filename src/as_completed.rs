@@ -4,19 +4,21 @@
 //! task holds the value, or the error. With a limit, a reporter that has its value starts the next one before it ends.
 
 mod limit;
+mod slots;
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::Location;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use slab::Slab;
 
 use self::limit::Source;
+use self::slots::{Slot, Slots};
 use crate::coro::Coro;
 use crate::error::{Error, Result};
+use crate::panic::contain;
 use crate::scheduler::{BlockedOn, Outcome, Quorum, Resume, Scheduler, Task, TaskRef, Waiter};
 use crate::wait::lifecycle::{
     ActiveWait, Internal, Wait, WaitState, polled_after_completion, suspend_until, wait_is_its_state,
@@ -234,57 +236,19 @@ impl<T> Drop for End<T> {
 
 struct Completion<T: 'static> {
     slots: RefCell<Slots<T>>,
-    ended: Cell<usize>,
     /// The reporters that have not ended.
     running: RefCell<Slab<Task<T>>>,
     /// What is to be started, if there is a limit.
     source: Option<Source<T>>,
+    /// With a limit: a reporter that has failed. Then what is left of the source is never started, and those items fail as it did.
+    failed: RefCell<Option<Task<T>>>,
     location: &'static Location<'static>,
-}
-
-/// The slots, in the order in which the reporters end. Those at the front that are closed are gone.
-struct Slots<T: 'static> {
-    queue: VecDeque<Slot<T>>,
-    gone: usize,
-}
-
-enum Slot<T: 'static> {
-    Empty,
-    Awaited(Waiter),
-    Ended(Task<T>),
-    /// The value was taken, or its item was dropped.
-    Closed,
-}
-
-impl<T> Slots<T> {
-    fn add(&mut self, count: usize) {
-        self.queue.extend(std::iter::repeat_with(|| Slot::Empty).take(count));
-    }
-
-    fn count(&self) -> usize {
-        self.gone + self.queue.len()
-    }
-
-    fn get(&self, index: usize) -> &Slot<T> {
-        index.checked_sub(self.gone).map_or(&Slot::Closed, |index| &self.queue[index])
-    }
-
-    /// Returns what was in the slot. If that is gone, it stays closed, and `slot` comes back as well.
-    fn replace(&mut self, index: usize, slot: Slot<T>) -> (Slot<T>, Option<Slot<T>>) {
-        let Some(index) = index.checked_sub(self.gone) else { return (Slot::Closed, Some(slot)) };
-        let old = std::mem::replace(&mut self.queue[index], slot);
-        while self.queue.front().is_some_and(|slot| matches!(slot, Slot::Closed)) {
-            self.queue.pop_front();
-            self.gone += 1;
-        }
-        (old, None)
-    }
 }
 
 impl<T> Completion<T> {
     fn new(source: Option<Source<T>>, location: &'static Location<'static>) -> Rc<Completion<T>> {
-        let slots = RefCell::new(Slots { queue: VecDeque::new(), gone: 0 });
-        Rc::new(Completion { slots, ended: Cell::new(0), running: RefCell::default(), source, location })
+        let slots = RefCell::new(Slots::new());
+        Rc::new(Completion { slots, running: RefCell::default(), source, failed: RefCell::default(), location })
     }
 
     /// Starts a reporter in the scope of `task`.
@@ -294,7 +258,11 @@ impl<T> Completion<T> {
         let end = End { completion: self.clone(), reporter, is_ok: false };
         let task = reporting(coro, end, self.location).into_task();
         self.running.borrow_mut().insert(task.clone());
-        Scheduler::start(task.raw(), scope);
+        Scheduler::start(task.raw(), scope.clone());
+        if self.source.is_some() {
+            let id = task.raw().id.get();
+            scope.scheduler().note_quorum(id, id, self.as_quorum());
+        }
     }
 
     /// If there is a limit: starts the next reporter, as one has its value.
@@ -311,34 +279,71 @@ impl<T> Completion<T> {
         self.slots.borrow().count()
     }
 
+    fn as_quorum(self: &Rc<Self>) -> Weak<dyn Quorum> {
+        let quorum: Rc<dyn Quorum> = self.clone();
+        Rc::downgrade(&quorum)
+    }
+
     /// Notes the quorum for the search for deadlocks. The reporters have just been started, one after the other.
     fn note_quorum(self: &Rc<Self>, scheduler: &Scheduler) {
         let running = self.running.borrow();
         let ids = || running.iter().map(|(_, task)| task.raw().id.get());
         if let (Some(first), Some(last)) = (ids().min(), ids().max()) {
-            let quorum: Rc<dyn Quorum> = self.clone();
-            scheduler.note_quorum(first, last, Rc::downgrade(&quorum));
+            scheduler.note_quorum(first, last, self.as_quorum());
         }
     }
 
-    fn replace(&self, index: usize, slot: Slot<T>) -> Slot<T> {
+    /// The value was taken, or its item was dropped.
+    fn close(&self, index: usize) -> Option<Slot<T>> {
         #[cfg(test)]
         tests::count_access();
-        // What comes back may be a value of the user's: it is dropped when nothing is borrowed.
-        let (old, _unused) = self.slots.borrow_mut().replace(index, slot);
-        old
+        self.slots.borrow_mut().close(index)
     }
 
     fn end(&self, reporter: usize, is_ok: bool) {
-        let task = self.running.borrow_mut().try_remove(reporter);
-        let index = self.ended.replace(self.ended.get() + 1);
-        match self.replace(index, task.map_or(Slot::Closed, Slot::Ended)) {
-            Slot::Awaited(waiter) if is_ok => waiter.settle(),
-            Slot::Awaited(waiter) => waiter.fail(),
-            // The item was dropped, so the value is dropped with its task.
-            Slot::Closed => drop(self.replace(index, Slot::Closed)),
-            Slot::Empty | Slot::Ended(_) => {}
+        #[cfg(test)]
+        tests::count_access();
+        let Some(task) = self.running.borrow_mut().try_remove(reporter) else { return };
+        if self.source.is_some() {
+            task.raw().with_scheduler(|scheduler| scheduler.forget_quorum(task.raw().id.get()));
         }
+        let failed = task.clone();
+        // The value of an item that was dropped is the user's: it is dropped when nothing is borrowed.
+        let (waiter, _unused) = self.slots.borrow_mut().end(task);
+        match waiter {
+            Some(waiter) if is_ok => waiter.settle(),
+            Some(waiter) => waiter.fail(),
+            None => {}
+        }
+        if !is_ok && let Some(source) = &self.source {
+            self.end_source(source, failed);
+        }
+    }
+
+    /// A reporter has failed, or was cancelled, and so will the others: nothing more is started. When the last one that runs has ended,
+    /// the items that are left fail.
+    fn end_source(&self, source: &Source<T>, failed: Task<T>) {
+        let unused = source.close_all();
+        self.failed.borrow_mut().get_or_insert(failed);
+        while self.running.borrow().is_empty() {
+            let waiter = self.slots.borrow_mut().take_waiter();
+            let Some(waiter) = waiter else { break };
+            waiter.fail();
+        }
+        // They are the user's. A second panic must not meet one that goes through the reporter.
+        if std::thread::panicking() { contain(|| drop(unused)) } else { drop(unused) }
+    }
+
+    /// Whether nothing is left that could end for this item.
+    fn is_never_started(&self, index: usize) -> bool {
+        self.failed.borrow().is_some() && self.running.borrow().is_empty() && index >= self.slots.borrow().ended()
+    }
+
+    fn failure(&self, index: usize) -> Option<Error> {
+        if self.is_never_started(index) {
+            return self.failed.borrow().as_ref().and_then(|failed| failed.raw().error());
+        }
+        self.slots.borrow().ended_task(index).and_then(|task| task.raw().error())
     }
 }
 
@@ -349,12 +354,10 @@ impl<T> Quorum for Completion<T> {
 
     fn waiting(&self) -> Vec<(TaskRef, usize)> {
         let slots = self.slots.borrow();
-        let ended = self.ended.get();
-        let waiting = slots.queue.iter().zip(slots.gone..).filter_map(|(slot, index)| match slot {
-            Slot::Awaited(waiter) if index >= ended => Some((waiter.task().clone(), index + 1 - ended)),
-            _ => None,
-        });
-        waiting.collect()
+        let ended = slots.ended();
+        // With a limit, one that ends starts the next one, so that the first end is a way on for all.
+        let needed = |index| if self.source.is_some() { 1 } else { index + 1 - ended };
+        slots.waiting().map(|(index, waiter)| (waiter.task().clone(), needed(index))).collect()
     }
 }
 
@@ -407,7 +410,7 @@ impl<T> Drop for AsCompleted<T> {
 impl<T> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsCompleted")
-            .field("completed", &self.completion.ended.get())
+            .field("completed", &self.completion.slots.borrow().ended())
             .field("asked_for", &self.next)
             .field("count", &self.completion.count())
             .finish()
@@ -423,7 +426,7 @@ pub struct NextCompleted<T: 'static> {
 
 impl<T> Drop for NextCompleted<T> {
     fn drop(&mut self) {
-        if let Slot::Awaited(waiter) = self.completion.replace(self.index, Slot::Closed) {
+        if let Some(Slot::Awaited(waiter)) = self.completion.close(self.index) {
             waiter.give_up();
         }
     }
@@ -447,7 +450,7 @@ impl<T: 'static> WaitState for NextCompleted<T> {
             if let Some(scheduler) = task.scheduler() {
                 scheduler.note_join_of_quorum(task);
             }
-            self.completion.replace(self.index, Slot::Awaited(Waiter::new(task)));
+            self.completion.slots.borrow_mut().wait(self.index, Waiter::new(task));
         } else if self.failure().is_some() {
             Waiter::new(task).fail();
         }
@@ -458,16 +461,19 @@ impl<T: 'static> WaitState for NextCompleted<T> {
     }
 
     fn is_ready(&self) -> bool {
-        matches!(self.completion.slots.borrow().get(self.index), Slot::Ended(_) | Slot::Closed)
+        self.index < self.completion.slots.borrow().ended() || self.completion.is_never_started(self.index)
     }
 
     fn failure(&self) -> Option<Error> {
-        if let Slot::Ended(task) = self.completion.slots.borrow().get(self.index) { task.raw().error() } else { None }
+        self.completion.failure(self.index)
     }
 
     fn take(&mut self) -> Result<T> {
-        let slot = if self.is_ready() { self.completion.replace(self.index, Slot::Closed) } else { Slot::Closed };
-        let output = if let Slot::Ended(task) = slot { task.take_output() } else { None };
+        if self.completion.is_never_started(self.index) {
+            return Err(self.failure().unwrap_or_else(polled_after_completion));
+        }
+        let slot = if self.is_ready() { self.completion.close(self.index) } else { None };
+        let output = if let Some(Slot::Ended(task)) = slot { task.take_output() } else { None };
         output.unwrap_or_else(|| Err(polled_after_completion()))
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use common::{Alive, FOREVER, LONG, ms, simulated};
 use tinyield::{
-    AsCompleted, Coro, Deadlock, Event, Loop, ThreadPool, as_completed, catch, co, coro, isolate, sleep, spawn, timeout,
+    AsCompleted, Coro, Deadlock, Event, Loop, Step, ThreadPool, as_completed, catch, co, coro, isolate, sleep, spawn,
+    timeout,
 };
 
 /// Ends after a number of turns.
@@ -409,4 +410,128 @@ fn error_with_a_limit_stops_all_and_starts_no_more() {
 #[should_panic(expected = "a limit of 0 starts nothing; it has to be at least 1")]
 fn limit_of_zero_panics() {
     let _ = as_completed([co! { 1 }]).limit(0);
+}
+
+/// The errors and values of items that are taken outside of a domain that fails. The first of four coroutines fails.
+fn outside_of_a_failed_domain(limit: usize, asks_before: bool) -> Vec<Result<u32, String>> {
+    let kept: Rc<Cell<Option<AsCompleted<u32>>>> = Rc::default();
+    let keeps = kept.clone();
+    let main = co! {
+        let failing = co! {
+            let coros = (0..4u32).map(|n| co! { for _ in 0..4 { yield; } if n == 0 { Err("inside")?; } n });
+            keeps.set(Some(yield as_completed(coros).limit(limit)));
+            yield Event::new().wait();
+        };
+        let failing = co! { (yield isolate(failing)).map_err(|error| error.to_string()) };
+        let inside = yield spawn(failing);
+        let waits = |items: AsCompleted<u32>, count| {
+            let items = items.take(count);
+            items.map(|next| co! { (yield catch(next)).map_err(|error| error.to_string()) }).collect::<Vec<_>>()
+        };
+        if asks_before {
+            yield;
+            yield;
+            let got = yield waits(kept.take().unwrap(), 4);
+            assert_eq!(yield inside, Err("inside".to_string()));
+            got
+        } else {
+            assert_eq!(yield inside, Err("inside".to_string()));
+            yield waits(kept.take().unwrap(), 4)
+        }
+    };
+    Loop::new().run(main).unwrap()
+}
+
+#[test]
+fn items_with_a_limit_that_are_never_started_raise_the_error_of_the_failed_domain() {
+    for limit in [1, 3, 10] {
+        let got = outside_of_a_failed_domain(limit, true);
+        assert_eq!(got, vec![Err("inside".to_string()); 4], "limit {limit}");
+    }
+}
+
+#[test]
+fn iterator_with_a_limit_ends_after_what_was_started_when_the_domain_has_failed() {
+    for limit in [1, 3, 10] {
+        let got = outside_of_a_failed_domain(limit, false);
+        assert_eq!(got, vec![Err("inside".to_string()); limit.min(4)], "limit {limit}");
+    }
+}
+
+#[test]
+fn what_is_left_of_a_limited_iterator_is_dropped_when_one_has_failed() {
+    let alive = Alive::new();
+    let kept: Rc<Cell<Option<AsCompleted<()>>>> = Rc::default();
+    let (tokens, keeps, holds) = (alive.clone(), kept.clone(), alive.token());
+    let main = co! {
+        let failed = yield isolate(co! {
+            let coros = (0..100).map(move |_| { let _ = &holds; let token = tokens.token(); co! { let _token = token; yield; Err("inside")?; } });
+            let mut items = yield as_completed(coros).limit(2);
+            let asked: Vec<_> = (0..10).map(|_| items.next()).collect();
+            keeps.set(Some(items));
+            yield Event::new().wait();
+            drop(asked);
+        });
+        assert!(failed.is_err());
+        alive.get()
+    };
+    assert_eq!(Loop::new().run(main).unwrap(), 0);
+    drop(kept);
+}
+
+/// A coroutine waits for an item whose coroutine waits for it.
+#[test]
+fn cycle_through_an_item_with_a_limit_is_found_in_a_hosted_loop() {
+    for (limit, before) in [(1, 0), (2, 0), (5, 0), (1, 3), (2, 3)] {
+        let own: Rc<Cell<Option<tinyield::JoinHandle<()>>>> = Rc::default();
+        let kept = own.clone();
+        let main = co! {
+            let waits = co! {
+                yield;
+                let mut outer = own.take();
+                // The last one waits for this coroutine; those before it end.
+                let coros = (0..=before).map(move |n| {
+                    let outer = if n == before { outer.take() } else { None };
+                    co! { match outer { Some(outer) => yield outer, None => yield } }
+                });
+                for next in yield as_completed(coros).limit(limit) {
+                    yield next;
+                }
+            };
+            kept.set(Some(yield spawn(waits)));
+        };
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(main);
+        let result = loop {
+            match runtime.step() {
+                Step::Ran => {}
+                Step::Idle(_) => panic!("idle with a limit of {limit}, after {before}"),
+                Step::Done(result) => break result,
+            }
+        };
+        assert!(!result.unwrap_err().downcast_ref::<Deadlock>().unwrap().cycle().is_empty());
+    }
+}
+
+/// One that ends starts the next one, which the second item waits for. It is no cycle that the first one waits for the host.
+#[test]
+fn items_with_a_limit_that_the_host_can_settle_are_no_cycle() {
+    let event = Event::new();
+    let (waits, sets) = (event.clone(), event);
+    let main = co! {
+        let mut items = yield as_completed([co! { yield waits.wait(); 1 }, co! { 2 }]).limit(1);
+        let (first, second) = (items.next().unwrap(), items.next().unwrap());
+        let second = yield spawn(co! { yield second });
+        (yield first, yield second)
+    };
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(main);
+    let result = loop {
+        match runtime.step() {
+            Step::Ran => {}
+            Step::Idle(_) => sets.set(),
+            Step::Done(result) => break result,
+        }
+    };
+    assert_eq!(result.unwrap(), (1, 2));
 }

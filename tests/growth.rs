@@ -17,8 +17,8 @@ use common::{FOREVER, forever, ms, simulated, to_end, to_idle, wakes_itself};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::{Receiver, Sender, unbounded};
 use tinyield::{
-    Coro, Event, Grouping, Loop, LoopError, Shared, Step, as_completed, catch, co, coro, dump, from_future, isolate,
-    race, run_in_thread, shield, sleep, spawn, timeout,
+    Coro, Emitter, Event, Grouping, Loop, LoopError, Shared, Step, Stream, as_completed, catch, co, coro, dump, from_future,
+    isolate, race, run_in_thread, shield, sleep, spawn, stream, timeout,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -849,4 +849,155 @@ fn a_loop_keeps_little_of_the_memory_of_a_burst() {
 thread_local! {
     /// A channel that outlives the burst of its messages.
     static CHANNEL: Cell<Option<(Sender<usize>, Receiver<usize>)>> = const { Cell::new(None) };
+// 24: streams.
+
+/// A stream whose emitter is outside of its coroutine.
+fn emitter_and_stream() -> (Emitter<usize>, Rc<Stream<usize>>) {
+    let mailbox = Rc::new(Cell::new(None));
+    let own = mailbox.clone();
+    let values = stream(move |out| {
+        own.set(Some(out));
+        co! { yield forever(); }
+    });
+    (mailbox.take().unwrap(), Rc::new(values))
+}
+
+/// What `main` leaves in memory when it has done its work `count` times. It measures that before it ends.
+fn kept_by(main: impl Fn(usize, Rc<Cell<isize>>) -> Coro<()>, count: usize) -> isize {
+    let before = allocations::live();
+    let kept = Rc::new(Cell::new(0));
+    drop(Loop::new().run(main(count, kept.clone())));
+    assert_ne!(kept.get(), 0);
+    kept.get() - before
+}
+
+/// A program that does its work ten times as often keeps no more memory.
+#[track_caller]
+fn assert_keeps_the_same(main: impl Fn(usize, Rc<Cell<isize>>) -> Coro<()>) {
+    let warm_up = kept_by(&main, FEW);
+    let (few, many) = (kept_by(&main, FEW), kept_by(&main, MANY));
+    assert!(many <= few + 1_000, "{FEW}: {few} bytes (at first {warm_up}); {MANY}: {many} bytes");
+}
+
+#[test]
+fn values_that_go_by_a_reader_that_holds_one_leave_nothing_behind() {
+    assert_keeps_the_same(|count, kept| {
+        let (out, values) = emitter_and_stream();
+        let holds = values.next();
+        co! {
+            yield spawn(co! { yield (holds, forever()); });
+            yield;
+            let first = out.emit(0);
+            yield spawn(co! { yield first; });
+            yield spawn(co! { for n in 0..count { yield out.emit(n); } });
+            yield;
+            for _ in 0..count { yield values.next(); }
+            kept.set(allocations::live());
+            Err("what waits for ever is cancelled")?;
+        }
+    });
+}
+
+#[test]
+fn values_that_are_withdrawn_behind_one_that_waits_leave_nothing_behind() {
+    assert_keeps_the_same(|count, kept| {
+        let (out, values) = emitter_and_stream();
+        let first = out.emit(0);
+        co! {
+            yield race((values.next().map(drop), sleep(Duration::ZERO)));
+            yield spawn(co! { yield first; });
+            yield;
+            for n in 0..count { yield race((out.emit(n), sleep(Duration::ZERO))); }
+            kept.set(allocations::live());
+            assert_eq!(yield values.next(), Some(0));
+        }
+    });
+}
+
+#[test]
+fn many_emitters_and_readers_of_a_stream_cost_is_linear() {
+    assert_linear(|count| {
+        let (out, values) = emitter_and_stream();
+        let main = co! {
+            let emits: Vec<_> = (0..count).map(|n| out.emit(n)).collect();
+            let readers: Vec<_> = (0..count).map(|_| values.next()).collect();
+            let (read, _) = yield (co! { yield readers }, co! { yield; yield emits; });
+            assert!(read.into_iter().flatten().eq(0..count));
+        };
+        drop(run(main));
+    });
+}
+
+#[test]
+fn readers_that_give_their_values_back_cost_is_linear() {
+    assert_linear(|count| {
+        let (out, values) = emitter_and_stream();
+        let main = co! {
+            let emits: Vec<_> = (0..count).map(|n| out.emit(n)).collect();
+            let readers: Vec<_> = (0..count).map(|_| values.next()).collect();
+            let give_up = Event::new();
+            let gives_up = give_up.clone();
+            let holds = co! { yield race((co! { yield (readers, forever()); }, co! { yield gives_up.wait(); })); };
+            let holds = yield spawn(holds);
+            yield;
+            yield spawn(co! { yield emits; });
+            yield;
+            give_up.set();
+            yield holds;
+            for n in 0..count { assert_eq!(yield values.next(), Some(n)); }
+        };
+        drop(run(main));
+    });
+}
+
+#[test]
+fn dropping_a_stream_while_many_emit_is_linear() {
+    assert_linear(|count| {
+        let (out, values) = emitter_and_stream();
+        let main = co! {
+            yield race((values.next().map(drop), sleep(Duration::ZERO)));
+            let emits: Vec<_> = (0..count).map(|n| { let emit = out.emit(n); co! { yield catch(emit) } }).collect();
+            let emits = yield spawn(emits);
+            yield;
+            yield;
+            drop(values);
+            assert!((yield emits).into_iter().all(|emitted| emitted.is_err()));
+        };
+        run(main).unwrap();
+    });
+}
+
+// 25: as_completed.
+
+#[test]
+fn items_that_go_by_one_that_is_kept_leave_nothing_behind() {
+    assert_keeps_the_same(|count, kept| {
+        co! {
+            let mut items = yield as_completed((0..count).map(|_| co! {})).limit(2);
+            let first = items.next();
+            for next in items { yield next; }
+            kept.set(allocations::live());
+            drop(first);
+        }
+    });
+}
+
+#[test]
+fn items_with_a_limit_that_fail_together_is_linear() {
+    assert_linear(|count| {
+        let kept: Rc<Cell<Option<Vec<_>>>> = Rc::default();
+        let keeps = kept.clone();
+        let main = co! {
+            let failed = yield isolate(co! {
+                let mut items = yield as_completed((0..count).map(|_| co! { yield; yield; Err("inside")?; })).limit(3);
+                let all: Vec<_> = (0..count).map(|_| items.next().unwrap()).collect();
+                keeps.set(Some(all));
+                yield forever();
+            });
+            assert!(failed.is_err());
+            let all = kept.take().unwrap().into_iter().map(|next| co! { yield catch(next) }).collect::<Vec<_>>();
+            assert!((yield all).iter().all(Result::is_err));
+        };
+        run(main).unwrap();
+    });
 }

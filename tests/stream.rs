@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
 use common::{Alive, Counter, Log, forever, ms};
 use tinyield::{
     Coro, Deadlock, Emitter, Event, Loop, Reason, Stream, catch, co, coro, isolate, race, sleep, spawn, stream, timeout,
@@ -390,4 +393,159 @@ fn stream_on_a_loop_in_a_loop_stays_there() {
         (yield isolate(values.next())).unwrap_err()
     };
     assert!(run(main).downcast_ref::<Deadlock>().is_some());
+}
+
+/// A stream whose emitter is outside of its coroutine, which ends at once.
+fn with_emitter_outside() -> (Rc<Stream<u32>>, Emitter<u32>) {
+    let mailbox = Rc::new(Cell::new(None));
+    let own = mailbox.clone();
+    let values = stream(move |out| {
+        own.set(Some(out));
+        co! {}
+    });
+    (Rc::new(values), mailbox.take().unwrap())
+}
+
+/// A reader that holds a value in a gather that is not over, and gives up when the event is set.
+fn hold_one(values: &Stream<u32>, gives_up: &Event) -> Coro<()> {
+    let (next, gives_up) = (values.next(), gives_up.clone());
+    co! {
+        yield race((co! { yield (next, forever()); }, co! { yield gives_up.wait(); }));
+    }
+}
+
+/// The last emitter is gone, and another reader may still give its value back.
+#[test]
+fn reader_gets_no_none_before_a_value_that_another_reader_gives_back() {
+    let (values, out) = with_emitter_outside();
+    let main = co! {
+        let gives_up = Event::new();
+        let holds = yield spawn(hold_one(&values, &gives_up));
+        yield;
+        yield spawn(co! { yield out.emit(7); drop(out); });
+        yield;
+        yield;
+        let (a, b) = (values.clone(), values.clone());
+        let readers = yield spawn((co! { yield a.next() }, co! { yield b.next() }));
+        for _ in 0..5 { yield; }
+        gives_up.set();
+        yield holds;
+        (yield readers, yield values.next())
+    };
+    // The second one finds the end when the first has taken the value.
+    assert_eq!(run(main), ((Some(7), None), None));
+}
+
+#[test]
+fn gather_that_reads_more_than_there_is_finds_the_end_although_it_holds_values() {
+    let (values, out) = with_emitter_outside();
+    let main = co! {
+        let emits = (out.emit(1), out.emit(2));
+        yield spawn(co! { yield emits; });
+        drop(out);
+        let all = (0..4).map(|_| values.next()).collect::<Vec<_>>();
+        (yield all, yield values.next())
+    };
+    assert_eq!(run(main), (vec![Some(1), Some(2), None, None], None));
+}
+
+#[test]
+fn values_that_are_given_back_are_read_before_younger_ones_in_the_order_of_their_offers() {
+    let (values, out) = with_emitter_outside();
+    let main = co! {
+        let first = Event::new();
+        let second = Event::new();
+        let readers = [hold_one(&values, &first), hold_one(&values, &second)];
+        yield spawn(Vec::from(readers));
+        yield;
+        let emits: Vec<_> = (0..4).map(|n| out.emit(n)).collect();
+        yield spawn(co! { yield emits; });
+        yield;
+        second.set();
+        for _ in 0..5 { yield; }
+        first.set();
+        for _ in 0..5 { yield; }
+        drop(out);
+        let mut all = Vec::new();
+        while let Some(n) = yield values.next() {
+            all.push(n);
+        }
+        all
+    };
+    assert_eq!(run(main), [0, 1, 2, 3]);
+}
+
+#[test]
+fn emit_that_has_not_begun_keeps_the_stream_from_its_end() {
+    let (values, out) = with_emitter_outside();
+    let main = co! {
+        let late = out.emit(7);
+        drop(out);
+        yield spawn(co! { yield; yield; yield late; });
+        (yield values.next(), yield values.next())
+    };
+    assert_eq!(run(main), (Some(7), None));
+    let (values, out) = with_emitter_outside();
+    let unused = out.emit(7);
+    drop(out);
+    let reads = co! {
+        yield spawn(co! { yield; drop(unused); });
+        yield values.next()
+    };
+    assert_eq!(run(reads), None);
+}
+
+/// How a reader outside of the domain of a stream ends. The coroutine of the stream fails after `turns` turns, and a clone of its
+/// emitter is kept. That offers `offered` values, which come first.
+fn read_after_failure(turns: usize, offered: u32) -> (Vec<u32>, String) {
+    let kept = Rc::new(Cell::new(None));
+    let keeps = kept.clone();
+    let parked: Rc<RefCell<Option<Emitter<u32>>>> = Rc::default();
+    let (parks, outlives) = (parked.clone(), parked.clone());
+    let main = co! {
+        let inside = yield spawn(co! {
+            let failing = co! {
+                let values = stream(move |out| {
+                    *parks.borrow_mut() = Some(out.clone());
+                    co! {
+                        yield out.emit(100);
+                        for _ in 0..turns { yield; }
+                        Err("inside")?;
+                    }
+                });
+                yield values.next();
+                keeps.set(Some(values));
+                yield forever();
+            };
+            assert_eq!((yield isolate(failing)).unwrap_err().to_string(), "inside");
+        });
+        for _ in 0..6 { yield; }
+        let values: Stream<u32> = kept.take().unwrap();
+        let out = parked.borrow().clone().unwrap();
+        let emits: Vec<_> = (0..offered).map(|n| out.emit(n)).collect();
+        yield spawn(co! { yield emits; });
+        let mut all = Vec::new();
+        let error = loop {
+            match yield catch(values.next()) {
+                Ok(value) => all.push(value.unwrap()),
+                Err(error) => break error.to_string(),
+            }
+        };
+        yield inside;
+        (all, error)
+    };
+    let result = run(main);
+    drop(outlives);
+    result
+}
+
+#[test]
+fn error_of_a_stream_is_raised_outside_although_a_clone_of_its_emitter_is_kept() {
+    for turns in [0, 100] {
+        for offered in [0, 3] {
+            let (all, error) = read_after_failure(turns, offered);
+            assert_eq!(all, (0..offered).collect::<Vec<_>>(), "after {turns} turns");
+            assert_eq!(error, "inside", "after {turns} turns");
+        }
+    }
 }

@@ -5,22 +5,25 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 
-use super::{AsCompleted, Completion, Slots};
+use super::slots::Slots;
+use super::{AsCompleted, Completion};
 use crate::coro::Coro;
 use crate::error::Result;
 use crate::scheduler::TaskRef;
 use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
 
+type Iter<T> = Box<dyn Iterator<Item = Coro<T>>>;
+
 /// What is to be started.
 pub(super) struct Source<T: 'static> {
     /// `None` once it has ended, and while it is being asked: it is user code.
-    iterator: RefCell<Option<Box<dyn Iterator<Item = Coro<T>>>>>,
+    iterator: RefCell<Option<Iter<T>>>,
     /// Those that the iterator has given, because an item was asked for, and that are to be started next.
     fetched: RefCell<VecDeque<Coro<T>>>,
 }
 
 impl<T> Source<T> {
-    fn new(iterator: Box<dyn Iterator<Item = Coro<T>>>) -> Source<T> {
+    fn new(iterator: Iter<T>) -> Source<T> {
         Source { iterator: RefCell::new(Some(iterator)), fetched: RefCell::default() }
     }
 
@@ -53,8 +56,13 @@ impl<T> Source<T> {
         hint
     }
 
+    /// Nothing more will be started. Returns what would have been.
+    pub(super) fn close_all(&self) -> (Option<Iter<T>>, VecDeque<Coro<T>>) {
+        (self.iterator.take(), self.fetched.take())
+    }
+
     /// Only what was fetched will be started. Returns the iterator.
-    pub(super) fn close(&self) -> Option<Box<dyn Iterator<Item = Coro<T>>>> {
+    pub(super) fn close(&self) -> Option<Iter<T>> {
         self.iterator.take()
     }
 }
@@ -62,7 +70,7 @@ impl<T> Source<T> {
 /// The [`Wait`](crate::Wait) that [`as_completed(..).limit(..)`](super::StartAsCompleted::limit) returns.
 #[must_use = "nothing starts before this is yielded"]
 pub struct StartLimited<T: 'static> {
-    iterator: Option<Box<dyn Iterator<Item = Coro<T>>>>,
+    iterator: Option<Iter<T>>,
     limit: usize,
     started: Option<AsCompleted<T>>,
     location: &'static Location<'static>,

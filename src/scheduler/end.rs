@@ -15,6 +15,12 @@ use crate::work;
 /// The most frames in the trace of an error that came up while its domain was stopping. In a deep chain, each coroutine may raise one.
 const MAX_FRAMES_OF_OTHERS: usize = 100;
 
+/// What has to know that a task has ended without a value, and is not one of its waiters.
+pub(crate) trait OnFailure {
+    /// The error of the task is known. No code of a user's may run in here.
+    fn task_failed(&self);
+}
+
 impl Scheduler {
     /// Ends a task that has completed with a value.
     #[inline]
@@ -54,6 +60,11 @@ impl Scheduler {
         for waiter in task.take_waiters() {
             if completed { waiter.settle() } else { waiter.fail() }
         }
+        let on_failure =
+            task.cold(|cold| cold.on_failure.take()).flatten().filter(|_| !completed).and_then(|weak| weak.upgrade());
+        if let Some(on_failure) = &on_failure {
+            on_failure.task_failed();
+        }
         let released = Scheduler::take_held(&task);
         if task.has(State::SCOPE_ROOT) && completed {
             self.end_root(&scope);
@@ -64,7 +75,7 @@ impl Scheduler {
         #[cfg(feature = "tracing")]
         let released = (released, task.take_span());
         // Errors, values and spans are the user's, and so are their destructors.
-        drop((kept, held, released));
+        drop((kept, held, released, on_failure));
     }
 
     /// Ends a task that panicked, or of which a destructor did, and stops the loop, or the domain that contains panics.

@@ -31,6 +31,7 @@ mod awaited;
 mod cancel;
 #[cfg(debug_assertions)]
 mod check;
+mod claims;
 mod clock;
 mod coarse_clock;
 mod cycles;
@@ -71,10 +72,12 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+pub(crate) use claims::{Claimant, Claims};
 #[cfg(feature = "tokio")]
 pub(crate) use driver::{Driver, Steps};
 pub(crate) use dump::Held;
 use dump::HeldThings;
+pub(crate) use end::OnFailure;
 use holds::Changes;
 use inbox::{Delivery, EndOfWatch};
 pub(crate) use inbox::{Inbox, WakeSlot};

@@ -2,7 +2,7 @@
 //!
 //! What waits so is kept by a module above, which tells the scheduler of it only for the search for deadlocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 
 use super::{Scheduler, TaskRef};
@@ -40,7 +40,9 @@ impl Quorums {
     }
 
     fn all(&self) -> Vec<Rc<dyn Quorum>> {
-        self.by_last_id.values().filter_map(|(_, quorum)| quorum.upgrade()).collect()
+        let mut seen = BTreeSet::new();
+        let all = self.by_last_id.values().filter_map(|(_, quorum)| quorum.upgrade());
+        all.filter(|quorum| seen.insert(Rc::as_ptr(quorum).addr())).collect()
     }
 }
 
@@ -48,6 +50,11 @@ impl Scheduler {
     /// Notes that the tasks with the ids `first` to `last` belong to `quorum`.
     pub(crate) fn note_quorum(&self, first: u64, last: u64, quorum: Weak<dyn Quorum>) {
         self.quorums.borrow_mut().add(first, last, quorum);
+    }
+
+    /// The task with this id, the last or only one of its range, has ended.
+    pub(crate) fn forget_quorum(&self, last: u64) {
+        self.quorums.borrow_mut().by_last_id.remove(&last);
     }
 
     pub(super) fn quorum_of(&self, task: &TaskRef) -> Option<Rc<dyn Quorum>> {

@@ -99,6 +99,11 @@ impl<T> WaitQueue<T> {
         is_there.then(|| self.take(key.index))
     }
 
+    /// An entry, in line or not.
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.nodes.get_mut(key.index as usize).filter(|node| node.stamp == key.stamp).map(|node| &mut node.value)
+    }
+
     /// How many entries are aside.
     pub(crate) fn aside(&self) -> usize {
         self.nodes.len() - self.in_line
@@ -107,6 +112,21 @@ impl<T> WaitQueue<T> {
     /// The entries that are aside, in no order.
     pub(crate) fn iter_aside(&self) -> impl Iterator<Item = &T> {
         self.nodes.iter().filter(|(_, node)| !node.is_in_line).map(|(_, node)| &node.value)
+    }
+
+    /// The keys of all entries, in line or not, in no order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.nodes.iter().map(|(index, node)| Key { index: index as u32, stamp: node.stamp })
+    }
+
+    /// The first entry in line.
+    pub(crate) fn front(&self) -> Option<&T> {
+        self.nodes.get(self.first as usize).map(|node| &node.value)
+    }
+
+    /// The key of the first entry in line.
+    pub(crate) fn first_key(&self) -> Option<Key> {
+        self.nodes.get(self.first as usize).map(|node| Key { index: self.first, stamp: node.stamp })
     }
 
     /// The entries in line, in their order.

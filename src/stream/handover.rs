@@ -1,25 +1,35 @@
 //! The state of a stream: values that are offered, and readers that wait for one.
 //!
 //! A reader in line is *granted* the oldest value that is offered. It takes the value when its task has a turn. If it gives up before,
-//! the value is offered again, before all younger ones.
+//! the value is offered again, before all younger ones. So readers find the *end* only when no value is left that may come back to them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
-use crate::scheduler::{Key, TaskRef, WaitQueue, Waiter};
+use crate::scheduler::{Claimant, Claims, Key, OnFailure, TaskRef, WaitQueue, Waiter};
+use crate::work;
 
 pub(super) struct Handover<T> {
     state: RefCell<State<T>>,
+    /// How many may still offer a value: the emitters, and waits for `emit` that have not begun.
     emitters: Cell<usize>,
     /// No reader will come.
     is_closed: Cell<bool>,
+    /// The coroutine has ended with an error, so that the readers need not wait for other emitters.
+    has_failed: Cell<bool>,
 }
 
 struct State<T> {
-    /// The oldest first. Those at the front that are gone are removed.
-    offers: VecDeque<Offer<T>>,
-    /// The number of the offer at the front.
-    first: u64,
+    /// An offer that was granted at once. Most streams have one at a time, and a queue costs more.
+    sole_offer: Option<Offer<T>>,
+    /// Entries in line were never granted. Those aside are granted, or were given back. Each in line is younger than all others.
+    offers: WaitQueue<Offer<T>>,
+    /// Offers that were granted, but whose readers gave up, by number.
+    given_back: BTreeMap<u64, OfferPlace>,
+    /// The number of the next offer.
+    next: u64,
+    /// One for each granted offer, but for that of the sole reader.
+    claims: Claims,
     /// The reader that came while no other was in line. Most streams have one at a time, and a queue costs more. It is before the
     /// others.
     sole: Option<Reader>,
@@ -34,18 +44,27 @@ pub(super) enum Place {
     Queue(Key),
 }
 
+/// Where an offer is kept.
+#[derive(Clone, Copy)]
+pub(super) enum OfferPlace {
+    /// With its number: another offer may be there later.
+    Sole(u64),
+    Queue(Key),
+}
+
 struct Offer<T> {
-    /// `None` once it was taken or withdrawn.
-    value: Option<T>,
+    value: T,
     /// Present while a coroutine waits until it is taken.
     waiter: Option<Waiter>,
+    /// Its place in the order in which values were offered.
+    number: u64,
     is_granted: bool,
 }
 
 enum Reader {
     Waiting(Waiter),
-    /// The number of its offer.
-    Granted(u64),
+    /// Its offer.
+    Granted(OfferPlace, Claimant),
     /// There are no more values.
     End,
 }
@@ -58,26 +77,29 @@ pub(super) enum Got<T> {
     Nothing,
 }
 
+/// The reader still waits.
+struct NotServed;
+
 impl<T> State<T> {
-    fn offer(&mut self, number: u64) -> Option<&mut Offer<T>> {
-        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.offers.get_mut(index).filter(|offer| offer.value.is_some())
+    fn offer(&self, place: OfferPlace) -> Option<&Offer<T>> {
+        match place {
+            OfferPlace::Sole(number) => self.sole_offer.as_ref().filter(|offer| offer.number == number),
+            OfferPlace::Queue(key) => self.offers.get(key),
+        }
     }
 
-    fn take(&mut self, number: u64) -> Option<(T, Option<Waiter>)> {
-        let taken = if number == self.first {
-            let offer = self.offers.pop_front()?;
-            self.first += 1;
-            (offer.value?, offer.waiter)
-        } else {
-            let offer = self.offer(number)?;
-            (offer.value.take()?, offer.waiter.take())
-        };
-        while self.offers.front().is_some_and(|offer| offer.value.is_none()) {
-            self.offers.pop_front();
-            self.first += 1;
+    fn offer_mut(&mut self, place: OfferPlace) -> Option<&mut Offer<T>> {
+        match place {
+            OfferPlace::Sole(number) => self.sole_offer.as_mut().filter(|offer| offer.number == number),
+            OfferPlace::Queue(key) => self.offers.get_mut(key),
         }
-        Some(taken)
+    }
+
+    fn remove_offer(&mut self, place: OfferPlace) -> Option<Offer<T>> {
+        match place {
+            OfferPlace::Sole(number) => self.sole_offer.take_if(|offer| offer.number == number),
+            OfferPlace::Queue(key) => self.offers.remove(key),
+        }
     }
 
     fn reader(&self, place: Place) -> Option<&Reader> {
@@ -90,8 +112,27 @@ impl<T> State<T> {
     fn remove_reader(&mut self, place: Place) -> Option<Reader> {
         match place {
             Place::Sole => self.sole.take(),
-            Place::Queue(key) => self.readers.remove(key),
+            Place::Queue(key) => {
+                let reader = self.readers.remove(key);
+                if let Some(Reader::Granted(_, claimant)) = &reader {
+                    self.claims.remove(*claimant);
+                }
+                reader
+            }
         }
+    }
+
+    fn has_sole_waiting(&self) -> bool {
+        matches!(self.sole, Some(Reader::Waiting(_)))
+    }
+
+    /// The task of the first reader that waits.
+    fn first_waiting(&self) -> Option<Claimant> {
+        let first = match &self.sole {
+            Some(sole @ Reader::Waiting(_)) => sole,
+            _ => self.readers.front()?,
+        };
+        if let Reader::Waiting(waiter) = first { Some(Claimant::new(waiter.task())) } else { None }
     }
 
     /// The first reader that waits. It waits no longer.
@@ -103,22 +144,72 @@ impl<T> State<T> {
         Some(std::mem::replace(first, served))
     }
 
-    fn has_sole_waiting(&self) -> bool {
-        matches!(self.sole, Some(Reader::Waiting(_)))
+    /// Whether an offer is not granted.
+    fn has_free(&self) -> bool {
+        self.offers.len() != 0 || !self.given_back.is_empty()
     }
 
-    /// Grants the oldest offer that is free.
-    fn grant(&mut self) -> Option<u64> {
-        let index = self.offers.iter().position(|offer| offer.value.is_some() && !offer.is_granted)?;
-        self.offers[index].is_granted = true;
-        Some(self.first + index as u64)
+    /// Serves the first reader that waits with the oldest offer that is free. Those that were given back are older than those that
+    /// were never granted. Returns the reader.
+    fn grant(&mut self, claimant: Claimant) -> Option<Reader> {
+        let place = match self.given_back.pop_first() {
+            Some((_, place)) => place,
+            None => {
+                let key = self.offers.first_key()?;
+                self.offers.advance();
+                OfferPlace::Queue(key)
+            }
+        };
+        self.offer_mut(place)?.is_granted = true;
+        if !self.has_sole_waiting() {
+            self.claims.add(claimant);
+        }
+        self.serve_first(Reader::Granted(place, claimant))
+    }
+
+    /// Takes what a reader was granted, or finds nothing at the end.
+    #[inline(never)]
+    fn take_slow(&mut self, place: Place) -> Result<Option<Offer<T>>, NotServed> {
+        if let Some(Reader::Waiting(_)) = self.reader(place) {
+            return Err(NotServed);
+        }
+        let Some(Reader::Granted(offer, _)) = self.remove_reader(place) else { return Ok(None) };
+        Ok(self.remove_offer(offer))
+    }
+
+    /// A reader gives up: its offer is free again.
+    fn give_back(&mut self, place: OfferPlace) {
+        if let Some(offer) = self.offer_mut(place) {
+            offer.is_granted = false;
+            let number = offer.number;
+            self.given_back.insert(number, place);
+        }
+    }
+
+    /// Whether no offer is left that may come back to other tasks than this one.
+    fn has_no_claim_of_others(&self, task: Claimant) -> bool {
+        let is_of_other = |reader: &Reader| matches!(reader, Reader::Granted(_, claimant) if *claimant != task);
+        !self.sole.as_ref().is_some_and(is_of_other) && self.claims.are_all_by(task)
     }
 }
 
 impl<T> Handover<T> {
     pub(super) fn new() -> Handover<T> {
-        let state = State { offers: VecDeque::new(), first: 0, sole: None, readers: WaitQueue::default() };
-        Handover { state: RefCell::new(state), emitters: Cell::new(0), is_closed: Cell::new(false) }
+        let state = State {
+            sole_offer: None,
+            offers: WaitQueue::default(),
+            given_back: BTreeMap::new(),
+            next: 0,
+            claims: Claims::default(),
+            sole: None,
+            readers: WaitQueue::default(),
+        };
+        Handover {
+            state: RefCell::new(state),
+            emitters: Cell::new(0),
+            is_closed: Cell::new(false),
+            has_failed: Cell::new(false),
+        }
     }
 
     pub(super) fn add_emitter(&self) {
@@ -132,17 +223,22 @@ impl<T> Handover<T> {
         }
     }
 
-    /// No reader will come: coroutines that wait to be read fail. Readers in line find the end.
+    /// No reader will come: coroutines that wait to be read fail, the oldest offer first. Readers in line find the end.
     pub(super) fn close(&self) {
         self.is_closed.set(true);
         self.serve();
-        loop {
-            let mut state = self.state.borrow_mut();
-            let waiter = state.offers.iter_mut().find_map(|offer| offer.waiter.take());
-            drop(state);
-            match waiter {
-                Some(waiter) => waiter.fail(),
-                None => return,
+        let state = self.state.borrow();
+        let queued = state.offers.keys().map(OfferPlace::Queue);
+        let places = queued.chain(state.sole_offer.as_ref().map(|offer| OfferPlace::Sole(offer.number)));
+        let mut offers: Vec<_> = places.filter_map(|place| Some((state.offer(place)?.number, place))).collect();
+        drop(state);
+        offers.sort_unstable_by_key(|(number, _)| *number);
+        for (_, place) in offers {
+            work::count();
+            // One that fails may withdraw others.
+            let waiter = self.state.borrow_mut().offer_mut(place).and_then(|offer| offer.waiter.take());
+            if let Some(waiter) = waiter {
+                waiter.fail();
             }
         }
     }
@@ -151,68 +247,78 @@ impl<T> Handover<T> {
         self.is_closed.get()
     }
 
-    /// Whether no more values will be offered.
+    /// Whether readers need not wait for offers that are still to come.
     fn has_ended(&self) -> bool {
-        self.emitters.get() == 0 || self.is_closed()
+        self.emitters.get() == 0 || self.is_closed() || self.has_failed.get()
     }
 
     /// Serves the readers in line, as far as there are offers, or if there will be none.
+    #[inline(never)]
     fn serve(&self) {
         loop {
+            work::count();
             let mut state = self.state.borrow_mut();
-            if !state.has_sole_waiting() && state.readers.len() == 0 {
-                return;
-            }
-            let served = match state.grant() {
-                Some(number) => Reader::Granted(number),
-                None if self.has_ended() => Reader::End,
-                None => return,
+            let Some(claimant) = state.first_waiting() else { return };
+            let served = match state.grant(claimant) {
+                None if self.has_ended() && state.has_no_claim_of_others(claimant) => state.serve_first(Reader::End),
+                served => served,
             };
-            let reader = state.serve_first(served);
             drop(state);
-            if let Some(Reader::Waiting(waiter)) = reader {
-                waiter.settle();
-            }
-        }
-    }
-
-    // Offers, by number.
-
-    pub(super) fn add_offer(&self, value: T, task: &TaskRef) -> u64 {
-        let mut state = self.state.borrow_mut();
-        let number = state.first + state.offers.len() as u64;
-        // As `serve` would, if it is the only offer and a reader waits for it.
-        let is_granted = state.offers.is_empty() && state.has_sole_waiting();
-        state.offers.push_back(Offer { value: Some(value), waiter: Some(Waiter::new(task)), is_granted });
-        if !is_granted {
-            drop(state);
-            self.serve();
-        } else if let Some(Reader::Waiting(waiter)) = state.sole.replace(Reader::Granted(number)) {
-            drop(state);
+            let Some(Reader::Waiting(waiter)) = served else { return };
             waiter.settle();
         }
-        number
     }
 
-    pub(super) fn is_taken(&self, number: u64) -> bool {
-        self.state.borrow_mut().offer(number).is_none()
+    // Offers.
+
+    pub(super) fn add_offer(&self, value: T, task: &TaskRef) -> OfferPlace {
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
+        let number = state.next;
+        state.next += 1;
+        let mut offer = Offer { value, waiter: Some(Waiter::new(task)), number, is_granted: false };
+        // As `serve` would, if it is the only free offer and one reader waits for it.
+        if state.sole_offer.is_none()
+            && !state.has_free()
+            && let Some(reader @ Reader::Waiting(_)) = &mut state.sole
+        {
+            let place = OfferPlace::Sole(number);
+            offer.is_granted = true;
+            state.sole_offer = Some(offer);
+            if let Reader::Waiting(waiter) = reader {
+                let granted = Reader::Granted(place, Claimant::new(waiter.task()));
+                if let Reader::Waiting(waiter) = std::mem::replace(reader, granted) {
+                    drop(guard);
+                    waiter.settle();
+                }
+            }
+            return place;
+        }
+        let key = state.offers.push_back(offer);
+        drop(guard);
+        self.serve();
+        OfferPlace::Queue(key)
+    }
+
+    pub(super) fn is_taken(&self, offer: OfferPlace) -> bool {
+        self.state.borrow().offer(offer).is_none()
     }
 
     /// The coroutine that offers gives up. A value that a reader has been granted stays.
-    pub(super) fn withdraw(&self, number: u64) {
+    pub(super) fn withdraw(&self, place: OfferPlace) {
         let mut state = self.state.borrow_mut();
-        let Some(offer) = state.offer(number) else { return };
-        let (value, waiter) = if offer.is_granted {
-            (None, offer.waiter.take())
-        } else {
-            state.take(number).map_or((None, None), |(value, waiter)| (Some(value), waiter))
-        };
+        let Some(offer) = state.offer_mut(place) else { return };
+        let waiter = offer.waiter.take();
+        let withdrawn = if offer.is_granted { None } else { state.remove_offer(place) };
+        if let Some(offer) = &withdrawn {
+            state.given_back.remove(&offer.number);
+        }
         drop(state);
         if let Some(waiter) = waiter {
             waiter.give_up();
         }
         // The value is the user's.
-        drop(value);
+        drop(withdrawn);
     }
 
     // Readers.
@@ -226,7 +332,7 @@ impl<T> Handover<T> {
         } else {
             Place::Queue(state.readers.push_back(reader))
         };
-        let may_be_served = !state.offers.is_empty() || self.has_ended();
+        let may_be_served = state.has_free() || self.has_ended();
         drop(state);
         if may_be_served {
             self.serve();
@@ -243,18 +349,27 @@ impl<T> Handover<T> {
         matches!(self.state.borrow().reader(place), Some(Reader::End))
     }
 
+    #[inline]
     pub(super) fn take(&self, place: Place) -> Got<T> {
         let mut state = self.state.borrow_mut();
-        let number = match state.reader(place) {
-            Some(Reader::Waiting(_)) => return Got::Nothing,
-            Some(Reader::Granted(number)) => Some(*number),
-            Some(Reader::End) | None => None,
+        let taken = match (place, &state.sole) {
+            (Place::Sole, Some(Reader::Granted(OfferPlace::Sole(_), _))) => {
+                state.sole = None;
+                state.sole_offer.take()
+            }
+            _ => match state.take_slow(place) {
+                Ok(taken) => taken,
+                Err(NotServed) => return Got::Nothing,
+            },
         };
-        state.remove_reader(place);
-        let Some((value, waiter)) = number.and_then(|number| state.take(number)) else { return Got::End };
         drop(state);
+        let Some(Offer { value, waiter, .. }) = taken else { return Got::End };
         if let Some(waiter) = waiter {
             waiter.settle();
+        }
+        if self.has_ended() {
+            // It may have been the last value that could come back to the others.
+            self.serve();
         }
         Got::Value(value)
     }
@@ -267,12 +382,20 @@ impl<T> Handover<T> {
                 drop(state);
                 waiter.give_up();
             }
-            Some(Reader::Granted(number)) => {
-                state.offer(number).into_iter().for_each(|offer| offer.is_granted = false);
+            Some(Reader::Granted(offer, _)) => {
+                state.give_back(offer);
                 drop(state);
-                self.serve();
             }
-            Some(Reader::End) | None => {}
+            Some(Reader::End) | None => return,
         }
+        // The next in line may be served by what came back, or find the end that this one could not find.
+        self.serve();
+    }
+}
+
+impl<T> OnFailure for Handover<T> {
+    fn task_failed(&self) {
+        self.has_failed.set(true);
+        self.serve();
     }
 }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Reader;
-use super::handover::{Got, Handover, Place};
+use super::handover::{Got, Handover, OfferPlace, Place};
 use crate::error::{Error, Result};
-use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Waiter};
+use crate::scheduler::{BlockedOn, OnFailure, Scheduler, TaskRef, Waiter};
 use crate::wait::kind::Leaf;
 use crate::wait::private::Sealed;
 use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
@@ -62,6 +62,8 @@ impl<T: 'static> WaitState for Next<T> {
         let coroutine = self.reader.task.raw();
         if !coroutine.is_started() && !self.reader.handover.is_closed() {
             Scheduler::start_shared(coroutine, task);
+            let handover: Rc<dyn OnFailure> = self.reader.handover.clone();
+            coroutine.cold_mut(|cold| cold.on_failure = Some(Rc::downgrade(&handover)));
         }
         task.note_blocked_on(BlockedOn::STREAM_VALUE);
         self.stage = Stage::Begun(self.reader.handover.add_reader(task));
@@ -119,9 +121,9 @@ pub struct Emit<T: 'static> {
 }
 
 enum EmitStage<T> {
+    /// It counts as an emitter: its value may still come.
     Init(T),
-    /// The number of the offer.
-    Offered(u64),
+    Offered(OfferPlace),
     /// There is no reader.
     Refused,
     Done,
@@ -129,12 +131,13 @@ enum EmitStage<T> {
 
 impl<T> Emit<T> {
     pub(super) fn new(handover: Rc<Handover<T>>, value: T) -> Emit<T> {
+        handover.add_emitter();
         Emit { handover, stage: EmitStage::Init(value) }
     }
 
     fn is_refused(&self) -> bool {
         match self.stage {
-            EmitStage::Offered(number) => self.handover.is_closed() && !self.handover.is_taken(number),
+            EmitStage::Offered(place) => self.handover.is_closed() && !self.handover.is_taken(place),
             EmitStage::Refused => true,
             EmitStage::Init(_) | EmitStage::Done => false,
         }
@@ -169,15 +172,17 @@ impl<T: 'static> WaitState for Emit<T> {
         let EmitStage::Init(value) = std::mem::replace(&mut self.stage, EmitStage::Refused) else { return };
         task.note_blocked_on(BlockedOn::STREAM_READER);
         if self.handover.is_closed() {
+            self.handover.remove_emitter();
             drop(value);
             return Waiter::new(task).fail();
         }
         self.stage = EmitStage::Offered(self.handover.add_offer(value, task));
+        self.handover.remove_emitter();
     }
 
     fn is_ready(&self) -> bool {
         match self.stage {
-            EmitStage::Offered(number) => self.handover.is_taken(number),
+            EmitStage::Offered(place) => self.handover.is_taken(place),
             EmitStage::Init(_) | EmitStage::Refused => false,
             EmitStage::Done => true,
         }
@@ -189,7 +194,7 @@ impl<T: 'static> WaitState for Emit<T> {
 
     fn take(&mut self) -> Result<()> {
         match self.stage {
-            EmitStage::Offered(number) if self.handover.is_taken(number) => {
+            EmitStage::Offered(place) if self.handover.is_taken(place) => {
                 self.stage = EmitStage::Done;
                 Ok(())
             }
@@ -200,8 +205,10 @@ impl<T: 'static> WaitState for Emit<T> {
 
 impl<T> Drop for Emit<T> {
     fn drop(&mut self) {
-        if let EmitStage::Offered(number) = self.stage {
-            self.handover.withdraw(number);
+        match self.stage {
+            EmitStage::Init(_) => self.handover.remove_emitter(),
+            EmitStage::Offered(place) => self.handover.withdraw(place),
+            EmitStage::Refused | EmitStage::Done => {}
         }
     }
 }

@@ -21,11 +21,12 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use self::state::{BlockedOn, State};
 use super::Scheduler;
+use super::end::OnFailure;
 use super::holds::Hold;
 use super::inbox::WakeSlot;
 use super::scope::Scope;
@@ -87,6 +88,8 @@ pub(crate) struct Cold {
     /// What the task raised, or what its cancelled domain failed with.
     pub(crate) error: Option<Error>,
     pub(super) waiters: WaitQueue<Waiter>,
+    /// What has to know if the task ends without a value.
+    pub(crate) on_failure: Option<Weak<dyn OnFailure>>,
     pub(super) wake_slot: Option<Arc<WakeSlot>>,
     /// 0: no cancellation was raised that the end of the task has to answer. Otherwise the number raised in a row, plus one.
     cancellations: u8,
@@ -229,7 +232,7 @@ impl Header {
 
     /// Looks at its scheduler, if it has one. `look` must not use the scope of this task.
     #[inline]
-    pub(super) fn with_scheduler<R>(&self, look: impl FnOnce(&Scheduler) -> R) -> Option<R> {
+    pub(crate) fn with_scheduler<R>(&self, look: impl FnOnce(&Scheduler) -> R) -> Option<R> {
         peek(&self.scope, |scope| scope.map(|scope| look(scope.scheduler())))
     }
 

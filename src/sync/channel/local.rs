@@ -11,8 +11,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::error::{TryRecvError, TrySendError};
-use super::state::{Claimant, RECEIVERS, SENDERS, Shared, State};
-use crate::scheduler::{TaskRef, WaitQueue, Waiter};
+use super::state::{RECEIVERS, SENDERS, Shared, State};
+use crate::scheduler::{Claimant, TaskRef, WaitQueue, Waiter};
 use crate::sync::notify::{Listener, Listeners};
 
 pub(super) struct Channel<T: 'static> {

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::error::RecvError;
 use super::local::{End, Entry, Waiting};
-use super::state::{Claimant, RECEIVERS};
+use super::state::RECEIVERS;
 use crate::error::Result;
-use crate::scheduler::{BlockedOn, Key, TaskRef};
+use crate::scheduler::{BlockedOn, Claimant, Key, TaskRef};
 use crate::wait::private::Sealed;
 use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
 

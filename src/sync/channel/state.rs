@@ -8,8 +8,6 @@
 //! without claims. Receivers get the error for a closed channel only then.
 
 use std::collections::VecDeque;
-use std::num::NonZero;
-use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::error::{TryRecvError, TrySendError};
@@ -17,7 +15,7 @@ use crate::primitives::atomic::AtomicUsize;
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire};
 use crate::primitives::channel::{self as crossbeam, Receiver, Sender};
 use crate::primitives::{Mutex, lock};
-use crate::scheduler::TaskRef;
+use crate::scheduler::{Claimant, Claims};
 use crate::sync::notify::Notifier;
 
 /// Room for more messages than this is given back. Whether there is more is looked at whenever the number of messages is a multiple of
@@ -27,52 +25,6 @@ const KEPT_CAPACITY: usize = 1024;
 /// The sides of a channel, as indices into arrays that have one element for each side.
 pub(super) const SENDERS: usize = 0;
 pub(super) const RECEIVERS: usize = 1;
-
-/// The task that made a claim, by its address. No other task can have this address while the claim exists.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Claimant(NonZero<usize>);
-
-impl Claimant {
-    #[inline]
-    pub(super) fn new(task: &TaskRef) -> Claimant {
-        Claimant(NonNull::from(&**task).addr())
-    }
-}
-
-/// Counts the claims, and records whether one task made all of them.
-///
-/// A task makes all claims of one wait in a row, as receivers are served in the order in which they came. So it is enough to
-/// keep the last claimant.
-#[derive(Default)]
-struct Claims {
-    count: usize,
-    last: Option<Claimant>,
-    /// How many of the claims are not by `last`.
-    by_others: usize,
-}
-
-impl Claims {
-    #[inline]
-    fn add(&mut self, claimant: Claimant) {
-        if self.last != Some(claimant) {
-            self.last = Some(claimant);
-            self.by_others = self.count;
-        }
-        self.count += 1;
-    }
-
-    #[inline]
-    fn remove(&mut self, claimant: Claimant) {
-        if self.last != Some(claimant) {
-            self.by_others -= 1;
-        }
-        self.count -= 1;
-    }
-
-    fn are_all_by(&self, claimant: Claimant) -> bool {
-        if self.last == Some(claimant) { self.by_others == 0 } else { self.count == 0 }
-    }
-}
 
 /// The state of a channel.
 pub(super) struct State<T> {
@@ -105,7 +57,7 @@ impl<T> State<T> {
     /// The number of free messages outside of the queue.
     #[inline]
     fn free(&self) -> usize {
-        self.messages.len() - self.claims.count
+        self.messages.len() - self.claims.count()
     }
 
     fn queued(&self) -> usize {
@@ -338,7 +290,7 @@ impl<T> Shared<T> {
         let mut locked = lock(&self.state);
         let (state, was_ready) = &mut *locked;
         let result = change(state);
-        let is_ready = state.free() != 0 || (state.is_closed() && state.claims.count == 0);
+        let is_ready = state.free() != 0 || (state.is_closed() && state.claims.count() == 0);
         if std::mem::replace(was_ready, is_ready) != is_ready {
             self.queue.is_state_ready.set(is_ready);
         }
@@ -354,7 +306,7 @@ impl<T> Shared<T> {
             return Ok(message);
         }
         self.with(|state| {
-            let message = state.messages.remove(state.claims.count).or_else(|| self.queue.take());
+            let message = state.messages.remove(state.claims.count()).or_else(|| self.queue.take());
             message.ok_or_else(|| state.no_message())
         })
     }

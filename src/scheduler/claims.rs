@@ -1,0 +1,60 @@
+//! Claims: what has been handed to a task that has not resumed yet, and which it may still give back.
+//!
+//! A channel or a stream that is closed is *over* for a task only when nothing can be given back to it. The claims of the task itself do
+//! not count: it gives them up only together with its wait. If they did, a task that waits for two values would wait for itself.
+
+use std::num::NonZero;
+use std::ptr::NonNull;
+
+use super::task::TaskRef;
+
+/// The task that made a claim, by its address. No other task can have this address while the claim exists.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claimant(NonZero<usize>);
+
+impl Claimant {
+    #[inline]
+    pub(crate) fn new(task: &TaskRef) -> Claimant {
+        Claimant(NonNull::from(&**task).addr())
+    }
+}
+
+/// Counts the claims, and records whether one task made all of them.
+///
+/// A task makes all claims of one wait in a row, as receivers are served in the order in which they came. So it is enough to
+/// keep the last claimant.
+#[derive(Default)]
+pub(crate) struct Claims {
+    count: usize,
+    last: Option<Claimant>,
+    /// How many of the claims are not by `last`.
+    by_others: usize,
+}
+
+impl Claims {
+    #[inline]
+    pub(crate) fn add(&mut self, claimant: Claimant) {
+        if self.last != Some(claimant) {
+            self.last = Some(claimant);
+            self.by_others = self.count;
+        }
+        self.count += 1;
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, claimant: Claimant) {
+        if self.last != Some(claimant) {
+            self.by_others -= 1;
+        }
+        self.count -= 1;
+    }
+
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn are_all_by(&self, claimant: Claimant) -> bool {
+        if self.last == Some(claimant) { self.by_others == 0 } else { self.count == 0 }
+    }
+}
