@@ -1,11 +1,12 @@
-//! An [`Error`] in a `Box<dyn Error>`. `Error` itself implements no `std::error::Error`, because `?` takes any type that does.
+//! An [`Error`] in a `Box<dyn Error>`. `Error` itself does not implement `std::error::Error`, because `?` takes every type that
+//! implements it.
 
 use std::error::{Error as StdError, Request};
 use std::fmt;
 
 use super::Error;
 
-/// Carries an [`Error`] in a `Box<dyn Error>`. `?` takes it out again.
+/// Carries an [`Error`] in a `Box<dyn Error>`. `?` takes the `Error` out again.
 pub(super) struct Boxed(pub(super) Error);
 
 impl fmt::Display for Boxed {

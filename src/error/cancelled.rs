@@ -1,17 +1,16 @@
-//! Cancellation: the error that a coroutine sees when it is to stop, and why it is to stop.
+//! Cancellation: the error that is raised in a coroutine that has to stop, and the reason.
 
 use std::error::{Error as StdError, Request};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// The error that is raised at the `yield` where a coroutine waits, when it is to stop.
+/// The error that is raised at the `yield` at which a coroutine waits, when the coroutine has to stop.
 ///
 /// `?` passes it on like any other error. A coroutine can see it with [`catch`](crate::catch) and
-/// [`Error::as_cancelled`](crate::Error::as_cancelled), and clean up. Then it raises the same error again, or one that has it
-/// as a [source](std::error::Error::source), or an `anyhow::Error`, [`io::Error`](std::io::Error) or
-/// [`LoopError`](crate::LoopError) that contains it. Any other answer is reported among the
-/// [`others`](crate::LoopError::others).
+/// [`Error::as_cancelled`](crate::Error::as_cancelled), and clean up. Then it raises the same error again, an error that has it as
+/// a [source](std::error::Error::source), or an `anyhow::Error`, [`io::Error`](std::io::Error) or [`LoopError`](crate::LoopError)
+/// that contains it. Any other result is reported among the [`others`](crate::LoopError::others).
 ///
 /// ```
 /// use tinyield::{Event, Loop, Reason, catch, co};
@@ -46,7 +45,8 @@ impl Cancelled {
         &self.0
     }
 
-    /// Whether a coroutine that it cancels may answer it with a value: a timeout and an abortable give that, a race ignores it.
+    /// Whether a coroutine may end with a value after this cancellation. A timeout and an abortable return the value. A race
+    /// ignores it.
     pub(crate) fn may_complete(&self) -> bool {
         matches!(self.why(), Reason::TimedOut | Reason::Raced | Reason::Aborted)
     }
@@ -75,7 +75,8 @@ impl fmt::Debug for Cancelled {
 }
 
 impl StdError for Cancelled {
-    // An `anyhow::Error` neither is a `Cancelled` nor has it as its source, but it passes requests on.
+    // An `anyhow::Error` of a `Cancelled` has another type, and does not have the `Cancelled` as its source. But it passes requests
+    // on to it.
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
         request.provide_ref(self);
     }
@@ -99,6 +100,6 @@ pub enum Reason {
     Aborted,
     /// [`StopHandle::stop`](crate::StopHandle::stop) was called.
     Stopped,
-    /// The [`Runtime`](crate::Runtime), or the future, that ran it was dropped; or nobody waits for it any more.
+    /// The [`Runtime`](crate::Runtime), or the future, that ran it was dropped, or nothing waits for it any more.
     Dropped,
 }

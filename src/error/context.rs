@@ -1,4 +1,4 @@
-//! Links in a chain of errors that this crate adds: a context, and the coroutines of a loop.
+//! The links that this crate adds to a chain of errors: a context, and the coroutines of a loop.
 
 use std::error::{Error as StdError, Request};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::{Error, line};
 use crate::work;
 
-/// A message, and the error that it is the context of.
+/// An error with a message as its context.
 pub(super) struct WithContext {
     message: String,
     error: Error,
@@ -45,13 +45,14 @@ impl StdError for WithContext {
     }
 }
 
-/// A link in the chain of sources of a [`LoopError`](super::LoopError): a source of the user's error, by its number, or, after the
-/// last one, the coroutines that waited. Whatever prints the chain, as `anyhow` and `eyre` do, prints them.
+/// A link in the chain of sources of a [`LoopError`](super::LoopError). Each link but the last stands for a source of the user's
+/// error, by its number. The last link stands for the coroutines that waited, so that code that prints the chain, such as `anyhow`
+/// and `eyre`, prints them too.
 ///
-/// The sources are looked at only when somebody asks for them: they are user code.
+/// The sources are looked at only on request, as they are user code.
 pub(super) struct Link {
     error: Error,
-    /// The source is the one with this number in the chain that begins with this error.
+    /// The link stands for the source with the number `depth` in the chain that begins with this error.
     base: Error,
     depth: usize,
     next: OnceLock<Box<Link>>,
@@ -64,8 +65,8 @@ impl Link {
         Link::after(&error, &base, 0)
     }
 
-    /// The link after the source with the number `depth` in the chain of `base`. What a context is the context of begins a new chain,
-    /// so that long chains of contexts are not walked from the top for each link.
+    /// The link after the source with the number `depth` in the chain of `base`. The error below a context begins a new chain.
+    /// Otherwise each link of a long chain of contexts would need a walk from the top.
     fn after(error: &Error, base: &Error, depth: usize) -> Link {
         let inner =
             nth_source(base, depth).and_then(|source| source.downcast_ref::<WithContext>()).map(WithContext::error);
@@ -73,7 +74,7 @@ impl Link {
         Link { error: error.clone(), base, depth, next: OnceLock::new() }
     }
 
-    /// The source of the user's that it stands for. `None`: it is that of the coroutines.
+    /// The source that this link stands for. `None` if it stands for the coroutines.
     fn source_of_user(&self) -> Option<&(dyn StdError + 'static)> {
         nth_source(&self.base, self.depth)
     }
@@ -108,7 +109,7 @@ fn nth_source(base: &Error, depth: usize) -> Option<&(dyn StdError + 'static)> {
     Some(error)
 }
 
-/// Without the next links, which are made again when somebody asks for them.
+/// A clone has no next links. They are made again on request.
 impl Clone for Link {
     fn clone(&self) -> Link {
         let (error, base) = (self.error.clone(), self.base.clone());
@@ -116,7 +117,7 @@ impl Clone for Link {
     }
 }
 
-/// Without recursion, as the chain may be long.
+/// Drops the links without recursion, as the chain may be long.
 impl Drop for Link {
     fn drop(&mut self) {
         let mut next = self.next.take();

@@ -29,7 +29,7 @@ pub struct Deadlock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoDeadline {
     NoTimerRuns,
-    /// There are timers, and the clock of a simulated loop cannot get to any of them.
+    /// All timers are set beyond the end of the clock of a simulated loop.
     BeyondTheClock,
 }
 
@@ -44,7 +44,7 @@ impl Deadlock {
         &self.stuck
     }
 
-    /// The names of coroutines that wait on each other in a circle. Empty if there is no circle.
+    /// The names of coroutines that wait on each other in a cycle. Empty if there is no cycle.
     #[must_use]
     pub fn cycle(&self) -> &[String] {
         &self.cycle

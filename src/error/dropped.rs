@@ -1,6 +1,7 @@
 //! Dropping an error without recursion.
 //!
-//! An error refers to the one that it was raised of, or is the context of, and so on: as deep as domains and contexts are nested.
+//! An error refers to the error from which it was raised, or of which it is the context. That error may refer to another one. Such
+//! a chain is as long as domains and contexts are nested.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::context::WithContext;
 use super::{Cancelled, Inner, Origin, Raised, Reason};
 
 impl Inner {
-    /// Takes out the errors that this one refers to. Drops the user's error, which may refer to the same ones.
+    /// Takes out the errors that this error refers to. Drops the user's error, which may refer to the same errors.
     fn take_links(&mut self) -> Vec<Arc<Inner>> {
         let earlier = self.trace.get_mut().and_then(|trace| trace.earlier.take());
         let mut links: Vec<_> = earlier.into_iter().map(|error| error.0).collect();

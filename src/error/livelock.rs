@@ -10,7 +10,7 @@ use crate::trace::Frame;
 #[derive(Debug)]
 pub(crate) struct Livelock {
     rounds: u64,
-    /// The coroutines that are ready, and where each goes on.
+    /// The coroutines that are ready, with the lines at which they continue.
     ready: Vec<Frame>,
 }
 

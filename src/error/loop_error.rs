@@ -1,4 +1,4 @@
-//! The error of a run: the first error that was raised, and those that came up while the rest was cancelled.
+//! The error of a run: the error that was raised first, and the errors that came up while everything else was cancelled.
 
 use std::error::{Error as StdError, Request};
 use std::fmt;
@@ -19,7 +19,8 @@ use super::{Error, Reason};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Grouping {
-    /// Real errors, and wrong answers to a cancellation: a value, or swallowing it again and again.
+    /// Real errors, and wrong responses to a cancellation: a coroutine that returns a value, or that ignores the cancellation again
+    /// and again.
     #[default]
     Auto,
     /// None.
@@ -31,10 +32,11 @@ pub enum Grouping {
 /// Why a loop, or an [`isolate`](crate::isolate), stopped: the error that was raised first, and the errors that came up while
 /// everything else was being cancelled.
 ///
-/// `{}` prints the message of the first error. `{:?}` prints also its causes, its trace, and the others with theirs.
+/// `{}` prints the message of the first error. `{:?}` also prints its causes and its trace, and the other errors with their causes
+/// and traces.
 ///
-/// As an error of the standard library, its sources print themselves as those of the error that was raised first, and one more
-/// follows, which prints the coroutines. So reports of `anyhow` or `eyre` have them. To get at a source itself, use
+/// Its [sources](std::error::Error::source) print the same text as the sources of the error that was raised first. One more source
+/// follows, which prints the coroutines. So reports of `anyhow` or `eyre` have both. To get a source with its own type, use
 /// [`find`](LoopError::find).
 ///
 /// ```
@@ -56,7 +58,8 @@ pub struct LoopError {
     rest: Arc<Rest>,
 }
 
-/// What is rarely looked at. Apart, as a `yield` of an `isolate` has room for a `LoopError` in its frame.
+/// The parts of a `LoopError` that are rarely used. They have an allocation of their own, to keep a `LoopError` small: the frame of
+/// a coroutine has room for one at each `yield` of an `isolate`.
 struct Rest {
     others: Vec<Error>,
     first_source: Link,
@@ -80,7 +83,7 @@ impl LoopError {
         self.error.downcast_ref()
     }
 
-    /// The first `E` in the chain of the error that was raised first and its sources. See [`Error::find`].
+    /// The first `E` among the error that was raised first and its sources. See [`Error::find`].
     #[must_use]
     pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
         self.error.find()
@@ -120,7 +123,7 @@ impl StdError for LoopError {
         Some(&self.rest.first_source)
     }
 
-    // The `Error` is provided for its trace: see `Error::traced`.
+    // A request gets the `Error`, so that an error that contains this one can have its trace: see `Error::traced`.
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
         request.provide_ref(&self.error);
         self.error.innermost().as_std().provide(request);

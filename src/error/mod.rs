@@ -1,7 +1,7 @@
-//! The errors of the library. [`Error`] is the one that a coroutine raises. The modules below have the other ones.
+//! The errors of the library. [`Error`] is the type that a coroutine raises. The modules below have the other types.
 //!
-//! An error is immutable and shared. Its trace is set once. When another coroutine raises the same error again, that is a new
-//! error that refers to the first.
+//! An error is immutable and shared. Its trace is set once. When another coroutine raises the same error again, that makes a new
+//! error, which refers to the first.
 
 mod boxed;
 mod cancelled;
@@ -32,13 +32,14 @@ pub use raise::Raise;
 use crate::trace::Frame;
 use crate::work;
 
-/// A `Result` whose error is an [`Error`], unless another is given. So `Result<T, E>` means the same as without `use tinyield::*`.
+/// A `Result` whose error is an [`Error`], unless another type is given. So after `use tinyield::*`, `Result<T, E>` still means the
+/// `Result` of the standard library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error raised in a coroutine: any error, with the place where it was raised and the coroutines that waited on it.
 ///
-/// In a coroutine, `?` makes it of everything that it can [raise](crate::by_hand::Raise). Elsewhere, [`Error::msg`] and `From`
-/// make it. Like `anyhow::Error`, it does not implement [`std::error::Error`] itself, but converts into a
+/// In a coroutine, `?` makes an `Error` from each type that it can [raise](crate::by_hand::Raise). Elsewhere, use [`Error::msg`] or
+/// `From`. Like `anyhow::Error`, `Error` does not implement [`std::error::Error`] itself, but converts into a
 /// `Box<dyn Error + Send + Sync>`. A clone costs one atomic increment and is the same error.
 ///
 /// `{}` prints the message. `{:?}` prints the message, its causes, the [trace](Error::trace), and where it was raised if the
@@ -63,8 +64,8 @@ struct Inner {
 /// The coroutines that waited on an error, outermost first.
 struct Trace {
     frames: Vec<Frame>,
-    /// The failure that the error comes of. Its frames follow. They are not copied until somebody asks for them: an error may be
-    /// raised again in each of many nested domains.
+    /// The earlier failure that caused this error. Its frames come after `frames`. They are copied only on request, because an
+    /// error may be raised again in each of many nested domains.
     earlier: Option<Error>,
     all: OnceLock<Vec<Frame>>,
 }
@@ -98,14 +99,14 @@ enum Origin {
     RaisedAgain(Error),
 }
 
-/// An error of the user's, with what its chain of sources contains. Sources are user code, so they are looked at when the error is
-/// made, which is inside of a coroutine, and not by the scheduler.
+/// An error of the user, with what its chain of sources contains. Sources are user code. So they are looked at when the error is
+/// made, which is inside of a coroutine. The scheduler does not look at them.
 struct Raised {
     error: Box<dyn StdError + Send + Sync>,
     contains_cancellation: bool,
-    /// The error of a [`LoopError`] in it.
+    /// The error of a [`LoopError`] that it contains.
     contained: Option<Error>,
-    /// If it is a [`LoopError`]: the first error in it that is none.
+    /// If it is a [`LoopError`]: the first error inside of it that is not a [`LoopError`].
     innermost: Option<Error>,
 }
 
@@ -118,19 +119,19 @@ impl Raised {
     }
 }
 
-/// Whether `error` is a cancellation, or one is among its sources.
+/// Whether `error` or one of its sources is a cancellation.
 fn contains_cancellation(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         work::count();
         if let Some(contained) = request_ref::<Error>(error) {
-            // It was looked through when it was made.
+            // Its sources were looked at when it was made.
             return contained.comes_of_cancellation();
         }
         if request_ref::<Cancelled>(error).is_some() {
             return true;
         }
-        // The source of an `io::Error` is the source of the error that it contains, not that error.
+        // `source` of an `io::Error` skips the error that it contains, and returns the source of that error.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = inner.map_or_else(|| error.source(), |inner| Some(inner));
     }
@@ -145,7 +146,7 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
-        // The source of these is the source of the error in them, and not that error.
+        // `source` of each of these skips the error that it contains, and returns the source of that error.
         let loop_error = error.downcast_ref::<LoopError>().map(|error| error.error().as_std() as &dyn StdError);
         let boxed = error.downcast_ref::<Boxed>().map(|Boxed(error)| error.as_std() as &dyn StdError);
         let io_error =
@@ -186,7 +187,7 @@ impl Error {
         Error(Arc::new(Inner { origin, location, trace: OnceLock::new() }))
     }
 
-    /// The error as it was raised first.
+    /// The error that was raised first. This one may be the same error, raised again.
     fn original(&self) -> &Error {
         match &self.0.origin {
             Origin::RaisedAgain(original) => original,
@@ -194,7 +195,7 @@ impl Error {
         }
     }
 
-    /// This error, or, if that is a [`LoopError`], the first error in it that is none.
+    /// If this error is a [`LoopError`]: the first error inside of it that is not a [`LoopError`]. Otherwise this error.
     fn innermost(&self) -> &Error {
         match &self.original().0.origin {
             Origin::Raised(Raised { innermost: Some(innermost), .. }) => innermost,
@@ -210,18 +211,18 @@ impl Error {
         }
     }
 
-    /// Whether both were the same error when it was raised first.
+    /// Whether both are the same error, perhaps raised again.
     pub(crate) fn is_same_as(&self, other: &Error) -> bool {
         Arc::ptr_eq(&self.original().0, &other.original().0)
     }
 
-    /// A number that no other error has while this one exists, but those that are the [same](Error::is_same_as).
+    /// A number for this error. While this error exists, only errors that are the [same](Error::is_same_as) have the same number.
     pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.original().0).addr()
     }
 
-    /// The error that was raised, if it is an `E`. [Context](crate::Coro::context) is looked through, and sources are not: see
-    /// [`find`](Error::find).
+    /// The error that was raised, if it is an `E`. The error below a [context](crate::Coro::context) is looked at as well. Other
+    /// sources are not: see [`find`](Error::find).
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         let mut error = self.as_std();
@@ -233,8 +234,8 @@ impl Error {
         }
     }
 
-    /// The first `E` in the chain that begins with the error that was raised and goes on with its sources. The errors in a
-    /// [`LoopError`] and in an [`io::Error`] belong to the chain.
+    /// The first `E` in the chain of the error that was raised and its sources. The errors in a [`LoopError`] and in an
+    /// [`io::Error`] belong to the chain.
     ///
     /// ```
     /// use std::num::ParseIntError;
@@ -250,7 +251,7 @@ impl Error {
         find(self.as_std())
     }
 
-    /// This error, as the cause of one with that message.
+    /// An error with the text `message`, whose cause is this error.
     pub(crate) fn with_context(self, message: Rc<str>) -> Error {
         let location = self.0.location;
         let contained = match &self.0.origin {
@@ -263,7 +264,7 @@ impl Error {
         Error::new(Origin::Raised(Raised { error, contains_cancellation, contained, innermost: None }), location)
     }
 
-    /// Whether this is a [`Cancelled`]: the coroutine did not fail, it was stopped.
+    /// Whether this is a [`Cancelled`]: the coroutine did not fail, but was stopped.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.as_cancelled().is_some()
@@ -280,23 +281,23 @@ impl Error {
     /// The cancellation, if this is one.
     #[must_use]
     pub fn as_cancelled(&self) -> Option<&Cancelled> {
-        // No context is added to a cancellation.
+        // A cancellation has no context around it, as none is added to it.
         self.as_std().downcast_ref()
     }
 
-    /// Where it was raised: the file and line of the `?`, of the `yield` that was cancelled, or of the [`Error::msg`] or `From`
+    /// The file and line at which it was raised: the line of the `?`, of the cancelled `yield`, or of the [`Error::msg`] or `From`
     /// that made it.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.0.location
     }
 
-    /// The coroutines that waited on this error, outermost first, for as long as exactly one waited on each. The last one raised
-    /// it. Empty until the error has left its coroutine. If the error came up while its domain was being cancelled, it has at most the
-    /// 100 frames that are nearest to it.
+    /// The coroutines that waited on this error, outermost first. The last one raised the error. Each of the others was the only
+    /// one that waited for the next. The trace is empty until the error has left its coroutine. If the error came up while its
+    /// domain was being cancelled, the trace has at most the 100 innermost frames.
     ///
-    /// An error that came out of another loop, or out of [`isolate`](crate::isolate), and was raised again has the frames
-    /// of both, the outer ones first.
+    /// An error that came out of another loop or an [`isolate`](crate::isolate), and was then raised again, has the frames of both
+    /// raises, the outer frames first.
     #[must_use]
     pub fn trace(&self) -> &[Frame] {
         self.0.trace.get().map_or(&[], Trace::all)
@@ -312,7 +313,7 @@ impl Error {
         error.0.trace.get()?.frames.last()
     }
 
-    /// This error with the coroutines that waited on it. The frames of an earlier failure come after them.
+    /// Adds the coroutines that waited on this error as its trace. The frames of an earlier failure come after them.
     pub(crate) fn traced(self, frames: Vec<Frame>) -> Error {
         let (error, earlier) = match (self.0.trace.get(), &self.0.origin) {
             (Some(_), _) => {
@@ -341,7 +342,7 @@ impl fmt::Debug for Error {
         write!(f, "{self}")?;
         let mut cause = self.as_std().source();
         while let Some(error) = cause {
-            // The coroutines of a loop in the chain are among those below.
+            // If this is the link with the coroutines of a loop, these are already in the trace below.
             if !error.downcast_ref::<Link>().is_some_and(Link::is_of_coroutines) {
                 write!(f, "\n  caused by: {error}")?;
             }

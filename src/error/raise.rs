@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 /// An error that `?` can raise in a coroutine: everything that converts into `Box<dyn Error + Send + Sync>`.
 ///
 /// These are the types that implement [`std::error::Error`], `Send` and `Sync`, and `&str`, `String`, `anyhow::Error`, a
-/// `Box<dyn Error + Send + Sync>`, and [`Error`](crate::Error). It is not for implementing by hand.
+/// `Box<dyn Error + Send + Sync>`, and [`Error`](crate::Error). Do not implement this trait by hand.
 ///
 /// A `Box<dyn Error>` without `Send + Sync` cannot be raised, because errors may cross threads. Add `+ Send + Sync` to its
 /// type. If the type is not yours, raise its message:
@@ -25,7 +25,7 @@ use std::error::Error as StdError;
 ///
 /// assert_eq!(Loop::new().run(port()).unwrap(), 80);
 /// ```
-// In a `?`, rustc shows only the label. Without `do_not_recommend` it reports a `Box<dyn Error>` by three errors about
+// At a `?`, rustc shows only the label. Without `do_not_recommend`, rustc reports a `Box<dyn Error>` with three errors about
 // `dyn Error`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be raised in a coroutine",

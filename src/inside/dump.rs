@@ -1,4 +1,4 @@
-//! A dump: what each coroutine of a loop waits for, at one moment. It is data, and it prints itself as a tree.
+//! A dump: what each coroutine of a loop waits for, at one moment. It is plain data, and its `Display` prints a tree.
 //!
 //! It consists of copies, so it can be sent to other threads and outlive the loop.
 
@@ -13,11 +13,12 @@ use crate::work;
 
 /// What each coroutine of a loop waits for, at one moment between two rounds.
 ///
-/// [`View::dump`](crate::View::dump) takes it from another thread, and [`dump`](crate::dump()) from inside. To take it runs no
-/// code of the program. A clone shares the data.
+/// [`View::dump`](crate::View::dump) takes a dump from another thread, and [`dump`](crate::dump()) takes one from inside of the
+/// loop. Taking a dump runs no code of the program. A clone shares the data.
 ///
-/// `{}` prints a tree: each coroutine once, below the one that started it or waits for it first. Others that wait for it refer to
-/// it by its number. Coroutines that are alike in name, line, and what they wait for are printed once, with their count.
+/// `{}` prints a tree. Each coroutine is printed once, below its [parent](DumpedTask::parent). Other coroutines that wait for it
+/// refer to the number of its line. Coroutines with the same name, source line and wait are printed once, with their count, if
+/// their parents are printed in the same line.
 ///
 /// ```
 /// use tinyield::{Dump, Event, Loop, co, dump, spawn};
@@ -49,7 +50,7 @@ pub struct Dump {
 struct Content {
     tasks: Vec<DumpedTask>,
     statistics: Statistics,
-    /// Whether a loop ran.
+    /// False if no loop ran when the dump was asked for.
     is_of_run: bool,
 }
 
@@ -82,15 +83,15 @@ impl DumpedTask {
         &self.frame
     }
 
-    /// What it waits on, in the words of a [`Deadlock`](crate::Deadlock): "an event", "`worker`", "its turn". Of a lock or a
-    /// semaphore, it has the names of the coroutines that hold it.
+    /// What it waits on, in the words of a [`Deadlock`](crate::Deadlock): "an event", "`worker`", "its turn". For a lock or a
+    /// semaphore, the text has the names of the coroutines that hold it.
     #[must_use]
     pub fn waits_on(&self) -> &str {
         &self.waits_on
     }
 
-    /// The index, in [`Dump::tasks`], of the coroutine that started it, or that waits for it first. `None` for the first coroutine of
-    /// the run, and if there is no such coroutine any more.
+    /// The index, in [`Dump::tasks`], of the coroutine that started this one, or of the first one that waits for it. `None` for the
+    /// first coroutine of the run, and if no such coroutine is left.
     #[must_use]
     pub fn parent(&self) -> Option<usize> {
         self.parent
@@ -108,8 +109,8 @@ impl Dump {
         &self.content.tasks
     }
 
-    /// The figures of the run at that moment. If the loop is not [observed](crate::Loop::view), the turns are those up to the last time at
-    /// which the loop was idle or returned to its host.
+    /// The figures of the run at that moment. If the loop is not [observed](crate::Loop::view), they count only the turns up to the
+    /// last moment at which the loop was idle or returned to its host.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.content.statistics
@@ -142,16 +143,16 @@ struct Tree<'a> {
     line_of: Vec<usize>,
 }
 
-/// Tasks that are alike and have the same parents.
+/// Tasks that are alike, and whose parents share a line.
 struct Line {
     depth: usize,
     members: Vec<usize>,
 }
 
-/// The most other lines that a line refers to.
+/// The maximum number of other lines that a line refers to.
 const MAX_REFERENCES: usize = 5;
 
-/// Lines are indented up to this depth, so that a deep chain of coroutines has a text of linear length.
+/// Lines below this depth are not indented further, so that the text of a deep chain of coroutines has linear length.
 const MAX_INDENT: usize = 40;
 
 impl Tree<'_> {
@@ -178,7 +179,7 @@ impl Tree<'_> {
         tree
     }
 
-    /// Tasks with the same parents, in groups of those that are alike. The last group comes first.
+    /// Makes a line of each group of `members` that are alike. The parents of `members` share a line. The last line comes first.
     fn group(&self, members: Vec<usize>, depth: usize) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
         let mut known = BTreeMap::new();
@@ -196,7 +197,8 @@ impl Tree<'_> {
         lines
     }
 
-    /// The lines, other than those right below line `index`, of what its tasks wait for.
+    /// The lines to which line `index` refers: its tasks wait for tasks in them. A task that is printed below the task that waits
+    /// for it needs no reference.
     fn references(&self, index: usize) -> BTreeSet<usize> {
         let waits_for = self.lines[index].members.iter().flat_map(|&member| {
             let is_elsewhere = move |other: &&usize| self.tasks[**other].parent != Some(member);

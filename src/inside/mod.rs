@@ -2,9 +2,9 @@
 //!
 //! [`View::dump`](crate::View::dump) and [`dump`](crate::dump()) list what each coroutine waits for. The
 //! [watchdog](crate::Builder::watchdog) reports coroutines that hold the loop up. A [`Recorder`](crate::Recorder) keeps the last
-//! turns, and writes them for Perfetto.
+//! events, and writes them for Perfetto.
 //!
-//! The main types are in the root of the crate. The types in here are those that few programs have to name.
+//! The main types are in the root of the crate. Few programs have to name the types in this module.
 
 pub(crate) mod dump;
 pub(crate) mod recorder;

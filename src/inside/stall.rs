@@ -1,4 +1,4 @@
-//! A stall: a turn that takes so long that no other coroutine comes to its turn.
+//! A stall: a turn that takes so long that all other coroutines have to wait for it.
 
 use std::fmt;
 use std::panic::Location;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::trace::Frame;
 
-/// What holds a loop up: the coroutine whose turn does not end, the line at which it was resumed, and for how long.
+/// What holds a loop up: the coroutine whose turn does not end, the line at which it was resumed, and the duration of the turn.
 ///
 /// The [watchdog](crate::Builder::watchdog) reports it, and [`View::dump`](crate::View::dump) returns it. It is an error, so `?`
 /// passes it on.
@@ -18,7 +18,7 @@ use crate::trace::Frame;
 /// let mut event_loop = Loop::new();
 /// let view = event_loop.view();
 /// let blocking = co! {
-///     // Called in a coroutine of the same loop, which this call holds up.
+///     // The call is in a coroutine of the same loop, so it holds the loop up.
 ///     view.dump(Duration::from_secs(1)).unwrap_err()
 /// };
 /// let stall = event_loop.run(blocking.named("blocking")).unwrap();
@@ -36,23 +36,23 @@ pub struct Stall {
 pub(crate) enum Kind {
     /// A turn that has not ended.
     Running,
-    /// A turn that has ended: the coroutine has yielded there.
+    /// A turn that has ended: the coroutine has yielded at this line.
     Yielded(&'static Location<'static>),
-    /// A turn that has ended, and so has the coroutine.
+    /// A turn that has ended together with its coroutine.
     Ended,
-    /// No coroutine runs. Nothing has looked after the loop.
+    /// No coroutine runs, and the loop has not looked for requests.
     NoTurn,
 }
 
 impl Stall {
-    /// The name of the coroutine. `run` if no coroutine runs, because the host does not step or poll the loop.
+    /// The name of the coroutine. If no coroutine runs, because the host does not step or poll the loop, it is `run`.
     #[must_use]
     pub fn name(&self) -> &str {
         self.frame.name()
     }
 
-    /// The line of the `yield` at which the coroutine was resumed; in its first turn, the line at which it was made. If no coroutine
-    /// runs, the line at which the run was started.
+    /// The line of the `yield` at which the coroutine was resumed. In its first turn, the line at which the coroutine was made. If
+    /// no coroutine runs, the line at which the run was started.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.frame.location()
@@ -64,19 +64,19 @@ impl Stall {
         &self.frame
     }
 
-    /// How long the turn has taken until now, or, if it is over, in all.
+    /// How long the turn had taken when this was reported. If the turn is over, how long it took.
     #[must_use]
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
-    /// Whether the turn has ended since.
+    /// Whether the turn had ended when this was reported.
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.kind, Kind::Yielded(_) | Kind::Ended)
     }
 
-    /// The line of the `yield` that has ended the turn. `None` if it has not ended, or if the coroutine has.
+    /// The line of the `yield` that has ended the turn. `None` if the turn has not ended, or if the coroutine has ended in it.
     #[must_use]
     pub fn yielded_at(&self) -> Option<&'static Location<'static>> {
         match self.kind {
@@ -107,7 +107,7 @@ impl fmt::Display for Stall {
 
 impl std::error::Error for Stall {}
 
-/// A duration with three digits or so.
+/// A duration, rounded to about three digits.
 struct Rounded(Duration);
 
 impl fmt::Display for Rounded {

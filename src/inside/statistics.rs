@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Figures of one run of a loop.
 ///
-/// [`Loop::statistics`](crate::Loop::statistics) has those of the last run, and [`Dump::statistics`](crate::Dump::statistics)
-/// those of the moment at which the dump was taken.
+/// [`Loop::statistics`](crate::Loop::statistics) returns the figures of the last run, and
+/// [`Dump::statistics`](crate::Dump::statistics) those at the moment of the dump.
 ///
 /// ```
 /// use tinyield::{Loop, co};
@@ -37,7 +37,7 @@ impl Statistics {
         self.rounds
     }
 
-    /// How many tasks are alive: coroutines, and what the library starts to carry a wait. 0 when the run is over.
+    /// How many tasks are alive: coroutines, and the internal tasks that the library starts for some waits. 0 when the run is over.
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.tasks

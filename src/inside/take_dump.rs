@@ -1,6 +1,7 @@
 //! A dump, taken from inside of the loop.
 //!
-//! The wait wakes a call of its own ([`WakeTarget::Call`](crate::scheduler::WakeTarget)), which the loop makes between two rounds.
+//! The wait adds a wake slot for a function ([`WakeTarget::Call`](crate::scheduler::WakeTarget)), and wakes it. The loop calls the
+//! function between two rounds.
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,10 +15,12 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 
 /// Gives a [`Dump`] of the loop: what each of its coroutines waits for.
 ///
-/// It is taken between two rounds. The coroutine that asks waits for `this dump` in it. Of a loop that runs inside of another one,
-/// only the coroutines of the inner one are in it. Unlike [`Loop::view`](crate::Loop::view), this costs nothing before it is used;
-/// but what started a coroutine that nobody waits for is known only if the loop is observed: see
-/// [`Loop::view`](crate::Loop::view). Otherwise such a coroutine is listed below the first one of its scope.
+/// The dump is taken between two rounds. In it, the coroutine that asks for the dump waits for `this dump`. If the loop runs inside
+/// of another loop, the dump has only the coroutines of the inner loop.
+///
+/// Unlike [`Loop::view`](crate::Loop::view), this costs nothing before it is used. But only an observed loop notes what started a
+/// coroutine: see [`Loop::view`](crate::Loop::view). In a loop that is not observed, a coroutine that nothing waits for is listed
+/// below the first coroutine of its scope.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,7 +61,7 @@ enum Stage {
     Over,
 }
 
-/// What the wait shares with the call between two rounds.
+/// What the wait shares with the function that the loop calls between two rounds.
 struct Asked {
     scheduler: Rc<Scheduler>,
     wake_slot: Cell<Option<Arc<WakeSlot>>>,

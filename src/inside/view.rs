@@ -35,22 +35,24 @@ impl View {
 
     /// Wakes the loop, and returns what each of its coroutines waits for, at one moment between two rounds.
     ///
-    /// The loop needs some time for that: about a microsecond for each coroutine. Several threads may ask at once, and may get the same
-    /// dump. It is not for a signal handler, as it takes locks: let a thread wait for the signal and call this, as in the example
-    /// `dump`.
+    /// The loop needs some time for that: about a microsecond for each coroutine. Several threads may ask at once, and may get the
+    /// same dump. Do not call this in a signal handler, as it takes locks: let a thread wait for the signal, and call it there, as
+    /// in the example `dump`.
     ///
-    /// If the loop does not run, because it has not started or the run is over or no longer exists, the dump is empty, and prints itself
-    /// as `the loop does not run`.
+    /// If the loop does not run, the dump is empty, and its text is `the loop does not run`. This is the case before the first run,
+    /// after a run, and when the loop no longer exists.
     ///
     /// # Errors
     ///
-    /// If the loop has not answered within `timeout`, the [`Stall`] says what it does instead:
+    /// If the loop has not answered within `timeout`. The [`Stall`] has the cause:
     ///
-    /// - a coroutine holds it up: its name, the line at which it was resumed, and for how long. It is the coroutine whose turn it is
-    ///   when `timeout` is over, so if the loop is not held up, but has a long round, its duration is short.
-    /// - no coroutine runs: the program that steps or polls the loop has not done so. Call [`Runtime::dump`](crate::Runtime::dump) there.
+    /// - A coroutine holds the loop up: its name, the line at which it was resumed, and the duration of its turn. It is the
+    ///   coroutine that has its turn when `timeout` is over. If no turn is long, but the round has many turns, the duration is
+    ///   short.
+    /// - No coroutine runs: the program that steps or polls the loop has not done so. Call [`Runtime::dump`](crate::Runtime::dump)
+    ///   in that program.
     ///
-    /// Called on the thread of the loop itself, which then cannot answer, it returns that at once.
+    /// On the thread of the loop itself, the loop cannot answer, so the call returns the [`Stall`] at once.
     pub fn dump(&self, timeout: Duration) -> Result<Dump, Stall> {
         self.watch.dump(timeout)
     }

@@ -1,7 +1,7 @@
 //! The watchdog: a thread that looks for turns that take too long.
 //!
-//! It sleeps until the turn that it has seen would be a stall. While no coroutine runs it sleeps until one does, so an idle loop
-//! does not wake it.
+//! While a turn runs, the thread sleeps until that turn would be a stall. While no coroutine runs, it sleeps until one does, so an
+//! idle loop does not wake it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +45,7 @@ impl Watchdog {
             match watch.next(number) {
                 Next::Report(stall) => {
                     let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-                    // The panic hook prints its panic. The next stall is reported all the same.
+                    // If `report` panics, the panic hook prints the panic. The next stall is still reported.
                     contain(|| report(&stall));
                 }
                 Next::Wait(left) => watch.wait(number, Some(left)),
@@ -62,7 +62,7 @@ impl fmt::Debug for Watchdog {
     }
 }
 
-/// The thread of a run, which is joined when this is dropped. The run is over by then.
+/// The watchdog thread of a run. Dropping this joins the thread. The run is over by then.
 #[derive(Debug)]
 pub(crate) struct WatchdogThread {
     thread: Option<JoinHandle<()>>,
@@ -71,7 +71,7 @@ pub(crate) struct WatchdogThread {
 impl Drop for WatchdogThread {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // It panics only if the destructor of a panic's payload does.
+            // The thread panics only if the destructor of the payload of a panic panics.
             let _ = thread.join().map_err(std::mem::forget);
         }
     }

@@ -1,7 +1,8 @@
-//! What a panic says, without printing it: a simulation runs a program that panics hundreds of times, and reports it once.
+//! Notes where a panic comes from, without printing it: a simulation may run a program that panics hundreds of times, and reports
+//! the panic once.
 //!
-//! The panic hook belongs to the process. The first simulation puts one in front of it, which keeps the message if this thread asks
-//! for that, and otherwise calls the one before.
+//! A process has one panic hook. The first simulation installs a hook of its own, which calls the former hook. On a thread that
+//! watches for panics, it also notes the place of the first panic, and calls the former hook only if the panics are to be printed.
 
 use std::cell::RefCell;
 use std::panic::{PanicHookInfo, set_hook, take_hook};
@@ -9,7 +10,7 @@ use std::sync::Once;
 
 use crate::panic::{self, Payload, catch};
 
-/// What is kept of the first panic of a call.
+/// What the hook notes of the first panic of a call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     /// `file:line:column`
@@ -25,7 +26,7 @@ thread_local! {
     static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
-/// Calls `f`. If it panics, returns with what, and what the hook saw of the first panic on this thread.
+/// Calls `f`. If it panics, returns the payload, and what the hook noted of the first panic on this thread.
 pub(super) fn watch<R>(prints: bool, f: impl FnOnce() -> R) -> Result<R, (Payload, Seen)> {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -1,4 +1,4 @@
-//! Simulations: a program is run with many seeds, and a failure is reported with the order of turns that it needs.
+//! Simulations: a program is run with many seeds, and a failure is reported with the order of turns that causes it.
 //!
 //! [`Simulation`] is all that most tests need.
 
@@ -13,17 +13,17 @@ use std::panic::Location;
 use crate::error::Grouping;
 use crate::scheduler::{Order, RoundOrder};
 use crate::wait::Wait;
-// A run is a `Trial`, `shrink` looks for the smallest order that fails, and a `Report` says what was found.
+// A run is a `Trial`, `shrink` looks for the smallest order that fails, and a `Report` describes it.
 use report::Report;
 use shrink::{Budget, Rounds};
 use trial::{Mode, Program, Trial};
 
-/// Runs a program in [simulated](crate::Builder::simulated) loops, with one seed after another, to find the order of turns in which
-/// it fails. It is for tests. Without other settings, the seeds are those from 0 to 99.
+/// Runs a program in [simulated](crate::Builder::simulated) loops, with one seed after another, to find an order of turns in which
+/// the program fails. It is for tests. Without other settings, the seeds are those from 0 to 99.
 ///
 /// Each run has a virtual clock and a schedule of its own, drawn from its seed. A run fails if it ends with an error or panics, so
-/// an `assert!` in a coroutine is a check. Then [`check`](Simulation::check) panics with a report: the error with its trace, the
-/// seed, and the fewest turns that have to change places for it to fail.
+/// an `assert!` in a coroutine is a check. When a run fails, [`check`](Simulation::check) panics with a report: the error with its
+/// trace, the seed, and the fewest turns that have to change places for the failure.
 ///
 /// ```should_panic
 /// use std::cell::Cell;
@@ -59,7 +59,7 @@ use trial::{Mode, Program, Trial};
 /// Simulation::new().seeds(0..1000).check(close_during_a_transfer);
 /// ```
 ///
-/// It panics, as the assertion fails if `close` goes first. `cargo run --example bank` prints the report:
+/// This panics, because the assertion fails if `close` goes first. `cargo run --example bank` prints the report:
 ///
 /// ```text
 /// the simulation fails with seed 4 (run 5, 6 turns, hash aef7cefc556daa67)
@@ -71,14 +71,14 @@ use trial::{Mode, Program, Trial};
 /// to run this seed alone: TINYIELD_SEED=4
 /// ```
 ///
-/// The hash is computed from every turn: which coroutine, and at which line. If it is the same on another machine, all turns were the
+/// The hash is computed from the coroutine and the line of every turn. If it is the same on another machine, all turns were the
 /// same.
 ///
-/// A seed changes the order of the turns within a round, and moves none to another round. A coroutine that is started has its first
-/// turn in the next round.
+/// A seed changes only the order of the turns within a round. It moves no turn to another round. A coroutine that is started has
+/// its first turn in the next round.
 ///
-/// The seeds are the same each time, so the test gives the same result each time. To run the seed of a report alone, and with the
-/// output of the panic as always, set `TINYIELD_SEED`. The variable is for all simulations of the process, so name the test:
+/// The seeds are the same each time, so the test gives the same result each time. To run only the seed of a report, with the usual
+/// output of panics, set `TINYIELD_SEED`. The variable affects all simulations of the process, so name the test:
 ///
 /// ```text
 /// TINYIELD_SEED=4 cargo test close_during_a_transfer
@@ -90,7 +90,7 @@ pub struct Simulation {
     max_rounds: u64,
 }
 
-/// What the runs of a [`Simulation`] were like, none of which failed.
+/// The result of a [`Simulation`] in which no run failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
     runs: usize,
@@ -104,15 +104,15 @@ impl Checked {
         self.runs
     }
 
-    /// Whether anything [came from outside](crate::Loop::came_from_outside) in any of them, such as from a thread: then the same
-    /// seeds need not take the same turns again.
+    /// Whether anything [came from outside](crate::Loop::came_from_outside) in one of the runs, such as from a thread. If so, the
+    /// same seeds may take other turns the next time.
     #[must_use]
     pub fn came_from_outside(&self) -> bool {
         self.came_from_outside
     }
 }
 
-/// The environment variable that has [`Simulation::check`] run one seed alone.
+/// The environment variable with the only seed that [`Simulation::check`] runs.
 const SEED_VARIABLE: &str = "TINYIELD_SEED";
 
 impl Simulation {
@@ -131,17 +131,17 @@ impl Simulation {
         self
     }
 
-    /// Sets which of the errors that come up while a loop stops are kept, and so reported.
+    /// Several errors may come up while a loop stops. This sets which of them are kept, and so reported.
     pub fn grouping(mut self, grouping: Grouping) -> Simulation {
         self.grouping = grouping;
         self
     }
 
-    /// Sets for how many rounds the clock may stand still before the run fails with a livelock: 1,048,576 if this is not called.
+    /// Sets for how many rounds the clock may stand still before the run fails with a livelock. The default is 1,048,576.
     ///
-    /// A coroutine that waits by `yield` in a loop, such as `while !is_done.get() { yield; }`, is always ready, so the clock never moves.
-    /// A long computation of very many turns looks the same, and can be given more rounds. Rounds during which something
-    /// outside may wake the loop, such as a thread, do not count.
+    /// A coroutine that waits by `yield` in a loop, such as `while !is_done.get() { yield; }`, is always ready, so the clock never
+    /// moves. A computation of very many turns looks the same: allow more rounds for it. Rounds do not count while something
+    /// outside, such as a thread, may wake the loop.
     ///
     /// # Panics
     ///
@@ -152,15 +152,15 @@ impl Simulation {
         self
     }
 
-    /// Runs what `program` makes with each seed. Each run calls `program` once, so make the state of a run in there: what two runs share
-    /// makes them differ.
+    /// Runs what `program` returns, with each seed. Each run calls `program` once. Make all state of a run inside of `program`:
+    /// state that two runs share can make them differ.
     ///
-    /// If a run fails, its seed is run again. If both runs took the same turns, further runs look for the fewest turns that have
-    /// to change places for the same failure, at most 2,000 of them and for 10 seconds.
+    /// If a run fails, its seed is run again. If both runs took the same turns, further runs search for the fewest turns that have
+    /// to change places for the same failure. The search takes at most 2,000 runs and 10 seconds.
     ///
     /// # Panics
     ///
-    /// If a run fails, with the report. If there are no seeds. If `TINYIELD_SEED` is set and is no seed.
+    /// If a run fails, with the report. If there are no seeds. If the value of `TINYIELD_SEED` is not a seed.
     #[track_caller]
     pub fn check<W, P>(self, program: P) -> Checked
     where
@@ -202,7 +202,7 @@ fn seed_of(value: Option<std::ffi::OsString>) -> Option<u64> {
     }
 }
 
-/// `is_loud`: panics are printed as always.
+/// If `is_loud`, panics are printed as usual.
 #[track_caller]
 fn check_all<W: Wait>(program: &Program<'_, W>, seeds: impl IntoIterator<Item = u64>, is_loud: bool) -> Checked {
     let mut checked = Checked { runs: 0, came_from_outside: false };
@@ -220,7 +220,7 @@ fn check_all<W: Wait>(program: &Program<'_, W>, seeds: impl IntoIterator<Item = 
     checked
 }
 
-/// Finds out what makes the seed of `first` fail.
+/// Runs the seed of the failed run `first` again, and searches for the smallest order that fails.
 fn investigate<W: Wait>(program: &Program<'_, W>, seed: u64, first: Trial, runs: usize, seed_0_passed: bool) -> Report {
     let second = program.run(Order::of_seed(seed), program.check());
     let kind = first.kind().cloned();

@@ -1,4 +1,4 @@
-//! What a simulation says of a failure.
+//! The report of a failure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::trace::Frame;
 
 pub(super) struct Report {
     seed: u64,
-    /// How many runs there were, with that of the seed.
+    /// How many runs there were, including the one with this seed.
     runs: usize,
     failure: String,
     turns: usize,
@@ -24,10 +24,11 @@ pub(super) struct Report {
 enum Finding {
     /// The second run with the same seed took other turns.
     NotRepeatable(String),
-    /// The tasks that have to change places: the first goes before the second.
+    /// The pairs of tasks that have to change places for the failure. In the failing run, the first of a pair goes before the
+    /// second.
     Reordered { exchanges: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
-    /// It fails first in, first out, and passes when these change places, if such are known. `passed_before`: an earlier run with seed
-    /// 0 had passed.
+    /// The program fails in the order first in, first out. It passes when the tasks of `passes` change places. `passes` is empty if
+    /// no such tasks were found. `passed_before`: an earlier run with seed 0 had passed.
     InPlace { passes: Vec<(Frame, Frame)>, cut_short: Option<Limit>, passed_before: bool },
 }
 
@@ -45,7 +46,7 @@ impl Report {
         }
     }
 
-    /// Whether both runs of the seed were the same. If not, this is what there is to say.
+    /// Whether both runs with the seed were the same. If not, this difference is the finding of the report.
     pub(super) fn compare(&mut self, first: &Trial, second: &Trial) -> bool {
         self.came_from_outside |= second.came_from_outside;
         let (one, two) = (first.record.turns(), second.record.turns());
@@ -67,10 +68,11 @@ impl Report {
         false
     }
 
-    /// Says which tasks changed places in `smallest`, the smallest run that was found to fail. If that is first in, first out,
-    /// `passing` may be a run with a single task out of place that passes.
+    /// Finds the tasks that changed places in `smallest`, the smallest failing run. If the order of `smallest` is first in, first
+    /// out, `passing` is a run with a single task out of place that passes, if one was found.
     pub(super) fn explain(&mut self, smallest: &Trial, passing: Option<&Trial>, cut_short: Option<Limit>) {
-        // A run of the search ends after fewer rounds, if it is a livelock.
+        // A livelock keeps the text of the first run, because its text has the number of rounds, and the runs of the search end
+        // after fewer.
         if let Some(failure) = smallest.failure.as_ref().filter(|failure| failure.kind != Kind::Livelock) {
             self.failure.clone_from(&failure.text);
         }
@@ -84,20 +86,21 @@ impl Report {
     }
 }
 
-/// What a run did at the turn with this index.
+/// What a run did in the turn with this index.
 fn did_at(record: &Record, index: usize) -> String {
     let Some(turn) = record.turns().get(index) else { return "was over".into() };
     let name = record.name_of(turn.task).cloned().unwrap_or(Cow::Borrowed("a coroutine"));
     format!("ran {}", Place(&Frame::new(name, turn.location)))
 }
 
-/// The tasks of `round` that are out of place, each with the one that it goes before, or that goes before it.
+/// The tasks of `round` that are out of place, each in a pair with a task that it changed places with. The first of a pair goes
+/// before the second.
 fn exchanges(round: &Round) -> Vec<(Frame, Frame)> {
     let frame = |task: usize| round.tasks.get(task).cloned();
     let exchange = |task: usize| {
         let at = round.order.iter().position(|&other| other == task)?;
         let (before, after) = round.order.split_at(at);
-        // The nearest one that it has passed.
+        // The nearest task that was ready earlier and now goes after it.
         let passed = after.iter().copied().find(|&other| other < task).map(|other| (task, other));
         let (first, second) =
             passed.or_else(|| before.iter().rev().copied().find(|&other| other > task).map(|other| (other, task)))?;

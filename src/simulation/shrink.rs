@@ -1,9 +1,10 @@
-//! Makes the order in which a program fails smaller.
+//! Shrinks the order of turns in which a program fails.
 //!
-//! Most bugs need a single task out of place, so that is tried first, from the last round to the first: the later the round, the
-//! nearer it is to the failure. Otherwise whole rounds are turned back to first in, first out while the program still fails (delta
-//! debugging: Zeller, Hildebrandt, "Simplifying and isolating failure-inducing input", 2002), and in the rounds that are left tasks
-//! are put back to their places. If more than two tasks are still out of place, pairs are tried.
+//! Most bugs need only one task out of place. So orders with a single task out of place are tried first, from the last round to the
+//! first, because the last rounds are the nearest to the failure. If none of them fails, whole rounds are set back to first in,
+//! first out, as long as the program still fails (delta debugging: Zeller, Hildebrandt, "Simplifying and isolating failure-inducing
+//! input", 2002). In the remaining rounds, tasks are put back to their places. If more than two tasks are still out of place,
+//! orders with two tasks out of place are tried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,14 +16,14 @@ use crate::scheduler::{Record, RoundOrder, RoundSize};
 /// The rounds that are not first in, first out, by their number.
 pub(super) type Rounds = BTreeMap<u64, RoundOrder>;
 
-/// How much is tried.
+/// The limits of a search.
 pub(super) struct Budget {
     runs: usize,
     until: Instant,
     exceeded: Option<Limit>,
 }
 
-/// What cut a search short.
+/// The limit that cut a search short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limit {
     Runs,
@@ -64,8 +65,8 @@ impl fmt::Display for Limit {
     }
 }
 
-/// The smallest run that was found to fail, starting from `first` with the order `all`. `fails` runs the program, and returns
-/// what it did if it fails in the same way.
+/// The smallest failing run that the search finds, starting from the run `first` with the order `all`. `fails` runs the program. If
+/// the program fails in the same way, `fails` returns the run.
 pub(super) fn shrink(
     all: Rounds,
     first: Trial,
@@ -93,8 +94,8 @@ pub(super) fn shrink(
     search.best
 }
 
-/// For a program that fails first in, first out, in the run `failing`: a run with a single task out of place for which `passes`
-/// returns what it did.
+/// For a program that fails first in, first out, as in the run `failing`: searches for a run with a single task out of place that
+/// passes. `passes` runs the program, and returns the run if it passes.
 pub(super) fn find_passing(
     failing: &Trial,
     passes: impl FnMut(&Rounds) -> Option<Trial>,
@@ -105,7 +106,7 @@ pub(super) fn find_passing(
 }
 
 struct Search<'a, F> {
-    /// Runs the program, and returns what it did if that is what is looked for.
+    /// Runs the program, and returns the run if it is one that the search looks for.
     fails: F,
     budget: &'a mut Budget,
     /// The run with the order `rounds`.
@@ -114,7 +115,7 @@ struct Search<'a, F> {
 }
 
 impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
-    /// Takes `rounds` for the best order if the program fails with it.
+    /// Runs the program with the order `rounds`. If `fails` returns the run, `rounds` is the best order from now on.
     fn accept(&mut self, rounds: Rounds) -> bool {
         if !self.budget.take_run() {
             return false;
@@ -129,7 +130,7 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
         self.best.record.reordered.iter().map(|round| moved(&round.order).len()).sum()
     }
 
-    /// Turns rounds back to first in, first out: half of them, a quarter, and so on.
+    /// Sets rounds back to first in, first out: half of them at a time, then a quarter, and so on.
     fn drop_rounds(&mut self) {
         let mut parts = 2;
         while self.rounds.len() > 1 {
@@ -148,7 +149,7 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
         }
     }
 
-    /// Has each round the order that it had, whatever else changes.
+    /// Fixes the order of each round to that of the best run, so that it stays the same when other rounds change.
     fn fix_orders(&mut self) {
         let exact = |round: &crate::scheduler::Round| (round.number, RoundOrder::Exactly(round.order.clone()));
         let rounds: Rounds = self.best.record.reordered.iter().map(exact).collect();
@@ -173,8 +174,8 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
         self.accept(rounds)
     }
 
-    /// Puts tasks back to their places, many at a time and then one by one. Those that have to stay out of place are moved no
-    /// further than needed.
+    /// Puts tasks back to their places, first many at a time and then one by one. Tasks that have to stay out of place are moved as
+    /// near to their places as possible.
     fn put_back(&mut self) {
         for number in self.rounds.keys().copied().collect::<Vec<_>>() {
             let Some(order) = self.order(number) else { continue };
@@ -195,7 +196,7 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
         }
     }
 
-    /// Moves `task` towards its place: half of the way, a quarter, and so on.
+    /// Moves `task` towards its place: by half of the way, then by a quarter, and so on.
     fn move_less(&mut self, number: u64, task: usize) {
         let mut step = usize::MAX;
         while step > 0 {
@@ -245,7 +246,8 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
     }
 }
 
-/// Each round of several tasks has at least one.
+/// The most single moves that are tried. Each round of several tasks has at least one single move, so no more rounds than this are
+/// looked at.
 const MAX_SINGLE_MOVES: usize = Record::MAX_SIZES;
 
 /// The orders in which a single task has the first or the last turn of its round, for rounds of these sizes, from the last round
@@ -254,7 +256,7 @@ fn single_moves(sizes: &[RoundSize]) -> impl Iterator<Item = Rounds> {
     sizes.iter().rev().flat_map(|&RoundSize { number, size }| {
         let tasks = move || 0..size;
         let first = tasks().skip(1).map(move |task| (task, 0));
-        // In a round of two that is the same.
+        // In a round of two tasks, these orders are the same as those of `first`.
         let last = tasks().take(if size > 2 { size - 1 } else { 0 }).map(move |task| (task, size - 1));
         first.chain(last).map(move |(task, at)| {
             let order = with_task_at(&(0..size).collect::<Vec<_>>(), task, at);
@@ -285,13 +287,14 @@ pub(super) fn moved(order: &[usize]) -> Vec<usize> {
     order.iter().copied().filter(|task| !in_place.contains(task)).collect()
 }
 
-/// `order` with `tasks` in their places among the others.
+/// `order`, with each of `tasks` put back to its place among the others.
 fn without(order: &[usize], tasks: &[usize]) -> Vec<usize> {
     let mut rest: Vec<usize> = order.iter().copied().filter(|task| !tasks.contains(task)).collect();
     let mut tasks = tasks.to_vec();
     tasks.sort_unstable();
     for task in tasks {
-        // Where the fewest others are on its wrong side. Each step to the right passes one.
+        // Finds the place at which the fewest other tasks are on the wrong side of `task`. Each step to the right passes one of
+        // them.
         let mut wrong = rest.iter().filter(|&&other| other < task).count();
         let (mut at, mut fewest) = (0, wrong);
         for (passed, &other) in rest.iter().enumerate() {
@@ -333,7 +336,7 @@ mod tests {
         assert_eq!(with_task_at(&[0, 1, 2, 3], 3, 1), [0, 3, 1, 2]);
     }
 
-    /// Shrinks the order of one round of `count` tasks which fails if `is_failure`.
+    /// Shrinks the order of one round. A run fails if `is_failure` is true for its order.
     fn shrunk(order: Vec<usize>, is_failure: fn(&[usize]) -> bool) -> Vec<usize> {
         let size = order.len();
         let trial = |order: Option<&Vec<usize>>| {

@@ -12,13 +12,13 @@ use crate::timeline::Timeline;
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
-/// What is run again and again.
+/// The program of a simulation, and what all its runs have in common.
 pub(super) struct Program<'a, W> {
     pub(super) build: &'a dyn Fn() -> W,
     pub(super) grouping: Grouping,
-    /// It fails when its clock has stood still for this many rounds.
+    /// A run fails when its clock has stood still for this many rounds.
     pub(super) max_rounds: u64,
-    /// Where the simulation was asked for.
+    /// Where `check` was called.
     pub(super) location: &'static Location<'static>,
 }
 
@@ -33,25 +33,25 @@ pub(super) struct Trial {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) kind: Kind,
-    /// In words, as the error prints itself.
+    /// The text that the error prints.
     pub(super) text: String,
 }
 
-/// What makes two failures the same one. Their messages may differ in figures.
+/// Failures of equal kinds count as the same failure. Their messages may differ, for example in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Where it was raised.
+    /// An error that was raised at this line.
     Error(&'static Location<'static>),
     Deadlock,
     Livelock,
-    /// Where, if that is known.
+    /// A panic at this place, if the place is known.
     Panic(Option<String>),
 }
 
-/// How a program is run.
+/// Settings of a single run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mode {
-    /// Panics are printed as always.
+    /// Panics are printed as usual.
     pub(super) prints: bool,
     /// The tasks of rounds that are not first in, first out are recorded.
     pub(super) with_tasks: bool,
@@ -65,14 +65,14 @@ impl Trial {
 }
 
 impl<W: Wait> Program<'_, W> {
-    /// To see whether it fails.
+    /// The mode of a run that checks whether the program fails.
     pub(super) fn check(&self) -> Mode {
         Mode { prints: false, with_tasks: false, max_rounds: self.max_rounds }
     }
 
-    /// To find out in which orders it fails as it did in the run `failing`.
+    /// The mode of a run that checks whether the program fails as in the run `failing`, in another order.
     pub(super) fn search(&self, failing: &Trial) -> Mode {
-        // It is known by now whether that is a livelock or a long computation.
+        // The first run has shown whether this is a livelock or a long computation, so fewer rounds are enough.
         let max_rounds = match failing.kind() {
             Some(Kind::Livelock) => 1 << 14,
             _ => 1_000 + 4 * failing.record.turn_count() as u64,
@@ -80,7 +80,7 @@ impl<W: Wait> Program<'_, W> {
         Mode { with_tasks: true, max_rounds: max_rounds.min(self.max_rounds), ..self.check() }
     }
 
-    /// Runs it once.
+    /// Runs the program once.
     pub(super) fn run(&self, order: Order, mode: Mode) -> Trial {
         let Mode { prints, with_tasks, max_rounds } = mode;
         let timeline = Arc::<Timeline>::default();
@@ -93,7 +93,7 @@ impl<W: Wait> Program<'_, W> {
             }
         };
         if main.raw().is_internal() {
-            // It would be a line in here.
+            // Without this, the location would be a line of this file.
             main.raw().location.set(self.location);
         }
         let record = Record::new(with_tasks);
@@ -106,14 +106,14 @@ impl<W: Wait> Program<'_, W> {
         let settings = Settings {
             grouping: self.grouping,
             simulation: Some(Box::new(simulation)),
-            // It is in the report.
+            // The report contains the trace.
             hides_panic_trace: true,
             ..Settings::default()
         };
         let mut run = Run::start(main, settings, self.location);
         let root = run.root();
         let result = hook::watch(prints, || {
-            // The value is the user's, and so is its destructor.
+            // The destructor of the output is user code, so it also runs here, where panics are caught.
             run.finish().map(drop)
         });
         let failure = match result {
@@ -142,7 +142,7 @@ impl Failure {
         Failure { kind, text: format!("{error:?}") }
     }
 
-    /// `stopped_by`: the error with which the panic of a coroutine stopped the loop.
+    /// `stopped_by`: the error with which the loop stopped because a coroutine panicked.
     fn of_panic(payload: &Payload, seen: Seen, stopped_by: Option<Error>) -> Failure {
         let who = stopped_by.as_ref().map_or("panicked".to_string(), |error| error.to_string());
         let mut text = format!("{who}: {}", hook::message(payload));
@@ -150,7 +150,7 @@ impl Failure {
             text += &format!("\n  panicked at {place}");
         }
         let trace = stopped_by.as_ref().map_or(&[][..], |error| error.trace());
-        // A single one is in the first line.
+        // A single frame is already in the first line.
         if trace.len() > 1 {
             text += "\n  coroutines, outermost first:";
             trace.iter().for_each(|frame| text += &format!("\n    {frame}"));

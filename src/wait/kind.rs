@@ -1,5 +1,6 @@
-//! The two kinds of waits in a race: leaves, which have started nothing and are given up by dropping them, and work, whose end has
-//! to be waited for. They are types, so that a race of leaves has no place for tasks, and the other way round.
+//! The two kinds of waits in a race. A leaf has started nothing, so the race gives it up by dropping it. Work has started tasks, so
+//! the race has to wait for its end. The kinds are types, so that the state of a race of leaves has no room for tasks, and that of
+//! a race of work has none for leaves.
 
 use super::lifecycle::WaitState;
 
@@ -8,10 +9,10 @@ use super::lifecycle::WaitState;
 pub trait RaceKind {
     const IS_LEAF: bool;
 
-    /// The kind of a race of this and of another kind: it is of leaves only if both are.
+    /// The kind of a race of waits of this kind and of the kind `K`: `Leaf` only if both are `Leaf`.
     type And<K: RaceKind>: RaceKind;
 
-    /// The state of a race: that of its leaves, or that of its work.
+    /// The state of a race of this kind: `L` for leaves, `W` for work.
     type State<L: WaitState, W: WaitState<Output = L::Output>>: WaitState<Output = L::Output>;
 
     fn of_leaves<L: WaitState, W: WaitState<Output = L::Output>>(leaves: L) -> Self::State<L, W>;

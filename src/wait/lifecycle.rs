@@ -1,7 +1,7 @@
 //! The life of a wait: a coroutine yields a [`Wait`], which becomes a [`WaitState`], which is polled as an [`ActiveWait`].
 //!
 //! This is the only place where waits and tasks meet. It relies on the scheduler: a part that is not ready registers a `Waiter`,
-//! which counts as pending, and the coroutine goes on when nothing is pending.
+//! which counts as pending, and the coroutine continues when nothing is pending.
 
 use std::panic::Location;
 use std::task::Poll;
@@ -39,7 +39,7 @@ pub trait Wait: private::Sealed {
 
     /// The same wait with an output of another type: `change` is called with the output when the wait is over.
     ///
-    /// It starts no coroutine and does not allocate. With it, the waits of a [`race`](crate::race) get one type of output.
+    /// It starts no coroutine and does not allocate. Use it to give all waits of a [`race`](crate::race) the same type of output.
     ///
     /// ```
     /// use tinyield::{Event, Loop, channel, co, race};
@@ -69,9 +69,9 @@ pub trait Wait: private::Sealed {
     /// # drop(sender);
     /// ```
     ///
-    /// All waits of the library have this method themselves, too, so that [`Wait`] need not be imported. Only tuples need the
-    /// import. For an array or an `Option`, the method `map` of the standard library comes first: put it in a tuple, or map the
-    /// outputs after the `yield`.
+    /// All waits of the library also have `map` as a method of their own, so that [`Wait`] need not be imported. Only tuples need
+    /// the import. For an array or an `Option`, `map` is the method of the standard library: put the array or the `Option` into a
+    /// tuple, or map the outputs after the `yield`.
     fn map<F, U>(self, change: F) -> Map<Self, F>
     where
         Self: Sized,
@@ -92,22 +92,22 @@ pub trait Wait: private::Sealed {
     }
 }
 
-/// A wait that owns all its data. It begins once. When all its parts are ready, its output is taken, once.
+/// A wait that owns all its data. It begins once. When all its parts are ready, its output is taken once.
 ///
-/// If it is dropped earlier, it gives up: it removes every waiter that it has registered.
+/// If it is dropped before that, it gives up: it removes every waiter that it has registered.
 #[doc(hidden)]
 #[allow(private_interfaces)]
 pub trait WaitState: private::Sealed + 'static {
     type Output: 'static;
 
-    /// Whether a cancellation is held off until the wait is over.
+    /// Whether a cancellation is put off until the wait is over.
     const SHIELDED: bool = false;
 
-    /// Whether it gives back all that has arrived, when it is dropped: a message to its channel, a permit to its semaphore.
+    /// Whether dropping it gives back everything that has arrived: a message to its channel, a permit to its semaphore.
     const GIVES_BACK: bool = false;
 
-    /// Whether [`take`](WaitState::take) may raise an error of which the task was not notified when it came up. A collection of waits
-    /// then looks for errors before it takes any output, so that no output is lost.
+    /// Whether [`take`](WaitState::take) may raise an error of which the task was not notified when the error came up. If so, a
+    /// collection of waits looks for errors before it takes any output, so that no output is lost.
     const RAISES_LATE: bool = false;
 
     /// Begins to wait for `task`: registers a `Waiter` for each part that is not ready.
@@ -116,12 +116,12 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether all parts are ready.
     fn is_ready(&self) -> bool;
 
-    /// Whether its output is a value that would be lost, and not only the end of the wait.
+    /// Whether its output is a value that can be lost. An output that only reports the end of the wait is not.
     fn carries_value(&self) -> bool {
         false
     }
 
-    /// Whether it is ready with an output. It is not if a cancellation has ended the task that it waits for.
+    /// Whether it is ready and has an output. It has none if a cancellation has ended the task that it waits for.
     fn has_value(&self) -> bool {
         self.is_ready() && !self.has_failed()
     }
@@ -131,15 +131,15 @@ pub trait WaitState: private::Sealed + 'static {
         None
     }
 
-    /// Whether a part has failed. Unlike [`failure`](WaitState::failure), it counts errors that are not raised.
+    /// Whether a part has failed. Unlike [`failure`](WaitState::failure), this also counts errors that are not raised.
     fn has_failed(&self) -> bool {
         self.failure().is_some()
     }
 
-    /// Decides the races in it: a race of leaves of which one is ready gives up the others.
+    /// Decides the races in this wait: if one leaf of a race is ready, the race gives up the other leaves.
     fn decide_races(&mut self) {}
 
-    /// The output, or the error of a part. It is an error if a part is not ready, which happens only by misuse.
+    /// The output, or the error of a part. It is an error if a part is not ready, which only misuse can cause.
     fn take(&mut self) -> Result<Self::Output>;
 
     /// What the `yield` returns when `error` is raised at it.
@@ -176,7 +176,7 @@ macro_rules! inherent_map {
 
 pub(crate) use inherent_map;
 
-/// Implements [`Wait`] for a type that is its own [`WaitState`]. `leaf` if a race can give it up by dropping it.
+/// Implements [`Wait`] for a type that is its own [`WaitState`]. Write `leaf` if a race can give it up by dropping it.
 macro_rules! wait_is_its_state {
     ($wait:ident $(<$T:ident>)? => $output:ty) => {
         $crate::wait::lifecycle::wait_is_its_state!($wait $(<$T>)? => $output, Work);
@@ -204,7 +204,7 @@ macro_rules! wait_is_its_state {
 
 pub(crate) use wait_is_its_state;
 
-/// The name of coroutines that the library makes. Traces leave them out.
+/// The name of internal tasks. Traces leave internal tasks out.
 pub(crate) struct Internal;
 
 impl TaskName for Internal {
@@ -214,7 +214,7 @@ impl TaskName for Internal {
 /// A task that waits for `state` and ends with its output.
 #[track_caller]
 pub(crate) fn task_of<X: WaitState>(state: X) -> Task<X::Output> {
-    // A trace shows the line of the user, and not a line in here.
+    // A trace has to show the line of the user, and not a line of this function.
     let location = Location::caller();
     Task::new::<Internal, _>(
         #[coroutine]
@@ -241,7 +241,7 @@ macro_rules! suspend_until {
 
 pub(crate) use suspend_until;
 
-/// The error of a wait that has no output to give, because of misuse.
+/// The error of a wait that has no output because of misuse.
 #[track_caller]
 #[cold]
 #[inline(never)]
@@ -251,7 +251,7 @@ pub(crate) fn polled_after_completion() -> Error {
 
 /// A wait that has begun. [Poll](ActiveWait::poll) it at once, and after each resumption until it is ready.
 ///
-/// If it is dropped earlier, it gives up: no waiter stays registered.
+/// If it is dropped before that, it gives up: no waiter stays registered.
 #[must_use = "a wait that has begun has to be polled"]
 pub struct ActiveWait<X: WaitState> {
     state: X,
@@ -271,7 +271,7 @@ impl<X: WaitState> ActiveWait<X> {
         wait
     }
 
-    /// The caller begins it at once.
+    /// Makes a wait that has not begun. The caller has to begin it at once.
     #[inline]
     pub(crate) fn unbegun(state: X) -> ActiveWait<X> {
         ActiveWait { state }
@@ -287,14 +287,14 @@ impl<X: WaitState> ActiveWait<X> {
     /// Returns the output when the wait is ready. While it is pending, suspend the coroutine, and poll again after it was
     /// resumed.
     ///
-    /// The first poll is always pending, as each wait is a turn.
+    /// The first poll is always pending, because each wait ends the turn.
     ///
     /// # Errors
     ///
     /// - The error of what it waits for.
     /// - [`Cancelled`](crate::Cancelled), if the coroutine is cancelled.
-    /// - An error that describes the misuse, if another wait was unfinished when this one began, if it was ready before, or
-    ///   if `resume` is not the last `Resume` of this coroutine.
+    /// - An error that describes the misuse, if another wait was unfinished when this one began, if this wait has already returned
+    ///   its output, or if `resume` is not the last `Resume` of this coroutine.
     #[inline]
     pub fn poll(&mut self, resume: &Resume) -> Poll<Result<X::Output>> {
         let task = &resume.task;

@@ -1,7 +1,7 @@
-//! The types of waits, and the traits of what the functions take.
+//! The types of waits, and the traits of the arguments of the functions that make them.
 //!
 //! The functions in the root of the crate, such as [`race`](crate::race) and [`spawn`](crate::spawn), return these types. Few
-//! programs have to name the types: most yield the value at once. The trait [`Wait`] itself is in the root.
+//! programs have to name these types: most yield such a value at once. The trait [`Wait`] itself is in the root.
 
 pub(crate) mod gather;
 pub(crate) mod kind;
@@ -10,7 +10,7 @@ pub(crate) mod map;
 pub(crate) mod scoped;
 
 pub(crate) use gather::{for_shapes, for_tuples};
-#[allow(unused_imports)] // some are for the modules above this one that have not been converted to them
+#[allow(unused_imports)] // some may be unused here, as other modules import them from `lifecycle`
 pub(crate) use lifecycle::{
     ActiveWait, Internal, Wait, WaitState, inherent_map, polled_after_completion, private, suspend_until,
     wait_is_its_state,

@@ -8,7 +8,7 @@ use super::lifecycle::{Wait, polled_after_completion};
 use crate::error::Result;
 use crate::scheduler::{Scheduler, Scope, ScopeKind, Task, TaskRef};
 
-/// A task that runs in a scope below the task that waits for it. Dropped before the scope has ended, it cancels the scope.
+/// A task that runs in a scope below the task that waits for it. If it is dropped before the scope has ended, it cancels the scope.
 pub(crate) struct Scoped<T: 'static> {
     task: Task<T>,
     scope: Option<Rc<Scope>>,
@@ -26,7 +26,7 @@ impl<T> Scoped<T> {
         self.task.raw()
     }
 
-    /// Starts the task. `waiting` waits until all in the scope has ended.
+    /// Starts the task in a new scope. `waiting` waits until everything in the scope has ended.
     pub(crate) fn begin(&mut self, waiting: &TaskRef, kind: ScopeKind) {
         if let Some(scope) = Scope::below(waiting, kind) {
             Scheduler::start_root(self.task.raw(), &scope);
@@ -34,7 +34,7 @@ impl<T> Scoped<T> {
         }
     }
 
-    /// The scope, from the beginning until it is taken.
+    /// The scope. `None` before the task has started, and after the scope was taken.
     pub(crate) fn scope(&self) -> Option<&Rc<Scope>> {
         self.scope.as_ref()
     }
@@ -43,12 +43,12 @@ impl<T> Scoped<T> {
         self.scope.as_ref().is_some_and(|scope| scope.is_over())
     }
 
-    /// Whether the task has completed with a value, which was not taken.
+    /// Whether the task has completed with a value that was not taken yet.
     pub(crate) fn has_output(&self) -> bool {
         self.task.raw().has_value()
     }
 
-    /// Takes the scope, once it has ended.
+    /// Takes the scope. It is an error if the scope has not ended.
     pub(crate) fn take_ended(&mut self) -> Result<Rc<Scope>> {
         self.scope.take_if(|scope| scope.is_over()).ok_or_else(polled_after_completion)
     }

@@ -1,4 +1,4 @@
-//! A recorder: keeps the last events of the loops that it is given to, and writes them for Perfetto.
+//! A recorder keeps the last events of the loops that have it, and writes them for Perfetto.
 //!
 //! [`ring`] keeps the events. [`perfetto`] makes packets from them, and [`protobuf`] encodes the packets.
 
@@ -19,14 +19,14 @@ pub(crate) use self::ring::{End, Waker};
 use self::ring::{Event, Ring, TaskKey};
 use crate::error::Cancelled;
 
-/// A flight recorder: it keeps the last events of the loops that it is given to.
+/// A flight recorder: it keeps the last events of the loops that have it.
 ///
-/// The events are the start, the turns, the wake-ups, the cancellation and the end of each coroutine. It is a handle: clones share
-/// what is kept, and [`write_perfetto`](Recorder::write_perfetto) may be called at any time and from any thread, also while a loop runs.
-/// Several loops may share a recorder, one after the other or at once on several threads.
+/// The events are the start, the turns, the wake-ups, the cancellation and the end of each coroutine. A recorder is a handle: its
+/// clones share the events. [`write_perfetto`](Recorder::write_perfetto) may be called at any time and from any thread, also while
+/// a loop runs. Several loops may share a recorder, one after the other or at once on several threads.
 ///
-/// [`Builder::record`](crate::Builder::record) gives it to a loop. A recorded turn costs some hundred nanoseconds more, and an event
-/// takes about 100 bytes. The names and lines of coroutines that have ended are kept only as long as one of their events is.
+/// [`Builder::record`](crate::Builder::record) gives a recorder to a loop. A recorded turn costs some hundred nanoseconds more, and
+/// an event takes about 100 bytes. The name and line of a coroutine that has ended are removed together with its last event.
 ///
 /// ```
 /// use tinyield::{Loop, Recorder, co};
@@ -66,25 +66,26 @@ impl Recorder {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much is kept now, by kind. The numbers are kept up to date, so this is quick whatever the recorder holds.
+    /// How many events are kept now, by kind. The recorder counts them as they come and go, so this takes the same short time for
+    /// any number.
     #[must_use]
     pub fn recorded(&self) -> Recorded {
         self.ring().recorded()
     }
 
-    /// Writes what is kept as a trace of [Perfetto](https://ui.perfetto.dev), which shows it in a browser: open the file there.
+    /// Writes the events as a trace for [Perfetto](https://ui.perfetto.dev), which shows the file in a browser.
     ///
-    /// Each coroutine is a track below that of the one that started it. The thread has a track with all turns. An arrow leads from the
-    /// turn of a coroutine that woke another one to the turn of that. The times are real time since the recorder was made, also in
-    /// a simulated loop.
+    /// Each coroutine has a track, below the track of the coroutine that started it. The thread has a track with all turns. When a
+    /// turn wakes a coroutine, an arrow leads from that turn to the next turn of the coroutine. All times are in real time since
+    /// the recorder was made, also in a simulated loop.
     ///
-    /// What is written is a copy that is made first, so the loops go on while it is written, and nothing is removed. While the copy
-    /// is made, a loop that has an event to record waits: about 0.2 s for a million events. The copy takes as much memory as what
-    /// is kept.
+    /// This first copies the events, and then writes the copy. The loops go on while it writes, and the events stay in the
+    /// recorder. While it copies, a loop that has an event to record waits: about 0.2 s for a million events. The copy takes as
+    /// much memory as the events.
     ///
     /// # Errors
     ///
-    /// What `writer` returns. It is not called again then. The recorder still has everything.
+    /// The error that `writer` returns. After an error, `writer` is not called again. The events stay in the recorder.
     pub fn write_perfetto(&self, writer: impl Write) -> io::Result<()> {
         let snapshot = self.ring().clone();
         perfetto::write(&snapshot, writer)
@@ -107,7 +108,7 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// What records one run.
+/// Records one run.
 pub(crate) struct RunRecorder {
     recorder: Recorder,
     run: u64,
@@ -163,7 +164,7 @@ impl RunRecorder {
         let (key, at) = (self.key(task), self.time(at));
         let mut ring = self.recorder.ring();
         if ring.know(key, name, None, location) {
-            // The first that is seen of it: it was started from outside of the turns.
+            // The task was unknown until now: it was started outside of any turn.
             return ring.push(key, Event::Started { at, by: None });
         }
         ring.push(key, Event::Woken { at, by });

@@ -1,6 +1,7 @@
 //! The packets of a Perfetto trace.
 //!
-//! The messages and their fields are those of `protos/perfetto/trace` in Perfetto's sources. Only what is used is listed here.
+//! The messages and their fields are those of `protos/perfetto/trace` in Perfetto's sources. Only the fields that are used are
+//! listed here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufWriter, Write};
@@ -70,7 +71,7 @@ struct Tracks {
 impl Tracks {
     /// The track of the thread of a run.
     fn thread(&mut self, run: u64) -> u64 {
-        // The first task is 1.
+        // The ids of tasks begin at 1, so 0 stands for the thread.
         self.coroutine(TaskKey { run, task: 0 })
     }
 
@@ -85,7 +86,7 @@ pub(super) fn write(ring: &Ring, writer: impl Write) -> io::Result<()> {
     let mut trace = Trace { ring, tracks: Tracks::default(), writer: BufWriter::new(writer), is_first: true };
     let result = trace.write();
     if result.is_err() {
-        // The destructor of the buffer would write again what is left in it.
+        // The destructor of the `BufWriter` would try again to write what is left in its buffer.
         let _unwritten = trace.writer.into_parts();
     }
     result
@@ -159,7 +160,7 @@ impl<W: Write> Trace<'_, W> {
         Ok(())
     }
 
-    /// The coroutines that have a track: those with events, and those above them, in the order in which they started.
+    /// The coroutines that have a track: those with events and all their ancestors, in the order in which they started.
     fn coroutines(&self) -> BTreeSet<TaskKey> {
         let mut coroutines = BTreeSet::new();
         for (key, _) in self.ring.events() {
@@ -174,11 +175,11 @@ impl<W: Write> Trace<'_, W> {
         coroutines
     }
 
-    /// A slice of each coroutine from its start to its end, as far as these were recorded.
+    /// Writes a slice for each coroutine, from its start to its end, as far as these were recorded.
     fn lifetimes(&mut self) -> io::Result<()> {
         let mut spans = BTreeMap::<TaskKey, (u64, Option<(u64, End)>)>::new();
         for (key, event) in self.ring.events() {
-            // A task of the library has no track of its own.
+            // An internal task has no track of its own.
             if self.ring.coroutine(key) != Some(key) {
                 continue;
             }
@@ -231,7 +232,8 @@ impl<W: Write> Trace<'_, W> {
                     let name = ring.coroutine(key).and_then(|key| ring.known(key)).map_or("run", |known| &known.name);
                     let own = ring.coroutine(key).map(|key| self.tracks.coroutine(key));
                     let thread = self.tracks.thread(key.run);
-                    // The arrows are between the tracks of the coroutines.
+                    // Arrows connect the tracks of coroutines. A turn of no known coroutine has its arrows at the track of the
+                    // thread.
                     for track in std::iter::once(thread).chain(own) {
                         let mut message = Message::default()
                             .number(event::TYPE, event::SLICE_BEGIN)
@@ -288,10 +290,10 @@ impl<W: Write> Trace<'_, W> {
 
 /// The arrows between turns. Each leads from the turn in which a task was woken or started to the next turn of that task.
 ///
-/// What a turn woke and started comes after it, but not directly: events of other runs may come in between.
+/// The wake-ups and starts of a turn come after the turn in the ring. Events of other runs may be in between.
 #[derive(Default)]
 struct Arrows {
-    /// The arrows that leave a turn, by the index of its event.
+    /// The arrows that leave a turn, by the index of the event of that turn.
     leaving: HashMap<usize, Vec<u64>>,
     arriving: HashMap<usize, Vec<u64>>,
 }

@@ -52,7 +52,7 @@ impl Message {
         self.varint(u64::from(field) << 3 | wire_type as u64);
     }
 
-    /// Seven bits a byte, the lowest first. The high bit says that more follow.
+    /// Seven bits a byte, the lowest bits first. The high bit is set if another byte follows.
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push(value as u8 | 0x80);
@@ -66,7 +66,7 @@ impl Message {
 mod tests {
     use super::*;
 
-    /// The examples of the page on the encoding.
+    /// The examples are those of the page on the encoding (above).
     #[test]
     fn messages_are_encoded_as_the_specification_shows() {
         assert_eq!(Message::default().number(1, 150).bytes(), [0x08, 0x96, 0x01]);

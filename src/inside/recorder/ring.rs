@@ -1,4 +1,4 @@
-//! The last events, and what has to be known of the tasks that they are about.
+//! The last events, and the names, parents and lines of their tasks.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -6,7 +6,7 @@ use std::panic::Location;
 
 use crate::work;
 
-/// How much a [`Recorder`](crate::Recorder) keeps, by kind.
+/// How many events a [`Recorder`](crate::Recorder) keeps, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recorded {
@@ -14,11 +14,12 @@ pub struct Recorded {
     pub coroutines: usize,
     /// Starts of coroutines.
     pub starts: usize,
-    /// Turns: each from a `yield` of a coroutine to its next one. Those of tasks that the library makes to carry a wait count, too.
+    /// Turns: each from a `yield` of a coroutine to its next one. The turns of internal tasks, which the library starts for some
+    /// waits, count, too.
     pub turns: usize,
     /// Wake-ups, by another coroutine, by a timer or from outside.
     pub wakes: usize,
-    /// Of these, the ones by another coroutine.
+    /// Of these, the wake-ups by another coroutine.
     pub wakes_by_coroutines: usize,
     /// Cancellations.
     pub cancellations: usize,
@@ -83,12 +84,12 @@ pub(crate) enum End {
 /// What is known of a task.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    /// Empty if the library made it to carry a wait.
+    /// Empty if the task is internal.
     pub(super) name: Cow<'static, str>,
-    /// The coroutine that started it. If a task of the library did: the coroutine that this task belongs to.
+    /// The coroutine that started it. If an internal task started it: the coroutine to which that internal task belongs.
     pub(super) parent: Option<u64>,
     pub(super) location: &'static Location<'static>,
-    /// How many events about it are kept.
+    /// How many events of it are kept.
     events: usize,
     has_ended: bool,
 }
@@ -99,7 +100,7 @@ impl Known {
     }
 }
 
-/// A run that goes on, or one of whose tasks is still known.
+/// A run that is not over, or of which a task is still known.
 #[derive(Clone)]
 struct Run {
     thread: String,
@@ -138,7 +139,7 @@ impl Ring {
         self.last_run
     }
 
-    /// The run is over: what is still known of its tasks is kept only for their events.
+    /// Notes that the run is over. From now on, a task of it stays known only while one of its events is kept.
     pub(super) fn end_run(&mut self, number: u64) {
         let Some(run) = self.runs.get_mut(&number) else { return };
         run.is_over = true;
@@ -153,7 +154,7 @@ impl Ring {
         self.forget_unused_run(number);
     }
 
-    /// Removes a task that has ended and that no event is about.
+    /// Removes a task if it has ended and has no event left.
     fn forget_unused(&mut self, key: TaskKey) {
         if self.tasks.get(&key).is_some_and(|known| known.has_ended && known.events == 0) {
             self.tasks.remove(&key);
@@ -170,14 +171,14 @@ impl Ring {
         }
     }
 
-    /// How many runs go on, or have an event that is kept.
+    /// How many runs are not over, or have an event that is kept.
     pub(super) fn run_count(&self) -> usize {
         self.runs.len()
     }
 
-    /// Notes what a task is, and in whose turn it was started. True if it was not known.
+    /// Notes the name and line of a task, and in whose turn it was started. True if the task was unknown before.
     ///
-    /// Tasks of the library may start one another in a long chain, so what they belong to is looked up only here.
+    /// Internal tasks may start one another in a long chain. So the coroutine that a task belongs to is looked up once, here.
     pub(super) fn know(
         &mut self,
         key: TaskKey,
@@ -245,8 +246,8 @@ impl Ring {
         self.runs.get(&run).map_or("", |run| &run.thread)
     }
 
-    /// The coroutine that a task belongs to: itself, or, if the library made it to carry a wait, the nearest one above. `None` if
-    /// there is none, or if it is not known any more.
+    /// The coroutine that a task belongs to. A coroutine belongs to itself, and an internal task to the nearest coroutine above it.
+    /// `None` if there is no such coroutine, or if it is no longer known.
     pub(super) fn coroutine(&self, key: TaskKey) -> Option<TaskKey> {
         work::count();
         let known = self.known(key)?;
@@ -265,8 +266,7 @@ impl Ring {
 }
 
 impl Recorded {
-    /// The number that `event` belongs to, if it is counted. Not counted is what happens to a task of the library, but for its turns
-    /// and wake-ups.
+    /// The counter of the kind of `event`. Of internal tasks, only turns and wake-ups are counted.
     fn number_of(&mut self, event: &Event, is_coroutine: bool) -> Option<&mut usize> {
         match event {
             Event::Turn { .. } => Some(&mut self.turns),
