@@ -17,8 +17,8 @@ use common::{FOREVER, forever, ms, simulated, to_end, to_idle, wakes_itself};
 use tinyield::by_hand::{Outcome, Resume, Suspend};
 use tinyield::channel::{Receiver, Sender, unbounded};
 use tinyield::{
-    Coro, Emitter, Event, Grouping, Loop, LoopError, Shared, Step, Stream, as_completed, catch, co, coro, dump, from_future,
-    isolate, race, run_in_thread, shield, sleep, spawn, stream, timeout,
+    Coro, Emitter, Event, Grouping, Loop, LoopError, Shared, Step, Stream, as_completed, catch, co, coro, dump,
+    from_future, isolate, race, run_in_thread, shield, sleep, spawn, stream, timeout,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ fn look_at(error: &LoopError) -> usize {
     error.to_string().len() + error.others().len() + error.error().trace().len()
 }
 
-// 18: what is cancelled together.
+// What is cancelled together.
 
 #[test]
 fn cancelling_what_as_completed_has_started_is_linear() {
@@ -108,7 +108,7 @@ fn cancelling_a_gather_a_race_and_spawned_coroutines_is_linear() {
     });
 }
 
-// 19: an idle loop beside many that are parked.
+// An idle loop beside many that are parked.
 
 /// The cost of a hundred wake-ups of a stepped loop in which `parked` runs, each by a coroutine that yields a handle.
 fn cost_of_wake_ups(parked: Coro<()>) -> Cost {
@@ -307,7 +307,7 @@ fn a_jump_of_a_simulated_clock_beside_sleeping_guests_costs_the_same_beside_ten_
     });
 }
 
-// 20: remote handles beside many that wait.
+// Remote handles beside many that wait.
 
 const HANDLES: usize = 100;
 
@@ -406,7 +406,7 @@ fn a_further_remote_end_of_a_channel_costs_the_same_beside_ten_times_as_many_wai
     });
 }
 
-// 21: tasks that are already cancelled are not visited again.
+// Tasks that are already cancelled are not visited again.
 
 #[coro]
 fn nested_timeouts(depth: usize, limit: Duration) -> Coro<()> {
@@ -619,7 +619,7 @@ fn one_error_raised_again_by_many_coroutines_behind_shields_is_linear() {
     });
 }
 
-// 23: a gather resumes its coroutine once.
+// A gather resumes its coroutine once.
 
 #[test]
 fn a_gather_after_a_second_wait_that_was_refused_resumes_its_coroutine_once() {
@@ -849,7 +849,9 @@ fn a_loop_keeps_little_of_the_memory_of_a_burst() {
 thread_local! {
     /// A channel that outlives the burst of its messages.
     static CHANNEL: Cell<Option<(Sender<usize>, Receiver<usize>)>> = const { Cell::new(None) };
-// 24: streams.
+}
+
+// Streams.
 
 /// A stream whose emitter is outside of its coroutine.
 fn emitter_and_stream() -> (Emitter<usize>, Rc<Stream<usize>>) {
@@ -967,7 +969,7 @@ fn dropping_a_stream_while_many_emit_is_linear() {
     });
 }
 
-// 25: as_completed.
+// As_completed.
 
 #[test]
 fn items_that_go_by_one_that_is_kept_leave_nothing_behind() {
