@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::ascent::Shortcuts;
+use super::group::Group;
 use super::holds::SharedHold;
 use super::seldom::Seldom;
 use super::task::TaskRef;
@@ -320,7 +321,7 @@ impl Scope {
     /// The task that waits for this scope, or for the race that it runs in.
     pub(crate) fn owner(&self) -> Option<TaskRef> {
         match &*self.group.borrow() {
-            Some(group) => group.owner.borrow().as_ref().map(|owner| owner.task().clone()),
+            Some(group) => group.owner(),
             None => self.owner.borrow().as_ref().map(|owner| owner.task().clone()),
         }
     }
@@ -353,7 +354,7 @@ impl Scope {
     }
 
     /// Notes that the owner of this scope changes, or its parent.
-    fn note_change(&self) {
+    pub(super) fn note_change(&self) {
         if self.hold.is_used() {
             self.scheduler.hold_changes.count();
         }
@@ -368,6 +369,10 @@ impl Scope {
             self.report_untaken();
         }
         !self.is_over()
+    }
+
+    pub(super) fn set_group(&self, group: Rc<Group>) {
+        *self.group.borrow_mut() = Some(group);
     }
 
     /// Takes out the race that it runs in. The group refers to its scopes, so this also breaks the circle.
@@ -653,67 +658,5 @@ impl Drop for Scope {
             panicked.run(|| drop(error));
         }
         panicked.resume();
-    }
-}
-
-/// The scopes of a race. The first that completes wins, and the others are cancelled.
-#[derive(Default)]
-pub(crate) struct Group {
-    scopes: RefCell<Vec<Rc<Scope>>>,
-    running: Cell<usize>,
-    winner: Cell<Option<usize>>,
-    owner: RefCell<Option<Waiter>>,
-}
-
-impl Group {
-    /// `count` scopes below that of `owner`, which waits for one of them to complete and for all of them to end.
-    pub(crate) fn below(owner: &TaskRef, count: usize) -> Option<Rc<Group>> {
-        let parent = owner.scope()?;
-        let group = Rc::new(Group::default());
-        for _ in 0..count {
-            let scope = Scope::inside(parent.clone(), ScopeKind::Subtree, None);
-            *scope.group.borrow_mut() = Some(group.clone());
-            group.scopes.borrow_mut().push(scope);
-        }
-        group.running.set(count);
-        *group.owner.borrow_mut() = Some(Waiter::new(owner));
-        Some(group)
-    }
-
-    pub(crate) fn scopes(&self) -> Vec<Rc<Scope>> {
-        self.scopes.borrow().clone()
-    }
-
-    /// The index of the winner, once all scopes have ended.
-    pub(crate) fn winner(&self) -> Option<usize> {
-        self.winner.get().filter(|_| self.running.get() == 0)
-    }
-
-    /// Records the end of `scope`. Returns the losers if it wins, last started first, and the owner if it was the last to end.
-    pub(super) fn record_end(&self, scope: &Rc<Scope>, completed: bool) -> (Vec<Rc<Scope>>, Option<Waiter>) {
-        self.running.set(self.running.get() - 1);
-        let mut losers = Vec::new();
-        if completed && self.winner.get().is_none() {
-            losers = self.scopes.take();
-            self.winner.set(losers.iter().position(|other| Rc::ptr_eq(other, scope)));
-            losers.retain(|other| {
-                work::count();
-                !other.is_over()
-            });
-            losers.reverse();
-        }
-        let owner = if self.running.get() == 0 { self.owner.take() } else { None };
-        scope.note_change();
-        (losers, owner)
-    }
-
-    /// The owner gives up. Returns the scopes that still run.
-    pub(crate) fn disown(&self) -> Vec<Rc<Scope>> {
-        self.scopes.borrow().iter().for_each(|scope| scope.note_change());
-        let owner = self.owner.take();
-        if let Some(owner) = owner {
-            owner.give_up();
-        }
-        self.scopes.take().into_iter().filter(|scope| !scope.is_over()).collect()
     }
 }
