@@ -71,7 +71,7 @@ loop_future! {
     pub struct ToAsyncStd<T>(Hosted<T>);
 }
 
-// It would not be anyway. With this, rustc names the future in its errors, and not what is in it.
+// The future is not `Send` even without this impl. With it, the errors of rustc name the future, and not the types inside of it.
 impl<T> !Send for ToAsyncStd<T> {}
 
 loop_future! {
@@ -79,7 +79,7 @@ loop_future! {
     pub struct ToAsyncStdWith<T: Send>(Threaded<T>);
 }
 
-/// Has async-std run `future` on another thread, and returns its output.
+/// Runs `future` on another thread, in async-std, and returns its output.
 ///
 /// The future runs on one thread from start to end, in `async_std::task::block_on`. Threads are kept for the next future. The
 /// output is a value. If it is a `Result`, [`raise`](Coro::raise) makes an error of it.
@@ -112,8 +112,8 @@ loop_future! {
 ///
 /// # Cancellation
 ///
-/// The future is dropped on its thread, where it waits next. The coroutine ends after that. A future that no thread has begun
-/// never begins.
+/// The future is dropped on its thread, at its next `.await` that waits. The coroutine ends after that. If no thread has begun the
+/// future, it never begins.
 #[track_caller]
 pub fn from_async_std<F>(future: F) -> Coro<F::Output>
 where
@@ -123,7 +123,7 @@ where
     from_async_std_with(move || future)
 }
 
-/// As [`from_async_std`], for a future that is not [`Send`]: `build` makes the future on the thread on which it runs.
+/// Like [`from_async_std`], for a future that is not [`Send`]: `build` makes the future on the thread on which it runs.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -157,7 +157,7 @@ where
 {
     run_on::<FromAsyncStd, _, _>(Pool::unlimited, move || {
         let closure = Closure::current().expect("this is a closure on a thread");
-        // The future may wait for loops, and they for threads of the same pool.
+        // The future may wait for loops, and these loops may wait for threads of the same pool. So this thread counts as held.
         let _hold = Hold::new(closure.clone());
         let mut running = pin!(async move {
             let mut future = pin!(build());
@@ -167,8 +167,8 @@ where
             })
             .await
         });
-        // No panic may leave async-std's `block_on`: it would take the thread for busy from then on, and would not run the
-        // executor in later calls.
+        // No panic may leave async-std's `block_on`. After a panic, async-std would treat the thread as busy, and later calls of
+        // `block_on` would not run the executor.
         let result = ::async_std::task::block_on(poll_fn(|context| match catch(|| running.as_mut().poll(context)) {
             Ok(polled) => polled.map(Ok),
             Err(payload) => Poll::Ready(Err(payload)),

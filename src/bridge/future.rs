@@ -7,12 +7,12 @@ use std::task::Poll;
 use crate::coro::Coro;
 use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
 
-/// A coroutine that awaits `future`, and gives its output: for futures that need no runtime of their own, as those of
+/// A coroutine that awaits `future`, and returns its output. It is for futures that need no runtime of their own, such as those of
 /// channels, locks and other threads.
 ///
-/// It is what `co! { future.await }` is, under the name of `from_future`. The future is polled on the loop's own thread only,
-/// so it need not be [`Send`]; and only when its waker was called, from whatever thread. Its output is a value: what may fail
-/// gives a `Result`, of which [`raise`](Coro::raise) makes an error.
+/// It does the same as `co! { future.await }`, under the name `from_future`. The future is polled only on the loop's own thread, so
+/// it need not be [`Send`]. It is polled only when its waker was called, on any thread. The output is a value. If it is a `Result`,
+/// [`raise`](Coro::raise) makes an error of it.
 ///
 /// ```
 /// use std::future::ready;
@@ -29,11 +29,11 @@ use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
 ///
 /// # Panics
 ///
-/// With what the future panics with, in a poll or when it is dropped: it stops the loop as a panic of a coroutine does.
+/// A panic of the future, in a poll or when it is dropped, stops the loop as a panic of a coroutine does.
 ///
 /// # Cancellation
 ///
-/// The future is dropped, on the loop's thread. A call of its waker after that is of no effect, on whatever thread.
+/// The future is dropped on the loop's thread. After that, its wakers have no effect, on any thread.
 #[track_caller]
 pub fn from_future<F>(future: F) -> Coro<F::Output>
 where
@@ -48,7 +48,7 @@ impl TaskName for FromFuture {
     const NAME: &'static str = "from_future";
 }
 
-/// A coroutine that awaits `future`, under the name of `N`, at the line of the caller.
+/// A coroutine that awaits `future`. It has the name of `N` and the line of the caller.
 #[track_caller]
 pub(super) fn awaiting<N, F>(future: F) -> Coro<F::Output>
 where

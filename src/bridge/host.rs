@@ -1,6 +1,6 @@
 //! A loop as a future. The thread that polls the future runs the loop.
 //!
-//! What differs between hosts is a [`HostTimer`] and a name.
+//! Hosts differ only in the [`HostTimer`] and in the name.
 
 use std::fmt;
 use std::panic::Location;
@@ -19,8 +19,8 @@ pub(super) trait HostTimer: Default {
     #[cfg(feature = "tokio")]
     const NOW: Option<fn() -> Instant> = None;
 
-    /// Whether `deadline` has come. If not, the waker is woken when it does. The deadline of the last call is forgotten. `None`
-    /// never comes.
+    /// Is ready if `deadline` has passed. If not, the waker is woken at the deadline. The deadline replaces that of the last call.
+    /// `None` means no deadline.
     fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()>;
 }
 
@@ -31,11 +31,11 @@ impl HostTimer for crate::reactor::ReactorTimer {
     }
 }
 
-/// Waits by the wakers of the host and by its timer.
+/// A loop that a host polls. When the loop waits, the wakers and the timer of the host wake it.
 pub(super) struct Hosted<T: 'static, H> {
     /// The first coroutine, until the future is first polled.
     main: Option<Task<T>>,
-    /// From then on, until the future is ready.
+    /// The run, from the first poll until the future is ready.
     running: Option<(Run<T>, H)>,
     grouping: Grouping,
     /// The function that the user called.
@@ -74,8 +74,8 @@ impl<T: 'static, H: HostTimer> Hosted<T, H> {
             self.running = None;
             return Poll::Ready(result);
         }
-        // A run that is not idle has woken the host already. If a deadline has passed since, the next poll serves it: other
-        // tasks of the host come first.
+        // A run that is not idle has woken the host already. If the deadline has passed in the meantime, the next poll serves it,
+        // so that other tasks of the host run first.
         if run.is_idle() && timer.poll_until(run.deadline(), context).is_ready() {
             context.waker().wake_by_ref();
         }
@@ -89,7 +89,7 @@ impl<T, H> fmt::Debug for Hosted<T, H> {
     }
 }
 
-// It is not pinned: coroutines are, each in an allocation of its own.
+// The future itself need not be pinned. Each coroutine is pinned, in an allocation of its own.
 impl<T, H> Unpin for Hosted<T, H> {}
 
 pub(super) fn polled_again(name: &str) -> String {
@@ -113,7 +113,8 @@ macro_rules! loop_future {
         pub struct $name<T: $($bound +)? 'static>($inner<T>);
 
         impl<T: $($bound +)? 'static> $name<T> {
-            /// Sets which of the errors that come up while the loop stops are kept. After the first poll it has no effect.
+            /// While the loop stops, more errors may come up. This sets which of them are kept. After the first poll it has no
+            /// effect.
             pub fn grouping(mut self, grouping: crate::Grouping) -> $name<T> {
                 self.0.set_grouping(grouping);
                 self

@@ -77,7 +77,7 @@ loop_future! {
     pub struct ToSmol<T>(Hosted<T>);
 }
 
-// It would not be anyway. With this, rustc names the future in its errors, and not what is in it.
+// The future is not `Send` even without this impl. With it, the errors of rustc name the future, and not the types inside of it.
 impl<T> !Send for ToSmol<T> {}
 
 loop_future! {
@@ -87,9 +87,9 @@ loop_future! {
 
 /// Awaits a future of smol on the loop's own thread, and returns its output.
 ///
-/// The future need not be [`Send`]. It is polled only when its waker was called. While the loop is idle, its thread waits in
-/// smol's reactor, so that sockets and timers wake it without the help of another thread (but the reactor's own thread may be
-/// in there, too). `future.await` in a coroutine does the same, and may borrow.
+/// The future need not be [`Send`]. It is polled only when its waker was called. While the loop is idle, its thread waits in smol's
+/// reactor, so that sockets and timers wake it without the help of another thread. The reactor's own thread may wait there, too.
+/// `future.await` in a coroutine does the same, and there the future may borrow.
 ///
 /// The output is a value. If it is a `Result`, [`raise`](Coro::raise) makes an error of it.
 ///

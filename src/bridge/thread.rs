@@ -1,4 +1,4 @@
-//! A loop as a future that any thread may poll. The loop runs on its own thread.
+//! A loop as a future that any thread may poll. The loop runs on a thread of its own.
 
 use std::fmt;
 use std::panic::{Location, resume_unwind};
@@ -19,7 +19,7 @@ pub(super) struct Threaded<T: Send + 'static> {
     run: Option<RunHere<T>>,
     /// The job on the thread, from the first poll until the future is ready.
     job: Option<RunJob<T>>,
-    /// Held on the closure that awaits this job, if a closure does.
+    /// If a closure awaits this job, this counts the thread of the closure as held.
     hold: Option<Hold>,
     grouping: Grouping,
     /// The function that the user called.
@@ -75,7 +75,7 @@ impl<T: Send + 'static> Threaded<T> {
         }
         let Some(job) = &mut self.job else { panic!("{}", polled_again(self.name)) };
         self.hold = job.set_awaited_here();
-        // The waker is foreign code. If it panics, the job is still there.
+        // The poll calls the waker, which is foreign code. If the waker panics, the job is still in `self`.
         let ended = ready!(job.poll(context));
         (self.job, self.hold) = (None, None);
         Poll::Ready(match ended {
@@ -91,7 +91,7 @@ impl<T: Send + 'static> Drop for Threaded<T> {
         let mut panic = FirstPanic::default();
         panic.run(move || {
             let never_began = job.cancel(Cancelled::new(Reason::Dropped));
-            // If what the job runs drops this, the job would wait for itself.
+            // If this is dropped inside of the job itself, the job would wait for itself.
             if !never_began && !job.runs_this() {
                 drop(wait_for(&job));
             }
@@ -106,8 +106,8 @@ impl<T: Send + 'static> fmt::Debug for Threaded<T> {
     }
 }
 
-/// Blocks the thread until the job has ended, and returns how. It parks the thread itself, as it may run in a destructor of a
-/// thread-local value, where a `block_on` may have lost its own thread-locals.
+/// Blocks the thread until the job has ended, and returns its result. It parks the thread without a `block_on`: in the destructor
+/// of a thread-local value, the thread-locals of a `block_on` may be gone already.
 fn wait_for<F, R>(job: &Job<F, R>) -> Result<R, crate::Error> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let _hold = job.set_awaited_here();

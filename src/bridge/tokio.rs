@@ -41,10 +41,10 @@ use crate::wait::Wait;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// The loop is polled without tokio's budget for cooperation: a loop shares its turns out by itself.
+/// The loop is polled without tokio's cooperative budget, as the loop itself gives each coroutine its turns.
 ///
-/// The clock of the loop is that of the runtime, so `tokio::time::pause` and `advance` hold for the loop as well. tokio's paused clock
-/// does not wait for closures on threads; that of a [simulated](crate::Builder::simulated) loop does.
+/// The clock of the loop is that of the runtime, so `tokio::time::pause` and `advance` apply to the loop as well. tokio's paused
+/// clock does not wait for closures on threads; that of a [simulated](crate::Builder::simulated) loop does.
 #[doc = include_str!("hosted.md")]
 ///
 /// A runtime of one thread does not advance while a drop blocks that thread. So cleanup behind a shield must not await futures of
@@ -103,7 +103,7 @@ loop_future! {
     pub struct ToTokio<T>(Hosted<T>);
 }
 
-// It would not be anyway. With this, rustc names the future in its errors, and not what is in it.
+// The future is not `Send` even without this impl. With it, the errors of rustc name the future, and not the types inside of it.
 impl<T> !Send for ToTokio<T> {}
 
 loop_future! {
@@ -115,7 +115,7 @@ loop_future! {
     pub struct ToTokioWith<T: Send>(Threaded<T>);
 }
 
-/// The runtime that polls the future called `name`.
+/// The runtime that polls the future. `name` is the function that made the future.
 fn current_runtime(name: &str) -> Handle {
     Handle::try_current().unwrap_or_else(|_| {
         panic!(
@@ -127,7 +127,7 @@ fn current_runtime(name: &str) -> Handle {
 
 struct Hosted<T: 'static> {
     inner: host::Hosted<T, TokioTimer>,
-    /// Where it was polled last.
+    /// The runtime in which the future was first polled.
     handle: Option<Handle>,
 }
 
@@ -146,7 +146,7 @@ impl<T> Hosted<T> {
 
 impl<T> Drop for Hosted<T> {
     fn drop(&mut self) {
-        // What the loop runs ends in the same context in which it ran.
+        // The coroutines of the loop end in the runtime in which they ran.
         let _entered = self.handle.as_ref().map(Handle::enter);
         self.inner.drop_run();
     }
@@ -160,7 +160,7 @@ impl<T> fmt::Debug for Hosted<T> {
 
 struct Threaded<T: Send + 'static> {
     inner: thread::Threaded<T>,
-    /// Where it was polled first, for the thread of the loop.
+    /// The runtime in which the future was first polled. The thread of the loop enters it.
     handle: Arc<OnceLock<Handle>>,
 }
 
@@ -183,13 +183,13 @@ impl<T: Send> fmt::Debug for Threaded<T> {
 
 /// Awaits a future of tokio on the loop's own thread, and returns its output.
 ///
-/// The future need not be [`Send`]. It is polled only when its waker was called. Which tokio runtime it runs in:
+/// The future need not be [`Send`]. It is polled only when its waker was called. The tokio runtime in which it runs:
 ///
-/// - In a loop inside of a tokio runtime, it is that one. `future.await` in a coroutine does the same there.
+/// - In a loop inside of a tokio runtime, it is that runtime. `future.await` in a coroutine does the same there.
 /// - Elsewhere, a runtime is made for the run, with all drivers that tokio was built with. While [`Loop::run`](crate::Loop::run) is
 ///   idle, its thread drives the runtime, so no wake-up crosses threads. If a host polls the loop, or steps it, the runtime has a
-///   thread of its own. It is shut down at the end of the run, and with it all tasks that were spawned in it: a client with a
-///   pool of connections, as reqwest's, cannot be kept for the next run.
+///   thread of its own. At the end of the run, the runtime is shut down, with all tasks that were spawned in it. So a client with a
+///   pool of connections, such as reqwest's, cannot be kept for the next run.
 ///
 /// The output is a value. If it is a `Result`, [`raise`](Coro::raise) makes an error of it.
 ///
@@ -212,7 +212,7 @@ impl<T: Send> fmt::Debug for Threaded<T> {
 ///
 /// # Errors
 ///
-/// It raises an error if no runtime could be made: the system has no file descriptors left, say.
+/// It raises an error if no runtime could be made, for example if the system has no file descriptors left.
 ///
 /// # Panics
 ///

@@ -30,8 +30,9 @@ pub(super) enum TokioRuntime {
 impl TokioRuntime {
     /// The runtime for the futures of a task of `scheduler`, which runs now.
     ///
-    /// The runtime around the loop is used if it advances while the loop waits: if it polls the loop, or has threads of its own. A
-    /// runtime of one thread advances only while its `block_on` runs, and not if this thread has only entered it.
+    /// The runtime around the loop is used if it advances while the loop waits. There are two such cases: the runtime polls the
+    /// loop, or it has threads of its own. A runtime of one thread advances only while its `block_on` runs. It does not advance if
+    /// this thread has only entered it.
     pub(super) fn handle_for(scheduler: &Scheduler) -> io::Result<Handle> {
         let current = Handle::try_current();
         let is_hosted = scheduler.is_hosted();
@@ -49,7 +50,8 @@ impl TokioRuntime {
             TokioRuntime::OwnThread(RuntimeThread::start()?)
         } else {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            // If a runtime runs on this thread, this panics here, in the coroutine, and not when the loop is idle.
+            // This panics if a runtime already runs on this thread. The panic then comes up in the coroutine, and not later, when
+            // the loop is idle.
             runtime.block_on(async {});
             TokioRuntime::Own(runtime)
         };
@@ -70,7 +72,7 @@ impl TokioRuntime {
 /// A thread that drives a runtime until this is dropped.
 pub(super) struct RuntimeThread {
     handle: Handle,
-    /// A task that never ends. The thread waits for it.
+    /// A task that never ends by itself. The thread drives the runtime until the task is aborted.
     stays: AbortHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -92,7 +94,7 @@ impl RuntimeThread {
 impl Drop for RuntimeThread {
     fn drop(&mut self) {
         self.stays.abort();
-        // If it panicked, in the destructor of a task, the hook has printed that.
+        // If the thread panicked (in the destructor of a task), the panic hook has printed the panic.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -103,7 +105,7 @@ impl Driver for TokioRuntime {
     }
 
     fn drive(&self, steps: &mut dyn FnMut(&Waker) -> Steps) {
-        let TokioRuntime::Own(runtime) = self else { unreachable!("it is driven by other threads") };
+        let TokioRuntime::Own(runtime) = self else { unreachable!("other threads drive the runtime") };
         let mut timer = TokioTimer::default();
         // The loop gives every coroutine its turns. The budget of tokio would only make futures that are ready look pending.
         runtime.block_on(unconstrained(poll_fn(|context| {
@@ -120,13 +122,13 @@ impl Driver for TokioRuntime {
 /// A timer of the runtime that polls it.
 #[derive(Default)]
 pub(super) struct TokioTimer {
-    /// Made when the first deadline is set, as a runtime may have no timers.
+    /// Made only when the first deadline is set, as the runtime may be one without timers.
     sleep: Option<Pin<Box<Sleep>>>,
     set_to: Option<Instant>,
 }
 
 impl HostTimer for TokioTimer {
-    /// That of `tokio::time::pause`, if it was paused.
+    /// The clock of tokio, which `tokio::time::pause` may have paused.
     const NOW: Option<fn() -> Instant> = Some(|| tokio::time::Instant::now().into_std());
 
     fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
@@ -148,7 +150,7 @@ impl HostTimer for TokioTimer {
 
 /// A future that is polled and dropped in the context of a tokio runtime.
 pub(super) struct InRuntime<F> {
-    /// `None` while this is dropped.
+    /// `None` only during `drop`.
     future: Option<Pin<Box<F>>>,
     handle: Handle,
 }
@@ -165,7 +167,7 @@ impl<F: Future> Future for InRuntime<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let InRuntime { future, handle } = &mut *self;
         let _entered = handle.enter();
-        future.as_mut().expect("it is taken only when this is dropped").as_mut().poll(context)
+        future.as_mut().expect("the future is taken only in `drop`").as_mut().poll(context)
     }
 }
 

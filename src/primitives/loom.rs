@@ -1,4 +1,4 @@
-//! The primitives as loom has them, and stand-ins for those that it has not.
+//! The primitives of loom, and stand-ins for those that loom does not have.
 
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
@@ -11,7 +11,7 @@ pub(crate) mod thread {
     }
 }
 
-/// As that of the standard library with a constant initializer, which loom's does not support.
+/// Like `std::thread_local!` with a constant initializer, which loom's macro does not support.
 macro_rules! local {
     ($(#[$meta:meta])* static $name:ident: $type:ty = const $init:block;) => {
         loom::thread_local! {
@@ -23,7 +23,7 @@ macro_rules! local {
 
 pub(crate) use local as thread_local;
 
-/// A value of one execution of a model: loom drops it when the main thread of that ends.
+/// A value of one execution of a model: loom drops the value when the main thread of the execution ends.
 macro_rules! global {
     (static $name:ident: $type:ty = $init:expr;) => {
         loom::lazy_static! {
@@ -37,12 +37,12 @@ pub(crate) use global as process_wide;
 pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    /// A load is an exchange here, for two reasons. An exchange gives the newest value, as a `SeqCst` load does, while a `SeqCst` load of
-    /// loom may give an older one. And loom remembers only the last access of each atomic: with plain loads, it would skip some orders of
-    /// two threads of which one loads, and the other one loads and exchanges.
+    /// A load is an exchange here, for two reasons. First, an exchange gives the newest value, as a real `SeqCst` load does. A
+    /// `SeqCst` load of loom may give an older one. Second, loom remembers only the last access of each atomic. With plain loads,
+    /// it would skip some interleavings of two threads if one thread loads, and the other one loads and exchanges.
     ///
-    /// The exchange acquires at most, and never releases. If it released, as no real load does, a missing `Release` elsewhere would go
-    /// unnoticed.
+    /// The exchange acquires at most, and never releases. No real load releases: if this one did, loom would not find a missing
+    /// `Release` elsewhere.
     #[derive(Default)]
     pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
 
@@ -91,8 +91,7 @@ impl<T> Default for OnceLock<T> {
     }
 }
 
-/// Crossbeam's channels. Each operation that does not block is one step of the model. An operation that blocks would block
-/// for ever.
+/// Crossbeam's channels. Each operation that does not block is one step of the model. An operation that blocks would block forever.
 pub(crate) mod channel {
     use std::ops::Deref;
     use std::sync::Arc;
@@ -104,7 +103,7 @@ pub(crate) mod channel {
     use super::Mutex;
 
     pub(crate) struct Sender<T> {
-        /// Until it is dropped, which is a step too.
+        /// Present until the drop, which is a step, too.
         sender: Option<crossbeam_channel::Sender<T>>,
         steps: Arc<Mutex<()>>,
     }
@@ -112,7 +111,7 @@ pub(crate) mod channel {
     pub(crate) struct Receiver<T> {
         receiver: crossbeam_channel::Receiver<T>,
         steps: Arc<Mutex<()>>,
-        /// Not modelled by loom.
+        /// Whether the last call of `recv_timeout` timed out. Loom does not model this flag.
         timed_out: AtomicBool,
     }
 
@@ -146,7 +145,7 @@ pub(crate) mod channel {
         type Target = crossbeam_channel::Sender<T>;
 
         fn deref(&self) -> &crossbeam_channel::Sender<T> {
-            self.sender.as_ref().expect("it is there until it is dropped")
+            self.sender.as_ref().expect("the sender is present until the drop")
         }
     }
 

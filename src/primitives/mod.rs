@@ -1,5 +1,5 @@
-//! What threads share by: the standard library's primitives and crossbeam's channels, or those of loom, which checks every
-//! order of events.
+//! The primitives through which threads share data. They are those of the standard library and crossbeam's channels, or those of
+//! loom, which checks every order of events.
 
 #[cfg(tinyield_loom)]
 mod loom;
@@ -26,7 +26,7 @@ macro_rules! process_wide {
 #[cfg(not(tinyield_loom))]
 pub(crate) use process_wide;
 
-/// Locks `mutex`. A panic under the lock poisons nothing: no code of a user runs there, and each change is complete.
+/// Locks `mutex`. A panic under the lock does not poison it: no user code runs under the lock, and each change is complete.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
 use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 
-/// A point at which coroutines wait until a fixed number of them have arrived. Then all of them go on, and the next round begins.
+/// A point at which coroutines wait until a fixed number of them have arrived. Then all of them continue, and the next round of the
+/// barrier begins.
 ///
 /// It is a handle: a clone is the same barrier.
 ///
@@ -58,7 +59,8 @@ impl Barrier {
     ///
     /// # Cancellation
     ///
-    /// If the barrier has not opened yet, the coroutine does not count as arrived, and later ones move up.
+    /// If the barrier has not opened yet, the coroutine no longer counts as arrived. The arrival index of each coroutine that came
+    /// after it goes down by one.
     pub fn wait(&self) -> BarrierWait {
         BarrierWait { barrier: self.clone(), stage: Stage::Init }
     }
@@ -76,7 +78,7 @@ impl Barrier {
         BarrierStatistics { parties: self.parties, waiting: self.queue.borrow().len() }
     }
 
-    /// Releases the first wait in the queue. It keeps its entry until its coroutine takes the index.
+    /// Releases the first wait in the queue. Its entry stays until the coroutine takes the index.
     fn release_first(&self, index: usize) -> Option<Waiter> {
         let mut queue = self.queue.borrow_mut();
         match std::mem::replace(queue.advance()?, Entry::Released(index)) {
@@ -104,7 +106,7 @@ pub struct BarrierStatistics {
 }
 
 /// A wait for the other parties of a round. Returned by [`Barrier::wait`]; the `yield` returns the arrival index.
-#[must_use = "nobody waits before this is yielded"]
+#[must_use = "the wait begins when this is yielded"]
 pub struct BarrierWait {
     barrier: Barrier,
     stage: Stage,

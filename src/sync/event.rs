@@ -15,8 +15,8 @@ use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 /// It is a handle: a clone is the same event. Coroutines on any loop of this thread can wait for it, and code outside of a loop can set
 /// it. Other threads set it through a [`RemoteEvent`].
 ///
-/// [`set`](Event::set) wakes every coroutine that waits at that moment, even if the event is [cleared](Event::clear) right after.
-/// The same holds for each part of a gather.
+/// [`set`](Event::set) wakes every coroutine that waits at that moment, even if the event is [cleared](Event::clear) right after. A
+/// part of a gather that waits at that moment is over as well.
 ///
 /// ```
 /// use tinyield::{Event, Loop, co, spawn};
@@ -53,7 +53,7 @@ impl Event {
         self.state.set();
     }
 
-    /// Clears the event: coroutines that begin to wait after this wait for the next [`set`](Event::set).
+    /// Clears the event. A coroutine that begins to wait afterwards waits for the next [`set`](Event::set).
     ///
     /// ```
     /// use tinyield::Event;
@@ -140,14 +140,14 @@ impl fmt::Debug for Event {
 pub struct EventStatistics {
     /// Whether the event is set.
     pub is_set: bool,
-    /// The number of waits. Each part of a gather is one.
+    /// The number of waits. Each part of a gather counts as one.
     pub waiting: usize,
     /// The number of [`RemoteEvent`]s.
     pub remotes: usize,
 }
 
 /// A wait until an event is set. Returned by [`Event::wait`]; the `yield` returns `()`.
-#[must_use = "nobody waits before this is yielded"]
+#[must_use = "the wait begins when this is yielded"]
 pub struct EventWait {
     event: Event,
     stage: Stage,
@@ -171,7 +171,7 @@ impl EventWait {
         if let Stage::Queued(key) = self.stage {
             let mut queue = self.event.state.queue.borrow_mut();
             if !queue.get(key).is_some_and(Entry::is_waiting) {
-                // The entry is still there if the wait has timed out.
+                // `set` removes the entry. A timeout leaves it in the queue.
                 let entry = queue.remove(key);
                 drop(queue);
                 self.stage = Stage::Done(entry.is_none());
@@ -224,7 +224,7 @@ impl WaitState for EventWait {
 }
 
 /// A wait with a limit until an event is set. Returned by [`Event::wait_timeout`]; the `yield` returns whether the event was set.
-#[must_use = "nobody waits before this is yielded"]
+#[must_use = "the wait begins when this is yielded"]
 pub struct EventWaitTimeout {
     wait: EventWait,
     limit: Duration,

@@ -14,7 +14,7 @@ use crate::work;
 
 #[derive(Default)]
 pub(super) struct EventState {
-    /// Not used once there is a link, which has a flag of its own.
+    /// Unused once `link` is set: the link has a flag of its own.
     flag: Cell<Flag>,
     pub(super) queue: RefCell<WaitQueue<Entry>>,
     link: OnceCell<RemoteLink>,
@@ -70,13 +70,15 @@ impl Entry {
 struct RemoteLink {
     shared: Arc<SharedFlag>,
     listeners: Listeners,
-    /// For waits with a limit, in real loops. They do not count: until the limit the loop has a timer, and after it no handle can
-    /// wake them. In simulated loops they do: the clock stands still while there is a handle.
+    /// For waits with a limit, in loops with a real clock. These listeners do not count (see `sync/notify.rs`): until the limit,
+    /// the timer keeps the loop from a deadlock. After the limit, no remote handle can wake the wait. In simulated loops, waits
+    /// with a limit use `listeners`, which count: the clock stands still while a remote handle exists.
     timed_listeners: Listeners,
     /// Whether the queued waits have listeners: either all of them have one, or none has.
     ///
-    /// A wait that begins while there is no remote handle gets no listener, unless the waits before it have one. A new remote handle
-    /// goes through the queue only if no wait has one. So it costs the same beside any number of waits: each gets a listener once.
+    /// If a wait begins while no remote handle exists, it gets no listener, unless the waits before it have listeners. The creation
+    /// of a remote handle goes through the queue only if the waits have no listeners. So each wait gets a listener only once,
+    /// however many remote handles are created.
     waits_listen: Cell<bool>,
 }
 
@@ -145,7 +147,7 @@ impl EventState {
             if entry.is_waiting() {
                 return queue.pop_front();
             }
-            // The timer has fired before, and the coroutine has not taken that outcome yet.
+            // The timer has fired already, but the coroutine has not taken the outcome yet.
             queue.advance();
         }
         None
@@ -161,7 +163,7 @@ impl EventState {
             && let Some(link) = self.link.get()
         {
             listener = self.listen(link, task, limit.is_some());
-            // From here on other threads notify this loop. What they did before is visible now.
+            // From here on other threads notify this loop. The flag is read again: this read sees all that they did before.
             flag = self.flag();
         }
         if flag.is_set() {

@@ -13,12 +13,13 @@ use crate::scheduler::{BlockedOn, TaskRef};
 use crate::trace::Frame;
 use crate::wait::{WaitState, wait_is_its_state};
 
-/// A lock that guards data, by default none. One coroutine at a time holds it.
+/// A lock that guards data (by default `()`, which is no data). One coroutine at a time holds the lock.
 ///
 /// It is a handle: a clone is the same lock. Coroutines get it in the order in which they began to wait. A panic does not poison it:
 /// the data stays as it is.
 ///
-/// A coroutine that acquires a lock again while it holds it waits forever. If nothing else goes on, the loop reports a deadlock.
+/// If a coroutine acquires a lock that it holds already, it waits forever. If nothing else can continue, the loop reports a
+/// deadlock.
 ///
 /// ```
 /// use tinyield::{Coro, Lock, Loop, coro};
@@ -41,7 +42,7 @@ pub struct Lock<T = ()> {
     data: Rc<Data<T>>,
 }
 
-/// The data, while no guard has it. In a box, as it moves into the guard and back.
+/// The data, while no guard has it. It is boxed because it moves into the guard and back.
 type Data<T> = Cell<Option<Box<T>>>;
 
 impl<T> Lock<T> {
@@ -55,7 +56,8 @@ impl<T> Lock<T> {
     ///
     /// # Cancellation
     ///
-    /// The coroutine leaves the queue. If it had been given the lock already, the next one in the queue gets it.
+    /// The coroutine leaves the queue. If the lock was handed to the coroutine already, the next coroutine in the queue gets the
+    /// lock.
     pub fn acquire(&self) -> AcquireLock<T> {
         AcquireLock { acquire: self.semaphore.acquire(), data: self.data.clone() }
     }

@@ -1,8 +1,7 @@
 //! Events, semaphores, locks, barriers and channels.
 //!
-//! They coordinate the coroutines of one thread, on any of its loops, and need no atomics for that. All of them are handles: a clone
-//! refers to the same object. An [`Event`] and the ends of a [`channel`] have a method `remote`, which makes a handle for other
-//! threads.
+//! They coordinate the coroutines of one thread, on any of its loops, without atomics. All of them are handles: a clone refers to
+//! the same object. An [`Event`] and the ends of a [`channel`] have a method `remote`, which makes a handle for other threads.
 //!
 //! The handles are also in the root of the crate. The waits that their methods return, such as [`EventWait`], and the statistics, such
 //! as [`EventStatistics`], are only here: few programs have to name them.

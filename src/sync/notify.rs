@@ -4,8 +4,8 @@
 //! registers a [`Listener`] with it. [`Notifier::notify`] wakes these loops, and each of them calls the callback of its [`Listeners`].
 //!
 //! While a remote handle exists, a loop that waits for the object is not deadlocked. So the notifier holds a counted waker of each
-//! registered loop for as long as there are handles. Some listeners do not count: their loop is woken too, but a remote handle
-//! is no reason for it to go on waiting.
+//! registered loop for as long as there are handles. Some listeners do not count: their loop is woken too, but a remote handle does
+//! not keep it from a deadlock.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -30,7 +30,7 @@ struct State {
     registrations: Slab<Registration>,
 }
 
-/// One listener, as its notifier sees it.
+/// What a notifier keeps of one listener.
 struct Registration {
     wake_slot: Arc<WakeSlot>,
     counts: bool,
@@ -59,7 +59,7 @@ impl Notifier {
         }
     }
 
-    /// Counts a dropped remote handle. After the last one, the registered loops may find that they are deadlocked.
+    /// Counts a dropped remote handle. After the last one is dropped, the registered loops may be deadlocked.
     pub(crate) fn release(&self) {
         let mut state = lock(&self.state);
         state.holders -= 1;
@@ -68,7 +68,7 @@ impl Notifier {
         }
         let wakers: Vec<_> =
             state.registrations.iter_mut().filter_map(|(_, registration)| registration.waker.take()).collect();
-        // To drop a waker may wake the host of a loop, which is user code: not under the lock.
+        // Dropping a waker may wake the host of a loop. The host is user code, so it must not run under the lock.
         drop(state);
         drop(wakers);
     }
@@ -78,7 +78,7 @@ impl Notifier {
         let state = lock(&self.state);
         let wake_slots: Vec<_> =
             state.registrations.iter().map(|(_, registration)| registration.wake_slot.clone()).collect();
-        // To wake a loop may wake its host, which is user code: not under the lock.
+        // Waking a loop may wake its host. The host is user code, so it must not run under the lock.
         drop(state);
         wake_slots.iter().for_each(WakeSlot::wake);
     }
@@ -94,7 +94,7 @@ impl Notifier {
 
     fn unregister(&self, key: usize) {
         let registration = lock(&self.state).registrations.remove(key);
-        // As in `release`, not under the lock.
+        // Dropped after the lock is released, as in `release`.
         drop(registration);
     }
 }
@@ -114,14 +114,14 @@ struct ListenerSet {
 }
 
 impl Listeners {
-    /// Each loop calls `callback` after a notification. `counts` tells whether a remote handle is a reason for the loop to go on
-    /// waiting.
+    /// Each loop calls `callback` after a notification. If `counts` is true, a registered loop is not deadlocked while a remote
+    /// handle exists.
     pub(crate) fn new(notifier: Arc<Notifier>, counts: bool, callback: impl Fn() + 'static) -> Listeners {
         let set = ListenerSet { notifier, counts, callback: Rc::new(callback), by_loop: RefCell::default() };
         Listeners { set: Rc::new(set) }
     }
 
-    /// Returns the listener of a loop. The loop is registered until the last clone of it is dropped.
+    /// Returns the listener of a loop. The loop stays registered until the last clone of the listener is dropped.
     pub(crate) fn listen(&self, scheduler: &Rc<Scheduler>) -> Rc<Listener> {
         let ListenerSet { notifier, counts, callback, by_loop } = &*self.set;
         let mut by_loop = by_loop.borrow_mut();
@@ -150,7 +150,8 @@ pub(crate) struct Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let ListenerSet { notifier, by_loop, .. } = &*self.set;
-        // First: what follows may wake the host of the loop, and user code may then wait again, with a new listener.
+        // The entry is removed first. The calls below may wake the host of the loop, which is user code: it may begin a wait with a
+        // new listener.
         let mut by_loop = by_loop.borrow_mut();
         if let Ok(position) = by_loop.binary_search_by_key(&Rc::as_ptr(&self.scheduler), |&(address, _)| address) {
             by_loop.remove(position);

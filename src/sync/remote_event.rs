@@ -7,7 +7,7 @@ use super::notify::Notifier;
 use crate::primitives::atomic::AtomicU64;
 use crate::primitives::atomic::Ordering::SeqCst;
 
-/// Whether an event is set, in the lowest bit, and how many times it has been set, in the others.
+/// The lowest bit: whether the event is set. The other bits: how many times it has been set.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Flag(u64);
 
@@ -46,7 +46,7 @@ impl SharedFlag {
         Flag(self.flag.load(SeqCst))
     }
 
-    /// Changes the flag, and returns the new one. Wakes nobody.
+    /// Changes the flag, and returns the new one. It does not wake the waits.
     pub(super) fn change(&self, change: impl Fn(Flag) -> Flag) -> Flag {
         let mut old = self.get();
         loop {

@@ -13,8 +13,9 @@ use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// A fixed number of permits, which coroutines acquire and give back.
 ///
-/// It is a handle: a clone is the same semaphore. A permit that is given back goes to the coroutine that has waited longest. No other
-/// coroutine can take it in between. If that coroutine is cancelled before it goes on, the permit goes to the next one.
+/// It is a handle: a clone is the same semaphore. A permit that is given back goes to the coroutine that has waited longest. No
+/// other coroutine can take it in between. If that coroutine is cancelled before it continues, the permit goes to the next
+/// coroutine in the queue.
 ///
 /// ```
 /// use std::cell::Cell;
@@ -42,7 +43,8 @@ pub struct Semaphore {
 
 struct State {
     permits: usize,
-    /// Entries in line wait. Entries aside hold a permit. While a permit is free, the line is empty.
+    /// Entries in line wait for a permit. Entries aside hold a permit (see [`WaitQueue`]). While a permit is free, no entry is in
+    /// line.
     entries: WaitQueue<Entry>,
     /// The loop in which this semaphore was registered last, for dumps and deadlock reports.
     noted_in: Weak<Scheduler>,
@@ -57,7 +59,7 @@ impl State {
 struct Entry {
     /// Names the holder of the permit, for the statistics.
     frame: Frame,
-    /// Present while it waits.
+    /// Present while the entry waits.
     waiter: Option<Waiter>,
 }
 
@@ -79,7 +81,8 @@ impl Semaphore {
     ///
     /// # Cancellation
     ///
-    /// The coroutine leaves the queue. If it had been given a permit already, the next one in the queue gets it.
+    /// The coroutine leaves the queue. If a permit was handed to the coroutine already, the next coroutine in the queue gets the
+    /// permit.
     pub fn acquire(&self) -> Acquire {
         Acquire { permit: Some(Permit { semaphore: self.clone(), key: Key::NONE }) }
     }
@@ -140,7 +143,7 @@ impl Semaphore {
         }
     }
 
-    /// Removes an entry. If it held a permit, the first in the queue gets it.
+    /// Removes an entry. If the entry held a permit, the first entry in line gets the permit.
     fn release(&self, key: Key) {
         let mut state = self.state.borrow_mut();
         let Some(entry) = state.entries.remove(key) else { return };
@@ -186,7 +189,7 @@ pub struct SemaphoreStatistics {
     pub waiting: usize,
 }
 
-/// A permit of a [`Semaphore`]. Dropping it gives it back.
+/// A permit of a [`Semaphore`]. Dropping a permit gives it back.
 #[must_use = "a permit that is dropped is given back"]
 pub struct Permit {
     semaphore: Semaphore,
@@ -215,13 +218,13 @@ impl fmt::Debug for Permit {
 /// A wait for a [`Permit`]. Returned by [`Semaphore::acquire`].
 #[must_use = "nothing is acquired before this is yielded"]
 pub struct Acquire {
-    /// Present until it is taken. While the wait is queued, the key of the permit is that of the queued entry, so that dropping it
-    /// leaves the queue.
+    /// Present until the output is taken. While the wait is queued, the permit has the key of the queued entry: dropping the permit
+    /// removes the entry from the queue.
     permit: Option<Permit>,
 }
 
 impl Acquire {
-    /// Begins the wait. A deadlock is reported as a wait for `blocked_on`.
+    /// Begins the wait. Reports call it a wait for `blocked_on`.
     pub(super) fn begin_as(&mut self, task: &TaskRef, blocked_on: BlockedOn) {
         task.note_blocked_on(blocked_on);
         let Some(permit) = &mut self.permit else { return };
@@ -254,7 +257,7 @@ impl Held for RefCell<State> {
     }
 }
 
-/// The name under which a permit that `task` acquires is listed: that of its coroutine.
+/// The name of the holder, for a permit that `task` acquires: the name of its coroutine.
 fn holder_name(task: &TaskRef) -> Cow<'static, str> {
     let name = task.name();
     // Tasks of the library have no name.
@@ -264,7 +267,8 @@ fn holder_name(task: &TaskRef) -> Cow<'static, str> {
 /// The name of the nearest coroutine that `task` runs for. In `timeout(semaphore.acquire(), limit)`, for example, a task of the
 /// library acquires the permit, for the coroutine that yields the timeout.
 ///
-/// There is none if the wait was given to [`Loop::run`](crate::Loop::run): then it is `run`, as in the report of a deadlock.
+/// If the wait was given to [`Loop::run`](crate::Loop::run), there is no such coroutine. The name is then `run`, as in the report
+/// of a deadlock.
 #[cold]
 fn owner_name(task: &TaskRef) -> Cow<'static, str> {
     let owner_of = |task: &TaskRef| task.scope()?.owner();

@@ -1,4 +1,5 @@
-//! How the cancellation of a closure on a thread is delivered: the closure checks for it, or the wait that blocks it is stopped.
+//! The cancellation of a closure on a thread. The closure checks for it, or the cancellation stops what blocks the closure: the
+//! loops that it runs, and the future that it polls.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -39,10 +40,11 @@ impl Cancellation {
         }
     }
 
-    /// Has the loop stopped when this is cancelled.
+    /// Stops the loop when this is cancelled.
     pub(super) fn add_loop(&self, inbox: &Arc<Inbox>) {
         lock(&self.listeners).loops.push(inbox.clone());
-        // Read after the push, as `cancel` writes it before it looks for loops.
+        // `cancel` writes the reason before it takes the loops. The reason is read after the push: if `cancel` has missed the loop,
+        // this read finds the reason.
         if let Some(reason) = self.reason() {
             inbox.stop(reason.why().clone());
         }
@@ -52,7 +54,7 @@ impl Cancellation {
         lock(&self.listeners).loops.retain(|other| !Arc::ptr_eq(other, inbox));
     }
 
-    /// Is ready once this is cancelled. One future at a time may poll it.
+    /// Is ready once this is cancelled. Only one future at a time may poll it.
     #[cfg(feature = "async-std")]
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
         let waker = &context.waker();
@@ -61,7 +63,8 @@ impl Cancellation {
             let old = std::mem::replace(&mut lock(&self.listeners).waker, new);
             drop(old);
         }
-        // Read after the waker is stored, as `cancel` writes it before it looks for the waker.
+        // `cancel` writes the reason before it takes the waker. The reason is read after the waker is stored: if `cancel` has
+        // missed the waker, this read finds the reason.
         if self.reason().is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -1,4 +1,4 @@
-//! A closure on a thread, as what runs inside of it sees it.
+//! The state of a closure on a thread. Code that runs inside of the closure finds it in a thread-local.
 
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock, Weak};
@@ -21,7 +21,7 @@ pub(crate) struct Closure {
     pub(crate) cancellation: Cancellation,
     /// The closure that waits for this one.
     awaited_by: Mutex<Weak<Closure>>,
-    /// The queue that the thread serves, once there is a thread.
+    /// The queue that the thread of the closure serves. Set when the closure begins.
     queue: OnceLock<Arc<Queue>>,
     holds: AtomicUsize,
     /// See [`Closure::pool_for`].
@@ -40,7 +40,7 @@ impl Closure {
         CURRENT.try_with(|current| current.borrow().as_ref().map(f)).ok().flatten()
     }
 
-    /// Calls `f` as this closure, on a thread that serves `queue`.
+    /// Calls `f` on this thread, which serves `queue`. During the call this is the current closure.
     pub(super) fn call<R>(self: &Arc<Closure>, queue: &Arc<Queue>, f: impl FnOnce() -> R) -> std::thread::Result<R> {
         let _ = self.queue.set(queue.clone());
         CURRENT.with(|current| current.replace(Some(self.clone())));
@@ -50,7 +50,7 @@ impl Closure {
     }
 
     fn queue(&self) -> &Arc<Queue> {
-        self.queue.get().expect("it runs, so it has a thread")
+        self.queue.get().expect("a closure that runs has a thread")
     }
 
     pub(super) fn set_awaited_by(&self, other: Option<&Arc<Closure>>) {
@@ -62,7 +62,7 @@ impl Closure {
         let mut chain = Vec::new();
         let mut next = Closure::current();
         while let Some(closure) = next {
-            // Futures that change hands can make a circle.
+            // A future that moves from one closure to another can make a cycle.
             if chain.iter().any(|seen| Arc::ptr_eq(seen, &closure)) {
                 break;
             }
@@ -72,10 +72,10 @@ impl Closure {
         chain
     }
 
-    /// The pool that runs work which is given to `pool` on this thread.
+    /// The pool that runs the work that this thread gives to `pool`: `pool` itself, or a spare one.
     ///
     /// A closure that waits for work of its own pool could wait for itself. So, if all threads of the pool are held, each such
-    /// closure has one thread more, which runs what it waits for.
+    /// closure gets one more thread, which runs the work that the closure waits for.
     pub(super) fn pool_for(pool: &Arc<Pool>) -> Arc<Pool> {
         let runs_there = |closure: &Arc<Closure>| closure.queue.get().is_some_and(|queue| queue.is_of(pool));
         match Closure::chain().into_iter().find(runs_there) {
@@ -85,7 +85,7 @@ impl Closure {
     }
 }
 
-/// For as long as this exists, the thread of a closure counts as held, because the closure waits for a loop.
+/// While this exists, the thread of a closure counts as held: the closure waits for a loop.
 pub(crate) struct Hold(Arc<Closure>);
 
 impl Hold {

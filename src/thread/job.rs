@@ -28,7 +28,7 @@ pub(crate) struct Job<F, R> {
 struct Shared<F, R> {
     state: Mutex<State<F, R>>,
     closure: Arc<Closure>,
-    /// Set by the handle, which alone uses it.
+    /// Only the handle sets and uses it.
     ticket: OnceLock<Ticket>,
     location: &'static Location<'static>,
 }
@@ -36,7 +36,7 @@ struct Shared<F, R> {
 enum State<F, R> {
     Waiting(F, Option<Waker>),
     Running(Option<Waker>),
-    /// What it returned or panicked with, or that no thread could be started.
+    /// The result of the closure (its value or its panic), or an error if no thread could be started.
     Ended(Result<std::thread::Result<R>>),
     Over,
 }
@@ -46,7 +46,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    /// Has a thread of `pool` call `f`, now or when one is free.
+    /// Calls `f` on a thread of `pool`, now or when a thread is free.
     pub(crate) fn start(pool: &Arc<Pool>, f: F, location: &'static Location<'static>) -> Job<F, R> {
         let closure = Arc::<Closure>::default();
         closure.set_awaited_by(Closure::current().as_ref());
@@ -59,9 +59,9 @@ where
 }
 
 impl<F, R> Job<F, R> {
-    /// How the closure ended, once it has.
+    /// Returns the result of the closure when it has ended.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Result<std::thread::Result<R>>> {
-        // A waker is foreign code. It is cloned and dropped while nothing is locked.
+        // Cloning or dropping a waker runs foreign code, so nothing is locked then.
         let mut new = None;
         loop {
             let mut state = lock(&self.shared.state);
@@ -88,12 +88,12 @@ impl<F, R> Job<F, R> {
         }
     }
 
-    /// What the closure returned, once it has. A panic goes on from here.
+    /// Returns the value of the closure when it has ended. A panic of the closure is resumed here.
     fn poll_value(&self, context: &Context<'_>) -> Poll<Result<R>> {
         self.poll(context).map_ok(|result| result.unwrap_or_else(|payload| resume_unwind(payload)))
     }
 
-    /// Requests the closure to stop. True if it has not begun; then it never will.
+    /// Cancels the closure. Returns true if the closure has not begun: then it never begins.
     pub(crate) fn cancel(&self, reason: Cancelled) -> bool {
         let is_withdrawn = self.shared.ticket.get().is_some_and(Ticket::withdraw);
         if !is_withdrawn {
@@ -102,7 +102,7 @@ impl<F, R> Job<F, R> {
         is_withdrawn
     }
 
-    /// Notes that the closure of this thread awaits the job, and holds its thread. It may have been another before.
+    /// Notes that the closure of this thread awaits the job, and holds its thread. Another closure may have awaited the job before.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn set_awaited_here(&self) -> Option<Hold> {
         let here = Closure::current();
@@ -110,7 +110,7 @@ impl<F, R> Job<F, R> {
         here.map(Hold::new)
     }
 
-    /// Whether the closure runs on this thread, or waits for one that does.
+    /// Whether the closure of the job runs on this thread, or waits for a closure that runs on this thread.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn runs_this(&self) -> bool {
         Closure::chain().iter().any(|closure| Arc::ptr_eq(closure, &self.shared.closure))
@@ -151,7 +151,7 @@ impl<F, R> Shared<F, R> {
     }
 }
 
-/// A coroutine that has a thread of `pool` call `f`. `f` may return `None` only after it was cancelled.
+/// A coroutine that calls `f` on a thread of `pool`. `f` may return `None` only after it was cancelled.
 #[track_caller]
 pub(crate) fn run_on<N, F, R>(pool: impl FnOnce() -> Arc<Pool> + 'static, f: F) -> Coro<R>
 where
@@ -170,7 +170,7 @@ where
             let cancelled = {
                 let mut ended = pin!(poll_fn(|context| job.poll_value(context)));
                 match suspend_until!(resume, resume.task.poll_future(ended.as_mut(), location)) {
-                    Ok(value) => return Outcome(value.map(|value| value.expect("it was not cancelled"))),
+                    Ok(value) => return Outcome(value.map(|value| value.expect("`f` was not cancelled"))),
                     Err(cancelled) => cancelled,
                 }
             };
@@ -180,7 +180,7 @@ where
             }
             let mut join = ActiveWait::begin_at(&resume, shield(joined(job, location)).into_state(), location);
             let Some(value) = suspend_until!(resume, join.poll(&resume))? else { return Outcome(Err(cancelled)) };
-            // For a `raise` that may wait for it. Nobody else looks at the value.
+            // Only a `raise` that waits for this coroutine looks at the value. No other waiter gets it.
             resume.task.discard_value();
             Outcome::value(value)
         },

@@ -1,4 +1,4 @@
-//! Blocking work, on threads that are kept for the next.
+//! Blocking work, on threads that are reused.
 
 mod cancellation;
 mod closure;
@@ -40,7 +40,8 @@ use crate::wait::{ActiveWait, Wait, suspend_until};
 /// assert!(Loop::new().run(main).unwrap() > 1);
 /// ```
 ///
-/// A timeout or a race around it waits for the closure, which no one can stop. So a closure that may take long calls [`checkpoint`].
+/// A timeout or a race around it waits until the closure has returned, as a closure cannot be stopped from outside. So a closure
+/// that may take long calls [`checkpoint`].
 ///
 /// # Errors
 ///
@@ -52,10 +53,12 @@ use crate::wait::{ActiveWait, Wait, suspend_until};
 ///
 /// # Cancellation
 ///
-/// If `f` has not begun, it never begins: it leaves the queue, and is dropped. If it has begun, [`checkpoint`] and
-/// [`is_cancelled`] say so in it, a loop that it runs is cancelled for the same reason, and the coroutine ends only when `f` has
-/// returned. What `f` returns then is dropped; if that is an error that [`raise`](Coro::raise) was to raise, it is among the
-/// [`others`](crate::LoopError::others), unless it is the [`Cancelled`], or has it as a cause.
+/// If `f` has not begun, it never begins: it is removed from the queue and dropped.
+///
+/// If `f` has begun, [`checkpoint`] and [`is_cancelled`] inside of `f` report the cancellation, and a loop that `f` runs is
+/// cancelled for the same reason. The coroutine ends only when `f` has returned. The value of `f` is dropped. There is one
+/// exception: an error that [`raise`](Coro::raise) would have raised is added to the [`others`](crate::LoopError::others). An error
+/// that is the [`Cancelled`], or has it as a cause, is not added.
 #[track_caller]
 pub fn run_in_thread<F, R>(f: F) -> Coro<R>
 where
@@ -65,9 +68,10 @@ where
     run_on::<RunInThread, _, _>(Pool::shared, move || Some(f()))
 }
 
-/// Whether what waits for this closure was cancelled; false outside of [`run_in_thread`].
+/// Whether the coroutine or the future that waits for this closure was cancelled. Returns false outside of [`run_in_thread`].
 ///
-/// A loop that has a thread of its own, as by `to_smol_with`, and a future that async-std runs on one, is such a closure, too.
+/// Two other kinds of work count as such a closure: a loop that has a thread of its own, such as that of `to_smol_with`, and a
+/// future that async-std runs on a thread.
 ///
 /// ```
 /// assert!(!tinyield::thread::is_cancelled());
@@ -77,8 +81,8 @@ pub fn is_cancelled() -> bool {
     checkpoint().is_err()
 }
 
-/// A place at which a closure in [`run_in_thread`] may end when what waits for it is cancelled. Sees it from any depth of
-/// calls.
+/// Returns an error if the coroutine or the future that waits for this closure was cancelled, so that the closure can end early. It
+/// may be called at any depth of calls inside of [`run_in_thread`].
 ///
 /// ```
 /// use tinyield::{Cancelled, Loop, co, run_in_thread, thread};
@@ -97,27 +101,27 @@ pub fn is_cancelled() -> bool {
 ///
 /// # Errors
 ///
-/// The [`Cancelled`] of the coroutine that waits, or [dropped](crate::Reason::Dropped), if it is a future; never outside of
-/// [`run_in_thread`], as [`is_cancelled`] has it.
+/// The [`Cancelled`] of the coroutine that waits. If a future waits, the reason is [dropped](crate::Reason::Dropped). Outside of
+/// [`run_in_thread`] (see [`is_cancelled`]) it never returns an error.
 pub fn checkpoint() -> std::result::Result<(), Cancelled> {
     let reason = Closure::with_current(|closure| closure.cancellation.reason().cloned());
     reason.flatten().map_or(Ok(()), Err)
 }
 
-/// Threads of one's own: at most so many closures run at once.
+/// A pool of threads that runs at most a fixed number of closures at once.
 ///
-/// A handle: clones share the threads, which are started when needed, and end when the last handle is gone and nothing is
-/// left to do.
+/// It is a handle: clones share the threads. Threads are started when needed. They end when the last handle is gone and no work is
+/// left.
 ///
 /// # Nested use
 ///
-/// A closure may run a loop that uses the same pool. If the threads of the pool all wait for such loops, each of these closures
-/// gets one thread more, for what it waits for. The pool then has more than `max` threads, but the closures that work, and do not
-/// wait for a loop, are still at most `max`. The other choices are an error or a deadlock, and nothing in a program that calls
-/// two libraries says that both use one pool.
+/// A closure may run a loop that uses the same pool. If all threads of the pool wait for such loops, each of these closures gets
+/// one more thread, for the work that it waits for. The pool then has more than `max` threads, but at most `max` closures work and
+/// do not wait for a loop. Without the extra threads, there would be an error or a deadlock. A program that calls two libraries may
+/// not show that both use one pool.
 ///
-/// A closure that waits for another closure of its pool in another way, as by a channel of the standard library, counts as one
-/// that works. If all threads wait like this, the pool is stuck.
+/// A closure may wait for another closure of its pool in another way, for example at a channel of the standard library. It then
+/// counts as a closure that works. If all threads wait like this, the pool is stuck.
 ///
 /// ```
 /// use tinyield::{Loop, ThreadPool};
@@ -144,7 +148,7 @@ impl ThreadPool {
         ThreadPool { pool: Pool::bounded(max) }
     }
 
-    /// As [`run_in_thread`], on this pool.
+    /// Like [`run_in_thread`], on this pool.
     #[track_caller]
     pub fn run_in_thread<F, R>(&self, f: F) -> Coro<R>
     where
@@ -155,11 +159,11 @@ impl ThreadPool {
         run_on::<RunInThread, _, _>(move || pool, move || Some(f()))
     }
 
-    /// Calls `f` with each of `xs`, on the threads of this pool, and gives the results in the order of `xs`.
+    /// Calls `f` with each of `xs`, on the threads of this pool, and returns the results in the order of `xs`.
     ///
     /// # Panics
     ///
-    /// With what a call panics with.
+    /// A panic of a call stops the loop as a panic of a coroutine does.
     ///
     /// # Cancellation
     ///
@@ -174,7 +178,7 @@ impl ThreadPool {
         let f = Arc::new(f);
         let location = Location::caller();
         let mut calls = Vec::new();
-        // Not in a closure, whose line would be that of each call.
+        // This is not a closure: the line of each call would then be a line of the closure.
         for x in xs {
             let f = f.clone();
             calls.push(self.run_in_thread(move || f(x)));

@@ -1,7 +1,7 @@
 //! Threads that run the work of one queue.
 //!
-//! All numbers that a decision depends on are under one lock: whether to start a thread, to end one, or to refuse work because
-//! the system gives no thread.
+//! One lock guards all numbers on which these decisions depend: to start a thread, to end a thread, and to refuse work because the
+//! system starts no thread.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const SHARED_MAX: usize = 500;
 /// How long a thread without work is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// What a thread can do with a closure, whatever its types are.
+/// A closure as a thread uses it: its types are erased.
 pub(super) trait Work: Send + Sync {
     /// Runs the closure on this thread, which serves `queue`.
     fn run(self: Arc<Self>, queue: &Arc<Queue>);
@@ -52,7 +52,7 @@ impl Pool {
         UNLIMITED.clone()
     }
 
-    /// A pool of one thread that does work for this one.
+    /// A pool of one thread that does work for this pool.
     pub(super) fn spare(&self) -> Arc<Pool> {
         Pool::new(1, true, Some(self.queue.root().clone()))
     }
@@ -63,8 +63,8 @@ impl Pool {
         Arc::new(Pool { queue: Arc::new(queue), signals })
     }
 
-    /// Adds `work` at the end of the queue. It is refused here if the system gives no thread for it and no other thread will
-    /// take it.
+    /// Adds `work` at the end of the queue. If no thread can be started and no other thread will take `work`, it is refused before
+    /// this returns.
     pub(super) fn push(&self, work: Arc<dyn Work>) -> Ticket {
         let mut state = lock(&self.queue.state);
         let number = state.work.push(work);
@@ -77,7 +77,7 @@ impl Pool {
         Ticket { queue: self.queue.clone(), number }
     }
 
-    /// Whether all threads that there may be are held.
+    /// Whether the pool may start no further thread, and all its threads are held.
     pub(super) fn is_exhausted(&self) -> bool {
         let state = lock(&self.queue.state);
         state.threads >= self.queue.limit(&state) && state.threads <= state.held
@@ -114,15 +114,16 @@ struct State {
     threads: usize,
     /// Threads that wait for work.
     idle: usize,
-    /// Threads whose closure waits for a loop. That loop may wait for work in this queue, so nothing may rely on such a
-    /// thread to come back.
+    /// Threads whose closure waits for a loop. That loop may wait for work in this queue, so nothing may rely on the return of such
+    /// a thread.
     held: usize,
 }
 
 /// Work in the order of arrival.
 #[derive(Default)]
 struct Waiting {
-    /// By ascending numbers. What was removed leaves its place empty, for as long as such places are not the majority.
+    /// Sorted by number. Removed work leaves an empty place. When more than half of the places are empty, the empty places are
+    /// removed.
     places: VecDeque<(u64, Option<Arc<dyn Work>>)>,
     empty: usize,
     last_number: u64,
@@ -189,7 +190,7 @@ impl Queue {
         if self.counts_held { self.max } else { self.max.saturating_add(state.held) }
     }
 
-    /// Counts one more thread, if there is work for it. The caller starts it.
+    /// Counts one more thread if there is work for it, and returns whether it did. The caller then has to start the thread.
     fn reserve_thread(&self, state: &mut State) -> bool {
         let is_needed = state.work.len() > state.idle && state.threads < self.limit(state);
         state.threads += usize::from(is_needed);
@@ -202,7 +203,8 @@ impl Queue {
         let mut state = lock(&self.state);
         state.threads -= 1;
         if state.threads > state.held {
-            // One of them will take the work. If that one is refused, too, it gets here later.
+            // A thread that is not held will take the work. If that thread cannot be started either, the call of this function for
+            // that thread gets here later.
             return;
         }
         let refused: Vec<_> = std::iter::from_fn(|| state.work.pop()).collect();
@@ -216,7 +218,7 @@ impl Queue {
     /// What a thread does from its start to its end.
     fn serve(self: Arc<Queue>) {
         let mut state = lock(&self.state);
-        // There are too many threads when another one is no longer held.
+        // The limit may go down when another thread is no longer held. Then there is one thread too many.
         while state.threads <= self.limit(&state) {
             if let Some(work) = state.work.pop() {
                 drop(state);
@@ -251,11 +253,11 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    /// Takes the work out of the queue; false if a thread has taken it before.
+    /// Takes the work out of the queue. Returns false if a thread has taken the work already.
     pub(super) fn withdraw(&self) -> bool {
         let work = lock(&self.queue.state).work.remove(self.number);
         if work.is_some() {
-            // A thread that has received the signal already finds less work, and goes on.
+            // If a thread has received the signal already, it may find no work. It then waits for the next signal.
             let _ = self.queue.signals.try_recv();
         }
         work.is_some()

@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
 use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
 
-/// Makes an interval: `yield interval.tick()` waits for its next tick, and gives how many ticks were missed before that.
+/// Makes an interval: `yield interval.tick()` waits for the next tick, and returns how many ticks were missed before it.
 ///
-/// The first tick is one `period` after the first `tick` is yielded, and the others follow in this rhythm, however long the coroutine
-/// takes in between. 0 missed ticks mean that it is in time. If the coroutine takes longer than a period, the ticks that have passed
-/// are missed: it gets one tick at once, with their number, and no burst of them.
+/// The first tick is one `period` after the first `tick` is yielded. Each further tick is one `period` after the tick before,
+/// however long the coroutine takes in between. If the coroutine is in time, the number of missed ticks is 0. If it takes longer
+/// than a period, it gets one tick at once, and no burst: the other ticks that have passed are missed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,12 +45,12 @@ pub struct Interval {
 
 struct State {
     period: Duration,
-    /// The next tick. `None` before the first, and if it is later than any time.
+    /// The time of the next tick. `None` before the first wait has begun, and if the time is too late for an [`Instant`].
     next: Cell<Option<Instant>>,
 }
 
 impl State {
-    /// Goes on to the first tick after `now`. Returns how many were missed between `tick` and that.
+    /// Sets the next tick to the first one after `now`. Returns how many ticks were missed between `tick` and the next tick.
     fn advance(&self, tick: Instant, now: Instant) -> u64 {
         let late = now.saturating_duration_since(tick).as_nanos();
         let period = self.period.as_nanos();
@@ -62,7 +62,8 @@ impl State {
 }
 
 impl Interval {
-    /// Waits for the next tick. If it has passed already, the other coroutines run once. Gives the number of ticks that were missed.
+    /// Waits for the next tick. If it has passed already, the other coroutines run once. Returns the number of ticks that were
+    /// missed.
     ///
     /// A tick that is given up, by a race for example, is not lost: the next `tick` waits for it.
     ///
@@ -95,7 +96,7 @@ pub struct Tick {
 
 enum Stage {
     Init,
-    /// `None`: later than any time.
+    /// The last field is the time of the tick. `None` if it is too late for an [`Instant`].
     Waiting(Rc<Scheduler>, TimerKey, Option<Instant>),
     Done,
 }

@@ -1,8 +1,8 @@
-//! The types of waits that have to do with time.
+//! The types of the waits for time.
 //!
 //! The functions [`sleep`](crate::sleep()), [`sleep_until`](crate::sleep_until), [`timeout`](crate::timeout()),
-//! [`interval`](crate::interval()), [`now`](crate::now()) and [`settled`](crate::settled()) return them.
-//! Few programs have to name them: to yield them is enough.
+//! [`interval`](crate::interval()), [`now`](crate::now()) and [`settled`](crate::settled()) return them. Few programs have to name
+//! these types.
 
 pub(crate) mod interval;
 pub(crate) mod now;

@@ -8,11 +8,11 @@ use crate::error::Result;
 use crate::scheduler::{Scheduler, TaskRef};
 use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
 
-/// Gives the time by the clock of the loop.
+/// Returns the time by the clock of the loop.
 ///
-/// In a [simulated](crate::Builder::simulated) loop that is its virtual clock, by which [`sleep`](crate::sleep()) and the
-/// others wait. In any other loop it is [`Instant::now`]. So a coroutine that asks for the time in this way can be tested in
-/// simulated time. It never gives an earlier time than before. As each `yield`, it lets the other coroutines run once.
+/// In a [simulated](crate::Builder::simulated) loop, this is the virtual clock, which [`sleep`](crate::sleep()) and the other waits
+/// use. In any other loop, it is [`Instant::now`]. So a coroutine that reads the time in this way can be tested in simulated time.
+/// The time never goes backwards. Like each `yield`, this lets the other coroutines run once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,7 +33,7 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 ///
 /// # Cancellation
 ///
-/// Nothing is left behind.
+/// There is nothing to clean up.
 pub fn now() -> Now {
     Now { scheduler: None }
 }
@@ -41,7 +41,7 @@ pub fn now() -> Now {
 /// The [`Wait`](crate::Wait) that [`now`](crate::now()) returns.
 #[must_use = "it gives the time when it is yielded"]
 pub struct Now {
-    /// The loop, from the beginning until the time is taken.
+    /// The loop. Present from the beginning of the wait until the time is taken.
     scheduler: Option<Rc<Scheduler>>,
 }
 

@@ -9,9 +9,9 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 
 /// Waits until every other coroutine of the loop waits for something, and nothing is ready any more.
 ///
-/// It is for tests: they start something, and look at it when it can get no further by itself. In a
-/// [simulated](crate::Builder::simulated) loop this is before the clock jumps to the next deadline. Of several coroutines that
-/// wait for it, the first goes on first, and the next one when nothing is ready again. It does not wait for closures on threads,
+/// It is for tests: a test starts some work, and looks at the result when the work can get no further by itself. In a
+/// [simulated](crate::Builder::simulated) loop this is before the clock jumps to the next deadline. If several coroutines wait for
+/// it, the first one continues, and the next one continues when nothing is ready again. It does not wait for closures on threads,
 /// or for foreign futures.
 ///
 /// ```
@@ -51,7 +51,7 @@ pub fn settled() -> Settled {
 }
 
 /// The [`Wait`](crate::Wait) that [`settled`](crate::settled()) returns.
-#[must_use = "nobody waits before this is yielded"]
+#[must_use = "the wait begins when this is yielded"]
 pub struct Settled {
     stage: Stage,
 }

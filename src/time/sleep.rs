@@ -8,8 +8,8 @@ use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_completion};
 
-/// Waits for `duration` by the clock of the loop, counted from the `yield`. It never waits shorter, and longer only if the loop is
-/// busy.
+/// Waits for `duration` by the clock of the loop, counted from the `yield`. It never waits for less than that. It waits longer only
+/// if the loop is busy.
 ///
 /// [`Duration::MAX`] is forever. A duration of zero lets the other coroutines run once.
 ///

@@ -10,17 +10,17 @@ use crate::wait::scoped::Scoped;
 
 /// Waits for `wait`, but not longer than `limit`. Returns `Ok` with the output, or `Err(`[`TimedOut`]`)`.
 ///
-/// The time counts from the `yield`. When it is over, all that `wait` started is cancelled, and has ended when the `yield`
-/// returns. If the work finishes in the round in which its time is over, it is in time. [`Duration::MAX`] is no limit.
+/// The time counts from the `yield`. When the time is over, all that `wait` started is cancelled. The `yield` returns when all of
+/// it has ended. Work that finishes in the round in which its time is over is in time. [`Duration::MAX`] means no limit.
 ///
-/// If the work answers its cancellation with a value, the timeout returns `Ok` with that. The result of a closure in a thread
-/// that comes too late is dropped.
+/// If the work returns a value in response to the cancellation, the timeout returns `Ok` with this value. If a closure on a thread
+/// returns too late, its result is dropped.
 ///
-/// A timeout around a thread waits for the closure: nothing can stop a closure that does not look at
+/// A timeout around a closure on a thread waits until the closure has returned: nothing can stop a closure that does not check
 /// [`thread::checkpoint`](crate::thread::checkpoint).
 ///
-/// Background coroutines of work that is in time continue; those of work that is late are cancelled with it. A timeout does not stop errors: an error inside stops the loop, or
-/// the [`isolate`](crate::isolate) around it.
+/// If the work is in time, its background coroutines continue. If the work is late, they are cancelled with it. A timeout does not
+/// stop errors: an error inside stops the loop, or the [`isolate`](crate::isolate) around it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,7 +76,7 @@ impl<T: 'static> WaitState for Timeout<T> {
 
     fn begin(&mut self, task: &TaskRef) {
         self.work.begin(task, ScopeKind::Subtree);
-        // No limit is no timer: then waiting forever is a deadlock.
+        // Without a limit there is no timer. Then a wait that never ends is a deadlock.
         if let Some(scope) = self.work.scope()
             && self.limit < Duration::MAX
         {
@@ -104,7 +104,8 @@ impl<T: 'static> WaitState for Timeout<T> {
         scope.recycle();
         match cancelled {
             None => self.work.take_output().map(Ok),
-            // The work may have ended with a value all the same: it had arrived, or is an answer to the cancellation.
+            // The work was cancelled, but it may have ended with a value: the value had arrived before, or the work returned it in
+            // response to the cancellation.
             Some(_) if self.work.has_output() => self.work.take_output().map(Ok),
             Some(_) if has_expired => Ok(Err(TimedOut)),
             Some(cancelled) => Err(Error::cancelled(cancelled, std::panic::Location::caller())),

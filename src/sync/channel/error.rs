@@ -1,11 +1,12 @@
-//! What goes wrong at the ends of a channel.
+//! The errors of sending and receiving.
 
 use std::error::Error;
 use std::fmt;
 
 /// The channel is closed. Gives back the message that was not sent.
 ///
-/// `?` raises it if the message is `Send` and `Sync`, as errors may go to other threads. If it is not, it is left behind:
+/// `?` raises this error if the message is `Send` and `Sync`, because errors may go to other threads. If the message is not, raise
+/// an error without the message:
 ///
 /// ```
 /// use std::rc::Rc;
@@ -111,7 +112,7 @@ pub enum TryRecvError {
 }
 
 impl TryRecvError {
-    /// Whether there is none yet.
+    /// Whether there is no message yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == TryRecvError::Empty

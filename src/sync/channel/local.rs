@@ -1,8 +1,8 @@
-//! A channel on its own thread: its ends there, and the coroutines that wait in it.
+//! What a channel has on its own thread: the ends, and the coroutines that wait.
 //!
-//! Coroutines wait in two queues, one for each side, and are served in the order in which they came. The entry of a coroutine that has
-//! been served is gone: its message was sent, or it has a claim to a message. If there is nothing to wait for because the channel
-//! was closed, the entry stays without a waiter until the wait ends.
+//! Coroutines wait in two queues, one for each side, and are served in the order in which they came. When a coroutine is served,
+//! its entry is removed: its message was sent, or it has a claim to a message. If the wait is over because the channel was closed,
+//! the entry stays, without a waiter, until the wait is taken or dropped.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
@@ -22,11 +22,12 @@ pub(super) struct Channel<T: 'static> {
 }
 
 pub(super) struct Inner<T: 'static> {
-    /// All ends are on this thread, and there are no entries. Then no other thread has to see a message that is sent or received.
+    /// All ends are on this thread, and there are no entries. Then a message that is sent or received concerns no waiting coroutine
+    /// and no other thread.
     pub(super) is_quiet: bool,
     /// Unused if threads share the channel.
     pub(super) state: State<T>,
-    /// Present if threads share the channel, with the loops in which coroutines wait.
+    /// Present if threads share the channel: the shared state, and the loops in which coroutines wait.
     shared: Option<(Arc<Shared<T>>, Listeners)>,
     /// A waiting sender has an end of its own until its message has been sent.
     pub(super) senders: WaitQueue<Entry<(T, End<T, SENDERS>)>>,
@@ -115,7 +116,7 @@ impl<T: 'static> Channel<T> {
         (End { channel: channel.clone() }, End { channel })
     }
 
-    /// Changes the entries, or shares the state. `change` runs no user code.
+    /// Calls `change`, which changes the entries or shares the state. `change` must not run user code.
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut Inner<T>) -> R) -> R {
         let mut inner = self.inner.borrow_mut();
         let result = change(&mut inner);
@@ -142,13 +143,14 @@ impl<T: 'static> Channel<T> {
             inner.update_is_quiet();
             drop(inner);
             waiter.settle();
-            // May run user code: the host of a loop is woken. May close the channel: the last sender is gone.
+            // Dropping the listener may wake the host of a loop, which is user code. Dropping the end closes the channel if it was
+            // the last sender.
             drop((listener, end));
         }
     }
 
-    /// Serves a coroutine that has just begun to wait, if its wait may be over: other threads may have changed the state before they
-    /// could notify its loop, and a closed channel has nothing to wait for.
+    /// Serves a coroutine that has just begun to wait, if its wait may be over already: other threads may have changed the state
+    /// before they could notify its loop, or the channel may be closed.
     pub(super) fn serve_new(&self, mut inner: RefMut<'_, Inner<T>>) {
         inner.is_quiet = false;
         let may_be_over = inner.shared.is_some() || inner.state.is_closed();
@@ -204,11 +206,11 @@ impl<T: 'static> Channel<T> {
         Ok(message)
     }
 
-    /// Returns whether it was open.
+    /// Closes the channel. Returns whether it was open.
     pub(super) fn close(&self) -> bool {
         let was_open = match self.shared() {
             None => self.with(State::close),
-            // Without a borrow, as it may wake the hosts of other loops, which are user code.
+            // Called without a borrow: it may wake the hosts of other loops, which are user code.
             Some(shared) => shared.close(),
         };
         self.serve();
@@ -246,7 +248,8 @@ impl<T: 'static> Channel<T> {
         }
     }
 
-    /// The state that remote ends share. The first call makes each waiting coroutine wakeable by other threads.
+    /// The state that remote ends share. The first call registers the loops of all waiting coroutines, so that other threads can
+    /// wake these coroutines.
     pub(super) fn share(self: &Rc<Channel<T>>) -> Arc<Shared<T>> {
         self.shared().unwrap_or_else(|| self.change(|inner| self.share_first(inner)))
     }
@@ -273,7 +276,7 @@ impl<T: 'static> Channel<T> {
     }
 }
 
-/// An end of the channel on its own thread. The last one of a side closes the channel.
+/// An end of the channel on its own thread. Dropping the last end of a side closes the channel.
 pub(super) struct End<T: 'static, const SIDE: usize> {
     channel: Rc<Channel<T>>,
 }
@@ -307,7 +310,7 @@ impl<T: 'static, const SIDE: usize> Drop for End<T, SIDE> {
     }
 }
 
-/// As the sender or the receiver that it is the end of.
+/// Shows the end as the `Sender` or the `Receiver` that contains it.
 impl<T: 'static, const SIDE: usize> fmt::Debug for End<T, SIDE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let statistics = self.statistics();
@@ -321,7 +324,7 @@ impl<T: 'static, const SIDE: usize> fmt::Debug for End<T, SIDE> {
     }
 }
 
-/// The state of a channel, from [`Sender::statistics`](super::Sender::statistics) or
+/// A snapshot of a channel. Returned by [`Sender::statistics`](super::Sender::statistics) or
 /// [`Receiver::statistics`](super::Receiver::statistics).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

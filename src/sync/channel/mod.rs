@@ -1,9 +1,9 @@
 //! Channels: many senders, many receivers, and each message goes to one receiver.
 //!
-//! Names and errors are those of `async-channel`. A channel is closed when all ends of one side are gone, or by hand. The
-//! messages in it can still be received. Coroutines of one thread are served in the order in which they began to wait, and no other
-//! coroutine of that thread overtakes them. The [remote](Sender::remote) ends are for other threads: they block where these
-//! ends yield.
+//! Names and errors are those of `async-channel`. A channel is closed when all ends of one side are gone, or by a call of `close`.
+//! The messages in it can still be received. Coroutines of one thread are served in the order in which they began to wait, and no
+//! other coroutine of that thread overtakes them. The [remote](Sender::remote) ends are for other threads: where the other ends
+//! yield, they block the thread.
 //!
 //! ```
 //! use tinyield::channel::{Receiver, bounded};
@@ -32,7 +32,7 @@
 
 use std::fmt;
 
-/// The methods that all four ends have. Each end is a newtype of one that does the work.
+/// The methods that all four ends have. Each end is a newtype: the inner type does the work.
 macro_rules! end_methods {
     ($end:ident<T $(: $bound:lifetime)?>) => {
         impl<T $(: $bound)?> $end<T> {
@@ -43,15 +43,15 @@ macro_rules! end_methods {
                 self.0.close()
             }
 
-            /// Whether the channel is closed, by hand or because all ends of one side are gone.
+            /// Whether the channel is closed, by a call of `close` or because all ends of one side are gone.
             ///
-            /// A closed channel may still have messages. [`RecvError`] says that no more will come.
+            /// A closed channel may still have messages. Receiving fails with [`RecvError`] only when no more will come.
             #[must_use]
             pub fn is_closed(&self) -> bool {
                 self.0.with(|state| state.is_closed())
             }
 
-            /// How many messages can be received now. A message that a waiting coroutine has been handed does not count.
+            /// How many messages can be received now. A message that was handed to a waiting coroutine already does not count.
             #[must_use]
             pub fn len(&self) -> usize {
                 self.0.with(|state| state.len())
@@ -102,8 +102,8 @@ use self::state::{RECEIVERS, SENDERS};
 
 /// Makes a channel with room for `capacity` messages. A coroutine that sends one more waits until a message has been received.
 ///
-/// A message that comes back because a receiver gives up (see [`Receiver::recv`]) may exceed the capacity by one. If there are remote
-/// ends, it takes no room.
+/// If a receiver gives up, its message comes back into the channel (see [`Receiver::recv`]). Such a message may exceed the capacity
+/// by one. If there are remote ends, it takes no room.
 ///
 /// # Panics
 ///
@@ -143,7 +143,7 @@ pub struct Sender<T: 'static>(End<T, SENDERS>);
 /// ones included, the channel is closed, and the messages in it are dropped.
 pub struct Receiver<T: 'static>(End<T, RECEIVERS>);
 
-// They would not be anyway. With these, rustc names the ends in its errors, and not what is in them.
+// The ends are not `Send` even without these impls. With them, the errors of rustc name the ends, and not the types inside of them.
 impl<T> !std::marker::Send for Sender<T> {}
 impl<T> !std::marker::Send for Receiver<T> {}
 
@@ -158,12 +158,12 @@ impl<T: 'static> Sender<T> {
     ///
     /// # Errors
     ///
-    /// The `yield` returns the message in a [`SendError`] if the channel is closed, or is closed before there is room. The error tells
-    /// how to raise it if the message is not `Send` and `Sync`.
+    /// The `yield` returns the message in a [`SendError`] if the channel is closed, or is closed before there is room. The docs of
+    /// the error show how to raise it if the message is not `Send` and `Sync`.
     ///
     /// # Cancellation
     ///
-    /// The message is dropped, and not sent, unless it had been sent already when the coroutine was cancelled.
+    /// If the message has not been sent when the coroutine is cancelled, it is dropped.
     pub fn send(&self, message: T) -> Send<T> {
         Send::new(self.0.clone(), message)
     }
@@ -178,7 +178,7 @@ impl<T: 'static> Sender<T> {
         self.0.try_send(message)
     }
 
-    /// Makes a sender for other threads, which blocks where this one yields.
+    /// Makes a sender for other threads. It blocks its thread where this sender yields.
     ///
     /// While a remote sender exists, a loop whose coroutines wait for a message, or for room, is not deadlocked: the remote sender could
     /// send, or close the channel.
@@ -233,12 +233,13 @@ impl<T: 'static> Receiver<T> {
     ///
     /// # Cancellation
     ///
-    /// No message is lost. A coroutine is handed its message when it is its turn in the queue, and takes it when its `yield` is over. In
-    /// a gather that may be much later, as the other parts have to be ready, too. If the coroutine gives up in between, because
-    /// of a timeout or a lost race, say, the message goes back into the channel as the oldest one, and the next receiver gets it.
+    /// No message is lost. A coroutine is handed a message when it is the first in the queue, and takes the message when its
+    /// `yield` is over. In a gather that may be much later, as the other parts have to be ready, too. The coroutine may give up in
+    /// between, for example because of a timeout or a lost race. Then the message goes back into the channel as the oldest one, and
+    /// the next receiver gets it.
     ///
-    /// So while a coroutine holds a message in a gather, other receivers of a closed channel go on waiting. A gather whose other
-    /// parts wait for the end of the same channel would wait for itself:
+    /// So while a gather holds a message of a closed channel, the other receivers keep waiting. If another part of the same gather
+    /// waits for the end of this channel, the gather waits for itself:
     ///
     /// ```
     /// use tinyield::channel::unbounded;
@@ -262,15 +263,15 @@ impl<T: 'static> Receiver<T> {
     ///
     /// # Errors
     ///
-    /// [`TryRecvError::Empty`] if there is no message now, [`TryRecvError::Closed`] if no message will come any more, which is
-    /// when [`recv`](Receiver::recv) returns an error.
+    /// [`TryRecvError::Empty`] if there is no message now. [`TryRecvError::Closed`] if no message will come any more:
+    /// [`recv`](Receiver::recv) returns an error in the same case.
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.0.try_recv()
     }
 
-    /// Iterates over the messages that can be received now, each as by [`try_recv`](Receiver::try_recv). No other coroutine runs in
-    /// between.
+    /// Iterates over the messages that can be received now. Each step is a [`try_recv`](Receiver::try_recv). No other coroutine
+    /// runs in between.
     ///
     /// ```
     /// use tinyield::channel::{Receiver, unbounded};
@@ -297,7 +298,7 @@ impl<T: 'static> Receiver<T> {
         std::iter::from_fn(|| self.try_recv().ok())
     }
 
-    /// Makes a receiver for other threads, which blocks where this one yields.
+    /// Makes a receiver for other threads. It blocks its thread where this receiver yields.
     ///
     /// While a remote receiver exists, a loop whose coroutines wait for room, or for a message, is not deadlocked: the remote receiver
     /// could receive, or close the channel.

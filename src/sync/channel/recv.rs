@@ -1,4 +1,4 @@
-//! The wait of a coroutine that receives: for a message.
+//! The wait for a message of a channel.
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
 #[must_use = "no message is received before this is yielded"]
 pub struct Recv<T: 'static> {
     receiver: End<T, RECEIVERS>,
-    /// The entry in the queue. If there is none of this key, the wait has a claim. `None` before the wait begins and after its output
-    /// was taken.
+    /// The task, and the key of its entry in the queue. If the queue has no entry of this key, the wait has a claim. `None` before
+    /// the wait begins, and after its output was taken.
     begun: Option<(Claimant, Key)>,
 }
 
@@ -31,7 +31,7 @@ impl<T: 'static> Recv<T> {
         let mut inner = self.receiver.inner.borrow_mut();
         if inner.receivers.len() == 0 && inner.with_state(|state| state.claim(claimant)) {
             drop(inner);
-            // A claimed message takes no room.
+            // A claimed message takes no room, so a sender may be served now.
             self.receiver.serve();
             return Key::NONE;
         }
@@ -59,7 +59,7 @@ impl<T: 'static> Recv<T> {
         drop(inner);
         self.begun = None;
         if others_wait {
-            // If it was the last message, the channel is over for them.
+            // If this was the last message, the channel may be over for the other receivers.
             self.receiver.serve();
         }
         Ok(message.ok_or(RecvError))
@@ -136,11 +136,11 @@ impl<T: 'static> WaitState for Recv<T> {
         self.receiver.inner.borrow().receivers.get(key).is_none_or(|entry| entry.waiting.is_none())
     }
 
-    // Out of line, as it would be much code in each coroutine that receives.
+    // Not inlined: it would add much code to each coroutine that receives.
     #[inline(never)]
     fn take(&mut self) -> Result<Self::Output> {
         let mut inner = self.receiver.inner.borrow_mut();
-        // Without an entry, a wait that has begun has a claim.
+        // A quiet channel has no entries. A wait that has begun and has no entry has a claim.
         if inner.is_quiet
             && let Some((claimant, _)) = self.begun.take()
         {

@@ -28,7 +28,8 @@ impl<T> RemoteSender<T> {
 
     /// Sends `message`. Blocks the thread until there is room.
     ///
-    /// On the thread of the loop itself it would block the coroutines that make room: use [`Sender::send`](super::Sender::send) there.
+    /// Do not call it on the thread of the loop: it would block the coroutines that make room. Use
+    /// [`Sender::send`](super::Sender::send) there.
     ///
     /// # Errors
     ///
@@ -68,7 +69,8 @@ impl<T> RemoteReceiver<T> {
 
     /// Receives a message. Blocks the thread until there is one.
     ///
-    /// On the thread of the loop itself it would block the coroutines that send: use [`Receiver::recv`](super::Receiver::recv) there.
+    /// Do not call it on the thread of the loop: it would block the coroutines that send. Use
+    /// [`Receiver::recv`](super::Receiver::recv) there.
     ///
     /// # Errors
     ///
@@ -92,8 +94,8 @@ impl<T> RemoteReceiver<T> {
     ///
     /// # Errors
     ///
-    /// Says whether there is no message now, or there will be none any more, as [`Receiver::try_recv`](super::Receiver::try_recv)
-    /// does.
+    /// [`TryRecvError::Empty`] if there is no message now. [`TryRecvError::Closed`] if no message will come any more, as in
+    /// [`Receiver::try_recv`](super::Receiver::try_recv).
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         let message = self.0.shared.try_recv()?;
         self.0.shared.notifier.notify();
@@ -134,14 +136,14 @@ impl<T, const SIDE: usize> Clone for RemoteEnd<T, SIDE> {
 
 impl<T, const SIDE: usize> Drop for RemoteEnd<T, SIDE> {
     fn drop(&mut self) {
-        // In this order: the coroutines that wait are told that the channel is closed before they may find that they are deadlocked.
+        // The order matters: the waiting coroutines have to be notified of the close before their loops can be deadlocked.
         let unread = self.shared.remove_end(SIDE);
         self.shared.notifier.release();
         drop(unread);
     }
 }
 
-/// As the sender or the receiver that the end is part of.
+/// Shows the end as the `RemoteSender` or the `RemoteReceiver` that contains it.
 impl<T, const SIDE: usize> fmt::Debug for RemoteEnd<T, SIDE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (messages, capacity, is_closed) = self.with(|state| (state.len(), state.capacity, state.is_closed()));

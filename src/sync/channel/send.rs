@@ -1,4 +1,4 @@
-//! The wait of a coroutine that sends: for room.
+//! The wait for room in a channel.
 
 use std::fmt;
 use std::rc::Rc;

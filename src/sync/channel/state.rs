@@ -1,11 +1,11 @@
 //! The messages of a channel, and the rules for them.
 //!
-//! While all ends are on one thread, a [`State`] is all that they share. The first remote end puts the state behind a mutex
-//! ([`Shared`]) and adds a [`Queue`]: new messages then go through a channel of crossbeam's, on which threads can block.
+//! While all ends are on one thread, they share only a [`State`]. The first remote end puts the state behind a mutex ([`Shared`])
+//! and adds a [`Queue`]. New messages then go through a crossbeam channel, on which threads can block.
 //!
-//! A message is *free* or *claimed*. A claimed message has been handed to a coroutine that has not resumed yet. Either the coroutine
-//! takes it, or it gives up, and the message is free again. So a channel is *over*, and receivers are told that it is closed, only
-//! when it is closed, empty, and without claims.
+//! A message is *free* or *claimed*. A claimed message has been handed to a coroutine that has not resumed yet. Either the
+//! coroutine takes it, or it gives up, and the message is free again. So a channel is *over* only when it is closed, empty, and
+//! without claims. Receivers get the error for a closed channel only then.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -20,7 +20,7 @@ use crate::primitives::{Mutex, lock};
 use crate::scheduler::TaskRef;
 use crate::sync::notify::Notifier;
 
-/// The sides of a channel: indices of what there is once for each.
+/// The sides of a channel, as indices into arrays that have one element for each side.
 pub(super) const SENDERS: usize = 0;
 pub(super) const RECEIVERS: usize = 1;
 
@@ -73,7 +73,7 @@ impl Claims {
 /// The state of a channel.
 pub(super) struct State<T> {
     pub(super) capacity: Option<usize>,
-    /// How many messages there is room for, in all. 0 once the channel is closed.
+    /// How many messages may be in the channel at once. 0 once the channel is closed.
     limit: usize,
     /// The oldest messages. The first ones are claimed, one for each claim. The others are free.
     messages: VecDeque<T>,
@@ -119,19 +119,20 @@ impl<T> State<T> {
         if is_over { TryRecvError::Closed } else { TryRecvError::Empty }
     }
 
-    /// Whether no message will come for a receiver of this task. The claims of the task itself do not count: it gives them up
-    /// only together with this receiver. If they did, a task that waits for two messages would wait for itself.
+    /// Whether no message will come for a receiver of this task. The claims of the task itself do not count: it gives them up only
+    /// together with this receiver. If these claims counted, a task that waits for two messages would wait for itself.
     pub(super) fn is_over_for(&self, task: Claimant) -> bool {
         self.is_closed() && self.len() == 0 && self.claims.are_all_by(task)
     }
 
-    /// Whether a message can be sent now. Messages that came back take no room from those in the queue.
+    /// Whether a message can be sent now. If threads share the channel, only the messages in the queue take room. Messages that
+    /// came back take none.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
         self.queue.as_ref().map_or(self.free(), |queue| queue.receiver.len()) < self.limit
     }
 
-    /// As [`has_room`](State::has_room), if threads do not share the channel.
+    /// Like [`has_room`](State::has_room), if threads do not share the channel.
     #[inline(always)]
     pub(super) fn has_local_room(&self) -> bool {
         self.free() < self.limit
@@ -178,7 +179,7 @@ impl<T> State<T> {
         is_free
     }
 
-    /// As [`claim`](State::claim), if threads do not share the channel.
+    /// Like [`claim`](State::claim), if threads do not share the channel.
     #[inline(always)]
     pub(super) fn claim_local(&mut self, claimant: Claimant) -> bool {
         let is_free = self.free() != 0;
@@ -200,14 +201,14 @@ impl<T> State<T> {
         self.claims.remove(claimant);
     }
 
-    /// Takes the oldest message, if one is free. The claims are then for those after it, so that all messages are received in the order
-    /// in which they were sent.
+    /// Takes the oldest message, if any message is free. The oldest message may be a claimed one: each claim then moves to the next
+    /// message. So all messages are received in the order in which they were sent.
     pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let message = if self.fetch() { self.messages.pop_front() } else { None };
         message.ok_or_else(|| self.no_message())
     }
 
-    /// As [`try_recv`](State::try_recv), if threads do not share the channel.
+    /// Like [`try_recv`](State::try_recv), if threads do not share the channel.
     #[inline(always)]
     pub(super) fn pop_local(&mut self) -> Option<T> {
         if self.free() != 0 { self.messages.pop_front() } else { None }
@@ -222,7 +223,7 @@ impl<T> State<T> {
         was_open
     }
 
-    /// Closes the channel, as its last end on `side` is gone. Returns the messages that nobody will receive.
+    /// Closes the channel because its last end on `side` is gone. Returns the messages that no receiver will get.
     #[must_use = "the destructors of messages are user code, and run when nothing is borrowed or locked"]
     pub(super) fn close_side(&mut self, side: usize) -> VecDeque<T> {
         self.close();
@@ -235,12 +236,12 @@ impl<T> State<T> {
     }
 }
 
-/// What threads can block on.
+/// The part of a shared channel on which threads can block.
 pub(super) struct Queue<T> {
     pub(super) sender: Sender<T>,
     pub(super) receiver: Receiver<T>,
-    /// Set while receivers have to lock the state: there are free messages outside of the queue, which are older, or the channel is
-    /// closed, and no message can come back.
+    /// Set while receivers have to lock the state. There are two cases: free messages are outside of the queue (they are older than
+    /// those in it), or the channel is closed and no message can come back.
     pub(super) is_state_ready: Flag,
     pub(super) is_closed: Flag,
 }
@@ -251,7 +252,7 @@ impl<T> Queue<T> {
     }
 }
 
-/// A flag that threads can select on: while it is set, there is something to receive.
+/// A flag that threads can select on: while it is set, `receiver` has something to receive.
 pub(super) struct Flag {
     sender: Sender<()>,
     pub(super) receiver: Receiver<()>,
@@ -267,20 +268,20 @@ impl Flag {
         !self.receiver.is_empty()
     }
 
-    /// To be called under the lock.
+    /// Must be called under the lock of the state.
     fn set(&self, is_set: bool) {
-        // This fails if the flag is so already.
+        // This fails if the flag has this value already.
         let _ = if is_set { self.sender.try_send(()).is_ok() } else { self.receiver.try_recv().is_ok() };
     }
 }
 
-/// A bounded channel of crossbeam's allocates its whole capacity. No memory holds this many messages, so a channel with more room has an
-/// unbounded queue.
+/// A bounded crossbeam channel allocates its whole capacity. This many messages do not fit into memory, so a channel with more room
+/// has an unbounded queue.
 const MAX_BOUNDED: usize = u32::MAX as usize;
 
 /// A state that threads share.
 pub(super) struct Shared<T> {
-    /// With whether `is_state_ready` is set.
+    /// The state, and whether `is_state_ready` is set.
     state: Mutex<(State<T>, bool)>,
     pub(super) queue: Arc<Queue<T>>,
     /// How many ends each side has. The ends on the channel's own thread count as one.
@@ -290,11 +291,12 @@ pub(super) struct Shared<T> {
 }
 
 impl<T> Shared<T> {
-    /// `has_local_ends` tells which sides have ends on the channel's own thread.
+    /// `has_local_ends`: which sides have ends on the channel's own thread.
     pub(super) fn new(mut state: State<T>, has_local_ends: [bool; 2]) -> Shared<T> {
         let bound = state.capacity.filter(|&capacity| capacity <= MAX_BOUNDED);
         let (sender, receiver) = bound.map_or_else(crossbeam::unbounded, crossbeam::bounded);
-        // The newest messages go into the queue. One that came back may be too many for it.
+        // The newest messages go into the queue. Messages that came back may exceed its capacity: then the oldest messages stay in
+        // the state.
         let queued = state.capacity.unwrap_or(usize::MAX).min(state.free());
         for message in state.messages.split_off(state.messages.len() - queued) {
             sender.try_send(message).unwrap_or_else(|_| unreachable!("the queue has room and a receiver"));
@@ -308,7 +310,8 @@ impl<T> Shared<T> {
         shared
     }
 
-    /// Locks the state. Before it unlocks it, it tells threads that block whether they have to look at it.
+    /// Locks the state, and calls `change` with it. Before it unlocks the state, it sets or clears `is_state_ready` for the threads
+    /// that block.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
         let mut locked = lock(&self.state);
         let (state, was_ready) = &mut *locked;
@@ -320,7 +323,8 @@ impl<T> Shared<T> {
         result
     }
 
-    /// Takes the oldest free message for another thread. Not a claimed one: the thread may have received a newer one from the queue.
+    /// Takes the oldest free message for another thread. It takes no claimed message, as these are older: the thread may have
+    /// received a newer message from the queue already.
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         if !self.queue.is_state_ready.is_set()
             && let Some(message) = self.queue.take()
@@ -333,7 +337,7 @@ impl<T> Shared<T> {
         })
     }
 
-    /// Returns whether it was open.
+    /// Closes the channel. Returns whether it was open.
     pub(super) fn close(&self) -> bool {
         let was_open = self.with(State::close);
         self.notifier.notify();
@@ -348,8 +352,8 @@ impl<T> Shared<T> {
         self.ends[side].fetch_add(1, AcqRel);
     }
 
-    /// Counts an end that was dropped. Returns the messages that nobody will receive.
-    #[must_use = "the destructors of messages are user code, and run when all waiters have been told"]
+    /// Counts an end that was dropped. Returns the messages that no receiver will get.
+    #[must_use = "the destructors of messages are user code, and run after all waiters were notified"]
     pub(super) fn remove_end(&self, side: usize) -> VecDeque<T> {
         if self.ends[side].fetch_sub(1, AcqRel) != 1 {
             return VecDeque::new();
