@@ -39,7 +39,7 @@ pub enum Step<T> {
 }
 
 /// Nothing is ready until a deadline, or until a wake-up from outside.
-#[must_use = "an idle loop is to be waited for"]
+#[must_use = "an idle loop has to wait before its next step"]
 pub struct Idle {
     deadline: Option<Instant>,
     inbox: Arc<Inbox>,
