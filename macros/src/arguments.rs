@@ -200,7 +200,7 @@ impl VisitMut for Borrowed<'_> {
         self.bound.truncate(outer);
     }
 
-    // References in a function type are arguments of its calls. They do not borrow from the caller of this function.
+    // References in a function type belong to the calls of that function, so they are allowed.
     fn visit_type_bare_fn_mut(&mut self, _: &mut TypeBareFn) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {}
 }

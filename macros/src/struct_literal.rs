@@ -1,7 +1,7 @@
 //! Finds `match yield name { .. }` and the like, in which rustc reads `name { .. }` as a struct, and puts parentheses around the
 //! `yield`.
 //!
-//! It gets only tokens that do not parse. It is exact there: it never finds anything in a valid program.
+//! It gets only tokens that do not parse. In such tokens, what it finds is never valid code.
 
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
