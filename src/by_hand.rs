@@ -8,11 +8,12 @@
 //!    yields [`Suspend`].
 //! 4. It ends with an [`Outcome`]: `Outcome::value(..)`, or `?` on an error.
 //!
-//! A future is polled with [`Resume::poll_future`] instead. It is suspended and polled again in the same way.
+//! A future is polled with [`Resume::poll_future`] instead. While it is pending, the coroutine yields [`Suspend`], and polls it
+//! again after each resumption.
 //!
-//! A coroutine waits for one thing at a time. It begins at most one wait between two resumptions, and only when its last wait
-//! has returned its output or was dropped, and the last future that it polled is ready. Any other wait does not begin: it
-//! raises an error. A wait that raised an error may have unfinished parts: drop it before you begin the next one.
+//! A coroutine waits for one thing at a time. It begins at most one wait between two resumptions, and only when its last wait has
+//! returned its output or was dropped, and the last future that it polled is ready. Any other wait does not begin, and raises an
+//! error. A wait that raised an error may have unfinished parts: drop it before you begin the next one.
 //!
 //! To wait for several things at once, begin one wait for a tuple of them. To wait for the first of several, begin a
 //! [`race`](crate::race).
@@ -70,8 +71,8 @@ impl Resume {
         ActiveWait::begin_at(self, wait.into_state(), Location::caller())
     }
 
-    /// Polls `future` as part of the coroutine. If it is pending, suspend the coroutine. The future's waker resumes it, to poll
-    /// again.
+    /// Polls `future` as part of the coroutine. If it is pending, suspend the coroutine. When the waker of the future resumes the
+    /// coroutine, poll the future again.
     ///
     /// ```
     /// #![feature(coroutines)]

@@ -5,11 +5,11 @@ use crate::scheduler::TaskRef;
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{Wait, WaitState, inherent_map};
 
-/// Waits for `wait`, and returns what it raises as a value, instead of raising it.
+/// Waits for `wait`. If `wait` raises an error, this returns the error as a value.
 ///
-/// Use it to see a cancellation: to clean up, and then to raise it again. It does not catch the error of a coroutine that
-/// `wait` started: that stops the loop, or the [`isolate`](crate::isolate) around it. The coroutine that waits gets a
-/// [`Cancelled`](crate::Cancelled) then.
+/// Use it to catch a cancellation, clean up, and raise the cancellation again. It does not catch the error of a coroutine that
+/// `wait` started: such an error stops the loop, or the [`isolate`](crate::isolate) around it, and the coroutine that waits gets a
+/// [`Cancelled`](crate::Cancelled).
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,8 +28,8 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map};
 ///
 /// # Cancellation
 ///
-/// Returned as a value. A coroutine that continues gets it again at its next `yield`. After 100 cancellations in a row that it
-/// did not raise again, it is dropped.
+/// The cancellation is returned as a value. If the coroutine continues, its next `yield` raises the cancellation again. A coroutine
+/// that does not pass on 100 cancellations in a row is dropped.
 pub fn catch<W: Wait>(wait: W) -> Catch<W> {
     Catch { wait }
 }

@@ -14,10 +14,10 @@ use crate::trace::Frame;
 use crate::wait::lifecycle::private::{AnyTask, Sealed};
 use crate::wait::lifecycle::{ActiveWait, Internal, Wait, inherent_map, suspend_until};
 
-/// A coroutine that has not started, with a value of type `T` when it finishes.
+/// A coroutine that has not started. When it finishes, it has a value of type `T`.
 ///
-/// [`#[coro]`](crate::coro) functions and [`co!`](crate::co) blocks make it. Yielded, it starts, and the coroutine that
-/// yielded it waits for its value. Dropped, it never starts.
+/// [`#[coro]`](crate::coro) functions and [`co!`](crate::co) blocks make it. When it is yielded, it starts, and the coroutine that
+/// yielded it waits for its value. When it is dropped, it never starts.
 ///
 /// ```
 /// use tinyield::{Coro, Loop, co, coro};
@@ -40,7 +40,7 @@ pub struct Coro<T: 'static> {
 }
 
 impl<T: 'static> Coro<T> {
-    /// Makes it from a coroutine that is written without macros: see [`by_hand`](crate::by_hand).
+    /// Makes a `Coro` from a coroutine that is written without macros: see [`by_hand`](crate::by_hand).
     ///
     /// Its name in traces is the name of its type. [`named`](Coro::named) changes that.
     #[track_caller]
@@ -72,8 +72,8 @@ impl<T: 'static> Coro<T> {
         self.task
     }
 
-    /// Makes it a value that many coroutines may wait for, also after it has finished. It runs once, and each waiter gets a
-    /// clone of its value.
+    /// Makes a [`Shared`], which many coroutines may wait for, also after it has finished. The coroutine runs once, and each waiter
+    /// gets a clone of its value.
     ///
     /// ```
     /// use tinyield::{Coro, Loop, Shared, co, coro};
@@ -101,7 +101,7 @@ impl<T: 'static> Coro<T> {
         Shared::new(self.task)
     }
 
-    /// Sets its name in traces and reports.
+    /// Sets the name of this coroutine in traces and reports.
     ///
     /// ```
     /// use tinyield::{Loop, co};
@@ -117,10 +117,11 @@ impl<T: 'static> Coro<T> {
         self
     }
 
-    /// Has each turn of this coroutine in `span`: it is entered when the coroutine goes on, and left at each `yield`. The coroutines
-    /// that it starts inherit the span, unless they have one of their own.
+    /// Runs each turn of this coroutine in `span`: the span is entered when the coroutine continues, and left at each `yield`. The
+    /// coroutines that it starts inherit the span, unless they have one of their own.
     ///
-    /// `#[tracing::instrument]` does not work on a `#[coro]` function, as other coroutines run while one waits; this does.
+    /// `#[tracing::instrument]` does not work on a `#[coro]` function, as other coroutines run while this one waits. Use `in_span`
+    /// instead.
     ///
     /// ```
     /// use tinyield::{Coro, Loop, coro};
@@ -143,8 +144,9 @@ impl<T: 'static> Coro<T> {
         self
     }
 
-    /// Adds a line to errors that leave this coroutine: what it was about. The error is the cause of one with that message, and
-    /// keeps its place and its trace. [`downcast_ref`](crate::Error::downcast_ref) and [`find`](crate::Error::find) still find it.
+    /// Adds a message to errors that leave this coroutine. The original error becomes the cause of a new error with this message,
+    /// which has the location and the trace of the original. [`downcast_ref`](crate::Error::downcast_ref) and
+    /// [`find`](crate::Error::find) still find the original.
     ///
     /// An error that stops at an [`isolate`](crate::isolate) inside of this coroutine does not leave it. Cancellations and panics
     /// get no context.
@@ -174,9 +176,10 @@ impl<T: 'static, E> Coro<std::result::Result<T, E>>
 where
     E: Into<Box<dyn StdError + Send + Sync>> + 'static,
 {
-    /// A coroutine with the value of the `Ok` of this one. If this one gives an `Err`, it raises that.
+    /// Makes a coroutine whose value is the value in the `Ok`. If this coroutine gives an `Err`, the new one raises the error in
+    /// it.
     ///
-    /// It is for closures in threads that return a `Result`. The error has the line of this call.
+    /// Use it for closures on threads that return a `Result`. The error has the line of this call.
     ///
     /// ```
     /// use tinyield::{Loop, co, run_in_thread};
@@ -196,7 +199,7 @@ where
                 let mut wait = ActiveWait::begin_at(&resume, state, location);
                 let result = match suspend_until!(resume, wait.poll(&resume)) {
                     Ok(result) => result,
-                    // It is cancelled, but its error may be ready: a thread may have failed before it was told to stop.
+                    // The task is cancelled, but its error may be ready: a thread may have failed before the cancellation.
                     Err(cancelled) => match task.take_output() {
                         Some(Ok(Err(error))) => Err(error),
                         _ => return Outcome(Err(cancelled)),

@@ -43,7 +43,7 @@ pub struct Loop {
     statistics: Statistics,
 }
 
-/// What a simulated loop has besides.
+/// The parts that only a simulated loop has.
 #[derive(Debug)]
 struct Simulated {
     seed: u64,
@@ -57,7 +57,7 @@ impl Loop {
         Loop::default()
     }
 
-    /// Makes a loop with other settings.
+    /// Makes a [`Builder`], which makes a loop with other settings.
     ///
     /// ```
     /// use tinyield::{Grouping, Loop};
@@ -68,7 +68,7 @@ impl Loop {
         Builder::default()
     }
 
-    /// Runs until `wait` and everything that was started has ended, and returns the output of `wait`.
+    /// Runs `wait` until it and everything that was started have ended, and returns the output of `wait`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -89,17 +89,19 @@ impl Loop {
     /// assert_eq!(Loop::new().run(main_task()).unwrap(), "result");
     /// ```
     ///
-    /// It handles no signals: Ctrl-C ends the process without cleaning up, unless a handler calls [`StopHandle::stop`]. After a `fork`,
-    /// only the process that made the loop may use it, as its threads and wakers are not in the other one.
+    /// A loop handles no signals: Ctrl-C ends the process without cleaning up, unless a handler calls [`StopHandle::stop`]. After a
+    /// `fork`, only the process that made the loop may use it, as the other process does not have its threads and wakers.
     ///
     /// # Errors
     ///
-    /// The first error that a coroutine raised; a [`Deadlock`](crate::Deadlock); or that the loop was
-    /// [stopped](StopHandle::stop). By then every other coroutine has been cancelled and has ended, and threads have been joined.
+    /// The first error that a coroutine raised, a [`Deadlock`](crate::Deadlock), or an error because the loop was
+    /// [stopped](StopHandle::stop). When `run` returns the error, every other coroutine has been cancelled and has ended, and
+    /// threads have been joined.
     ///
     /// # Panics
     ///
-    /// If a coroutine or the closure of a thread panicked: with the same payload, after every other coroutine has ended.
+    /// If a coroutine or the closure of a thread panicked. The panic has the same payload, and comes after every other coroutine
+    /// has ended.
     #[track_caller]
     pub fn run<W: Wait>(&mut self, wait: W) -> Result<W::Output, LoopError> {
         let run = self.start(wait);
@@ -107,7 +109,7 @@ impl Loop {
         run.run.finish()
     }
 
-    /// Starts the same run step by step, to embed the loop in another one.
+    /// Starts a run that the caller takes step by step, to embed the loop in another one.
     ///
     /// ```
     /// use tinyield::{Loop, Step, co};
@@ -129,7 +131,7 @@ impl Loop {
         Runtime::new(run, Some(&mut self.statistics))
     }
 
-    /// As [`runtime`](Loop::runtime), for a run that owns its loop: a struct can keep it.
+    /// As [`runtime`](Loop::runtime), but the run owns its loop, so that a struct can keep it.
     ///
     /// ```
     /// use tinyield::{Loop, Runtime, Step, co};
@@ -168,11 +170,11 @@ impl Loop {
         Run::start(main, settings, Location::caller())
     }
 
-    /// Whether anything came from outside in the last run of a [simulated](Builder::simulated) loop: then another run with the
-    /// same seed need not take the same turns.
+    /// Whether anything came from outside in the last run of a [simulated](Builder::simulated) loop. If so, another run with the
+    /// same seed may take other turns.
     ///
-    /// It did if a closure ran on a thread, if another thread or a foreign future woke the loop while it was idle or from
-    /// elsewhere, or if a [`StopHandle`] was used. A loop that is not simulated says no.
+    /// This is true if a closure ran on a thread, if another thread or a foreign future woke the loop while it was idle or from
+    /// elsewhere, or if a [`StopHandle`] was used. It is false for a loop that is not simulated.
     ///
     /// ```
     /// use tinyield::{Loop, co, run_in_thread};
@@ -190,10 +192,10 @@ impl Loop {
 
     /// Makes a handle that looks into this loop from any thread, while it runs.
     ///
-    /// Later runs are observed: each turn is timed, and noted where other threads can see it, which costs some tens of nanoseconds
-    /// (`benches/README.md` has figures). Runs of a loop without a view, a [watchdog](Builder::watchdog) or a
-    /// [recorder](Builder::record) cost nothing more. In an observed loop it is also known what started which coroutine. A view does
-    /// not keep a run from being a [`Deadlock`](crate::Deadlock).
+    /// Later runs are observed: each turn is timed, and noted in a place that other threads can read. This costs some tens of
+    /// nanoseconds a turn (`benches/README.md` has figures). Runs of a loop without a view, a [watchdog](Builder::watchdog) or a
+    /// [recorder](Builder::record) cost nothing more. An observed loop also notes which coroutine started which. A view does not
+    /// count as something that can wake the loop, so the run may still end with a [`Deadlock`](crate::Deadlock).
     ///
     /// ```
     /// use std::time::Duration;
@@ -211,7 +213,7 @@ impl Loop {
 
     /// The figures of the last run that is over: one by [`run`](Loop::run), or one of a [`Runtime`] that has returned its result.
     ///
-    /// While a loop runs, [`Dump::statistics`](crate::Dump::statistics) and [`Runtime::statistics`] have them.
+    /// While a loop runs, [`Dump::statistics`](crate::Dump::statistics) and [`Runtime::statistics`] return its figures.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.statistics
@@ -224,7 +226,7 @@ impl Loop {
     }
 }
 
-/// A run to the end. When it is dropped, also by a panic, it stores its figures in the loop.
+/// A run that goes to its end. When this is dropped, also by a panic, it stores the figures of the run in the loop.
 struct Finishing<'a, T: 'static> {
     run: Run<T>,
     statistics: &'a mut Statistics,
@@ -254,38 +256,38 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Sets which of the errors that come up while the loop stops are kept.
+    /// Several errors may come up while the loop stops. This sets which of them are kept.
     pub fn grouping(mut self, grouping: Grouping) -> Builder {
         self.grouping = grouping;
         self
     }
 
-    /// Makes a loop with a virtual clock, in which the order of the turns is drawn from `seed`. It is for tests: what takes hours
-    /// by its clock takes milliseconds, and the same seed gives the same turns.
+    /// Makes a loop with a virtual clock, in which the order of the turns is drawn from `seed`. It is for tests: hours by its clock
+    /// pass in milliseconds, and the same seed gives the same turns.
     ///
     /// **Time.** The clock stands still while a coroutine is ready, while a closure runs on a [thread](crate::run_in_thread), and
-    /// while anything outside holds a waker or a remote handle that a coroutine waits for. Otherwise it jumps to the next
-    /// deadline; if there is none, the run ends with a [`Deadlock`](crate::Deadlock). [`sleep`](crate::sleep()),
-    /// [`sleep_until`](crate::sleep_until), [`timeout`](crate::timeout()), [`Event::wait_timeout`](crate::Event::wait_timeout)
-    /// and [`now`](crate::now()) use this clock. It begins at the time at which the run does, and a further run of the same loop
-    /// continues from the end of the last one. What does not use this clock is real: [`Instant::now`](std::time::Instant::now),
-    /// [`elapsed`](std::time::Instant::elapsed), and the timers of other crates, for which the clock waits.
+    /// while anything outside holds a waker or a remote handle that a coroutine waits for. Otherwise it jumps to the next deadline.
+    /// If there is no deadline, the run ends with a [`Deadlock`](crate::Deadlock). [`sleep`](crate::sleep()),
+    /// [`sleep_until`](crate::sleep_until), [`timeout`](crate::timeout()), [`Event::wait_timeout`](crate::Event::wait_timeout) and
+    /// [`now`](crate::now()) use this clock. It begins at the time at which the run begins, and a further run of the same loop
+    /// continues from the end of the last run. Other clocks are real: [`Instant::now`](std::time::Instant::now),
+    /// [`elapsed`](std::time::Instant::elapsed), and the timers of other crates. The virtual clock waits for such timers.
     ///
-    /// The clock ends 584 years after the start of a run: then a program that only sleeps has a deadlock. To run a program that never
-    /// ends, put it into a [`timeout`](crate::timeout()).
+    /// The clock ends 584 years after the start of a run. A program that only sleeps has a deadlock at that time. To run a program
+    /// that never ends, put it into a [`timeout`](crate::timeout()).
     ///
-    /// A coroutine that waits by `yield` in a loop is always ready, so the clock never moves. After three seconds the loop writes that
-    /// to the standard error, once, with the names of the coroutines that are ready. It does so as well when it waits that long for
-    /// something outside.
+    /// A coroutine that waits by `yield` in a loop is always ready, so the clock never moves. After three seconds, the loop writes
+    /// this once to the standard error, with the names of the coroutines that are ready. It also writes a message when it waits
+    /// that long for something outside.
     ///
-    /// **Order.** Each round is a permutation of what was ready when it began, so each coroutine still has one turn a round. Seed
-    /// 0 is first in, first out, as in a loop that is not simulated. The same binary with the same seed and the same input takes
-    /// the same turns; what comes from outside, such as from threads, is not promised: see
-    /// [`came_from_outside`](Loop::came_from_outside). What is drawn for a seed stays the same in later versions.
+    /// **Order.** Each round is a permutation of the coroutines that were ready when it began, so each coroutine still has one turn
+    /// a round. Seed 0 is first in, first out, as in a loop that is not simulated. The same binary with the same seed and the same
+    /// input takes the same turns. This is not promised if something comes from outside, such as from threads: see
+    /// [`came_from_outside`](Loop::came_from_outside). Later versions draw the same orders for a seed.
     ///
-    /// The loop works in all ways in which a loop can be run. With [`step`](crate::Runtime::step) and
-    /// [`poll`](crate::Runtime::poll) the clock jumps by itself, and does not wait for the host: an
-    /// [`Idle`](crate::Idle) has no deadline. A loop inside of a simulated loop has a clock of its own.
+    /// A simulated loop can be run in all ways in which other loops can be run. With [`step`](crate::Runtime::step) and
+    /// [`poll`](crate::Runtime::poll) the clock jumps by itself, and does not wait for the host, so an [`Idle`](crate::Idle) has no
+    /// deadline. A loop inside of a simulated loop has a clock of its own.
     ///
     /// [`Simulation`](crate::Simulation) runs a program with many seeds.
     ///
@@ -308,18 +310,19 @@ impl Builder {
         self
     }
 
-    /// Has a thread watch the turns of the loop, and calls `report` on it when one takes longer than `limit`.
+    /// Starts a thread that watches the turns of the loop. The thread calls `report` when a turn takes longer than `limit`.
     ///
-    /// Each stall is reported once when it has lasted for `limit`, and once more when it is over, with the line where the coroutine has
-    /// yielded: the two lines between which it took so long. The thread starts with each run, and is joined when the run ends, with
-    /// everything reported. A loop with nothing ready is no stall, and does not wake the thread.
+    /// Each stall is reported once when it has lasted for `limit`, and once more when it is over. The second report also has the
+    /// line at which the coroutine has yielded, so it has both lines between which the turn took so long. The thread starts with
+    /// each run. When the run ends, the thread reports the remaining stalls, and is joined. An idle loop is no stall, and does not
+    /// wake the thread.
     ///
-    /// What is measured is real time. So a program that gets no processor for longer than `limit` is reported as well, and so is a
-    /// panic that takes long to print its backtrace. A panic of `report` ends there, after the panic hook has printed it.
+    /// The watchdog measures real time. So it also reports a program that gets no processor for longer than `limit`, and a panic
+    /// that takes long to print its backtrace. If `report` panics, the panic hook prints the panic, and the watchdog continues.
     ///
-    /// `report` is called on the watchdog's thread. A stall that begins and ends while `report` runs is reported afterwards; of such
-    /// reports, the last 64 are kept. The end of a run waits for `report`. So `report` must not wait for a lock that the caller of
-    /// [`run`](Loop::run) holds: that would be a deadlock, which nothing finds.
+    /// A stall that begins and ends while `report` runs is reported afterwards. Of such reports, the last 64 are kept. The end of a
+    /// run waits for `report`. So `report` must not wait for a lock that the caller of [`run`](Loop::run) holds: that would be a
+    /// deadlock that nothing detects.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -345,14 +348,14 @@ impl Builder {
         self
     }
 
-    /// Has each run record its turns in `recorder`. See [`Recorder`].
+    /// Records the turns of each run in `recorder`. See [`Recorder`].
     pub fn record(mut self, recorder: &Recorder) -> Builder {
         self.recorder = Some(recorder.clone());
         self
     }
 
-    /// Whether, when a panic leaves the loop, the coroutines that waited for the one that panicked are printed to standard error,
-    /// after the panic's own message. They are, unless this turns it off.
+    /// Sets whether a panic that leaves the loop also prints the coroutines that waited for the one that panicked. They are printed
+    /// to standard error, after the message of the panic. The default is `true`.
     ///
     /// ```
     /// use tinyield::Loop;

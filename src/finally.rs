@@ -1,7 +1,7 @@
-//! Cleaning up: after the work, in any case, and behind a shield.
+//! Cleaning up: it comes after the work in any case, and is shielded.
 //!
-//! The work runs in a scope that ends when all in it have ended. The task that waits for it is shielded, but the scope is not. So a
-//! cancellation ends the work, and the task goes on with cleaning up.
+//! The work runs in a scope that ends when all tasks in it have ended. The task that waits for the scope is shielded, but the scope
+//! is not. So a cancellation ends the work, and the task continues with cleaning up.
 
 use std::panic::Location;
 
@@ -13,11 +13,12 @@ use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{ActiveWait, Internal, Wait, WaitState, suspend_until};
 use crate::wait::scoped::Scoped;
 
-/// Waits for `wait`, then calls `cleanup` and waits for what that returns. Gives or raises what `wait` did.
+/// Waits for `wait`, then calls `cleanup`, and waits for what `cleanup` returns. Then it gives the output of `wait`, or raises its
+/// error.
 ///
-/// The cleanup runs exactly once if `wait` began: after a value, an error, a cancellation or a panic. By then all that `wait` started
-/// has ended. The cleanup is [shielded](crate::shield): it may wait, and is not cancelled. It may return anything that can be yielded,
-/// also `()`.
+/// The cleanup runs exactly once if `wait` began: after a value, an error, a cancellation or a panic. By then all that `wait`
+/// started has ended. The cleanup is [shielded](crate::shield): it may wait, and is not cancelled. `cleanup` may return anything
+/// that can be yielded, also `()`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,8 +38,8 @@ use crate::wait::scoped::Scoped;
 ///
 /// # Errors
 ///
-/// An error of `wait` is raised after the cleanup. An error of the cleanup is raised after a value; otherwise it is among the
-/// [`others`](crate::LoopError::others).
+/// An error of `wait` is raised after the cleanup. If `wait` gave a value, an error of the cleanup is raised. Otherwise it is among
+/// the [`others`](crate::LoopError::others).
 ///
 /// # Cancellation
 ///
@@ -69,11 +70,12 @@ where
     )
 }
 
-/// Opens a resource, uses it, and closes it: waits for `open`, then for what `work` returns, then for what `close` returns. Gives or
-/// raises what the use did.
+/// Opens a resource, uses it, and closes it: waits for `open`, then for what `work` returns, then for what `close` returns. Then it
+/// gives the output of the use, or raises its error. (The use is the wait that `work` returns.)
 ///
-/// Both functions get the output of `open`, or a clone of it, so it has to be `Clone`: wrap it in an `Rc` if it is not. An output that is
-/// a `Result` is raised inside of `open`, as in `co! { Rc::new((yield run_in_thread(connect))?) }`: then the work gets what was opened.
+/// Both functions get the output of `open`, or a clone of it, so it has to be `Clone`: if it is not, wrap it in an `Rc`. If opening
+/// gives a `Result`, raise its error inside of `open`, as in `co! { Rc::new((yield run_in_thread(connect))?) }`. Then `work` gets
+/// the opened resource itself.
 ///
 /// The opening and the closing are [shielded](crate::shield). So if the
 /// resource was opened, it is closed exactly once: after a value, an error, a cancellation or a panic, when all that the use started
@@ -97,8 +99,8 @@ where
 ///
 /// # Errors
 ///
-/// An error of `open` is raised, and nothing else is called. Otherwise as [`finally`]: that of the use is raised after the closing;
-/// that of the closing is raised after a value, and is among the [`others`](crate::LoopError::others) otherwise.
+/// An error of `open` is raised, and nothing else is called. An error of the use is raised after the closing. If the use gave a
+/// value, an error of the closing is raised. Otherwise it is among the [`others`](crate::LoopError::others).
 ///
 /// # Cancellation
 ///
@@ -153,7 +155,7 @@ impl<T: Clone> CloneOutput for T {
     }
 }
 
-/// A coroutine that calls `work`, and waits for what that returns. So a panic of `work` is one of the coroutine.
+/// A coroutine that calls `work`, and waits for what `work` returns. So a panic of `work` is a panic of this coroutine.
 fn called<X, U, W>(work: U, argument: X, location: &'static Location<'static>) -> Coro<W::Output>
 where
     X: 'static,

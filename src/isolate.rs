@@ -9,15 +9,16 @@ use crate::wait::scoped::Scoped;
 
 /// Waits for `wait` in a failure domain of its own. Returns `Ok` with the output, or `Err` with the error that stopped it.
 ///
-/// An error in `wait`, or in anything that was started inside, cancels only what was started inside. The `yield` returns when
-/// all of that has ended; also if nothing fails, it waits for all background coroutines inside. A panic is not an error: it
-/// stops the whole loop, unless [`catch_unwind`](Isolate::catch_unwind) makes it one.
+/// An error in `wait`, or in anything that was started inside, cancels only what was started inside. The `yield` returns when all
+/// of that has ended. Even if nothing fails, it waits for all background coroutines inside. A panic is not an error: it stops the
+/// whole loop, unless [`catch_unwind`](Isolate::catch_unwind) turns it into an error.
 ///
-/// If the `isolate` is itself given up, by a timeout around it for example, it still contains the errors of its inside, also
-/// those of cleaning up.
+/// If the `isolate` itself is given up, for example by a timeout around it, errors from inside still do not leave it. This includes
+/// errors of cleaning up.
 ///
-/// A [`Shared`](crate::Shared) belongs to the domain that waited for it first. Other domains may wait for it as well, and get
-/// its domain's error if that fails. A coroutine that was started outside stays outside, also if its handle is yielded in here.
+/// A [`Shared`](crate::Shared) belongs to the domain that waited for it first. Other domains may wait for it as well. If its domain
+/// fails, they get the error of that domain. A coroutine that was started outside stays outside, even if its handle is yielded
+/// inside.
 ///
 /// ```
 /// use tinyield::{Loop, co, isolate};
@@ -46,12 +47,12 @@ pub struct Isolate<T: 'static> {
 }
 
 impl<T> Isolate<T> {
-    /// Makes a panic inside an error as well: the `yield` returns a [`Panic`](crate::Panic) with its message, when all that was
-    /// started inside has been cancelled and has ended.
+    /// Turns a panic inside into an error as well: the `yield` returns a [`Panic`](crate::Panic) with its message, when all that
+    /// was started inside has been cancelled and has ended.
     ///
-    /// The panic hook has printed the message by then. A panic that comes while the domain stops already is among the
+    /// The panic hook has printed the message by then. A panic that comes up while the domain is already stopping is among the
     /// [`others`](LoopError::others). Data that the coroutine shares with others may be in an inconsistent state, as always after
-    /// [`std::panic::catch_unwind`]. It has no effect if the program is built to abort when it panics.
+    /// [`std::panic::catch_unwind`]. This method has no effect if the program is built to abort when it panics.
     ///
     /// ```
     /// use tinyield::{Coro, Loop, Panic, co, coro, isolate};
@@ -82,7 +83,7 @@ impl<T> Isolate<T> {
         self
     }
 
-    /// Sets which of the errors that occur while the domain stops are kept: see [`LoopError::others`].
+    /// Several errors may come up while the domain stops. This sets which of them are kept: see [`LoopError::others`].
     ///
     /// ```
     /// use tinyield::{Grouping, Loop, catch, co, isolate};

@@ -15,7 +15,8 @@ pub(crate) fn start(task: &TaskRef, starter: &TaskRef) {
     }
 }
 
-/// Registers `waiting` with a task, and starts the task if nobody has. `None` if the task has ended or belongs to another loop.
+/// Registers `waiting` with a task, and starts the task if it has not started. `None` if the task has ended or belongs to another
+/// loop.
 fn register(task: &TaskRef, waiting: &TaskRef) -> Option<WaiterKey> {
     if task.is_ended() {
         if task.error().is_some() {
@@ -39,7 +40,7 @@ fn register(task: &TaskRef, waiting: &TaskRef) -> Option<WaiterKey> {
     }
 }
 
-/// The error of a wait for `task` that has failed. `is_registered` is whether the wait is among the waiters of the task.
+/// The error of a wait for `task` that has failed. `is_registered`: the wait is among the waiters of the task.
 fn failure_of(task: &TaskRef, is_registered: bool) -> Option<Error> {
     if !task.is_started() || task.is_ended() || is_registered {
         return task.error();
@@ -51,7 +52,7 @@ fn failure_of(task: &TaskRef, is_registered: bool) -> Option<Error> {
     )))
 }
 
-/// Waits for a task that has no other owner, and so no other waiter.
+/// Waits for a task that has no other owner, so it has no other waiter.
 #[doc(hidden)]
 #[allow(missing_debug_implementations)]
 pub struct JoinOwned<T: 'static> {

@@ -1,26 +1,27 @@
-//! Panics of user code: catching them, and choosing the one that goes on.
+//! Panics of user code: catching them, and choosing the panic that is resumed.
 //!
-//! A payload that does not go on is dropped where a panic of its destructor does no harm: that is user code, too.
+//! The destructor of a payload is user code, too. A payload that is not resumed is dropped where a panic of its destructor does no
+//! harm.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// What a panic carries.
+/// The payload of a panic.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
-/// Calls `f`, and returns what it panicked with, if it did.
+/// Calls `f`. If `f` panics, returns the payload.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
     catch_unwind(AssertUnwindSafe(f))
 }
 
-/// Calls `f` where no caller can receive its panic: the panic hook has printed it, and it ends here.
+/// Calls `f` in a place where no caller can receive its panic. The panic hook prints the panic, and the panic ends here.
 pub(crate) fn contain(f: impl FnOnce()) {
     if let Err(payload) = catch(f) {
         discard(payload);
     }
 }
 
-/// Drops `payload`. If its destructor panics, the payload of that panic is forgotten: its destructor might do the same.
+/// Drops `payload`. If its destructor panics, the payload of that second panic is forgotten, as its destructor might panic too.
 pub(crate) fn discard(payload: Payload) {
     let _ = catch(|| drop(payload)).map_err(std::mem::forget);
 }
@@ -31,7 +32,7 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> Option<&str> {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
-/// Keeps the first of several panics, so that it can go on when all the code has run.
+/// Keeps the first of several panics, so that it can be resumed when all the code has run.
 #[derive(Default)]
 pub(crate) struct FirstPanic(Option<Payload>);
 
@@ -57,13 +58,12 @@ impl FirstPanic {
         }
     }
 
-    /// Gives up the panic that was kept.
+    /// Takes out the panic that was kept.
     pub(crate) fn take(&mut self) -> Option<Payload> {
         self.0.take()
     }
 
-    /// Lets the panic go on from here. While the thread is already panicking it ends here, as a second panic would abort the
-    /// process.
+    /// Resumes the panic. If the thread is already panicking, drops the payload instead, as a second panic would abort the process.
     pub(crate) fn resume(self) {
         match self.0 {
             None => {}

@@ -1,8 +1,8 @@
-//! How an idle loop waits while foreign futures are outstanding: in async-io's reactor, so that what they wait for reaches
-//! them without the help of another thread.
+//! How an idle loop waits while foreign futures are pending. It waits in async-io's reactor, so that these futures are woken
+//! without the help of another thread.
 //!
-//! The reactor cannot always be had: it needs file descriptors, and a thread that is ending may have lost the thread-local values
-//! of async-io. Then futures that need no I/O still run: their loop parks its thread.
+//! The reactor is not always available: it needs file descriptors, and a thread that is ending may no longer have the thread-local
+//! values of async-io. Without the reactor, the loop parks its thread, and futures that need no I/O still run.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -21,8 +21,8 @@ use async_io::Timer;
 #[cfg(feature = "smol")]
 use crate::panic::{catch, discard};
 
-/// Calls `turns` until it breaks; between two calls it waits, and drives the reactor, until the waker is woken or the
-/// deadline that `turns` gave has come. False if it had to stop before, as async-io panicked.
+/// Calls `turns` until it returns `Break`. Between two calls, it waits and drives the reactor, until the waker is woken or the
+/// deadline that `turns` returned has come. It returns false if async-io panicked, so that it had to stop earlier.
 #[cfg(feature = "smol")]
 pub(crate) fn drive(mut turns: impl FnMut(&Waker) -> ControlFlow<(), Option<Instant>>) -> bool {
     let mut timer = ReactorTimer::default();
@@ -42,7 +42,7 @@ pub(crate) fn drive(mut turns: impl FnMut(&Waker) -> ControlFlow<(), Option<Inst
 
 #[cfg(feature = "smol")]
 thread_local! {
-    /// It is used inside of async-io's `block_on` first, so it is dropped before the values that `block_on` needs.
+    /// Its first use is inside of async-io's `block_on`, so it is dropped before the thread-local values that `block_on` needs.
     static ENDING: Ending = const { Ending };
     static IS_ENDING: Cell<bool> = const { Cell::new(false) };
 }
@@ -65,7 +65,7 @@ pub(crate) fn is_available() -> bool {
         return false;
     }
     if !WAS_AVAILABLE.load(Relaxed) {
-        // The reactor makes a poller once, and panics if it cannot.
+        // The reactor makes a poller once, and panics if that fails.
         WAS_AVAILABLE.store(polling::Poller::new().is_ok(), Relaxed);
     }
     WAS_AVAILABLE.load(Relaxed)
@@ -84,7 +84,7 @@ impl Default for ReactorTimer {
 }
 
 impl ReactorTimer {
-    /// Whether `deadline` has come; if not, the waker is woken when it does. The deadline of the call before is forgotten.
+    /// Whether `deadline` has come. If not, the waker is woken when it comes. The deadline of the last call is forgotten.
     pub(crate) fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
         if deadline != self.set_to {
             self.set_to = deadline;

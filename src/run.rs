@@ -27,14 +27,14 @@ use crate::thread::InnerLoop;
 use crate::timeline::Timeline;
 use crate::wait::WaitState;
 
-/// The most steps of one [`poll`](Run::poll), after which other tasks of the host have their turn. Between two polls a host may
+/// The most steps of one [`poll`](Run::poll). After them, other tasks of the host have their turn. Between two polls a host may
 /// make a system call, which takes as long as hundreds of the shortest turns.
 const STEPS_PER_POLL: usize = 768;
 
-/// The most steps of a loop that never idles between two looks at the runtime of its foreign futures.
+/// The most steps that a busy loop takes before it looks at the runtime of its foreign futures again.
 const STEPS_PER_LOOK: usize = 768;
 
-/// What a run gets from its loop.
+/// The settings that a run gets from its loop.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) grouping: Grouping,
@@ -44,10 +44,10 @@ pub(crate) struct Settings {
     pub(crate) hides_panic_trace: bool,
 }
 
-/// What looks at the turns of a run.
+/// The observers of a run, which look at its turns.
 #[derive(Debug)]
 pub(crate) struct Observation {
-    /// Present if the loop has a watchdog.
+    /// `Some` if the loop has a view or a watchdog.
     pub(crate) watch: Option<Arc<Watch>>,
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) recorder: Option<Recorder>,
@@ -57,7 +57,7 @@ pub(crate) struct Observation {
 pub(crate) struct SimulationSettings {
     pub(crate) timeline: Arc<Timeline>,
     pub(crate) order: Order,
-    /// Where to record the turns, if they are recorded.
+    /// The record of the turns, if they are recorded.
     pub(crate) record: Option<Record>,
     /// How many rounds the clock may stand still before the run fails.
     pub(crate) max_rounds: Option<u64>,
@@ -71,14 +71,14 @@ pub(crate) struct Run<T: 'static> {
     watch: Option<Arc<Watch>>,
     watchdog: Option<WatchdogThread>,
     is_done: bool,
-    /// Its figures at the end.
+    /// The figures of the run at its end.
     statistics: Statistics,
     /// The link to the closure in which this run takes place, if the closure is on a thread of a pool.
     _inner: Option<InnerLoop>,
 }
 
 impl<T: 'static> Run<T> {
-    /// `location` is where the run was asked for.
+    /// `location` is the line in which the user started the run.
     pub(crate) fn start(main: Task<T>, settings: Settings, location: &'static Location<'static>) -> Run<T> {
         let Settings { grouping, stop, simulation, observation, hides_panic_trace } = settings;
         let (timeline, simulated) = match simulation {
@@ -115,7 +115,7 @@ impl<T: 'static> Run<T> {
         let statistics = Statistics::default();
         let mut run =
             Run { scheduler, main, stop, timeline, watch, watchdog: None, is_done: false, statistics, _inner: inner };
-        // If no thread can be started, the panic leaves a run that is dropped properly.
+        // If no thread can be started, this panics, and the complete `run` is dropped.
         run.watchdog = run.watch.as_ref().zip(watchdog).map(|(watch, watchdog)| watchdog.start(watch));
         run
     }
@@ -128,8 +128,8 @@ impl<T: 'static> Run<T> {
         self.result()
     }
 
-    /// Runs until everything has ended. If foreign futures are pending, this thread drives the reactor of async-io while it
-    /// waits, or the tokio runtime of the run. It leaves that to other threads if `drive_reactor` is false.
+    /// Runs until everything has ended. If foreign futures are pending, this thread drives the reactor of async-io while it waits,
+    /// or the tokio runtime of the run. If `drive_reactor` is false, it leaves the driving to other threads.
     #[cfg_attr(not(any(feature = "smol", feature = "tokio")), expect(unused_variables, unused_mut))]
     #[cfg_attr(all(feature = "tokio", not(feature = "smol")), expect(unused_mut))]
     fn drive(&mut self, mut drive_reactor: bool) {
@@ -148,7 +148,7 @@ impl<T: 'static> Run<T> {
                     }
                     #[cfg(feature = "tokio")]
                     if drive_reactor && self.driver_here().is_some() {
-                        continue; // made in the last turns
+                        continue; // the driver was set in the last turns
                     }
                     #[cfg(feature = "smol")]
                     if drive_reactor && self.scheduler.has_foreign_futures() && crate::reactor::is_available() {
@@ -163,8 +163,8 @@ impl<T: 'static> Run<T> {
         }
     }
 
-    /// Runs until nothing is ready. `waker` is woken when a task becomes ready again. It breaks when this thread need not wait in the
-    /// reactor any more.
+    /// Runs until nothing is ready. `waker` is woken when a task becomes ready again. It returns `Break` when this thread need not
+    /// wait in the reactor any more.
     #[cfg(feature = "smol")]
     fn run_ready(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
         self.scheduler.host_is_awake();
@@ -193,7 +193,7 @@ impl<T: 'static> Run<T> {
         self.scheduler.driver().filter(|driver| driver.is_driven_here()).cloned()
     }
 
-    /// Takes the time from the clock of the host.
+    /// Makes the run take the time from the clock of the host.
     #[cfg(feature = "tokio")]
     pub(crate) fn follow_clock(&self, now: fn() -> Instant) {
         self.scheduler.follow_clock(now);
@@ -222,7 +222,7 @@ impl<T: 'static> Run<T> {
     fn take(&self, budget: &mut usize) -> Progress {
         let before = *budget;
         let progress = self.scheduler.run(budget);
-        // Here, and not in `run`: the count would take a register from the loop.
+        // The turns are counted here, and not in `Scheduler::run`, where the count would take a register from the main loop.
         self.scheduler.count_turns(before - *budget);
         progress
     }
@@ -330,14 +330,14 @@ impl<T: 'static> Run<T> {
         self.scheduler.close();
         if let Some(watch) = &self.watch {
             watch.end_run();
-            // It is joined: it has reported everything when the run returns.
+            // This joins the watchdog thread, so that it has reported everything when the run returns.
             self.watchdog = None;
         }
     }
 
     // Seeing inside.
 
-    /// The figures of now, or, once the run is over, of its end.
+    /// The current figures. Once the run is over, the figures at its end.
     pub(crate) fn statistics(&self) -> Statistics {
         if self.is_done { self.statistics } else { self.scheduler.statistics() }
     }
@@ -352,13 +352,13 @@ impl<T: 'static> Drop for Run<T> {
         if self.is_done {
             return;
         }
-        // The host is not to be woken for what happens here.
+        // What happens here must not wake the host.
         self.scheduler.host_is_awake();
         #[cfg(feature = "tokio")]
         self.scheduler.leave_clock_of_host();
         self.scheduler.abandon(Reason::Dropped);
-        // A thread-local value may own this and be dropped when its thread ends. Then the thread-local that async-io's `block_on`
-        // needs may be gone.
+        // A thread-local value may own this and be dropped when its thread ends. At that time, the thread-local that async-io's
+        // `block_on` needs may no longer exist, so this thread does not drive the reactor.
         self.drive(false);
         self.close();
         if let Some(payload) = self.scheduler.take_panic() {

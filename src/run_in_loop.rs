@@ -1,4 +1,4 @@
-//! Loops on threads of their own, for which a coroutine of another loop waits.
+//! Loops on threads of their own. A coroutine of another loop waits for each of them.
 
 use std::panic::Location;
 
@@ -11,10 +11,10 @@ use crate::trace::Frame;
 use crate::wait::private::AnyTask;
 use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 
-/// Runs a loop on a thread of its own, and gives the output of what `build` returns.
+/// Runs a loop on a thread of its own. The loop runs what `build` returns, and the output is that of this wait.
 ///
-/// `build` is called on that thread, so what it makes need not be `Send`. A gather of these is a loop per core. The threads are kept
-/// for the next loop, and a loop may make further ones.
+/// `build` is called on that thread, so what it makes need not be `Send`. To have a loop on each core, yield an array or a `Vec` of
+/// these. The threads are kept for later loops. An inner loop may start further inner loops.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -36,12 +36,13 @@ use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 ///
 /// # Errors
 ///
-/// The error of the inner loop, with its trace below that of the coroutine that waits: as if the coroutine inside were a child. Its
-/// [`others`](LoopError::others) are among those of the outer domain. It also raises an error if no thread could be started.
+/// The error of the inner loop. Its trace comes below the trace of the coroutine that waits, as if the coroutine inside were a
+/// child of it. Its [`others`](LoopError::others) are among those of the outer domain. It also raises an error if no thread could
+/// be started.
 ///
 /// # Panics
 ///
-/// With what the inner loop, or `build`, panics with: it stops the outer loop as a panic of a coroutine does.
+/// If the inner loop or `build` panics, with the same payload. The panic stops the outer loop, as a panic of a coroutine does.
 ///
 /// # Cancellation
 ///
@@ -55,7 +56,7 @@ where
     W::Output: Send,
 {
     let location = Location::caller();
-    // `run_on` connects the loop with the thread's closure: it is stopped with that.
+    // `run_on` connects the loop with the closure on the thread: when the closure is cancelled, the loop is stopped.
     let running = run_on::<RunInLoop, _, _>(Pool::unlimited, move || {
         let AnyTask(main) = build().into_task();
         Some(Run::start(main, Settings::default(), location).finish())
@@ -83,7 +84,7 @@ where
     )
 }
 
-/// The error that is raised outside when the inner loop has failed.
+/// The error that is raised in the outer loop when the inner loop has failed.
 fn come_across(
     failed: &LoopError,
     cancelled: Option<Error>,

@@ -18,8 +18,8 @@ use crate::spawn::Spawnable;
 ///
 /// # Cancellation
 ///
-/// Dropped before it is done, it cancels everything that it runs, and returns when that has ended. If something that it ran
-/// panicked, the panic goes on from there.
+/// If it is dropped before the run is done, the drop cancels everything in the run, and returns when all of that has ended. If
+/// something in the run panicked, the drop resumes the panic.
 #[must_use = "nothing runs before this is stepped or polled"]
 pub struct Runtime<'a, T: 'static> {
     run: Run<T>,
@@ -39,7 +39,7 @@ pub enum Step<T> {
 }
 
 /// Nothing is ready until a deadline, or until a wake-up from outside.
-#[must_use = "an idle loop is to be waited for"]
+#[must_use = "an idle loop has to wait before its next step"]
 pub struct Idle {
     deadline: Option<Instant>,
     inbox: Arc<Inbox>,
@@ -53,9 +53,9 @@ impl Idle {
         self.deadline
     }
 
-    /// Blocks the thread until the deadline, or until something outside wakes the loop. Without either, it blocks for ever.
+    /// Blocks the thread until the deadline, or until something outside wakes the loop. If neither happens, it blocks for ever.
     ///
-    /// It may return early. The next step then is idle again.
+    /// It may return early. If it does, the next step is idle again.
     pub fn wait(self) {
         self.inbox.park(self.deadline);
     }
@@ -85,7 +85,7 @@ impl<'a, T: 'static> Runtime<'a, T> {
     ///
     /// # Panics
     ///
-    /// If a coroutine panicked: with the same payload, after everything has ended. Also if the run is over already.
+    /// If a coroutine panicked: with the same payload, after everything has ended. Also if the run was already over.
     pub fn step(&mut self) -> Step<T> {
         match self.run.step() {
             Progress::Ran => Step::Ran,
@@ -97,7 +97,7 @@ impl<'a, T: 'static> Runtime<'a, T> {
         }
     }
 
-    /// Gives coroutines their turns, up to a fixed number of turns. For a host that is a future.
+    /// Gives coroutines their turns, up to a fixed number of turns. Use it for a host that is a future.
     ///
     /// When nothing is ready, the waker of `context` is woken as soon as something outside wakes the loop. The host has to poll
     /// again by itself when the next timer is due: see [`deadline`](Runtime::deadline).
@@ -143,7 +143,7 @@ impl<'a, T: 'static> Runtime<'a, T> {
         self.run.dump()
     }
 
-    /// The figures of this run. To count the tasks takes time in proportion to their number.
+    /// The figures of this run. Counting the tasks takes time in proportion to their number.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.run.statistics()
@@ -152,8 +152,8 @@ impl<'a, T: 'static> Runtime<'a, T> {
     /// Starts coroutines in the background, from outside of the loop. Takes what [`spawn`](crate::spawn) takes, and returns the
     /// handles.
     ///
-    /// They have their first turns in the next steps, and the run ends only when they have ended, too. Once the run fails or is
-    /// stopped, nothing starts: the coroutines are dropped.
+    /// The coroutines have their first turns in the next steps. The run ends only when they have ended, too. Once the run has
+    /// failed or was stopped, this drops the coroutines, and starts nothing.
     ///
     /// ```
     /// use tinyield::{Event, Loop, Step, co};
@@ -175,14 +175,14 @@ impl<'a, T: 'static> Runtime<'a, T> {
     /// When the next timer is due: the latest time at which the host has to step or poll again. `None` if there is no timer, and
     /// in a [simulated](crate::Builder::simulated) loop, whose clock jumps by itself.
     ///
-    /// It says nothing about coroutines that are ready: [`step`](Runtime::step) and [`poll`](Runtime::poll) do.
+    /// It does not show whether a coroutine is ready: the results of [`step`](Runtime::step) and [`poll`](Runtime::poll) do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.run.deadline()
     }
 }
 
-/// Keeps the figures of a run that ends, also by a panic.
+/// When it is dropped, also by a panic, it stores the figures of a run that has ended.
 struct NoteEnd<'a, 'b, T: 'static>(&'a mut Runtime<'b, T>);
 
 impl<T> Drop for NoteEnd<'_, '_, T> {

@@ -10,8 +10,8 @@ use crate::wait::map::Map;
 
 /// A coroutine that many may wait for. The first waiter starts it, and each waiter gets a clone of its value.
 ///
-/// Made by [`Coro::shared`](crate::Coro::shared). It belongs to the run that first waited for it, and to the
-/// [`isolate`](crate::isolate) around that waiter: its domain. When it has finished, it can be yielded on any loop.
+/// Made by [`Coro::shared`](crate::Coro::shared). It belongs to the run of its first waiter, and to the [`isolate`](crate::isolate)
+/// around that waiter: its domain. When it has finished, it can be yielded on any loop.
 ///
 /// # Errors
 ///
@@ -21,8 +21,8 @@ use crate::wait::map::Map;
 /// # Cancellation
 ///
 /// When a waiter gives up, the coroutine continues for the others. When the last waiter gives up, the coroutine is cancelled,
-/// unless it was [spawned](crate::spawn). The [`timeout`](crate::timeout) or [`race`](crate::race) that gave up returns when
-/// it has ended.
+/// unless it was [spawned](crate::spawn). The [`timeout`](crate::timeout) or [`race`](crate::race) that gave up returns when the
+/// coroutine has ended.
 pub struct Shared<T: 'static> {
     task: Task<T>,
     clone: fn(&T) -> T,
@@ -36,7 +36,7 @@ pub struct Shared<T: 'static> {
     label = "each waiter gets a clone of the value",
     note = "derive `Clone` for it, or let the coroutine return an `Rc` of it"
 )]
-// Without the parameter, `&T` would be `Shareable` for each `T`, and the compiler would suggest that instead of the note.
+// Without the parameter, `&T` would be `Shareable` for each `T`, and the compiler would suggest `&T` instead of the note.
 pub trait Shareable<T = Self> {
     #[doc(hidden)]
     #[must_use]

@@ -7,10 +7,11 @@ use crate::scheduler::{ScopeKind, TaskRef};
 use crate::wait::lifecycle::{Wait, WaitState, wait_is_its_state};
 use crate::wait::scoped::Scoped;
 
-/// Waits for `wait`, and holds every cancellation off until it is over. It is for cleaning up that has to wait.
+/// Waits for `wait`, and puts every cancellation off until the wait is over. Use it if cleaning up has to wait for something.
 ///
-/// A coroutine that is cancelled before or during this wait gets the output all the same. Its next `yield` raises the
-/// cancellation. What `wait` started is shielded too; when the wait is over, its background coroutines are not any more.
+/// A coroutine that is cancelled before or during this wait still gets the output. Its next `yield` raises the cancellation.
+/// Coroutines that `wait` started are shielded too. When the wait is over, those that are still in the background are no longer
+/// shielded.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,7 +30,7 @@ use crate::wait::scoped::Scoped;
 ///
 /// # Cancellation
 ///
-/// None, until the wait is over.
+/// There is none until the wait is over.
 #[track_caller]
 pub fn shield<W: Wait>(wait: W) -> Shield<W::Output> {
     Shield { work: Scoped::new(wait) }

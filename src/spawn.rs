@@ -1,4 +1,4 @@
-//! Background coroutines: starting them, and the handles to wait for them.
+//! Background coroutines: how they start, and the handles to wait for them.
 
 use std::fmt;
 
@@ -27,9 +27,9 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_complet
 /// assert_eq!(Loop::new().run(main).unwrap(), 23);
 /// ```
 ///
-/// A coroutine belongs to the place that starts it: one that is spawned inside of a [`race`](crate::race), a
-/// [`timeout`](crate::timeout) or an [`abortable`](crate::abortable) is cancelled together with that. To keep it, spawn it outside
-/// before.
+/// A coroutine belongs to the scope in which it is spawned. If it is spawned inside of a [`race`](crate::race), a
+/// [`timeout`](crate::timeout) or an [`abortable`](crate::abortable), it is cancelled together with that. To keep the coroutine,
+/// spawn it before, and outside.
 ///
 /// # Cancellation
 ///
@@ -167,8 +167,9 @@ impl<H: Startable> WaitState for Starting<H> {
 
 /// A coroutine in the background, which [`spawn`](crate::spawn) started.
 ///
-/// Yielded, it waits for the coroutine, and gives its value, once. Dropped, the coroutine continues. A handle does not cancel.
-/// To end a coroutine early, make it [`abortable`](crate::abortable), or start it in a [`timeout`](crate::timeout).
+/// When the handle is yielded, it waits for the coroutine, and gives its value once. When the handle is dropped, the coroutine
+/// continues. A handle does not cancel. To end a coroutine early, make it [`abortable`](crate::abortable), or start it in a
+/// [`timeout`](crate::timeout).
 pub struct JoinHandle<T: 'static> {
     task: Task<T>,
 }
@@ -193,7 +194,8 @@ impl<T: 'static> JoinHandle<T> {
         self.task.raw().is_ended()
     }
 
-    /// Makes it a value that many coroutines may wait for. The coroutine keeps running in the background, even without a waiter.
+    /// Makes a [`Shared`], which many coroutines may wait for. The coroutine keeps running in the background, even without a
+    /// waiter.
     ///
     /// ```
     /// use tinyield::{Loop, co, spawn};
@@ -211,7 +213,7 @@ impl<T: 'static> JoinHandle<T> {
     where
         T: Shareable,
     {
-        // It was spawned: it does not end with its last waiter.
+        // The coroutine was spawned, so it does not end when its last waiter gives up.
         self.task.raw().set(State::SPAWNED);
         Shared::new(self.task)
     }

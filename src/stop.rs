@@ -1,4 +1,4 @@
-//! Stopping a loop from other threads, whether it runs or not.
+//! Stopping a loop from other threads, during a run or between two runs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::scheduler::Inbox;
 /// assert!(event_loop.run(sleep(Duration::MAX)).unwrap_err().is_stopped());
 /// ```
 ///
-/// A stop handle does not keep a run from being a [`Deadlock`](crate::Deadlock). A coroutine that waits only to be stopped sleeps
-/// for [`Duration::MAX`](std::time::Duration::MAX), as above.
+/// A stop handle does not count as something that can wake the loop, so the run may still end with a [`Deadlock`](crate::Deadlock).
+/// A coroutine that only waits for the stop has to sleep for [`Duration::MAX`](std::time::Duration::MAX), as above.
 ///
 /// # Signals
 ///
@@ -46,15 +46,16 @@ impl StopHandle {
     /// Cancels everything that the loop runs. The run returns an error for which
     /// [`LoopError::is_stopped`](crate::LoopError::is_stopped) is true, unless it ends before it sees the request.
     ///
-    /// Called between two runs, it stops the next one. One run answers all requests made until then. When the loop is gone, it
-    /// does nothing.
+    /// If it is called between two runs, it stops the next run. One stopped run fulfils all requests that were made before. If the
+    /// loop no longer exists, it does nothing.
     ///
-    /// It must not be called in a [signal handler](StopHandle#signals).
+    /// Do not call it in a [signal handler](StopHandle#signals).
     pub fn stop(&self) {
         let mut state = lock(&self.stop.state);
         match &*state {
             State::Running(inbox) => {
-                // Under the lock: the run that begins next looks there for a request that this run has not seen.
+                // This needs the lock: if this run does not see the request, the run that begins next takes it from the inbox of
+                // this run.
                 let parked = inbox.request_stop(Reason::Stopped);
                 drop(state);
                 parked.wake();
@@ -75,19 +76,19 @@ enum State {
     /// Nothing runs, and no stop was requested.
     #[default]
     Between,
-    /// Nothing runs. The next run is to stop.
+    /// Nothing runs. The next run has to stop.
     Requested,
     Running(Arc<Inbox>),
 }
 
 impl Stop {
-    /// Notes that a run begins. True if that run is to stop at once.
+    /// Notes that a run begins. True if that run has to stop at once.
     pub(crate) fn begin_run(&self, inbox: &Arc<Inbox>) -> bool {
         let before = std::mem::replace(&mut *lock(&self.state), State::Running(inbox.clone()));
         match before {
             State::Between => false,
             State::Requested => true,
-            // The `Runtime` of that run was forgotten. A request that it has not seen is for this run.
+            // The `Runtime` of that run was forgotten. A request that the forgotten run has not seen is for this run.
             State::Running(forgotten) => forgotten.take_stop(),
         }
     }

@@ -1,4 +1,4 @@
-//! What a simulated loop keeps from one run to the next: the time, and whether anything came from outside in the last one.
+//! What a simulated loop keeps from one run to the next: the time, and whether anything came from outside in the last run.
 
 use std::time::Instant;
 
@@ -16,7 +16,8 @@ struct LastRun {
 }
 
 impl Timeline {
-    /// When the next run begins: now, or when the last one has ended by its own clock, which may be later.
+    /// The time at which the next run begins: the current time, or the time at which the last run ended by its own clock, if that
+    /// is later.
     pub(crate) fn begin_run(&self) -> Instant {
         let now = Instant::now();
         lock(&self.last_run).ended_at.map_or(now, |ended_at| ended_at.max(now))

@@ -1,13 +1,14 @@
-//! Counts the steps of the loops inside of the library, in debug builds: what the tests of growth compare.
+//! Counts the steps of the loops inside of the library, in debug builds. The tests of growth compare these counts.
 //!
-//! Each place that goes through tasks, scopes, waits or errors, in a number that a program can make large, counts one for each.
+//! Code that iterates over tasks, scopes, waits or errors counts one step for each of them, if a program can make their number
+//! large.
 
 #[cfg(debug_assertions)]
 thread_local! {
     static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// Counts one step. Nothing in a release build.
+/// Counts one step. Does nothing in a release build.
 #[inline(always)]
 pub(crate) fn count() {
     #[cfg(debug_assertions)]

@@ -1,9 +1,9 @@
 //! The parameters of a function, and how its coroutine comes to own the arguments.
 //!
 //! An `async fn` moves each argument into a local variable of the body, so the argument has two places in the frame. Here the
-//! closure captures it, and that is its only place. Captures are dropped first to last, and arguments should be dropped last to
-//! first, so they are captured last to first. (An `async fn` that was never polled drops them first to last. That would need the
-//! second place.)
+//! closure captures the argument, and that is its only place. Captures are dropped first to last, and arguments have to be dropped
+//! last to first, so the arguments are captured last to first. (An `async fn` that was never polled drops its arguments first to
+//! last. To do the same, the coroutine would need the second place.)
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
@@ -19,9 +19,9 @@ use crate::tokens;
 /// The code for the arguments of a function.
 #[derive(Default)]
 pub struct Arguments {
-    /// Before the closure.
+    /// The code before the closure.
     pub before: TokenStream,
-    /// In the closure, before the body.
+    /// The code in the closure, before the body.
     pub inside: TokenStream,
 }
 
@@ -44,7 +44,7 @@ pub fn take(signature: &mut Signature, body: &impl ToTokens) -> Arguments {
         let attrs = &typed.attrs;
         let at = Span::mixed_site().located_at(typed.colon_token.span);
 
-        // After the first local variable, all arguments are locals: they are dropped before it.
+        // All arguments after the first local variable are local variables too: they have to be dropped before it.
         if locals.is_empty()
             && let Some(name) = plain(&typed.pat)
         {
@@ -93,8 +93,8 @@ fn is_underscored(name: &Ident) -> bool {
     name.unraw().to_string().starts_with('_')
 }
 
-/// Capturing an argument counts as a use. So that rustc reports an unused argument nevertheless, it gets another variable, with
-/// the same name and place, which is unused.
+/// For rustc, capturing an argument is a use. So that rustc still reports an unused argument, this adds another variable with the
+/// same name and place, which is unused.
 fn warn_if_unused(attrs: &[Attribute], name: &Ident, body: &TokenStream, before: &mut TokenStream) {
     if !is_underscored(name) && !mentions(body, &name.unraw().to_string()) {
         let at = Span::mixed_site().located_at(name.span());
@@ -102,7 +102,7 @@ fn warn_if_unused(attrs: &[Attribute], name: &Ident, body: &TokenStream, before:
     }
 }
 
-/// Whether the name is among the tokens, or in a literal, which may be a format string.
+/// Whether the name is among the tokens, or in a literal (which may be a format string).
 fn mentions(tokens: &TokenStream, name: &str) -> bool {
     tokens::any(tokens.clone(), &|tree| match tree {
         TokenTree::Ident(ident) => ident.unraw() == name,
@@ -123,7 +123,7 @@ fn plain_pat(ident: Ident) -> Pat {
     Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident, subpat: None })
 }
 
-/// Whether the pattern moves everything into names. Then these are captured, and need no local variables.
+/// Whether the pattern moves everything into names. If so, the names are captured, and need no local variables.
 fn all_plain<'a>(pat: &'a Pat, names: &mut Vec<&'a Ident>) -> bool {
     match pat {
         Pat::Ident(_) => plain(pat).map(|name| names.push(name)).is_some(),
@@ -141,7 +141,7 @@ fn all_plain<'a>(pat: &'a Pat, names: &mut Vec<&'a Ident>) -> bool {
 /// Reports parameters that hold references.
 pub fn check(signature: &Signature, errors: &mut Vec<Error>) {
     let mut borrowed = Borrowed { errors, bound: Vec::new() };
-    // The visitor could change what it visits, so it gets a copy.
+    // The visitor takes its input by `&mut`, so it gets a copy.
     for mut input in signature.inputs.clone() {
         borrowed.visit_fn_arg_mut(&mut input);
     }
@@ -200,7 +200,7 @@ impl VisitMut for Borrowed<'_> {
         self.bound.truncate(outer);
     }
 
-    // References in the type of a function belong to its calls.
+    // References in a function type belong to the calls of that function, so they are allowed.
     fn visit_type_bare_fn_mut(&mut self, _: &mut TypeBareFn) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {}
 }

@@ -11,7 +11,7 @@ use crate::{closure, struct_literal, tokens};
 
 /// Expands `co! { body }`, and `co! { crate = path; body }`.
 pub fn expand(input: &TokenStream) -> TokenStream {
-    // The place is that of the whole call, and the hygiene that of the user's tokens.
+    // The braces have the place of the whole call, and the hygiene of the user's tokens.
     let place = input.clone().into_iter().next().map_or_else(Span::call_site, |first| first.span());
     let brace_token = syn::token::Brace(place.located_at(Span::call_site()));
     let parser = |input: ParseStream| {
@@ -25,7 +25,7 @@ pub fn expand(input: &TokenStream) -> TokenStream {
     match parser.parse2(tokens::mark(input.clone())) {
         Ok((krate, block)) => expand_block(krate, block),
         Err(error) => {
-            // With the parentheses, the body means what was meant, so its other errors are the user's own.
+            // With the parentheses, the body means what the user intended, so rustc can report the other errors in it.
             if let Some(Repaired { tokens, errors }) = struct_literal::repair(input.clone()) {
                 let block = parser.parse2(tokens::mark(tokens)).map(|(krate, block)| expand_block(krate, block));
                 let block = block.unwrap_or_else(|_| quote!(::core::unimplemented!()));
@@ -45,7 +45,8 @@ fn expand_block(krate: Option<Crate>, block: Block) -> TokenStream {
     tokens::unmark(closure::make(&krate, &name, Span::mixed_site(), None, &TokenStream::new(), block))
 }
 
-/// The statements of `{ body }`, if that is all. In `co!({ body })`, which rustfmt formats, rustc would find these braces unnecessary.
+/// If the body is only a block, `{ statements }`, the statements in it. rustfmt formats `co!({ body })`, but rustc would report
+/// these braces as unnecessary.
 fn without_braces(stmts: Vec<Stmt>) -> Vec<Stmt> {
     match <[Stmt; 1]>::try_from(stmts) {
         Ok([Stmt::Expr(Expr::Block(inner), None)]) if inner.label.is_none() && inner.attrs.is_empty() => {

@@ -12,8 +12,8 @@ use syn::{Attribute, Block, Expr, ExprClosure, Item, Macro, Pat, PathArguments, 
 use crate::krate::Crate;
 use crate::{expansion, precedence, tokens};
 
-/// Macros whose arguments look like expressions of the body and are not: they make coroutines, streams or futures of them, or
-/// do not run them.
+/// Macros whose arguments look like expressions of the body, but are not: these macros make coroutines, streams or futures from
+/// their arguments, or do not run them.
 const LEFT_ALONE: [&str; 9] =
     ["co", "join", "quote", "select", "select_biased", "stream", "stringify", "try_join", "try_stream"];
 
@@ -50,7 +50,7 @@ impl VisitMut for Body<'_> {
                 return;
             }
             Expr::Closure(_) | Expr::Const(_) => return,
-            // The length is a constant.
+            // The length of the array is a constant, so it has no `yield` of the coroutine.
             Expr::Repeat(repeat) => return self.visit_expr_mut(&mut repeat.expr),
             // After the expansion, the parentheses of `match (yield x) {` would be reported as unused.
             Expr::Paren(paren) if is_wait(&paren.expr) && paren.attrs.is_empty() => {
@@ -89,7 +89,7 @@ impl VisitMut for Body<'_> {
                 let whole = tokens::place_in_line(&operand, at).unwrap_or(at);
                 self.replace(expr, &attrs, &expansion::poll(self.krate, &operand, at, whole));
             }
-            // An error is to come from the line of its `?`. rustc takes the line in which the operand begins.
+            // The line of an error has to be that of its `?`. rustc takes the line in which the operand begins.
             Expr::Try(raise) => {
                 let at = raise.question_token.span;
                 if tokens::place_in_line(&raise.expr.to_token_stream(), at).is_none() {
@@ -123,7 +123,7 @@ impl VisitMut for Body<'_> {
             self.visit_expr_mut(argument);
             self.rewritten > before
         });
-        // These macros print their argument when they fail. They are to print the user's own text.
+        // These macros print their argument when they fail. They have to print the text that the user wrote.
         if ["assert", "debug_assert"].contains(&&*name)
             && self.rewritten > before
             && let Ok(arguments) = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(written)
@@ -135,14 +135,15 @@ impl VisitMut for Body<'_> {
         }
     }
 
-    // This coroutine does not run these.
+    // Items are not part of the coroutine.
     fn visit_item_mut(&mut self, _: &mut Item) {}
     fn visit_type_mut(&mut self, _: &mut Type) {}
     fn visit_pat_mut(&mut self, _: &mut Pat) {}
     fn visit_path_arguments_mut(&mut self, _: &mut PathArguments) {}
 }
 
-/// The parentheses of `(&shared).yield` would be reported as unused around the argument that this becomes.
+/// Removes parentheses around `expr`. In `(&shared).yield`, the operand becomes an argument of a function, and rustc would report
+/// the parentheses as unused.
 fn without_parentheses(expr: &Expr) -> &Expr {
     match expr {
         Expr::Paren(paren) if paren.attrs.is_empty() => &paren.expr,
@@ -163,7 +164,7 @@ fn is_coroutine(closure: &ExprClosure) -> bool {
     closure.attrs.iter().any(|attr| attr.path().is_ident("coroutine"))
 }
 
-/// Puts an error in the place of each `yield` that is in something else than the coroutine. It holds the name of that.
+/// Replaces each `yield` inside of a closure or an `async` block by an error. The field names what the `yield` is in.
 struct Misplaced(&'static str);
 
 impl VisitMut for Misplaced {

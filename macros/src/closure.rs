@@ -9,7 +9,7 @@ use crate::expansion::resume;
 use crate::krate::Crate;
 use crate::tokens;
 
-/// Makes a coroutine that does `captures` and then `block`, whose type is `output`. If that is `None`, it is inferred.
+/// Makes a coroutine that runs `captures` and then `block`. The type of `block` is `output`, or is inferred if `output` is `None`.
 ///
 /// `name` is the path of a type that has the name of the coroutine. `line` is the place that traces give it before its first `yield`.
 pub fn make(
@@ -22,20 +22,20 @@ pub fn make(
 ) -> TokenStream {
     body::rewrite(in_crate, &mut block);
 
-    // Our own tokens have the hygiene of the macro, where most lints are silent, and the place of the user's block, where
-    // errors are to point.
+    // The tokens of the expansion have the hygiene of the macro, for which most lints are silent. Their place is the user's block,
+    // so that errors point there.
     let written = block.brace_token.span.join();
     let at = Span::mixed_site().located_at(written);
     let resume = resume();
     let krate = in_crate.at(at);
     block.brace_token = syn::token::Brace(at);
 
-    // rust-analyzer takes a closure without any `yield` for an ordinary one, whatever its attributes are.
+    // rust-analyzer treats a closure without any `yield` as an ordinary one, even if its attribute is `#[coroutine]`.
     let never_yields = !tokens::any(block.to_token_stream(), &|token| token.to_string() == "yield");
     let yields = never_yields.then(|| {
         quote_spanned! {at=>
             if false {
-                // Dropped first, so that the frame has no place for it.
+                // This is dropped first, so that the frame has no place for it.
                 ::core::mem::drop(#resume);
                 #resume = yield #krate::by_hand::Suspend;
             }
@@ -49,7 +49,7 @@ pub fn make(
             #yields
             #captures
             // If the block never ends, rustc would report what comes after it as unreachable. An `allow` would not compile in a
-            // crate that forbids unreachable code. So as far as rustc knows, there is another way to get a value.
+            // crate that forbids unreachable code. So the `else` gives rustc another way to the code after the block.
             let value: #output = if true #block else { #krate::__private::never() };
             #krate::by_hand::Outcome::value(value)
         },
@@ -61,7 +61,8 @@ pub fn make(
         #[coroutine]
         #begin move |mut #resume: #krate::by_hand::Resume| -> #krate::by_hand::Outcome<#output> #body
     };
-    // The function records the line of its caller. That is `line` if each token of the call is there.
+    // The function records the line of its caller. Each token of the call has the place `line`, so that the recorded line is
+    // `line`.
     let krate = in_crate.at(line);
     quote_spanned!(line=> #krate::__private::coro::<#name, _, _>(#closure))
 }

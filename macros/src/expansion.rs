@@ -1,9 +1,9 @@
 //! The expansions of `yield`, `.await` and `return`, and how to recognize and undo them.
 //!
-//! Undoing is for macros that put their arguments into a coroutine of their own, as in
+//! Undoing is necessary for macros that put their arguments into a coroutine of their own, as in
 //! `macro_rules! background { ($e:expr) => { spawn(co! { $e }) } }`. The macro of the surrounding coroutine has expanded the
-//! arguments already, because it cannot know what `background!` does with them. The inner `co!` undoes that and expands them
-//! again, so that each `yield` belongs to the innermost coroutine.
+//! arguments already, because it cannot know what `background!` does with them. The inner `co!` undoes that expansion and expands
+//! the arguments again, so that each `yield` belongs to the innermost coroutine.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -12,7 +12,7 @@ use syn::{Expr, ExprAwait, ExprCall, ExprReturn, ExprTry, Pat, Stmt, Token};
 use crate::krate::Crate;
 use crate::tokens;
 
-/// The variable that holds the last `Resume`. Its span is `mixed_site`, so that it is not the same as a variable of the user's.
+/// The variable that holds the last `Resume`. Its span is `mixed_site`, so that it never is a variable of the user.
 pub fn resume() -> syn::Ident {
     syn::Ident::new("resume", Span::mixed_site())
 }
@@ -27,7 +27,8 @@ pub fn resume() -> syn::Ident {
 pub fn wait(krate: &Crate, operand: &TokenStream, at: Span, whole: Span) -> TokenStream {
     let resume = resume();
     let ours = Span::mixed_site().located_at(at);
-    // It has the exact place of the operand. So if that cannot be yielded, rustc says it once, and points there.
+    // This call has the exact place of the operand. So if the operand cannot be yielded, rustc reports one error, and points to the
+    // operand.
     let theirs = tokens::place(operand);
     let into_state = krate.at(theirs);
     let state = quote_spanned!(theirs=> #into_state::Wait::into_state(#operand));
@@ -50,7 +51,8 @@ pub fn wait(krate: &Crate, operand: &TokenStream, at: Span, whole: Span) -> Toke
 /// It is a `match`, like the `.await` of an `async fn`, so the future may borrow from temporaries.
 pub fn poll(krate: &Crate, operand: &TokenStream, at: Span, whole: Span) -> TokenStream {
     let ours = Span::mixed_site().located_at(at);
-    // Both have the exact place of the operand. So if that is not a future, rustc says it once, and points there.
+    // Both calls have the exact place of the operand. So if the operand is not a future, rustc reports one error, and points to the
+    // operand.
     let theirs = tokens::place(operand);
     let future = quote_spanned!(theirs=> ::core::future::IntoFuture::into_future(#operand));
     let pinned = quote_spanned!(ours=> &mut pinned);
@@ -91,7 +93,7 @@ fn suspend_until_ready(krate: &Crate, poll: &TokenStream, ours: Span) -> TokenSt
     }
 }
 
-/// `result?`. The line of a `?` is that of its operand, so the operand has parentheses in a place of the user's.
+/// `result?`. The line of a `?` is that of its operand, so the operand is in parentheses whose place is in the user's code.
 fn or_raise(result: &TokenStream, at: Span, whole: Span) -> TokenStream {
     let operand = quote_spanned!(whole=> (#result));
     quote_spanned!(at=> #operand?)

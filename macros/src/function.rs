@@ -55,7 +55,7 @@ pub fn expand(attribute: &TokenStream, function: &TokenStream) -> TokenStream {
     match syn::parse2::<Function>(tokens::mark(function.clone())) {
         Ok(function) => tokens::unmark(expand_function(attribute, function)),
         Err(error) => {
-            // rustc has reported the syntax already, in words that do not help.
+            // rustc has already reported the syntax error, but its message does not help.
             if let Some(Repaired { tokens, errors }) = struct_literal::repair(function.clone()) {
                 let function = syn::parse2::<Function>(tokens::mark(tokens));
                 let function = function.map(|function| tokens::unmark(expand_function(attribute, function)));
@@ -111,7 +111,7 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
     if no_result::is_never_result(&output) {
         no_result::answer(&mut block);
     }
-    // `impl Trait` cannot be written in the body, so the type is inferred there.
+    // The body cannot name a type with `impl Trait`, so this type is inferred there.
     let output = if HasImpl::find_in(&mut output) { None } else { Some(&output) };
     let coroutine = closure::make(&krate, &quote_spanned!(at=> __Function), sig.ident.span(), output, &inside, block);
     let krate = krate.at(at);
@@ -155,7 +155,8 @@ fn check_qualifiers(sig: &Signature, errors: &mut Vec<Error>) {
 }
 
 /// `#[instrument]` of the crate `tracing` enters its span where the function begins and leaves it where the function ends. Below
-/// `#[coro]` that is while the coroutine is made; above, it has put a guard into the body, across the `yield`s.
+/// `#[coro]`, the span would be open only while the coroutine is made. Above `#[coro]`, `#[instrument]` has already put a guard of
+/// the span into the body, and the guard would stay alive across the `yield`s.
 fn check_instrument(attrs: &[Attribute], sig: &Signature, block: Option<&Block>, errors: &mut Vec<Error>) {
     let message = "`#[instrument]` does not work on a `#[coro]` function, because other coroutines run while this one waits: \
                    use `coro.in_span(span)` of the feature `tracing`, which leaves the span while the coroutine waits";

@@ -19,7 +19,7 @@ impl Crate {
     pub fn find() -> Self {
         match crate_name("tinyield") {
             Ok(FoundCrate::Name(name)) => Self::Named(name),
-            // In its own tests and examples; or built without Cargo, or re-exported by another crate.
+            // This is the case in the crate's own tests and examples, in a build without Cargo, and if another crate re-exports it.
             Ok(FoundCrate::Itself) | Err(_) => Self::Named("tinyield".to_owned()),
         }
     }

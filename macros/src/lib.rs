@@ -1,15 +1,15 @@
-//! The macros of `tinyield`: [`macro@coro`] makes a coroutine of a function, [`co!`] of a block.
+//! The macros of `tinyield`: [`macro@coro`] makes a coroutine from a function, [`co!`] from a block.
 //!
 //! Use them from the crate `tinyield`, which re-exports both.
 //!
 //! A body goes through these modules:
 //!
 //! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field;
-//! 2. `function` reads the signature of a function, `arguments` its parameters, and both report common mistakes, as does `no_result`
-//!    of the value; `block` reads a block;
+//! 2. `function` reads the signature of a function, `arguments` its parameters, and `block` reads a block; `function`, `arguments`
+//!    and (for the value) `no_result` report common mistakes;
 //! 3. `body` finds each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself, and `expansion` expands it;
 //! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes;
-//! 5. `krate` has the name of the crate in all that.
+//! 5. `krate` gives the name of the crate to all of these.
 //!
 //! If the tokens do not parse, `struct_literal` looks for the usual cause, `match yield name { .. }`.
 
@@ -27,7 +27,7 @@ mod precedence;
 mod struct_literal;
 mod tokens;
 
-/// Makes a coroutine of a function: calling it gives a `Coro<T>` that has not started.
+/// Makes a coroutine from a function: a call of the function returns a `Coro<T>` that has not started.
 ///
 /// ```text
 /// #[coro]
@@ -61,7 +61,7 @@ mod tokens;
 ///
 /// # The name of the crate
 ///
-/// The macros look up in `Cargo.toml` how the crate `tinyield` is called. If another crate re-exports it, give them its path:
+/// The macros look up the name of the crate `tinyield` in `Cargo.toml`. If another crate re-exports it, give them its path:
 /// `#[coro(crate = other::tinyield)]` and `co! { crate = other::tinyield; body }`.
 ///
 /// # Errors
@@ -80,7 +80,7 @@ pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
     function::expand(&arguments.into(), &item.into()).into()
 }
 
-/// Makes a coroutine of a block: a `Coro<T>` that has not started, where `T` is the type of the block.
+/// Makes a coroutine from a block: a `Coro<T>` that has not started, where `T` is the type of the block.
 ///
 /// ```text
 /// let both = co! {

@@ -1,4 +1,4 @@
-//! Answers to `Ok(value)` and `return Err(error)` in a coroutine whose value is no `Result`.
+//! Error messages for `Ok(value)` and `return Err(error)` in a coroutine whose value is not a `Result`.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Block, Expr, ExprCall, ExprClosure, Item, Macro, Stmt, Type};
 
-/// Types of the standard library that nobody gives to an alias of a `Result`.
+/// Names of types of the standard library. No program is expected to give one of these names to an alias of a `Result`.
 const KNOWN: [&str; 34] = [
     "Arc",
     "Box",
@@ -44,7 +44,7 @@ const KNOWN: [&str; 34] = [
     "usize",
 ];
 
-/// Whether the type is surely not a `Result`, nor an alias of one.
+/// Whether the type is certainly neither a `Result` nor an alias of a `Result`.
 pub fn is_never_result(output: &Type) -> bool {
     match output {
         Type::Tuple(_) | Type::Array(_) | Type::Slice(_) | Type::Reference(_) | Type::Ptr(_) | Type::BareFn(_) => true,
@@ -85,7 +85,7 @@ fn answer_value(value: &mut Expr) {
     }
 }
 
-/// The error, and what was meant: so rustc finds the other errors in it.
+/// The error, together with the corrected code, in which rustc can find other errors.
 fn correct(call: &ExprCall) -> Option<TokenStream> {
     let Expr::Path(function) = &*call.func else { return None };
     let mut segments = function.path.segments.iter().rev();

@@ -1,4 +1,4 @@
-//! Answers to what is often written and means something else: `yield a + b`, `yield a?`, `futures::join!`.
+//! Error messages for code that does not mean what it seems to mean: `yield a + b`, `yield a?`, `futures::join!`.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
@@ -11,7 +11,7 @@ use crate::krate::Crate;
 const ASYNC_CRATES: [&str; 7] =
     ["async_std", "futures", "futures_lite", "futures_micro", "futures_util", "smol", "tokio"];
 
-/// The answer to a `yield operand` that cannot be meant, as what is yielded would be a number or a truth value.
+/// The error for a `yield operand` whose operand is a number or a truth value, which cannot be intended.
 pub fn answer(operand: &Expr) -> Option<TokenStream> {
     let (at, operator, example) = match operand {
         Expr::Binary(binary) => {
@@ -34,7 +34,7 @@ fn is_number(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.get_ident().is_some_and(|name| NUMBERS.iter().any(|number| name == number)))
 }
 
-/// `yield a?` yields `a?`. If `a` is a wait, rustc says so in the words of a trait of ours.
+/// `yield a?` yields `a?`. If `a` is a wait, the error of rustc has the text of a trait of this crate.
 pub fn check_question(krate: &Crate, raise: &mut ExprTry) {
     let operand = &raise.expr;
     let at = operand.span();
@@ -42,7 +42,7 @@ pub fn check_question(krate: &Crate, raise: &mut ExprTry) {
     *raise.expr = Expr::Verbatim(quote_spanned!(at=> #krate::__private::question(#operand)));
 }
 
-/// The answer to a macro that awaits in place.
+/// The error for a macro that awaits in place.
 pub fn answer_to_macro(mac: &Macro, name: &str) -> Option<Macro> {
     let first = mac.path.segments.first()?.ident.to_string();
     if mac.path.segments.len() < 2 || !ASYNC_CRATES.contains(&&*first) {

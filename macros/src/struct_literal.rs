@@ -1,12 +1,12 @@
 //! Finds `match yield name { .. }` and the like, in which rustc reads `name { .. }` as a struct, and puts parentheses around the
 //! `yield`.
 //!
-//! It works on tokens of which it is known that they do not parse. It is exact there: what it finds is never a valid program.
+//! It gets only tokens that do not parse. In such tokens, what it finds is never valid code.
 
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 
-/// Keywords before a block, so that the block is no struct.
+/// Keywords before a block. The braces after such a keyword are a block, and not a struct.
 const BEFORE_BLOCKS: [&str; 9] = ["async", "const", "do", "else", "gen", "loop", "move", "try", "unsafe"];
 
 /// The tokens with the parentheses that are missing, and an error for each place.
@@ -27,7 +27,7 @@ pub fn repair(tokens: TokenStream) -> Option<Repaired> {
 /// The part of a `match`, `if`, `while` or `for` before its block.
 struct Head {
     keyword: String,
-    /// `let` of `if let`, `in` of `for`: they stand before the operand.
+    /// The keyword before the operand: `let` in `if let`, `in` in `for`.
     inner: Option<String>,
     /// The index of the last `yield` in it.
     prefix: Option<usize>,
@@ -87,7 +87,7 @@ fn repair_trees(tokens: TokenStream, errors: &mut TokenStream) -> Vec<TokenTree>
     trees
 }
 
-/// The error for `yield wait`, and the same in parentheses. What follows an operator is not part of the wait.
+/// The error for `yield wait`, and the tokens with parentheses around `yield wait`. The wait ends at the first operator.
 fn parenthesize(keyword: &str, inner: Option<&str>, operand: &[TokenTree]) -> (TokenStream, Vec<TokenTree>) {
     let first = operand[0].span();
     let at = operand.last().and_then(|last| first.join(last.span())).unwrap_or(first);
@@ -122,14 +122,14 @@ fn operator(operand: &[TokenTree]) -> usize {
         TokenTree::Punct(punct) if punct.as_char() == '&' => {
             punct.spacing() == Spacing::Joint && is_punct(operand.get(index + 1), '&')
         }
-        // Not the `<` of `::<`.
+        // The `<` of `::<` is not an operator.
         TokenTree::Punct(punct) => "<>=!|+-*/%^".contains(punct.as_char()) && !is_punct(operand.get(index - 1), ':'),
         _ => false,
     };
     (2..operand.len()).find(|index| is_operator(*index)).unwrap_or(operand.len())
 }
 
-/// The index at which the path begins with which the tokens end.
+/// The tokens end with a path. This is the index at which it begins.
 fn last_path(tokens: &[TokenTree]) -> usize {
     let is_part = |tree: &TokenTree| match tree {
         TokenTree::Punct(punct) => ['.', ':'].contains(&punct.as_char()),
@@ -157,8 +157,8 @@ fn may_be_fields(group: &Group) -> bool {
     }
 }
 
-/// Whether the token after the braces begins another statement. Otherwise it may go on with the expression, or be the block of the
-/// `match` after a struct.
+/// Whether the token after the braces begins another statement. Otherwise the token may continue the expression, or may be the
+/// block of the `match` after a struct.
 fn ends_statement(next: Option<&TokenTree>) -> bool {
     match next {
         None | Some(TokenTree::Literal(_)) => true,

@@ -1,4 +1,4 @@
-//! Work on tokens, where `syn` does not help: `.yield`, the arguments of macros, and places.
+//! Functions on tokens for which `syn` has no parser: `.yield`, the arguments of macros, and places.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
@@ -34,7 +34,7 @@ pub fn place(expr: &TokenStream) -> Span {
     spans.last().and_then(|last| first.join(last)).unwrap_or(first)
 }
 
-/// The place of an expression together with its last token, if that is in the line in which the expression begins.
+/// The place of an expression up to `last`, its last token, if `last` is in the line in which the expression begins.
 pub fn place_in_line(expr: &TokenStream, last: Span) -> Option<Span> {
     let first = place(expr);
     if first.unwrap().line() == last.unwrap().line() { first.join(last) } else { None }
@@ -88,7 +88,7 @@ fn rename_fields(tokens: TokenStream, from: &str, to: &str) -> TokenStream {
 
 /// Rewrites the arguments of a macro that are expressions. An argument ends at a `,`, a `;` or the end of the tokens.
 ///
-/// Arguments that are not expressions keep their tokens, and so do those of which `rewrite` says that it did not change them.
+/// An argument keeps its tokens if it is not an expression, or if `rewrite` returns false because it did not change it.
 pub fn rewrite_arguments(tokens: TokenStream, mut rewrite: impl FnMut(&mut Expr) -> bool) -> TokenStream {
     let parser = |input: ParseStream| {
         let mut output = TokenStream::new();

@@ -1,8 +1,9 @@
 //! Notes where a panic comes from, without printing it: a simulation may run a program that panics hundreds of times, and reports
 //! the panic once.
 //!
-//! A process has one panic hook. The first simulation installs a hook of its own, which calls the former hook. On a thread that
-//! watches for panics, it also notes the place of the first panic, and calls the former hook only if the panics are to be printed.
+//! A process has one panic hook. The first simulation installs a hook of its own. On a thread on which [`watch`] runs, this hook
+//! notes the place of the first panic, and calls the former hook only if panics have to be printed. On other threads it only calls
+//! the former hook.
 
 use std::cell::RefCell;
 use std::panic::{PanicHookInfo, set_hook, take_hook};

@@ -104,7 +104,7 @@ impl Checked {
         self.runs
     }
 
-    /// Whether anything [came from outside](crate::Loop::came_from_outside) in one of the runs, such as from a thread. If so, the
+    /// Whether anything [came from outside](crate::Loop::came_from_outside) in any of the runs, such as from a thread. If so, the
     /// same seeds may take other turns the next time.
     #[must_use]
     pub fn came_from_outside(&self) -> bool {
@@ -112,7 +112,7 @@ impl Checked {
     }
 }
 
-/// The environment variable with the only seed that [`Simulation::check`] runs.
+/// If this environment variable is set, [`Simulation::check`] runs only the seed in it.
 const SEED_VARIABLE: &str = "TINYIELD_SEED";
 
 impl Simulation {

@@ -66,8 +66,7 @@ impl Recorder {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many events are kept now, by kind. The recorder counts them as they come and go, so this takes the same short time for
-    /// any number.
+    /// How many events are kept now, by kind. The recorder counts them as they come and go, so this takes constant time.
     #[must_use]
     pub fn recorded(&self) -> Recorded {
         self.ring().recorded()
