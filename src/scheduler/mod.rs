@@ -14,6 +14,7 @@
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
 //! - **Wake slot**: where foreign wakers find a task, or a function, of this loop ([`inbox`]).
 //! - **Quorum**: tasks of which some number has to end before a task that waits goes on ([`quorum`]).
+//! - **Claim**: a message or a value that a task has been granted, and takes in its next turn, or gives back ([`claims`]).
 //! - **Observer**: what looks at each turn, if anything does: a watch (for views and the watchdog), a recorder ([`observed`]).
 //! - **Host**: a foreign event loop that polls this one.
 //!
