@@ -207,6 +207,8 @@ impl Inbox {
     }
 
     /// The loop runs no longer.
+    // Inlined, it takes a register from the loop that takes the turns.
+    #[inline(never)]
     pub(super) fn end_run(self: &Arc<Inbox>) {
         self.add_local_watchers();
         self.local.close();
