@@ -18,8 +18,7 @@ use crate::primitives::{Mutex, lock};
 use crate::scheduler::{Claimant, Claims};
 use crate::sync::notify::Notifier;
 
-/// Room for more messages than this is given back. Whether there is more is looked at whenever the number of messages is a multiple of
-/// this.
+/// Room for more messages than this is given back when a receiver finds no message.
 const KEPT_CAPACITY: usize = 1024;
 
 /// The sides of a channel, as indices into arrays that have one element for each side.
@@ -119,6 +118,9 @@ impl<T> State<T> {
     #[inline]
     fn fetch(&mut self) -> bool {
         if self.free() == 0 {
+            if self.messages.capacity() > KEPT_CAPACITY {
+                self.shrink();
+            }
             let Some(message) = self.queue.as_ref().and_then(|queue| queue.take()) else { return false };
             self.messages.push_back(message);
         }
@@ -149,24 +151,15 @@ impl<T> State<T> {
     #[inline(always)]
     pub(super) fn take_claimed(&mut self, claimant: Claimant) -> Option<T> {
         self.claims.remove(claimant);
-        self.pop()
+        self.messages.pop_front()
     }
 
-    /// Takes the oldest message. A list that has held many gives its memory back.
-    #[inline(always)]
-    fn pop(&mut self) -> Option<T> {
-        let message = self.messages.pop_front();
-        if self.messages.len().is_multiple_of(KEPT_CAPACITY) && self.messages.capacity() > KEPT_CAPACITY {
-            self.shrink();
-        }
-        message
-    }
-
+    /// Gives memory back that few messages do not need.
     #[cold]
     #[inline(never)]
     fn shrink(&mut self) {
         if self.messages.len() < self.messages.capacity() / 4 {
-            self.messages.shrink_to(2 * self.messages.len());
+            self.messages.shrink_to((2 * self.messages.len()).max(KEPT_CAPACITY));
         }
     }
 
@@ -178,14 +171,14 @@ impl<T> State<T> {
     /// Takes the oldest message, if any message is free. The oldest message may be a claimed one: each claim then moves to the next
     /// message. So all messages are received in the order in which they were sent.
     pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let message = if self.fetch() { self.pop() } else { None };
+        let message = if self.fetch() { self.messages.pop_front() } else { None };
         message.ok_or_else(|| self.no_message())
     }
 
     /// Like [`try_recv`](State::try_recv), if threads do not share the channel.
     #[inline(always)]
     pub(super) fn pop_local(&mut self) -> Option<T> {
-        if self.free() != 0 { self.pop() } else { None }
+        if self.free() != 0 { self.messages.pop_front() } else { None }
     }
 
     /// Closes the channel. Returns whether it was open.
