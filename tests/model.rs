@@ -4,13 +4,13 @@
 //! `TINYIELD_PROGRAMS` sets the number of random programs, and `PROPTEST_RNG_SEED` their seed.
 #![feature(coroutines)]
 
-mod common;
 #[path = "model/mod.rs"]
 mod model;
+#[path = "common/random.rs"]
+mod random;
 
 use std::path::Path;
 
-use common::with_fixed_seed;
 use model::program::Program;
 use proptest::collection::vec;
 use proptest::num::u8::ANY;
@@ -18,6 +18,7 @@ use proptest::prop_oneof;
 use proptest::sample::select;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use random::with_fixed_seed;
 
 const PROGRAMS: u32 = 3_000;
 

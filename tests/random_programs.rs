@@ -5,6 +5,8 @@
 #![feature(coroutines)]
 
 mod common;
+#[path = "common/random.rs"]
+mod random;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,8 +14,9 @@ use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use common::{Alive, LONG, Token, ms, run_steps, silence_panics, text_of, wakes_itself, with_fixed_seed};
+use common::{Alive, LONG, Token, ms, run_steps, silence_panics, text_of, wakes_itself};
 use proptest::prelude::*;
+use random::with_fixed_seed;
 use tinyield::{
     Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Panic, Semaphore, Shared, StopHandle, abortable,
     as_completed, bracket, catch, co, finally, isolate, race, run_in_thread, shield, sleep, spawn, stream, timeout,

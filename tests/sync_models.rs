@@ -2,15 +2,18 @@
 #![feature(coroutines)]
 
 mod common;
+#[path = "common/random.rs"]
+mod random;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{LONG, with_fixed_seed};
+use common::LONG;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use random::with_fixed_seed;
 use tinyield::channel::{self, RecvError, SendError, Sender};
 use tinyield::{
     Barrier, Coro, Event, Lock, Loop, RemoteEvent, Runtime, Semaphore, Step, Wait, as_completed, co, coro, race, spawn,

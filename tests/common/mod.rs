@@ -1,7 +1,7 @@
 //! Helpers that the integration tests share, one concept a file. They use the public API only.
 //!
-//! `allocations.rs` is not part of this module: it installs a global allocator. A test that counts allocations includes
-//! it by its path.
+//! `allocations.rs` and `random.rs` are not part of this module: the first installs a global allocator, and the second needs proptest. Tests
+//! include them by their paths.
 #![allow(dead_code, unused_imports, unused_macros)] // each test uses a part of it
 
 pub mod by_hand;
@@ -13,7 +13,6 @@ mod errors;
 mod gate;
 mod log;
 mod panics;
-mod random;
 mod runtime;
 mod times;
 mod wakers;
@@ -26,7 +25,6 @@ pub use errors::{is_deadlock, lines, messages, names};
 pub use gate::{Gate, OpenOnDrop};
 pub use log::{Log, LogOnDrop};
 pub use panics::{panic_of, silence_panics, text_of};
-pub use random::with_fixed_seed;
 pub use runtime::{poll, ran, run_steps, simulated, to_end, to_idle};
 pub use times::{FOREVER, LONG, forever, in_time, ms};
 pub use wakers::{Wakes, wakes_itself};
