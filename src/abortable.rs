@@ -13,7 +13,7 @@ pub use self::remote::RemoteAbortHandle;
 use self::remote::{Request, RequestListeners};
 use crate::coro::Coro;
 use crate::error::{Cancelled, Error, Reason, Result};
-use crate::scheduler::{AtEnd, Close, Scope, ScopeKind, TaskRef};
+use crate::scheduler::{AtEnd, OnScopeEnd, Scope, ScopeKind, TaskRef};
 use crate::spawn::{JoinHandle, Spawnable, Starting};
 use crate::sync::Listener;
 use crate::wait::kind::Work;
@@ -230,9 +230,8 @@ impl Link {
     }
 }
 
-impl Close for Link {
-    /// The work is over.
-    fn close(&self) {
+impl OnScopeEnd for Link {
+    fn scope_ended(&self) {
         let left = (self.scope.take(), self.listener.take());
         drop(left);
     }
@@ -270,7 +269,7 @@ impl<T: 'static> WaitState for Aborting<T> {
         self.work.begin(task, ScopeKind::Whole);
         let scope = self.work.scope().cloned();
         if let Some(scope) = &scope {
-            scope.set_at_end(AtEnd::Close(self.link.clone()));
+            scope.set_at_end(AtEnd::Notify(self.link.clone()));
         }
         *self.link.scope.borrow_mut() = scope;
         self.link.note_handles();
@@ -302,11 +301,5 @@ impl<T: 'static> WaitState for Aborting<T> {
             Some(cancelled) => Err(Error::cancelled(cancelled, Location::caller())),
             None => self.work.take_output().map(Ok),
         }
-    }
-}
-
-impl<T> Drop for Aborting<T> {
-    fn drop(&mut self) {
-        self.link.close();
     }
 }

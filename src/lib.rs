@@ -97,6 +97,7 @@ mod abortable;
 mod as_completed;
 pub mod bridge;
 pub mod by_hand;
+mod capacity;
 mod catch;
 mod coro;
 mod error;

@@ -5,7 +5,7 @@ mod common;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::thread;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use common::{Alive, FOREVER, LONG, ms, simulated};
@@ -54,16 +54,24 @@ fn out_of_order() {
 
 #[test]
 fn a_data_loader() {
-    fn slow_transform(x: u64) -> u64 {
-        // The first one finishes after many of the others.
-        thread::sleep(ms(if x == 0 { 200 } else { 1 + x * 7 % 20 }));
-        x * x
-    }
     let main = co! {
         let pool = ThreadPool::new(16);
+        let (go_on, is_loaded) = mpsc::channel();
+        let mut is_loaded = Some(is_loaded);
+        let transforms: Vec<_> = (0..100).map(|x| {
+            let first_waits = is_loaded.take();
+            pool.run_in_thread(move || {
+                // The first one finishes after many of the others.
+                first_waits.into_iter().for_each(|is_loaded| is_loaded.recv().unwrap());
+                x * x
+            })
+        }).collect();
         let mut loaded = Vec::new();
-        for next in yield as_completed((0..100).map(|x| pool.run_in_thread(move || slow_transform(x)))) {
+        for next in yield as_completed(transforms) {
             loaded.push(yield next);
+            if loaded.len() == 50 {
+                go_on.send(()).unwrap();
+            }
         }
         loaded
     };

@@ -222,6 +222,15 @@ fn a_wake_up_of_a_coroutine_that_yields_a_handle_costs_the_same_beside_ten_times
     });
 }
 
+/// Steps until nothing is ready, sets the event, and steps to the end.
+fn step_with_a_pause<T: 'static>(main: Coro<T>, event: &Event) {
+    let mut event_loop = Loop::new();
+    let mut runtime = event_loop.runtime(main);
+    let _idle = to_idle(&mut runtime);
+    event.set();
+    to_end(&mut runtime).1.unwrap();
+}
+
 #[test]
 fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_a_chain_of_handles() {
     assert_linear(|count| {
@@ -235,11 +244,7 @@ fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_a_chain_of_handles() {
                 yield handle;
             };
         }
-        let mut event_loop = Loop::new();
-        let mut runtime = event_loop.runtime(chain);
-        let _idle = to_idle(&mut runtime);
-        ends.set();
-        to_end(&mut runtime).1.unwrap();
+        step_with_a_pause(chain, &ends);
     });
     assert_linear(|count| {
         let end = Event::new();
@@ -253,11 +258,7 @@ fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_a_chain_of_handles() {
                 }
             };
         }
-        let mut event_loop = Loop::new();
-        let mut runtime = event_loop.runtime(chain);
-        let _idle = to_idle(&mut runtime);
-        ends.set();
-        to_end(&mut runtime).1.unwrap();
+        step_with_a_pause(chain, &ends);
     });
 }
 
@@ -274,11 +275,7 @@ fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_the_items_of_one_as_comp
             let items: Vec<_> = (yield as_completed((0..count).map(|_| waits()))).collect();
             yield items.into_iter().map(|item| co! { yield item; }).collect::<Vec<_>>();
         };
-        let mut event_loop = Loop::new();
-        let mut runtime = event_loop.runtime(main);
-        let _idle = to_idle(&mut runtime);
-        sets.set();
-        to_end(&mut runtime).1.unwrap();
+        step_with_a_pause(main, &sets);
     });
 }
 

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 
+use super::AsCompleted;
+use super::completion::Completion;
 use super::slots::Slots;
-use super::{AsCompleted, Completion};
 use crate::coro::Coro;
 use crate::error::Result;
 use crate::scheduler::TaskRef;

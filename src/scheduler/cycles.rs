@@ -1,14 +1,15 @@
 //! Cycles in a hosted loop: tasks that wait for each other, which no host can resolve.
 //!
 //! A host may still set an event while nothing is ready, so a hosted loop looks only for cycles, each time when it becomes idle. A
-//! cycle is closed by a wait for a task that was started before. Such waits are noted, and the search starts from them.
+//! cycle is closed by a wait for a task that was started before, or by a scope that leaves its content to one whose owner waits for all of it.
+//! Both are noted, and the search starts from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::rc::Rc;
 
 use super::deadlock::Report;
-use super::{BlockedOn, Quorum, Scheduler, State, TaskRef, wait_graph};
+use super::{BlockedOn, Quorum, Scheduler, Scope, State, TaskRef, wait_graph};
 use crate::work;
 
 /// Where the next search for a cycle starts.
@@ -49,6 +50,15 @@ impl Scheduler {
     /// Notes that `waiting` waits for tasks of a quorum, which were started earlier.
     pub(crate) fn note_join_of_quorum(&self, waiting: &TaskRef) {
         self.note_joined(waiting, false);
+    }
+
+    /// `scope` is open: the owner of the scope that its content belongs to now waits for that content, too.
+    pub(super) fn note_join_of_holder(&self, scope: &Rc<Scope>) {
+        if self.is_hosted.get()
+            && let Some(owner) = scope.holder().owner()
+        {
+            self.note_joined(&owner, true);
+        }
     }
 
     fn note_joined(&self, task: &TaskRef, is_target: bool) {

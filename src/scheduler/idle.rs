@@ -24,21 +24,21 @@ impl Scheduler {
 
     /// Makes `waiter` wait until nothing is ready.
     pub(crate) fn add_settled(&self, waiter: Waiter) -> Key {
-        self.settled.borrow_mut().get_or_insert_default().push_back(waiter)
+        self.settled.borrow_mut().push_back(waiter)
     }
 
     /// Takes out a waiter that gives up. `None` if nothing was ready in the meantime.
     pub(crate) fn remove_settled(&self, key: Key) -> Option<Waiter> {
-        self.settled.borrow_mut().as_mut()?.remove(key)
+        self.settled.borrow_mut_if_used()?.remove(key)
     }
 
     pub(crate) fn is_in_settled(&self, key: Key) -> bool {
-        self.settled.borrow().as_ref().is_some_and(|queue| queue.get(key).is_some())
+        self.settled.borrow_if_used().is_some_and(|queue| queue.get(key).is_some())
     }
 
     /// Wakes the first coroutine that waits until nothing else is ready.
     fn wake_settled(&self) -> bool {
-        let first = self.settled.borrow_mut().as_mut().and_then(|queue| queue.pop_front());
+        let first = self.settled.borrow_mut_if_used().and_then(|mut queue| queue.pop_front());
         let is_any = first.is_some();
         if let Some(waiter) = first {
             waiter.settle();

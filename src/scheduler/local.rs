@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, O
 use super::inbox::WakeSlot;
 use super::task::TaskRef;
 use super::{Header, Scheduler};
+use crate::capacity::KEPT_CAPACITY;
 use crate::primitives::thread_local;
 
 /// Names a wake slot: its index, and a stamp that no other slot of the loop ever has.
@@ -47,9 +48,6 @@ struct List {
     /// At this number, those that are retired are removed.
     prune_at: usize,
 }
-
-/// A list that has held more than this gives its memory back when it is empty.
-const KEPT_CAPACITY: usize = 1024;
 
 // SAFETY: what is not `Sync` in here is `list`. Only `with` refers to it, and only on the thread whose number is `owner`. No two
 // threads ever have the same number, so no other thread reads or writes the list while that thread may. To drop the list is to have

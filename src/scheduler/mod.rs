@@ -91,7 +91,7 @@ pub(crate) use quorum::Quorum;
 use quorum::Quorums;
 pub(crate) use record::{Record, Round, RoundSize};
 pub(crate) use run::Progress;
-pub(crate) use scope::{AtEnd, Close, Scope, ScopeKind};
+pub(crate) use scope::{AtEnd, OnScopeEnd, Scope, ScopeKind};
 pub(crate) use simulated::Simulated;
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};
@@ -103,6 +103,7 @@ pub(crate) use wait::{Waiter, second_wait, stale_resume};
 pub(crate) use wait_queue::{Key, WaitQueue};
 pub(crate) use watch::{Next, Watch};
 
+use crate::capacity::KEPT_CAPACITY;
 use crate::error::Grouping;
 use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
@@ -117,7 +118,7 @@ pub(crate) struct Scheduler {
     timers: RefCell<Option<Timers>>,
     clock: Clock,
     /// The coroutines that wait until nothing else is ready.
-    settled: RefCell<Option<Box<WaitQueue<Waiter>>>>,
+    settled: Seldom<WaitQueue<Waiter>>,
     /// What only a simulated loop has.
     simulated: Option<Box<Simulated>>,
     /// What other threads share with this run, once there is something to share.
@@ -187,9 +188,6 @@ impl TaskName for HostTask {
     const NAME: &'static str = "";
 }
 
-/// Room for more wake slots than this is given back.
-const KEPT_SLOTS: usize = 1024;
-
 /// What a wake slot wakes.
 pub(crate) enum WakeTarget {
     Task(TaskRef),
@@ -213,7 +211,7 @@ impl Scheduler {
             run_queue: RunQueue::new(),
             timers: RefCell::default(),
             clock,
-            settled: RefCell::default(),
+            settled: Seldom::default(),
             simulated,
             inbox: OnceCell::new(),
             delivery: Cell::default(),
@@ -498,7 +496,7 @@ impl Scheduler {
         // To shrink takes time in proportion to the capacity, and has no effect while the last slot is in use.
         let removals = self.slot_removals.replace(self.slot_removals.get() + 1);
         let is_time = wake_slots.is_empty() || removals > wake_slots.capacity();
-        if is_time && wake_slots.capacity() > 4 * wake_slots.len() + KEPT_SLOTS {
+        if is_time && wake_slots.capacity() > 4 * wake_slots.len() + KEPT_CAPACITY {
             wake_slots.shrink_to_fit();
             self.slot_removals.set(0);
         }

@@ -12,6 +12,7 @@ use super::task::drop::with_own_depth;
 use super::task::{MAX_SWALLOWED, Turn};
 use super::timers::{self, Timer};
 use super::{Header, Scheduler, State, TaskRef, WakeTarget};
+use crate::capacity::KEPT_CAPACITY;
 use crate::error::{Cancelled, Error, Reason};
 use crate::panic::catch;
 use crate::work;
@@ -297,7 +298,7 @@ impl Scheduler {
                 None => {
                     self.is_cancelling.set(false);
                     // Empty: no destructor runs under the borrow.
-                    self.cancelling.borrow_mut().shrink_to(1024);
+                    self.cancelling.borrow_mut().shrink_to(KEPT_CAPACITY);
                     return None;
                 }
             }

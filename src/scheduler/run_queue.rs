@@ -5,6 +5,7 @@ use std::cell::UnsafeCell;
 use smallvec::SmallVec;
 
 use super::task::TaskRef;
+use crate::capacity::KEPT_CAPACITY;
 
 /// Tasks that are to be resumed. A round is what is ready when it begins; what becomes ready meanwhile is for the next one.
 #[derive(Default)]
@@ -21,8 +22,7 @@ struct Queues {
     rounds: u64,
 }
 
-/// A queue that has held twice as many gives its memory back, down to this, when it is nearly empty.
-const KEPT_CAPACITY: usize = 1024;
+// A queue that has held twice as many gives memory back when it is nearly empty.
 const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
 
 impl Queues {

@@ -16,6 +16,7 @@ use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
 use super::{Scheduler, TimerKey, new_in_place};
+use crate::capacity::{KEPT_CAPACITY, give_memory_back};
 use crate::error::{Cancelled, Error, Grouping};
 use crate::panic::FirstPanic;
 use crate::work;
@@ -44,30 +45,21 @@ impl ScopeKind {
     }
 }
 
-/// A list that has room for more gives memory back. Whether it has is looked at whenever its length is a multiple of this: that takes no
-/// longer than to look whether it is empty.
-const KEPT_CAPACITY: usize = 1024;
+// Whether a list is to give memory back is checked whenever its length is a multiple of this, which takes no longer than to check whether
+// it is empty.
 const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
-
-#[cold]
-#[inline(never)]
-fn give_memory_back<T>(list: &mut Vec<T>) {
-    if list.len() < list.capacity() / 4 {
-        list.shrink_to(2 * list.len());
-    }
-}
 
 /// What else has to end with a scope. The wait for the scope may go on, as a part of a gather, and without this it would look as if
 /// a timer or a handle could still do something.
 pub(crate) enum AtEnd {
     CancelTimer(TimerKey),
-    Close(Rc<dyn Close>),
+    Notify(Rc<dyn OnScopeEnd>),
 }
 
-/// Something that is of no use when a scope has ended.
-pub(crate) trait Close {
-    /// Runs no code of users.
-    fn close(&self);
+/// What has to know that a scope has ended, and is not its owner.
+pub(crate) trait OnScopeEnd {
+    /// No code of a user's may run in here.
+    fn scope_ended(&self);
 }
 
 /// How far a scope has come.
@@ -331,13 +323,13 @@ impl Scope {
         self.at_end.set(Some(at_end));
     }
 
-    /// Ends what has to end with the scope, if it has not yet.
+    /// Ends what has to end with the scope or with the wait for it, if it has not ended yet.
     #[inline]
     pub(crate) fn do_at_end(&self) {
         match self.at_end.take() {
             None => {}
             Some(AtEnd::CancelTimer(timer)) => drop(self.scheduler.cancel_timer(timer)),
-            Some(AtEnd::Close(closed)) => closed.close(),
+            Some(AtEnd::Notify(notified)) => notified.scope_ended(),
         }
     }
 
@@ -504,7 +496,7 @@ impl Scope {
             moved.index.set(index);
         }
         if tasks.len().is_multiple_of(KEPT_CAPACITY) && tasks.capacity() > KEPT_CAPACITY {
-            give_memory_back(&mut tasks);
+            give_memory_back(&mut *tasks);
         }
         debug_assert!(removed.is(task), "a task is at its index in its scope");
         removed
@@ -525,7 +517,7 @@ impl Scope {
             moved.index.set(self.index.get());
         }
         if subscopes.len().is_multiple_of(KEPT_CAPACITY) && subscopes.capacity() > KEPT_CAPACITY {
-            give_memory_back(&mut subscopes);
+            give_memory_back(&mut *subscopes);
         }
         drop(subscopes);
         Some(parent)

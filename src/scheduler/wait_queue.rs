@@ -121,7 +121,7 @@ impl<T> WaitQueue<T> {
 
     /// The first entry in line.
     pub(crate) fn front(&self) -> Option<&T> {
-        self.nodes.get(self.first as usize).map(|node| &node.value)
+        self.get(self.first_key()?)
     }
 
     /// The key of the first entry in line.

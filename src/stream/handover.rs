@@ -1,12 +1,15 @@
-//! The state of a stream: values that are offered, and readers that wait for one.
+//! What the coroutine of a stream and its readers share: values that are offered, and readers that wait for one.
 //!
 //! A reader in line is *granted* the oldest value that is offered. It takes the value when its task has a turn. If it gives up before,
 //! the value is offered again, before all younger ones. So readers find the *end* only when no value is left that may come back to them.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+mod state;
 
-use crate::scheduler::{Claimant, Claims, Key, OnFailure, TaskRef, WaitQueue, Waiter};
+use std::cell::{Cell, RefCell};
+
+pub(super) use self::state::{Got, OfferPlace, Place};
+use self::state::{NotServed, Offer, Reader, State};
+use crate::scheduler::{Claimant, OnFailure, TaskRef, Waiter};
 use crate::work;
 
 pub(super) struct Handover<T> {
@@ -19,193 +22,10 @@ pub(super) struct Handover<T> {
     has_failed: Cell<bool>,
 }
 
-struct State<T> {
-    /// An offer that was granted at once. Most streams have one at a time, and a queue costs more.
-    sole_offer: Option<Offer<T>>,
-    /// Entries in line were never granted. Those aside are granted, or were given back. Each in line is younger than all others.
-    offers: WaitQueue<Offer<T>>,
-    /// Offers that were granted, but whose readers gave up, by number.
-    given_back: BTreeMap<u64, OfferPlace>,
-    /// The number of the next offer.
-    next: u64,
-    /// One for each granted offer, but for that of the sole reader.
-    claims: Claims,
-    /// The reader that came while no other was in line. Most streams have one at a time, and a queue costs more. It is before the
-    /// others.
-    sole: Option<Reader>,
-    /// Entries in line wait. Those aside have been granted an offer, or found the end.
-    readers: WaitQueue<Reader>,
-}
-
-/// Where a reader is kept.
-#[derive(Clone, Copy)]
-pub(super) enum Place {
-    Sole,
-    Queue(Key),
-}
-
-/// Where an offer is kept.
-#[derive(Clone, Copy)]
-pub(super) enum OfferPlace {
-    /// With its number: another offer may be there later.
-    Sole(u64),
-    Queue(Key),
-}
-
-struct Offer<T> {
-    value: T,
-    /// Present while a coroutine waits until it is taken.
-    waiter: Option<Waiter>,
-    /// Its place in the order in which values were offered.
-    number: u64,
-    is_granted: bool,
-}
-
-enum Reader {
-    Waiting(Waiter),
-    /// Its offer.
-    Granted(OfferPlace, Claimant),
-    /// There are no more values.
-    End,
-}
-
-/// What a reader that no longer waits has got.
-pub(super) enum Got<T> {
-    Value(T),
-    End,
-    /// It still waits.
-    Nothing,
-}
-
-/// The reader still waits.
-struct NotServed;
-
-impl<T> State<T> {
-    fn offer(&self, place: OfferPlace) -> Option<&Offer<T>> {
-        match place {
-            OfferPlace::Sole(number) => self.sole_offer.as_ref().filter(|offer| offer.number == number),
-            OfferPlace::Queue(key) => self.offers.get(key),
-        }
-    }
-
-    fn offer_mut(&mut self, place: OfferPlace) -> Option<&mut Offer<T>> {
-        match place {
-            OfferPlace::Sole(number) => self.sole_offer.as_mut().filter(|offer| offer.number == number),
-            OfferPlace::Queue(key) => self.offers.get_mut(key),
-        }
-    }
-
-    fn remove_offer(&mut self, place: OfferPlace) -> Option<Offer<T>> {
-        match place {
-            OfferPlace::Sole(number) => self.sole_offer.take_if(|offer| offer.number == number),
-            OfferPlace::Queue(key) => self.offers.remove(key),
-        }
-    }
-
-    fn reader(&self, place: Place) -> Option<&Reader> {
-        match place {
-            Place::Sole => self.sole.as_ref(),
-            Place::Queue(key) => self.readers.get(key),
-        }
-    }
-
-    fn remove_reader(&mut self, place: Place) -> Option<Reader> {
-        match place {
-            Place::Sole => self.sole.take(),
-            Place::Queue(key) => {
-                let reader = self.readers.remove(key);
-                if let Some(Reader::Granted(_, claimant)) = &reader {
-                    self.claims.remove(*claimant);
-                }
-                reader
-            }
-        }
-    }
-
-    fn has_sole_waiting(&self) -> bool {
-        matches!(self.sole, Some(Reader::Waiting(_)))
-    }
-
-    /// The task of the first reader that waits.
-    fn first_waiting(&self) -> Option<Claimant> {
-        let first = match &self.sole {
-            Some(sole @ Reader::Waiting(_)) => sole,
-            _ => self.readers.front()?,
-        };
-        if let Reader::Waiting(waiter) = first { Some(Claimant::new(waiter.task())) } else { None }
-    }
-
-    /// The first reader that waits. It waits no longer.
-    fn serve_first(&mut self, served: Reader) -> Option<Reader> {
-        let first = match &mut self.sole {
-            Some(sole @ Reader::Waiting(_)) => sole,
-            _ => self.readers.advance()?,
-        };
-        Some(std::mem::replace(first, served))
-    }
-
-    /// Whether an offer is not granted.
-    fn has_free(&self) -> bool {
-        self.offers.len() != 0 || !self.given_back.is_empty()
-    }
-
-    /// Serves the first reader that waits with the oldest offer that is free. Those that were given back are older than those that
-    /// were never granted. Returns the reader.
-    fn grant(&mut self, claimant: Claimant) -> Option<Reader> {
-        let place = match self.given_back.pop_first() {
-            Some((_, place)) => place,
-            None => {
-                let key = self.offers.first_key()?;
-                self.offers.advance();
-                OfferPlace::Queue(key)
-            }
-        };
-        self.offer_mut(place)?.is_granted = true;
-        if !self.has_sole_waiting() {
-            self.claims.add(claimant);
-        }
-        self.serve_first(Reader::Granted(place, claimant))
-    }
-
-    /// Takes what a reader was granted, or finds nothing at the end.
-    #[inline(never)]
-    fn take_slow(&mut self, place: Place) -> Result<Option<Offer<T>>, NotServed> {
-        if let Some(Reader::Waiting(_)) = self.reader(place) {
-            return Err(NotServed);
-        }
-        let Some(Reader::Granted(offer, _)) = self.remove_reader(place) else { return Ok(None) };
-        Ok(self.remove_offer(offer))
-    }
-
-    /// A reader gives up: its offer is free again.
-    fn give_back(&mut self, place: OfferPlace) {
-        if let Some(offer) = self.offer_mut(place) {
-            offer.is_granted = false;
-            let number = offer.number;
-            self.given_back.insert(number, place);
-        }
-    }
-
-    /// Whether no offer is left that may come back to other tasks than this one.
-    fn has_no_claim_of_others(&self, task: Claimant) -> bool {
-        let is_of_other = |reader: &Reader| matches!(reader, Reader::Granted(_, claimant) if *claimant != task);
-        !self.sole.as_ref().is_some_and(is_of_other) && self.claims.are_all_by(task)
-    }
-}
-
 impl<T> Handover<T> {
     pub(super) fn new() -> Handover<T> {
-        let state = State {
-            sole_offer: None,
-            offers: WaitQueue::default(),
-            given_back: BTreeMap::new(),
-            next: 0,
-            claims: Claims::default(),
-            sole: None,
-            readers: WaitQueue::default(),
-        };
         Handover {
-            state: RefCell::new(state),
+            state: RefCell::new(State::new()),
             emitters: Cell::new(0),
             is_closed: Cell::new(false),
             has_failed: Cell::new(false),

@@ -112,12 +112,3 @@ impl<T: 'static> WaitState for Timeout<T> {
         }
     }
 }
-
-impl<T> Drop for Timeout<T> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(scope) = self.work.scope() {
-            scope.do_at_end();
-        }
-    }
-}

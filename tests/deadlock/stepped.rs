@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tinyield::{
     AbortHandle, Coro, Event, JoinHandle, Loop, LoopError, Runtime, Shared, Step, abortable, as_completed, catch, co,
-    coro, shield, spawn,
+    coro, isolate, race, shield, spawn, timeout,
 };
 
 use crate::common::{Counter, Gate, Wakes, messages, poll, ran, to_end, to_idle};
@@ -280,4 +281,36 @@ fn owned_loop_reports_a_cycle_although_an_abort_handle_exists() {
     let (main, _handle) = cycle_through_an_abortable(false);
     let error = Loop::new().run(main).unwrap_err();
     assert!(deadlock(&error).cycle().contains(&"waits".into()), "{error:?}");
+}
+
+#[test]
+fn cycle_that_is_closed_when_a_timeout_leaves_a_coroutine_behind_is_an_error_of_a_stepped_loop() {
+    for form in 0..3 {
+        let gate = Event::new();
+        let opens = gate.clone();
+        let own: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
+        let seen = own.clone();
+        // The coroutine that is left behind waits for the one that waits for all that was started in here.
+        let work = co! {
+            let left_behind = co! { let outer = seen.borrow_mut().take().unwrap(); yield outer; };
+            yield spawn(left_behind);
+            yield gate.wait();
+        };
+        let work: Coro<()> = co! { (yield timeout(work, Duration::MAX)).unwrap(); };
+        let outer: Coro<()> = match form {
+            0 => co! { let _ = yield isolate(work); },
+            1 => co! { let _ = yield isolate(race([work])); },
+            _ => {
+                let (work, _handle) = abortable(work);
+                co! { let _ = yield work; }
+            }
+        };
+        let main = co! { *own.borrow_mut() = Some(yield spawn(outer.named("outer"))); };
+        let mut event_loop = Loop::new();
+        let mut runtime = event_loop.runtime(main);
+        let _idle = to_idle(&mut runtime);
+        opens.set();
+        let error = to_idle_or_end(&mut runtime).expect("the cycle is found").unwrap_err();
+        assert!(deadlock(&error).cycle().iter().any(|name| name == "outer"), "{form}: {error:?}");
+    }
 }

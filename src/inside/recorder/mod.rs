@@ -1,6 +1,6 @@
 //! A recorder keeps the last events of the loops that have it, and writes them for Perfetto.
 //!
-//! [`ring`] keeps the events. [`perfetto`] makes packets from them, and [`protobuf`] encodes the packets.
+//! [`ring`], a ring buffer, keeps the events. [`perfetto`] makes packets from them, and [`protobuf`] encodes the packets.
 
 mod perfetto;
 mod protobuf;

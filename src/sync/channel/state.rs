@@ -11,15 +11,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::error::{TryRecvError, TrySendError};
+use crate::capacity::{KEPT_CAPACITY, give_memory_back};
 use crate::primitives::atomic::AtomicUsize;
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire};
 use crate::primitives::channel::{self as crossbeam, Receiver, Sender};
 use crate::primitives::{Mutex, lock};
 use crate::scheduler::{Claimant, Claims};
 use crate::sync::notify::Notifier;
-
-/// Room for more messages than this is given back when a receiver finds no message.
-const KEPT_CAPACITY: usize = 1024;
 
 /// The sides of a channel, as indices into arrays that have one element for each side.
 pub(super) const SENDERS: usize = 0;
@@ -119,7 +117,7 @@ impl<T> State<T> {
     fn fetch(&mut self) -> bool {
         if self.free() == 0 {
             if self.messages.capacity() > KEPT_CAPACITY {
-                self.shrink();
+                give_memory_back(&mut self.messages);
             }
             let Some(message) = self.queue.as_ref().and_then(|queue| queue.take()) else { return false };
             self.messages.push_back(message);
@@ -152,15 +150,6 @@ impl<T> State<T> {
     pub(super) fn take_claimed(&mut self, claimant: Claimant) -> Option<T> {
         self.claims.remove(claimant);
         self.messages.pop_front()
-    }
-
-    /// Gives memory back that few messages do not need.
-    #[cold]
-    #[inline(never)]
-    fn shrink(&mut self) {
-        if self.messages.len() < self.messages.capacity() / 4 {
-            self.messages.shrink_to((2 * self.messages.len()).max(KEPT_CAPACITY));
-        }
     }
 
     /// Gives up a claim: a message is free again, and it is older than all other free ones.

@@ -1,0 +1,173 @@
+//! The reporters of an `as_completed`: they are started, wait, and end; the next item gets what has ended.
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+
+use slab::Slab;
+
+use super::limit::Source;
+use super::slots::{Slot, Slots};
+use crate::coro::Coro;
+use crate::error::Error;
+use crate::panic::contain;
+use crate::scheduler::{Outcome, Quorum, Resume, Scheduler, Task, TaskRef};
+use crate::wait::lifecycle::{ActiveWait, Internal, Wait, suspend_until};
+
+/// A reporter: it waits for `coro`, and ends in the same way.
+fn reporting<T: 'static>(coro: Coro<T>, mut end: End<T>, location: &'static Location<'static>) -> Coro<T> {
+    let state = coro.into_state();
+    Coro::from_named::<Internal, _>(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            let mut wait = ActiveWait::begin_at(&resume, state, location);
+            let result = suspend_until!(resume, wait.poll(&resume));
+            if result.is_ok() {
+                end.is_ok = true;
+                end.completion.start_next(&resume.task);
+            }
+            Outcome(result)
+        },
+    )
+}
+
+/// Belongs to the body of a reporter: it is dropped when the reporter ends, with a value or without.
+struct End<T: 'static> {
+    completion: Rc<Completion<T>>,
+    reporter: usize,
+    is_ok: bool,
+}
+
+impl<T> Drop for End<T> {
+    fn drop(&mut self) {
+        self.completion.end(self.reporter, self.is_ok);
+    }
+}
+
+/// What the reporters, the iterator and its items share.
+pub(super) struct Completion<T: 'static> {
+    pub(super) slots: RefCell<Slots<T>>,
+    /// The reporters that have not ended.
+    running: RefCell<Slab<Task<T>>>,
+    /// What is to be started, if there is a limit.
+    pub(super) source: Option<Source<T>>,
+    /// With a limit: a reporter that has failed. Then what is left of the source is never started, and those items fail as it did.
+    failed: RefCell<Option<Task<T>>>,
+    location: &'static Location<'static>,
+}
+
+impl<T> Completion<T> {
+    pub(super) fn new(source: Option<Source<T>>, location: &'static Location<'static>) -> Rc<Completion<T>> {
+        let slots = RefCell::new(Slots::new());
+        Rc::new(Completion { slots, running: RefCell::default(), source, failed: RefCell::default(), location })
+    }
+
+    /// Starts a reporter in the scope of `task`.
+    pub(super) fn start(self: &Rc<Completion<T>>, coro: Coro<T>, task: &TaskRef) {
+        let Some(scope) = task.scope() else { return };
+        let reporter = self.running.borrow().vacant_key();
+        let end = End { completion: self.clone(), reporter, is_ok: false };
+        let task = reporting(coro, end, self.location).into_task();
+        self.running.borrow_mut().insert(task.clone());
+        Scheduler::start(task.raw(), scope.clone());
+        if self.source.is_some() {
+            let id = task.raw().id.get();
+            scope.scheduler().note_quorum(id, id, self.as_quorum());
+        }
+    }
+
+    /// If there is a limit: starts the next reporter, as one has its value.
+    pub(super) fn start_next(self: &Rc<Completion<T>>, task: &TaskRef) -> bool {
+        let next = self.source.as_ref().and_then(|source| source.next(&self.slots));
+        let has_next = next.is_some();
+        if let Some(coro) = next {
+            self.start(coro, task);
+        }
+        has_next
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.slots.borrow().count()
+    }
+
+    fn as_quorum(self: &Rc<Self>) -> Weak<dyn Quorum> {
+        let quorum: Rc<dyn Quorum> = self.clone();
+        Rc::downgrade(&quorum)
+    }
+
+    /// Notes the quorum for the search for deadlocks. The reporters have just been started, one after the other.
+    pub(super) fn note_quorum(self: &Rc<Self>, scheduler: &Scheduler) {
+        let running = self.running.borrow();
+        let ids = || running.iter().map(|(_, task)| task.raw().id.get());
+        if let (Some(first), Some(last)) = (ids().min(), ids().max()) {
+            scheduler.note_quorum(first, last, self.as_quorum());
+        }
+    }
+
+    /// The value was taken, or its item was dropped.
+    pub(super) fn close(&self, index: usize) -> Option<Slot<T>> {
+        #[cfg(test)]
+        super::tests::count_access();
+        self.slots.borrow_mut().close(index)
+    }
+
+    fn end(&self, reporter: usize, is_ok: bool) {
+        #[cfg(test)]
+        super::tests::count_access();
+        let Some(task) = self.running.borrow_mut().try_remove(reporter) else { return };
+        if self.source.is_some() {
+            task.raw().with_scheduler(|scheduler| scheduler.forget_quorum(task.raw().id.get()));
+        }
+        let failed = task.clone();
+        // The value of an item that was dropped is the user's: it is dropped when nothing is borrowed.
+        let (waiter, _unused) = self.slots.borrow_mut().end(task);
+        match waiter {
+            Some(waiter) if is_ok => waiter.settle(),
+            Some(waiter) => waiter.fail(),
+            None => {}
+        }
+        if !is_ok && let Some(source) = &self.source {
+            self.end_source(source, failed);
+        }
+    }
+
+    /// A reporter has failed, or was cancelled, and so will the others: nothing more is started. When the last one that runs has ended,
+    /// the items that are left fail.
+    fn end_source(&self, source: &Source<T>, failed: Task<T>) {
+        let unused = source.close_all();
+        self.failed.borrow_mut().get_or_insert(failed);
+        while self.running.borrow().is_empty() {
+            let waiter = self.slots.borrow_mut().take_waiter();
+            let Some(waiter) = waiter else { break };
+            waiter.fail();
+        }
+        // They are the user's. A second panic must not meet one that goes through the reporter.
+        if std::thread::panicking() { contain(|| drop(unused)) } else { drop(unused) }
+    }
+
+    /// Whether nothing is left that could end for this item.
+    pub(super) fn is_never_started(&self, index: usize) -> bool {
+        self.failed.borrow().is_some() && self.running.borrow().is_empty() && index >= self.slots.borrow().ended()
+    }
+
+    pub(super) fn failure(&self, index: usize) -> Option<Error> {
+        if self.is_never_started(index) {
+            return self.failed.borrow().as_ref().and_then(|failed| failed.raw().error());
+        }
+        self.slots.borrow().ended_task(index).and_then(|task| task.raw().error())
+    }
+}
+
+impl<T> Quorum for Completion<T> {
+    fn running(&self) -> Vec<TaskRef> {
+        self.running.borrow().iter().map(|(_, task)| task.raw().clone()).collect()
+    }
+
+    fn waiting(&self) -> Vec<(TaskRef, usize)> {
+        let slots = self.slots.borrow();
+        let ended = slots.ended();
+        // With a limit, one that ends starts the next one, so that the first end is a way on for all.
+        let needed = |index| if self.source.is_some() { 1 } else { index + 1 - ended };
+        slots.waiting().map(|(index, waiter)| (waiter.task().clone(), needed(index))).collect()
+    }
+}

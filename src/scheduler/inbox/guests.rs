@@ -1,0 +1,132 @@
+//! Guests: the loops that tasks of a loop poll, and whether something may wake them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+
+use super::{Inbox, Parked};
+use crate::primitives::atomic::Ordering::Relaxed;
+use crate::primitives::lock;
+use crate::work;
+
+/// The loops that tasks of this loop poll, and that may be woken: they have timers, or are watched, or have such guests. That a loop
+/// has its host's waker is no other reason for the host to wait.
+///
+/// A loop is added when it begins to sleep, and when it becomes watched, which only its own thread can do. It may stay here for longer:
+/// the host removes it when it looks, so that the host looks once for each time that it was added.
+#[derive(Default)]
+pub(super) struct Guests {
+    /// By address.
+    loops: BTreeMap<usize, Weak<Inbox>>,
+    /// At this number, the loops that are gone are removed.
+    prune_at: usize,
+}
+
+impl Guests {
+    fn add(&mut self, guest: &Arc<Inbox>) {
+        if self.loops.len() >= self.prune_at {
+            self.loops.retain(|_, guest| guest.strong_count() != 0);
+            self.prune_at = 2 * self.loops.len() + 8;
+        }
+        self.loops.insert(Arc::as_ptr(guest).addr(), Arc::downgrade(guest));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.loops.is_empty()
+    }
+
+    /// The first loop behind that address.
+    fn next(&self, last: usize) -> Option<(usize, Weak<Inbox>)> {
+        let (address, guest) = self.loops.range(last + 1..).next()?;
+        Some((*address, guest.clone()))
+    }
+}
+
+/// What a guest means for its host.
+enum Guest {
+    /// Something can wake it, and so a task of the host.
+    MayWake,
+    /// Only guests of its own could wake it.
+    MayBeWoken,
+    /// Its task waits for something else, but may wait for the guest again without a poll of it.
+    NotAwaited,
+    /// Nothing can wake it, before it is added again.
+    Asleep,
+}
+
+impl Inbox {
+    /// Has the host look at this loop before it takes itself to be stuck, and the host of the host, and so on.
+    pub(super) fn become_guest(self: &Arc<Inbox>) {
+        if !self.has_host.load(Relaxed) {
+            return;
+        }
+        let mut guest = self.clone();
+        loop {
+            work::count();
+            let mut state = lock(&guest.state);
+            if state.is_guest {
+                // So is the host then, unless it does not sleep.
+                break;
+            }
+            let Some(host) = state.host.as_ref().and_then(Weak::upgrade) else { break };
+            state.is_guest = true;
+            drop(state);
+            lock(&host.state).guests.add(&guest);
+            guest = host;
+        }
+    }
+
+    /// Whether a holder outside, or a timer, could still wake a loop that a task of this one polls, directly or through others.
+    pub(crate) fn may_guest_wake(self: &Arc<Inbox>) -> bool {
+        if lock(&self.state).guests.is_empty() {
+            return false;
+        }
+        let mut seen = BTreeSet::from([Arc::as_ptr(self)]);
+        let mut hosts = vec![self.clone()];
+        while let Some(host) = hosts.pop() {
+            let mut last = 0;
+            loop {
+                work::count();
+                let next = lock(&host.state).guests.next(last);
+                let Some((address, guest)) = next else { break };
+                last = address;
+                let guest = guest.upgrade();
+                match guest.as_ref().map_or(Guest::Asleep, |guest| guest.as_guest_of(&host)) {
+                    Guest::MayWake => return true,
+                    Guest::NotAwaited => {}
+                    Guest::Asleep => drop(lock(&host.state).guests.loops.remove(&address)),
+                    Guest::MayBeWoken => {
+                        if let Some(guest) = guest.filter(|guest| seen.insert(Arc::as_ptr(guest))) {
+                            hosts.push(guest);
+                        }
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// What this loop means for `host`, which has it among its guests, and removes it if it is asleep.
+    fn as_guest_of(&self, host: &Arc<Inbox>) -> Guest {
+        let mut state = lock(&self.state);
+        let guest = match &state.parked {
+            // It is polled by another loop, or its task has ended.
+            Parked::Task { wake_slot, .. } if !Arc::ptr_eq(&wake_slot.inbox, host) || wake_slot.is_retired() => {
+                Guest::Asleep
+            }
+            Parked::Task { wake_slot, .. } if !wake_slot.local.awaits() => Guest::NotAwaited,
+            Parked::Task { has_timers: true, .. } => Guest::MayWake,
+            // A holder that has signalled, and that is about to wake the task, is still there.
+            Parked::Nothing | Parked::Thread(_) | Parked::Host(..) if state.closed || !self.signalled.load(Relaxed) => {
+                Guest::Asleep
+            }
+            _ if self.is_watched() => Guest::MayWake,
+            _ if state.guests.is_empty() => Guest::Asleep,
+            _ => Guest::MayBeWoken,
+        };
+        let is_host = state.host.as_ref().is_some_and(|known| std::ptr::eq(known.as_ptr(), &**host));
+        if is_host && matches!(guest, Guest::Asleep) {
+            state.is_guest = false;
+        }
+        guest
+    }
+}

@@ -1,0 +1,69 @@
+//! What sleeps until something comes in to an inbox: a thread, a host, or a task of another loop.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::WakeSlot;
+use crate::panic::{catch, contain, discard};
+use crate::primitives::thread::{self, Thread};
+
+/// What sleeps until something comes in.
+#[derive(Default)]
+#[must_use = "it sleeps until it is woken"]
+pub(crate) enum Parked {
+    #[default]
+    Nothing,
+    Thread(Thread),
+    Host(Waker, EndOfWatch),
+    /// A task of another loop of this thread polls the loop. Its wake slot is not held: it is this loop that must be watched, or
+    /// have a timer.
+    Task {
+        wake_slot: Arc<WakeSlot>,
+        has_timers: bool,
+    },
+}
+
+/// Whether a sleeping host is woken when the last holder outside has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndOfWatch {
+    /// Nothing: the loop has a deadline, or is hosted and has no cycle to look for.
+    Ignored,
+    /// The loop has to look for a deadlock.
+    Awaited,
+}
+
+impl Parked {
+    /// Wakes it. Not under a lock: the waker of a host is foreign code.
+    pub(crate) fn wake(self) {
+        match self {
+            Parked::Nothing => {}
+            Parked::Thread(thread) => thread.unpark(),
+            Parked::Host(waker, _) => contain(|| waker.wake()),
+            Parked::Task { wake_slot, .. } => WakeSlot::wake(&wake_slot),
+        }
+    }
+
+    /// Wakes it from another thread, or from this one if no thread can be started.
+    pub(super) fn wake_elsewhere(self) {
+        match self {
+            Parked::Host(waker, _) => {
+                let Ok(again) = catch(|| waker.clone()).map_err(discard) else { return };
+                let wakes = move || contain(|| waker.wake());
+                let is_woken = thread::Builder::new().name("tinyield wake-up".into()).spawn(wakes).is_ok();
+                contain(|| if is_woken { drop(again) } else { again.wake() });
+            }
+            Parked::Task { wake_slot, .. } => WakeSlot::wake_with(&wake_slot, Parked::wake_elsewhere),
+            other => other.wake(),
+        }
+    }
+
+    /// Drops it, as nothing will wake it any more. A thread returns early.
+    pub(super) fn release(self) {
+        match self {
+            Parked::Nothing => {}
+            Parked::Thread(thread) => thread.unpark(),
+            Parked::Host(waker, _) => contain(|| drop(waker)),
+            Parked::Task { wake_slot, .. } => drop(wake_slot),
+        }
+    }
+}

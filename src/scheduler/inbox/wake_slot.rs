@@ -1,0 +1,229 @@
+//! Wake slots: places in a loop that foreign wakers and other threads wake, and the wakers of them.
+
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use super::{Inbox, Parked};
+use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
+use crate::primitives::atomic::{AtomicBool, AtomicUsize};
+use crate::scheduler::WakeTarget;
+use crate::scheduler::local::{Here, LocalMarks, LocalPoll, SlotKey};
+
+/// A place in a loop that may be woken from outside.
+pub(crate) struct WakeSlot {
+    pub(super) inbox: Arc<Inbox>,
+    pub(crate) key: SlotKey,
+    /// How many wakers of it are held outside, and [`RETIRED`].
+    holders: AtomicUsize,
+    /// It is in the inbox already.
+    woken: AtomicBool,
+    pub(in crate::scheduler) local: LocalMarks,
+}
+
+/// The high bit of the count of holders: nothing is left to wake, and wakers no longer count.
+const RETIRED: usize = 1 << (usize::BITS - 1);
+
+impl WakeSlot {
+    pub(in crate::scheduler) fn new(inbox: Arc<Inbox>, key: SlotKey, target: &WakeTarget) -> Arc<WakeSlot> {
+        let task = match target {
+            WakeTarget::Task(task) => Some(task),
+            WakeTarget::Call(_) => None,
+        };
+        Arc::new(WakeSlot {
+            inbox,
+            key,
+            holders: AtomicUsize::new(0),
+            woken: AtomicBool::new(false),
+            local: LocalMarks::new(task),
+        })
+    }
+
+    /// A waker to be lent, not kept: it is not counted, but its clones are.
+    ///
+    /// # Safety
+    ///
+    /// `wake_slot` came from [`Arc::as_ptr`], and an `Arc` of it lives for as long as the waker that is returned.
+    #[inline]
+    pub(crate) unsafe fn lend(wake_slot: *const WakeSlot) -> ManuallyDrop<Waker> {
+        // SAFETY: `VTABLE` needs a pointer of an `Arc` that is alive whenever the waker is used, and by contract this is one. The
+        // waker's own `drop` never runs, so it needs no count of its own.
+        ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(wake_slot.cast(), &VTABLE)) })
+    }
+
+    /// A waker to be kept outside.
+    pub(crate) fn waker(wake_slot: &Arc<WakeSlot>) -> Waker {
+        // SAFETY: `wake_slot` is borrowed for longer than this line.
+        unsafe { WakeSlot::lend(Arc::as_ptr(wake_slot)) }.deref().clone()
+    }
+
+    /// The slot that `waker` wakes, if it is one of this crate.
+    pub(super) fn of(waker: &Waker) -> Option<Arc<WakeSlot>> {
+        if !std::ptr::eq(waker.vtable(), &raw const VTABLE) {
+            return None;
+        }
+        // SAFETY: `VTABLE` is private, so `waker` was made with it in this file, of the pointer of an `Arc`. `waker` is borrowed, so
+        // that is alive, and `borrow` leaves its count alone.
+        Some(Arc::clone(&*unsafe { borrow(waker.data()) }))
+    }
+
+    /// It was taken out of the inbox: the next wake-up is a new one. What other threads did before they found it in the inbox, and
+    /// so did not add it again, is visible from here on.
+    pub(crate) fn acknowledge(&self) {
+        self.woken.swap(false, AcqRel);
+    }
+
+    /// Nothing is left to wake.
+    pub(crate) fn retire(&self) {
+        let holders = self.holders.fetch_or(RETIRED, AcqRel);
+        if holders != 0 && holders & RETIRED == 0 {
+            self.inbox.remove_watcher();
+        }
+    }
+
+    /// Whether nothing is left to wake.
+    pub(in crate::scheduler) fn is_retired(&self) -> bool {
+        self.holders.load(Relaxed) & RETIRED != 0
+    }
+
+    /// As [`acknowledge`](WakeSlot::acknowledge), of the list of local wake-ups.
+    #[inline]
+    pub(crate) fn acknowledge_locally(&self) {
+        self.local.unlist();
+    }
+
+    /// The loop's own thread polls a future with a waker of this, until the result is dropped. `None` if the task has to take a
+    /// turn first.
+    #[inline]
+    pub(in crate::scheduler) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
+        self.local.begin_poll()
+    }
+
+    #[inline]
+    pub(crate) fn wake(this: &Arc<WakeSlot>) {
+        WakeSlot::wake_with(this, Parked::wake);
+    }
+
+    /// Wakes it, and what sleeps in its loop by `wake_parked`.
+    #[inline]
+    pub(super) fn wake_with(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
+        this.wake_from(this.inbox.local.here(), || WakeSlot::deliver(this, wake_parked));
+    }
+
+    /// Wakes it, by `deliver` if it cannot be done on this thread.
+    #[inline(always)]
+    fn wake_from(&self, here: Option<Here<'_>>, deliver: impl FnOnce()) {
+        if !self.is_retired() && !here.is_some_and(|here| here.wake(self)) {
+            deliver();
+        }
+    }
+
+    #[inline(never)]
+    fn deliver(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
+        if !this.woken.swap(true, AcqRel) {
+            wake_parked(this.inbox.deliver(|state| state.woken.push(Arc::clone(this))));
+        }
+    }
+
+    fn hold(&self) {
+        let holders = self.holders.fetch_add(1, Relaxed);
+        if holders & !RETIRED > RETIRED / 2 {
+            // Thousands of millions of forgotten clones. As with `Arc`, no program is better than a wrong one.
+            std::process::abort();
+        }
+        if holders == 0 {
+            self.inbox.add_watcher();
+        }
+    }
+
+    /// Drops the waker that the loop's own thread has kept, if it has.
+    pub(in crate::scheduler) fn drop_spare(this: &Arc<WakeSlot>) {
+        if this.inbox.local.here().is_some_and(|here| here.take_spare(this)) {
+            // SAFETY: the spare waker was one of `VTABLE` with this data. It is taken out, and so used up here, once.
+            unsafe { drop_counts(Arc::as_ptr(this).cast()) };
+        }
+    }
+
+    fn release(&self) {
+        if self.holders.fetch_sub(1, AcqRel) == 1 {
+            self.inbox.remove_watcher();
+        }
+    }
+}
+
+/// The data of each waker is an `Arc<WakeSlot>` as a raw pointer. Each waker but a lent one has one count of the `Arc` and is one of
+/// the holders. All functions may be called from any thread, as `Waker` demands: `WakeSlot` is `Send + Sync`, as its fields are.
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
+
+const _: () = {
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<WakeSlot>();
+};
+
+/// # Safety
+///
+/// `data` is that of a waker of [`VTABLE`] which is alive during the call.
+unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<WakeSlot>> {
+    // SAFETY: by contract `data` came from `Arc::into_raw` and its count is still held by the waker. `ManuallyDrop` leaves it there.
+    ManuallyDrop::new(unsafe { Arc::from_raw(data.cast()) })
+}
+
+/// # Safety
+///
+/// As [`borrow`].
+unsafe fn clone_waker(data: *const ()) -> RawWaker {
+    // SAFETY: by contract.
+    let wake_slot = unsafe { borrow(data) };
+    if wake_slot.inbox.local.here().is_some_and(|here| here.take_spare(&wake_slot)) {
+        // Its counts are those of the clone from here on.
+        return RawWaker::new(data, &VTABLE);
+    }
+    wake_slot.hold();
+    RawWaker::new(Arc::into_raw(Arc::clone(&wake_slot)).cast(), &VTABLE)
+}
+
+/// # Safety
+///
+/// As [`borrow`]. The waker is used up.
+unsafe fn wake(data: *const ()) {
+    // SAFETY: by contract.
+    let wake_slot = unsafe { borrow(data) };
+    let here = wake_slot.inbox.local.here();
+    // It wakes before it leaves the holders: a loop that finds no holder then finds the wake-up when it looks again.
+    wake_slot.wake_from(here, || WakeSlot::deliver(&wake_slot, Parked::wake));
+    if !here.is_some_and(|here| here.keep_spare(&wake_slot)) {
+        // SAFETY: by contract. The waker is not kept.
+        unsafe { drop_counts(data) };
+    }
+}
+
+/// # Safety
+///
+/// As [`borrow`].
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: by contract.
+    WakeSlot::wake(&*unsafe { borrow(data) });
+}
+
+/// # Safety
+///
+/// As [`borrow`]. The waker is used up.
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: by contract.
+    let wake_slot = unsafe { borrow(data) };
+    if !wake_slot.inbox.local.here().is_some_and(|here| here.keep_spare(&wake_slot)) {
+        // SAFETY: by contract. The waker is not kept.
+        unsafe { drop_counts(data) };
+    }
+}
+
+/// # Safety
+///
+/// As [`borrow`]. The waker is used up, and is not kept as a spare one.
+#[inline(never)]
+unsafe fn drop_counts(data: *const ()) {
+    // SAFETY: by contract the waker's count goes with it.
+    let wake_slot = ManuallyDrop::into_inner(unsafe { borrow(data) });
+    wake_slot.release();
+}

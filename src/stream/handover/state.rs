@@ -1,0 +1,191 @@
+//! The values that a stream offers, and the readers that wait for one, as data: who is granted what, and what comes back.
+
+use std::collections::BTreeMap;
+
+use crate::scheduler::{Claimant, Claims, Key, WaitQueue, Waiter};
+
+pub(super) struct State<T> {
+    /// An offer that was granted at once. Most streams have one at a time, and a queue costs more.
+    pub(super) sole_offer: Option<Offer<T>>,
+    /// Entries in line were never granted. Those aside are granted, or were given back. Each in line is younger than all others.
+    pub(super) offers: WaitQueue<Offer<T>>,
+    /// Offers that were granted, but whose readers gave up, by number.
+    pub(super) given_back: BTreeMap<u64, OfferPlace>,
+    /// The number of the next offer.
+    pub(super) next: u64,
+    /// One for each granted offer, but for that of the sole reader.
+    pub(super) claims: Claims,
+    /// The reader that came while no other was in line. Most streams have one at a time, and a queue costs more. It is before the
+    /// others.
+    pub(super) sole: Option<Reader>,
+    /// Entries in line wait. Those aside have been granted an offer, or found the end.
+    pub(super) readers: WaitQueue<Reader>,
+}
+
+/// Where a reader is kept.
+#[derive(Clone, Copy)]
+pub(in crate::stream) enum Place {
+    Sole,
+    Queue(Key),
+}
+
+/// Where an offer is kept.
+#[derive(Clone, Copy)]
+pub(in crate::stream) enum OfferPlace {
+    /// With its number: another offer may be there later.
+    Sole(u64),
+    Queue(Key),
+}
+
+pub(super) struct Offer<T> {
+    pub(super) value: T,
+    /// Present while a coroutine waits until it is taken.
+    pub(super) waiter: Option<Waiter>,
+    /// Its place in the order in which values were offered.
+    pub(super) number: u64,
+    pub(super) is_granted: bool,
+}
+
+pub(super) enum Reader {
+    Waiting(Waiter),
+    /// Its offer.
+    Granted(OfferPlace, Claimant),
+    /// There are no more values.
+    End,
+}
+
+/// What a reader that no longer waits has got.
+pub(in crate::stream) enum Got<T> {
+    Value(T),
+    End,
+    /// It still waits.
+    Nothing,
+}
+
+/// The reader still waits.
+pub(super) struct NotServed;
+
+impl<T> State<T> {
+    pub(super) fn new() -> State<T> {
+        State {
+            sole_offer: None,
+            offers: WaitQueue::default(),
+            given_back: BTreeMap::new(),
+            next: 0,
+            claims: Claims::default(),
+            sole: None,
+            readers: WaitQueue::default(),
+        }
+    }
+
+    pub(super) fn offer(&self, place: OfferPlace) -> Option<&Offer<T>> {
+        match place {
+            OfferPlace::Sole(number) => self.sole_offer.as_ref().filter(|offer| offer.number == number),
+            OfferPlace::Queue(key) => self.offers.get(key),
+        }
+    }
+
+    pub(super) fn offer_mut(&mut self, place: OfferPlace) -> Option<&mut Offer<T>> {
+        match place {
+            OfferPlace::Sole(number) => self.sole_offer.as_mut().filter(|offer| offer.number == number),
+            OfferPlace::Queue(key) => self.offers.get_mut(key),
+        }
+    }
+
+    pub(super) fn remove_offer(&mut self, place: OfferPlace) -> Option<Offer<T>> {
+        match place {
+            OfferPlace::Sole(number) => self.sole_offer.take_if(|offer| offer.number == number),
+            OfferPlace::Queue(key) => self.offers.remove(key),
+        }
+    }
+
+    pub(super) fn reader(&self, place: Place) -> Option<&Reader> {
+        match place {
+            Place::Sole => self.sole.as_ref(),
+            Place::Queue(key) => self.readers.get(key),
+        }
+    }
+
+    pub(super) fn remove_reader(&mut self, place: Place) -> Option<Reader> {
+        match place {
+            Place::Sole => self.sole.take(),
+            Place::Queue(key) => {
+                let reader = self.readers.remove(key);
+                if let Some(Reader::Granted(_, claimant)) = &reader {
+                    self.claims.remove(*claimant);
+                }
+                reader
+            }
+        }
+    }
+
+    pub(super) fn has_sole_waiting(&self) -> bool {
+        matches!(self.sole, Some(Reader::Waiting(_)))
+    }
+
+    /// The task of the first reader that waits.
+    pub(super) fn first_waiting(&self) -> Option<Claimant> {
+        let first = match &self.sole {
+            Some(sole @ Reader::Waiting(_)) => sole,
+            _ => self.readers.front()?,
+        };
+        if let Reader::Waiting(waiter) = first { Some(Claimant::new(waiter.task())) } else { None }
+    }
+
+    /// The first reader that waits. It waits no longer.
+    pub(super) fn serve_first(&mut self, served: Reader) -> Option<Reader> {
+        let first = match &mut self.sole {
+            Some(sole @ Reader::Waiting(_)) => sole,
+            _ => self.readers.advance()?,
+        };
+        Some(std::mem::replace(first, served))
+    }
+
+    /// Whether an offer is not granted.
+    pub(super) fn has_free(&self) -> bool {
+        self.offers.len() != 0 || !self.given_back.is_empty()
+    }
+
+    /// Serves the first reader that waits with the oldest offer that is free. Those that were given back are older than those that
+    /// were never granted. Returns the reader.
+    pub(super) fn grant(&mut self, claimant: Claimant) -> Option<Reader> {
+        let place = match self.given_back.pop_first() {
+            Some((_, place)) => place,
+            None => {
+                let key = self.offers.first_key()?;
+                self.offers.advance();
+                OfferPlace::Queue(key)
+            }
+        };
+        self.offer_mut(place)?.is_granted = true;
+        if !self.has_sole_waiting() {
+            self.claims.add(claimant);
+        }
+        self.serve_first(Reader::Granted(place, claimant))
+    }
+
+    /// Takes what a reader was granted, or finds nothing at the end.
+    #[inline(never)]
+    pub(super) fn take_slow(&mut self, place: Place) -> Result<Option<Offer<T>>, NotServed> {
+        if let Some(Reader::Waiting(_)) = self.reader(place) {
+            return Err(NotServed);
+        }
+        let Some(Reader::Granted(offer, _)) = self.remove_reader(place) else { return Ok(None) };
+        Ok(self.remove_offer(offer))
+    }
+
+    /// A reader gives up: its offer is free again.
+    pub(super) fn give_back(&mut self, place: OfferPlace) {
+        if let Some(offer) = self.offer_mut(place) {
+            offer.is_granted = false;
+            let number = offer.number;
+            self.given_back.insert(number, place);
+        }
+    }
+
+    /// Whether no offer is left that may come back to other tasks than this one.
+    pub(super) fn has_no_claim_of_others(&self, task: Claimant) -> bool {
+        let is_of_other = |reader: &Reader| matches!(reader, Reader::Granted(_, claimant) if *claimant != task);
+        !self.sole.as_ref().is_some_and(is_of_other) && self.claims.are_all_by(task)
+    }
+}
