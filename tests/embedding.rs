@@ -490,7 +490,7 @@ fn an_idle_wait_on_another_thread_returns_when_the_run_ends() {
         if waits_first {
             begun.recv().unwrap();
             // The thread is probably parked now. If it is not, it must return too.
-            (0..1000).for_each(|_| std::thread::yield_now());
+            (0..100).for_each(|_| std::thread::yield_now());
         }
         drop(runtime);
         ended.recv_timeout(LONG).unwrap();
