@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use self::guests::Guests;
 pub(crate) use self::parked::{EndOfWatch, Parked};
-pub(crate) use self::wake_slot::WakeSlot;
+pub(crate) use self::wake_slot::{WakeSlot, WakeTarget};
 use super::Scheduler;
 use super::local::LocalWakes;
 use crate::capacity::KEPT_CAPACITY;

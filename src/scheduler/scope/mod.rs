@@ -15,14 +15,15 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 pub(crate) use self::owner::{AtEnd, OnScopeEnd};
+use super::Scheduler;
 use super::ascent::Shortcuts;
 use super::group::Group;
 use super::holds::SharedHold;
+use super::in_place::new_in_place;
 use super::seldom::Seldom;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
-use super::{Scheduler, new_in_place};
 use crate::error::{Cancelled, Error, Grouping};
 
 /// What a scope is for.
