@@ -48,7 +48,6 @@ mod idle;
 mod in_place;
 mod inbox;
 mod livelock;
-mod local;
 mod missing_runtime;
 mod observed;
 mod order;

@@ -6,8 +6,8 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::inbox::SlotKey;
 use super::inbox::{Inbox, WakeSlot};
-use super::local::SlotKey;
 use super::task::drop::with_own_depth;
 use super::task::{MAX_SWALLOWED, Turn};
 use super::timers::{self, Timer};

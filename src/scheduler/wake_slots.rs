@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::Scheduler;
+use super::inbox::SlotKey;
 use super::inbox::{Inbox, WakeSlot, WakeTarget};
-use super::local::SlotKey;
 use crate::capacity::KEPT_CAPACITY;
 
 impl Scheduler {

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
+use super::local::{Here, SlotKey};
+use super::marks::{LocalMarks, LocalPoll};
 use super::{Inbox, Parked};
 use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::scheduler::TaskRef;
-use crate::scheduler::local::{Here, LocalMarks, LocalPoll, SlotKey};
 
 /// What a wake slot wakes.
 pub(crate) enum WakeTarget {
