@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::timers::{Timer, TimerKey, Timers};
+use super::timer_key::TimerKey;
+use super::timers::{Timer, Timers};
 
 impl Scheduler {
     /// The time by the clock of this loop.

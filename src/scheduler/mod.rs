@@ -27,7 +27,6 @@
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
 //! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.
 
-mod ascent;
 mod awaited;
 mod cancel;
 #[cfg(debug_assertions)]
@@ -42,7 +41,6 @@ mod deadlock;
 mod driver;
 mod dump;
 mod end;
-mod group;
 mod holds;
 mod idle;
 mod in_place;
@@ -61,6 +59,7 @@ mod seldom;
 mod simulated;
 mod start;
 mod task;
+mod timer_key;
 mod timers;
 mod wait;
 mod wait_graph;
@@ -81,9 +80,6 @@ pub(crate) use claims::{Claimant, Claims};
 pub(crate) use driver::{Driver, Steps};
 pub(crate) use dump::Held;
 use dump::HeldThings;
-pub(crate) use end::OnFailure;
-pub(crate) use group::Group;
-use holds::Changes;
 use inbox::Delivery;
 pub(crate) use inbox::{Inbox, WakeSlot, WakeTarget};
 pub(crate) use observed::Observer;
@@ -92,14 +88,17 @@ pub(crate) use quorum::Quorum;
 use quorum::Quorums;
 pub(crate) use record::{Record, Round, RoundSize};
 pub(crate) use run::Progress;
+pub(crate) use scope::group::Group;
+use scope::hold::Changes;
 pub(crate) use scope::{AtEnd, OnScopeEnd, Scope, ScopeKind};
 pub(crate) use simulated::Simulated;
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};
 pub use task::protocol::{Outcome, Resume, Suspend};
 pub(crate) use task::state::{BlockedOn, State};
-pub(crate) use task::{Header, TaskRef, WaiterKey};
-pub(crate) use timers::{Timer, TimerKey};
+pub(crate) use task::{Header, OnFailure, TaskRef, WaiterKey};
+pub(crate) use timer_key::TimerKey;
+pub(crate) use timers::Timer;
 pub(crate) use wait::{Waiter, second_wait, stale_resume};
 pub(crate) use wait_queue::{Key, WaitQueue};
 pub(crate) use watch::{Next, Watch};

@@ -4,9 +4,13 @@
 //! to the nearest scope that is a domain. [`end`](super::end) ends scopes, and [`cancel`](super::cancel) cancels them.
 //!
 //! This file has the kinds of scopes, how a scope is made, and its state. [`tree`] has its place in the tree, [`errors`] the errors that
-//! it keeps, and [`owner`] what waits for it.
+//! it keeps, and [`owner`] what waits for it. [`ascent`] walks up the tree, [`group`] has the scopes of a race, and [`hold`] the
+//! cancellations that tasks of a scope put off.
 
+mod ascent;
 mod errors;
+pub(super) mod group;
+pub(super) mod hold;
 mod owner;
 mod tree;
 
@@ -14,11 +18,11 @@ use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use self::ascent::Shortcuts;
+use self::group::Group;
+use self::hold::SharedHold;
 pub(crate) use self::owner::{AtEnd, OnScopeEnd};
 use super::Scheduler;
-use super::ascent::Shortcuts;
-use super::group::Group;
-use super::holds::SharedHold;
 use super::in_place::new_in_place;
 use super::seldom::Seldom;
 use super::task::TaskRef;

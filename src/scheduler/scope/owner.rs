@@ -5,8 +5,8 @@
 use std::rc::Rc;
 
 use super::Scope;
+use super::group::Group;
 use crate::scheduler::TimerKey;
-use crate::scheduler::group::Group;
 use crate::scheduler::task::TaskRef;
 use crate::scheduler::wait::Waiter;
 

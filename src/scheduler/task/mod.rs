@@ -32,10 +32,9 @@ pub(crate) use self::reference::TaskRef;
 use self::state::{BlockedOn, State};
 pub(crate) use self::waiters::WaiterKey;
 use super::Scheduler;
-use super::end::OnFailure;
-use super::holds::Hold;
 use super::inbox::WakeSlot;
 use super::scope::Scope;
+use super::scope::hold::Hold;
 use super::wait::Waiter;
 use super::wait_queue::WaitQueue;
 use crate::error::Error;
@@ -101,6 +100,12 @@ pub(crate) struct Cold {
     pub(super) holds_owners: Option<Rc<Hold>>,
     /// How many tasks put off the cancellation of this one.
     pub(super) held_by: u32,
+}
+
+/// What has to know that a task has ended without a value, and is not one of its waiters.
+pub(crate) trait OnFailure {
+    /// The error of the task is known. No code of a user's may run in here.
+    fn task_failed(&self);
 }
 
 /// What the types of the coroutine and its value decide. The functions are those of a [`cell::TaskCell`].
