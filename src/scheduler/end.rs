@@ -15,12 +15,6 @@ use crate::work;
 /// The most frames in the trace of an error that came up while its domain was stopping. In a deep chain, each coroutine may raise one.
 const MAX_FRAMES_OF_OTHERS: usize = 100;
 
-/// What has to know that a task has ended without a value, and is not one of its waiters.
-pub(crate) trait OnFailure {
-    /// The error of the task is known. No code of a user's may run in here.
-    fn task_failed(&self);
-}
-
 impl Scheduler {
     /// Ends a task that has completed with a value.
     #[inline]

@@ -4,40 +4,11 @@
 //! their own cancellation after that. It holds those that wait for its handle one by one. The owners of the scopes around it may be
 //! thousands, and each of those may have such a task. So all tasks that hold the same owners share one [`Hold`] of them.
 
-use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
+use super::scope::hold::Hold;
 use super::{Scheduler, Scope, State, TaskRef};
 use crate::work;
-
-/// Holds the owner of a scope, and those of the scopes around it, for the tasks that have a reference to it.
-pub(super) struct Hold {
-    owner: Option<TaskRef>,
-    around: Option<Rc<Hold>>,
-    holds_any: bool,
-    /// The count of changes when this hold was made.
-    changes: u64,
-}
-
-/// What tasks that are directly in a scope share.
-#[derive(Default)]
-pub(super) struct SharedHold(RefCell<Weak<Hold>>);
-
-impl SharedHold {
-    pub(super) fn is_used(&self) -> bool {
-        self.0.borrow().strong_count() > 0
-    }
-}
-
-/// Counts changes of owners and parents from which a [`Hold`] in use was made.
-#[derive(Default)]
-pub(super) struct Changes(Cell<u64>);
-
-impl Changes {
-    pub(super) fn count(&self) {
-        self.0.set(self.0.get() + 1);
-    }
-}
 
 impl Scheduler {
     /// Puts off the cancellation of the tasks that wait for `task`, which outlives its own, until it has ended.
@@ -119,14 +90,4 @@ impl Scheduler {
 fn put_off(task: &TaskRef) {
     work::count();
     task.cold_mut(|cold| cold.held_by += 1);
-}
-
-/// Thousands of them may be in a row.
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let mut next = self.around.take();
-        while let Some(mut around) = next.and_then(Rc::into_inner) {
-            next = around.around.take();
-        }
-    }
 }

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::simulated::place_of;
+use super::wait_graph::place_of;
 use super::{Scheduler, TaskRef};
 use crate::error::{Error, Livelock};
 use crate::trace::Frame;

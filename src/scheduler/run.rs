@@ -6,10 +6,11 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::inbox::SlotKey;
 use super::inbox::{Inbox, WakeSlot};
-use super::local::SlotKey;
+use super::task::Turn;
 use super::task::drop::with_own_depth;
-use super::task::{MAX_SWALLOWED, Turn};
+use super::task::swallowed::MAX_SWALLOWED;
 use super::timers::{self, Timer};
 use super::{Header, Scheduler, State, TaskRef, WakeTarget};
 use crate::capacity::KEPT_CAPACITY;

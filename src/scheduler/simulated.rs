@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::livelock::Standstill;
 use super::order::Order;
 use super::record::{Record, Round, Turn};
-use super::{Scheduler, State, TaskRef, wait_graph};
-use crate::trace::Frame;
+use super::wait_graph::place_of;
+use super::{Scheduler, State, TaskRef};
 
 /// What only a simulated loop has.
 pub(crate) struct Simulated {
@@ -207,10 +207,4 @@ impl Scheduler {
             record.borrow_mut().add_reordered(Round { number, order, tasks });
         }
     }
-}
-
-/// The name of `task`, and where it goes on. An internal task stands for the coroutine that waits for it.
-pub(super) fn place_of(task: &TaskRef) -> Frame {
-    let trace = wait_graph::trace(task, task.location.get(), 1);
-    trace.last().cloned().unwrap_or_else(|| Frame::new("run".into(), task.location.get()))
 }

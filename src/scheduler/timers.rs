@@ -8,6 +8,7 @@ use dary_heap::{PeekMut, QuaternaryHeap};
 use slab::Slab;
 
 use super::scope::Scope;
+use super::timer_key::TimerKey;
 use super::wait::Waiter;
 
 /// What happens at a deadline.
@@ -134,14 +135,6 @@ impl PartialOrd for Run {
 
 /// The deadline of a timer that never fires.
 const NEVER: u64 = u64::MAX;
-
-/// Names a timer. When that has fired, the key names nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimerKey {
-    slot: u32,
-    /// Counts up, so that equal deadlines fire in the order in which they were set.
-    stamp: u32,
-}
 
 impl TimerKey {
     fn is_of(self, timers: &Slab<Stamped>) -> bool {

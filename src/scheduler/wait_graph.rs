@@ -149,3 +149,9 @@ pub(super) fn race_of(task: &TaskRef) -> Option<u64> {
     let group = task.scope().filter(|_| task.has(State::SCOPE_ROOT))?.group()?;
     Some(Rc::as_ptr(&group).addr() as u64)
 }
+
+/// The name of `task`, and where it goes on. An internal task stands for the coroutine that waits for it.
+pub(super) fn place_of(task: &TaskRef) -> Frame {
+    let trace = trace(task, task.location.get(), 1);
+    trace.last().cloned().unwrap_or_else(|| Frame::new("run".into(), task.location.get()))
+}

@@ -2,10 +2,13 @@
 //!
 //! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it, handed out as a `Waker`, and
 //! counted: while nobody outside holds one, nothing outside can wake the loop. [`Parked`] is what sleeps until something comes in.
-//! [`guests`] are the loops that tasks of this loop poll.
+//! [`guests`] are the loops that tasks of this loop poll. [`local`] has the wake-ups from the loop's own thread, which take no lock.
 
 mod guests;
+mod local;
+mod marks;
 mod parked;
+mod this_thread;
 mod wake_slot;
 
 use std::sync::{Arc, Weak};
@@ -13,10 +16,11 @@ use std::task::Waker;
 use std::time::Instant;
 
 use self::guests::Guests;
+use self::local::LocalWakes;
+pub(super) use self::local::SlotKey;
 pub(crate) use self::parked::{EndOfWatch, Parked};
-pub(crate) use self::wake_slot::WakeSlot;
+pub(crate) use self::wake_slot::{WakeSlot, WakeTarget};
 use super::Scheduler;
-use super::local::LocalWakes;
 use crate::capacity::KEPT_CAPACITY;
 use crate::error::Reason;
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};

@@ -2,14 +2,22 @@
 
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
+use super::local::{Here, SlotKey};
+use super::marks::{LocalMarks, LocalPoll};
 use super::{Inbox, Parked};
 use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
-use crate::scheduler::WakeTarget;
-use crate::scheduler::local::{Here, LocalMarks, LocalPoll, SlotKey};
+use crate::scheduler::TaskRef;
+
+/// What a wake slot wakes.
+pub(crate) enum WakeTarget {
+    Task(TaskRef),
+    Call(Rc<dyn Fn()>),
+}
 
 /// A place in a loop that may be woken from outside.
 pub(crate) struct WakeSlot {

@@ -7,17 +7,17 @@
 //! A waker that is dropped or used up there is kept with its counts, one a slot, for the next clone. Spare wakers are dropped when the
 //! loop stops running, and before it asks whether anything outside could wake it.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ptr::null_mut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
 
-use super::inbox::WakeSlot;
-use super::task::TaskRef;
-use super::{Header, Scheduler};
+use super::marks::{LISTED, POLLED, SPARE, WITH_SPARE, WOKEN};
+use super::this_thread::this_thread;
+use super::wake_slot::WakeSlot;
 use crate::capacity::KEPT_CAPACITY;
-use crate::primitives::thread_local;
+use crate::scheduler::{Scheduler, TaskRef};
 
 /// Names a wake slot: its index, and a stamp that no other slot of the loop ever has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) struct SlotKey {
 }
 
 /// The wake-ups that the loop's own thread has left for it.
-pub(super) struct LocalWakes {
+pub(in crate::scheduler) struct LocalWakes {
     owner: u64,
     /// The list is not empty. Only the loop's own thread reads and writes this, and the next field.
     is_signalled: AtomicBool,
@@ -83,27 +83,27 @@ impl LocalWakes {
     /// # Safety
     ///
     /// Until then, the scheduler is not dropped, moved, or borrowed mutably.
-    pub(super) unsafe fn open(&self, scheduler: &Scheduler) {
+    pub(in crate::scheduler) unsafe fn open(&self, scheduler: &Scheduler) {
         if self.is_here() {
             self.scheduler.store(std::ptr::from_ref(scheduler).cast_mut(), Relaxed);
         }
     }
 
     /// From here on wake-ups go another way.
-    pub(super) fn close(&self) {
+    pub(in crate::scheduler) fn close(&self) {
         if self.is_here() {
             self.scheduler.store(null_mut(), Relaxed);
         }
     }
 
     /// Takes out how many watchers were counted here.
-    pub(super) fn take_watchers(&self) -> isize {
+    pub(in crate::scheduler) fn take_watchers(&self) -> isize {
         self.with(|list| std::mem::take(&mut list.watchers)).unwrap_or(0)
     }
 
     /// Counts watchers. False if they have to be counted another way: on another thread, or for a loop that does not run.
     #[inline]
-    pub(super) fn count_watcher(&self, count: isize) -> bool {
+    pub(in crate::scheduler) fn count_watcher(&self, count: isize) -> bool {
         let is_counted = self.with(|list| {
             let is_open = !self.scheduler.load(Relaxed).is_null();
             list.watchers += isize::from(is_open) * count;
@@ -114,13 +114,13 @@ impl LocalWakes {
 
     /// `Some` on the loop's own thread.
     #[inline]
-    pub(super) fn here(&self) -> Option<Here<'_>> {
+    pub(in crate::scheduler) fn here(&self) -> Option<Here<'_>> {
         self.is_here().then_some(Here(self, PhantomData))
     }
 
     /// Takes out a slot that may have a spare waker, if there is one.
     #[inline]
-    pub(super) fn next_with_spare(&self) -> Option<Arc<WakeSlot>> {
+    pub(in crate::scheduler) fn next_with_spare(&self) -> Option<Arc<WakeSlot>> {
         let slot = self.with(|list| {
             let slot = list.with_spare.pop();
             if slot.is_none() && list.with_spare.capacity() > KEPT_CAPACITY {
@@ -133,19 +133,19 @@ impl LocalWakes {
     }
 
     /// Whether this is the loop's own thread.
-    pub(super) fn is_here(&self) -> bool {
+    pub(in crate::scheduler) fn is_here(&self) -> bool {
         this_thread() == self.owner
     }
 
     /// Whether the list has entries. Called only on the loop's own thread.
     #[inline]
-    pub(super) fn is_signalled(&self) -> bool {
+    pub(in crate::scheduler) fn is_signalled(&self) -> bool {
         self.is_signalled.load(Relaxed)
     }
 
     /// Takes the list. [`keep`](LocalWakes::keep) takes its memory back.
     #[inline]
-    pub(super) fn take(&self) -> Vec<SlotKey> {
+    pub(in crate::scheduler) fn take(&self) -> Vec<SlotKey> {
         let taken = self.with(|list| {
             self.is_signalled.store(false, Relaxed);
             let spare = std::mem::take(&mut list.spare);
@@ -156,7 +156,7 @@ impl LocalWakes {
 
     /// Keeps the memory of a list for another one.
     #[inline]
-    pub(super) fn keep(&self, mut list: Vec<SlotKey>) {
+    pub(in crate::scheduler) fn keep(&self, mut list: Vec<SlotKey>) {
         list.clear();
         if list.capacity() > KEPT_CAPACITY {
             list.shrink_to(KEPT_CAPACITY);
@@ -167,7 +167,7 @@ impl LocalWakes {
 
 /// A loop, seen from its own thread.
 #[derive(Clone, Copy)]
-pub(super) struct Here<'a>(&'a LocalWakes, PhantomData<*const ()>);
+pub(in crate::scheduler) struct Here<'a>(&'a LocalWakes, PhantomData<*const ()>);
 
 impl Here<'_> {
     /// The scheduler, if it runs.
@@ -181,7 +181,7 @@ impl Here<'_> {
 
     /// Wakes `slot`, which is one of this loop and not retired. False if the wake-up has to go another way: to a loop that does not run.
     #[inline]
-    pub(super) fn wake(&self, slot: &WakeSlot) -> bool {
+    pub(in crate::scheduler) fn wake(&self, slot: &WakeSlot) -> bool {
         let marks = &slot.local;
         let marked = marks.get();
         if marked & POLLED != 0 {
@@ -212,7 +212,7 @@ impl Here<'_> {
     /// Keeps a waker of `slot`, with its counts, for the next one that is cloned: then neither takes an atomic read-modify-write.
     /// False if it is to be dropped.
     #[inline]
-    pub(super) fn keep_spare(&self, slot: &Arc<WakeSlot>) -> bool {
+    pub(in crate::scheduler) fn keep_spare(&self, slot: &Arc<WakeSlot>) -> bool {
         let marks = &slot.local;
         let marked = marks.get();
         if marked & SPARE != 0 || self.scheduler().is_none() {
@@ -253,151 +253,9 @@ impl Here<'_> {
 
     /// Takes out the spare waker of `slot`. False if there is none.
     #[inline]
-    pub(super) fn take_spare(&self, slot: &WakeSlot) -> bool {
+    pub(in crate::scheduler) fn take_spare(&self, slot: &WakeSlot) -> bool {
         let marked = slot.local.get();
         slot.local.set(marked & !SPARE);
         marked & SPARE != 0
     }
-}
-
-/// What the loop's own thread notes at a wake slot. No other thread reads or writes it, so loads and stores are enough to change it.
-pub(super) struct LocalMarks {
-    /// The task that the slot wakes, or null if it wakes a function. Never changed.
-    task: AtomicPtr<Header>,
-    bits: AtomicU8,
-    /// How many futures in a row were ready when the task polled them.
-    ready_polls: AtomicU32,
-}
-
-/// When this many futures in a row were ready at once, the task takes a turn, so that the others have theirs.
-const MAX_READY_POLLS: u32 = 256;
-
-/// The slot is in the list.
-const LISTED: u8 = 1;
-/// The task of the slot polls a future: a wake-up need not go to the list.
-const POLLED: u8 = 1 << 1;
-/// The slot was woken in this poll.
-const WOKEN: u8 = 1 << 2;
-/// A waker of the slot is kept as a spare one.
-const SPARE: u8 = 1 << 3;
-/// The slot is in the list of those that may have a spare waker.
-const WITH_SPARE: u8 = 1 << 4;
-/// The loop has noted that the task waits for foreign futures.
-#[cfg(feature = "smol")]
-const FOREIGN: u8 = 1 << 5;
-/// The task waits for a future, or polls one: a wake-up is of use to it.
-const AWAITS: u8 = 1 << 6;
-
-impl LocalMarks {
-    pub(super) fn new(task: Option<&TaskRef>) -> LocalMarks {
-        LocalMarks {
-            task: AtomicPtr::new(task.map_or(null_mut(), TaskRef::as_ptr)),
-            bits: AtomicU8::new(0),
-            ready_polls: AtomicU32::new(0),
-        }
-    }
-
-    #[inline(always)]
-    fn get(&self) -> u8 {
-        self.bits.load(Relaxed)
-    }
-
-    #[inline(always)]
-    fn set(&self, bits: u8) {
-        self.bits.store(bits, Relaxed);
-    }
-
-    /// The slot is no longer in the list: its next wake-up is a new one.
-    #[inline]
-    pub(super) fn unlist(&self) {
-        self.set(self.get() & !LISTED);
-    }
-
-    /// Whether the task waits for a future, so that a wake-up is of use to it.
-    pub(super) fn awaits(&self) -> bool {
-        self.get() & AWAITS != 0
-    }
-
-    /// The task has begun another wait instead.
-    pub(super) fn stop_awaiting(&self) {
-        self.set(self.get() & !AWAITS);
-    }
-
-    /// Notes the wake-ups in a poll, until the result is dropped. `None` if the task has to take a turn first.
-    #[inline]
-    pub(super) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
-        let before = self.get();
-        // A poll inside of another one is not put off, as nothing would wake the outer one.
-        if before & POLLED == 0 && self.ready_polls.load(Relaxed) >= MAX_READY_POLLS {
-            self.ready_polls.store(0, Relaxed);
-            return None;
-        }
-        self.set(before | POLLED | AWAITS);
-        Some(LocalPoll { marks: self, is_nested: before & POLLED != 0, over: POLLED | WOKEN })
-    }
-}
-
-/// A poll of a future, on the loop's own thread.
-pub(super) struct LocalPoll<'a> {
-    marks: &'a LocalMarks,
-    /// The task polls another future already, by hand. Its wake-ups are noted for that poll.
-    is_nested: bool,
-    /// The bits that are cleared when it is over.
-    over: u8,
-}
-
-impl LocalPoll<'_> {
-    /// The future is ready.
-    #[inline]
-    pub(super) fn note_ready(&mut self) {
-        self.over |= AWAITS;
-        let ready_polls = &self.marks.ready_polls;
-        ready_polls.store(ready_polls.load(Relaxed) + 1, Relaxed);
-    }
-
-    /// The future is a foreign one. Returns whether that is new for this slot.
-    #[cfg(feature = "smol")]
-    #[inline]
-    pub(super) fn note_foreign(&self) -> bool {
-        let marked = self.marks.get();
-        self.marks.set(marked | FOREIGN);
-        marked & FOREIGN == 0
-    }
-
-    /// The future is pending, so the task takes a turn. Returns whether the slot was woken in this poll.
-    #[inline]
-    pub(super) fn note_pending(&self) -> bool {
-        self.marks.ready_polls.store(0, Relaxed);
-        !self.is_nested && self.marks.get() & WOKEN != 0
-    }
-}
-
-impl Drop for LocalPoll<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.is_nested {
-            self.marks.set(self.marks.get() & !self.over);
-        }
-    }
-}
-
-static LAST_THREAD: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    static THREAD: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The number of this thread, from 1. It is there also while the thread ends, as it has no destructor.
-#[inline]
-fn this_thread() -> u64 {
-    THREAD.with(|thread| {
-        let number = thread.get();
-        if number != 0 { number } else { number_this_thread(thread) }
-    })
-}
-
-#[cold]
-fn number_this_thread(thread: &Cell<u64>) -> u64 {
-    thread.set(LAST_THREAD.fetch_add(1, Relaxed) + 1);
-    thread.get()
 }

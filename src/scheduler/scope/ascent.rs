@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 
 use smallvec::SmallVec;
 
-use super::scope::Scope;
+use super::Scope;
 use crate::work;
 
 /// A walk that passes no more scopes than this leaves no shortcuts.
@@ -18,7 +18,7 @@ const SHORT: usize = 8;
 
 /// Where walks up from a scope have led. The references are weak, so that no chain of scopes keeps itself alive.
 #[derive(Default)]
-pub(super) struct Shortcuts {
+pub(in crate::scheduler) struct Shortcuts {
     holder: Weak<Scope>,
     /// The nearest of: a domain, a shield, the scope of a shared coroutine.
     home: Weak<Scope>,
@@ -28,12 +28,12 @@ pub(super) struct Shortcuts {
 
 impl Scope {
     /// This scope, or the nearest above to which its content belongs.
-    pub(super) fn holder(self: &Rc<Scope>) -> Rc<Scope> {
+    pub(in crate::scheduler) fn holder(self: &Rc<Scope>) -> Rc<Scope> {
         self.ascend(Scope::is_open, |shortcuts| &mut shortcuts.holder)
     }
 
     /// Where shared coroutines run that are started in this scope: in the nearest domain, or in a shield that is nearer.
-    pub(super) fn home_of_shared(self: &Rc<Scope>) -> Rc<Scope> {
+    pub(in crate::scheduler) fn home_of_shared(self: &Rc<Scope>) -> Rc<Scope> {
         let mut home = self.clone();
         loop {
             // A shortcut must not lead past the scope of a shared coroutine, as that may move out of a shield.
@@ -73,7 +73,10 @@ impl Scope {
     }
 
     /// The scopes from this one up to `domain`, but for those above one from which this was called before for the same domain.
-    pub(super) fn up_to_unless_passed(self: &Rc<Scope>, domain: &Rc<Scope>) -> SmallVec<[Rc<Scope>; SHORT]> {
+    pub(in crate::scheduler) fn up_to_unless_passed(
+        self: &Rc<Scope>,
+        domain: &Rc<Scope>,
+    ) -> SmallVec<[Rc<Scope>; SHORT]> {
         let mut passed = SmallVec::<[Rc<Scope>; SHORT]>::new();
         let mut next = Some(self.clone());
         while let Some(scope) = next.filter(|scope| !Rc::ptr_eq(scope, domain)) {
@@ -93,7 +96,7 @@ impl Scope {
     }
 
     /// Makes `waiting` end only after this scope, unless this scope cannot end before `waiting` has.
-    pub(super) fn hold_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
+    pub(in crate::scheduler) fn hold_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
         if !self.waits_for(&waiting) {
             self.add_placeholder_in(waiting);
         }
