@@ -11,6 +11,7 @@ use super::timers::{Timer, Timers};
 
 impl Scheduler {
     /// The time by the clock of this loop.
+    #[inline]
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
@@ -34,6 +35,7 @@ impl Scheduler {
     }
 
     /// Fires `timer` when `duration` has passed. A deadline that no clock can hold is never.
+    #[inline]
     pub(crate) fn set_timer_after(&self, duration: Duration, timer: Timer) -> TimerKey {
         let now = self.clock.now();
         self.set_timer(now.checked_add(duration), now, duration, timer)
@@ -65,6 +67,7 @@ impl Scheduler {
     }
 
     /// The next deadline. `None` also if all timers are set to never.
+    #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.timers.borrow_mut().as_mut()?.next()
     }

@@ -46,27 +46,44 @@ impl Scheduler {
     }
 
     fn steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
-        while *budget > 0 {
+        'steps: while *budget > 0 {
             if self.is_cancelling.get() {
                 if let Some(task) = self.next_to_cancel() {
                     *budget -= 1;
                     self.cancelling_turn(task);
                 }
-            } else if let Some(task) = self.run_queue.pop() {
-                *budget -= 1;
-                self.ready_turn(task);
-            } else if !self.begin_round()
-                && !self.is_cancelling.get()
-                && !self.is_locally_woken()
-                && let Some(progress) = self.idle()
-            {
-                return progress;
+                continue;
             }
+            let task = 'ready: {
+                if let Some(task) = self.run_queue.pop() {
+                    break 'ready task;
+                }
+                if let Some(task) = self.only_ready() {
+                    break 'ready task;
+                }
+                if !self.begin_round()
+                    && !self.is_cancelling.get()
+                    && !self.is_locally_woken()
+                    && let Some(progress) = self.idle()
+                {
+                    return progress;
+                }
+                continue 'steps;
+            };
+            *budget -= 1;
+            self.ready_turn(task);
         }
         Progress::Ran
     }
 
     // Between rounds.
+
+    /// Begins a round of the one task that is ready, and takes it, if there is no news to look at first. `None` if the round begins in
+    /// the usual way.
+    #[inline(always)]
+    fn only_ready(&self) -> Option<TaskRef> {
+        if self.may_have_news() { None } else { self.run_queue.take_only() }
+    }
 
     /// Looks at the inbox and the clock, and begins a round. False if nothing is ready.
     #[inline(always)]

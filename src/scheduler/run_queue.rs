@@ -101,6 +101,20 @@ impl RunQueue {
         })
     }
 
+    /// Begins a round of one task, when the last one is over, and takes the task: as [`begin_round`](RunQueue::begin_round) and
+    /// [`pop`](RunQueue::pop), in half of their instructions. `None` if not exactly one is ready, or if memory is to be given back.
+    #[inline(always)]
+    pub(crate) fn take_only(&self) -> Option<TaskRef> {
+        self.with(|queues| {
+            if queues.next_round.len() != 1 || queues.next_round.capacity() >= 2 * KEPT_CAPACITY {
+                return None;
+            }
+            let only = queues.next_round.pop();
+            queues.rounds += 1;
+            only
+        })
+    }
+
     /// How many rounds have begun.
     pub(super) fn rounds(&self) -> u64 {
         self.with(|queues| queues.rounds)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
 
 use super::marks::{LISTED, POLLED, SPARE, WITH_SPARE, WOKEN};
-use super::this_thread::this_thread;
+use super::this_thread::{is_this_thread, this_thread};
 use super::wake_slot::WakeSlot;
 use crate::capacity::KEPT_CAPACITY;
 use crate::scheduler::{Scheduler, TaskRef};
@@ -70,7 +70,7 @@ impl LocalWakes {
     /// Uses the list, if this is the loop's own thread.
     #[inline]
     fn with<R>(&self, change: impl FnOnce(&mut List) -> R) -> Option<R> {
-        if this_thread() != self.owner {
+        if !self.is_here() {
             return None;
         }
         // SAFETY: this is the thread `owner`, and so the only one that gets here. No `change` below calls this again, or any code but
@@ -133,8 +133,9 @@ impl LocalWakes {
     }
 
     /// Whether this is the loop's own thread.
+    #[inline]
     pub(in crate::scheduler) fn is_here(&self) -> bool {
-        this_thread() == self.owner
+        is_this_thread(self.owner)
     }
 
     /// Whether the list has entries. Called only on the loop's own thread.

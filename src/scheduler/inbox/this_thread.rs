@@ -12,16 +12,18 @@ thread_local! {
 }
 
 /// The number of this thread, from 1. It is there also while the thread ends, as it has no destructor.
-#[inline]
 pub(super) fn this_thread() -> u64 {
     THREAD.with(|thread| {
-        let number = thread.get();
-        if number != 0 { number } else { number_this_thread(thread) }
+        if thread.get() == 0 {
+            thread.set(LAST_THREAD.fetch_add(1, Relaxed) + 1);
+        }
+        thread.get()
     })
 }
 
-#[cold]
-fn number_this_thread(thread: &Cell<u64>) -> u64 {
-    thread.set(LAST_THREAD.fetch_add(1, Relaxed) + 1);
-    thread.get()
+/// Whether this is the thread with that number. A thread that has none yet is not.
+#[inline]
+pub(super) fn is_this_thread(number: u64) -> bool {
+    debug_assert_ne!(number, 0);
+    THREAD.with(Cell::get) == number
 }
