@@ -17,7 +17,7 @@ use super::marks::{LISTED, POLLED, SPARE, WITH_SPARE, WOKEN};
 use super::this_thread::{is_this_thread, this_thread};
 use super::wake_slot::WakeSlot;
 use crate::capacity::KEPT_CAPACITY;
-use crate::scheduler::{Scheduler, TaskRef};
+use crate::scheduler::{Scheduler, State, TaskRef};
 
 /// Names a wake slot: its index, and a stamp that no other slot of the loop ever has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -199,6 +199,25 @@ impl Here<'_> {
         if !task.is_some_and(|task| task.wake_unless_running(scheduler)) {
             self.list(slot);
         }
+        true
+    }
+
+    /// As [`wake`](Here::wake) and [`keep_spare`](Here::keep_spare), in the usual case: a task waits for a future. False if nothing was
+    /// done.
+    #[inline(always)]
+    pub(in crate::scheduler) fn wake_and_keep_spare(&self, slot: &WakeSlot) -> bool {
+        let marks = &slot.local;
+        let marked = marks.get();
+        if marked & (POLLED | LISTED | SPARE | WITH_SPARE) != WITH_SPARE || slot.is_retired() {
+            return false;
+        }
+        let Some(scheduler) = self.scheduler() else { return false };
+        // SAFETY: as in `wake`.
+        let task = unsafe { TaskRef::lend(marks.task.load(Relaxed)) };
+        let Some(task) = task.filter(|task| !task.has(State::RUNNING)) else { return false };
+        marks.set(marked | SPARE);
+        // Nothing follows, so that this function saves no registers.
+        task.wake_on(scheduler);
         true
     }
 

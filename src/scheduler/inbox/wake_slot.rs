@@ -197,12 +197,23 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: by contract.
     let wake_slot = unsafe { borrow(data) };
-    let here = wake_slot.inbox.local.here();
+    let is_done = wake_slot.inbox.local.here().is_some_and(|here| here.wake_and_keep_spare(&wake_slot));
+    if !is_done {
+        // SAFETY: by contract. The waker is used up there.
+        unsafe { wake_slow(data) }
+    }
+}
+
+/// # Safety
+///
+/// As [`borrow`]. The waker is used up.
+#[inline(never)]
+unsafe fn wake_slow(data: *const ()) {
     // It wakes before it leaves the holders: a loop that finds no holder then finds the wake-up when it looks again.
-    wake_slot.wake_from(here, || WakeSlot::deliver(&wake_slot, Parked::wake));
-    if !here.is_some_and(|here| here.keep_spare(&wake_slot)) {
-        // SAFETY: by contract. The waker is not kept.
-        unsafe { drop_counts(data) };
+    // SAFETY: by contract, for both.
+    unsafe {
+        wake_by_ref(data);
+        drop_waker(data);
     }
 }
 
