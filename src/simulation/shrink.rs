@@ -420,4 +420,31 @@ mod tests {
         assert_eq!(numbers, [100]);
         assert!(runs <= 40, "{runs} runs");
     }
+
+    #[test]
+    fn two_moves_in_two_rounds_are_found_although_no_step_leads_there() {
+        let order_of = |rounds: &Rounds, number| match rounds.get(&number) {
+            Some(RoundOrder::Exactly(order)) => order.clone(),
+            _ => vec![0, 1, 2],
+        };
+        let is_failure =
+            |orders: &[Vec<usize>; 2]| *orders == [[2, 1, 0], [2, 1, 0]] || *orders == [[1, 0, 2], [0, 2, 1]];
+        let trial = |orders: [Vec<usize>; 2]| {
+            let mut trial = Trial::default();
+            for (number, order) in (1..).zip(orders) {
+                trial.record.add_size(number, 3);
+                trial.record.reordered.push(crate::scheduler::Round { number, order, tasks: Vec::new() });
+            }
+            trial
+        };
+        let fails = |rounds: &Rounds| {
+            let orders = [1, 2].map(|number| order_of(rounds, number));
+            is_failure(&orders).then(|| trial(orders))
+        };
+        let all = Rounds::from([1, 2].map(|number| (number, RoundOrder::Exactly(vec![2, 1, 0]))));
+        let first = trial([1, 2].map(|number| order_of(&all, number)));
+        let smallest = shrink(all, first, fails, &mut Budget::new());
+        let orders: Vec<Vec<usize>> = smallest.record.reordered.into_iter().map(|round| round.order).collect();
+        assert_eq!(orders, [[1, 0, 2], [0, 2, 1]]);
+    }
 }
