@@ -314,6 +314,28 @@ fn losers_in_a_gather_are_given_up_at_once() {
 }
 
 #[test]
+fn losers_of_a_list_in_a_gather_are_given_up_at_once() {
+    let (sender, receiver) = unbounded::<u32>();
+    let (closes, closed) = unbounded::<u32>();
+    let rest = Event::new();
+    let main = co! {
+        let gather = yield spawn({
+            let (receiver, rest) = (receiver.clone(), rest.clone());
+            co! { yield (race([receiver.recv(), closed.recv()]), rest.wait()) }
+        });
+        yield;
+        drop(closes);
+        yield;
+        yield;
+        sender.try_send(7)?;
+        let message = yield timeout(receiver.recv(), LONG);
+        rest.set();
+        (message?.unwrap(), (yield gather).0.is_err())
+    };
+    assert_eq!(run(main), (7, true));
+}
+
+#[test]
 fn races_of_leaves_can_be_nested_and_gathered() {
     let (a, b) = (Event::new(), Event::new());
     let main = co! {
