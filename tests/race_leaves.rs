@@ -350,6 +350,28 @@ fn races_of_leaves_can_be_nested_and_gathered() {
 
 /// As for any wait: a value that has arrived when a timeout cancels its coroutine is not lost.
 #[test]
+fn value_that_has_arrived_is_kept_when_an_abort_cancels_whether_it_is_mapped_or_not() {
+    for is_mapped in [false, true] {
+        let go = Event::new();
+        let goes = go.clone();
+        let main = co! {
+            let handle = yield spawn(co! { yield goes.wait(); 7 });
+            let waits = co! { if is_mapped { yield handle.map(|value| value) } else { yield handle } };
+            let (work, abort) = abortable(waits);
+            let aborted = yield spawn(work);
+            yield;
+            yield;
+            go.set();
+            // The value arrives, and then the abort comes, before the coroutine that waits has a turn.
+            yield;
+            abort.abort();
+            yield aborted
+        };
+        assert_eq!(run(main), Ok(7), "mapped: {is_mapped}");
+    }
+}
+
+#[test]
 fn value_that_has_arrived_is_kept_when_a_timeout_cancels() {
     let (sender, receiver) = unbounded();
     let work = || {

@@ -333,6 +333,8 @@ mod tests {
         assert_eq!(without(&[3, 0, 1, 2], &[3]), [0, 1, 2, 3]);
         assert_eq!(without(&[1, 2, 3, 0], &[0]), [0, 1, 2, 3]);
         assert_eq!(without(&[3, 2, 1, 0], &[3, 2]), [1, 0, 2, 3]);
+        // Between others that stay out of place, it has the fewest of them on the wrong side.
+        assert_eq!(without(&[2, 0, 1], &[1]), [1, 2, 0]);
         assert_eq!(with_task_at(&[0, 1, 2, 3], 3, 1), [0, 3, 1, 2]);
     }
 
