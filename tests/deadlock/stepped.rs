@@ -6,8 +6,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tinyield::{
-    AbortHandle, Coro, Event, JoinHandle, Loop, LoopError, Runtime, Shared, Step, abortable, as_completed, catch, co,
-    coro, isolate, race, shield, spawn, timeout,
+    AbortHandle, Coro, Event, JoinHandle, Loop, LoopError, Runtime, Shared, Step, TimedOut, abortable, as_completed,
+    catch, co, coro, isolate, race, shield, spawn, timeout,
 };
 
 use crate::common::{Counter, Gate, Wakes, messages, poll, ran, to_end, to_idle};
@@ -313,4 +313,24 @@ fn cycle_that_is_closed_when_a_timeout_leaves_a_coroutine_behind_is_an_error_of_
         let error = to_idle_or_end(&mut runtime).expect("the cycle is found").unwrap_err();
         assert!(deadlock(&error).cycle().iter().any(|name| name == "outer"), "{form}: {error:?}");
     }
+}
+
+#[test]
+fn cycle_that_a_timeout_will_end_is_no_error_of_a_stepped_loop() {
+    let slot = Rc::new(RefCell::new(None));
+    let other = slot.clone();
+    let first = co! {
+        for _ in 0..4 {
+            yield;
+        }
+        let other: JoinHandle<()> = other.take().unwrap();
+        assert_eq!(yield timeout(other, Duration::from_millis(1)), Err(TimedOut));
+    };
+    let main = co! {
+        let first = yield spawn(first);
+        let second = yield spawn(co! { yield first });
+        *slot.borrow_mut() = Some(second);
+    };
+    let mut event_loop = Loop::new();
+    to_end(&mut event_loop.runtime(main)).1.unwrap();
 }
