@@ -71,7 +71,7 @@ impl Scheduler {
     /// Blocks the thread until a task may be ready.
     pub(crate) fn park(self: &Rc<Scheduler>) {
         let deadline = self.wait_deadline().map(|deadline| self.clock.machine_time(deadline));
-        let deadline = deadline.or_else(|| self.say_if_it_waits_for_long());
+        let deadline = deadline.or_else(|| self.warn_if_it_waits_for_long());
         // Parking drops the waker of a host, if there is one. That is foreign code, which may make a task ready.
         self.host_may_sleep();
         self.inbox().park(deadline);

@@ -82,7 +82,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// What it is compared by. As one id, a million sleeps take a tenth less time than field by field.
+    /// The number by which entries are compared. Compared field by field, a million sleeps would take a tenth more time.
     fn rank(&self) -> u128 {
         u128::from(self.deadline) << 64 | u128::from(self.key.stamp) << 32 | u128::from(self.key.slot)
     }
