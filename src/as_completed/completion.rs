@@ -1,4 +1,4 @@
-//! The reporters of an `as_completed`: each waits for one coroutine, and its end gives the next item its output.
+//! The reporters of an `as_completed`. Each waits for one coroutine. When a reporter ends, the next item gets its output.
 
 use std::cell::RefCell;
 use std::panic::Location;

@@ -15,9 +15,9 @@ use crate::work;
 /// Where the next search for a cycle starts.
 #[derive(Default)]
 pub(super) struct Joins {
-    /// By the ids of the tasks: a cycle that was closed since the last search goes through one of them.
+    /// Tasks, by id. Each cycle that was closed since the last search goes through one of them.
     unsearched: BTreeMap<u64, Joined>,
-    /// As `unsearched`, for cycles that were found, and that the handle of an abortable may end.
+    /// As `unsearched`, for cycles that a search has found and not reported, as the handle of an abortable may end them.
     spared: BTreeMap<u64, Joined>,
 }
 
@@ -52,7 +52,7 @@ impl Scheduler {
         self.note_joined(waiting, false);
     }
 
-    /// `scope` is open: the owner of the scope that its content belongs to now waits for that content, too.
+    /// `scope` is open, so its tasks now belong to a scope above. The owner of that scope now waits for them, too.
     pub(super) fn note_join_of_holder(&self, scope: &Rc<Scope>) {
         if self.is_hosted.get()
             && let Some(owner) = scope.holder().owner()
@@ -171,7 +171,7 @@ impl Node {
 fn leads_to_cycle(starts: impl Iterator<Item = TaskRef>) -> bool {
     // True: the node is on the path. False: it was left, and leads to no cycle.
     let mut is_on_path = BTreeMap::new();
-    // Each with those of its dependents that have not been looked at.
+    // The keys of nodes, each with those dependents of the node that were not looked at.
     let mut path: Vec<((bool, u64), Vec<Node>)> = Vec::new();
     for start in starts {
         let mut next = Some(Node::Task(start));

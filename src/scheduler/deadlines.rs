@@ -64,7 +64,7 @@ impl Scheduler {
         Some(timer)
     }
 
-    /// The next deadline. `None` also if all timers are set to never.
+    /// The next deadline. `None` if no timer is set, or if those that are set never fire.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.timers.borrow_mut().as_mut()?.next()
     }

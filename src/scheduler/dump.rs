@@ -1,6 +1,6 @@
 //! Taking a dump: what each task waits for now. It relies on the words of a deadlock report ([`deadlock`](super::deadlock)).
 //!
-//! It runs no user code: it reads only names and frames, which are copies of this crate.
+//! It runs no user code: it reads only names and frames, and copies them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::{Rc, Weak};

@@ -55,7 +55,7 @@ impl Scheduler {
             scope.hold.0.replace(Rc::downgrade(&new));
             hold = Some(new);
         }
-        hold.expect("`scope` has a hold, or is one of those that got one")
+        hold.expect("`scope` had a hold, or was given one in the loop")
     }
 
     /// `task` ends. Returns the tasks that it held. The caller passes them to [`release`](Scheduler::release), and then drops

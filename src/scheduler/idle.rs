@@ -7,7 +7,7 @@ use super::run::Progress;
 use super::{Key, Scheduler, Waiter};
 
 impl Scheduler {
-    /// Nothing is ready. `None` if something is now.
+    /// Nothing is ready. `None` if this has changed it.
     #[inline(never)]
     pub(super) fn idle(self: &Rc<Scheduler>) -> Option<Progress> {
         if self.root().is_over() {

@@ -23,7 +23,7 @@ pub(crate) struct Observer {
     watch: Option<Arc<Watch>>,
     recorder: Option<RunRecorder>,
     current: RefCell<Option<Current>>,
-    /// How many tasks that are ready for the next round were looked at.
+    /// How many tasks of the next round were looked at.
     seen_ready: Cell<usize>,
     longest_turn: Cell<Duration>,
     starters: RefCell<Starters>,

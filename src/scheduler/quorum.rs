@@ -19,7 +19,7 @@ pub(crate) trait Quorum {
 /// The quorums of a loop, by the ids of their tasks.
 #[derive(Default)]
 pub(super) struct Quorums {
-    /// The first id of a range, and the quorum, by the last id of the range.
+    /// The key is the last id of a range of tasks. The value has the first id of the range, and the quorum.
     by_last_id: BTreeMap<u64, (u64, Weak<dyn Quorum>)>,
     /// When there are this many, quorums that are gone are removed.
     prune_at: usize,

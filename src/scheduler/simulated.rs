@@ -24,7 +24,7 @@ pub(crate) struct Simulated {
     standstill: Standstill,
     /// Something came from outside: the same seed need not give the same turns.
     came_from_outside: Cell<bool>,
-    /// Since when the clock waits for something outside, in real time.
+    /// When the clock began to wait for something outside, in real time.
     waits_since: Cell<Option<Instant>>,
     is_reported: Cell<bool>,
     jumps: Jumps,

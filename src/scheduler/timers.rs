@@ -73,7 +73,7 @@ impl Stamped {
     }
 }
 
-/// The first to fire is the greatest.
+/// In the order of entries, the first to fire is the greatest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
     /// In nanoseconds since the loop's own zero.
@@ -143,7 +143,7 @@ impl TimerKey {
 }
 
 impl Timers {
-    /// `zero` is the loop's own zero: earlier deadlines count as that.
+    /// `zero` is the loop's own zero. An earlier deadline counts as zero.
     pub(crate) fn new(zero: Instant) -> Timers {
         Timers {
             heap: QuaternaryHeap::new(),

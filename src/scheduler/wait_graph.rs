@@ -8,7 +8,7 @@ use super::{State, TaskRef};
 use crate::trace::Frame;
 use crate::work;
 
-/// The tasks that wait for `task`: its waiters, and the owner of the scope of which it is the first.
+/// The tasks that wait for `task`: its waiters, and, if it is the first task of its scope, the owner of that scope.
 fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {
     let mut waiting = task.waiting_tasks();
     if task.has(State::SCOPE_ROOT)

@@ -208,7 +208,7 @@ impl<T> Handover<T> {
             }
             Some(Reader::End) | None => return,
         }
-        // The next in line may get a value that came back, or find the end, which this reader did not take.
+        // The next in line may get a value that came back, or find the end.
         self.serve();
     }
 }

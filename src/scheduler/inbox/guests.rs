@@ -18,7 +18,7 @@ use crate::work;
 pub(super) struct Guests {
     /// By address.
     loops: BTreeMap<usize, Weak<Inbox>>,
-    /// At this number, the loops that are gone are removed.
+    /// When there are this many, loops that are gone are removed.
     prune_at: usize,
 }
 

@@ -95,8 +95,8 @@ impl Inbox {
     /// The loop runs: from here on, wake-ups from its own thread go to its scheduler, until [`end_run`](Inbox::end_run).
     ///
     /// While the loop runs, its own thread has a count of watchers of its own, which takes no atomic read-modify-write. Other
-    /// threads subtract from the common count only, so that may wrap meanwhile, or be zero too early. The two are added when the
-    /// run ends, before anything relies on the sum.
+    /// threads use only the common count. So that may wrap meanwhile, or be zero too early. The two are added when the run ends,
+    /// before anything relies on the sum.
     ///
     /// # Safety
     ///
@@ -117,7 +117,7 @@ impl Inbox {
     /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right also while
     /// the loop runs.
     pub(super) fn add_local_watchers(self: &Arc<Inbox>) {
-        // Nothing outside holds a spare waker. To drop one changes the local count, so that is taken afterwards.
+        // Nothing outside holds a spare waker. Dropping it changes the local count, so the count is taken after that.
         while let Some(slot) = self.local.next_with_spare() {
             WakeSlot::drop_spare(&slot);
         }

@@ -101,8 +101,8 @@ impl WakeSlot {
         self.local.unlist();
     }
 
-    /// The loop's own thread polls a future with a waker of this, until the result is dropped. `None` if the task has to take a
-    /// turn first.
+    /// The loop's own thread begins to poll a future with a waker of this slot. The poll ends when the result is dropped. `None`
+    /// if the task has to take a turn first.
     #[inline]
     pub(in crate::scheduler) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
         self.local.begin_poll()
@@ -160,8 +160,9 @@ impl WakeSlot {
     }
 }
 
-/// The data of each waker is an `Arc<WakeSlot>` as a raw pointer. Each waker but a lent one has one count of the `Arc` and is one of
-/// the holders. All functions may be called from any thread, as `Waker` demands: `WakeSlot` is `Send + Sync`, as its fields are.
+/// The data of each waker is an `Arc<WakeSlot>` as a raw pointer. Each waker, except a lent one, has one count of the `Arc` and
+/// is one of the holders. All functions may be called from any thread, as `Waker` demands: `WakeSlot` is `Send + Sync`, as its
+/// fields are.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
 const _: () = {

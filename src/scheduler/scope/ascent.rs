@@ -73,7 +73,7 @@ impl Scope {
         scope
     }
 
-    /// The scopes from this one up to `domain`. It stops early at a scope that an earlier long walk to the same domain has
+    /// The scopes from this one up to `domain`. The list ends before a scope that an earlier long walk to the same domain has
     /// passed.
     pub(in crate::scheduler) fn up_to_unless_passed(
         self: &Rc<Scope>,

@@ -89,7 +89,7 @@ impl Scope {
     pub(crate) fn report_untaken(&self) {
         let above = self.next_responsible().map(|above| above.responsible_domain());
         if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.keeps_all_errors())) {
-            // Not if that domain failed with the same error, raised again there.
+            // Skipped if that domain has failed with the same error, which was raised again there.
             if !above.failure.get().is_some_and(|known| known.is_same_as(&failure)) {
                 above.add_other(failure);
             }

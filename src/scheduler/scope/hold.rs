@@ -1,4 +1,5 @@
-//! The holds of a scope, as data: whose cancellation the tasks in it put off. [`holds`](crate::scheduler::holds) makes and releases them.
+//! Holds, as data: the tasks whose cancellation is put off by tasks of a scope. [`holds`](crate::scheduler::holds) makes and
+//! releases them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};

@@ -37,7 +37,8 @@ impl Scope {
         self.at_end.set(Some(at_end));
     }
 
-    /// The scope has ended, or the wait for it: ends what [`set_at_end`](Scope::set_at_end) has set, if that was not done before.
+    /// Ends what [`set_at_end`](Scope::set_at_end) has set. This is called when the scope ends, and when the wait for it ends.
+    /// Only the first call has an effect.
     #[inline]
     pub(crate) fn do_at_end(&self) {
         match self.at_end.take() {

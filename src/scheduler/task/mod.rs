@@ -102,9 +102,9 @@ pub(crate) struct Cold {
     pub(super) held_by: u32,
 }
 
-/// What has to know that a task has ended without a value, and is not one of its waiters.
+/// Called when a task has ended without a value, for code that is not one of its waiters.
 pub(crate) trait OnFailure {
-    /// The error of the task is known. No code of a user's may run in here.
+    /// The error of the task is known. Must not run user code.
     fn task_failed(&self);
 }
 
