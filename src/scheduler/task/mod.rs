@@ -7,7 +7,7 @@
 //! All of a task stays on the thread of its loop. Functions that run in each turn are inline. Functions that are rare, or would
 //! add code to each coroutine, are out of line and take `&Header`, so that the handle stays in a register.
 //!
-//! This file has the header and its fields. [`reference`] is the pointer, [`waiters`] the tasks that wait for this one, and [`swallowed`]
+//! This file has the header and its fields. [`mod@reference`] is the pointer, [`waiters`] the tasks that wait for this one, and [`swallowed`]
 //! counts cancellations.
 
 pub(crate) mod cell;
@@ -108,7 +108,7 @@ pub(crate) trait OnFailure {
     fn task_failed(&self);
 }
 
-/// What depends on the types of the coroutine and its value. The functions are those of a [`cell::TaskCell`].
+/// What depends on the types of the coroutine and its value. The functions are those of a `TaskCell` (see [`cell`]).
 pub(super) struct VTable {
     name: &'static str,
     resume: unsafe fn(NonNull<Header>, TaskRef) -> Turn,
