@@ -21,7 +21,7 @@ use crate::work;
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// All the steps were taken that were asked for.
+    /// The whole budget was used.
     Ran,
     /// Nothing is ready.
     Idle,
@@ -30,8 +30,8 @@ pub(crate) enum Progress {
 }
 
 impl Scheduler {
-    /// Takes at most `budget` steps, and subtracts from it how many it took. A panic of user code does not come out: it stops the
-    /// loop and is kept for [`take_panic`](Scheduler::take_panic).
+    /// Takes at most `budget` steps, and subtracts from it how many it took. A panic of user code does not leave this function:
+    /// it stops the loop, and is kept for [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
         let _running = Running::new(self);
         with_own_depth(|| {
@@ -151,7 +151,7 @@ impl Scheduler {
         self.delivery.set(Some(delivery));
     }
 
-    /// Wakes what the slot with this key is for, if it is still there.
+    /// Wakes the task, or calls the function, of the slot with this key, if the slot still exists.
     #[inline]
     fn wake(&self, key: SlotKey, acknowledge: impl FnOnce(&WakeSlot)) {
         let wake_slots = self.wake_slots.borrow();
@@ -167,7 +167,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether code of a user that ran between two rounds has woken a task of this loop.
+    /// Whether user code that ran between two rounds has woken a task of this loop.
     pub(super) fn is_locally_woken(&self) -> bool {
         self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
     }
@@ -205,13 +205,13 @@ impl Scheduler {
         }
     }
 
-    /// Cancels the scopes whose time is up, unless their work may complete in the same round: then it wins.
+    /// Cancels the scopes whose time is up, unless their work may complete in the same round: then the work wins.
     fn cancel_expired(self: &Rc<Scheduler>) {
         let reason = Cancelled::new(Reason::TimedOut);
-        // By reference: what is dropped here, and may panic, is dropped when all of them have been looked at.
+        // By reference: dropping a scope may panic, so the scopes are dropped when all of them have been looked at.
         for (scope, rounds) in &self.expired.take() {
             work::count();
-            // One round for what is ready now. If that makes the work ready, one more for the work.
+            // One round for the tasks that are ready now. If one of them makes the work ready, one more round for the work.
             let may_complete = match rounds {
                 0 => !self.run_queue.is_next_round_empty(),
                 1 => scope.is_root_queued(),
@@ -231,12 +231,12 @@ impl Scheduler {
     #[inline(always)]
     fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
         if Scheduler::may_resume(&task) {
-            // SAFETY: `may_resume` says that neither bit is set.
+            // SAFETY: if `may_resume` is true, neither `ENDED` nor `RUNNING` is set.
             self.turn_with(task, |task| unsafe { task.resume(State::QUEUED | State::RESET_BY_TURN) });
         }
     }
 
-    /// Whether a task that was queued is still to have its turn. Then it has not ended, and does not run.
+    /// Whether a task that was queued has its turn now. If so, it has not ended, and does not run.
     #[inline(always)]
     pub(super) fn may_resume(task: &Header) -> bool {
         const UNUSUAL: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
@@ -250,7 +250,8 @@ impl Scheduler {
         is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED | State::RUNNING)
     }
 
-    /// Whether a queued task that has pending parts, or a cancellation or a failure to see, is to have its turn.
+    /// As [`is_ready`](Scheduler::is_ready), for a task to which the fast path of `may_resume` does not apply. Clears
+    /// `FORCE_RESUME` if the task has its turn now, and `QUEUED` if not.
     #[inline(never)]
     fn is_due(task: &Header) -> bool {
         let is_due = Scheduler::is_ready(task);
@@ -323,7 +324,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets `task` see its cancellation.
+    /// Gives `task` the turn in which it sees its cancellation.
     #[inline(never)]
     pub(super) fn cancelling_turn(self: &Rc<Scheduler>, task: TaskRef) {
         work::count();
@@ -344,7 +345,7 @@ impl Scheduler {
         } else if task.cold(|cold| cold.held_by > 0).unwrap_or(false) {
             task.set(State::CANCEL_DEFERRED);
         } else {
-            // Whatever else it was to be resumed for, it is now.
+            // This turn also serves any other reason to resume it.
             self.turn(task.clone(), State::FORCE_RESUME);
         }
         if !task.is_ended() {
@@ -362,7 +363,8 @@ impl Running<'_> {
     fn new(scheduler: &Scheduler) -> Running<'_> {
         scheduler.is_running.set(true);
         if let Some(inbox) = scheduler.inbox.get() {
-            // SAFETY: what is returned borrows the scheduler, and calls `end_run` when it is dropped. `Scheduler::run` does not forget it.
+            // SAFETY: the `Running` that is returned borrows the scheduler, and calls `end_run` when it is dropped.
+            // `Scheduler::run` does not forget it.
             unsafe { inbox.begin_run(scheduler) };
         }
         Running { scheduler }
@@ -378,7 +380,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Holds a task while code of its coroutine runs. If that panics, the task is noted as the one that did.
+/// Holds a task while code of its coroutine runs. If that panics, the task goes to `panicking`.
 pub(super) struct PanicGuard<'a> {
     scheduler: &'a Scheduler,
     task: Option<TaskRef>,
