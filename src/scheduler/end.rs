@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::run::PanicGuard;
+use super::turn::PanicGuard;
 use super::{Scheduler, Scope, State, TaskRef, missing_runtime, wait_graph};
 use crate::error::{Cancelled, Error, Grouping, Panic, Reason};
 use crate::panic::{Payload, contain, discard};

@@ -64,6 +64,7 @@ mod start;
 mod task;
 mod timer_key;
 mod timers;
+mod turn;
 mod wait;
 mod wait_graph;
 mod wait_queue;
