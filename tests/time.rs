@@ -656,3 +656,22 @@ fn a_shared_with_other_waiters_outlives_a_timeout_around_the_coroutine_that_star
     };
     assert_eq!(simulated().run(main).unwrap(), 7);
 }
+
+#[test]
+fn a_shared_whose_last_waiter_is_inside_of_it_is_cancelled_when_that_gives_up() {
+    let itself: Rc<RefCell<Option<tinyield::Shared<()>>>> = Rc::default();
+    let inner = itself.clone();
+    let shared = co! {
+        let waits = inner.take().unwrap();
+        yield spawn(co! { assert_eq!(yield timeout(waits, ms(2)), Err(TimedOut)) });
+        yield forever();
+    }
+    .shared();
+    *itself.borrow_mut() = Some(shared.clone());
+    let main = co! {
+        let is_late = (yield timeout(shared, ms(1))).is_err();
+        yield sleep(ms(5));
+        is_late
+    };
+    assert!(simulated().run(main).unwrap());
+}
