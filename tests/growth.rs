@@ -15,6 +15,8 @@ mod beside_others;
 mod cancellation;
 #[path = "growth/errors.rs"]
 mod errors;
+#[path = "growth/gather.rs"]
+mod gather;
 #[path = "growth/memory.rs"]
 mod memory;
 #[path = "growth/remote_handles.rs"]
@@ -27,8 +29,7 @@ mod streams;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use tinyield::by_hand::{Outcome, Suspend};
-use tinyield::{Coro, Event, Grouping, Loop, LoopError, co, coro};
+use tinyield::{Coro, Grouping, Loop, LoopError};
 
 #[derive(Clone, Copy, Debug)]
 struct Cost {
@@ -58,7 +59,7 @@ fn cost_of(work: impl FnOnce()) -> Cost {
 const FEW: usize = 200;
 const MANY: usize = 10 * FEW;
 
-/// Ten times as many cost at most twenty times as much. A square would cost a hundred times as much.
+/// Work on ten times as many costs at most twenty times as much. Quadratic work would cost a hundred times as much.
 #[track_caller]
 fn assert_linear(work: impl Fn(usize)) {
     work(FEW);
@@ -67,11 +68,11 @@ fn assert_linear(work: impl Fn(usize)) {
     assert!(is_linear, "{FEW}: {few:?}; {MANY}: {many:?}");
 }
 
-/// `act` costs the same beside ten times as many. `beside` returns its cost.
+/// An operation costs the same beside ten times as many others. `beside` returns its cost beside this number of others.
 #[track_caller]
 fn assert_independent(beside: impl Fn(usize) -> Cost) {
     let (few, many) = (beside(FEW), beside(MANY));
-    // The lists that a map of many entries consists of are a few steps deeper.
+    // A larger map may take a few steps more.
     let is_same = many.steps <= few.steps + few.steps / 10 && many.allocations <= few.allocations + 10;
     assert!(is_same, "beside {FEW}: {few:?}; beside {MANY}: {many:?}");
 }
@@ -80,12 +81,12 @@ fn run<T: 'static>(coro: Coro<T>) -> Result<T, LoopError> {
     Loop::builder().grouping(Grouping::Always).build().run(coro)
 }
 
-/// Goes through all of an error that a user may look at, but for the traces of the others.
+/// Reads everything of an error that a user may read, except the traces of the other errors.
 fn look_at(error: &LoopError) -> usize {
     error.to_string().len() + error.others().len() + error.error().trace().len()
 }
 
-/// What `main` leaves in memory when it has done its work `count` times. It measures that before it ends.
+/// The bytes that `main` has allocated after it did its work `count` times. `main` measures them in its cell before it ends.
 fn kept_by(main: impl Fn(usize, Rc<Cell<isize>>) -> Coro<()>, count: usize) -> isize {
     let before = allocations::live();
     let kept = Rc::new(Cell::new(0));
@@ -100,45 +101,4 @@ fn assert_keeps_the_same(main: impl Fn(usize, Rc<Cell<isize>>) -> Coro<()>) {
     let warm_up = kept_by(&main, FEW);
     let (few, many) = (kept_by(&main, FEW), kept_by(&main, MANY));
     assert!(many <= few + 1_000, "{FEW}: {few} bytes (at first {warm_up}); {MANY}: {many} bytes");
-}
-
-#[test]
-fn a_gather_after_a_second_wait_that_was_refused_resumes_its_coroutine_once() {
-    let resumptions = |count: usize| {
-        let resumed = Rc::new(Cell::new(0));
-        let counts = resumed.clone();
-        let event = Event::new();
-        let (first, sets) = (event.clone(), event.clone());
-        let main: Coro<()> = Coro::from_coroutine(
-            #[coroutine]
-            static move |mut resume: Resume| {
-                let mut one = resume.begin(first.wait());
-                let mut refused = resume.begin(first.wait());
-                assert!(refused.poll(&resume).is_ready());
-                drop(refused);
-                resume = yield Suspend;
-                while one.poll(&resume).is_pending() {
-                    resume = yield Suspend;
-                }
-                let parts: Vec<_> = (0..count)
-                    .map(|turns| {
-                        co! {
-                            for _ in 0..turns % 10 {
-                                yield;
-                            }
-                        }
-                    })
-                    .collect();
-                let mut gather = resume.begin(parts);
-                while gather.poll(&resume).is_pending() {
-                    resume = yield Suspend;
-                    counts.set(counts.get() + 1);
-                }
-                Outcome::value(())
-            },
-        );
-        Loop::new().run((main, co! { yield; yield; sets.set(); })).unwrap();
-        resumed.get()
-    };
-    assert_eq!([resumptions(FEW), resumptions(MANY)], [1, 1]);
 }

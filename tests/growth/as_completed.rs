@@ -22,7 +22,7 @@ fn items_that_go_by_one_that_is_kept_leave_nothing_behind() {
 }
 
 #[test]
-fn items_with_a_limit_that_fail_together_is_linear() {
+fn the_cost_of_items_with_a_limit_that_fail_together_is_linear() {
     assert_linear(|count| {
         let kept: Rc<Cell<Option<Vec<_>>>> = Rc::default();
         let keeps = kept.clone();

@@ -9,7 +9,7 @@ use tinyield::{Coro, Event, Loop, Shared, Step, as_completed, co, coro, run_in_t
 use crate::common::{FOREVER, ms, simulated, to_idle};
 use crate::{Cost, allocations, assert_independent, cost_of, cost_since, run, steps, total_cost};
 
-/// The cost of a hundred wake-ups of a stepped loop in which `parked` runs, each by a coroutine that yields a handle.
+/// The cost of a hundred wake-ups of a stepped loop in which `parked` runs. Each wake-up resumes a coroutine that yields a handle.
 fn cost_of_wake_ups(parked: Coro<()>) -> Cost {
     const WAKE_UPS: usize = 100;
     let event = Event::new();
@@ -72,7 +72,8 @@ fn a_wake_up_beside_as_completed_costs_the_same_beside_ten_times_as_many() {
     });
 }
 
-/// The cost of a hundred wake-ups of a stepped loop in which `waits` wait for a shared coroutine, which does `acts` at each wake-up.
+/// The cost of a hundred wake-ups of a stepped loop in which `count` coroutines wait for a shared one. At each wake-up, the shared one
+/// runs `acts`.
 fn cost_beside_dependents(count: usize, acts: impl Fn() -> Coro<()> + 'static) -> Cost {
     const WAKE_UPS: usize = 100;
     let event = Event::new();
@@ -162,7 +163,7 @@ fn starting_shared_coroutines_costs_the_same_below_ten_times_as_many_timeouts() 
     assert_independent(|count| {
         let act = || {
             co! {
-                // The first looks for the place of all.
+                // The first one also finds the scope in which all of them run.
                 yield co! {}.shared();
                 let before = Cost { steps: steps(), allocations: allocations::count() };
                 for _ in 0..100 {

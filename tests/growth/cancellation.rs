@@ -155,7 +155,7 @@ fn a_race_whose_losers_have_waiters_outside_is_linear() {
     });
 }
 
-/// A shared coroutine in each of nested timeouts, which gives up on it together with all others.
+/// Nested timeouts, each with a shared coroutine. All of them give up on their shared coroutines at the same time.
 #[coro]
 fn nested_shared(depth: usize) -> Coro<()> {
     let shared = co! { let _ = yield timeout(forever(), FOREVER); }.shared();

@@ -30,7 +30,7 @@ fn a_chain_whose_members_all_answer_their_cancellation_with_an_error_is_linear()
         let error = cancel_chain_of_errors(count);
         let answers = error.others().iter().filter(|other| !other.is_cancelled()).count();
         assert!(answers > count, "{answers}");
-        // Also when all traces are looked at.
+        // The traces of all errors together are linear, too.
         let frames: usize = error.others().iter().map(|other| other.trace().len()).sum();
         assert!(frames <= 100 * error.others().len());
     });

@@ -9,7 +9,7 @@ use tinyield::{Coro, Event, Loop, co, from_future, race, spawn, timeout};
 use crate::allocations;
 use crate::common::{FOREVER, wakes_itself};
 
-/// The bytes that `burst` and a hundred ordinary acts after it leave allocated, beside a coroutine that goes on.
+/// The bytes that stay allocated after `burst` and a hundred ordinary operations. Another coroutine keeps the loop running.
 fn kept_after(burst: impl FnOnce() -> Coro<()> + 'static) -> isize {
     let main = co! {
         let end = Event::new();

@@ -62,7 +62,7 @@ fn the_search_for_cycles_of_a_stepped_loop_is_linear_in_the_items_of_one_as_comp
     });
 }
 
-/// Each level leaves a coroutine behind in its scope, which is open then.
+/// Each level leaves a coroutine behind in its scope, so the scope stays open.
 #[coro]
 fn open_scopes(depth: usize) -> Coro<()> {
     yield spawn(co! { yield Event::new().wait(); });

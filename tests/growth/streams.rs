@@ -56,7 +56,7 @@ fn values_that_are_withdrawn_behind_one_that_waits_leave_nothing_behind() {
 }
 
 #[test]
-fn many_emitters_and_readers_of_a_stream_cost_is_linear() {
+fn the_cost_of_many_emitters_and_readers_of_a_stream_is_linear() {
     assert_linear(|count| {
         let (out, values) = emitter_and_stream();
         let main = co! {
@@ -70,7 +70,7 @@ fn many_emitters_and_readers_of_a_stream_cost_is_linear() {
 }
 
 #[test]
-fn readers_that_give_their_values_back_cost_is_linear() {
+fn the_cost_of_readers_that_give_their_values_back_is_linear() {
     assert_linear(|count| {
         let (out, values) = emitter_and_stream();
         let main = co! {
