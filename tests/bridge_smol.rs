@@ -163,7 +163,7 @@ fn tinyields_timers_are_kept_while_the_loop_waits_in_smols_reactor() {
 }
 
 #[test]
-fn a_panic_in_a_smol_future_goes_on_out_of_run() {
+fn a_panic_in_a_smol_future_comes_out_of_run() {
     let main = from_smol(async {
         Timer::after(ms(1)).await;
         panic!("in smol");

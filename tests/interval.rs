@@ -55,7 +55,7 @@ fn tick_that_is_given_up_is_not_lost() {
 }
 
 #[test]
-fn period_without_an_end_never_ticks() {
+fn interval_of_the_longest_duration_never_ticks() {
     let main = co! {
         let ticks = interval(Duration::MAX);
         (yield timeout(ticks.tick(), ms(1))).is_err()

@@ -293,7 +293,7 @@ fn give_up(event: Event) -> Coro<()> {
 }
 
 #[test]
-fn a_deadline_at_the_moment_of_the_answer_is_found() {
+fn a_timeout_in_the_round_of_the_answer_is_found() {
     let report = report_of(|| {
         let event = Event::new();
         (answer(event.clone()), give_up(event))

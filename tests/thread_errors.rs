@@ -414,7 +414,7 @@ fn is_cancelled_is_false_outside_of_a_closure_and_in_a_later_one() {
 }
 
 #[test]
-fn an_empty_pool_panics_where_it_is_made() {
+fn a_pool_of_0_threads_panics_where_it_is_made() {
     let message = panic_of(|| ThreadPool::new(0));
     assert!(message.contains("at least 1"), "{message}");
 }

@@ -455,7 +455,7 @@ fn loop_that_waits_for_the_loop_that_drops_it_is_not_waited_for() {
 }
 
 #[test]
-fn loop_is_waited_for_by_a_loop_that_it_has_handed_on() {
+fn an_inner_loop_that_was_moved_out_waits_when_it_drops_the_outer_loop() {
     let (send, receive) = mpsc::channel::<HostedWith<()>>();
     let (hand, handed) = mpsc::channel();
     let ended = Arc::new(AtomicBool::new(false));

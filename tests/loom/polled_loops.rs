@@ -66,7 +66,7 @@ fn to_idle<T: 'static>(runtime: &mut Runtime<'_, T>) -> Idle {
 }
 
 #[test]
-fn idle_waits_on_other_threads_come_back_when_the_run_is_dropped() {
+fn idle_waits_on_other_threads_return_when_the_run_is_dropped() {
     check_bounded(3, || {
         let event = Event::new();
         let _watched = event.remote();
@@ -82,7 +82,7 @@ fn idle_waits_on_other_threads_come_back_when_the_run_is_dropped() {
 }
 
 #[test]
-fn an_idle_wait_on_another_thread_comes_back_although_the_loop_is_polled() {
+fn an_idle_wait_on_another_thread_returns_although_the_loop_is_polled() {
     check(|| {
         let event = Event::new();
         let remote = event.remote();

@@ -159,7 +159,7 @@ fn run_in_loop_ends_by_itself_while_it_is_stopped() {
 
 /// A thread leaves when it finds no work, while the next loop is handed over to it or to a new one.
 #[test]
-fn each_of_two_loops_has_a_thread() {
+fn two_loops_one_after_the_other_each_get_a_thread() {
     check_bounded(2, || {
         let main = co! {
             let first = yield run_in_loop(|| co! { yield; 1 });
@@ -178,7 +178,7 @@ fn two_loops_at_once_give_their_values() {
 }
 
 #[test]
-fn a_panic_in_a_thread_goes_on_here() {
+fn a_panic_in_a_thread_is_resumed_on_the_thread_of_the_loop() {
     check_bounded(4, || {
         let pool = ThreadPool::new(1);
         // Without the hook, which would print.
