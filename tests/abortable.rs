@@ -321,7 +321,7 @@ fn abort_of_aborted_work_changes_nothing() {
         again.abort();
         yield working
     };
-    // The inner one had its value, which is `Err(Aborted)`, when the outer one was aborted.
+    // When the outer work was aborted, the inner one already had its value, `Err(Aborted)`.
     let result = run(main);
     assert!(matches!(result, Ok(Err(Aborted)) | Err(Aborted)), "{result:?}");
     assert_eq!(cleaned.get(), 1);

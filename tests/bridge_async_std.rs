@@ -153,7 +153,7 @@ fn a_future_that_is_not_send_is_built_and_stays_on_its_thread() {
 fn an_error_value_is_the_output_also_of_a_cancelled_future() {
     let failing = from_async_std(async { Err::<(), _>("a value") });
     assert_eq!(Loop::new().run(failing).unwrap(), Err("a value"));
-    // Cancelled, it gives no output: the future is dropped where it waits.
+    // A cancelled future gives no output: it is dropped where it waits.
     let begun = Gate::new();
     let opener = begun.clone();
     let never = from_async_std(async move {
@@ -185,12 +185,12 @@ fn after_a_panic_async_stds_executor_runs_the_next_future_of_that_thread() {
     let panicked = *payload.downcast_ref::<thread::ThreadId>().unwrap();
     let next = || {
         Loop::new().run(from_async_std_with(|| async {
-            // `task::spawn_local`, for which async-std would have to be `unstable`.
+            // Like `task::spawn_local`, which needs the feature `unstable` of async-std.
             let local = async_global_executor::spawn_local(async { thread::current().id() });
             async_std::future::timeout(LONG, local).await.expect("the executor runs")
         }))
     };
-    // Other tests may have left threads, too.
+    // Threads of other tests may be alive, too.
     (0..1_000).find(|_| next().unwrap() == panicked).expect("it was kept");
 }
 

@@ -119,7 +119,7 @@ fn ten_thousand_futures_in_one_gather_are_polled_only_when_each_is_woken() {
     let mut runtime = event_loop.runtime(gates.iter().map(|gate| from_future(gate.clone())).collect::<Vec<_>>());
     let (steps, _) = to_idle(&mut runtime);
     assert!(steps <= MANY + 2, "{steps} steps to start");
-    // One at a time, in an order that is not theirs: a wake-up costs as many steps whether 10,000 wait or one.
+    // Wakes one future at a time, in another order than that of the gather. A wake-up takes as many steps with 10,000 futures as with one.
     for step in 0..MANY {
         gates[(step * 7919) % MANY].open();
         let (woken, _) = if step + 1 < MANY { to_idle(&mut runtime) } else { break };
@@ -184,7 +184,7 @@ fn a_timeout_drops_a_future_and_its_waker_has_no_effect_afterwards() {
     assert_eq!(gate.polls(), 1);
 }
 
-/// Keeps its waker, and has another thread wake it while it is being dropped.
+/// Keeps its waker. Its destructor calls the waker on another thread.
 struct WokenInDrop(Option<Waker>);
 
 impl Future for WokenInDrop {
@@ -212,7 +212,7 @@ fn a_future_may_be_woken_from_another_thread_while_it_is_dropped() {
         late
     };
     assert_eq!(Loop::new().run(main).unwrap(), Err(TimedOut));
-    // And when the loop stops.
+    // The same when the loop stops.
     let failing = co! { yield; Err("stop")?; };
     assert_eq!(Loop::new().run((from_future(WokenInDrop(None)), failing)).unwrap_err().to_string(), "stop");
 }
@@ -281,7 +281,7 @@ fn a_future_is_a_deadlock_as_soon_as_it_has_no_waker() {
 
     let gate = Gate::new();
     let opener = gate.clone();
-    // Its last waker is dropped, unwoken, by another thread, while the loop sleeps.
+    // While the loop sleeps, another thread drops the last waker without calling it.
     let thread = thread::spawn(move || {
         while opener.waker().is_none() {
             thread::yield_now();

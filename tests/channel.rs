@@ -154,7 +154,7 @@ fn a_receiver_that_gives_up_loses_no_message() {
         assert!((yield timeout(receiver.recv(), ms(1))).is_err());
         sender.try_send(1)?;
         assert_eq!(yield receiver.recv(), Ok(1));
-        // One that is cancelled when the message was already for it.
+        // A receiver that is cancelled after it was handed the message.
         let (recv, sends) = (receiver.recv(), sender.clone());
         let failed = yield isolate(co! {
             yield spawn(co! {

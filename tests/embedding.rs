@@ -94,7 +94,7 @@ fn a_wake_up_before_the_wait_is_not_lost() {
     let mut runtime = event_loop.runtime(co! { waits.await; 3 });
     let (_, idle) = to_idle(&mut runtime);
     gate.open();
-    // The wait returns at once, although nothing wakes it from now on.
+    // The wake-up came before, so the wait returns at once.
     idle.wait();
     ran(&mut runtime);
     assert!(matches!(runtime.step(), Step::Done(Ok(3))));
@@ -213,7 +213,7 @@ fn a_poll_of_a_busy_loop_takes_a_bounded_number_of_turns() {
         most = most.max(turns.get() - before);
         match result {
             Poll::Ready(result) => break result.unwrap(),
-            // It has woken the host, to be polled again at once.
+            // The loop has woken the host, so that it is polled again at once.
             Poll::Pending => assert_eq!(wakes.get(), polls),
         }
     }
@@ -224,7 +224,7 @@ fn a_poll_of_a_busy_loop_takes_a_bounded_number_of_turns() {
 #[test]
 fn a_polled_loop_has_a_deadline_and_continues_after_it() {
     let mut event_loop = Loop::new();
-    // If the thread gets no processor until the deadline, the loop has nothing to wait for. Then again, with more time.
+    // If the thread gets no processor until the deadline, the loop has nothing to wait for. Then this is repeated with more time.
     for attempt in 0.. {
         let (wakes, waker) = Wakes::new();
         let at = Instant::now() + ms(3 << attempt);

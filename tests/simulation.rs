@@ -231,7 +231,7 @@ fn two_runs_that_differ_because_of_a_thread_are_reported_with_the_reason() {
         count.set(count.get() + 1);
         let order = if count.get() == 1 { [1, 2] } else { [2, 1] };
         co! {
-            // As if threads had ended in another order. This one acts when the loop waits for it, so the turns before are the same.
+            // This has the effect of threads that end in another order. The thread acts when the loop waits for it, so the turns before are the same.
             let (event, (go, gone)) = (Event::new(), mpsc::channel());
             let remote = event.remote();
             thread::spawn(move || gone.recv().map(|()| remote.set()));

@@ -302,7 +302,7 @@ fn a_timeout_in_the_round_of_the_answer_is_found() {
     assert_exchange(&report, ("give_up", "deadline: limit"), ("answer", "deadline: answer"));
 }
 
-// A permit that is taken by one that comes later.
+// A permit that goes to a coroutine that came later.
 
 #[coro]
 fn first_come(permits: Semaphore, log: Rc<RefCell<Vec<&'static str>>>) -> Coro<()> {

@@ -322,7 +322,7 @@ fn stream_can_be_read_by_another_coroutine_than_the_first() {
     assert_eq!(run(main), [1, 2]);
 }
 
-/// A race is over, and its stream goes on: that belongs to the domain.
+/// A stream that was first read in a race goes on after the race, because it belongs to the domain.
 #[test]
 fn stream_that_was_first_read_in_a_race_outlives_the_race() {
     let main = co! {

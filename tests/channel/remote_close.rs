@@ -181,7 +181,8 @@ impl Drop for Bomb {
 
 #[test]
 fn a_panic_of_an_unread_message_does_not_keep_the_last_receiver_from_closing_the_channel() {
-    // On a thread, before a message whose drop closes a second channel, for which a coroutine waits.
+    // The channel is dropped on a thread. Behind the message that panics is one whose destructor closes a second channel, for which a
+    // coroutine waits.
     let (answer, answers) = unbounded::<()>();
     let (sender, receiver) = unbounded();
     sender.try_send((Some(Bomb), None)).unwrap();
@@ -193,7 +194,7 @@ fn a_panic_of_an_unread_message_does_not_keep_the_last_receiver_from_closing_the
     assert_eq!(Loop::new().run(answers.recv()).unwrap(), Err(RecvError));
     assert_eq!((sender.statistics().receivers, sender.len()), (0, 0));
 
-    // In a coroutine, while another waits for room.
+    // The channel is dropped in a coroutine, while another coroutine waits for room.
     let (sender, receiver) = bounded(1);
     let _remote = sender.remote();
     sender.try_send(Some(Bomb)).unwrap();
@@ -229,7 +230,7 @@ fn a_remote_end_that_is_made_later_wakes_coroutines_that_wait_already() {
 
 #[test]
 fn a_thread_that_waits_for_room_gets_its_message_back_when_the_channel_is_closed() {
-    // Whether the thread has come to wait is its own affair: so, often.
+    // The thread may not wait yet when the channel is closed, so this is repeated many times.
     for round in 0..200 {
         let (sender, receiver) = bounded(1);
         sender.try_send(0).unwrap();
