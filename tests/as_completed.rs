@@ -497,7 +497,7 @@ fn cycle_through_an_item_with_a_limit_is_found_in_a_hosted_loop() {
             let waits = co! {
                 yield;
                 let mut outer = own.take();
-                // The last one waits for this coroutine; those before it end.
+                // The last coroutine waits for this one. The coroutines before it end.
                 let coros = (0..=before).map(move |n| {
                     let outer = if n == before { outer.take() } else { None };
                     co! { match outer { Some(outer) => yield outer, None => yield } }

@@ -275,7 +275,7 @@ fn a_loop_hosted_in_a_coroutine_is_woken_through_the_outer_loop() {
         opener.open();
     });
     assert_eq!(Loop::new().run(host).unwrap(), 6);
-    // Once, if the gate was opened before the inner loop polled it.
+    // Only one wake-up, if the gate was opened before the inner loop polled the future.
     assert!((1..=2).contains(&polls.get()));
     thread.join().unwrap();
 }
@@ -489,7 +489,7 @@ fn an_idle_wait_on_another_thread_returns_when_the_run_ends() {
         });
         if waits_first {
             begun.recv().unwrap();
-            // The thread is probably parked now. If it is not, it must return too.
+            // The thread is probably parked now. If it is not, its wait has to return all the same.
             (0..100).for_each(|_| std::thread::yield_now());
         }
         drop(runtime);

@@ -344,7 +344,7 @@ fn two_tasks_that_both_have_to_be_out_of_place_are_found() {
                     yield;
                 }
                 let seen = flags.get()[flag];
-                // The order of a round is that of the next one: this lets the others pass again.
+                // The order of a round carries over to the next one. The sleep lets the other coroutines pass again.
                 yield sleep(Duration::from_secs(1));
                 seen
             }

@@ -20,7 +20,7 @@ use tinyield::{
 /// How the program is stopped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// It is not.
+    /// The program is not stopped.
     Not,
     Raise,
     Panic,

@@ -129,7 +129,7 @@ fn semaphore_ops() -> impl Strategy<Value = Vec<(SemaphoreOp, bool)>> {
     vec((op, any::<bool>()), 0..60)
 }
 
-/// For a semaphore, and for a lock, which is a semaphore of one permit.
+/// Used for a semaphore and for a lock, which is a semaphore of one permit.
 fn compare_with_model<G: 'static, W: Wait<Output = G> + 'static>(
     permits: usize,
     ops: &[(SemaphoreOp, bool)],
@@ -250,7 +250,7 @@ enum EventOp {
     SetAndClear {
         remote: bool,
     },
-    /// Makes a remote handle, or drops the one that there is.
+    /// Makes a remote handle if there is none. Otherwise drops it.
     ToggleRemote,
     Cancel(usize),
 }

@@ -54,7 +54,7 @@ fn an_unfinished_loop_is_dropped_while_it_is_woken() {
     });
 }
 
-/// Steps it until it is idle.
+/// Steps `runtime` until it is idle.
 fn to_idle<T: 'static>(runtime: &mut Runtime<'_, T>) -> Idle {
     loop {
         match runtime.step() {

@@ -119,7 +119,7 @@ fn a_loop_on_a_thread_is_stopped_when_its_closure_is_cancelled() {
     });
 }
 
-/// The stop comes before the work has a thread, while the loop in there begins, while it waits, or when it has ended.
+/// The stop comes before the work has a thread, while the inner loop begins, while it waits, or when it has ended.
 #[test]
 fn run_in_loop_is_stopped_and_waited_for() {
     check_bounded(4, || {
@@ -143,7 +143,7 @@ fn run_in_loop_is_stopped_and_waited_for() {
     });
 }
 
-/// A loop that ends by itself while it is stopped: its value or its error comes across, or the reason of the stop, and nothing hangs.
+/// The loop ends by itself while it is stopped. The result is its value, its error or the reason of the stop, and nothing hangs.
 #[test]
 fn run_in_loop_ends_by_itself_while_it_is_stopped() {
     check_bounded(2, || {
@@ -157,7 +157,7 @@ fn run_in_loop_ends_by_itself_while_it_is_stopped() {
     });
 }
 
-/// A thread leaves when it finds no work, while the next loop is handed over to it or to a new one.
+/// A thread ends when it finds no work. Meanwhile the next loop is given to this thread or to a new one.
 #[test]
 fn two_loops_one_after_the_other_each_get_a_thread() {
     check_bounded(2, || {

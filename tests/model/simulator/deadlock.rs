@@ -81,7 +81,7 @@ impl Simulator<'_> {
         false
     }
 
-    /// The tasks that `is_free` names can go on, whatever they wait for.
+    /// The tasks for which `is_free` is true can go on, whatever they wait for.
     fn is_cyclic_without(&self, is_free: impl Fn(TaskId) -> bool) -> bool {
         let waits: Vec<_> = (0..self.tasks.len()).map(|task| self.waits_for(task)).collect();
         // At first, every task that waits for others counts as stuck. Those that can go on are taken out, until none
