@@ -291,7 +291,7 @@ fn cycle_that_is_closed_when_a_timeout_leaves_a_coroutine_behind_is_an_error_of_
         let opens = gate.clone();
         let own: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
         let seen = own.clone();
-        // The coroutine that is left behind waits for the one that waits for all that was started in here.
+        // A cycle: the coroutine that is left behind waits for a coroutine that waits for everything that was started inside.
         let work = co! {
             let left_behind = co! { let outer = seen.borrow_mut().take().unwrap(); yield outer; };
             yield spawn(left_behind);

@@ -59,7 +59,7 @@ fn a_set_and_a_clear_wake_exactly_the_earlier_waiters() {
     check_bounded(4, || {
         let event = Event::new();
         let remote = event.remote();
-        // Each signals that it waits before the thread begins.
+        // `early` waits before the thread begins, and `late` only in the second run.
         let (early, late) = (event.wait(), event.wait());
         let begins = co! {
             yield;

@@ -5,7 +5,7 @@ use super::state::{Scope, ScopeKind, TaskId};
 use super::{ROOT, Simulator};
 
 impl Simulator<'_> {
-    /// Nothing can go on: stops the loop, or, if that was tried before, drops what is stuck behind shields.
+    /// Nothing can go on. Stops the loop. If the run has failed already, drops the tasks that are stuck behind shields.
     pub(super) fn deadlock(&mut self) {
         let cycle = if self.is_cyclic() { "cycle " } else { "" };
         let stuck: Vec<TaskId> = (0..self.tasks.len()).filter(|&task| !self.tasks[task].has_ended).collect();
