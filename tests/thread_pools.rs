@@ -151,7 +151,7 @@ mod refused {
         setrlimit(Resource::RLIMIT_AS, limit, RLIM_INFINITY).unwrap();
     }
 
-    /// Runs `test` of this name in a process of its own, which the limit is for.
+    /// Runs `test`, the body of the test with this name, in a process of its own, because the limit holds for a whole process.
     fn in_child(name: &str, test: impl FnOnce()) {
         common::in_child(&format!("refused::{name}"), test);
     }
