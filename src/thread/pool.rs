@@ -133,10 +133,13 @@ struct State {
 }
 
 impl State {
-    /// The thread to unpark for work that was added. `None` if the woken threads are enough for the work, or if none is parked.
+    /// The thread to unpark for work in the queue. `None` if a woken thread is going to look for work: it wakes the next one.
+    ///
+    /// While closures are short, one thread runs all of them. If each closure woke a thread, most of these threads would find no
+    /// work.
     fn wake_for_work(&mut self) -> Option<Thread> {
         let woken = self.idle - self.parked.len();
-        if self.work.len() > woken { self.parked.pop() } else { None }
+        if woken == 0 && self.work.len() > 0 { self.parked.pop() } else { None }
     }
 }
 
@@ -253,11 +256,14 @@ impl Queue {
                     break;
                 }
             }
-            if let Some(work) = next {
-                drop(state);
-                contain(|| work.run(&self));
-                state = lock(&self.state);
+            let Some(work) = next else { continue };
+            let parked = state.wake_for_work();
+            drop(state);
+            if let Some(thread) = parked {
+                thread.unpark();
             }
+            contain(|| work.run(&self));
+            state = lock(&self.state);
         }
         state.threads -= 1;
     }
