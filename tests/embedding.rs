@@ -223,18 +223,25 @@ fn a_poll_of_a_busy_loop_takes_a_bounded_number_of_turns() {
 
 #[test]
 fn a_polled_loop_has_a_deadline_and_continues_after_it() {
-    let (wakes, waker) = Wakes::new();
-    let at = Instant::now() + ms(3);
     let mut event_loop = Loop::new();
-    let mut runtime = event_loop.runtime(co! { yield tinyield::sleep_until(at); 4 });
-    assert!(poll(&mut runtime, &waker).is_pending());
-    let deadline = runtime.deadline().expect("it sleeps");
-    assert!(deadline >= at && deadline < at + LONG);
-    while Instant::now() < deadline {
-        std::thread::yield_now();
+    // If the thread gets no processor until the deadline, the loop has nothing to wait for. Then again, with more time.
+    for attempt in 0.. {
+        let (wakes, waker) = Wakes::new();
+        let at = Instant::now() + ms(3 << attempt);
+        let mut runtime = event_loop.runtime(co! { yield tinyield::sleep_until(at); 4 });
+        if poll(&mut runtime, &waker).is_ready() {
+            assert!(Instant::now() >= at);
+            continue;
+        }
+        let deadline = runtime.deadline().expect("it sleeps");
+        assert!(deadline >= at && deadline < at + LONG);
+        while Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert!(matches!(poll(&mut runtime, &waker), Poll::Ready(Ok(4))));
+        assert_eq!(wakes.get(), 0);
+        return;
     }
-    assert!(matches!(poll(&mut runtime, &waker), Poll::Ready(Ok(4))));
-    assert_eq!(wakes.get(), 0);
 }
 
 #[test]
@@ -459,9 +466,9 @@ fn forgotten_coroutines_and_handles_do_no_harm() {
 fn a_timer_that_is_due_when_the_host_steps_fires_in_that_step() {
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(co! { yield sleep(ms(2)); });
-    let begun = Instant::now();
     ran(&mut runtime);
-    while begun.elapsed() < ms(4) {
+    let begun = Instant::now();
+    while begun.elapsed() < ms(2) {
         std::hint::spin_loop();
     }
     ran(&mut runtime);
@@ -483,7 +490,7 @@ fn an_idle_wait_on_another_thread_returns_when_the_run_ends() {
         if waits_first {
             begun.recv().unwrap();
             // The thread is probably parked now. If it is not, it must return too.
-            (0..1000).for_each(|_| std::thread::yield_now());
+            (0..100).for_each(|_| std::thread::yield_now());
         }
         drop(runtime);
         ended.recv_timeout(LONG).unwrap();

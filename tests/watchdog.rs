@@ -22,27 +22,31 @@ fn watched() -> (Loop, mpsc::Receiver<Stall>) {
     (Loop::builder().watchdog(LIMIT, report).build(), stalls)
 }
 
-/// Blocks the thread until a stall that is not over is reported, other than of threads that got no processor.
-fn blocks_until_reported(stalls: &mpsc::Receiver<Stall>, name: &str) -> Stall {
-    stalls.iter().find(|stall| stall.name() == name && !stall.is_over()).unwrap()
+/// Blocks the turn that was resumed at `line` until its stall is reported. Other turns may be reported as well, when their thread
+/// gets no processor for a while.
+fn blocks_until_reported(stalls: &mpsc::Receiver<Stall>, name: &str, line: u32) -> Stall {
+    stalls.iter().find(|stall| is_of(stall, name, line) && !stall.is_over()).unwrap()
+}
+
+fn is_of(stall: &Stall, name: &str, line: u32) -> bool {
+    stall.name() == name && stall.location().line() == line
 }
 
 #[test]
 fn a_stall_is_reported_with_both_lines() {
     let (mut event_loop, stalls) = watched();
+    let line = line!() + 2;
     let blocking = co! {
         yield;
-        let stall = blocks_until_reported(&stalls, "blocking");
+        let stall = blocks_until_reported(&stalls, "blocking", line);
         yield;
         (stall, stalls)
     };
-    let line = line!() - 5;
     let (during, stalls) = event_loop.run(blocking.named("blocking")).unwrap();
     assert_eq!(during.location().line(), line);
     assert!(during.duration() >= LIMIT);
     // Everything is reported when the run is over.
-    let after = stalls.try_iter().find(|stall| stall.is_over() && stall.location().line() == line).unwrap();
-    assert_eq!(after.name(), "blocking");
+    let after = stalls.try_iter().find(|stall| stall.is_over() && is_of(stall, "blocking", line)).unwrap();
     assert_eq!(after.yielded_at().unwrap().line(), line + 2);
     assert!(after.duration() >= during.duration());
     let text = after.to_string();
@@ -54,30 +58,31 @@ fn a_stall_is_reported_with_both_lines() {
 #[test]
 fn a_stall_is_reported_once_and_once_more_when_it_is_over() {
     let (mut event_loop, stalls) = watched();
+    let line = line!() + 2;
     let blocking = co! {
         yield;
-        let first = blocks_until_reported(&stalls, "blocking");
+        blocks_until_reported(&stalls, "blocking", line);
         // Several times the limit.
         thread::sleep(4 * LIMIT);
-        assert!(stalls.try_recv().is_err());
+        assert!(stalls.try_iter().all(|stall| !is_of(&stall, "blocking", line)));
         yield;
-        (first, stalls)
+        stalls
     };
-    let (first, stalls) = event_loop.run(blocking.named("blocking")).unwrap();
-    let of_this: Vec<_> = stalls.try_iter().filter(|stall| stall.location() == first.location()).collect();
-    assert_eq!(of_this.iter().filter(|stall| stall.is_over()).count(), 1);
-    assert_eq!(of_this.len(), 1);
+    let stalls = event_loop.run(blocking.named("blocking")).unwrap();
+    let of_this: Vec<_> = stalls.try_iter().filter(|stall| is_of(stall, "blocking", line)).collect();
+    assert_eq!(of_this.iter().map(Stall::is_over).collect::<Vec<_>>(), [true]);
 }
 
 #[test]
 fn a_stall_that_ends_with_its_coroutine_is_over_without_a_line() {
     let (mut event_loop, stalls) = watched();
+    let line = line!() + 1;
     let blocking = co! {
-        let during = blocks_until_reported(&stalls, "blocking");
+        let during = blocks_until_reported(&stalls, "blocking", line);
         (during, stalls)
     };
     let (during, stalls) = event_loop.run(blocking.named("blocking")).unwrap();
-    let after = stalls.try_iter().find(Stall::is_over).unwrap();
+    let after = stalls.try_iter().find(|stall| stall.is_over() && is_of(stall, "blocking", line)).unwrap();
     assert_eq!((after.location(), after.yielded_at()), (during.location(), None));
     assert!(after.to_string().contains(" to its end, for "), "{after}");
 }
@@ -90,30 +95,36 @@ fn a_stall_that_ends_with_a_panic_is_over() {
     };
     let mut event_loop = Loop::builder().watchdog(LIMIT, report).panic_trace(false).build();
     let (give, stalls_there) = mpsc::channel();
+    let line = line!() + 1;
     let blocking = co! {
-        blocks_until_reported(&stalls, "blocking");
+        blocks_until_reported(&stalls, "blocking", line);
         give.send(stalls).unwrap();
         if true {
             panic!("after the stall")
         }
     };
     assert_eq!(common::panic_of(|| event_loop.run(blocking.named("blocking"))), "after the stall");
-    assert!(stalls_there.recv().unwrap().try_iter().any(|stall| stall.is_over()));
+    assert!(stalls_there.recv().unwrap().try_iter().any(|stall| stall.is_over() && is_of(&stall, "blocking", line)));
 }
 
 #[test]
 fn a_loop_with_nothing_ready_is_no_stall() {
+    const WAITS: usize = 10;
+
     let (mut event_loop, stalls) = watched();
+    let mut alarms = [0, 0];
     let main = co! {
-        for _ in 0..3 {
+        for _ in 0..WAITS {
             yield sleep(3 * LIMIT);
+            alarms[0] += usize::from(stalls.try_iter().count() > 0);
             yield run_in_thread(|| thread::sleep(3 * LIMIT));
+            alarms[1] += usize::from(stalls.try_iter().count() > 0);
         }
+        alarms
     };
-    event_loop.run(main.named("main")).unwrap();
-    // A turn of a busy machine may be long, but not as long as these waits are on the average.
-    let total: Duration = stalls.try_iter().filter(Stall::is_over).map(|stall| stall.duration()).sum();
-    assert!(total < 18 * LIMIT, "{total:?}");
+    // The short turn before a wait is a stall if its thread gets no processor, but that does not happen before each wait.
+    let alarms = event_loop.run(main.named("main")).unwrap();
+    assert!(alarms.iter().all(|alarms| *alarms < WAITS), "{alarms:?} alarms in {WAITS} waits each");
 }
 
 #[test]
@@ -125,7 +136,7 @@ fn the_watchdog_sees_each_of_many_stalls_and_runs() {
         let main = co! {
             for _ in 0..3 {
                 yield;
-                blocks_until_reported(&own, "main");
+                blocks_until_reported(&own, "main", line!() - 1);
                 yield sleep(Duration::from_millis(1));
             }
             own
@@ -146,7 +157,7 @@ fn a_report_that_panics_does_not_end_the_watchdog() {
     let main = co! {
         for _ in 0..3 {
             yield;
-            blocks_until_reported(&stalls, "main");
+            blocks_until_reported(&stalls, "main", line!() - 1);
         }
     };
     event_loop.run(main.named("main")).unwrap();
@@ -186,18 +197,15 @@ fn the_report_may_look_into_the_loop() {
         let view = view.clone();
         move |stall: &Stall| {
             let view = view.lock().unwrap().clone().unwrap();
-            if !stall.is_over() {
+            if stall.name() == "blocking" && !stall.is_over() {
                 let _ = sender.send(view.dump(Duration::ZERO).unwrap_err());
             }
         }
     };
     let mut event_loop = Loop::builder().watchdog(LIMIT, report).build();
     *view.lock().unwrap() = Some(event_loop.view());
-    let main = co! {
-        yield;
-        seen.recv().unwrap()
-    };
-    assert_eq!(event_loop.run(main.named("main")).unwrap().name(), "main");
+    let blocking = co! { seen.recv().unwrap() };
+    assert_eq!(event_loop.run(blocking.named("blocking")).unwrap().name(), "blocking");
 }
 
 #[test]
@@ -209,7 +217,7 @@ fn a_simulated_loop_is_watched_in_real_time() {
     let mut event_loop = Loop::builder().simulated(7).watchdog(LIMIT, report).build();
     let main = co! {
         yield sleep(Duration::from_secs(3600));
-        blocks_until_reported(&stalls, "main");
+        blocks_until_reported(&stalls, "main", line!() - 1);
     };
     event_loop.run(main.named("main")).unwrap();
 }
@@ -223,7 +231,7 @@ fn a_stall_while_the_report_of_another_runs_is_reported_afterwards() {
         let mut is_first = true;
         move |stall: &Stall| {
             sender.send((stall.name().to_string(), stall.is_over())).unwrap();
-            if mem::take(&mut is_first) {
+            if stall.name() == "first" && mem::take(&mut is_first) {
                 begun.wait();
                 go_on.wait();
             }
@@ -242,8 +250,9 @@ fn a_stall_while_the_report_of_another_runs_is_reported_afterwards() {
         go_on.wait();
     };
     event_loop.run(main).unwrap();
-    let reports: Vec<_> = stalls.try_iter().map(|(name, is_over)| format!("{name} {is_over}")).collect();
-    assert_eq!(reports[..4], ["first false", "first true", "second false", "second true"], "{reports:?}");
+    let mut reports: Vec<_> = stalls.try_iter().map(|(name, is_over)| format!("{name} {is_over}")).collect();
+    reports.retain(|report| report.starts_with("first") || report.starts_with("second"));
+    assert_eq!(reports, ["first false", "first true", "second false", "second true"]);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! How a foreign runtime that belongs to a run is driven: by the thread of the loop, which would otherwise park.
 
 use std::any::Any;
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
 
-/// What a number of steps of the loop has come to.
+use super::Scheduler;
+
+/// The result of a number of steps of the loop.
 pub(crate) enum Steps {
     /// Something is ready: the next steps follow after a look at the foreign runtime.
     Ready,
@@ -22,4 +25,16 @@ pub(crate) trait Driver: Any {
     /// Calls `steps` until the run is over. Between two calls it drives the foreign runtime, and blocks the thread while the loop is
     /// idle.
     fn drive(&self, steps: &mut dyn FnMut(&Waker) -> Steps);
+}
+
+impl Scheduler {
+    pub(crate) fn driver(&self) -> Option<&Rc<dyn Driver>> {
+        self.driver.get()
+    }
+
+    /// Sets the runtime for foreign futures of this run. It is dropped with the run.
+    pub(crate) fn set_driver(&self, driver: Rc<dyn Driver>) {
+        let is_first = self.driver.set(driver).is_ok();
+        debug_assert!(is_first, "a run has one runtime");
+    }
 }

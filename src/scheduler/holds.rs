@@ -1,43 +1,14 @@
 //! Holds: cancellations that are put off, so that children end before the tasks that started them.
 //!
 //! A task that waits behind a shield outlives its cancellation. Until it has ended, it holds the tasks that wait for it: they see
-//! their own cancellation after that. It holds those that wait for its handle one by one. The owners of the scopes around it may be
-//! thousands, and each of those may have such a task. So all tasks that hold the same owners share one [`Hold`] of them.
+//! their own cancellation after that. Tasks that wait for its handle are held one by one. The scopes around it may have thousands
+//! of owners, and each of these scopes may contain such a task. So all tasks that hold the same owners share one [`Hold`].
 
-use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
+use super::scope::hold::Hold;
 use super::{Scheduler, Scope, State, TaskRef};
 use crate::work;
-
-/// Holds the owner of a scope, and those of the scopes around it, for the tasks that have a reference to it.
-pub(super) struct Hold {
-    owner: Option<TaskRef>,
-    around: Option<Rc<Hold>>,
-    holds_any: bool,
-    /// The count of changes when this hold was made.
-    changes: u64,
-}
-
-/// What tasks that are directly in a scope share.
-#[derive(Default)]
-pub(super) struct SharedHold(RefCell<Weak<Hold>>);
-
-impl SharedHold {
-    pub(super) fn is_used(&self) -> bool {
-        self.0.borrow().strong_count() > 0
-    }
-}
-
-/// Counts changes of owners and parents from which a [`Hold`] in use was made.
-#[derive(Default)]
-pub(super) struct Changes(Cell<u64>);
-
-impl Changes {
-    pub(super) fn count(&self) {
-        self.0.set(self.0.get() + 1);
-    }
-}
 
 impl Scheduler {
     /// Puts off the cancellation of the tasks that wait for `task`, which outlives its own, until it has ended.
@@ -46,7 +17,8 @@ impl Scheduler {
             return;
         }
         let mut waiting = task.waiting_tasks();
-        // A task that started later has had its turn. It waits for this one in a cycle, or for a shared coroutine.
+        // A task that started later has seen its cancellation already. It waits for this one in a cycle, or this one is a shared
+        // coroutine.
         waiting.retain(|other| other.id.get() < task.id.get());
         let owners = task.scope().map(|scope| self.hold_owners(&scope)).filter(|hold| hold.holds_any);
         if waiting.is_empty() && owners.is_none() {
@@ -60,7 +32,7 @@ impl Scheduler {
         });
     }
 
-    /// The hold of those that wait for `scope` and for the scopes around it.
+    /// The hold of the owners of `scope` and of the scopes around it.
     fn hold_owners(&self, scope: &Rc<Scope>) -> Rc<Hold> {
         let changes = self.hold_changes.0.get();
         let mut scopes = Vec::new();
@@ -83,10 +55,11 @@ impl Scheduler {
             scope.hold.0.replace(Rc::downgrade(&new));
             hold = Some(new);
         }
-        hold.expect("`scope` has a hold, or is one of those that got one")
+        hold.expect("`scope` had a hold, or was given one in the loop")
     }
 
-    /// `task` ends. Returns what nothing holds as it did, to be passed to [`release`](Scheduler::release) and then dropped.
+    /// `task` ends. Returns the tasks that it held. The caller passes them to [`release`](Scheduler::release), and then drops
+    /// them.
     pub(super) fn take_held(task: &TaskRef) -> Vec<TaskRef> {
         if !task.has(State::HOLDS_WAITERS) {
             return Vec::new();
@@ -119,14 +92,4 @@ impl Scheduler {
 fn put_off(task: &TaskRef) {
     work::count();
     task.cold_mut(|cold| cold.held_by += 1);
-}
-
-/// Thousands of them may be in a row.
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let mut next = self.around.take();
-        while let Some(mut around) = next.and_then(Rc::into_inner) {
-            next = around.around.take();
-        }
-    }
 }

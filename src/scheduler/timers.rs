@@ -8,6 +8,7 @@ use dary_heap::{PeekMut, QuaternaryHeap};
 use slab::Slab;
 
 use super::scope::Scope;
+use super::timer_key::TimerKey;
 use super::wait::Waiter;
 
 /// What happens at a deadline.
@@ -72,7 +73,7 @@ impl Stamped {
     }
 }
 
-/// The first to fire is the greatest.
+/// In the order of entries, the first to fire is the greatest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
     /// In nanoseconds since the loop's own zero.
@@ -81,7 +82,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// What it is compared by. As one id, a million sleeps take a tenth less time than field by field.
+    /// The number by which entries are compared. Compared field by field, a million sleeps would take a tenth more time.
     fn rank(&self) -> u128 {
         u128::from(self.deadline) << 64 | u128::from(self.key.stamp) << 32 | u128::from(self.key.slot)
     }
@@ -135,14 +136,6 @@ impl PartialOrd for Run {
 /// The deadline of a timer that never fires.
 const NEVER: u64 = u64::MAX;
 
-/// Names a timer. When that has fired, the key names nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimerKey {
-    slot: u32,
-    /// Counts up, so that equal deadlines fire in the order in which they were set.
-    stamp: u32,
-}
-
 impl TimerKey {
     fn is_of(self, timers: &Slab<Stamped>) -> bool {
         timers.get(self.slot as usize).is_some_and(|timer| timer.stamp() == self.stamp)
@@ -150,7 +143,7 @@ impl TimerKey {
 }
 
 impl Timers {
-    /// `zero` is the loop's own zero: earlier deadlines count as that.
+    /// `zero` is the loop's own zero. An earlier deadline counts as zero.
     pub(crate) fn new(zero: Instant) -> Timers {
         Timers {
             heap: QuaternaryHeap::new(),

@@ -1,11 +1,11 @@
-//! Groups: the scopes of a race, of which one wins. It relies on [`scope`](super::scope).
+//! Groups: the scopes of a race, of which one wins. It relies on [`Scope`].
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::scope::{Scope, ScopeKind};
-use super::task::TaskRef;
-use super::wait::Waiter;
+use super::{Scope, ScopeKind};
+use crate::scheduler::task::TaskRef;
+use crate::scheduler::wait::Waiter;
 use crate::work;
 
 /// The scopes of a race. The first that completes wins, and the others are cancelled.
@@ -33,7 +33,7 @@ impl Group {
     }
 
     /// The task that waits for the race.
-    pub(super) fn owner(&self) -> Option<TaskRef> {
+    pub(in crate::scheduler) fn owner(&self) -> Option<TaskRef> {
         self.owner.borrow().as_ref().map(|owner| owner.task().clone())
     }
 
@@ -47,7 +47,11 @@ impl Group {
     }
 
     /// Records the end of `scope`. Returns the losers if it wins, last started first, and the owner if it was the last to end.
-    pub(super) fn record_end(&self, scope: &Rc<Scope>, completed: bool) -> (Vec<Rc<Scope>>, Option<Waiter>) {
+    pub(in crate::scheduler) fn record_end(
+        &self,
+        scope: &Rc<Scope>,
+        completed: bool,
+    ) -> (Vec<Rc<Scope>>, Option<Waiter>) {
         self.running.set(self.running.get() - 1);
         let mut losers = Vec::new();
         if completed && self.winner.get().is_none() {

@@ -1,0 +1,283 @@
+//! Wake-ups from the loop's own thread, while it runs: no lock, no allocation, no atomic read-modify-write.
+//!
+//! Most futures that wake their own task do so while they are polled. Such a wake-up is noted at the wake slot, and the task is
+//! queued at the end of its turn, as after a `yield`. A wake-up of another task queues that task at once. Any other wake-up goes
+//! to a list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
+//!
+//! A waker that is dropped or used up on this thread is kept with its counts, one per slot, for the next clone. Spare wakers are
+//! dropped when the loop stops running, and before it asks whether anything outside could wake it.
+
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::ptr::null_mut;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
+
+use super::marks::{LISTED, POLLED, SPARE, WITH_SPARE, WOKEN};
+use super::this_thread::{is_this_thread, this_thread};
+use super::wake_slot::WakeSlot;
+use crate::capacity::KEPT_CAPACITY;
+use crate::scheduler::{Scheduler, State, TaskRef};
+
+/// Identifies a wake slot: by its index, and by a stamp that no other slot of the loop ever has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotKey {
+    pub(crate) index: usize,
+    pub(crate) stamp: u64,
+}
+
+/// The wake-ups that the loop's own thread has left for it.
+pub(in crate::scheduler) struct LocalWakes {
+    owner: u64,
+    /// The list is not empty. Only the loop's own thread reads and writes this, and the next field.
+    is_signalled: AtomicBool,
+    /// The scheduler of the loop, while it runs. It looks at its run queue and at the list before it goes idle.
+    scheduler: AtomicPtr<Scheduler>,
+    list: UnsafeCell<List>,
+}
+
+#[derive(Default)]
+struct List {
+    woken: Vec<SlotKey>,
+    /// Memory for the next list.
+    spare: Vec<SlotKey>,
+    /// How many watchers were added in this run, minus those that were removed.
+    watchers: isize,
+    /// The slots that may have a spare waker.
+    with_spare: Vec<Arc<WakeSlot>>,
+    /// When there are this many, retired slots are removed.
+    prune_at: usize,
+}
+
+// SAFETY: what is not `Sync` in here is `list`. Only `with` refers to it, and only on the thread whose number is `owner`. No two
+// threads ever have the same number, so no other thread reads or writes the list while that thread may. To drop the list needs
+// exclusive access, and its content is `Send`.
+unsafe impl Sync for LocalWakes {}
+
+impl Default for LocalWakes {
+    /// Made on the thread of the loop.
+    fn default() -> LocalWakes {
+        LocalWakes {
+            owner: this_thread(),
+            is_signalled: AtomicBool::new(false),
+            scheduler: AtomicPtr::default(),
+            list: UnsafeCell::default(),
+        }
+    }
+}
+
+impl LocalWakes {
+    /// Uses the list, if this is the loop's own thread.
+    #[inline]
+    fn with<R>(&self, change: impl FnOnce(&mut List) -> R) -> Option<R> {
+        if !self.is_here() {
+            return None;
+        }
+        // SAFETY: this is the thread `owner`, and so the only one that gets here. No `change` below calls this again, or any code but
+        // that of `Vec` and of atomics, so there is no second borrow while this one lasts.
+        Some(change(unsafe { &mut *self.list.get() }))
+    }
+
+    /// From here on this takes wake-ups for `scheduler`, until [`close`](LocalWakes::close).
+    ///
+    /// # Safety
+    ///
+    /// Until then, the scheduler is not dropped, moved, or borrowed mutably.
+    pub(in crate::scheduler) unsafe fn open(&self, scheduler: &Scheduler) {
+        if self.is_here() {
+            self.scheduler.store(std::ptr::from_ref(scheduler).cast_mut(), Relaxed);
+        }
+    }
+
+    /// From here on wake-ups go to the inbox.
+    pub(in crate::scheduler) fn close(&self) {
+        if self.is_here() {
+            self.scheduler.store(null_mut(), Relaxed);
+        }
+    }
+
+    /// Takes out how many watchers were counted here.
+    pub(in crate::scheduler) fn take_watchers(&self) -> isize {
+        self.with(|list| std::mem::take(&mut list.watchers)).unwrap_or(0)
+    }
+
+    /// Counts watchers. False if they have to be counted in the inbox: on another thread, or for a loop that does not run.
+    #[inline]
+    pub(in crate::scheduler) fn count_watcher(&self, count: isize) -> bool {
+        let is_counted = self.with(|list| {
+            let is_open = !self.scheduler.load(Relaxed).is_null();
+            list.watchers += isize::from(is_open) * count;
+            is_open
+        });
+        is_counted.unwrap_or(false)
+    }
+
+    /// `Some` on the loop's own thread.
+    #[inline]
+    pub(in crate::scheduler) fn here(&self) -> Option<Here<'_>> {
+        self.is_here().then_some(Here(self, PhantomData))
+    }
+
+    /// Takes out a slot that may have a spare waker, if there is one.
+    #[inline]
+    pub(in crate::scheduler) fn next_with_spare(&self) -> Option<Arc<WakeSlot>> {
+        let slot = self.with(|list| {
+            let slot = list.with_spare.pop();
+            if slot.is_none() && list.with_spare.capacity() > KEPT_CAPACITY {
+                list.with_spare.shrink_to(KEPT_CAPACITY);
+            }
+            slot
+        })??;
+        slot.local.set(slot.local.get() & !WITH_SPARE);
+        Some(slot)
+    }
+
+    /// Whether this is the loop's own thread.
+    #[inline]
+    pub(in crate::scheduler) fn is_here(&self) -> bool {
+        is_this_thread(self.owner)
+    }
+
+    /// Whether the list has entries. Called only on the loop's own thread.
+    #[inline]
+    pub(in crate::scheduler) fn is_signalled(&self) -> bool {
+        self.is_signalled.load(Relaxed)
+    }
+
+    /// Takes the list. [`keep`](LocalWakes::keep) takes its memory back.
+    #[inline]
+    pub(in crate::scheduler) fn take(&self) -> Vec<SlotKey> {
+        let taken = self.with(|list| {
+            self.is_signalled.store(false, Relaxed);
+            let spare = std::mem::take(&mut list.spare);
+            std::mem::replace(&mut list.woken, spare)
+        });
+        taken.unwrap_or_default()
+    }
+
+    /// Keeps the memory of a list for another one.
+    #[inline]
+    pub(in crate::scheduler) fn keep(&self, mut list: Vec<SlotKey>) {
+        list.clear();
+        if list.capacity() > KEPT_CAPACITY {
+            list.shrink_to(KEPT_CAPACITY);
+        }
+        self.with(|lists| lists.spare = list);
+    }
+}
+
+/// A loop, seen from its own thread.
+#[derive(Clone, Copy)]
+pub(in crate::scheduler) struct Here<'a>(&'a LocalWakes, PhantomData<*const ()>);
+
+impl Here<'_> {
+    /// The scheduler, if it runs.
+    #[inline]
+    fn scheduler(&self) -> Option<&Scheduler> {
+        // SAFETY: this is the loop's own thread, and only this thread stores here: `open` the address of a scheduler, and `close`
+        // null. By the contract of `open`, the scheduler is there, and may be borrowed, until `close`. Nothing that this file
+        // does with the result runs user code, so nothing calls `close` meanwhile.
+        unsafe { self.0.scheduler.load(Relaxed).as_ref() }
+    }
+
+    /// Wakes `slot`, which belongs to this loop and is not retired. False if the wake-up has to go to the inbox, as the loop does
+    /// not run.
+    #[inline]
+    pub(in crate::scheduler) fn wake(&self, slot: &WakeSlot) -> bool {
+        let marks = &slot.local;
+        let marked = marks.get();
+        if marked & POLLED != 0 {
+            marks.set(marked | WOKEN);
+            return true;
+        }
+        let Some(scheduler) = self.scheduler() else { return false };
+        if marked & LISTED != 0 {
+            return true;
+        }
+        // SAFETY: a slot that is not retired is in the table of its scheduler: this thread, on which the scheduler runs, retires
+        // a slot before it removes it. The table is emptied only when the scheduler no longer runs, and here it runs. The table
+        // owns a reference to the task.
+        let task = unsafe { TaskRef::lend(marks.task.load(Relaxed)) };
+        if !task.is_some_and(|task| task.wake_unless_running(scheduler)) {
+            self.list(slot);
+        }
+        true
+    }
+
+    /// As [`wake`](Here::wake) and [`keep_spare`](Here::keep_spare), in the usual case: a task waits for a future. False if nothing was
+    /// done.
+    #[inline(always)]
+    pub(in crate::scheduler) fn wake_and_keep_spare(&self, slot: &WakeSlot) -> bool {
+        let marks = &slot.local;
+        let marked = marks.get();
+        if marked & (POLLED | LISTED | SPARE | WITH_SPARE) != WITH_SPARE || slot.is_retired() {
+            return false;
+        }
+        let Some(scheduler) = self.scheduler() else { return false };
+        // SAFETY: as in `wake`.
+        let task = unsafe { TaskRef::lend(marks.task.load(Relaxed)) };
+        let Some(task) = task.filter(|task| !task.has(State::RUNNING)) else { return false };
+        marks.set(marked | SPARE);
+        // Nothing follows, so that this function saves no registers.
+        task.wake_on(scheduler);
+        true
+    }
+
+    /// Adds `slot` to the list, to be woken between two rounds.
+    #[inline(never)]
+    fn list(&self, slot: &WakeSlot) {
+        self.0.with(|list| list.woken.push(slot.key));
+        slot.local.set(slot.local.get() | LISTED);
+        self.0.is_signalled.store(true, Relaxed);
+    }
+
+    /// Keeps a waker of `slot`, with its counts, for the next clone. So neither the drop nor the clone takes an atomic
+    /// read-modify-write. False if the caller has to drop the waker.
+    #[inline]
+    pub(in crate::scheduler) fn keep_spare(&self, slot: &Arc<WakeSlot>) -> bool {
+        let marks = &slot.local;
+        let marked = marks.get();
+        if marked & SPARE != 0 || self.scheduler().is_none() {
+            return false;
+        }
+        marks.set(marked | SPARE | WITH_SPARE);
+        if marked & WITH_SPARE == 0 {
+            self.note_spare(slot);
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn note_spare(&self, slot: &Arc<WakeSlot>) {
+        let slot = slot.clone();
+        let noted = self.0.with(|list| {
+            list.with_spare.push(slot);
+            if list.with_spare.len() < list.prune_at { Vec::new() } else { std::mem::take(&mut list.with_spare) }
+        });
+        // Not in `with`, as dropping a waker uses the list.
+        let mut noted = noted.unwrap_or_default();
+        if noted.is_empty() {
+            return;
+        }
+        noted.retain(|slot| {
+            let is_retired = slot.is_retired();
+            if is_retired {
+                WakeSlot::drop_spare(slot);
+                slot.local.set(slot.local.get() & !WITH_SPARE);
+            }
+            !is_retired
+        });
+        self.0.with(|list| {
+            list.prune_at = 2 * noted.len() + 4;
+            list.with_spare = noted;
+        });
+    }
+
+    /// Takes out the spare waker of `slot`. False if there is none.
+    #[inline]
+    pub(in crate::scheduler) fn take_spare(&self, slot: &WakeSlot) -> bool {
+        let marked = slot.local.get();
+        slot.local.set(marked & !SPARE);
+        marked & SPARE != 0
+    }
+}

@@ -1,0 +1,29 @@
+//! The number of a thread, by which a loop knows its own.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::primitives::thread_local;
+
+static LAST_THREAD: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static THREAD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The number of this thread, from 1. It can be read while the thread ends, too, as it has no destructor.
+pub(super) fn this_thread() -> u64 {
+    THREAD.with(|thread| {
+        if thread.get() == 0 {
+            thread.set(LAST_THREAD.fetch_add(1, Relaxed) + 1);
+        }
+        thread.get()
+    })
+}
+
+/// Whether this is the thread with that number. A thread that has none yet is not.
+#[inline]
+pub(super) fn is_this_thread(number: u64) -> bool {
+    debug_assert_ne!(number, 0);
+    THREAD.with(Cell::get) == number
+}

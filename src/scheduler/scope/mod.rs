@@ -1,0 +1,306 @@
+//! Scopes: which tasks are cancelled together. A tree, as data.
+//!
+//! Each task belongs to one scope. A cancelled scope cancels what is in it and below it, except below a shield. An error goes up
+//! to the nearest scope that is a domain. [`end`](super::end) ends scopes, and [`cancel`](super::cancel) cancels them.
+//!
+//! This file has the kinds of scopes, how a scope is made, and its state. [`tree`] has its place in the tree, [`errors`] the errors that
+//! it keeps, and [`owner`] what waits for it. [`ascent`] walks up the tree, [`group`] has the scopes of a race, and [`hold`] the
+//! cancellations that tasks of a scope put off.
+
+mod ascent;
+mod errors;
+pub(super) mod group;
+pub(super) mod hold;
+mod owner;
+mod tree;
+
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use self::ascent::Shortcuts;
+use self::group::Group;
+use self::hold::SharedHold;
+pub(crate) use self::owner::{AtEnd, OnScopeEnd};
+use super::Scheduler;
+use super::in_place::new_in_place;
+use super::seldom::Seldom;
+use super::task::TaskRef;
+use super::task::state::State;
+use super::wait::Waiter;
+use crate::error::{Cancelled, Error, Grouping};
+
+/// What a scope is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScopeKind {
+    /// Errors stop here. It ends when all in it have ended: a run, an `isolate`.
+    Domain(Grouping),
+    /// A domain in which a panic is an error, too.
+    Contained(Grouping),
+    /// Errors pass through. It is over when its first task has completed, and what is left belongs to the parent: a `timeout`, a
+    /// runner of a `race`.
+    Subtree,
+    /// A subtree that ends when all in it have ended: an `abortable`, the work of a `finally`.
+    Whole,
+    /// A subtree for a shared coroutine, right below a domain or a shield: it is not cancelled with the scope of its first
+    /// waiter, as other tasks may wait for it.
+    Shared,
+    /// A subtree that a cancellation from above does not enter.
+    Shield,
+}
+
+impl ScopeKind {
+    fn is_domain(self) -> bool {
+        matches!(self, ScopeKind::Domain(_) | ScopeKind::Contained(_))
+    }
+}
+
+/// How far a scope has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Its first task has completed, and its owner goes on. The tasks that are left in it belong to the parent. They are not
+    /// moved there: in nested scopes they would be moved again and again.
+    Open,
+    /// It is empty, and has left its parent.
+    Gone,
+}
+
+pub(crate) struct Scope {
+    scheduler: Rc<Scheduler>,
+    kind: ScopeKind,
+    parent: RefCell<Option<Rc<Scope>>>,
+    /// The nearest domain above, unless this is a domain. It stays the same when this scope moves.
+    domain: Option<Rc<Scope>>,
+    tasks: RefCell<Vec<TaskRef>>,
+    subscopes: RefCell<Vec<Rc<Scope>>>,
+    /// Its index among the subscopes of its parent.
+    index: Cell<usize>,
+    /// Set when the scope is cancelled.
+    cancelled: OnceCell<Cancelled>,
+    failure: OnceCell<Error>,
+    /// Cached ancestor domain that receives errors once this one is cancelled.
+    responsible: RefCell<Option<Rc<Scope>>>,
+    seldom: Seldom<SeldomUsed>,
+    /// Settled when the scope ends.
+    owner: RefCell<Option<Waiter>>,
+    group: RefCell<Option<Rc<Group>>>,
+    at_end: Cell<Option<AtEnd>>,
+    pub(super) hold: SharedHold,
+    /// Empty scopes. Each is in the scope of a task that gave up its wait for this scope. They end when this scope ends, so the
+    /// scopes of those tasks end only then.
+    placeholders: RefCell<Vec<Rc<Scope>>>,
+    stage: Cell<Stage>,
+    /// It was cancelled alone, and not with a scope above: its time was up, or its work was aborted.
+    cancelled_by_itself: Cell<bool>,
+    /// A handle exists that can abort it.
+    is_abortable: Cell<bool>,
+}
+
+/// State that few scopes have.
+#[derive(Default)]
+struct SeldomUsed {
+    /// The errors that came up after the failure of a domain.
+    others: Vec<Error>,
+    /// The identities of these errors.
+    known: BTreeSet<usize>,
+    shortcuts: Shortcuts,
+}
+
+impl Scope {
+    pub(super) fn root(scheduler: Rc<Scheduler>, grouping: Grouping) -> Rc<Scope> {
+        let root = Scope::new(scheduler, ScopeKind::Domain(grouping), None);
+        // Allocating now costs half as much as allocating for the first task.
+        root.tasks.borrow_mut().reserve_exact(4);
+        root
+    }
+
+    /// A scope below that of `owner`, which waits for the scope to end.
+    pub(crate) fn below(owner: &TaskRef, kind: ScopeKind) -> Option<Rc<Scope>> {
+        Some(Scope::inside(owner.scope()?, kind, Some(Waiter::new(owner))))
+    }
+
+    pub(super) fn inside(parent: Rc<Scope>, kind: ScopeKind, owner: Option<Waiter>) -> Rc<Scope> {
+        let scope = match parent.scheduler.spare_scope.take() {
+            Some(mut spare) => {
+                Rc::get_mut(&mut spare).expect("a spare scope has no other reference").renew(kind, &parent);
+                spare
+            }
+            None => Scope::new(parent.scheduler.clone(), kind, Some(&parent)),
+        };
+        scope.owner.replace(owner);
+        parent.adopt(&scope);
+        // A shield may begin in a scope that is cancelled.
+        if kind != ScopeKind::Shield
+            && let Some(reason) = parent.cancelled()
+        {
+            scope.cancelled.get_or_init(|| reason);
+        }
+        scope.parent.replace(Some(parent));
+        scope
+    }
+
+    /// A scope that is not yet among the subscopes of its parent.
+    fn new(scheduler: Rc<Scheduler>, kind: ScopeKind, parent: Option<&Rc<Scope>>) -> Rc<Scope> {
+        let domain = parent.filter(|_| !kind.is_domain()).map(Scope::domain);
+        new_in_place(|| Scope {
+            scheduler,
+            kind,
+            domain,
+            parent: RefCell::default(),
+            tasks: RefCell::default(),
+            subscopes: RefCell::default(),
+            index: Cell::new(0),
+            cancelled: OnceCell::new(),
+            failure: OnceCell::new(),
+            responsible: RefCell::default(),
+            seldom: Seldom::default(),
+            owner: RefCell::default(),
+            group: RefCell::default(),
+            at_end: Cell::default(),
+            hold: SharedHold::default(),
+            placeholders: RefCell::default(),
+            stage: Cell::new(Stage::Running),
+            cancelled_by_itself: Cell::new(false),
+            is_abortable: Cell::new(false),
+        })
+    }
+
+    /// Makes a new scope of a [recycled](Scope::recycle) one. It is not yet among the subscopes of its parent.
+    fn renew(&mut self, kind: ScopeKind, parent: &Rc<Scope>) {
+        self.kind = kind;
+        self.domain = (!kind.is_domain()).then(|| parent.domain());
+        self.stage.set(Stage::Running);
+    }
+
+    /// Keeps the memory of this scope, which has ended, for the next scope, if nothing else refers to it.
+    pub(crate) fn recycle(mut self: Rc<Scope>) {
+        let Some(scope) = Rc::get_mut(&mut self) else { return };
+        // Only a domain has a failure, or errors after it.
+        let is_plain = scope.kind == ScopeKind::Subtree
+            && scope.cancelled.get().is_none()
+            && !scope.seldom.is_used()
+            && scope.group.get_mut().is_none();
+        if is_plain {
+            scope.domain = None;
+            let scheduler = scope.scheduler.clone();
+            scheduler.keep_spare(self);
+        }
+    }
+
+    // State.
+
+    pub(crate) fn scheduler(&self) -> &Rc<Scheduler> {
+        &self.scheduler
+    }
+
+    pub(super) fn parent(&self) -> Option<Rc<Scope>> {
+        self.parent.borrow().clone()
+    }
+
+    /// Whether its owner need not wait for it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage.get() != Stage::Running
+    }
+
+    #[inline]
+    pub(super) fn is_gone(&self) -> bool {
+        self.stage.get() == Stage::Gone
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.stage.get() == Stage::Open
+    }
+
+    /// Whether a task is directly in it.
+    #[inline]
+    pub(super) fn has_tasks(&self) -> bool {
+        !self.tasks.borrow().is_empty()
+    }
+
+    /// Whether it was cancelled because its own time was up, or its work was aborted, and not with a scope above.
+    pub(crate) fn is_cancelled_by_itself(&self) -> bool {
+        self.cancelled_by_itself.get()
+    }
+
+    pub(super) fn set_cancelled_by_itself(&self) {
+        self.cancelled_by_itself.set(true);
+    }
+
+    /// Whether a handle exists that can abort it.
+    pub(super) fn is_abortable(&self) -> bool {
+        self.is_abortable.get()
+    }
+
+    /// Notes whether a handle exists that can abort it.
+    pub(crate) fn set_abortable(&self, is_abortable: bool) {
+        self.is_abortable.set(is_abortable);
+        if !is_abortable && self.scheduler.look_at_spared_cycles() {
+            self.scheduler.wake_sleeping_host();
+        }
+    }
+
+    pub(super) fn is_shield(&self) -> bool {
+        self.kind == ScopeKind::Shield && !self.is_open()
+    }
+
+    pub(super) fn is_domain(&self) -> bool {
+        self.kind.is_domain()
+    }
+
+    /// Whether a shared coroutine runs in it. False when that has completed: the tasks that it left behind belong to the parent.
+    pub(super) fn is_shared(&self) -> bool {
+        self.kind == ScopeKind::Shared && !self.is_open()
+    }
+
+    /// The shortcuts that walks up from here have left, if there are any.
+    pub(super) fn shortcuts(&self) -> Option<RefMut<'_, Shortcuts>> {
+        self.seldom.borrow_mut_if_used().map(|seldom| RefMut::map(seldom, |seldom| &mut seldom.shortcuts))
+    }
+
+    pub(super) fn shortcuts_mut(&self) -> RefMut<'_, Shortcuts> {
+        RefMut::map(self.seldom.borrow_mut(), |seldom| &mut seldom.shortcuts)
+    }
+
+    /// Whether it ends only when all in it have ended, and not with its first task.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_domain() || self.kind == ScopeKind::Whole
+    }
+
+    pub(super) fn grouping(&self) -> Grouping {
+        match self.kind {
+            ScopeKind::Domain(grouping) | ScopeKind::Contained(grouping) => grouping,
+            _ => Grouping::Never,
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.borrow().is_empty() && self.subscopes.borrow().is_empty()
+    }
+
+    /// Why it was cancelled, if it was.
+    pub(crate) fn cancelled(&self) -> Option<Cancelled> {
+        self.cancelled.get().cloned()
+    }
+
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.get().is_some()
+    }
+
+    /// Marks it as cancelled. False if it was before.
+    pub(super) fn set_cancelled(&self, reason: &Cancelled) -> bool {
+        let is_new = self.cancelled.set(reason.clone()).is_ok();
+        if is_new && self.is_abortable.replace(false) {
+            // A host that sleeps is woken by the cancellation itself.
+            self.scheduler.look_at_spared_cycles();
+        }
+        is_new
+    }
+
+    /// Whether its first task is queued.
+    pub(super) fn is_root_queued(&self) -> bool {
+        self.tasks.borrow().iter().any(|task| task.has(State::SCOPE_ROOT) && task.has(State::QUEUED))
+    }
+}

@@ -1,0 +1,94 @@
+//! Who waits for a scope: its owner or the race that it runs in, and what ends with that wait.
+//!
+//! It relies on [`Group`] for races, and on [`Waiter`] for the owner.
+
+use std::rc::Rc;
+
+use super::Scope;
+use super::group::Group;
+use crate::scheduler::TimerKey;
+use crate::scheduler::task::TaskRef;
+use crate::scheduler::wait::Waiter;
+
+/// What ends together with a scope. The wait for the scope may go on, as a part of a gather. A timer or a handle that did not end
+/// with the scope could hide a deadlock, as it looks as if it could still do something.
+pub(crate) enum AtEnd {
+    CancelTimer(TimerKey),
+    Notify(Rc<dyn OnScopeEnd>),
+}
+
+/// Called when a scope has ended, for code that is not its owner.
+pub(crate) trait OnScopeEnd {
+    /// Must not run user code.
+    fn scope_ended(&self);
+}
+
+impl Scope {
+    /// The task that waits for this scope, or for the race that it runs in.
+    pub(crate) fn owner(&self) -> Option<TaskRef> {
+        match &*self.group.borrow() {
+            Some(group) => group.owner(),
+            None => self.owner.borrow().as_ref().map(|owner| owner.task().clone()),
+        }
+    }
+
+    /// Sets what ends together with the scope.
+    pub(crate) fn set_at_end(&self, at_end: AtEnd) {
+        self.at_end.set(Some(at_end));
+    }
+
+    /// Ends what [`set_at_end`](Scope::set_at_end) has set. This is called when the scope ends, and when the wait for it ends.
+    /// Only the first call has an effect.
+    #[inline]
+    pub(crate) fn do_at_end(&self) {
+        match self.at_end.take() {
+            None => {}
+            Some(AtEnd::CancelTimer(timer)) => drop(self.scheduler.cancel_timer(timer)),
+            Some(AtEnd::Notify(notified)) => notified.scope_ended(),
+        }
+    }
+
+    /// Makes `owner` wait until this scope, which has no owner, has ended.
+    pub(crate) fn set_owner(&self, owner: Waiter) {
+        self.note_change();
+        let before = self.owner.replace(Some(owner));
+        debug_assert!(before.is_none(), "a scope has one owner");
+    }
+
+    pub(in crate::scheduler) fn take_owner(&self) -> Option<Waiter> {
+        self.note_change();
+        self.owner.take()
+    }
+
+    /// Notes that the owner of this scope changes, or its parent.
+    pub(in crate::scheduler) fn note_change(&self) {
+        if self.hold.is_used() {
+            self.scheduler.hold_changes.count();
+        }
+    }
+
+    /// The owner gives up. Returns whether the scope still runs.
+    pub(crate) fn disown(&self) -> bool {
+        if let Some(owner) = self.take_owner() {
+            owner.give_up();
+        }
+        if self.is_over() {
+            self.report_untaken();
+        }
+        !self.is_over()
+    }
+
+    pub(in crate::scheduler) fn set_group(&self, group: Rc<Group>) {
+        *self.group.borrow_mut() = Some(group);
+    }
+
+    /// Takes out the race that it runs in. The group refers to its scopes, so this also breaks the circle.
+    pub(in crate::scheduler) fn take_group(&self) -> Option<Rc<Group>> {
+        self.group.take()
+    }
+
+    /// The race that it runs in.
+    pub(in crate::scheduler) fn group(&self) -> Option<Rc<Group>> {
+        self.group.borrow().clone()
+    }
+}

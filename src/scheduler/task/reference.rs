@@ -1,0 +1,101 @@
+//! The pointer to a task: one word, with a count. It resumes the coroutine, and drops its body.
+//!
+//! It relies on the bits of [`State`] to know whether the body is there and whether it runs, and on the table of the task for its types.
+//! [`drop`](super::drop) frees the task with the last pointer.
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+use super::state::State;
+use super::{Header, Turn};
+
+/// A counted pointer to a task. Neither `Send` nor `Sync`.
+pub(crate) struct TaskRef(pub(super) NonNull<Header>);
+
+impl TaskRef {
+    pub(in crate::scheduler) fn as_ptr(&self) -> *mut Header {
+        self.0.as_ptr()
+    }
+
+    /// A reference to the task of [`as_ptr`](TaskRef::as_ptr) that is not counted. `None` if it is null.
+    ///
+    /// # Safety
+    ///
+    /// `task` is null, or there is a counted reference to it for as long as the result is used.
+    #[inline]
+    pub(in crate::scheduler) unsafe fn lend(task: *mut Header) -> Option<ManuallyDrop<TaskRef>> {
+        NonNull::new(task).map(|task| ManuallyDrop::new(TaskRef(task)))
+    }
+
+    pub(crate) fn is(&self, other: &TaskRef) -> bool {
+        self.0 == other.0
+    }
+
+    /// Resumes the coroutine once, and clears the bits `cleared` before. The task stays [`RUNNING`](State::RUNNING): the caller
+    /// clears that bit together with others.
+    ///
+    /// # Panics
+    ///
+    /// If the coroutine panics, with the same payload.
+    ///
+    /// # Safety
+    ///
+    /// None of the bits `ENDED` and `RUNNING` is set.
+    #[inline]
+    pub(in crate::scheduler) unsafe fn resume(&self, cleared: State) -> Turn {
+        #[cfg(feature = "tracing")]
+        let _in_span = if self.has(State::IN_SPAN) { self.enter_span() } else { None };
+        self.change(cleared, State::RUNNING | State::BEGUN);
+        // SAFETY: the table is that of the cell that the header is part of. ENDED was not set, so the slot holds the body.
+        // RUNNING was not set, so the body is not being resumed.
+        unsafe { (self.vtable.resume)(self.0, self.clone()) }
+    }
+
+    /// Drops the coroutine where it stands, if it is there and does not run.
+    pub(in crate::scheduler) fn drop_body(&self) {
+        if !self.has(State::ENDED | State::RUNNING) {
+            // SAFETY: the table is that of the cell. The slot holds the body, which is not being resumed.
+            unsafe { (self.vtable.drop_body)(self.0) };
+        }
+    }
+}
+
+impl Deref for TaskRef {
+    type Target = Header;
+
+    #[inline]
+    fn deref(&self) -> &Header {
+        // SAFETY: the cell is freed only when the last `TaskRef` is dropped, and this is one. The header is never borrowed
+        // mutably: all of its fields are read-only or in `Cell`s.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for TaskRef {
+    #[inline]
+    fn clone(&self) -> TaskRef {
+        let count = self.refs.get();
+        // A count that overflows would free a task in use. Only a program that forgets 2^32 clones gets here. `Rc` aborts, too.
+        if count == u32::MAX {
+            std::process::abort();
+        }
+        self.refs.set(count + 1);
+        TaskRef(self.0)
+    }
+}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self {
+            task if task.has(State::COMPLETED) => "finished",
+            task if task.has(State::CLOSED) => "over",
+            task if task.has(State::RUNNING) => "running",
+            task if task.has(State::BEGUN) => "waiting",
+            _ if self.is_started() => "started",
+            _ => "not started",
+        };
+        f.debug_struct("Task").field("name", &self.name()).field("state", &state).finish()
+    }
+}
