@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fmt, io};
 
 use crate::panic::contain;
-use crate::primitives::thread::Thread;
-use crate::primitives::{Mutex, MutexGuard, lock, process_wide, thread};
+use crate::primitives::channel::{Receiver, Sender, unbounded};
+use crate::primitives::{Mutex, lock, process_wide, thread};
 
 /// How many closures the pool of the process runs at once, as in the `blocking` crate.
 const SHARED_MAX: usize = 500;
@@ -30,6 +30,8 @@ pub(super) trait Work: Send + Sync {
 /// A queue of work and the threads that serve it. When it is dropped, the threads run the work that is left, and end.
 pub(crate) struct Pool {
     queue: Arc<Queue>,
+    /// One message for each closure in the queue. A message does not name a closure.
+    signals: Sender<()>,
 }
 
 impl Pool {
@@ -56,8 +58,9 @@ impl Pool {
     }
 
     fn new(max: usize, counts_held: bool, parent: Option<Arc<Queue>>) -> Arc<Pool> {
-        let queue = Queue { max, counts_held, parent, state: Mutex::default() };
-        Arc::new(Pool { queue: Arc::new(queue) })
+        let (signals, receiver) = unbounded();
+        let queue = Queue { max, counts_held, parent, signals: receiver, state: Mutex::default() };
+        Arc::new(Pool { queue: Arc::new(queue), signals })
     }
 
     /// Adds `work` at the end of the queue. If no thread can be started and no other thread will take `work`, it is refused before
@@ -66,11 +69,8 @@ impl Pool {
         let mut state = lock(&self.queue.state);
         let number = state.work.push(work);
         let is_thread_needed = self.queue.reserve_thread(&mut state);
-        let parked = state.wake_for_work();
         drop(state);
-        if let Some(thread) = parked {
-            thread.unpark();
-        }
+        self.signals.send(()).expect("the queue has a receiver");
         if is_thread_needed {
             self.queue.start_thread();
         }
@@ -81,16 +81,6 @@ impl Pool {
     pub(super) fn is_exhausted(&self) -> bool {
         let state = lock(&self.queue.state);
         state.threads >= self.queue.limit(&state) && state.threads <= state.held
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        let mut state = lock(&self.queue.state);
-        state.is_closed = true;
-        let parked = std::mem::take(&mut state.parked);
-        drop(state);
-        parked.iter().for_each(Thread::unpark);
     }
 }
 
@@ -114,6 +104,7 @@ pub(super) struct Queue {
     counts_held: bool,
     /// The queue for which this one does work.
     parent: Option<Arc<Queue>>,
+    signals: Receiver<()>,
     state: Mutex<State>,
 }
 
@@ -121,26 +112,11 @@ pub(super) struct Queue {
 struct State {
     work: Waiting,
     threads: usize,
-    /// Threads that wait for work, and those that were woken and have not looked for work yet.
+    /// Threads that wait for work.
     idle: usize,
-    /// The idle threads that were not woken. The one that parked last is woken first.
-    parked: Vec<Thread>,
-    /// Whether the pool is gone, so that no more work arrives.
-    is_closed: bool,
     /// Threads whose closure waits for a loop. That loop may wait for work in this queue, so nothing may rely on the return of such
     /// a thread.
     held: usize,
-}
-
-impl State {
-    /// The thread to unpark for work in the queue. `None` if a woken thread is going to look for work: it wakes the next one.
-    ///
-    /// While closures are short, one thread runs all of them. If each closure woke a thread, most of these threads would find no
-    /// work.
-    fn wake_for_work(&mut self) -> Option<Thread> {
-        let woken = self.idle - self.parked.len();
-        if woken == 0 && self.work.len() > 0 { self.parked.pop() } else { None }
-    }
 }
 
 /// Work in the order of arrival.
@@ -234,6 +210,7 @@ impl Queue {
         let refused: Vec<_> = std::iter::from_fn(|| state.work.pop()).collect();
         drop(state);
         for work in refused {
+            let _ = self.signals.try_recv();
             contain(|| work.refuse(&error));
         }
     }
@@ -243,53 +220,29 @@ impl Queue {
         let mut state = lock(&self.state);
         // The limit may go down when another thread is no longer held. Then there is one thread too many.
         while state.threads <= self.limit(&state) {
-            let mut next = state.work.pop();
-            if next.is_none() {
-                if state.is_closed {
-                    break;
-                }
-                let is_woken;
-                (state, is_woken) = self.wait_for_work(state);
-                // A woken thread takes work even if there is one thread too many: no other thread may have been woken for it.
-                next = state.work.pop();
-                if next.is_none() && !is_woken {
-                    break;
-                }
+            if let Some(work) = state.work.pop() {
+                drop(state);
+                let _ = self.signals.try_recv();
+                contain(|| work.run(&self));
+                state = lock(&self.state);
+                continue;
             }
-            let Some(work) = next else { continue };
-            let parked = state.wake_for_work();
+            state.idle += 1;
             drop(state);
-            if let Some(thread) = parked {
-                thread.unpark();
-            }
-            contain(|| work.run(&self));
+            let signal = self.signals.recv_timeout(KEEP_ALIVE);
             state = lock(&self.state);
+            state.idle -= 1;
+            match (state.work.pop(), signal) {
+                (Some(work), _) => {
+                    drop(state);
+                    contain(|| work.run(&self));
+                    state = lock(&self.state);
+                }
+                (None, Err(_)) => break,
+                (None, Ok(())) => {}
+            }
         }
         state.threads -= 1;
-    }
-
-    /// Parks this thread until it is woken, or until it has waited for [`KEEP_ALIVE`]. Returns whether it was woken.
-    ///
-    /// It parks at once. A channel would first spin and give its time to other threads, which may be those of other programs.
-    fn wait_for_work<'queue>(&'queue self, mut state: MutexGuard<'queue, State>) -> (MutexGuard<'queue, State>, bool) {
-        let this = thread::current();
-        let id = this.id();
-        state.idle += 1;
-        state.parked.push(this);
-        drop(state);
-        let begin = Instant::now();
-        loop {
-            thread::park_timeout(KEEP_ALIVE.saturating_sub(begin.elapsed()));
-            // In a loom model, time does not pass, and each timeout expires at once.
-            let is_over = cfg!(tinyield_loom) || begin.elapsed() >= KEEP_ALIVE;
-            let mut state = lock(&self.state);
-            let place = state.parked.iter().position(|thread| thread.id() == id);
-            if place.is_none() || is_over {
-                place.map(|place| state.parked.remove(place));
-                state.idle -= 1;
-                return (state, place.is_none());
-            }
-        }
     }
 }
 
@@ -302,8 +255,11 @@ pub(super) struct Ticket {
 impl Ticket {
     /// Takes the work out of the queue. Returns false if a thread has taken the work already.
     pub(super) fn withdraw(&self) -> bool {
-        // A thread that was woken for it may find no work. It then waits again.
         let work = lock(&self.queue.state).work.remove(self.number);
+        if work.is_some() {
+            // If a thread has received the signal already, it may find no work. It then waits for the next signal.
+            let _ = self.queue.signals.try_recv();
+        }
         work.is_some()
     }
 }
