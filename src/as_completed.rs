@@ -1,4 +1,4 @@
-//! The outputs of several waits, in the order in which they are there.
+//! The outputs of several waits, in the order in which they arrive.
 //!
 //! A reporter waits for each of them. There is a slot for each item, and a reporter that ends goes into the next slot: its
 //! task holds the value, or the error. With a limit, a reporter that has its value starts the next one before it ends.
@@ -25,13 +25,13 @@ use crate::wait::private::Sealed;
 pub use self::limit::StartLimited;
 
 /// Starts all of `waits` in the background. The `yield` returns an iterator over their outputs, in the order in which they
-/// will be there.
+/// arrive.
 ///
-/// Takes an iterator of anything that can be yielded: coroutines, for example. [`limit`](StartAsCompleted::limit) starts only so
-/// many at a time.
+/// Takes an iterator of anything that can be yielded: coroutines, for example. [`limit`](StartAsCompleted::limit) sets how many
+/// run at a time.
 ///
-/// The items of the iterator are waits. The first item gives the output that is there first, whenever it is
-/// yielded. Items may be yielded in any order, gathered, or kept. If an item is dropped, its value is dropped.
+/// The items of the iterator are waits. The first item gives the output that arrives first, no matter when the item is yielded.
+/// Items may be yielded in any order, gathered, or kept. If an item is dropped, its value is dropped.
 ///
 /// ```
 /// use std::time::Duration;
@@ -90,9 +90,9 @@ where
 {
     /// Starts at most `count` at a time. The next one is taken from the iterator when one has its output.
     ///
-    /// The iterator is asked lazily, in the turns of the coroutines: for the next wait to start, or for whether there is one more
-    /// item. So it may make each wait just in time, and need not end. When the [`AsCompleted`] is dropped, those that were
-    /// started run on, and no more are started.
+    /// The iterator is called lazily, in the turns of the coroutines: for the next wait to start, or to find out whether there is
+    /// one more item. So it may make each wait just in time, and may be endless. When the [`AsCompleted`] is dropped, the
+    /// coroutines that were started run on, and no more are started.
     ///
     /// ```
     /// use tinyield::{Coro, Loop, as_completed, co, coro};
@@ -200,9 +200,9 @@ impl<T: 'static> WaitState for StartAll<T> {
     }
 }
 
-/// An iterator over waits for outputs, in the order in which they are there. [`as_completed`](crate::as_completed) makes it.
+/// An iterator over waits for outputs, in the order in which the outputs arrive. [`as_completed`](crate::as_completed) makes it.
 ///
-/// Dropped, it drops the values of the items that it has not returned.
+/// Dropping it drops the values of the items that it has not returned.
 pub struct AsCompleted<T: 'static> {
     completion: Rc<Completion<T>>,
     /// The index of the next item.
@@ -241,7 +241,7 @@ impl<T> Drop for AsCompleted<T> {
         for index in self.next..self.completion.count() {
             drop(NextCompleted { completion: self.completion.clone(), index });
         }
-        // The iterator is the user's.
+        // Dropping the iterator runs user code.
         drop(unused);
     }
 }

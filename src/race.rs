@@ -58,13 +58,13 @@ use crate::wait::map::Map;
 /// ```
 ///
 /// If several are over at the same time, the first of them in the list wins. So in a loop, put the wait that must not starve,
-/// such as the order to stop, before those that may always be ready.
+/// such as a request to stop, before those that may always be ready.
 ///
 /// # The losers
 ///
-/// Nothing is lost but the values of coroutines that lose. A message goes back to its channel, a permit to its semaphore and the
-/// data to its lock; a message that was not sent yet is dropped. A coroutine behind a [`JoinHandle`](crate::JoinHandle) runs on,
-/// but its handle is dropped.
+/// Only the values of coroutines that lose are lost. A message goes back to its channel, a permit to its semaphore and the data
+/// to its lock; a message that was not sent yet is dropped. A coroutine behind a [`JoinHandle`](crate::JoinHandle) runs on, but
+/// its handle is dropped.
 ///
 /// A coroutine that loses is cancelled:
 ///
@@ -111,7 +111,8 @@ pub trait Racers<Kind> {
     fn into_race(self) -> Self::State;
 }
 
-/// The `Kind` of iterators. Two kinds keep the two implementations apart: the standard library may make tuples iterators.
+/// The `Kind` of iterators. Two kinds keep the two implementations apart: a later standard library may implement `IntoIterator`
+/// for tuples.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Iterated {}
@@ -136,7 +137,7 @@ where
             assert_not_empty(leaves.len());
             return W::Kind::of_leaves(Leaves::new(leaves));
         }
-        // Not by `map`, as each task has the location of the caller.
+        // Not by `map`: in a closure, the location of a task would not be that of the caller.
         let mut tasks = Vec::new();
         for wait in self {
             tasks.push(wait.into_task().0);

@@ -180,7 +180,7 @@ impl<T: 'static> Run<T> {
                 Progress::Idle => {
                     if !self.scheduler.stop_if_stuck() && self.scheduler.set_host_waker(waker) {
                         let deadline = self.scheduler.wait_deadline();
-                        return ControlFlow::Continue(deadline.or_else(|| self.scheduler.say_if_it_waits_for_long()));
+                        return ControlFlow::Continue(deadline.or_else(|| self.scheduler.warn_if_it_waits_for_long()));
                     }
                 }
             }

@@ -44,11 +44,11 @@ use crate::wait::Wait;
 /// ```
 ///
 /// The coroutine runs in the background, in the failure domain of the coroutine that yields the first `next`. A timeout or a race
-/// around a `next` gives up that `next` only: its value is there for the next one.
+/// around a `next` gives up only that `next`: the following one gets its value.
 ///
-/// An [`isolate`](crate::isolate) around the first `next` is different: the coroutine becomes part of that `isolate`, which ends only when
-/// all that was started in it has ended. So it waits for readers that can come only after it, and that is a deadlock. Put `isolate` around
-/// the whole reading, and not around one `next`:
+/// An [`isolate`](crate::isolate) around the first `next` is different: the coroutine becomes part of that `isolate`, which ends
+/// only when all that was started in it has ended. So it waits for readers that can come only after it, and that is a deadlock.
+/// Put `isolate` around everything that reads, and not around one `next`:
 ///
 /// ```
 /// use tinyield::{Loop, co, isolate, stream};
@@ -107,10 +107,10 @@ impl<T> Stream<T> {
         Next::new(self.reader.clone())
     }
 
-    /// Cancels the coroutine, and waits until it and all that it started have ended, with their cleaning up.
+    /// Cancels the coroutine, and waits until it and all that it started have cleaned up and ended.
     ///
-    /// If the stream is only dropped, the coroutine is cancelled too, but it is the failure domain that waits for its end. So close the
-    /// stream if what comes next needs that it has ended, as when a file that it reads is removed.
+    /// Dropping the stream cancels the coroutine, too, but then only the failure domain waits for its end. So close the stream if
+    /// the next step needs the end of the coroutine, for example to remove a file that it reads.
     ///
     /// ```
     /// use std::cell::Cell;
@@ -135,12 +135,12 @@ impl<T> Stream<T> {
     /// Loop::new().run(main).unwrap();
     /// ```
     ///
-    /// A coroutine that has not begun never begins. Another coroutine that waits for a value gets `None`. On another loop than that of
-    /// the coroutine, the `yield` does not wait for the end.
+    /// A coroutine that has not begun never begins. Another coroutine that waits for a value gets `None`. On a loop other than
+    /// that of the coroutine, the `yield` does not wait for the end.
     ///
     /// # Errors
     ///
-    /// An error of the cleaning up acts like any error of the coroutine: it stops the loop, or the [`isolate`](crate::isolate) around
+    /// An error of the cleanup acts like any error of the coroutine: it stops the loop, or the [`isolate`](crate::isolate) around
     /// it. Outside of that `isolate`, the `yield` raises the error.
     ///
     /// # Cancellation
@@ -158,7 +158,7 @@ impl<T> fmt::Debug for Stream<T> {
     }
 }
 
-/// What a [`Stream`] and its waits hold. The coroutine does not: it is cancelled when the last of them is gone.
+/// A [`Stream`] and its waits share this. When the last of them is dropped, the coroutine is cancelled.
 struct Reader<T: 'static> {
     handover: Rc<Handover<T>>,
     task: Task<()>,
@@ -177,7 +177,7 @@ impl<T> Reader<T> {
         }
     }
 
-    /// The error of the coroutine. That it was cancelled is none if a reader has closed the stream.
+    /// The error of the coroutine. If a reader has closed the stream, a cancellation is no error.
     fn error(&self) -> Option<Error> {
         self.task.raw().error().filter(|error| !(self.handover.is_closed() && error.is_cancelled()))
     }
@@ -207,12 +207,12 @@ impl<T> Emitter<T> {
     ///
     /// # Errors
     ///
-    /// If the [`Stream`] was dropped, and the coroutine that emits was not started by the coroutine of the stream. Coroutines that it started are cancelled
-    /// instead.
+    /// If the [`Stream`] was dropped, and the coroutine that emits was started outside of the stream. Coroutines that the
+    /// coroutine of the stream has started are cancelled instead.
     ///
     /// # Cancellation
     ///
-    /// The value is dropped, unless the reader has been handed it already.
+    /// The value is dropped, unless a reader was granted it before.
     pub fn emit(&self, value: T) -> Emit<T> {
         Emit::new(self.handover.clone(), value)
     }

@@ -294,7 +294,7 @@ fn a_waker_that_was_dropped_in_a_run_is_gone_in_the_next_step() {
     for expected in 1..=3 {
         while let Step::Ran = runtime.step() {}
         assert_eq!(polls.get(), expected);
-        // Between two steps, the waker goes another way, and so does its clone.
+        // Between two steps, the loop does not run, so the waker and its clone use the inbox.
         let waker = kept.take().expect("the future was polled");
         drop(waker.clone());
         waker.wake();

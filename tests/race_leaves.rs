@@ -395,7 +395,7 @@ fn value_that_has_arrived_is_kept_when_a_timeout_cancels() {
         };
         match run(main) {
             Ok(message) => return assert_eq!(message, 3),
-            // The thread got no processor before this turn. Then again, with more time.
+            // The thread got no processor before this turn. Then this is repeated with more time.
             Err(TimedOut) => assert_eq!(receiver.try_recv().unwrap(), 3),
         }
     }

@@ -55,6 +55,24 @@ fn as_many_closures_as_the_shared_pool_has_threads_may_each_wait_for_one_more() 
     assert_eq!(sum, (0..THREADS).sum());
 }
 
+#[test]
+fn closures_that_wait_for_each_other_wake_all_idle_threads_of_their_pool() {
+    const THREADS: usize = 8;
+    const ROUNDS: usize = 100;
+    let leaders = in_time(|| {
+        let pool = ThreadPool::new(THREADS);
+        let meeting = Arc::new(Barrier::new(THREADS));
+        // From the second round on, the threads of the round before are idle.
+        let round = |_| {
+            let meeting = meeting.clone();
+            let closures = pool.map(move |_| meeting.wait().is_leader(), 0..THREADS);
+            Loop::new().run(closures).unwrap().into_iter().filter(|is_leader| *is_leader).count()
+        };
+        (0..ROUNDS).map(round).sum::<usize>()
+    });
+    assert_eq!(leaders, ROUNDS);
+}
+
 /// Gives up on `count` closures that wait behind a busy thread. Returns by how many bytes the memory of this thread has grown.
 #[coro]
 fn give_up_behind_a_busy_thread(count: usize) -> Coro<isize> {
@@ -151,7 +169,7 @@ mod refused {
         setrlimit(Resource::RLIMIT_AS, limit, RLIM_INFINITY).unwrap();
     }
 
-    /// Runs `test` of this name in a process of its own, which the limit is for.
+    /// Runs `test`, the body of the test with this name, in a process of its own, because the limit holds for a whole process.
     fn in_child(name: &str, test: impl FnOnce()) {
         common::in_child(&format!("refused::{name}"), test);
     }

@@ -565,7 +565,7 @@ fn the_deadline_of_a_runtime_is_that_of_its_next_timer() {
     for _ in 0..3 {
         ran(&mut runtime);
     }
-    // The two racers and the coroutine that waits for them have had a turn.
+    // Both coroutines of the race, and the one that waits for them, have had a turn.
     let close = |one: Instant, other: Instant| one.max(other) - one.min(other) < ms(1);
     assert!(close(runtime.deadline().unwrap(), sooner), "{:?}", runtime.deadline());
     let (_, idle) = to_idle(&mut runtime);

@@ -5,6 +5,7 @@
 mod harness;
 mod peers;
 
+mod cancels;
 mod channels;
 mod children;
 mod echo;
@@ -12,6 +13,7 @@ mod locks;
 mod loops;
 #[cfg(feature = "tinyield")]
 mod overheads;
+mod races;
 mod sleeps;
 mod threads;
 mod wakes;
@@ -23,11 +25,13 @@ fn main() -> ExitCode {
     let groups = [
         yields::workloads(),
         children::workloads(),
+        cancels::workloads(),
         loops::workloads(),
         sleeps::workloads(),
         threads::workloads(),
         wakes::workloads(),
         channels::workloads(),
+        races::workloads(),
         locks::workloads(),
         echo::workloads(),
         #[cfg(feature = "tinyield")]

@@ -1,4 +1,4 @@
-//! The reporters of an `as_completed`: they are started, wait, and end; the next item gets what has ended.
+//! The reporters of an `as_completed`. Each waits for one coroutine. When a reporter ends, the next item gets its output.
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -49,9 +49,10 @@ pub(super) struct Completion<T: 'static> {
     pub(super) slots: RefCell<Slots<T>>,
     /// The reporters that have not ended.
     running: RefCell<Slab<Task<T>>>,
-    /// What is to be started, if there is a limit.
+    /// The coroutines to start, if there is a limit.
     pub(super) source: Option<Source<T>>,
-    /// With a limit: a reporter that has failed. Then what is left of the source is never started, and those items fail as it did.
+    /// With a limit: a reporter that has failed. Then the rest of the source is never started, and the items that are left fail
+    /// with its error.
     failed: RefCell<Option<Task<T>>>,
     location: &'static Location<'static>,
 }
@@ -104,7 +105,7 @@ impl<T> Completion<T> {
         }
     }
 
-    /// The value was taken, or its item was dropped.
+    /// The value was taken, or its item was dropped. Returns what was in the slot.
     pub(super) fn close(&self, index: usize) -> Option<Slot<T>> {
         #[cfg(test)]
         super::tests::count_access();
@@ -119,7 +120,7 @@ impl<T> Completion<T> {
             task.raw().with_scheduler(|scheduler| scheduler.forget_quorum(task.raw().id.get()));
         }
         let failed = task.clone();
-        // The value of an item that was dropped is the user's: it is dropped when nothing is borrowed.
+        // If the item was dropped, the value is dropped here, which runs user code: nothing is borrowed then.
         let (waiter, _unused) = self.slots.borrow_mut().end(task);
         match waiter {
             Some(waiter) if is_ok => waiter.settle(),
@@ -131,8 +132,8 @@ impl<T> Completion<T> {
         }
     }
 
-    /// A reporter has failed, or was cancelled, and so will the others: nothing more is started. When the last one that runs has ended,
-    /// the items that are left fail.
+    /// A reporter has failed or was cancelled, and the others are cancelled, too. So nothing more is started. When the last
+    /// reporter has ended, the items that are left fail.
     fn end_source(&self, source: &Source<T>, failed: Task<T>) {
         let unused = source.close_all();
         self.failed.borrow_mut().get_or_insert(failed);
@@ -141,11 +142,11 @@ impl<T> Completion<T> {
             let Some(waiter) = waiter else { break };
             waiter.fail();
         }
-        // They are the user's. A second panic must not meet one that goes through the reporter.
+        // Dropping them runs user code. If a panic already unwinds through the reporter, a second one would end the process.
         if std::thread::panicking() { contain(|| drop(unused)) } else { drop(unused) }
     }
 
-    /// Whether nothing is left that could end for this item.
+    /// Whether no coroutine is left that could give this item its output.
     pub(super) fn is_never_started(&self, index: usize) -> bool {
         self.failed.borrow().is_some() && self.running.borrow().is_empty() && index >= self.slots.borrow().ended()
     }
@@ -166,7 +167,7 @@ impl<T> Quorum for Completion<T> {
     fn waiting(&self) -> Vec<(TaskRef, usize)> {
         let slots = self.slots.borrow();
         let ended = slots.ended();
-        // With a limit, one that ends starts the next one, so that the first end is a way on for all.
+        // With a limit, each reporter that ends starts the next one. So one end is enough for any item to go on.
         let needed = |index| if self.source.is_some() { 1 } else { index + 1 - ended };
         slots.waiting().map(|(index, waiter)| (waiter.task().clone(), needed(index))).collect()
     }

@@ -15,11 +15,11 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 
 type Iter<T> = Box<dyn Iterator<Item = Coro<T>>>;
 
-/// What is to be started.
+/// The coroutines that are still to be started.
 pub(super) struct Source<T: 'static> {
-    /// `None` once it has ended, and while it is being asked: it is user code.
+    /// `None` once it has ended, and while it is called: it is user code.
     iterator: RefCell<Option<Iter<T>>>,
-    /// Those that the iterator has given, because an item was asked for, and that are to be started next.
+    /// Coroutines that were taken from the iterator when an item was asked for. They are started next.
     fetched: RefCell<VecDeque<Coro<T>>>,
 }
 
@@ -57,7 +57,7 @@ impl<T> Source<T> {
         hint
     }
 
-    /// Nothing more will be started. Returns what would have been.
+    /// Nothing more will be started. Returns the iterator, and the coroutines that were fetched.
     pub(super) fn close_all(&self) -> (Option<Iter<T>>, VecDeque<Coro<T>>) {
         (self.iterator.take(), self.fetched.take())
     }

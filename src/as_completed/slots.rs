@@ -1,6 +1,6 @@
 //! The slots of an `as_completed`: one for each item, in the order in which the reporters end.
 //!
-//! Only slots that hold something are kept, so that an item that is kept and not yielded does not keep those after it.
+//! Only slots with content are stored. So an item that the user keeps and does not yield does not keep the slots of later items.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(super) struct Slots<T: 'static> {
 pub(super) enum Slot<T: 'static> {
     Awaited(Waiter),
     Ended(Task<T>),
-    /// The item was dropped before its reporter has ended.
+    /// The item was dropped before its reporter ended.
     Dropped,
 }
 
@@ -38,12 +38,12 @@ impl<T> Slots<T> {
         self.ended
     }
 
-    /// What has ended, and was not taken.
+    /// The task of a reporter that has ended, if its value was not taken.
     pub(super) fn ended_task(&self, index: usize) -> Option<&Task<T>> {
         if let Some(Slot::Ended(task)) = self.kept.get(&index) { Some(task) } else { None }
     }
 
-    /// A reporter has ended. Returns who waits for it, and the task if nobody wants its value.
+    /// A reporter has ended. Returns the waiter of its item, and the task if that item was dropped.
     pub(super) fn end(&mut self, task: Task<T>) -> (Option<Waiter>, Option<Task<T>>) {
         let index = self.ended;
         self.ended += 1;
@@ -56,7 +56,7 @@ impl<T> Slots<T> {
         }
     }
 
-    /// An item that has not ended is waited for.
+    /// A task waits for an item that has no output yet.
     pub(super) fn wait(&mut self, index: usize, waiter: Waiter) {
         self.kept.insert(index, Slot::Awaited(waiter));
     }
@@ -70,13 +70,13 @@ impl<T> Slots<T> {
         slot
     }
 
-    /// The first waiter of an item that has not ended. It waits no longer.
+    /// Takes out the first waiter of the items that have no output yet.
     pub(super) fn take_waiter(&mut self) -> Option<Waiter> {
         let index = self.waiting().next().map(|(index, _)| index)?;
         if let Some(Slot::Awaited(waiter)) = self.kept.remove(&index) { Some(waiter) } else { None }
     }
 
-    /// The items that have not ended and are waited for.
+    /// The items that have no output yet, with the waiter of each.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (usize, &Waiter)> {
         let unended = self.kept.range(self.ended..);
         unended.filter_map(|(index, slot)| if let Slot::Awaited(waiter) = slot { Some((*index, waiter)) } else { None })

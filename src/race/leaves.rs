@@ -12,7 +12,7 @@ use crate::wait::gather::for_tuples;
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{WaitState, polled_after_completion};
 
-/// The same type. All outputs of a race have to be of the type of the first.
+/// The outputs of a race have the type of the first: `Same<T>` is implemented only for `T`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "the outputs of a race have to be of one type, but one is `{Self}` and the first is `{T}`",
@@ -47,7 +47,7 @@ impl<T> Same<T> for T {
 pub trait Contest: 'static {
     type Output: 'static;
 
-    /// Whether a leaf gives back what has arrived.
+    /// Whether a leaf gives back a value that has arrived.
     const GIVES_BACK: bool;
 
     fn len(&self) -> usize;
@@ -275,7 +275,8 @@ impl<C: Contest> WaitState for Leaves<C> {
         self.winner().and_then(|winner| self.contest.failure(winner))
     }
 
-    /// The losers are given up at once, although the wait may have other parts: so no message has to wait for those.
+    /// The losers are dropped at once, although other parts of the wait may be pending. So a message that a loser gives back does
+    /// not wait for these.
     #[inline]
     fn decide_races(&mut self) {
         if self.winner.is_none() {

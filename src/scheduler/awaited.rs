@@ -5,21 +5,21 @@ use std::rc::Rc;
 
 use super::{BlockedOn, State, TaskRef};
 
-/// Who holds what a task waits for, in words: by the id of the task, and by whether that is a semaphore or a lock.
+/// The holders of a semaphore or a lock, in words: by the id of the task that waits for it, and by its bit of [`BlockedOn`].
 pub(super) type Holders = HashMap<(u64, u16), Rc<str>>;
 
-/// What holders are for.
+/// The kinds of things that have holders.
 pub(super) const HELD: BlockedOn = BlockedOn::SEMAPHORE.union(BlockedOn::LOCK);
 
 /// What a coroutine waits for. An internal task is replaced by what the internal task itself waits for.
 pub(super) struct Awaited<'a> {
     pub(super) task: &'a TaskRef,
-    /// The coroutines.
+    /// The coroutines that it waits for.
     pub(super) named: Vec<&'a TaskRef>,
     pub(super) blocked_on: BlockedOn,
-    /// The tasks that are blocked on something that others hold: it, or internal tasks for it.
+    /// The tasks that are blocked on a semaphore or a lock: this one, or internal tasks that it waits for.
     pub(super) at_held: Vec<&'a TaskRef>,
-    /// It waits for any of them, and for nothing else.
+    /// It waits for any of the coroutines, and for nothing else.
     pub(super) is_race: bool,
 }
 

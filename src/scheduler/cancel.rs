@@ -39,7 +39,7 @@ impl Scheduler {
         }
     }
 
-    /// Cancels the content of a scope: `tasks`, and all that is in `scopes` and below, but for what is behind shields.
+    /// Cancels the content of a scope: `tasks`, and all that is in `scopes` and below, except behind shields.
     pub(super) fn cancel_all(&self, mut tasks: Vec<TaskRef>, mut scopes: Vec<Rc<Scope>>, reason: &Cancelled) {
         let mut shielded = Vec::new();
         while let Some(scope) = scopes.pop() {
@@ -78,8 +78,8 @@ impl Scheduler {
         self.is_cancelling.set(true);
     }
 
-    /// Something in `scope` failed: the shields between `scope` and `domain` protect from what comes from outside of them, but
-    /// this comes from inside.
+    /// Something in `scope` failed: the shields between `scope` and `domain` keep out cancellations from outside, but this one
+    /// comes from inside.
     pub(super) fn cancel_shields(&self, scope: &Rc<Scope>, domain: &Rc<Scope>, reason: &Cancelled) {
         for scope in scope.up_to_unless_passed(domain) {
             if scope.is_shield() {
@@ -104,7 +104,7 @@ impl Scheduler {
 
     // Shared coroutines.
 
-    /// Starts a shared coroutine for `waiting`, or in the background, in a scope of its own.
+    /// Starts a shared coroutine in a scope of its own. `waiting` waits for it, or has spawned it.
     pub(crate) fn start_shared(task: &TaskRef, waiting: &TaskRef) {
         if let Some(scope) = waiting.scope() {
             let own = Scope::inside(scope.home_of_shared(), ScopeKind::Shared, None);
@@ -112,8 +112,8 @@ impl Scheduler {
         }
     }
 
-    /// A waiter of a shared coroutine gives up. If it was the last, and the coroutine was not spawned, that is cancelled, and the
-    /// scope of the waiter ends only when it has ended.
+    /// A waiter of a shared coroutine gives up. If it was the last one, and the coroutine was not spawned, the coroutine is
+    /// cancelled, and the scope of the waiter ends only after it.
     pub(crate) fn give_up_shared(task: &TaskRef, key: WaiterKey) {
         let Some(waiter) = task.take_waiter(key) else { return };
         let scope = task.scope().filter(|scope| !scope.is_cancelled());

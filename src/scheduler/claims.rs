@@ -1,4 +1,4 @@
-//! Claims: what has been handed to a task that has not resumed yet, and which it may still give back.
+//! Claims: values that were granted to tasks that have not resumed since. Such a task may still give its value back.
 //!
 //! A channel or a stream that is closed is *over* for a task only when nothing can be given back to it. The claims of the task itself do
 //! not count: it gives them up only together with its wait. If they did, a task that waits for two values would wait for itself.

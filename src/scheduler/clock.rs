@@ -13,10 +13,11 @@ enum Source {
     Machine,
     /// The time of the virtual clock.
     Virtual(Instant),
-    /// A host may stop its clock, or set it forward.
+    /// The clock of a host, which may stop it, or set it forward.
     #[cfg(feature = "tokio")]
     Host(fn() -> Instant),
-    /// The clock of the machine, set to the time of a host that is not there any more: `host` when the machine had `machine`.
+    /// The clock of the machine, continued from the time of a host that has left. The clock of the host showed `host` when that
+    /// of the machine showed `machine`.
     #[cfg(feature = "tokio")]
     Continued {
         host: Instant,
@@ -28,7 +29,7 @@ pub(super) struct Clock {
     source: Cell<Source>,
     /// Earliest deadline. `None`: no timer is set, and the clock is not read.
     next_due: Cell<Option<DueTime>>,
-    /// The time that was read in the last turn of the round, if it was.
+    /// The time that was read in the last turn of the round, if any was.
     last_read: Cell<Option<Instant>>,
     /// Made when the first far deadline is set.
     coarse: OnceCell<CoarseClock>,
@@ -73,7 +74,7 @@ impl Clock {
         }
     }
 
-    /// Goes on by the clock of the machine: the host does not advance its own any more.
+    /// Continues with the clock of the machine, as the host no longer advances its own.
     #[cfg(feature = "tokio")]
     pub(super) fn leave_host(&self) {
         if let Source::Host(now) = self.source.get() {
@@ -81,7 +82,7 @@ impl Clock {
         }
     }
 
-    /// When the clock of the machine shows what this one shows at `time`.
+    /// The time of the machine's clock at which this clock shows `time`.
     pub(super) fn machine_time(&self, time: Instant) -> Instant {
         match self.source.get() {
             #[cfg(feature = "tokio")]
@@ -103,7 +104,8 @@ impl Clock {
         self.forget_last_read();
     }
 
-    /// Keeps the time for the next look at the clock. Turns may take long, so no other turn may come before that.
+    /// Keeps the time that was just read, for the next look at the clock. It is called only in the last turn of a round, as
+    /// another turn might take long.
     #[inline]
     pub(super) fn keep_last_read(&self, now: Instant) {
         self.last_read.set(Some(now));

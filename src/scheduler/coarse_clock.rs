@@ -27,7 +27,7 @@ pub(super) struct CoarseClock {
 
 impl CoarseClock {
     pub(super) fn new() -> CoarseClock {
-        // In this order: what is derived from it is early, if it is not exact.
+        // The tick is read first. So a time that is derived from the two may be early, and is never late.
         let tick = last_tick();
         CoarseClock { at: Instant::now(), tick }
     }

@@ -1,8 +1,8 @@
 //! Cycles in a hosted loop: tasks that wait for each other, which no host can resolve.
 //!
-//! A host may still set an event while nothing is ready, so a hosted loop looks only for cycles, each time when it becomes idle. A
-//! cycle is closed by a wait for a task that was started before, or by a scope that leaves its content to one whose owner waits for all of it.
-//! Both are noted, and the search starts from them.
+//! A host may still set an event while nothing is ready, so a hosted loop looks only for cycles, each time that it becomes idle.
+//! Two things close a cycle: a task waits for one that was started earlier; or a scope opens, and its tasks then belong to a
+//! scope whose owner waits for all of them. Both are noted, and the search starts from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -15,9 +15,9 @@ use crate::work;
 /// Where the next search for a cycle starts.
 #[derive(Default)]
 pub(super) struct Joins {
-    /// By the ids of the tasks: a cycle that was closed since the last search goes through one of them.
+    /// Tasks, by id. Each cycle that was closed since the last search goes through one of them.
     unsearched: BTreeMap<u64, Joined>,
-    /// As `unsearched`, for cycles that were found, and that the handle of an abortable may end.
+    /// As `unsearched`, for cycles that a search has found and not reported, as the handle of an abortable may end them.
     spared: BTreeMap<u64, Joined>,
 }
 
@@ -52,7 +52,7 @@ impl Scheduler {
         self.note_joined(waiting, false);
     }
 
-    /// `scope` is open: the owner of the scope that its content belongs to now waits for that content, too.
+    /// `scope` is open, so its tasks now belong to a scope above. The owner of that scope now waits for them, too.
     pub(super) fn note_join_of_holder(&self, scope: &Rc<Scope>) {
         if self.is_hosted.get()
             && let Some(owner) = scope.holder().owner()
@@ -120,7 +120,7 @@ impl Scheduler {
         true
     }
 
-    /// The ids of the tasks that would see a cancellation if a handle that exists aborted its work.
+    /// The ids of the tasks that existing handles can cancel, by aborting their work.
     fn abortable_tasks(&self) -> BTreeSet<u64> {
         let mut abortable = BTreeSet::new();
         let mut scopes = vec![(self.root(), false)];
@@ -140,12 +140,13 @@ impl Scheduler {
 /// A node of the graph of waits.
 enum Node {
     Task(TaskRef),
-    /// Those that wait at a quorum wait for each of its tasks. As a node of its own, it is looked at once, and not for each task.
+    /// A task that waits at a quorum depends on each of its tasks. As the quorum is a node, its waiting tasks are looked at once,
+    /// and not once for each of its tasks.
     Quorum(Rc<dyn Quorum>),
 }
 
 impl Node {
-    /// What is different for any two nodes.
+    /// A key that no other node has.
     fn key(&self) -> (bool, u64) {
         match self {
             Node::Task(task) => (true, task.id.get()),
@@ -165,12 +166,12 @@ impl Node {
     }
 }
 
-/// Whether the way from any of `starts` to what waits for it, and on to what waits for that, leads to a cycle. If one task of the cycle
-/// waits for any of several others, that may still end otherwise.
+/// Whether a cycle can be reached from any of `starts`, going from each node to the nodes that wait for it. Such a cycle need not
+/// be a deadlock: one of its tasks may wait for any of several others.
 fn leads_to_cycle(starts: impl Iterator<Item = TaskRef>) -> bool {
-    // Whether the node is on the path. The others have been left, and lead to no cycle.
+    // True: the node is on the path. False: it was left, and leads to no cycle.
     let mut is_on_path = BTreeMap::new();
-    // Each with those of its dependents that have not been looked at.
+    // The keys of nodes, each with those dependents of the node that were not looked at.
     let mut path: Vec<((bool, u64), Vec<Node>)> = Vec::new();
     for start in starts {
         let mut next = Some(Node::Task(start));
@@ -179,8 +180,8 @@ fn leads_to_cycle(starts: impl Iterator<Item = TaskRef>) -> bool {
                 work::count();
                 let key = node.key();
                 match is_on_path.get(&key) {
-                    // A start may have been reached from another one.
                     Some(true) => return true,
+                    // A start may have been reached from another one.
                     Some(false) => {}
                     None => {
                         is_on_path.insert(key, true);

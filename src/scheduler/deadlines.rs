@@ -34,7 +34,7 @@ impl Scheduler {
         self.set_timer(Some(deadline), now, deadline.saturating_duration_since(now), timer)
     }
 
-    /// Fires `timer` when `duration` has passed. A deadline that no clock can hold is never.
+    /// Fires `timer` when `duration` has passed. If the deadline is too far for the clock, the timer never fires.
     #[inline]
     pub(crate) fn set_timer_after(&self, duration: Duration, timer: Timer) -> TimerKey {
         let now = self.clock.now();
@@ -66,7 +66,7 @@ impl Scheduler {
         Some(timer)
     }
 
-    /// The next deadline. `None` also if all timers are set to never.
+    /// The next deadline. `None` if no timer is set, or if those that are set never fire.
     #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.timers.borrow_mut().as_mut()?.next()
@@ -76,13 +76,14 @@ impl Scheduler {
         self.clock.is_virtual()
     }
 
-    /// Until when a thread or a host may wait at most. In a simulated loop there is no such time: if the loop is idle, its clock
+    /// The latest time until which a thread or a host may wait. `None` in a simulated loop: when such a loop is idle, its clock
     /// stands still until something outside wakes it.
     pub(crate) fn wait_deadline(&self) -> Option<Instant> {
         if self.clock.is_virtual() { None } else { self.deadline() }
     }
 
-    /// Whether time can make a task ready, or, in a real loop, a timer is set to never: such a loop waits to be stopped.
+    /// Whether a deadline can make a task ready. In a real loop, a timer that never fires counts as well: such a loop waits to be
+    /// stopped.
     pub(super) fn may_time_help(&self) -> bool {
         match self.clock.is_virtual() {
             true => self.deadline().is_some(),
@@ -90,7 +91,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether any timer is set, also if that is to never.
+    /// Whether any timer is set, including one that never fires.
     pub(super) fn has_timers(&self) -> bool {
         self.timers.borrow().as_ref().is_some_and(|timers| !timers.is_empty())
     }

@@ -1,8 +1,8 @@
 //! Deadlocks: whether nothing can go on any more, which coroutines are stuck, where, and on what.
 //!
 //! A run that owns its thread is stuck when nothing is ready, no timer is set, and nothing outside holds a handle that could wake
-//! it. A hosted run may still be helped by its host, so there only a cycle of coroutines that wait for each other is an error:
-//! see [`cycles`](super::cycles).
+//! it. The host of a hosted run may still set an event. So there, only a cycle of coroutines that wait for each other is an
+//! error: see [`cycles`](super::cycles).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
@@ -25,7 +25,7 @@ impl Scheduler {
         is_stuck
     }
 
-    /// What each coroutine waits for, one a line.
+    /// What each coroutine waits for, one per line.
     pub(super) fn describe_waits(self: &Rc<Scheduler>) -> String {
         const MAX_LINES: usize = 20;
         let report = Report::new(self, &BTreeSet::new());
@@ -40,8 +40,8 @@ impl Scheduler {
     }
 
     /// Stops the loop, as it would never end by itself. `name` is that of the coroutine that the error is attributed to. If the
-    /// loop was stopping already, what is left is behind shields: then the tasks `doomed` are dropped, and what is said of each is
-    /// `what`.
+    /// loop was stopping already, all other tasks are behind shields: then the tasks `doomed` are dropped, each with an error
+    /// that says `what`.
     pub(super) fn stop_for_good(
         self: &Rc<Scheduler>,
         error: Error,
@@ -67,8 +67,8 @@ impl Scheduler {
         }
     }
 
-    /// Leaves out the tasks that wait for the work of a [`finally`](crate::finally), and those that wait for them: they go on when that
-    /// work has been dropped. If nothing is left, as in a cycle, those that wait for them are not left out.
+    /// Leaves out the tasks that wait for the work of a [`finally`](crate::finally), and all tasks that wait for these: they go
+    /// on when that work has been dropped. If nothing is left, as in a cycle, only the tasks that wait for the work are left out.
     fn without_those_that_clean_up(&self, doomed: Vec<TaskRef>) -> Vec<TaskRef> {
         let waits_to_clean_up = |scope: &Rc<Scope>| {
             scope.owner().filter(|owner| scope.is_whole() && !scope.is_domain() && owner.has(State::SHIELDED))
@@ -87,7 +87,7 @@ impl Scheduler {
         doomed
     }
 
-    /// The tasks that have not ended, but for those that are cancelled when the tasks that they wait for have ended.
+    /// The tasks that have not ended, except those whose cancellation is put off.
     pub(super) fn unfinished_tasks(&self) -> Vec<TaskRef> {
         let mut tasks = self.root().all_tasks();
         tasks.retain(|task| !task.has(State::CANCEL_DEFERRED));
@@ -120,7 +120,7 @@ impl Report {
         if stuck.is_empty()
             && let Some(main) = tasks.first()
         {
-            // There is no coroutine but the one that the library made for what it was to run.
+            // There is no coroutine of the user: the loop runs a wait, for which the library has made a task.
             stuck.push(Stuck::new(Frame::new("run".into(), run_at), in_words(main)));
         }
         let blamed = cycle.iter().chain(tasks.iter().rev()).find(is_visible);
@@ -135,10 +135,10 @@ impl Report {
 pub(super) struct Waits {
     edges: BTreeMap<u64, Vec<Edge>>,
     quorums: Vec<QuorumOf>,
-    /// The indices of quorums at which a task waits, each with the number of tasks that have to end.
+    /// By the id of a task: the indices of the quorums at which it waits, each with the number of tasks that have to end.
     at_quorums: BTreeMap<u64, BTreeMap<usize, usize>>,
-    /// The tasks for whose end the owner of a scope around theirs waits, by the id of that owner: the coroutine of a stream that was first
-    /// read in an `isolate`, for example. Only the words need them.
+    /// By the id of the owner of a scope: tasks in other scopes below, for whose end this owner waits as well. An example is the
+    /// coroutine of a stream that was first read in an `isolate`. Only the words of a report need them.
     around: BTreeMap<u64, Vec<TaskRef>>,
 }
 
@@ -197,7 +197,7 @@ impl Waits {
         self.edges.get(&task.id.get()).map_or(&[], Vec::as_slice)
     }
 
-    /// A cycle of tasks none of which can go on: each waits for the next one, and has no other way on, and is none of `free`.
+    /// A cycle of tasks that cannot go on. Each waits for the next one, can go on in no other way, and is not in `free`.
     fn find_cycle(&self, free: &BTreeSet<u64>) -> Vec<TaskRef> {
         let search = self.search(free);
         let mut path = Vec::new();
@@ -215,8 +215,8 @@ impl Waits {
         Vec::new()
     }
 
-    /// At first all that wait for a task are taken to be stuck. One that has a way on is taken out, and those that wait for it are
-    /// looked at again.
+    /// At first, all tasks that wait count as stuck, except those in `free`. A task that can go on is taken out, and the tasks
+    /// that wait for it are checked again.
     fn search(&self, free: &BTreeSet<u64>) -> Search {
         let waiting = self.edges.keys().chain(self.at_quorums.keys()).copied();
         let stuck: BTreeSet<u64> = waiting.filter(|id| !free.contains(id)).collect();
@@ -253,12 +253,13 @@ impl Waits {
         search
     }
 
-    /// The task with this id, and one by which it is stuck: that is stuck too, and so are the others that would do instead.
+    /// The task with this id, and a task that blocks it. That one is stuck, and so is each alternative to it.
     fn blocker(&self, id: u64, search: &Search) -> Option<(&TaskRef, &TaskRef)> {
         let is_stuck = |task: &TaskRef| search.stuck.contains(&task.id.get());
         let edges = self.edges.get(&id).map_or(&[][..], Vec::as_slice);
         let blocking = edges.iter().find(|edge| {
-            // A race of leaves goes on with any of them. If one of its parts is no task, its task is not part of a cycle.
+            // A race of leaves is over when any of them is. If one of its parts is no task, the race can still end, so it is in
+            // no cycle.
             let is_race_of_leaves = edge.waiting.has(State::RACING);
             if is_race_of_leaves && edge.waiting.pending.get() as usize != edges.len() {
                 return false;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::Scheduler;
 
-/// What a number of steps of the loop has come to.
+/// The result of a number of steps of the loop.
 pub(crate) enum Steps {
     /// Something is ready: the next steps follow after a look at the foreign runtime.
     Ready,

@@ -1,6 +1,6 @@
 //! Taking a dump: what each task waits for now. It relies on the words of a deadlock report ([`deadlock`](super::deadlock)).
 //!
-//! It runs no user code: names and frames are copied, and nothing else of the user's is looked at.
+//! It runs no user code: it reads only names and frames, and copies them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::{Rc, Weak};
@@ -13,21 +13,21 @@ use crate::inside::dump::{Dump, DumpedTask};
 use crate::trace::Frame;
 use crate::work;
 
-/// What coroutines hold, and others wait for: a semaphore.
+/// A thing that some coroutines hold and others wait for: a semaphore or a lock.
 pub(crate) trait Held {
-    /// Those that hold it.
+    /// The coroutines that hold it.
     fn holders(&self) -> Vec<Frame>;
 
     /// The tasks that wait for it.
     fn waiting(&self) -> Vec<TaskRef>;
 }
 
-/// What tasks of a loop have waited for that others held.
+/// The semaphores and locks that tasks of a loop have waited for.
 #[derive(Default)]
 pub(super) struct HeldThings {
     /// By address.
     things: BTreeMap<usize, (Weak<dyn Held>, BlockedOn)>,
-    /// At this number, those that are gone are removed.
+    /// When there are this many, entries of things that are gone are removed.
     prune_at: usize,
 }
 
@@ -111,7 +111,7 @@ impl Scheduler {
         self.root.borrow().clone()
     }
 
-    /// For each task that waits for something that others hold, and for each kind of such things: who holds it, in words.
+    /// For each task that waits for a semaphore or a lock: the holders of it, in words.
     pub(super) fn holders_by_waiting(&self) -> Holders {
         const MAX_NAMES: usize = 5;
         let mut by_waiting = Holders::new();
@@ -143,7 +143,7 @@ impl Scheduler {
     }
 }
 
-/// Where each task is among all tasks, and in the dump. Internal tasks are not dumped.
+/// The index of each task among all tasks, and in the dump. Internal tasks are not dumped.
 struct Places {
     by_id: HashMap<u64, usize>,
     in_dump: Vec<Option<usize>>,
@@ -171,21 +171,21 @@ impl Scheduler {
         for task in tasks {
             work::count();
             let starter = self.observer.as_ref().and_then(|observer| observer.starter_of(task.id.get()));
-            // One that has ended has left its children behind.
+            // A starter that has ended is not in the dump.
             let starter = starter.and_then(|starter| places.of(starter));
             let parent = starter.or_else(|| places.of(ancestry.parent_of(task)?));
-            // An internal parent stands for its own.
+            // An internal parent is replaced by its own parent.
             parents.push(parent.and_then(|parent| places.in_dump[parent].or(parents[parent])));
         }
         parents
     }
 }
 
-/// Finds the parents of tasks of which it is not known what started them.
+/// Finds the parents of tasks whose starter is not known.
 struct Ancestry {
     /// The first task of each scope, if that has not ended. Scopes are known by their addresses.
     first_of_scope: HashMap<usize, TaskRef>,
-    /// For scopes in which there is no parent for anything: the next scope above in which there may be one.
+    /// For scopes without a candidate: the next scope above that has one.
     above: HashMap<usize, Option<Rc<Scope>>>,
 }
 
@@ -215,7 +215,7 @@ impl Ancestry {
         None
     }
 
-    /// The tasks that may be the parent of what is in `scope`: its first, and its owner.
+    /// The tasks that may be the parent of a task in `scope`: its first task, and its owner.
     fn candidates(&self, scope: &Rc<Scope>) -> impl Iterator<Item = TaskRef> {
         self.first_of_scope.get(&address(scope)).cloned().into_iter().chain(scope.owner())
     }

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::run::PanicGuard;
+use super::turn::PanicGuard;
 use super::{Scheduler, Scope, State, TaskRef, missing_runtime, wait_graph};
 use crate::error::{Cancelled, Error, Grouping, Panic, Reason};
 use crate::panic::{Payload, contain, discard};
@@ -37,7 +37,7 @@ impl Scheduler {
         drop(held);
     }
 
-    /// Ends a task: with a value, which is in it, or with what it raised.
+    /// Ends a task that has completed with a value, or that has raised the error `raised`.
     #[inline(never)]
     pub(super) fn end(self: &Rc<Scheduler>, task: TaskRef, raised: Option<Error>) {
         let Some(scope) = task.scope() else { return };
@@ -68,11 +68,11 @@ impl Scheduler {
         self.end_empty_scopes(scope);
         #[cfg(feature = "tracing")]
         let released = (released, task.take_span());
-        // Errors, values and spans are the user's, and so are their destructors.
+        // Dropping errors, values and spans runs user code, so it comes last.
         drop((kept, held, released, on_failure));
     }
 
-    /// Ends a task that panicked, or of which a destructor did, and stops the loop, or the domain that contains panics.
+    /// A task or a destructor has panicked: ends the task, and stops the loop, or the domain that contains panics.
     #[inline(never)]
     pub(super) fn end_panicked(self: &Rc<Scheduler>, payload: Payload) {
         self.stop_panicked(payload);
@@ -91,7 +91,7 @@ impl Scheduler {
         self.keep_panic(payload);
         let mut waited = Vec::new();
         let (name, location) = match &task {
-            // An internal task has no name: the coroutine that waits for it has, or it is the run.
+            // An internal task has no name. The coroutine that waits for it is named instead, or the run.
             Some(task) => {
                 let location = task.location.get();
                 let trace = wait_graph::trace(task, location, usize::MAX);
@@ -117,7 +117,7 @@ impl Scheduler {
         }
     }
 
-    /// Ends a task that panicked inside of a domain that contains that: its panic is an error of the domain.
+    /// Ends a task that panicked inside of a domain that contains panics: the panic is an error of that domain.
     fn end_contained(self: &Rc<Scheduler>, task: &TaskRef, scope: &Rc<Scope>, domain: &Rc<Scope>, payload: Payload) {
         let location = task.location.get();
         let trace = wait_graph::trace(task, location, usize::MAX);
@@ -148,10 +148,10 @@ impl Scheduler {
         self.end(guard.defuse(), Some(error));
     }
 
-    // What an end means.
+    // The outcome.
 
-    /// Decides which domain the end of `task` concerns, and keeps the error for its waiters. Returns an error that may be the
-    /// last reference to a user's value.
+    /// Records the outcome of `task` in the domain that it concerns, and keeps the error for the waiters of `task`. Returns an
+    /// error that the caller drops at the end, as that may run user code.
     fn record_outcome(self: &Rc<Scheduler>, task: &TaskRef, scope: &Rc<Scope>, raised: Option<Error>) -> Option<Error> {
         let cancelled = if task.has(State::CANCELLED) { scope.cancelled() } else { None };
         match (raised, cancelled) {
@@ -191,8 +191,8 @@ impl Scheduler {
         }
     }
 
-    /// A task has failed: its domain is cancelled, or, if it is already, has one more error. A domain that was given up contains the
-    /// error: it is only kept where another failure is being reported already.
+    /// A task has failed: its domain is cancelled, or gets one more error if it is cancelled already. If the owner of the domain
+    /// has given up, the error stays inside: it is added to the errors of the responsible domain only if that has failed already.
     fn record_failure(&self, task: &TaskRef, scope: &Rc<Scope>, error: Error) -> Error {
         let domain = scope.responsible_domain();
         let own = scope.domain();
@@ -242,7 +242,7 @@ impl Scheduler {
         let Some(parent) = scope.leave_parent() else { return };
         scope.set_gone();
         self.settle_owner(scope, true);
-        // The parent may have been kept from ending by this scope only, if its owner has forgotten it.
+        // If the owner has forgotten its wait, this scope may have been all that kept the parent from ending.
         if parent.is_empty() {
             self.end_empty_scopes(parent);
         }
@@ -268,7 +268,7 @@ impl Scheduler {
     /// Ends `scope` if it is empty, then its parent if that is, and so on.
     #[inline(never)]
     fn end_empty_scopes(&self, mut scope: Rc<Scope>) {
-        // The failure of a domain is the user's, and so is its destructor: it runs when all have ended.
+        // Dropping the failure of a domain runs user code, so the scopes are dropped when all have ended.
         let mut passed = Vec::new();
         while scope.is_empty() && !scope.is_gone() {
             work::count();

@@ -1,8 +1,8 @@
 //! Holds: cancellations that are put off, so that children end before the tasks that started them.
 //!
 //! A task that waits behind a shield outlives its cancellation. Until it has ended, it holds the tasks that wait for it: they see
-//! their own cancellation after that. It holds those that wait for its handle one by one. The owners of the scopes around it may be
-//! thousands, and each of those may have such a task. So all tasks that hold the same owners share one [`Hold`] of them.
+//! their own cancellation after that. Tasks that wait for its handle are held one by one. The scopes around it may have thousands
+//! of owners, and each of these scopes may contain such a task. So all tasks that hold the same owners share one [`Hold`].
 
 use std::rc::Rc;
 
@@ -17,7 +17,8 @@ impl Scheduler {
             return;
         }
         let mut waiting = task.waiting_tasks();
-        // A task that started later has had its turn. It waits for this one in a cycle, or for a shared coroutine.
+        // A task that started later has seen its cancellation already. It waits for this one in a cycle, or this one is a shared
+        // coroutine.
         waiting.retain(|other| other.id.get() < task.id.get());
         let owners = task.scope().map(|scope| self.hold_owners(&scope)).filter(|hold| hold.holds_any);
         if waiting.is_empty() && owners.is_none() {
@@ -31,7 +32,7 @@ impl Scheduler {
         });
     }
 
-    /// The hold of those that wait for `scope` and for the scopes around it.
+    /// The hold of the owners of `scope` and of the scopes around it.
     fn hold_owners(&self, scope: &Rc<Scope>) -> Rc<Hold> {
         let changes = self.hold_changes.0.get();
         let mut scopes = Vec::new();
@@ -54,10 +55,11 @@ impl Scheduler {
             scope.hold.0.replace(Rc::downgrade(&new));
             hold = Some(new);
         }
-        hold.expect("`scope` has a hold, or is one of those that got one")
+        hold.expect("`scope` had a hold, or was given one in the loop")
     }
 
-    /// `task` ends. Returns what nothing holds as it did, to be passed to [`release`](Scheduler::release) and then dropped.
+    /// `task` ends. Returns the tasks that it held. The caller passes them to [`release`](Scheduler::release), and then drops
+    /// them.
     pub(super) fn take_held(task: &TaskRef) -> Vec<TaskRef> {
         if !task.has(State::HOLDS_WAITERS) {
             return Vec::new();

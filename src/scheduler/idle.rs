@@ -1,5 +1,5 @@
-//! What happens when nothing is ready: first the coroutines that wait for just that go on, one at a time; then the clock of a
-//! simulated loop jumps; otherwise the loop is idle.
+//! Nothing is ready: a coroutine that waits for that in `settled` goes on, one at a time. If there is none, the clock of a
+//! simulated loop jumps. Otherwise the loop is idle.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use super::run::Progress;
 use super::{Key, Scheduler, Waiter};
 
 impl Scheduler {
-    /// Nothing is ready. `None` if something is now.
+    /// Nothing is ready. `None` if this has changed it.
     #[inline(never)]
     pub(super) fn idle(self: &Rc<Scheduler>) -> Option<Progress> {
         if self.root().is_over() {
@@ -27,7 +27,7 @@ impl Scheduler {
         self.settled.borrow_mut().push_back(waiter)
     }
 
-    /// Takes out a waiter that gives up. `None` if nothing was ready in the meantime.
+    /// Takes out a waiter that gives up. `None` if it was settled in the meantime.
     pub(crate) fn remove_settled(&self, key: Key) -> Option<Waiter> {
         self.settled.borrow_mut_if_used()?.remove(key)
     }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-/// Makes a value where it stays. `Rc::new` would make a large one on the stack and copy it.
+/// Makes a value in its place in the `Rc`. `Rc::new` would make a large one on the stack and copy it.
 #[inline(always)]
 pub(super) fn new_in_place<T>(make: impl FnOnce() -> T) -> Rc<T> {
     let mut place = Rc::<T>::new_uninit();

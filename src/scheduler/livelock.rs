@@ -1,9 +1,9 @@
 //! Livelocks: coroutines of a simulated loop are ready again and again, so its clock cannot move. Most often one of them waits for a
 //! time, or for another coroutine, by `yield` in a loop.
 //!
-//! A long computation with many turns looks the same. So there are two answers. A run of a `Simulation` fails after a number of rounds
-//! that few tests need, and that they can set: a number, and not a time, so that a seed gives the same result on each machine. Any
-//! other loop writes to the standard error, once, and goes on.
+//! A long computation with many turns looks the same. So there are two reactions. A run of a `Simulation` fails after a number of
+//! rounds. Few tests need that many, and a test can set the number. It is a number of rounds, and not a time, so that a seed
+//! gives the same result on each machine. Any other loop prints a warning, once, and goes on.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -17,16 +17,16 @@ use crate::trace::Frame;
 
 /// The rounds of a simulated loop during which its clock stood still.
 pub(super) struct Standstill {
-    /// Since the clock was set to another time, something came from outside, or nothing was ready.
+    /// How many rounds have begun since the last of these: the clock moved, something came from outside, nothing was ready.
     rounds: Cell<u64>,
-    /// Since when, in real time. Taken when the rounds are first looked at.
+    /// The real time of the first check.
     since: Cell<Option<Instant>>,
     is_reported: Cell<bool>,
     /// The run fails after this many.
     max_rounds: Option<u64>,
 }
 
-/// How many rounds pass from one look to the next.
+/// How many rounds pass between two checks.
 const ROUNDS_PER_LOOK: u64 = 1 << 12;
 
 /// How long, and for how many rounds, the clock stands still before the loop prints a warning.
@@ -51,7 +51,7 @@ impl Standstill {
         self.since.set(None);
     }
 
-    /// For how many whole seconds the clock has stood still, if the message includes that.
+    /// For how many whole seconds the clock has stood still, if a warning is due.
     fn seconds_to_report(&self, rounds: u64) -> Option<u64> {
         if self.is_reported.get() {
             return None;

@@ -7,22 +7,25 @@
 //! - **Round**: one turn of each task that was ready when the round began. Between two rounds the loop looks at the clock and at
 //!   the inbox ([`run`]).
 //! - **Wait**: what a task has yielded. It consists of parts; the task is ready when none is pending ([`wait`]).
-//! - **Waiter**: one pending part, kept by what the task waits for, and settled when that is done.
+//! - **Waiter**: the entry for one pending part. The thing that the task waits for (a timer, an event, a task) keeps it, and
+//!   settles it when the part is over.
 //! - **Scope**: the tasks that are cancelled together. Scopes form a tree ([`scope`]).
 //! - **Domain**: a scope at which errors stop: a run, an `isolate`.
 //! - **Shield**: a scope that a cancellation from above does not enter.
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
-//! - **Wake slot**: where foreign wakers find a task, or a function, of this loop ([`inbox`]).
-//! - **Quorum**: tasks of which some number has to end before a task that waits goes on ([`quorum`]).
-//! - **Claim**: a message or a value that a task has been granted, and takes in its next turn, or gives back ([`claims`]).
-//! - **Observer**: what looks at each turn, if anything does: a watch (for views and the watchdog), a recorder ([`observed`]).
+//! - **Wake slot**: the entry by which a foreign waker reaches a task, or a function, of this loop ([`inbox`]).
+//! - **Quorum**: a set of tasks. A task that waits at a quorum goes on when some number of them have ended ([`quorum`]).
+//! - **Claim**: a message or a value that was granted to a task. The task takes it in its next turn, or gives it back
+//!   ([`claims`]).
+//! - **Observer**: code that runs before and after each turn: a watch (for views and the watchdog), or a recorder. Most loops
+//!   have none ([`observed`]).
 //! - **Host**: a foreign event loop that polls this one.
 //!
 //! # How it fits together
 //!
-//! A turn goes one way through the files: [`run`] resumes a task, [`end`] records how it ended, [`cancel`] marks and queues what
-//! is to be cancelled, and [`scope`] is the tree that both work on. [`deadlock`] and
-//! [`cycles`] look at the tree when nothing is ready.
+//! A turn goes one way through the files: [`run`] resumes a task, [`end`] records how it ended, [`cancel`] marks and queues the
+//! tasks to cancel, and [`scope`] is the tree that `end` and `cancel` work on. [`deadlock`] and [`cycles`] look at the tree when
+//! nothing is ready.
 //!
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
 //! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.
@@ -61,6 +64,7 @@ mod start;
 mod task;
 mod timer_key;
 mod timers;
+mod turn;
 mod wait;
 mod wait_graph;
 mod wait_queue;
@@ -119,11 +123,11 @@ pub(crate) struct Scheduler {
     clock: Clock,
     /// The coroutines that wait until nothing else is ready.
     settled: Seldom<WaitQueue<Waiter>>,
-    /// What only a simulated loop has.
+    /// The state of a simulated loop. Other loops have none.
     simulated: Option<Box<Simulated>>,
-    /// What other threads share with this run, once there is something to share.
+    /// The part of this run that other threads see. Made on first use.
     inbox: OnceCell<Arc<Inbox>>,
-    /// Memory for what comes out of the inbox.
+    /// Memory for the content of the inbox, kept from one look to the next.
     delivery: Cell<Option<Delivery>>,
     wake_slots: RefCell<Slab<(Arc<WakeSlot>, WakeTarget)>>,
     last_slot: Cell<u64>,
@@ -132,7 +136,7 @@ pub(crate) struct Scheduler {
     /// The loop runs: [`run`](Scheduler::run) has not returned.
     is_running: Cell<bool>,
     root: RefCell<Option<Rc<Scope>>>,
-    /// A scope that has ended, to make the next one of.
+    /// A scope that has ended. The next scope is made in its memory.
     spare_scope: Cell<Option<Rc<Scope>>>,
     last_id: Cell<u64>,
     /// Tasks whose cancellation is still to be delivered, in this order, before any other turn.
@@ -156,24 +160,24 @@ pub(crate) struct Scheduler {
     driver: OnceCell<Rc<dyn Driver>>,
     /// In a hosted loop: where the next search for cycles starts.
     joins: Seldom<Joins>,
-    /// What `as_completed` waits for, for the search for deadlocks.
+    /// The quorums of `as_completed`. The search for deadlocks reads them.
     quorums: Seldom<Quorums>,
-    /// What tasks have waited for that others held, for dumps.
+    /// The semaphores and locks that tasks have waited for. Dumps name their holders.
     held: Seldom<HeldThings>,
     /// How many turns were taken, until the last return of [`run`](Scheduler::run).
     turns: Cell<u64>,
-    /// How many turns the call of [`run`](Scheduler::run) that is under way has taken, if the loop is observed.
+    /// If the loop is observed: how many turns the current call of [`run`](Scheduler::run) has taken.
     spent: Cell<usize>,
-    /// What looks at each turn, if anything does.
+    /// Runs before and after each turn. Most loops have none.
     observer: Option<Box<Observer>>,
-    /// The coroutines that waited for one that panicked are not printed.
+    /// After a panic, the coroutines that waited for the one that panicked are not printed.
     hides_panic_trace: bool,
-    /// Where the run was asked for.
+    /// Where the run was started.
     location: &'static Location<'static>,
 }
 
 impl Scheduler {
-    /// `location` is where the run was asked for.
+    /// `location` is where the run was started.
     pub(crate) fn new(
         grouping: Grouping,
         simulated: Option<Box<Simulated>>,
@@ -225,9 +229,9 @@ impl Scheduler {
         scheduler
     }
 
-    /// Keeps a scope that has ended, to make the next one of it.
+    /// Keeps a scope that has ended. The next scope is made in its memory.
     fn keep_spare(&self, scope: Rc<Scope>) {
-        // A spare scope keeps the scheduler alive, so nothing is kept once it is closed.
+        // A spare scope keeps the scheduler alive, so none is kept after [`close`](Scheduler::close).
         let is_open = self.root.borrow().is_some();
         drop(if is_open { self.spare_scope.replace(Some(scope)) } else { Some(scope) });
     }
@@ -238,7 +242,7 @@ impl Scheduler {
 
     /// Releases everything when all tasks have ended, so that nothing keeps the scheduler alive.
     pub(crate) fn close(&self) {
-        // To take what is not there would cost as much as half of a short run.
+        // Only what exists is taken out: to take all would cost as much as half of a short run.
         let timers = if self.timers.borrow().is_some() { self.timers.take() } else { None };
         let wake_slots = if self.wake_slots.borrow().is_empty() { None } else { Some(self.wake_slots.take()) };
         let left = (self.root.take(), (timers, self.settled.take()), wake_slots, self.expired.take());
@@ -255,7 +259,7 @@ impl Scheduler {
 
     fn keep_panic(&self, payload: Payload) {
         let other = self.panic.borrow_mut().keep(payload);
-        // Its destructor is user code: not under the borrow.
+        // Its destructor is user code, so it runs after the borrow has ended.
         if let Some(other) = other {
             discard(other);
         }

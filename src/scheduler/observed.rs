@@ -1,6 +1,6 @@
 //! The second copy of the main loop: for simulated loops, and for loops that something observes.
 //!
-//! It is chosen once per call of [`run`](Scheduler::run). So a loop that nothing observes has not one instruction more in a turn.
+//! It is chosen once per call of [`run`](Scheduler::run). So a turn of a loop that nothing observes takes no more instructions.
 //! The run queue and the last id are compared before and after each turn: a task that became ready in the turn was started there
 //! if its id is new, and woken otherwise.
 
@@ -18,18 +18,18 @@ use crate::error::Cancelled;
 use crate::inside::recorder::{End, RunRecorder, Waker};
 use crate::trace::Frame;
 
-/// What looks at each turn of a run.
+/// Code that runs before and after each turn of a run.
 pub(crate) struct Observer {
     watch: Option<Arc<Watch>>,
     recorder: Option<RunRecorder>,
     current: RefCell<Option<Current>>,
-    /// How many tasks that are ready for the next round were looked at.
+    /// How many tasks of the next round were looked at.
     seen_ready: Cell<usize>,
     longest_turn: Cell<Duration>,
     starters: RefCell<Starters>,
 }
 
-/// When tasks have become ready.
+/// The phase in which tasks have become ready.
 enum Phase<'a> {
     Turn(&'a Turn),
     /// Between two turns, and not by a timer.
@@ -56,17 +56,17 @@ struct Current {
     last_id: u64,
     /// Its scope was cancelled before the turn.
     was_cancelled: bool,
-    /// Why it is cancelled, if it is to see that in this turn.
+    /// Why it is cancelled, if it sees that in this turn.
     cancelled: Option<Cancelled>,
 }
 
-/// Which coroutine started which task, by id. What an internal task starts, its own starter has started.
+/// Which task started which, by id. A task that an internal task has started counts as started by the starter of that.
 #[derive(Default)]
 struct Starters {
     starters: HashMap<u64, u64>,
-    /// What started each internal task.
+    /// The coroutine that started each internal task.
     coroutines: HashMap<u64, Frame>,
-    /// At this number, those of tasks that have ended are removed.
+    /// When there are this many, entries of tasks that have ended are removed.
     prune_at: usize,
 }
 
@@ -196,7 +196,7 @@ impl Scheduler {
         let cancelled = cancelled.filter(|_| !task.has(State::CANCEL_DEFERRED));
         let frame = (self.last_id.get() > last_id).then(|| observer.frame_of(&task));
         let turn = Turn { id: task.id.get(), last_id, is_internal: task.is_internal(), frame };
-        // The last reference may own what is the user's, whose destructor is part of the turn.
+        // This may be the last reference, and drop a value of the user. Its destructor counts as part of the turn.
         drop(task);
         let ended = Instant::now();
         let duration = ended.saturating_duration_since(began);

@@ -1,10 +1,10 @@
 //! The order of the turns in a round: first in, first out, or a permutation that is drawn from a seed.
 //!
-//! The drawing is a stable promise: a seed gives the same turns in each later version. The generator is
-//! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Let `s` be the first number that it
-//! gives for the seed. The permutation of round `r`, counted from 1, is drawn by a generator that starts at `s + r`: for each
-//! `last` from the number of tasks less one down to 1, the tasks at `last` and at `x * (last + 1) / 2^64` are exchanged, where
-//! `x` is the next number (Fisher, Yates). Seed 0 draws nothing, and neither does a round of one task.
+//! The drawing never changes: a seed gives the same turns in each later version. The generator is SplitMix64 (Steele, Lea, Flood:
+//! "Fast splittable pseudorandom number generators", 2014). Let `s` be the first number that it gives for the seed. The
+//! permutation of round `r`, counted from 1, is drawn by a generator that starts at `s + r`: for each `last` from the number of
+//! tasks less one down to 1, the tasks at `last` and at `x * (last + 1) / 2^64` are exchanged, where `x` is the next number
+//! (Fisher, Yates). Seed 0 draws nothing, and neither does a round of one task.
 //!
 //! Each round is drawn by itself, so that one can be turned back to first in, first out without a change to the others.
 
@@ -26,7 +26,7 @@ pub(crate) enum Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RoundOrder {
     Drawn(u64),
-    /// For each turn, the index by which its task has become ready.
+    /// For each turn, the index of its task in the order in which the tasks became ready.
     Exactly(Vec<usize>),
 }
 
@@ -66,7 +66,7 @@ impl Order {
     }
 }
 
-/// `order` for a round that may have fewer tasks, or more.
+/// `order`, fitted to a round of `count` tasks, which may be fewer or more.
 fn fitted(order: &[usize], count: usize) -> Vec<usize> {
     order.iter().copied().filter(|&index| index < count).chain(order.len()..count).collect()
 }

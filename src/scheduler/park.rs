@@ -25,11 +25,13 @@ impl Scheduler {
         self.is_hosted.get()
     }
 
-    /// Has `waker` woken when a task becomes ready, and when the loop has to look for a deadlock. False if a task is ready already.
+    /// Stores `waker`. It is woken when a task becomes ready, and when the loop has to look for a deadlock. Returns false if a
+    /// task is ready already.
     pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
         // Set first: cloning the waker, or dropping the one before, is foreign code, which may make a task ready.
         self.host_may_sleep();
-        // A virtual clock goes on when nothing outside holds the loop any more: the loop has to look at that, too.
+        // A virtual clock jumps when nothing outside can wake the loop any more. So the host of a simulated loop is woken for
+        // that, too.
         let is_virtual = self.clock.is_virtual();
         let has_timers = !is_virtual && self.may_time_help();
         let is_checked = is_virtual || !self.is_hosted.get() || self.has_joined();
@@ -47,14 +49,14 @@ impl Scheduler {
         self.is_host_asleep.set(true);
     }
 
-    /// The host polls, or will by itself: it need not be woken.
+    /// The host polls the loop, or is about to: it need not be woken.
     pub(crate) fn host_is_awake(&self) {
         self.is_host_asleep.set(false);
-        // It may have been away for long.
+        // The host may have slept for long, so the time is read again.
         self.clock.forget_last_read();
     }
 
-    /// Whether nothing was ready when the host looked last, nor has become ready since.
+    /// Whether nothing was ready at the last poll, and nothing has become ready since.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn is_host_asleep(&self) -> bool {
         self.is_host_asleep.get()
@@ -69,7 +71,7 @@ impl Scheduler {
     /// Blocks the thread until a task may be ready.
     pub(crate) fn park(self: &Rc<Scheduler>) {
         let deadline = self.wait_deadline().map(|deadline| self.clock.machine_time(deadline));
-        let deadline = deadline.or_else(|| self.say_if_it_waits_for_long());
+        let deadline = deadline.or_else(|| self.warn_if_it_waits_for_long());
         // Parking drops the waker of a host, if there is one. That is foreign code, which may make a task ready.
         self.host_may_sleep();
         self.inbox().park(deadline);

@@ -1,6 +1,6 @@
 //! Quorums: tasks that wait until some number of other tasks have ended, no matter which of them.
 //!
-//! What waits so is kept by a module above, which tells the scheduler of it only for the search for deadlocks.
+//! A module above keeps the tasks that wait. It registers its quorums here only for the search for deadlocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
@@ -19,9 +19,9 @@ pub(crate) trait Quorum {
 /// The quorums of a loop, by the ids of their tasks.
 #[derive(Default)]
 pub(super) struct Quorums {
-    /// The first id of a range, and the quorum, by the last id of the range.
+    /// The key is the last id of a range of tasks. The value has the first id of the range, and the quorum.
     by_last_id: BTreeMap<u64, (u64, Weak<dyn Quorum>)>,
-    /// At this number, those that are gone are removed.
+    /// When there are this many, quorums that are gone are removed.
     prune_at: usize,
 }
 

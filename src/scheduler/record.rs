@@ -1,7 +1,7 @@
 //! What a simulated run did: its turns, and the rounds that were not first in, first out.
 //!
-//! A run may go on for ever, and its record must not use up the memory. So it keeps the first turns and rounds, and of the other turns
-//! a number that changes if any of them does.
+//! A run may never end, and its record must not use up the memory. So it keeps the first turns and rounds, and a hash of all
+//! later turns.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -27,7 +27,7 @@ pub(crate) struct Record {
     pub(super) with_tasks: bool,
 }
 
-/// One turn: the task, by its id, and where it went on.
+/// One turn: the task, by its id, and where it continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
     pub(crate) task: u64,
@@ -45,7 +45,7 @@ pub(crate) struct RoundSize {
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
     pub(crate) number: u64,
-    /// For each turn, the index by which its task has become ready.
+    /// For each turn, the index of its task in the order in which the tasks became ready.
     pub(crate) order: Vec<usize>,
     /// The tasks, in the order in which they became ready, if they are noted: the name of each, and where it goes on.
     pub(crate) tasks: Vec<Frame>,
@@ -54,7 +54,7 @@ pub(crate) struct Round {
 impl Record {
     /// How many turns are kept.
     pub(crate) const MAX_TURNS: usize = 1 << 20;
-    /// How many tasks the orders of the rounds that are kept have together.
+    /// How many tasks the orders that are kept have in total, at most.
     const MAX_REORDERED_TASKS: usize = 1 << 20;
     /// How many rounds of several tasks are kept. The search for a failing order looks at no more.
     pub(crate) const MAX_SIZES: usize = 800;
@@ -63,7 +63,7 @@ impl Record {
         Record { with_tasks, ..Record::default() }
     }
 
-    /// `name` is called if `task` has its first turn.
+    /// `name` is called if this is the first turn of its task.
     pub(super) fn add_turn(&mut self, turn: Turn, is_first: bool, name: impl FnOnce() -> Cow<'static, str>) {
         self.turn_count += 1;
         if self.turns.len() == Record::MAX_TURNS {

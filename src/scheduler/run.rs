@@ -1,4 +1,4 @@
-//! Running: rounds, turns, and what happens between two rounds.
+//! Running: rounds, and what happens between two rounds. The turns are in [`turn`](super::turn).
 //!
 //! Cancellations come first: while tasks wait to see theirs, no other task has a turn. Otherwise the run queue is taken in
 //! rounds. Between two rounds the loop looks at the inbox and at the clock.
@@ -6,22 +6,18 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::inbox::SlotKey;
-use super::inbox::{Inbox, WakeSlot};
-use super::task::Turn;
+use super::inbox::{Inbox, SlotKey, WakeSlot};
 use super::task::drop::with_own_depth;
-use super::task::swallowed::MAX_SWALLOWED;
 use super::timers::{self, Timer};
-use super::{Header, Scheduler, State, TaskRef, WakeTarget};
-use crate::capacity::KEPT_CAPACITY;
-use crate::error::{Cancelled, Error, Reason};
+use super::{Scheduler, TaskRef, WakeTarget};
+use crate::error::{Cancelled, Reason};
 use crate::panic::catch;
 use crate::work;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// All the steps were taken that were asked for.
+    /// The whole budget was used.
     Ran,
     /// Nothing is ready.
     Idle,
@@ -30,8 +26,8 @@ pub(crate) enum Progress {
 }
 
 impl Scheduler {
-    /// Takes at most `budget` steps, and subtracts from it how many it took. A panic of user code does not come out: it stops the
-    /// loop and is kept for [`take_panic`](Scheduler::take_panic).
+    /// Takes at most `budget` steps, and subtracts from it how many it took. A panic of user code does not leave this function:
+    /// it stops the loop, and is kept for [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
         let _running = Running::new(self);
         with_own_depth(|| {
@@ -46,32 +42,22 @@ impl Scheduler {
     }
 
     fn steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
-        'steps: while *budget > 0 {
+        while *budget > 0 {
             if self.is_cancelling.get() {
                 if let Some(task) = self.next_to_cancel() {
                     *budget -= 1;
                     self.cancelling_turn(task);
                 }
-                continue;
+            } else if let Some(task) = self.run_queue.pop().or_else(|| self.only_ready()) {
+                *budget -= 1;
+                self.ready_turn(task);
+            } else if !self.begin_round()
+                && !self.is_cancelling.get()
+                && !self.is_locally_woken()
+                && let Some(progress) = self.idle()
+            {
+                return progress;
             }
-            let task = 'ready: {
-                if let Some(task) = self.run_queue.pop() {
-                    break 'ready task;
-                }
-                if let Some(task) = self.only_ready() {
-                    break 'ready task;
-                }
-                if !self.begin_round()
-                    && !self.is_cancelling.get()
-                    && !self.is_locally_woken()
-                    && let Some(progress) = self.idle()
-                {
-                    return progress;
-                }
-                continue 'steps;
-            };
-            *budget -= 1;
-            self.ready_turn(task);
         }
         Progress::Ran
     }
@@ -151,7 +137,7 @@ impl Scheduler {
         self.delivery.set(Some(delivery));
     }
 
-    /// Wakes what the slot with this key is for, if it is still there.
+    /// Wakes the task, or calls the function, of the slot with this key, if the slot still exists.
     #[inline]
     fn wake(&self, key: SlotKey, acknowledge: impl FnOnce(&WakeSlot)) {
         let wake_slots = self.wake_slots.borrow();
@@ -167,7 +153,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether code of a user that ran between two rounds has woken a task of this loop.
+    /// Whether user code that ran between two rounds has woken a task of this loop.
     pub(super) fn is_locally_woken(&self) -> bool {
         self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
     }
@@ -205,13 +191,13 @@ impl Scheduler {
         }
     }
 
-    /// Cancels the scopes whose time is up, unless their work may complete in the same round: then it wins.
+    /// Cancels the scopes whose time is up, unless their work may complete in the same round: then the work wins.
     fn cancel_expired(self: &Rc<Scheduler>) {
         let reason = Cancelled::new(Reason::TimedOut);
-        // By reference: what is dropped here, and may panic, is dropped when all of them have been looked at.
+        // By reference: dropping a scope may panic, so the scopes are dropped when all of them have been looked at.
         for (scope, rounds) in &self.expired.take() {
             work::count();
-            // One round for what is ready now. If that makes the work ready, one more for the work.
+            // One round for the tasks that are ready now. If one of them makes the work ready, one more round for the work.
             let may_complete = match rounds {
                 0 => !self.run_queue.is_next_round_empty(),
                 1 => scope.is_root_queued(),
@@ -225,132 +211,6 @@ impl Scheduler {
             }
         }
     }
-
-    // Turns.
-
-    #[inline(always)]
-    fn ready_turn(self: &Rc<Scheduler>, task: TaskRef) {
-        if Scheduler::may_resume(&task) {
-            // SAFETY: `may_resume` says that neither bit is set.
-            self.turn_with(task, |task| unsafe { task.resume(State::QUEUED | State::RESET_BY_TURN) });
-        }
-    }
-
-    /// Whether a task that was queued is still to have its turn. Then it has not ended, and does not run.
-    #[inline(always)]
-    pub(super) fn may_resume(task: &Header) -> bool {
-        const UNUSUAL: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
-        (task.pending.get() == 0 && !task.has(UNUSUAL)) || Scheduler::is_due(task)
-    }
-
-    /// Whether a queued task would have its turn now.
-    pub(super) fn is_ready(task: &Header) -> bool {
-        let is_ready = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
-        // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
-        is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED | State::RUNNING)
-    }
-
-    /// Whether a queued task that has pending parts, or a cancellation or a failure to see, is to have its turn.
-    #[inline(never)]
-    fn is_due(task: &Header) -> bool {
-        let is_due = Scheduler::is_ready(task);
-        task.unset(if is_due { State::FORCE_RESUME } else { State::QUEUED });
-        is_due
-    }
-
-    /// Resumes `task` once, if it can be, and clears the bits `cleared` before.
-    #[inline(always)]
-    pub(super) fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
-        if !task.has(State::ENDED | State::RUNNING) {
-            // SAFETY: neither bit is set.
-            self.turn_with(task, |task| unsafe { task.resume(cleared | State::RESET_BY_TURN) });
-        }
-    }
-
-    /// Resumes `task` by `resume`.
-    #[inline(always)]
-    fn turn_with(self: &Rc<Scheduler>, task: TaskRef, resume: impl FnOnce(&TaskRef) -> Turn) {
-        let guard = PanicGuard::new(self, task);
-        let turn = resume(guard.task());
-        let task = guard.defuse();
-        match turn {
-            Turn::Suspended if !task.has(State::SLOW | State::ENDED) => {
-                let is_ready = task.pending.get() == 0;
-                task.change(State::RUNNING, if is_ready { State::QUEUED } else { State::empty() });
-                if is_ready {
-                    self.run_queue.push(task);
-                }
-            }
-            Turn::Suspended => self.suspend_slow(task),
-            Turn::Completed => self.end_completed(task),
-            Turn::Raised(error) => {
-                task.unset(State::RUNNING);
-                self.end(task, Some(error));
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn suspend_slow(self: &Rc<Scheduler>, task: TaskRef) {
-        task.unset(State::RUNNING);
-        if task.has(State::CANCELLED) && !task.has(State::SHIELDED) {
-            // It was written by hand, and has suspended without waiting for anything.
-            if task.is_doomed() || task.count_cancellation() {
-                return self.drop_stuck(task, &format!("was cancelled {MAX_SWALLOWED} times in a row and went on"));
-            }
-            task.set(State::FORCE_RESUME);
-        }
-        if task.pending.get() == 0 || task.has(State::FORCE_RESUME) {
-            Scheduler::enqueue(&task);
-        }
-    }
-
-    #[inline(never)]
-    pub(super) fn next_to_cancel(&self) -> Option<TaskRef> {
-        loop {
-            let task = self.cancelling.borrow_mut().pop_front();
-            match task {
-                // The task whose failure started the cancellation has ended before it sees it.
-                Some(task) if task.is_ended() => {}
-                Some(task) => return Some(task),
-                None => {
-                    self.is_cancelling.set(false);
-                    // Empty: no destructor runs under the borrow.
-                    self.cancelling.borrow_mut().shrink_to(KEPT_CAPACITY);
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// Lets `task` see its cancellation.
-    #[inline(never)]
-    pub(super) fn cancelling_turn(self: &Rc<Scheduler>, task: TaskRef) {
-        work::count();
-        if task.has(State::ENDED | State::RUNNING) {
-            return;
-        }
-        if !task.has(State::BEGUN) {
-            let location = task.location.get();
-            let guard = PanicGuard::new(self, task);
-            guard.task().drop_body();
-            let task = guard.defuse();
-            let reason = task.scope().and_then(|scope| scope.cancelled());
-            let reason = reason.unwrap_or_else(|| Cancelled::new(Reason::Dropped));
-            return self.end(task, Some(Error::cancelled(reason, location)));
-        }
-        if task.has(State::SHIELDED) {
-            // It sees its cancellation at its next `yield`.
-        } else if task.cold(|cold| cold.held_by > 0).unwrap_or(false) {
-            task.set(State::CANCEL_DEFERRED);
-        } else {
-            // Whatever else it was to be resumed for, it is now.
-            self.turn(task.clone(), State::FORCE_RESUME);
-        }
-        if !task.is_ended() {
-            self.hold_waiters(&task);
-        }
-    }
 }
 
 /// While it lives, the scheduler runs: wake-ups from its own thread go straight to it.
@@ -362,7 +222,8 @@ impl Running<'_> {
     fn new(scheduler: &Scheduler) -> Running<'_> {
         scheduler.is_running.set(true);
         if let Some(inbox) = scheduler.inbox.get() {
-            // SAFETY: what is returned borrows the scheduler, and calls `end_run` when it is dropped. `Scheduler::run` does not forget it.
+            // SAFETY: the `Running` that is returned borrows the scheduler, and calls `end_run` when it is dropped.
+            // `Scheduler::run` does not forget it.
             unsafe { inbox.begin_run(scheduler) };
         }
         Running { scheduler }
@@ -374,38 +235,6 @@ impl Drop for Running<'_> {
         self.scheduler.is_running.set(false);
         if let Some(inbox) = self.scheduler.inbox.get() {
             inbox.end_run();
-        }
-    }
-}
-
-/// Holds a task while code of its coroutine runs. If that panics, the task is noted as the one that did.
-pub(super) struct PanicGuard<'a> {
-    scheduler: &'a Scheduler,
-    task: Option<TaskRef>,
-}
-
-impl PanicGuard<'_> {
-    #[inline]
-    pub(super) fn new(scheduler: &Scheduler, task: TaskRef) -> PanicGuard<'_> {
-        PanicGuard { scheduler, task: Some(task) }
-    }
-
-    #[inline]
-    pub(super) fn task(&self) -> &TaskRef {
-        self.task.as_ref().expect("the task is there until `defuse`")
-    }
-
-    #[inline]
-    pub(super) fn defuse(mut self) -> TaskRef {
-        self.task.take().expect("the task is there until `defuse`")
-    }
-}
-
-impl Drop for PanicGuard<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            *self.scheduler.panicking.borrow_mut() = Some(task);
         }
     }
 }

@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 use super::task::TaskRef;
 use crate::capacity::KEPT_CAPACITY;
 
-/// Tasks that are to be resumed. A round is what is ready when it begins; what becomes ready meanwhile is for the next one.
+/// The tasks to resume. A round consists of the tasks that are ready when it begins. Tasks that become ready meanwhile are in the
+/// next round.
 #[derive(Default)]
 pub(crate) struct RunQueue {
     queues: UnsafeCell<Queues>,
@@ -15,14 +16,14 @@ pub(crate) struct RunQueue {
 
 #[derive(Default)]
 struct Queues {
-    /// What is left of this round, in reverse: to take the next is to pop.
+    /// The rest of this round, in reverse order: `pop` takes the next task.
     round: Vec<TaskRef>,
     next_round: Vec<TaskRef>,
     /// How many rounds have begun.
     rounds: u64,
 }
 
-// A queue that has held twice as many gives memory back when it is nearly empty.
+// The check in `begin_round` relies on this.
 const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
 
 impl Queues {
@@ -38,18 +39,19 @@ impl Queues {
 }
 
 impl RunQueue {
-    /// A queue with room for a few tasks: to make it now costs half as much as to make it with the first task.
+    /// A queue with room for a few tasks: allocating now costs half as much as allocating for the first task.
     pub(crate) fn new() -> RunQueue {
         let queues = Queues { next_round: Vec::with_capacity(4), ..Queues::default() };
         RunQueue { queues: UnsafeCell::new(queues) }
     }
 
-    /// Not a `RefCell`: in a turn of five nanoseconds its flags would take a tenth.
+    /// Not a `RefCell`: a turn takes five nanoseconds, and checking the flag would take a tenth of that.
     #[inline(always)]
     fn with<R>(&self, change: impl FnOnce(&mut Queues) -> R) -> R {
-        // SAFETY: `RunQueue` is not `Sync`, and this is the only place that borrows the queues. It is private, and no `change` below
-        // calls it again, or any code but that of `Vec` and `mem::swap`: they move tasks and count references to them, and never drop
-        // one. So there is no second borrow while this one lasts, and `R` cannot hold a reference into it.
+        // SAFETY: `RunQueue` is not `Sync`, and this is the only place that borrows the queues. It is private. No `change` below
+        // calls it again, and none runs other code than that of `Vec`, `SmallVec` and `std::mem`: they move tasks, and clone
+        // pointers to them, and never drop one. So there is no second borrow while this one lasts, and `R` cannot hold a
+        // reference into it.
         change(unsafe { &mut *self.queues.get() })
     }
 
@@ -58,7 +60,8 @@ impl RunQueue {
         self.with(|queues| queues.next_round.push(task));
     }
 
-    /// As [`push`](RunQueue::push), for a caller that is too short to save registers for a call.
+    /// As [`push`](RunQueue::push), for a short caller: the code that grows the queue is not inlined, so the caller saves no
+    /// registers for it.
     #[inline(always)]
     pub(crate) fn push_in_place(&self, task: TaskRef) {
         if self.with(|queues| queues.next_round.len() == queues.next_round.capacity()) {
@@ -85,7 +88,8 @@ impl RunQueue {
     pub(crate) fn begin_round(&self) -> bool {
         self.with(|queues| {
             if queues.next_round.len() == 1 && queues.round.capacity() != 0 {
-                // Swapping would load as one what was just stored in pieces: the processor would wait for the stores.
+                // Not by `swap`: that would load as one word what was just stored in parts, and the processor would wait for the
+                // stores.
                 queues.round.extend(queues.next_round.pop());
                 queues.rounds += 1;
             } else {
@@ -93,7 +97,7 @@ impl RunQueue {
                 queues.round.reverse();
                 queues.rounds += u64::from(!queues.round.is_empty());
             }
-            // Whether one of them is as large: the limit is a power of two.
+            // True if one of the two is as large as the limit, as that is a power of two.
             if queues.round.capacity() | queues.next_round.capacity() >= 2 * KEPT_CAPACITY {
                 queues.shrink();
             }
@@ -139,7 +143,7 @@ impl RunQueue {
         self.with(|queues| queues.next_round.is_empty())
     }
 
-    /// The task that is left of this round, if it is the only one.
+    /// The last task of this round, if only one is left. It stays in the queue.
     pub(crate) fn only(&self) -> Option<TaskRef> {
         let task = self.with(|queues| if queues.round.len() == 1 { queues.round.pop() } else { None })?;
         let again = task.clone();
@@ -147,14 +151,14 @@ impl RunQueue {
         Some(task)
     }
 
-    /// Takes out what is left of this round, first to last.
+    /// Takes out the rest of this round, first to last.
     pub(crate) fn take_round(&self) -> Vec<TaskRef> {
         let mut round = self.with(|queues| std::mem::take(&mut queues.round));
         round.reverse();
         round
     }
 
-    /// Sets what is left of this round, first to last. Nothing was.
+    /// Sets the rest of this round, first to last. It was empty.
     pub(crate) fn put_round(&self, mut round: Vec<TaskRef>) {
         round.reverse();
         let empty = self.with(|queues| std::mem::replace(&mut queues.round, round));
@@ -163,7 +167,7 @@ impl RunQueue {
 
     pub(crate) fn clear(&self) {
         let is_small = |queue: &Vec<TaskRef>| queue.is_empty() && queue.capacity() <= 64;
-        // Small ones go with the scheduler.
+        // Small queues are freed with the scheduler.
         if self.with(|queues| !is_small(&queues.round) || !is_small(&queues.next_round)) {
             let left = self.with(std::mem::take);
             drop(left);

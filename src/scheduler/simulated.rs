@@ -1,4 +1,4 @@
-//! What only a simulated loop has: the order of its rounds, and a record of its turns.
+//! The state of a simulated loop: the order of its rounds, and a record of its turns.
 //!
 //! Its rounds are taken by the second copy of the main loop ([`observed`](super::observed)).
 
@@ -13,7 +13,7 @@ use super::record::{Record, Round, Turn};
 use super::wait_graph::place_of;
 use super::{Scheduler, State, TaskRef};
 
-/// What only a simulated loop has.
+/// The state of a simulated loop.
 pub(crate) struct Simulated {
     /// When its clock begins.
     pub(super) start: Instant,
@@ -24,7 +24,7 @@ pub(crate) struct Simulated {
     standstill: Standstill,
     /// Something came from outside: the same seed need not give the same turns.
     came_from_outside: Cell<bool>,
-    /// Since when the clock waits for something outside, in real time.
+    /// When the clock began to wait for something outside, in real time.
     waits_since: Cell<Option<Instant>>,
     is_reported: Cell<bool>,
     jumps: Jumps,
@@ -34,12 +34,12 @@ pub(crate) struct Simulated {
 #[derive(Default)]
 struct Jumps {
     count: Cell<u64>,
-    /// When they were first looked at, in real time.
+    /// The real time of the first check.
     since: Cell<Option<Instant>>,
     is_reported: Cell<bool>,
 }
 
-/// How many jumps pass from one look to the next.
+/// How many jumps pass between two checks.
 const JUMPS_PER_LOOK: u64 = 1 << 14;
 
 /// A program that has run for this long, by its clock, and for [`BEFORE_REPORT`] in real time, may have no end.
@@ -105,10 +105,10 @@ impl Scheduler {
         }
     }
 
-    /// The loop is idle, and its thread is about to wait. If the clock of a simulated loop waits for something outside, and has for
-    /// long, this says so, once: a coroutine of the same loop may hold what it waits for, and then it waits for ever. Returns until
-    /// when the thread may wait before this is to be called again.
-    pub(crate) fn say_if_it_waits_for_long(self: &Rc<Scheduler>) -> Option<Instant> {
+    /// The loop is idle, and its thread is about to wait. If the clock of a simulated loop has waited for something outside for
+    /// long, this prints a warning, once: a coroutine of the same loop may hold the waker, and then both wait for ever. Returns
+    /// the time at which to call this again.
+    pub(crate) fn warn_if_it_waits_for_long(self: &Rc<Scheduler>) -> Option<Instant> {
         let simulated = self.simulated.as_ref().filter(|simulated| !simulated.is_reported.get())?;
         self.deadline()?;
         let now = Instant::now();
@@ -129,7 +129,7 @@ impl Scheduler {
         None
     }
 
-    /// Counts a jump of the clock. If there were many, and the program may have no end, this says so, once.
+    /// Counts a jump of the clock. If there were many, and the program may have no end, this prints a warning, once.
     pub(super) fn count_jump(self: &Rc<Scheduler>) {
         let Some(simulated) = &self.simulated else { return };
         let jumps = &simulated.jumps;
@@ -188,8 +188,8 @@ impl Scheduler {
 
     /// Gives the round that has just begun its order.
     ///
-    /// A task may be in the queue without being ready, because what it was queued for is gone. Which ones are is no part of what a
-    /// seed promises, so they are not counted, and come last.
+    /// A task may be queued without being ready, because the reason for which it was queued is gone. A seed gives no order to
+    /// such tasks: they are not counted, and come last.
     fn reorder_round(&self, simulated: &Simulated) {
         if let Some(task) = self.run_queue.only() {
             simulated.count_round(usize::from(Scheduler::is_ready(&task)));

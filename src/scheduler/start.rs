@@ -46,7 +46,7 @@ impl Scheduler {
         Scheduler::start(task, scope.clone());
     }
 
-    /// Calls `f` with a task of the root scope that never runs. A host starts its tasks in the name of that task.
+    /// Calls `f` with a task of the root scope that never runs. A host starts its tasks as if that task had started them.
     pub(crate) fn with_root_task(&self, f: impl FnOnce(&TaskRef)) {
         let root = self.root();
         if !root.is_cancelled() {
@@ -68,13 +68,13 @@ impl Scheduler {
     /// Gives `task` a turn in the next round.
     #[inline]
     pub(crate) fn enqueue(task: &TaskRef) {
-        // A task that runs is looked at when it suspends.
+        // A running task is checked when it suspends.
         if !task.has(State::QUEUED | State::RUNNING | State::ENDED) {
             Scheduler::push_ready(task);
         }
     }
 
-    /// Queues `task`, which is none of queued, running and ended.
+    /// Queues `task`. It is not queued and not running, and has not ended.
     #[inline(never)]
     pub(crate) fn push_ready(task: &TaskRef) {
         let is_host_asleep = task.with_scheduler(|scheduler| {
@@ -85,7 +85,7 @@ impl Scheduler {
         if is_host_asleep == Some(true)
             && let Some(scheduler) = task.scheduler()
         {
-            // Its waker is foreign code: not while the scope of the task is borrowed.
+            // The waker of the host is foreign code, so it is called after the borrow of the task's scope has ended.
             scheduler.wake_sleeping_host();
         }
     }

@@ -1,6 +1,6 @@
 //! The key of a timer. A [`Scope`](super::Scope) keeps the key of its time limit, and a timer may keep a scope.
 
-/// Names a timer. When that has fired, the key names nothing.
+/// Identifies a timer. After the timer has fired, the key identifies nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     pub(super) slot: u32,

@@ -73,7 +73,7 @@ impl Stamped {
     }
 }
 
-/// The first to fire is the greatest.
+/// In the order of entries, the first to fire is the greatest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
     /// In nanoseconds since the loop's own zero.
@@ -82,7 +82,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// What it is compared by. As one id, a million sleeps take a tenth less time than field by field.
+    /// The number by which entries are compared. Compared field by field, a million sleeps would take a tenth more time.
     fn rank(&self) -> u128 {
         u128::from(self.deadline) << 64 | u128::from(self.key.stamp) << 32 | u128::from(self.key.slot)
     }
@@ -143,7 +143,7 @@ impl TimerKey {
 }
 
 impl Timers {
-    /// `zero` is the loop's own zero: earlier deadlines count as that.
+    /// `zero` is the loop's own zero. An earlier deadline counts as zero.
     pub(crate) fn new(zero: Instant) -> Timers {
         Timers {
             heap: QuaternaryHeap::new(),

@@ -33,7 +33,7 @@ impl Waiter {
             self.settle_slow();
         } else if self.count_down() == 0 {
             Scheduler::push_ready(&self.0);
-            // A host was woken, perhaps, and may have ended the run.
+            // This may have woken a host, whose waker may have ended the run.
             self.release();
         }
     }
@@ -68,7 +68,7 @@ impl Waiter {
         self.release();
     }
 
-    /// The task no longer waits for the part. It may be ready now, if another one has given it up.
+    /// The task no longer waits for the part. If it was the last one that was pending, the task is ready.
     pub(crate) fn give_up(self) {
         if self.count_down() == 0 {
             Scheduler::enqueue(&self.0);
@@ -86,8 +86,8 @@ impl Waiter {
         pending
     }
 
-    /// Drops the reference. If the task ended and had forgotten this wait, this may be the last one, and its value is dropped
-    /// here: a panic of that must not keep other waiters from being settled.
+    /// Drops the reference to the task. If the task has ended and had forgotten this wait, this may be the last reference. Then
+    /// its value is dropped here, and a panic of that must not keep other waiters from being settled.
     #[inline]
     fn release(self) {
         if self.0.is_ended() {
@@ -105,7 +105,7 @@ impl Waiter {
 /// The bits that say whether a running task may wait by the fast path.
 const FAST: State = State::RUNNING.union(State::SLOW);
 
-/// It polled a future that was pending, and has not suspended since, or waits for it.
+/// It has polled a future that was pending, and has not suspended since; or it waits for that future.
 const FUTURE_PENDING: State = State::POLLING_FUTURE.union(State::FUTURE_WOKEN);
 
 /// A wait began in this turn.
@@ -131,7 +131,7 @@ impl Header {
         }
         self.location.set(location);
         if self.has(State::CANCELLED) {
-            // The future is not polled again: that would raise the cancellation.
+            // The future that it has polled is given up: to poll it again would only raise the cancellation.
             self.give_up_future();
         }
         if self.has(HAS_WAIT) || self.pending.get() != 0 {
@@ -147,8 +147,9 @@ impl Header {
         true
     }
 
-    /// Whether its wait was over when a timeout or a race cancelled it: then the coroutine gets what has arrived, and sees the
-    /// cancellation at its next wait. A loser of a race does not if the wait gives back what has arrived: a race ignores its value.
+    /// Whether its wait was over when a timeout, an abort or a race cancelled it. Then the coroutine gets the value that has
+    /// arrived, and sees the cancellation at its next wait. In a loser of a race, a wait that can give its value back does that
+    /// instead, as the race ignores the value of a loser.
     pub(crate) fn keeps_arrived(&self, gives_back: bool) -> bool {
         const NOT_OVER: State = State::WAIT_REFUSED.union(State::WAIT_BEGUN).union(State::FAILED);
         let is_kept = |scope: Rc<Scope>| match scope.cancelled().as_ref().map(Cancelled::why) {
@@ -276,7 +277,7 @@ impl TaskRef {
                 }
                 #[cfg(feature = "smol")]
                 if FOREIGN && poll.note_foreign() {
-                    // A loop that is not idle does not drive a reactor.
+                    // Only an idle loop drives a reactor, so this is noted only for a future that is pending.
                     self.with_scheduler(|scheduler| scheduler.note_foreign_future());
                 }
                 Poll::Pending
@@ -296,15 +297,15 @@ impl TaskRef {
     /// A shield at which it waits is dropped: its other waits raise the cancellation again.
     pub(crate) fn leave_shield(&self) {
         self.unset(State::SHIELDED);
-        // A running task is looked at when it suspends.
+        // A running task is checked when it suspends.
         if self.has(State::CANCELLED) && !self.has(State::RUNNING) {
             self.set(State::FORCE_RESUME);
             Scheduler::enqueue(self);
         }
     }
 
-    /// As [`wake_on`](TaskRef::wake_on). False if that cannot be done at once: a task that runs may begin another wait in this turn, and
-    /// would miss the wake-up.
+    /// As [`wake_on`](TaskRef::wake_on), but does nothing and returns false if the task runs: it may begin another wait in this
+    /// turn, and would miss the wake-up.
     #[inline]
     pub(super) fn wake_unless_running(&self, scheduler: &Scheduler) -> bool {
         let may_wake = !self.has(State::RUNNING);
@@ -315,7 +316,7 @@ impl TaskRef {
     }
 
     /// Its waker was called. Without effect unless it waits for a future: the waker may be an old one, of a future that is gone.
-    /// `scheduler` is its own and runs, so no host has to be woken, and no code of a user runs here.
+    /// `scheduler` is that of the task, and runs. So no host has to be woken, and no user code runs here.
     #[inline]
     pub(super) fn wake_on(&self, scheduler: &Scheduler) {
         const QUEUED_OR_NOT_DUE: State = State::QUEUED.union(State::RUNNING).union(State::ENDED);
@@ -337,7 +338,7 @@ pub(crate) fn stale_resume(location: &'static Location<'static>) -> Error {
     Error::at(message.into(), location)
 }
 
-/// The error of a coroutine that waits for two things at once, by hand.
+/// The error of a coroutine without macros that waits for two things at once.
 #[cold]
 #[inline(never)]
 pub(crate) fn second_wait(location: &'static Location<'static>) -> Error {

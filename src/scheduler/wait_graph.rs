@@ -8,7 +8,7 @@ use super::{State, TaskRef};
 use crate::trace::Frame;
 use crate::work;
 
-/// The tasks that wait for `task`: its waiters, and the owner of the scope of which it is the first.
+/// The tasks that wait for `task`: its waiters, and, if it is the first task of its scope, the owner of that scope.
 fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {
     let mut waiting = task.waiting_tasks();
     if task.has(State::SCOPE_ROOT)
@@ -43,8 +43,8 @@ pub(super) fn has_waiter_in_its_scope(task: &TaskRef) -> bool {
     task.waiting_tasks().into_iter().any(is_in_it)
 }
 
-/// The tasks in scopes that end with their first task, by the id of the owner of the nearest scope around that ends only when all in it
-/// have ended.
+/// Tasks in scopes that end with their first task. The key is the id of an owner: that of the nearest scope above that ends only
+/// when all in it have ended.
 pub(super) fn by_owner_around(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
     let mut by_owner = BTreeMap::<u64, Vec<TaskRef>>::new();
     let mut known = BTreeMap::<usize, Option<TaskRef>>::new();
@@ -99,13 +99,14 @@ pub(super) fn all_dependents(tasks: Vec<TaskRef>) -> Vec<TaskRef> {
     all
 }
 
-/// The coroutines that wait for `task`, which failed at `location`, for as long as exactly one waits for each, up to the edge of
-/// its domain, but at most `max`. Outermost first.
+/// The frames of a trace, outermost first. The last one is `task`, which failed at `location`. The one before it is the coroutine
+/// that waits for `task`, and so on. A trace stops where no task or several tasks wait, at the edge of the domain, and at `max`
+/// frames.
 pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: usize) -> Vec<Frame> {
     trace_with_contexts(task, location, max).0
 }
 
-/// As [`trace`], with what these coroutines add to errors, innermost first.
+/// As [`trace`], with the contexts that these coroutines add to errors, innermost first.
 pub(super) fn trace_with_contexts(
     task: &TaskRef,
     location: &'static Location<'static>,
@@ -144,7 +145,7 @@ fn is_in_same_domain(one: &TaskRef, other: &TaskRef) -> bool {
     }
 }
 
-/// The race of which `task` is the first task of a runner, by a number that is unique among races.
+/// A number of the race in which `task` is the first task of a runner. No other race has this number.
 pub(super) fn race_of(task: &TaskRef) -> Option<u64> {
     let group = task.scope().filter(|_| task.has(State::SCOPE_ROOT))?.group()?;
     Some(Rc::as_ptr(&group).addr() as u64)

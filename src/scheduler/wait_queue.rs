@@ -1,4 +1,4 @@
-//! The wait queue: first in, first out, and each entry may leave at any place when it gives up.
+//! The wait queue: first in, first out. An entry that gives up may leave from any place.
 
 use slab::Slab;
 

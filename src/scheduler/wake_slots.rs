@@ -33,7 +33,7 @@ impl Scheduler {
 
     /// Whether a holder outside could wake this loop, or has.
     pub(super) fn may_be_woken(&self) -> bool {
-        // In this order: a holder that leaves signals first.
+        // The signal is read last: a holder signals before it leaves.
         let may_be_woken = |inbox: &Arc<Inbox>| inbox.is_watched() || inbox.may_guest_wake() || inbox.is_signalled();
         self.inbox.get().is_some_and(may_be_woken)
     }

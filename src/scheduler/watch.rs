@@ -1,7 +1,7 @@
 //! What other threads see of a loop that is watched: the turn that is being taken, and requests for dumps.
 //!
-//! It belongs to the loop, and its runs use it one after the other. The thread of the loop notes each turn, under a lock that is
-//! nearly always free. Views and the watchdog look at it from other threads. No user code runs under the lock.
+//! It belongs to the loop, and the runs of the loop use it one after the other. The thread of the loop notes each turn, under a
+//! lock that is nearly always free. Views and the watchdog look at it from other threads. No user code runs under the lock.
 
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -32,11 +32,12 @@ struct State {
     requests: Vec<Arc<Request>>,
     /// The watchdog waits for a turn to begin, without a limit of time.
     is_resting: bool,
-    /// When a turn is a stall, if there is a watchdog.
+    /// A turn of this length is a stall. Set if there is a watchdog.
     limit: Option<Duration>,
     /// The watchdog has reported the current turn.
     is_reported: bool,
-    /// What the watchdog has not reported yet of stalls that are over: their ends, and their beginnings if it was busy then.
+    /// Reports that the watchdog still has to make, of stalls that are over: the end of each, and its beginning if the watchdog
+    /// was busy then.
     over: VecDeque<Stall>,
     /// How many runs have ended.
     runs: u64,
@@ -61,20 +62,20 @@ struct Turn {
 /// How many reports may wait for the watchdog while it is busy. The oldest are lost.
 const MAX_REPORTS: usize = 64;
 
-/// What the watchdog is to do next.
+/// What the watchdog does next.
 pub(crate) enum Next {
-    /// To report this.
+    /// It reports this.
     Report(Stall),
-    /// To wait for that long, or for a change.
+    /// It waits for that long, or for a change.
     Wait(Duration),
-    /// To wait for a change.
+    /// It waits for a change.
     Rest,
-    /// To end.
+    /// It ends.
     End,
 }
 
 impl Running {
-    /// What holds up the loop, for a request that was made at `asked`.
+    /// The stall that keeps the loop from answering a request, which was made at `asked`.
     fn stall(&self, asked: Instant) -> Stall {
         self.turn.as_ref().map_or_else(
             || Stall {
@@ -107,7 +108,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 // For the loop.
 
 impl Watch {
-    /// A run begins on this thread. One that was forgotten is over.
+    /// A run begins on this thread. A run that was forgotten ends here.
     pub(crate) fn begin_run(&self, inbox: &Arc<Inbox>, location: &'static Location<'static>) {
         self.end_run();
         let (thread, looked_at) = (thread::current().id(), Instant::now());
@@ -205,7 +206,8 @@ impl Watch {
         let inbox = run.inbox.clone();
         state.requests.push(request.clone());
         drop(state);
-        // The loop sees this when it sees that it is woken: it takes a lock for that, which is taken here in between.
+        // A loop that sees the wake-up sees this store, too: `wake_parked` takes the lock of the inbox after the store, and the
+        // loop takes it after that.
         self.is_asked.store(true, Ordering::Relaxed);
         inbox.wake_parked();
         let mut answer = lock(&request.answer);

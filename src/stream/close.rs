@@ -51,7 +51,7 @@ impl<T: 'static> WaitState for Close<T> {
         self.stage = Stage::Ended;
         self.reader.handover.close();
         let Some(scope) = self.reader.scope() else { return };
-        // A task of another loop cannot wait for the scope, so there it is as if the stream was dropped.
+        // A task of another loop cannot wait for the scope. There, closing the stream is the same as dropping it.
         if task.scope().is_some_and(|own| Rc::ptr_eq(own.scheduler(), scope.scheduler())) {
             scope.set_owner(Waiter::new(task));
             self.stage = Stage::Ending(scope);

@@ -16,7 +16,7 @@ pub(super) struct Handover<T> {
     state: RefCell<State<T>>,
     /// How many may still offer a value: the emitters, and waits for `emit` that have not begun.
     emitters: Cell<usize>,
-    /// No reader will come.
+    /// The stream was dropped or closed: no reader will come.
     is_closed: Cell<bool>,
     /// The coroutine has ended with an error, so that the readers need not wait for other emitters.
     has_failed: Cell<bool>,
@@ -43,7 +43,7 @@ impl<T> Handover<T> {
         }
     }
 
-    /// No reader will come: coroutines that wait to be read fail, the oldest offer first. Readers in line find the end.
+    /// No reader will come: the waits of `emit` fail, the oldest offer first. Readers in line find the end.
     pub(super) fn close(&self) {
         self.is_closed.set(true);
         self.serve();
@@ -55,7 +55,7 @@ impl<T> Handover<T> {
         offers.sort_unstable_by_key(|(number, _)| *number);
         for (_, place) in offers {
             work::count();
-            // One that fails may withdraw others.
+            // A task that fails may withdraw other offers.
             let waiter = self.state.borrow_mut().offer_mut(place).and_then(|offer| offer.waiter.take());
             if let Some(waiter) = waiter {
                 waiter.fail();
@@ -72,7 +72,7 @@ impl<T> Handover<T> {
         self.emitters.get() == 0 || self.is_closed() || self.has_failed.get()
     }
 
-    /// Serves the readers in line, as far as there are offers, or if there will be none.
+    /// Serves the readers in line with the offers that are free. If no more will come, they find the end.
     #[inline(never)]
     fn serve(&self) {
         loop {
@@ -97,7 +97,7 @@ impl<T> Handover<T> {
         let number = state.next;
         state.next += 1;
         let mut offer = Offer { value, waiter: Some(Waiter::new(task)), number, is_granted: false };
-        // As `serve` would, if it is the only free offer and one reader waits for it.
+        // A shortcut for `serve`: this is the only free offer, and one reader waits.
         if state.sole_offer.is_none()
             && !state.has_free()
             && let Some(reader @ Reader::Waiting(_)) = &mut state.sole
@@ -137,7 +137,7 @@ impl<T> Handover<T> {
         if let Some(waiter) = waiter {
             waiter.give_up();
         }
-        // The value is the user's.
+        // Dropping the value runs user code.
         drop(withdrawn);
     }
 
@@ -188,7 +188,7 @@ impl<T> Handover<T> {
             waiter.settle();
         }
         if self.has_ended() {
-            // It may have been the last value that could come back to the others.
+            // It may have been the last value that could come back to other readers.
             self.serve();
         }
         Got::Value(value)
@@ -208,7 +208,7 @@ impl<T> Handover<T> {
             }
             Some(Reader::End) | None => return,
         }
-        // The next in line may be served by what came back, or find the end that this one could not find.
+        // The next in line may get a value that came back, or find the end.
         self.serve();
     }
 }

@@ -20,15 +20,13 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload {
             name: "unbounded",
-            what: "an unbounded channel between two tasks, in bursts of 64; raw, and `recv` alone, take a turn for each message",
+            what: "an unbounded channel between two tasks, in bursts of 64, and a `recv` for each message; raw takes a turn for each",
             units: &["ns per message"],
             pinned: false,
             contenders: vec![
                 Contender::raw(raw::unbounded),
                 #[cfg(feature = "tinyield")]
                 Contender::ours(ours::unbounded),
-                #[cfg(feature = "tinyield")]
-                Contender::ours_variant("tinyield, recv alone", ours::unbounded_in_turns),
                 Contender::peer("smol + async-channel", peers::unbounded_async_channel::<Smol>),
                 Contender::peer("smol static + async-channel", peers::unbounded_async_channel::<SmolStatic>),
                 Contender::peer("async-std + async-channel", peers::unbounded_async_channel::<AsyncStd>),
@@ -41,24 +39,66 @@ pub fn workloads() -> Vec<Workload> {
             ],
         },
         Workload {
-            name: "bounded-1",
-            what: "a channel that holds one message, between two tasks",
+            name: "unbounded-bulk",
+            what: "the same, but all messages that have arrived are taken at once; raw takes a turn for each burst",
             units: &["ns per message"],
             pinned: false,
             contenders: vec![
-                Contender::raw(raw::bounded),
+                Contender::raw(raw::unbounded_bulk),
                 #[cfg(feature = "tinyield")]
-                Contender::ours(ours::bounded),
-                Contender::peer("smol + async-channel", peers::bounded_async_channel::<Smol>),
-                Contender::peer("smol static + async-channel", peers::bounded_async_channel::<SmolStatic>),
-                Contender::peer("async-std + async-channel", peers::bounded_async_channel::<AsyncStd>),
-                Contender::peer("tokio LocalSet", peers::bounded_tokio::<TokioLocalSet>),
-                Contender::peer("tokio LocalRuntime", peers::bounded_tokio::<TokioLocalRuntime>),
-                Contender::peer("futures LocalPool", peers::bounded_futures::<LocalPool>),
-                Contender::peer("monoio + local-sync", peers::bounded_local_sync::<Monoio>),
-                Contender::peer("LocalRuntime + local-sync", peers::bounded_local_sync::<TokioLocalRuntime>),
-                Contender::peer("compio + local-sync", peers::bounded_local_sync::<Compio>),
+                Contender::ours(ours::unbounded_bulk),
+                Contender::peer("smol + async-channel", peers::bulk_async_channel::<Smol>),
+                Contender::peer("smol static + async-channel", peers::bulk_async_channel::<SmolStatic>),
+                Contender::peer("async-std + async-channel", peers::bulk_async_channel::<AsyncStd>),
+                Contender::peer("tokio LocalSet, recv_many", peers::bulk_tokio::<TokioLocalSet>),
+                Contender::peer("tokio LocalRuntime, recv_many", peers::bulk_tokio::<TokioLocalRuntime>),
+                Contender::peer("futures LocalPool", peers::bulk_futures::<LocalPool>),
+                Contender::peer("monoio + local-sync", peers::bulk_local_sync::<Monoio>),
+                Contender::peer("LocalRuntime + local-sync", peers::bulk_local_sync::<TokioLocalRuntime>),
+                Contender::peer("compio + local-sync", peers::bulk_local_sync::<Compio>),
             ],
         },
+        bounded(
+            "bounded-1",
+            "a channel that holds one message, between two tasks whose turns alternate, so that hardly any message waits",
+            Phase::Kept,
+        ),
+        bounded(
+            "bounded-1-waits",
+            "the same, but the sender yields once per 64 messages, so that both sides wait for nearly every message",
+            Phase::Shifted,
+        ),
     ]
+}
+
+/// Whether the sender yields before every 64th message. Without that, the two sides may alternate in such a way that neither ever
+/// waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Kept,
+    Shifted,
+}
+
+impl Phase {
+    fn yields_before(self, message: u64) -> bool {
+        self == Phase::Shifted && message.is_multiple_of(64)
+    }
+}
+
+fn bounded(name: &'static str, what: &'static str, phase: Phase) -> Workload {
+    let contenders = vec![
+        Contender::raw(move || raw::bounded(phase)),
+        #[cfg(feature = "tinyield")]
+        Contender::ours(move || ours::bounded(phase)),
+        Contender::peer("smol + async-channel", move || peers::bounded_async_channel::<Smol>(phase)),
+        Contender::peer("smol static + async-channel", move || peers::bounded_async_channel::<SmolStatic>(phase)),
+        Contender::peer("async-std + async-channel", move || peers::bounded_async_channel::<AsyncStd>(phase)),
+        Contender::peer("tokio LocalSet", move || peers::bounded_tokio::<TokioLocalSet>(phase)),
+        Contender::peer("tokio LocalRuntime", move || peers::bounded_tokio::<TokioLocalRuntime>(phase)),
+        Contender::peer("futures LocalPool", move || peers::bounded_futures::<LocalPool>(phase)),
+        Contender::peer("monoio + local-sync", move || peers::bounded_local_sync::<Monoio>(phase)),
+        Contender::peer("LocalRuntime + local-sync", move || peers::bounded_local_sync::<TokioLocalRuntime>(phase)),
+        Contender::peer("compio + local-sync", move || peers::bounded_local_sync::<Compio>(phase)),
+    ];
+    Workload { name, what, units: &["ns per message"], pinned: false, contenders }
 }

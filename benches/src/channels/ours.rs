@@ -3,17 +3,17 @@
 use tinyield::channel::{self, Receiver, Sender};
 use tinyield::{Coro, Loop, co, coro};
 
-use super::{BOUNDED, BURST, BURSTS, UNBOUNDED};
+use super::{BOUNDED, BURST, BURSTS, Phase, UNBOUNDED};
 use crate::harness::{Measured, per_op};
 
-/// Bursts with acknowledgements. Messages that have arrived are received without a turn, as in all peers.
+/// A `recv` for each message.
 pub fn unbounded() -> Measured {
     bursts(receive_bursts)
 }
 
-/// Each message takes a turn.
-pub fn unbounded_in_turns() -> Measured {
-    bursts(receive_bursts_in_turns)
+/// Messages that have arrived are taken without a wait.
+pub fn unbounded_bulk() -> Measured {
+    bursts(receive_bursts_in_bulk)
 }
 
 fn bursts(receive: fn(Receiver<u64>, Sender<()>) -> Coro<u64>) -> Measured {
@@ -38,7 +38,7 @@ fn send_bursts(sender: Sender<u64>, acknowledged: Receiver<()>) -> Coro<()> {
 }
 
 #[coro]
-fn receive_bursts(receiver: Receiver<u64>, acknowledge: Sender<()>) -> Coro<u64> {
+fn receive_bursts_in_bulk(receiver: Receiver<u64>, acknowledge: Sender<()>) -> Coro<u64> {
     let mut sum = 0;
     for _ in 0..BURSTS {
         let mut received = 0;
@@ -55,7 +55,7 @@ fn receive_bursts(receiver: Receiver<u64>, acknowledge: Sender<()>) -> Coro<u64>
 }
 
 #[coro]
-fn receive_bursts_in_turns(receiver: Receiver<u64>, acknowledge: Sender<()>) -> Coro<u64> {
+fn receive_bursts(receiver: Receiver<u64>, acknowledge: Sender<()>) -> Coro<u64> {
     let mut sum = 0;
     for _ in 0..BURSTS {
         for _ in 0..BURST {
@@ -66,12 +66,15 @@ fn receive_bursts_in_turns(receiver: Receiver<u64>, acknowledge: Sender<()>) -> 
     sum
 }
 
-pub fn bounded() -> Measured {
+pub fn bounded(phase: Phase) -> Measured {
     let mut event_loop = Loop::new();
     per_op(BOUNDED, || {
         let (sender, receiver) = channel::bounded(1);
         let sending = co! {
             for i in 0..BOUNDED {
+                if phase.yields_before(i) {
+                    yield;
+                }
                 (yield sender.send(i))?;
             }
         };

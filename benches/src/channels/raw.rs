@@ -6,7 +6,7 @@ use std::ops::{Coroutine, CoroutineState};
 use std::pin::Pin;
 use std::rc::Rc;
 
-use super::{BOUNDED, BURST, BURSTS, UNBOUNDED};
+use super::{BOUNDED, BURST, BURSTS, Phase, UNBOUNDED};
 use crate::harness::{Measured, per_op};
 
 type Task = Pin<Box<dyn Coroutine<(), Yield = Step, Return = ()>>>;
@@ -29,17 +29,28 @@ fn run(mut ready: VecDeque<Task>) {
     }
 }
 
+type Messages = Rc<RefCell<VecDeque<u64>>>;
+
 /// Each message takes a turn of the receiver. The last one of a burst takes a turn of the sender too.
 pub fn unbounded() -> Measured {
+    bursts(burst_receiver)
+}
+
+/// Each burst takes a turn of each side.
+pub fn unbounded_bulk() -> Measured {
+    bursts(bulk_receiver)
+}
+
+fn bursts(receiver: fn(Messages, Rc<Cell<u64>>) -> Task) -> Measured {
     per_op(UNBOUNDED, || {
-        let queue = Rc::new(RefCell::new(VecDeque::new()));
+        let queue = Messages::default();
         let sum = Rc::new(Cell::new(0));
-        run(VecDeque::from([burst_sender(Rc::clone(&queue)), burst_receiver(queue, Rc::clone(&sum))]));
+        run(VecDeque::from([burst_sender(Rc::clone(&queue)), receiver(queue, Rc::clone(&sum))]));
         assert_eq!(sum.get(), UNBOUNDED * (UNBOUNDED - 1) / 2);
     })
 }
 
-fn burst_sender(queue: Rc<RefCell<VecDeque<u64>>>) -> Task {
+fn burst_sender(queue: Messages) -> Task {
     Box::pin(
         #[coroutine]
         static move || {
@@ -53,7 +64,7 @@ fn burst_sender(queue: Rc<RefCell<VecDeque<u64>>>) -> Task {
     )
 }
 
-fn burst_receiver(queue: Rc<RefCell<VecDeque<u64>>>, sum: Rc<Cell<u64>>) -> Task {
+fn burst_receiver(queue: Messages, sum: Rc<Cell<u64>>) -> Task {
     Box::pin(
         #[coroutine]
         static move || {
@@ -72,32 +83,52 @@ fn burst_receiver(queue: Rc<RefCell<VecDeque<u64>>>, sum: Rc<Cell<u64>>) -> Task
     )
 }
 
-/// Each message takes a turn of each side.
-pub fn bounded() -> Measured {
-    per_op(BOUNDED, || {
-        let slot = Rc::new(Cell::new(None));
-        let sum = Rc::new(Cell::new(0));
-        run(VecDeque::from([slot_sender(Rc::clone(&slot)), slot_receiver(slot, Rc::clone(&sum))]));
-        assert_eq!(sum.get(), BOUNDED * (BOUNDED - 1) / 2);
-    })
-}
-
-fn slot_sender(slot: Rc<Cell<Option<u64>>>) -> Task {
+fn bulk_receiver(queue: Messages, sum: Rc<Cell<u64>>) -> Task {
     Box::pin(
         #[coroutine]
         static move || {
-            for i in 0..BOUNDED {
-                while slot.get().is_some() {
-                    yield Step::Turn;
+            for _ in 0..BURSTS {
+                while queue.borrow().is_empty() {
+                    yield Step::HandOver;
                 }
-                slot.set(Some(i));
-                yield Step::Turn;
+                queue.borrow_mut().drain(..).for_each(|message| sum.update(|sum| sum + message));
             }
         },
     )
 }
 
-fn slot_receiver(slot: Rc<Cell<Option<u64>>>, sum: Rc<Cell<u64>>) -> Task {
+/// Each message takes a turn of each side. In [`Phase::Shifted`], each side is parked after it, until the other side wakes it.
+pub fn bounded(phase: Phase) -> Measured {
+    per_op(BOUNDED, || {
+        let slot = Rc::new(Cell::new(None));
+        let sum = Rc::new(Cell::new(0));
+        run(VecDeque::from([slot_sender(phase, Rc::clone(&slot)), slot_receiver(phase, slot, Rc::clone(&sum))]));
+        assert_eq!(sum.get(), BOUNDED * (BOUNDED - 1) / 2);
+    })
+}
+
+impl Phase {
+    fn step(self) -> Step {
+        if self == Phase::Kept { Step::Turn } else { Step::HandOver }
+    }
+}
+
+fn slot_sender(phase: Phase, slot: Rc<Cell<Option<u64>>>) -> Task {
+    Box::pin(
+        #[coroutine]
+        static move || {
+            for i in 0..BOUNDED {
+                while slot.get().is_some() {
+                    yield phase.step();
+                }
+                slot.set(Some(i));
+                yield phase.step();
+            }
+        },
+    )
+}
+
+fn slot_receiver(phase: Phase, slot: Rc<Cell<Option<u64>>>, sum: Rc<Cell<u64>>) -> Task {
     Box::pin(
         #[coroutine]
         static move || {
@@ -105,11 +136,11 @@ fn slot_receiver(slot: Rc<Cell<Option<u64>>>, sum: Rc<Cell<u64>>) -> Task {
                 let message = loop {
                     match slot.take() {
                         Some(message) => break message,
-                        None => yield Step::Turn,
+                        None => yield phase.step(),
                     }
                 };
                 sum.update(|sum| sum + message);
-                yield Step::Turn;
+                yield phase.step();
             }
         },
     )

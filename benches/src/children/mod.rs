@@ -20,6 +20,14 @@ const TREES: u64 = 10;
 /// The length of a chain, and how often it runs.
 const LINKS: u64 = 10_000;
 const CHAINS: u64 = 20;
+/// A gather in a gather in a gather: the levels, the children of each task, all tasks, and how often it runs.
+const LEVELS: u32 = 3;
+const BRANCHES: u64 = 10;
+const NESTED: u64 = 1_111;
+const NESTS: u64 = 200;
+/// The tasks that wait for one shared task, and the number of shared tasks.
+const WAITERS: u64 = 100;
+const SHARED: u64 = 2_000;
 
 pub fn workloads() -> Vec<Workload> {
     vec![
@@ -54,6 +62,33 @@ pub fn workloads() -> Vec<Workload> {
                     Contender::peer("join_all", peers::join_all),
                     Contender::peer("FuturesUnordered", peers::futures_unordered),
                 ],
+            ]),
+        },
+        Workload {
+            name: "nested",
+            what: "a gather of 10 gathers of 10 gathers of 10 children, each of which yields once",
+            units: &["ns per task"],
+            pinned: false,
+            contenders: all([
+                vec![
+                    Contender::raw(raw::nested),
+                    #[cfg(feature = "tinyield")]
+                    Contender::ours(ours::nested),
+                ],
+                every_peer!(peers::nested),
+            ]),
+        },
+        Workload {
+            name: "shared-100",
+            what: "100 tasks wait for one shared task, which yields once",
+            units: &["ns per waiter"],
+            pinned: false,
+            contenders: all([
+                vec![
+                    #[cfg(feature = "tinyield")]
+                    Contender::ours(ours::shared),
+                ],
+                every_peer!(peers::shared),
             ]),
         },
         Workload {

@@ -2,9 +2,11 @@
 
 use std::hint::black_box;
 
-use tinyield::{Coro, Loop, co, coro};
+use tinyield::{Coro, Loop, Shared, co, coro};
 
-use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
+use super::{
+    BRANCHES, CHAINS, CHILDREN, DEPTH, GATHERS, LEVELS, LINKS, NESTED, NESTS, NODES, SHARED, SPAWNS, TREES, WAITERS,
+};
 use crate::harness::{Measured, per_op};
 
 /// Runs it `times` times on one loop, which makes `ops` operations in total.
@@ -56,6 +58,20 @@ pub fn gather() -> Measured {
 }
 
 #[coro]
+fn level(levels: u32) -> Coro<u64> {
+    if levels == 0 {
+        yield;
+        return 1;
+    }
+    let children: Vec<_> = (0..BRANCHES).map(|_| level(levels - 1)).collect();
+    (yield children).iter().sum::<u64>() + 1
+}
+
+pub fn nested() -> Measured {
+    timed(NESTED * NESTS, NESTS, || level(LEVELS), NESTED)
+}
+
+#[coro]
 fn node(depth: u32) -> Coro<u64> {
     if depth == 0 {
         return 1;
@@ -78,4 +94,24 @@ fn link(further: u64) -> Coro<u64> {
 
 pub fn chain() -> Measured {
     timed(LINKS * CHAINS, CHAINS, || link(LINKS - 1), LINKS)
+}
+
+#[coro]
+fn waiter(shared: Shared<u64>) -> Coro<u64> {
+    yield shared
+}
+
+pub fn shared() -> Measured {
+    let parent = || {
+        co! {
+            let mut sum = 0;
+            for i in 0..SHARED {
+                let shared = yielding(i).shared();
+                let waiters: Vec<_> = (0..WAITERS).map(|_| waiter(shared.clone())).collect();
+                sum += (yield waiters).iter().sum::<u64>();
+            }
+            sum
+        }
+    };
+    timed(WAITERS * SHARED, 1, parent, WAITERS * SHARED * (SHARED - 1) / 2)
 }

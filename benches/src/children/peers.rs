@@ -2,12 +2,15 @@
 
 use std::hint::black_box;
 
+use futures::FutureExt;
 use futures::StreamExt;
 use futures::future;
 use futures::stream::FuturesUnordered;
 use futures_lite::future::{block_on, yield_now};
 
-use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
+use super::{
+    BRANCHES, CHAINS, CHILDREN, DEPTH, GATHERS, LEVELS, LINKS, NESTED, NESTS, NODES, SHARED, SPAWNS, TREES, WAITERS,
+};
 use crate::harness::{Measured, Stopwatch, per_op};
 use crate::peers::Peer;
 
@@ -76,6 +79,54 @@ pub fn futures_unordered() -> Measured {
             let sum = block_on(children.fold(0, async |sum, i| sum + i));
             assert_eq!(sum, CHILDREN * (CHILDREN - 1) / 2);
         }
+    })
+}
+
+fn level<P: Peer>(peer: &P, levels: u32) -> P::Handle<u64> {
+    let of_level = peer.clone();
+    peer.spawn(async move {
+        if levels == 0 {
+            of_level.turn().await;
+            return 1;
+        }
+        let children: Vec<_> = (0..BRANCHES).map(|_| level(&of_level, levels - 1)).collect();
+        let mut sum = 1;
+        for child in children {
+            sum += child.await;
+        }
+        sum
+    })
+}
+
+pub fn nested<P: Peer>() -> Measured {
+    P::run(|peer| {
+        timed(NESTED * NESTS, async move || {
+            for _ in 0..NESTS {
+                assert_eq!(level(&peer, LEVELS).await, NESTED);
+            }
+        })
+    })
+}
+
+/// The handle of a task, as a `Shared` of `futures`.
+pub fn shared<P: Peer>() -> Measured {
+    P::run(|peer| {
+        timed(WAITERS * SHARED, async move || {
+            let mut sum = 0;
+            for i in 0..SHARED {
+                let of_child = peer.clone();
+                let shared = peer.spawn(async move {
+                    of_child.turn().await;
+                    i
+                });
+                let shared = shared.shared();
+                let waiters: Vec<_> = (0..WAITERS).map(|_| peer.spawn(shared.clone())).collect();
+                for waiter in waiters {
+                    sum += waiter.await;
+                }
+            }
+            assert_eq!(sum, WAITERS * SHARED * (SHARED - 1) / 2);
+        })
     })
 }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use slab::Slab;
 
-use super::{CHAINS, CHILDREN, DEPTH, GATHERS, LINKS, NODES, SPAWNS, TREES};
+use super::{BRANCHES, CHAINS, CHILDREN, DEPTH, GATHERS, LEVELS, LINKS, NESTED, NESTS, NODES, SPAWNS, TREES};
 use crate::harness::{Measured, per_op};
 
 /// A coroutine that is resumed with the sum of its children's values, and returns a number.
@@ -16,10 +16,10 @@ type Body = Pin<Box<dyn Coroutine<u64, Yield = Step, Return = u64>>>;
 enum Step {
     /// Lets the others run.
     Turn,
-    /// Runs these children and waits for all.
+    /// Runs these children and waits for all. `Many` makes them with the argument.
     One(Body),
     Two(Body, Body),
-    Many(u64, fn(u64) -> Body),
+    Many(u64, fn(u32) -> Body, u32),
 }
 
 struct Task {
@@ -75,9 +75,9 @@ impl Scheduler {
                 self.start(left, key);
                 self.start(right, key);
             }
-            Step::Many(count, child) => {
+            Step::Many(count, child, argument) => {
                 self.tasks[key].missing = count;
-                (0..count).for_each(|i| self.start(child(i), key));
+                (0..count).for_each(|_| self.start(child(argument), key));
             }
         }
     }
@@ -121,29 +121,53 @@ fn trivial(i: u64) -> Body {
     )
 }
 
+/// Without a scheduler: a queue of the children, and a list of their values.
 pub fn gather() -> Measured {
-    let mut scheduler = Scheduler::default();
+    let mut ready = VecDeque::new();
     per_op(CHILDREN * GATHERS, || {
-        let sum = scheduler.run(Box::pin(
-            #[coroutine]
-            static |_: u64| {
-                let mut sum = 0;
-                for _ in 0..GATHERS {
-                    sum += yield Step::Many(CHILDREN, yielding);
+        for _ in 0..GATHERS {
+            ready.extend((0..CHILDREN).map(yielding));
+            let mut values = Vec::new();
+            while let Some(mut child) = ready.pop_front() {
+                match child.as_mut().resume(()) {
+                    CoroutineState::Yielded(()) => ready.push_back(child),
+                    CoroutineState::Complete(value) => values.push(value),
                 }
-                sum
-            },
-        ));
-        assert_eq!(sum, GATHERS * CHILDREN * (CHILDREN - 1) / 2);
+            }
+            assert_eq!(values.iter().sum::<u64>(), CHILDREN * (CHILDREN - 1) / 2);
+        }
     })
 }
 
-fn yielding(i: u64) -> Body {
+fn yielding(i: u64) -> Pin<Box<dyn Coroutine<(), Yield = (), Return = u64>>> {
+    Box::pin(
+        #[coroutine]
+        static move || {
+            yield;
+            i
+        },
+    )
+}
+
+pub fn nested() -> Measured {
+    let mut scheduler = Scheduler::default();
+    per_op(NESTED * NESTS, || {
+        for _ in 0..NESTS {
+            assert_eq!(scheduler.run(level(LEVELS)), NESTED);
+        }
+    })
+}
+
+fn level(levels: u32) -> Body {
     Box::pin(
         #[coroutine]
         static move |_: u64| {
-            yield Step::Turn;
-            i
+            if levels == 0 {
+                yield Step::Turn;
+                return 1;
+            }
+            let sum = yield Step::Many(BRANCHES, level, levels - 1);
+            sum + 1
         },
     )
 }

@@ -1,4 +1,4 @@
-//! Makes a loop, runs a trivial task on it, and drops it.
+//! Makes a loop, runs a task with a trivial child on it, and drops it.
 
 #[cfg(feature = "tinyield")]
 mod ours;
@@ -12,7 +12,7 @@ const LOOPS: u64 = 10_000;
 pub fn workloads() -> Vec<Workload> {
     vec![Workload {
         name: "loop",
-        what: "make a loop, run a trivial task, drop it",
+        what: "make a loop, start a trivial task there and await it, drop the loop",
         units: &["ns per loop"],
         pinned: false,
         contenders: vec![

@@ -1,4 +1,4 @@
-//! A queue for one boxed coroutine.
+//! A queue for two boxed coroutines.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -8,31 +8,47 @@ use std::pin::Pin;
 use super::LOOPS;
 use crate::harness::{Measured, per_op};
 
-type Task = Pin<Box<dyn Coroutine<(), Yield = (), Return = u64>>>;
+/// A coroutine that yields a child, and is resumed with its value.
+type Task = Pin<Box<dyn Coroutine<u64, Yield = Child, Return = u64>>>;
+
+struct Child(Task);
 
 pub fn trivial() -> Measured {
     per_op(LOOPS, || {
         for i in 0..LOOPS {
-            let mut ready = VecDeque::<Task>::new();
-            ready.push_back(task(i));
-            let mut value = None;
+            let mut ready = VecDeque::from([main(i)]);
+            let mut waiting = None;
+            let mut value = 0;
             while let Some(mut task) = ready.pop_front() {
-                match task.as_mut().resume(()) {
-                    CoroutineState::Yielded(()) => ready.push_back(task),
-                    CoroutineState::Complete(i) => value = Some(i),
+                match task.as_mut().resume(value) {
+                    CoroutineState::Yielded(Child(child)) => {
+                        waiting = Some(task);
+                        ready.push_back(child);
+                    }
+                    CoroutineState::Complete(i) => {
+                        value = i;
+                        ready.extend(waiting.take());
+                    }
                 }
             }
-            assert_eq!(value, Some(i));
+            assert_eq!(value, i);
         }
     })
 }
 
-fn task(i: u64) -> Task {
+fn main(i: u64) -> Task {
     Box::pin(
         #[coroutine]
-        static move || {
+        static move |_: u64| yield Child(child(i)),
+    )
+}
+
+fn child(i: u64) -> Task {
+    Box::pin(
+        #[coroutine]
+        static move |_: u64| {
             if false {
-                yield;
+                yield Child(child(i));
             }
             black_box(i)
         },

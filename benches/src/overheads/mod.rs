@@ -1,6 +1,7 @@
 //! The cost that tinyield adds to an operation, compared with the same operation without it.
 
 mod bridge;
+mod frames;
 mod ours;
 mod raw;
 
@@ -57,6 +58,16 @@ pub fn workloads() -> Vec<Workload> {
             units: &["ns per yield"],
             pinned: false,
             contenders: vec![Contender::bare("Loop::run", bridge::alone), Contender::ours(bridge::in_smol)],
+        },
+        Workload {
+            name: "frames",
+            what: "the heap memory of a body that has not started, as a coroutine and as a boxed `async fn` with smol's leaves",
+            units: frames::UNITS,
+            pinned: false,
+            contenders: vec![
+                Contender::bare("async fn, boxed", frames::of_futures),
+                Contender::ours(frames::of_coroutines),
+            ],
         },
     ]
 }

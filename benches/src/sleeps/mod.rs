@@ -20,9 +20,18 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The upper bound of the sleeps.
 const LONGEST: Duration = Duration::from_millis(200);
 
-/// The duration of the sleep with this number: whole microseconds, without an order.
+/// The duration of the sleep with this number: whole microseconds, random, and the same in each run. Durations in an arithmetic
+/// progression would be kind to a binary heap.
 fn nap(number: usize, longest: Duration) -> Duration {
-    Duration::from_micros(number as u64 * 2_654_435_761 % longest.as_micros() as u64)
+    Duration::from_micros(split_mix(number as u64) % longest.as_micros() as u64)
+}
+
+/// The output of the random number generator SplitMix64 for this state.
+fn split_mix(state: u64) -> u64 {
+    let mixed = state.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// Longer than it takes to start all sleepers and measure them.

@@ -12,7 +12,7 @@ use crate::harness::{Contender, Workload};
 use crate::peers::{AsyncStd, Compio, LocalPool, Monoio, Smol, SmolStatic, TokioLocalRuntime, TokioLocalSet};
 
 /// The number of round trips between two threads.
-const TRIPS: u64 = 10_000;
+const TRIPS: u32 = 10_000;
 /// The number of closures, one at a time.
 const CLOSURES: u64 = 10_000;
 /// The number of closures in flight, and how often.
@@ -26,11 +26,11 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload {
             name: "event-thread",
-            what: "a task unparks a thread, which sets an event for which the task waits; raw is two threads that park",
+            what: "a task wakes a thread, which sets an event for which the task waits; raw is two threads at two futexes",
             units: &["us per round trip"],
             pinned: true,
             contenders: vec![
-                Contender::bare("park and unpark", partner::parked),
+                Contender::bare("futex", partner::futexes),
                 #[cfg(feature = "tinyield")]
                 Contender::ours(event::remote),
                 Contender::peer("smol", peers::listener::<Smol>),
@@ -58,29 +58,40 @@ pub fn workloads() -> Vec<Workload> {
                 }),
                 Contender::peer("futures ThreadPool(2)", || pools::one_at_a_time(&pools::FuturesTwo)),
                 Contender::peer("monoio pool of 2", || pools::one_at_a_time(&pools::MonoioTwo)),
-                Contender::peer("compio", || pools::one_at_a_time(&pools::Compio)),
+                Contender::peer("compio", || pools::one_at_a_time(&pools::Compio(pools::COMPIO_DEFAULT))),
             ],
         },
         Workload {
             name: "blocking-64",
-            what: "trivial closures in the pool, and their results, 64 in flight",
+            what: "trivial closures in the default pool, and their results, 64 in flight",
             units: &["us per closure"],
             pinned: true,
             contenders: vec![
                 #[cfg(feature = "tinyield")]
                 Contender::ours(ours::in_flight),
-                #[cfg(feature = "tinyield")]
-                Contender::ours_variant("tinyield pool of 2", ours::in_flight_in_two),
                 Contender::peer("smol", || pools::in_flight(&pools::Smol)),
-                Contender::peer("smol pool of 2", || pools::in_flight(&pools::Smol)).with_environment(SMOL_POOL, "2"),
                 Contender::peer("tokio LocalSet", || pools::in_flight(&pools::TokioLocalSet)),
                 Contender::peer("tokio LocalRuntime", || {
                     pools::in_flight(&pools::TokioLocalRuntime(pools::TOKIO_DEFAULT))
                 }),
-                Contender::peer("LocalRuntime pool of 2", || pools::in_flight(&pools::TokioLocalRuntime(2))),
                 Contender::peer("futures ThreadPool(2)", || pools::in_flight(&pools::FuturesTwo)),
                 Contender::peer("monoio pool of 2", || pools::in_flight(&pools::MonoioTwo)),
-                Contender::peer("compio", || pools::in_flight(&pools::Compio)),
+                Contender::peer("compio", || pools::in_flight(&pools::Compio(pools::COMPIO_DEFAULT))),
+            ],
+        },
+        Workload {
+            name: "blocking-64-two",
+            what: "trivial closures in a pool of two threads, and their results, 64 in flight",
+            units: &["us per closure"],
+            pinned: true,
+            contenders: vec![
+                #[cfg(feature = "tinyield")]
+                Contender::ours(ours::in_flight_in_two),
+                Contender::peer("smol", || pools::in_flight(&pools::Smol)).with_environment(SMOL_POOL, "2"),
+                Contender::peer("tokio LocalRuntime", || pools::in_flight(&pools::TokioLocalRuntime(2))),
+                Contender::peer("futures ThreadPool", || pools::in_flight(&pools::FuturesTwo)),
+                Contender::peer("monoio", || pools::in_flight(&pools::MonoioTwo)),
+                Contender::peer("compio", || pools::in_flight(&pools::Compio(2))),
             ],
         },
     ]

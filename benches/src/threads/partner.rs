@@ -1,28 +1,50 @@
-//! The thread at the other end, the same for all contenders: it parks until a request, then answers.
+//! The thread at the other end, the same for all contenders: it waits at a futex until a request, then answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
+
+use rustix::thread::futex;
 
 use super::TRIPS;
 use crate::harness::Measured;
 
+/// A number that only grows. A thread waits until it has reached a value.
+#[derive(Default)]
+struct Count(AtomicU32);
+
+impl Count {
+    fn increase(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+        futex::wake(&self.0, futex::Flags::PRIVATE, 1).expect("a futex");
+    }
+
+    fn wait_until(&self, value: u32) {
+        loop {
+            let now = self.0.load(Ordering::Acquire);
+            if now >= value {
+                return;
+            }
+            // It fails if the number has grown in the meantime, or if a signal arrives. The loop looks again in both cases.
+            let _ = futex::wait(&self.0, futex::Flags::PRIVATE, now, None);
+        }
+    }
+}
+
 pub struct Partner {
-    asked: Arc<AtomicU64>,
+    asked: Arc<Count>,
     thread: JoinHandle<()>,
 }
 
 impl Partner {
     /// A thread that answers `times` times.
-    pub fn new(times: u64, answer: impl Fn() + Send + 'static) -> Self {
-        let asked = Arc::new(AtomicU64::new(0));
+    pub fn new(times: u32, answer: impl Fn() + Send + 'static) -> Self {
+        let asked = Arc::<Count>::default();
         let seen = Arc::clone(&asked);
         let thread = thread::spawn(move || {
             for time in 1..=times {
-                while seen.load(Ordering::Acquire) < time {
-                    thread::park();
-                }
+                seen.wait_until(time);
                 answer();
             }
         });
@@ -30,8 +52,7 @@ impl Partner {
     }
 
     pub fn ask(&self) {
-        self.asked.fetch_add(1, Ordering::Release);
-        self.thread.thread().unpark();
+        self.asked.increase();
     }
 
     pub fn join(self) {
@@ -40,24 +61,19 @@ impl Partner {
 }
 
 /// The microseconds per round trip since `begin`.
-pub fn per_trip(begin: Instant, trips: u64) -> Measured {
-    Measured::one(begin.elapsed().as_secs_f64() * 1e6 / trips as f64)
+pub fn per_trip(begin: Instant, trips: u32) -> Measured {
+    Measured::one(begin.elapsed().as_secs_f64() * 1e6 / f64::from(trips))
 }
 
-/// Without a loop: both ends park.
-pub fn parked() -> Measured {
-    let answered = Arc::new(AtomicBool::new(false));
-    let (of_partner, this) = (Arc::clone(&answered), thread::current());
-    let partner = Partner::new(TRIPS, move || {
-        of_partner.store(true, Ordering::Release);
-        this.unpark();
-    });
+/// Without a loop: both ends wait at a futex.
+pub fn futexes() -> Measured {
+    let answered = Arc::<Count>::default();
+    let of_partner = Arc::clone(&answered);
+    let partner = Partner::new(TRIPS, move || of_partner.increase());
     let begin = Instant::now();
-    for _ in 0..TRIPS {
+    for trip in 1..=TRIPS {
         partner.ask();
-        while !answered.swap(false, Ordering::Acquire) {
-            thread::park();
-        }
+        answered.wait_until(trip);
     }
     let measured = per_trip(begin, TRIPS);
     partner.join();

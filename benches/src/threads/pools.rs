@@ -135,11 +135,18 @@ impl Pool for MonoioTwo {
     }
 }
 
-pub struct Compio;
+/// A pool of this size.
+pub struct Compio(pub usize);
+
+/// compio's default number of threads.
+pub const COMPIO_DEFAULT: usize = 256;
 
 impl Pool for Compio {
     fn run<T: 'static>(&self, main: impl Future<Output = T> + 'static) -> T {
-        peers::Compio::run(|_| main)
+        let mut proactor = compio::driver::ProactorBuilder::new();
+        proactor.thread_pool_limit(self.0);
+        let runtime = compio::runtime::RuntimeBuilder::new().with_proactor(proactor).build().expect("a runtime");
+        runtime.block_on(async { compio::runtime::spawn(main).await.expect("the task ends") })
     }
 
     fn start(number: u64) -> impl Future<Output = u64> + 'static {

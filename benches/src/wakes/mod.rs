@@ -8,7 +8,7 @@ mod raw;
 use futures_lite::future::yield_now;
 
 use crate::harness::{Contender, Workload};
-use crate::peers::{AsyncStd, Compio, LocalPool, Smol, SmolStatic, TokioLocalRuntime, TokioLocalSet};
+use crate::peers::{AsyncStd, Compio, LocalPool, Monoio, Smol, SmolStatic, TokioLocalRuntime, TokioLocalSet};
 
 /// How often the ball goes to and fro.
 const RALLIES: u64 = 200_000;
@@ -37,6 +37,47 @@ async fn answer(sender: async_channel::Sender<u64>, receiver: async_channel::Rec
     }
 }
 
+/// Two tasks that send a message to and fro through oneshot channels, for the crate that the channels are from. Each message brings
+/// the channel for the answer.
+macro_rules! oneshots {
+    ($name:ident, $($crate_path:ident)::+) => {
+        mod $name {
+            use $($crate_path)::+::oneshot::{Receiver, Sender, channel};
+
+            use super::RALLIES;
+
+            pub struct Ball {
+                number: u64,
+                back: Sender<Ball>,
+            }
+
+            pub async fn serve(mut other: Sender<Ball>) -> u64 {
+                let mut number = 0;
+                for _ in 0..RALLIES {
+                    let (back, returned) = channel();
+                    assert!(other.send(Ball { number, back }).is_ok());
+                    let ball = returned.await.expect("the other end is there");
+                    (number, other) = (ball.number, ball.back);
+                }
+                number
+            }
+
+            pub async fn answer(mut served: Receiver<Ball>) {
+                while let Ok(ball) = served.await {
+                    let (back, returned) = channel();
+                    if ball.back.send(Ball { number: ball.number + 1, back }).is_err() {
+                        return;
+                    }
+                    served = returned;
+                }
+            }
+        }
+    };
+}
+
+oneshots!(by_futures, futures::channel);
+oneshots!(by_tokio, tokio::sync);
+
 pub fn workloads() -> Vec<Workload> {
     vec![
         self_wake("self-wake-1", "one task awaits a future that wakes itself, alone", 1, 1_000_000),
@@ -57,6 +98,30 @@ pub fn workloads() -> Vec<Workload> {
                 Contender::peer("async-std", peers::ping_pong::<AsyncStd>),
                 Contender::peer("compio", peers::ping_pong::<Compio>),
                 Contender::peer("futures LocalPool", peers::ping_pong::<LocalPool>),
+            ],
+        },
+        Workload {
+            name: "oneshot",
+            what: "a message goes to and fro between two tasks; each takes a new oneshot channel, of `futures` or of tokio",
+            units: &["ns per message"],
+            pinned: false,
+            contenders: vec![
+                Contender::raw(raw::oneshot),
+                Contender::bare("raw, tokio's", raw::oneshot_of_tokio),
+                #[cfg(feature = "tinyield")]
+                Contender::ours(ours::oneshot),
+                #[cfg(feature = "tinyield")]
+                Contender::ours_variant("tinyield, tokio's", ours::oneshot_of_tokio),
+                Contender::peer("smol", peers::oneshot::<Smol>),
+                Contender::peer("smol static", peers::oneshot::<SmolStatic>),
+                Contender::peer("tokio LocalSet", peers::oneshot::<TokioLocalSet>),
+                Contender::peer("tokio LocalRuntime", peers::oneshot::<TokioLocalRuntime>),
+                Contender::peer("LocalSet, tokio's", peers::oneshot_of_tokio::<TokioLocalSet>),
+                Contender::peer("LocalRuntime, tokio's", peers::oneshot_of_tokio::<TokioLocalRuntime>),
+                Contender::peer("async-std", peers::oneshot::<AsyncStd>),
+                Contender::peer("monoio", peers::oneshot::<Monoio>),
+                Contender::peer("compio", peers::oneshot::<Compio>),
+                Contender::peer("futures LocalPool", peers::oneshot::<LocalPool>),
             ],
         },
     ]

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tinyield::{Coro, Loop, co, coro};
 
-use super::{RALLIES, answer, serve, wake_self};
+use super::{RALLIES, answer, by_futures, by_tokio, serve, wake_self};
 use crate::harness::{Lap, Measured, per_op};
 
 pub fn self_wake(tasks: usize, wakes: u64) -> Measured {
@@ -30,6 +30,26 @@ pub fn ping_pong() -> Measured {
         let (ping, pinged) = async_channel::bounded(1);
         let (pong, ponged) = async_channel::bounded(1);
         let both = (co! { serve(ping, ponged).await }, co! { answer(pong, pinged).await });
+        let (ball, ()) = event_loop.run(both).expect("no error");
+        assert_eq!(ball, RALLIES);
+    })
+}
+
+pub fn oneshot() -> Measured {
+    let mut event_loop = Loop::new();
+    per_op(2 * RALLIES, || {
+        let (first, served) = futures::channel::oneshot::channel();
+        let both = (co! { by_futures::serve(first).await }, co! { by_futures::answer(served).await });
+        let (ball, ()) = event_loop.run(both).expect("no error");
+        assert_eq!(ball, RALLIES);
+    })
+}
+
+pub fn oneshot_of_tokio() -> Measured {
+    let mut event_loop = Loop::new();
+    per_op(2 * RALLIES, || {
+        let (first, served) = tokio::sync::oneshot::channel();
+        let both = (co! { by_tokio::serve(first).await }, co! { by_tokio::answer(served).await });
         let (ball, ()) = event_loop.run(both).expect("no error");
         assert_eq!(ball, RALLIES);
     })

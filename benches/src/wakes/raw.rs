@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
-use super::{RALLIES, answer, serve, wake_self};
+use super::{RALLIES, answer, by_futures, by_tokio, serve, wake_self};
 use crate::harness::{Lap, Measured, per_op};
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
@@ -66,5 +66,21 @@ pub fn ping_pong() -> Measured {
         let (pong, ponged) = async_channel::bounded(1);
         let serving = async { assert_eq!(serve(ping, ponged).await, RALLIES) };
         run([Box::pin(serving) as Task, Box::pin(answer(pong, pinged)) as Task]);
+    })
+}
+
+pub fn oneshot() -> Measured {
+    per_op(2 * RALLIES, || {
+        let (first, served) = futures::channel::oneshot::channel();
+        let serving = async { assert_eq!(by_futures::serve(first).await, RALLIES) };
+        run([Box::pin(serving) as Task, Box::pin(by_futures::answer(served)) as Task]);
+    })
+}
+
+pub fn oneshot_of_tokio() -> Measured {
+    per_op(2 * RALLIES, || {
+        let (first, served) = tokio::sync::oneshot::channel();
+        let serving = async { assert_eq!(by_tokio::serve(first).await, RALLIES) };
+        run([Box::pin(serving) as Task, Box::pin(by_tokio::answer(served)) as Task]);
     })
 }

@@ -8,16 +8,17 @@ use crate::primitives::atomic::Ordering::Relaxed;
 use crate::primitives::lock;
 use crate::work;
 
-/// The loops that tasks of this loop poll, and that may be woken: they have timers, or are watched, or have such guests. That a loop
-/// has its host's waker is no other reason for the host to wait.
+/// The loops that tasks of this loop poll, and that may be woken: they have timers, or are watched, or have such guests. A guest
+/// has the waker of its host's task, but is not counted as a holder of it. So the host waits for no other reason than these.
 ///
-/// A loop is added when it begins to sleep, and when it becomes watched, which only its own thread can do. It may stay here for longer:
-/// the host removes it when it looks, so that the host looks once for each time that it was added.
+/// A loop is added, by its own thread, when it begins to sleep and when it gets its first watcher. It is not removed as soon as
+/// it can no longer be woken, but when the host looks at its guests. So the host looks at most once for each time that a loop was
+/// added.
 #[derive(Default)]
 pub(super) struct Guests {
     /// By address.
     loops: BTreeMap<usize, Weak<Inbox>>,
-    /// At this number, the loops that are gone are removed.
+    /// When there are this many, loops that are gone are removed.
     prune_at: usize,
 }
 
@@ -34,7 +35,7 @@ impl Guests {
         self.loops.is_empty()
     }
 
-    /// The first loop behind that address.
+    /// The first loop at an address above `last`.
     fn next(&self, last: usize) -> Option<(usize, Weak<Inbox>)> {
         let (address, guest) = self.loops.range(last + 1..).next()?;
         Some((*address, guest.clone()))
@@ -43,18 +44,19 @@ impl Guests {
 
 /// What a guest means for its host.
 enum Guest {
-    /// Something can wake it, and so a task of the host.
+    /// Something can wake it, and with it a task of the host.
     MayWake,
     /// Only guests of its own could wake it.
     MayBeWoken,
-    /// Its task waits for something else, but may wait for the guest again without a poll of it.
+    /// Its task waits for something else now, but may wait for the guest again without polling it.
     NotAwaited,
-    /// Nothing can wake it, before it is added again.
+    /// Nothing can wake it. If that changes, it is added again.
     Asleep,
 }
 
 impl Inbox {
-    /// Has the host look at this loop before it takes itself to be stuck, and the host of the host, and so on.
+    /// Adds this loop to the guests of its host, that host to the guests of its own host, and so on. A host looks at its guests
+    /// before it reports a deadlock.
     pub(super) fn become_guest(self: &Arc<Inbox>) {
         if !self.has_host.load(Relaxed) {
             return;
@@ -64,7 +66,7 @@ impl Inbox {
             work::count();
             let mut state = lock(&guest.state);
             if state.is_guest {
-                // So is the host then, unless it does not sleep.
+                // Then its host is a guest already, too, or does not sleep.
                 break;
             }
             let Some(host) = state.host.as_ref().and_then(Weak::upgrade) else { break };
@@ -105,7 +107,7 @@ impl Inbox {
         false
     }
 
-    /// What this loop means for `host`, which has it among its guests, and removes it if it is asleep.
+    /// What this loop means for `host`, of which it is a guest. The host removes it if the answer is [`Asleep`](Guest::Asleep).
     fn as_guest_of(&self, host: &Arc<Inbox>) -> Guest {
         let mut state = lock(&self.state);
         let guest = match &state.parked {
@@ -115,7 +117,7 @@ impl Inbox {
             }
             Parked::Task { wake_slot, .. } if !wake_slot.local.awaits() => Guest::NotAwaited,
             Parked::Task { has_timers: true, .. } => Guest::MayWake,
-            // A holder that has signalled, and that is about to wake the task, is still there.
+            // If it is signalled, a holder is about to wake the task, and is still counted.
             Parked::Nothing | Parked::Thread(_) | Parked::Host(..) if state.closed || !self.signalled.load(Relaxed) => {
                 Guest::Asleep
             }

@@ -1,11 +1,11 @@
 //! Wake-ups from the loop's own thread, while it runs: no lock, no allocation, no atomic read-modify-write.
 //!
-//! A future that wakes its own task does so in its own poll, most often. That wake-up is noted at the wake slot, and the task is
-//! queued at the end of its turn, as after a `yield`. A wake-up of another task queues that task at once. Any other wake-up goes to a
-//! list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
+//! Most futures that wake their own task do so while they are polled. Such a wake-up is noted at the wake slot, and the task is
+//! queued at the end of its turn, as after a `yield`. A wake-up of another task queues that task at once. Any other wake-up goes
+//! to a list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
 //!
-//! A waker that is dropped or used up there is kept with its counts, one a slot, for the next clone. Spare wakers are dropped when the
-//! loop stops running, and before it asks whether anything outside could wake it.
+//! A waker that is dropped or used up on this thread is kept with its counts, one per slot, for the next clone. Spare wakers are
+//! dropped when the loop stops running, and before it asks whether anything outside could wake it.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -19,7 +19,7 @@ use super::wake_slot::WakeSlot;
 use crate::capacity::KEPT_CAPACITY;
 use crate::scheduler::{Scheduler, State, TaskRef};
 
-/// Names a wake slot: its index, and a stamp that no other slot of the loop ever has.
+/// Identifies a wake slot: by its index, and by a stamp that no other slot of the loop ever has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotKey {
     pub(crate) index: usize,
@@ -45,13 +45,13 @@ struct List {
     watchers: isize,
     /// The slots that may have a spare waker.
     with_spare: Vec<Arc<WakeSlot>>,
-    /// At this number, those that are retired are removed.
+    /// When there are this many, retired slots are removed.
     prune_at: usize,
 }
 
 // SAFETY: what is not `Sync` in here is `list`. Only `with` refers to it, and only on the thread whose number is `owner`. No two
-// threads ever have the same number, so no other thread reads or writes the list while that thread may. To drop the list is to have
-// it alone, and its content is `Send`.
+// threads ever have the same number, so no other thread reads or writes the list while that thread may. To drop the list needs
+// exclusive access, and its content is `Send`.
 unsafe impl Sync for LocalWakes {}
 
 impl Default for LocalWakes {
@@ -89,7 +89,7 @@ impl LocalWakes {
         }
     }
 
-    /// From here on wake-ups go another way.
+    /// From here on wake-ups go to the inbox.
     pub(in crate::scheduler) fn close(&self) {
         if self.is_here() {
             self.scheduler.store(null_mut(), Relaxed);
@@ -101,7 +101,7 @@ impl LocalWakes {
         self.with(|list| std::mem::take(&mut list.watchers)).unwrap_or(0)
     }
 
-    /// Counts watchers. False if they have to be counted another way: on another thread, or for a loop that does not run.
+    /// Counts watchers. False if they have to be counted in the inbox: on another thread, or for a loop that does not run.
     #[inline]
     pub(in crate::scheduler) fn count_watcher(&self, count: isize) -> bool {
         let is_counted = self.with(|list| {
@@ -174,13 +174,14 @@ impl Here<'_> {
     /// The scheduler, if it runs.
     #[inline]
     fn scheduler(&self) -> Option<&Scheduler> {
-        // SAFETY: this is the loop's own thread, and only this thread stores here: `open` the address of a scheduler, and `close` null.
-        // By the contract of `open`, the scheduler is there, and may be borrowed, until `close`. Of what is done with the result in
-        // this file, nothing runs code of users, and so nothing closes it.
+        // SAFETY: this is the loop's own thread, and only this thread stores here: `open` the address of a scheduler, and `close`
+        // null. By the contract of `open`, the scheduler is there, and may be borrowed, until `close`. Nothing that this file
+        // does with the result runs user code, so nothing calls `close` meanwhile.
         unsafe { self.0.scheduler.load(Relaxed).as_ref() }
     }
 
-    /// Wakes `slot`, which is one of this loop and not retired. False if the wake-up has to go another way: to a loop that does not run.
+    /// Wakes `slot`, which belongs to this loop and is not retired. False if the wake-up has to go to the inbox, as the loop does
+    /// not run.
     #[inline]
     pub(in crate::scheduler) fn wake(&self, slot: &WakeSlot) -> bool {
         let marks = &slot.local;
@@ -193,8 +194,9 @@ impl Here<'_> {
         if marked & LISTED != 0 {
             return true;
         }
-        // SAFETY: a slot that is not retired is in the table of its scheduler, as this thread, on which that runs, retires it first.
-        // The table is emptied only when the scheduler no longer runs, and it does. What is in the table owns a reference to the task.
+        // SAFETY: a slot that is not retired is in the table of its scheduler: this thread, on which the scheduler runs, retires
+        // a slot before it removes it. The table is emptied only when the scheduler no longer runs, and here it runs. The table
+        // owns a reference to the task.
         let task = unsafe { TaskRef::lend(marks.task.load(Relaxed)) };
         if !task.is_some_and(|task| task.wake_unless_running(scheduler)) {
             self.list(slot);
@@ -221,7 +223,7 @@ impl Here<'_> {
         true
     }
 
-    /// Wakes `slot` between two rounds.
+    /// Adds `slot` to the list, to be woken between two rounds.
     #[inline(never)]
     fn list(&self, slot: &WakeSlot) {
         self.0.with(|list| list.woken.push(slot.key));
@@ -229,8 +231,8 @@ impl Here<'_> {
         self.0.is_signalled.store(true, Relaxed);
     }
 
-    /// Keeps a waker of `slot`, with its counts, for the next one that is cloned: then neither takes an atomic read-modify-write.
-    /// False if it is to be dropped.
+    /// Keeps a waker of `slot`, with its counts, for the next clone. So neither the drop nor the clone takes an atomic
+    /// read-modify-write. False if the caller has to drop the waker.
     #[inline]
     pub(in crate::scheduler) fn keep_spare(&self, slot: &Arc<WakeSlot>) -> bool {
         let marks = &slot.local;
@@ -252,7 +254,7 @@ impl Here<'_> {
             list.with_spare.push(slot);
             if list.with_spare.len() < list.prune_at { Vec::new() } else { std::mem::take(&mut list.with_spare) }
         });
-        // Not in `with`: to drop a waker uses the list.
+        // Not in `with`, as dropping a waker uses the list.
         let mut noted = noted.unwrap_or_default();
         if noted.is_empty() {
             return;

@@ -1,6 +1,6 @@
 //! What the loop's own thread notes at a wake slot: whether it is in a list, and the wake-ups in a poll.
 //!
-//! It relies on nothing but that one thread uses it: [`local`](super::local) finds out which thread runs.
+//! Only that one thread may use it: [`local`](super::local) compares the threads.
 
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -16,7 +16,7 @@ pub(in crate::scheduler) struct LocalMarks {
     ready_polls: AtomicU32,
 }
 
-/// When this many futures in a row were ready at once, the task takes a turn, so that the others have theirs.
+/// After this many futures in a row that were ready at once, the task takes a turn, so that other tasks have theirs.
 const MAX_READY_POLLS: u32 = 256;
 
 /// The slot is in the list.
@@ -54,7 +54,7 @@ impl LocalMarks {
         self.bits.store(bits, Relaxed);
     }
 
-    /// The slot is no longer in the list: its next wake-up is a new one.
+    /// The slot is no longer in the list: the next wake-up adds it again.
     #[inline]
     pub(in crate::scheduler) fn unlist(&self) {
         self.set(self.get() & !LISTED);

@@ -1,8 +1,9 @@
 //! Wake-ups from outside: from other threads, from foreign futures, from handles that outlive the loop.
 //!
-//! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it, handed out as a `Waker`, and
-//! counted: while nobody outside holds one, nothing outside can wake the loop. [`Parked`] is what sleeps until something comes in.
-//! [`guests`] are the loops that tasks of this loop poll. [`local`] has the wake-ups from the loop's own thread, which take no lock.
+//! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it, handed out as a `Waker`,
+//! and counted: while no code outside holds one, nothing outside can wake the loop. [`Parked`] is what sleeps until something
+//! comes in. [`guests`] are the loops that tasks of this loop poll. [`local`] has the wake-ups from the loop's own thread, which
+//! take no lock.
 
 mod guests;
 mod local;
@@ -32,7 +33,7 @@ use crate::primitives::{Mutex, lock, thread};
 pub(crate) struct Inbox {
     /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
-    /// How many wake slots have holders outside. While the loop runs, what its own thread has added and removed is not in here: see
+    /// How many wake slots have holders outside. While the loop runs, its own thread counts separately: see
     /// [`begin_run`](Inbox::begin_run).
     watchers: AtomicUsize,
     /// A task of another loop has polled this one.
@@ -70,8 +71,8 @@ impl Delivery {
 }
 
 impl Inbox {
-    /// Whether something has come in. The loads are relaxed, so the answer may be late. A loop that is about to park is not misled:
-    /// [`park`](Inbox::park) looks again under the lock.
+    /// Whether something has come in. The loads are relaxed, so the answer may be late. A loop that is about to park does not
+    /// rely on it: [`park`](Inbox::park) looks again under the lock.
     #[inline]
     pub(crate) fn is_signalled(&self) -> bool {
         self.signalled.load(Relaxed) || self.local.is_signalled()
@@ -93,8 +94,9 @@ impl Inbox {
 
     /// The loop runs: from here on, wake-ups from its own thread go to its scheduler, until [`end_run`](Inbox::end_run).
     ///
-    /// While it runs, its own thread counts watchers by itself, which takes no atomic read-modify-write. What others remove meanwhile
-    /// may make the common count wrap, or be zero too early. It is right again when the run ends, before anything relies on it.
+    /// While the loop runs, its own thread has a count of watchers of its own, which takes no atomic read-modify-write. Other
+    /// threads use only the common count. So that may wrap meanwhile, or be zero too early. The two are added when the run ends,
+    /// before anything relies on the sum.
     ///
     /// # Safety
     ///
@@ -105,7 +107,7 @@ impl Inbox {
     }
 
     /// The loop runs no longer.
-    // Inlined, it takes a register from the loop that takes the turns.
+    // Inlined, it would take a register from the main loop.
     #[inline(never)]
     pub(super) fn end_run(self: &Arc<Inbox>) {
         self.add_local_watchers();
@@ -115,13 +117,13 @@ impl Inbox {
     /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right also while
     /// the loop runs.
     pub(super) fn add_local_watchers(self: &Arc<Inbox>) {
-        // A spare waker is held by nobody. While the loop runs, its watcher is counted here.
+        // Nothing outside holds a spare waker. Dropping it changes the local count, so the count is taken after that.
         while let Some(slot) = self.local.next_with_spare() {
             WakeSlot::drop_spare(&slot);
         }
         let added = self.local.take_watchers();
         if added != 0 {
-            // As a holder that has left has signalled before, this thread sees its signal from here on.
+            // A holder signals before it leaves, so this thread sees the signal from here on.
             self.watchers.fetch_add(added.cast_unsigned(), AcqRel);
             self.become_guest();
         }
@@ -166,14 +168,16 @@ impl Inbox {
     }
 
     fn add_watcher(self: &Arc<Inbox>) {
-        // Another thread has a watcher already, or has borrowed its waker from a poll, which is over before the loop sleeps.
+        // On another thread, the loop need not become a guest here: that thread has cloned a waker that was counted, or one that
+        // was lent for a poll, and the poll is over before the loop sleeps.
         if !self.local.count_watcher(1) && self.watchers.fetch_add(1, Relaxed) == 0 && self.local.is_here() {
             self.become_guest();
         }
     }
 
     fn remove_watcher(&self) {
-        // A loop that runs on this thread will look for a deadlock. Another one may be parked because it was watched.
+        // A loop that runs on this thread looks for a deadlock before it sleeps. Any other loop may be parked because it was
+        // watched, so it is woken.
         if !self.local.count_watcher(-1) && self.watchers.fetch_sub(1, AcqRel) == 1 {
             self.end_watch();
         }
@@ -188,7 +192,7 @@ impl Inbox {
         let parked = std::mem::take(&mut state.parked);
         drop(state);
         if self.local.is_here() {
-            // The waker may be dropped inside the reactor that the host waits in. async-io ignores what wakes it from there.
+            // The waker may be dropped inside the reactor that the host waits in. async-io ignores a wake-up from there.
             parked.wake_elsewhere();
         } else {
             parked.wake();
@@ -223,7 +227,8 @@ impl Inbox {
         }
     }
 
-    /// Has `waker` woken when something comes in. False if something has already. `has_timers` is whether the loop has any.
+    /// Stores `waker`, which is woken when something comes in. Returns false if something has come in already. `has_timers` is
+    /// true if the loop has timers.
     pub(crate) fn set_host_waker(self: &Arc<Inbox>, waker: &Waker, end_of_watch: EndOfWatch, has_timers: bool) -> bool {
         if let Some(wake_slot) = WakeSlot::of(waker)
             && wake_slot.inbox.local.is_here()
@@ -243,7 +248,7 @@ impl Inbox {
                 return true;
             }
             let Some(new) = new.take() else {
-                // Cloning, waking and dropping a waker is foreign code: not under the lock.
+                // Cloning, waking and dropping a waker runs foreign code, so it is not done under the lock.
                 drop(state);
                 new = Some(waker.clone());
                 continue;

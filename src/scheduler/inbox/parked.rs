@@ -15,8 +15,8 @@ pub(crate) enum Parked {
     Nothing,
     Thread(Thread),
     Host(Waker, EndOfWatch),
-    /// A task of another loop of this thread polls the loop. Its wake slot is not held: it is this loop that must be watched, or
-    /// have a timer.
+    /// A task of another loop of this thread polls the loop. This loop is not counted as a holder of its wake slot: the other
+    /// loop waits only if this one is watched, or has a timer.
     Task {
         wake_slot: Arc<WakeSlot>,
         has_timers: bool,
@@ -26,14 +26,14 @@ pub(crate) enum Parked {
 /// Whether a sleeping host is woken when the last holder outside has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndOfWatch {
-    /// Nothing: the loop has a deadline, or is hosted and has no cycle to look for.
+    /// It is not woken: the loop has a deadline, or is hosted and has no cycle to look for.
     Ignored,
-    /// The loop has to look for a deadlock.
+    /// It is woken: the loop has to look for a deadlock.
     Awaited,
 }
 
 impl Parked {
-    /// Wakes it. Not under a lock: the waker of a host is foreign code.
+    /// Wakes it. Never called under a lock, as the waker of a host is foreign code.
     pub(crate) fn wake(self) {
         match self {
             Parked::Nothing => {}

@@ -1,4 +1,4 @@
-//! Wake slots: places in a loop that foreign wakers and other threads wake, and the wakers of them.
+//! Wake slots, by which foreign wakers and other threads reach a loop, and the wakers for them.
 
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -19,7 +19,7 @@ pub(crate) enum WakeTarget {
     Call(Rc<dyn Fn()>),
 }
 
-/// A place in a loop that may be woken from outside.
+/// An entry of a loop that may be woken from outside.
 pub(crate) struct WakeSlot {
     pub(super) inbox: Arc<Inbox>,
     pub(crate) key: SlotKey,
@@ -76,8 +76,8 @@ impl WakeSlot {
         Some(Arc::clone(&*unsafe { borrow(waker.data()) }))
     }
 
-    /// It was taken out of the inbox: the next wake-up is a new one. What other threads did before they found it in the inbox, and
-    /// so did not add it again, is visible from here on.
+    /// The slot was taken out of the inbox: the next wake-up adds it again. Another thread that found it in the inbox has not
+    /// added it again. What that thread wrote before is visible from here on.
     pub(crate) fn acknowledge(&self) {
         self.woken.swap(false, AcqRel);
     }
@@ -95,14 +95,14 @@ impl WakeSlot {
         self.holders.load(Relaxed) & RETIRED != 0
     }
 
-    /// As [`acknowledge`](WakeSlot::acknowledge), of the list of local wake-ups.
+    /// As [`acknowledge`](WakeSlot::acknowledge), for the list of local wake-ups.
     #[inline]
     pub(crate) fn acknowledge_locally(&self) {
         self.local.unlist();
     }
 
-    /// The loop's own thread polls a future with a waker of this, until the result is dropped. `None` if the task has to take a
-    /// turn first.
+    /// The loop's own thread begins to poll a future with a waker of this slot. The poll ends when the result is dropped. `None`
+    /// if the task has to take a turn first.
     #[inline]
     pub(in crate::scheduler) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
         self.local.begin_poll()
@@ -113,7 +113,7 @@ impl WakeSlot {
         WakeSlot::wake_with(this, Parked::wake);
     }
 
-    /// Wakes it, and what sleeps in its loop by `wake_parked`.
+    /// Wakes the slot. If its loop sleeps, that is woken by `wake_parked`.
     #[inline]
     pub(super) fn wake_with(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
         this.wake_from(this.inbox.local.here(), || WakeSlot::deliver(this, wake_parked));
@@ -137,7 +137,7 @@ impl WakeSlot {
     fn hold(&self) {
         let holders = self.holders.fetch_add(1, Relaxed);
         if holders & !RETIRED > RETIRED / 2 {
-            // Thousands of millions of forgotten clones. As with `Arc`, no program is better than a wrong one.
+            // 2^62 clones were forgotten, and the count would overflow. As with `Arc`, this ends the process.
             std::process::abort();
         }
         if holders == 0 {
@@ -145,7 +145,7 @@ impl WakeSlot {
         }
     }
 
-    /// Drops the waker that the loop's own thread has kept, if it has.
+    /// Drops the spare waker that the loop's own thread has kept, if there is one.
     pub(in crate::scheduler) fn drop_spare(this: &Arc<WakeSlot>) {
         if this.inbox.local.here().is_some_and(|here| here.take_spare(this)) {
             // SAFETY: the spare waker was one of `VTABLE` with this data. It is taken out, and so used up here, once.
@@ -160,8 +160,9 @@ impl WakeSlot {
     }
 }
 
-/// The data of each waker is an `Arc<WakeSlot>` as a raw pointer. Each waker but a lent one has one count of the `Arc` and is one of
-/// the holders. All functions may be called from any thread, as `Waker` demands: `WakeSlot` is `Send + Sync`, as its fields are.
+/// The data of each waker is an `Arc<WakeSlot>` as a raw pointer. Each waker, except a lent one, has one count of the `Arc` and
+/// is one of the holders. All functions may be called from any thread, as `Waker` demands: `WakeSlot` is `Send + Sync`, as its
+/// fields are.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
 const _: () = {
@@ -184,7 +185,7 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: by contract.
     let wake_slot = unsafe { borrow(data) };
     if wake_slot.inbox.local.here().is_some_and(|here| here.take_spare(&wake_slot)) {
-        // Its counts are those of the clone from here on.
+        // The clone takes over the counts of the spare waker.
         return RawWaker::new(data, &VTABLE);
     }
     wake_slot.hold();
@@ -209,7 +210,7 @@ unsafe fn wake(data: *const ()) {
 /// As [`borrow`]. The waker is used up.
 #[inline(never)]
 unsafe fn wake_slow(data: *const ()) {
-    // It wakes before it leaves the holders: a loop that finds no holder then finds the wake-up when it looks again.
+    // It wakes before it stops being a holder: a loop that finds no holder then finds the wake-up when it looks again.
     // SAFETY: by contract, for both.
     unsafe {
         wake_by_ref(data);

@@ -1,9 +1,9 @@
-//! Walks up the tree of scopes: which scope the content of another belongs to, where shared coroutines run, and which scopes end only
-//! after others.
+//! Walks up the tree of scopes. They find the scope to which the tasks of an open scope belong, the scope in which shared
+//! coroutines run, and whether a scope ends only after another.
 //!
-//! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes that it
-//! passed. What a walk passes once, it passes for good: an open scope stays open, and scopes only ever move up. So a shortcut stays
-//! right for as long as the scope that it leads to is in the tree.
+//! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes that
+//! it passed. A scope that one walk may pass, each later walk may pass, too: an open scope stays open, and scopes move only up.
+//! So a shortcut is right while the scope that it leads to is in the tree.
 
 use std::collections::BTreeSet;
 use std::rc::{Rc, Weak};
@@ -22,17 +22,18 @@ pub(in crate::scheduler) struct Shortcuts {
     holder: Weak<Scope>,
     /// The nearest of: a domain, a shield, the scope of a shared coroutine.
     home: Weak<Scope>,
-    /// The domain up to which a failure has cancelled the shields. This reference keeps its address from being used again.
+    /// The domain up to which a failure has cancelled the shields. The weak reference keeps the address of the domain from being
+    /// reused.
     shields_cancelled_to: Weak<Scope>,
 }
 
 impl Scope {
-    /// This scope, or the nearest above to which its content belongs.
+    /// The scope to which the tasks of this scope belong: this one, or, if it is open, the nearest one above that is not open.
     pub(in crate::scheduler) fn holder(self: &Rc<Scope>) -> Rc<Scope> {
         self.ascend(Scope::is_open, |shortcuts| &mut shortcuts.holder)
     }
 
-    /// Where shared coroutines run that are started in this scope: in the nearest domain, or in a shield that is nearer.
+    /// The scope for shared coroutines that are started in this one: the nearest domain or shield.
     pub(in crate::scheduler) fn home_of_shared(self: &Rc<Scope>) -> Rc<Scope> {
         let mut home = self.clone();
         loop {
@@ -49,7 +50,7 @@ impl Scope {
         self.is_domain() || self.is_shield()
     }
 
-    /// Goes up for as long as `passes` holds. That must hold for good once it does.
+    /// Goes up while `passes` is true. Once it is true for a scope, it must stay true.
     fn ascend(
         self: &Rc<Scope>,
         passes: impl Fn(&Scope) -> bool,
@@ -72,7 +73,8 @@ impl Scope {
         scope
     }
 
-    /// The scopes from this one up to `domain`, but for those above one from which this was called before for the same domain.
+    /// The scopes from this one up to `domain`. The list ends before a scope that an earlier long walk to the same domain has
+    /// passed.
     pub(in crate::scheduler) fn up_to_unless_passed(
         self: &Rc<Scope>,
         domain: &Rc<Scope>,
@@ -102,10 +104,11 @@ impl Scope {
         }
     }
 
-    /// Whether this scope ends only after `other`, because that is inside of it, or is held open by what is.
+    /// Whether this scope ends only after `other`: because `other` is inside of it, or because a scope inside of it ends only
+    /// after `other`.
     ///
-    /// It looks upwards from `other`, and at the same time downwards from here, as either may be far. The answer is that of the search
-    /// that ends first.
+    /// It searches upwards from `other` and downwards from this scope, in turn, as either way may be long. The search that ends
+    /// first gives the answer.
     fn waits_for(self: &Rc<Scope>, other: &Rc<Scope>) -> bool {
         let mut seen = BTreeSet::new();
         let mut above = vec![other.clone()];

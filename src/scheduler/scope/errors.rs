@@ -32,7 +32,7 @@ impl Scope {
         }
     }
 
-    /// Adds errors that came up in here, in a loop on another thread, for example.
+    /// Adds errors from this scope, for example those of a loop on another thread.
     pub(crate) fn add_others(self: &Rc<Scope>, errors: &[Error]) {
         let domain = self.responsible_domain();
         errors.iter().for_each(|error| domain.add_other(error.clone()));
@@ -89,7 +89,7 @@ impl Scope {
     pub(crate) fn report_untaken(&self) {
         let above = self.next_responsible().map(|above| above.responsible_domain());
         if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.keeps_all_errors())) {
-            // It may be what that domain failed with, raised again there.
+            // Skipped if that domain has failed with the same error, which was raised again there.
             if !above.failure.get().is_some_and(|known| known.is_same_as(&failure)) {
                 above.add_other(failure);
             }
@@ -107,7 +107,7 @@ impl Scope {
     }
 }
 
-/// Errors are the user's, and so are their destructors. Each runs, and the first panic goes on.
+/// Dropping an error runs user code, which may panic. All errors are dropped, and then the first panic is resumed.
 impl Drop for Scope {
     fn drop(&mut self) {
         if self.failure.get().is_none() && self.seldom.borrow_if_used().is_none_or(|seldom| seldom.others.is_empty()) {

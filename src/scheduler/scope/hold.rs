@@ -1,11 +1,13 @@
-//! The holds of a scope, as data: whose cancellation the tasks in it put off. [`holds`](crate::scheduler::holds) makes and releases them.
+//! Holds, as data: the tasks whose cancellation is put off by tasks of a scope. [`holds`](crate::scheduler::holds) makes and
+//! releases them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use crate::scheduler::TaskRef;
 
-/// Holds the owner of a scope, and those of the scopes around it, for the tasks that have a reference to it.
+/// Puts off the cancellation of the owner of a scope, and of the owners of the scopes around it. It ends when the last task that
+/// refers to it has ended.
 pub(in crate::scheduler) struct Hold {
     pub(in crate::scheduler) owner: Option<TaskRef>,
     pub(in crate::scheduler) around: Option<Rc<Hold>>,
@@ -14,7 +16,7 @@ pub(in crate::scheduler) struct Hold {
     pub(in crate::scheduler) changes: u64,
 }
 
-/// What tasks that are directly in a scope share.
+/// The hold that the tasks directly in a scope share.
 #[derive(Default)]
 pub(in crate::scheduler) struct SharedHold(pub(in crate::scheduler) RefCell<Weak<Hold>>);
 
@@ -24,7 +26,7 @@ impl SharedHold {
     }
 }
 
-/// Counts changes of owners and parents from which a [`Hold`] in use was made.
+/// Counts changes of the owners and parents from which a [`Hold`] was made. A hold from before a change is not used again.
 #[derive(Default)]
 pub(in crate::scheduler) struct Changes(pub(in crate::scheduler) Cell<u64>);
 
@@ -34,7 +36,7 @@ impl Changes {
     }
 }
 
-/// Thousands of them may be in a row.
+/// A chain of holds may be thousands long, so it is dropped in a loop.
 impl Drop for Hold {
     fn drop(&mut self) {
         let mut next = self.around.take();

@@ -40,9 +40,10 @@ pub(crate) enum ScopeKind {
     /// Errors pass through. It is over when its first task has completed, and what is left belongs to the parent: a `timeout`, a
     /// runner of a `race`.
     Subtree,
-    /// A subtree that ends when all in it have ended: an `abortable`, what a `finally` waits for.
+    /// A subtree that ends when all in it have ended: an `abortable`, the work of a `finally`.
     Whole,
-    /// A subtree for a shared coroutine, right below a domain or a shield: its first waiter does not decide about it alone.
+    /// A subtree for a shared coroutine, right below a domain or a shield: it is not cancelled with the scope of its first
+    /// waiter, as other tasks may wait for it.
     Shared,
     /// A subtree that a cancellation from above does not enter.
     Shield,
@@ -58,8 +59,8 @@ impl ScopeKind {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Running,
-    /// Its first task has completed, and its owner goes on. What is left in it belongs to the parent, as if it had moved there. It does
-    /// not move, as it would again and again if many such scopes are nested.
+    /// Its first task has completed, and its owner goes on. The tasks that are left in it belong to the parent. They are not
+    /// moved there: in nested scopes they would be moved again and again.
     Open,
     /// It is empty, and has left its parent.
     Gone,
@@ -86,16 +87,17 @@ pub(crate) struct Scope {
     group: RefCell<Option<Rc<Group>>>,
     at_end: Cell<Option<AtEnd>>,
     pub(super) hold: SharedHold,
-    /// Empty scopes below tasks that gave up on this one. They end when it ends, so that those tasks' scopes wait for that.
+    /// Empty scopes. Each is in the scope of a task that gave up its wait for this scope. They end when this scope ends, so the
+    /// scopes of those tasks end only then.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     stage: Cell<Stage>,
-    /// It was not cancelled with what is around it: its own time was up, or its work was aborted.
+    /// It was cancelled alone, and not with a scope above: its time was up, or its work was aborted.
     cancelled_by_itself: Cell<bool>,
     /// A handle exists that can abort it.
     is_abortable: Cell<bool>,
 }
 
-/// What few scopes have.
+/// State that few scopes have.
 #[derive(Default)]
 struct SeldomUsed {
     /// The errors that came up after the failure of a domain.
@@ -108,7 +110,7 @@ struct SeldomUsed {
 impl Scope {
     pub(super) fn root(scheduler: Rc<Scheduler>, grouping: Grouping) -> Rc<Scope> {
         let root = Scope::new(scheduler, ScopeKind::Domain(grouping), None);
-        // To make room now costs half as much as to make it for the first task.
+        // Allocating now costs half as much as allocating for the first task.
         root.tasks.borrow_mut().reserve_exact(4);
         root
     }
@@ -128,7 +130,7 @@ impl Scope {
         };
         scope.owner.replace(owner);
         parent.adopt(&scope);
-        // A shield may be set up while its surroundings are being cancelled.
+        // A shield may begin in a scope that is cancelled.
         if kind != ScopeKind::Shield
             && let Some(reason) = parent.cancelled()
         {
@@ -171,7 +173,7 @@ impl Scope {
         self.stage.set(Stage::Running);
     }
 
-    /// Keeps this scope, which has ended, to make the next one of it, if nothing else refers to it.
+    /// Keeps the memory of this scope, which has ended, for the next scope, if nothing else refers to it.
     pub(crate) fn recycle(mut self: Rc<Scope>) {
         let Some(scope) = Rc::get_mut(&mut self) else { return };
         // Only a domain has a failure, or errors after it.
@@ -186,7 +188,7 @@ impl Scope {
         }
     }
 
-    // What it is.
+    // State.
 
     pub(crate) fn scheduler(&self) -> &Rc<Scheduler> {
         &self.scheduler
@@ -216,7 +218,7 @@ impl Scope {
         !self.tasks.borrow().is_empty()
     }
 
-    /// Whether it was cancelled because its own time was up, or its work was aborted, and not with what is around it.
+    /// Whether it was cancelled because its own time was up, or its work was aborted, and not with a scope above.
     pub(crate) fn is_cancelled_by_itself(&self) -> bool {
         self.cancelled_by_itself.get()
     }
@@ -246,12 +248,12 @@ impl Scope {
         self.kind.is_domain()
     }
 
-    /// Whether a shared coroutine runs in it. What that has left behind when it completed belongs to the parent.
+    /// Whether a shared coroutine runs in it. False when that has completed: the tasks that it left behind belong to the parent.
     pub(super) fn is_shared(&self) -> bool {
         self.kind == ScopeKind::Shared && !self.is_open()
     }
 
-    /// What walks up from here have found, if any has left something here.
+    /// The shortcuts that walks up from here have left, if there are any.
     pub(super) fn shortcuts(&self) -> Option<RefMut<'_, Shortcuts>> {
         self.seldom.borrow_mut_if_used().map(|seldom| RefMut::map(seldom, |seldom| &mut seldom.shortcuts))
     }
@@ -291,7 +293,7 @@ impl Scope {
     pub(super) fn set_cancelled(&self, reason: &Cancelled) -> bool {
         let is_new = self.cancelled.set(reason.clone()).is_ok();
         if is_new && self.is_abortable.replace(false) {
-            // The host, if it sleeps, is woken for the cancellation.
+            // A host that sleeps is woken by the cancellation itself.
             self.scheduler.look_at_spared_cycles();
         }
         is_new

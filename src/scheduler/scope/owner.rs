@@ -10,16 +10,16 @@ use crate::scheduler::TimerKey;
 use crate::scheduler::task::TaskRef;
 use crate::scheduler::wait::Waiter;
 
-/// What else has to end with a scope. The wait for the scope may go on, as a part of a gather, and without this it would look as if
-/// a timer or a handle could still do something.
+/// What ends together with a scope. The wait for the scope may go on, as a part of a gather. A timer or a handle that did not end
+/// with the scope could hide a deadlock, as it looks as if it could still do something.
 pub(crate) enum AtEnd {
     CancelTimer(TimerKey),
     Notify(Rc<dyn OnScopeEnd>),
 }
 
-/// What has to know that a scope has ended, and is not its owner.
+/// Called when a scope has ended, for code that is not its owner.
 pub(crate) trait OnScopeEnd {
-    /// No code of a user's may run in here.
+    /// Must not run user code.
     fn scope_ended(&self);
 }
 
@@ -32,12 +32,13 @@ impl Scope {
         }
     }
 
-    /// Has this end with the scope.
+    /// Sets what ends together with the scope.
     pub(crate) fn set_at_end(&self, at_end: AtEnd) {
         self.at_end.set(Some(at_end));
     }
 
-    /// Ends what has to end with the scope or with the wait for it, if it has not ended yet.
+    /// Ends what [`set_at_end`](Scope::set_at_end) has set. This is called when the scope ends, and when the wait for it ends.
+    /// Only the first call has an effect.
     #[inline]
     pub(crate) fn do_at_end(&self) {
         match self.at_end.take() {

@@ -9,8 +9,8 @@ use crate::capacity::{KEPT_CAPACITY, give_memory_back};
 use crate::scheduler::task::TaskRef;
 use crate::work;
 
-// Whether a list is to give memory back is checked whenever its length is a multiple of this, which takes no longer than to check whether
-// it is empty.
+// A list may give memory back whenever its length is a multiple of this. With a power of two, the check takes no longer than a
+// check for an empty list.
 const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
 
 impl Scope {
@@ -60,8 +60,8 @@ impl Scope {
         Some(parent)
     }
 
-    /// Moves the shared coroutines that run in this shield to where they would run without it, so that they go on for those who
-    /// wait for them outside. Returns that place, and the scopes that moved.
+    /// Moves the scopes of shared coroutines out of this shield, to the scope in which they would run without it. So they go on
+    /// for tasks outside that wait for them. Returns that scope, and the scopes that moved.
     pub(in crate::scheduler) fn move_shared_out(&self) -> Option<(Rc<Scope>, Vec<Rc<Scope>>)> {
         if !self.is_shield() {
             return None;
@@ -85,7 +85,7 @@ impl Scope {
         self.tasks.borrow().clone()
     }
 
-    /// The tasks that belong to this scope: those in it, and in open scopes in it.
+    /// The tasks that belong to this scope: those directly in it, and those in open scopes below.
     pub(in crate::scheduler) fn own_tasks(&self) -> Vec<TaskRef> {
         let mut tasks = self.tasks();
         let mut open: Vec<_> = self.subscopes();
@@ -141,12 +141,12 @@ impl Scope {
         !self.placeholders.borrow().is_empty()
     }
 
-    /// The scopes that were to wait for the end of this one.
+    /// Takes out the placeholders: this scope has ended, so the scopes around them may end, too.
     pub(in crate::scheduler) fn take_placeholders(&self) -> Vec<Rc<Scope>> {
         self.placeholders.take()
     }
 
-    /// The root goes on: its host starts something, after everything had ended.
+    /// Makes the root run again: everything had ended, and the host starts a task.
     pub(in crate::scheduler) fn reopen(&self) {
         self.stage.set(Stage::Running);
     }
@@ -160,8 +160,8 @@ impl Scope {
         self.stage.set(Stage::Open);
     }
 
-    /// If all that is left in this open scope is one scope, that takes its place. So no more open scopes are nested than tasks are in
-    /// them.
+    /// If only one scope is left in this open scope, that scope takes its place. So there are never more nested scopes than tasks
+    /// in them.
     pub(in crate::scheduler) fn collapse(&self) {
         if !self.is_open() || self.has_tasks() || self.subscopes.borrow().len() != 1 {
             return;

@@ -163,7 +163,7 @@ impl<T: 'static> Task<T> {
         &self.raw
     }
 
-    /// Takes the value, if it is there; otherwise gives what the task raised, if it raised.
+    /// Takes the value, if there is one. Otherwise returns the error that the task has raised, if it has.
     pub(crate) fn take_output(&self) -> Option<Result<T>> {
         if !self.raw.has(State::COMPLETED) {
             return self.raw.error().map(Err);
@@ -175,7 +175,7 @@ impl<T: 'static> Task<T> {
         Some(Ok(unsafe { (self.raw.vtable.output)(self.raw.0).cast::<T>().read() }))
     }
 
-    /// Clones the value, if it is there; otherwise gives what the task raised, if it raised.
+    /// Clones the value, if there is one. Otherwise returns the error that the task has raised, if it has.
     pub(crate) fn clone_output(&self, clone: fn(&T) -> T) -> Option<Result<T>> {
         if !self.raw.has(State::COMPLETED) {
             return self.raw.error().map(Err);

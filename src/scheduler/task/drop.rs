@@ -1,8 +1,8 @@
 //! Dropping a task, without much recursion.
 //!
 //! A body that never started, or a value that nobody took, may own the last reference to another task, and so on, a hundred
-//! thousand deep. Dropped one inside the other, they would overflow the stack. So only the first few are: deeper ones go on a
-//! list. A stack belongs to a thread and not to a loop, and so does the list.
+//! thousand deep. Dropped one inside the other, they would overflow the stack. So only the first few are dropped that way: deeper
+//! ones go on a list. A stack belongs to a thread and not to a loop, and so does the list.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -72,7 +72,7 @@ const MAX_DEPTH: usize = 32;
 ///
 /// # Panics
 ///
-/// With what the first destructor panics with, when all have run.
+/// If destructors panic, with the first of these panics, when all have run.
 fn drop_nested(task: TaskRef) {
     let mut task = Some(task);
     let entered = DROPPING.try_with(|dropping| {
@@ -106,7 +106,7 @@ fn drop_nested(task: TaskRef) {
 }
 
 /// Runs `run` as if no task was being dropped on this thread. A loop that runs in a destructor relies on its own tasks being
-/// dropped at once: what they hold may be what another of them waits for.
+/// dropped at once: one may hold what another one waits for.
 pub(in crate::scheduler) fn with_own_depth<R>(run: impl FnOnce() -> R) -> R {
     /// Puts the outer state back, also after a panic.
     struct Outer(Dropping);

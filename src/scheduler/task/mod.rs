@@ -4,10 +4,10 @@
 //! coroutine while that lives, and its value afterwards (see [`cell`]). The header has a table of functions that know the types
 //! of both.
 //!
-//! All of a task stays on the thread of its loop. What many places need is inline; what is rare, or would add code to each
-//! coroutine, is out of line and takes `&Header`, so that the handle stays in a register.
+//! All of a task stays on the thread of its loop. Functions that run in each turn are inline. Functions that are rare, or would
+//! add code to each coroutine, are out of line and take `&Header`, so that the handle stays in a register.
 //!
-//! This file has the header and its fields. [`reference`] is the pointer, [`waiters`] the tasks that wait for this one, and [`swallowed`]
+//! This file has the header and its fields. [`mod@reference`] is the pointer, [`waiters`] the tasks that wait for this one, and [`swallowed`]
 //! counts cancellations.
 
 pub(crate) mod cell;
@@ -59,7 +59,7 @@ pub(crate) struct Header {
     cold: ManuallyDrop<Cell<Option<Box<Cold>>>>,
 }
 
-/// Most tasks have no cold part: then there is nothing to call.
+/// Most tasks have no cold part, so only the check is inline.
 impl Drop for Header {
     #[inline(always)]
     fn drop(&mut self) {
@@ -81,7 +81,7 @@ impl Header {
 #[derive(Default)]
 pub(crate) struct Cold {
     pub(crate) name: Option<Cow<'static, str>>,
-    /// What is added to errors that leave it, innermost first.
+    /// The contexts that are added to errors that leave it, innermost first.
     pub(crate) contexts: Vec<Rc<str>>,
     /// The span of its turns. Entering, leaving and dropping it is user code.
     #[cfg(feature = "tracing")]
@@ -89,7 +89,7 @@ pub(crate) struct Cold {
     /// What the task raised, or what its cancelled domain failed with.
     pub(crate) error: Option<Error>,
     pub(super) waiters: WaitQueue<Waiter>,
-    /// What has to know if the task ends without a value.
+    /// Called if the task ends without a value.
     pub(crate) on_failure: Option<Weak<dyn OnFailure>>,
     pub(super) wake_slot: Option<Arc<WakeSlot>>,
     /// 0: no cancellation was raised that the end of the task has to answer. Otherwise the number raised in a row, plus one.
@@ -102,13 +102,13 @@ pub(crate) struct Cold {
     pub(super) held_by: u32,
 }
 
-/// What has to know that a task has ended without a value, and is not one of its waiters.
+/// Called when a task has ended without a value, for code that is not one of its waiters.
 pub(crate) trait OnFailure {
-    /// The error of the task is known. No code of a user's may run in here.
+    /// The error of the task is known. Must not run user code.
     fn task_failed(&self);
 }
 
-/// What the types of the coroutine and its value decide. The functions are those of a [`cell::TaskCell`].
+/// What depends on the types of the coroutine and its value. The functions are those of a `TaskCell` (see [`cell`]).
 pub(super) struct VTable {
     name: &'static str,
     resume: unsafe fn(NonNull<Header>, TaskRef) -> Turn,
@@ -131,7 +131,7 @@ pub(crate) enum Turn {
 fn peek<T, R>(cell: &Cell<Option<T>>, look: impl FnOnce(Option<&T>) -> R) -> R {
     let value = cell.take();
     let result = look(value.as_ref());
-    // The cell is empty: nothing is left to drop. To forget it saves the check.
+    // `replace` returns `None`, as the cell is empty. Forgetting it saves a check for something to drop.
     std::mem::forget(cell.replace(value));
     result
 }
@@ -203,7 +203,7 @@ impl Header {
         peek(&self.cold, |cold| cold.is_none()) && !self.has(State::UNUSUAL)
     }
 
-    /// The name of the coroutine. Empty for a task that the library made to carry a wait.
+    /// The name of the coroutine. Empty for an internal task, which the library made to carry a wait.
     pub(crate) fn name(&self) -> Cow<'static, str> {
         self.cold(|cold| cold.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.vtable.name))
     }
@@ -232,7 +232,7 @@ impl Header {
         peek(&self.scope, |scope| scope.map(|scope| scope.scheduler().clone()))
     }
 
-    /// Uses the cold part, if there is one. `with` must not use it by another way.
+    /// Uses the cold part, if there is one. `with` must not use it in another way.
     pub(crate) fn cold<R>(&self, with: impl FnOnce(&mut Cold) -> R) -> Option<R> {
         let mut cold = self.cold.take()?;
         let result = with(&mut cold);
@@ -240,7 +240,7 @@ impl Header {
         Some(result)
     }
 
-    /// Uses the cold part, which is made if there is none. `with` must not use it by another way.
+    /// Uses the cold part, which is made if there is none. `with` must not use it in another way.
     pub(crate) fn cold_mut<R>(&self, with: impl FnOnce(&mut Cold) -> R) -> R {
         let mut cold = self.cold.take().unwrap_or_default();
         let result = with(&mut cold);

@@ -1,4 +1,4 @@
-//! The pointer to a task: counted, one word, and the way to resume the coroutine or to drop its body.
+//! The pointer to a task: one word, with a count. It resumes the coroutine, and drops its body.
 //!
 //! It relies on the bits of [`State`] to know whether the body is there and whether it runs, and on the table of the task for its types.
 //! [`drop`](super::drop) frees the task with the last pointer.
@@ -38,7 +38,7 @@ impl TaskRef {
     ///
     /// # Panics
     ///
-    /// With what the coroutine panics with.
+    /// If the coroutine panics, with the same payload.
     ///
     /// # Safety
     ///
@@ -77,8 +77,7 @@ impl Clone for TaskRef {
     #[inline]
     fn clone(&self) -> TaskRef {
         let count = self.refs.get();
-        // A count that overflows would free a task in use. Only a program that forgets four thousand million clones gets here;
-        // `Rc` aborts too.
+        // A count that overflows would free a task in use. Only a program that forgets 2^32 clones gets here. `Rc` aborts, too.
         if count == u32::MAX {
             std::process::abort();
         }

@@ -1,7 +1,7 @@
 //! The spans of `tracing` in which tasks take their turns.
 //!
-//! A task that is started in the turn of one with a span gets the same span. Which ones are is found after the turn: they are
-//! ready, and have new ids. So a start costs nothing more.
+//! A task that is started in the turn of a task with a span gets the same span. The new tasks are found after the turn: they are
+//! ready, and have new ids. So starting a task costs nothing extra.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use crate::scheduler::Scheduler;
 /// A span that a task has entered for one turn. It is left when this is dropped, also by a panic.
 pub(super) struct InSpan {
     span: Rc<Span>,
-    /// How to see what was started in the turn.
+    /// For finding the tasks that were started in the turn.
     started: Option<Started>,
 }
 
@@ -25,7 +25,7 @@ struct Started {
 }
 
 impl Header {
-    /// Has its turns, and those of what it starts, in `span`. It has not started.
+    /// Sets the span of its turns, and of the turns of tasks that it starts. It has not started. Returns the span before.
     pub(crate) fn set_span(&self, span: Rc<Span>) -> Option<Rc<Span>> {
         self.set(State::IN_SPAN);
         self.cold_mut(|cold| cold.span.replace(span))
@@ -57,7 +57,7 @@ impl Drop for InSpan {
         if let Some(Started { scheduler, last_id, ready }) = self.started.take() {
             for task in scheduler.run_queue.next_round_after(ready) {
                 if task.id.get() > last_id && !task.has(State::IN_SPAN) {
-                    // It had none, so nothing of the user's is dropped.
+                    // It had no span, so no user code runs here to drop one.
                     task.set_span(self.span.clone());
                 }
             }

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | `RUNNING` | `resume`, before the coroutine runs | the scheduler, after the turn |
 //! | `QUEUED` | `enqueue` and `start` | `resume`, or the scheduler, if the task is not due |
-//! | `COMPLETED` | `resume`, when the body has returned a value | the one that takes the value |
-//! | `CLOSED` | the one that empties the slot: body dropped, value taken | never, but while a value is cloned |
+//! | `COMPLETED` | `resume`, when the body has returned a value | the code that takes the value |
+//! | `CLOSED` | the code that empties the slot: body dropped, value taken | `resume`, when it has written the value; the end of a clone of the value |
 //! | `BEGUN` | the first `resume` | never |
 //! | `SHIELDED` | a shielded wait, when it begins and when it is polled | each `resume`; dropping the shield |
 //! | `WAIT_BEGUN` | `begin_wait` | each `resume` |
@@ -74,7 +74,7 @@ bitflags! {
         const JOIN_NOTED = 1 << 16;
         /// Its value came after its cancellation and is to be dropped, unless `raise` finds an error in it.
         const DISCARDED = 1 << 17;
-        /// A part of its wait is a race of leaves: it is resumed when any part is settled, and looks which.
+        /// A part of its wait is a race of leaves: it is resumed when any part is settled, and finds out which.
         const RACING = 1 << 18;
         /// The future that it polled in this turn was pending, and has woken it already: it is queued at the end of the turn.
         const FUTURE_WOKEN = 1 << 19;
@@ -86,7 +86,7 @@ bitflags! {
 
         /// The task will not be resumed again.
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
-        /// A wait is more than counting its pending parts.
+        /// With any of these bits, a wait is more than counting its pending parts.
         const SLOW =
             Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits() | Self::RACING.bits();
         /// Bits that say something of one turn only.
@@ -94,7 +94,7 @@ bitflags! {
             | Self::WAIT_BEGUN.bits()
             | Self::WAIT_REFUSED.bits()
             | Self::FUTURE_WOKEN.bits();
-        /// Bits of a task whose end needs more than telling its first waiter.
+        /// With any of these bits, the end of a task is more than settling its first waiter.
         const UNUSUAL = Self::SLOW.bits()
             | Self::FORCE_RESUME.bits()
             | Self::POLLING_FUTURE.bits()

@@ -31,7 +31,7 @@ impl Header {
         self.cold(|cold| cold.cancellations > 0).unwrap_or(false)
     }
 
-    /// Makes the value that it is about to return a proper answer to its cancellation, which no waiter gets.
+    /// The value that it is about to return is a proper answer to its cancellation, and no waiter gets it.
     pub(crate) fn discard_value(&self) {
         self.cold(|cold| cold.cancellations = 0);
         self.set(State::DISCARDED);

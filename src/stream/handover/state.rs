@@ -1,4 +1,5 @@
-//! The values that a stream offers, and the readers that wait for one, as data: who is granted what, and what comes back.
+//! The values that a stream offers, and the readers that wait for one, as data: which reader is granted which value, and which
+//! values were given back.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +8,19 @@ use crate::scheduler::{Claimant, Claims, Key, WaitQueue, Waiter};
 pub(super) struct State<T> {
     /// An offer that was granted at once. Most streams have one at a time, and a queue costs more.
     pub(super) sole_offer: Option<Offer<T>>,
-    /// Entries in line were never granted. Those aside are granted, or were given back. Each in line is younger than all others.
+    /// Entries in line were never granted. Entries aside are granted, or were given back. Each entry in line is younger than all
+    /// entries aside.
     pub(super) offers: WaitQueue<Offer<T>>,
     /// Offers that were granted, but whose readers gave up, by number.
     pub(super) given_back: BTreeMap<u64, OfferPlace>,
     /// The number of the next offer.
     pub(super) next: u64,
-    /// One for each granted offer, but for that of the sole reader.
+    /// One for each granted offer, except that of the sole reader.
     pub(super) claims: Claims,
-    /// The reader that came while no other was in line. Most streams have one at a time, and a queue costs more. It is before the
-    /// others.
+    /// The reader that came while no other was in line. Most streams have one at a time, and a queue costs more. It comes before
+    /// the others.
     pub(super) sole: Option<Reader>,
-    /// Entries in line wait. Those aside have been granted an offer, or found the end.
+    /// Entries in line wait. Entries aside have been granted an offer, or have found the end.
     pub(super) readers: WaitQueue<Reader>,
 }
 
@@ -48,13 +50,13 @@ pub(super) struct Offer<T> {
 
 pub(super) enum Reader {
     Waiting(Waiter),
-    /// Its offer.
+    /// It was granted this offer.
     Granted(OfferPlace, Claimant),
     /// There are no more values.
     End,
 }
 
-/// What a reader that no longer waits has got.
+/// What a reader gets when it takes its value.
 pub(in crate::stream) enum Got<T> {
     Value(T),
     End,
@@ -132,7 +134,7 @@ impl<T> State<T> {
         if let Reader::Waiting(waiter) = first { Some(Claimant::new(waiter.task())) } else { None }
     }
 
-    /// The first reader that waits. It waits no longer.
+    /// Replaces the first reader that waits by `served`, and returns it.
     pub(super) fn serve_first(&mut self, served: Reader) -> Option<Reader> {
         let first = match &mut self.sole {
             Some(sole @ Reader::Waiting(_)) => sole,
@@ -164,7 +166,7 @@ impl<T> State<T> {
         self.serve_first(Reader::Granted(place, claimant))
     }
 
-    /// Takes what a reader was granted, or finds nothing at the end.
+    /// Takes the offer that a reader was granted. `None` at the end.
     #[inline(never)]
     pub(super) fn take_slow(&mut self, place: Place) -> Result<Option<Offer<T>>, NotServed> {
         if let Some(Reader::Waiting(_)) = self.reader(place) {
@@ -183,7 +185,7 @@ impl<T> State<T> {
         }
     }
 
-    /// Whether no offer is left that may come back to other tasks than this one.
+    /// Whether all granted offers are granted to this task, so that no other task can give one back.
     pub(super) fn has_no_claim_of_others(&self, task: Claimant) -> bool {
         let is_of_other = |reader: &Reader| matches!(reader, Reader::Granted(_, claimant) if *claimant != task);
         !self.sole.as_ref().is_some_and(is_of_other) && self.claims.are_all_by(task)
