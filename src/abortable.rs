@@ -114,8 +114,8 @@ impl<W: Wait> Spawnable for Abortable<W> {
 
 /// Ends the work of an [`abortable`].
 ///
-/// While one exists, a loop that is stepped or polled does not report a cycle of coroutines that it can end: those that wait for each
-/// other are then taken to wait for an abort.
+/// While a handle exists, a loop that is stepped or polled does not report a cycle of coroutines that the handle can end: an abort may
+/// still end the cycle.
 pub struct AbortHandle {
     link: Rc<Link>,
 }
@@ -207,7 +207,7 @@ impl Link {
         }
     }
 
-    /// Has the loop of the work know whether a handle can abort it.
+    /// Notes in the scope of the work whether a handle of this thread can still abort the work.
     fn note_handles(&self) {
         let scope = self.scope.borrow().clone();
         if let Some(scope) = scope {
@@ -215,14 +215,14 @@ impl Link {
         }
     }
 
-    /// Has other threads wake the loop of the work, if it runs.
+    /// Registers the loop of the work with the remote handles, if the work runs: a request then wakes the loop.
     fn listen(&self) {
         let scope = self.scope.borrow().clone();
         if let (Some(scope), Some((request, listeners))) = (scope, self.remote.get())
             && self.listener.borrow().is_none()
         {
             *self.listener.borrow_mut() = Some(listeners.listen(scope.scheduler()));
-            // From here on a request wakes the loop. One that was made before is visible now.
+            // A request from now on wakes the loop. A request from before is visible now.
             if request.is_made() {
                 self.abort();
             }
@@ -253,7 +253,7 @@ impl<T: 'static> Aborting<T> {
     }
 
     fn is_cancelled_by_abort(&self) -> bool {
-        // Work around it may be aborted, too: then this sees the same reason, but is only cancelled.
+        // If work around this one is aborted, this one is cancelled with the same reason, but was not aborted itself.
         self.work.scope().is_some_and(|scope| scope.is_cancelled_by_itself())
     }
 }
@@ -295,7 +295,7 @@ impl<T: 'static> WaitState for Aborting<T> {
         let is_aborted = self.is_cancelled_by_abort();
         let scope = self.work.take_ended()?;
         match scope.cancelled() {
-            // It may have ended with a value all the same: it had arrived, or is an answer to the cancellation.
+            // The work may have a value although it was cancelled: the value had arrived before, or answers the cancellation.
             Some(_) if self.work.has_output() => self.work.take_output().map(Ok),
             Some(_) if is_aborted => Ok(Err(Aborted)),
             Some(cancelled) => Err(Error::cancelled(cancelled, Location::caller())),

@@ -39,7 +39,7 @@
 //! |---|---|---|
 //! | nothing, or `()` | let the others run | `()` |
 //! | [`Coro<T>`](Coro) | run it and wait for it | `T` |
-//! | [`Shared<T>`](Shared), `&Shared<T>` | run it if nobody has, and wait for it | `T`, a clone |
+//! | [`Shared<T>`](Shared), `&Shared<T>` | start it if it has not started, and wait for it | `T`, a clone |
 //! | arrays, `Vec`s, tuples up to 12, `Option`s of these | wait for all of them at once | the same shape, of outputs |
 //! | [`spawn`] | start coroutines in the background, without waiting | their handles |
 //! | [`sleep`], [`sleep_until`] | wait for a point in time | `()` |
@@ -54,7 +54,7 @@
 //! | [`isolate`] | wait for what may fail without stopping the loop | `Result<T, `[`LoopError`]`>` |
 //! | [`shield`] | wait without being cancelled meanwhile | the output of what it shields |
 //! | [`catch`] | get what the wait raises, such as a cancellation, as a value | `Result<_, `[`Error`]`>` |
-//! | [`as_completed`] | start several, and take their outputs in the order in which they are there | [`AsCompleted<T>`](AsCompleted) |
+//! | [`as_completed`] | start several, and take their outputs in order of completion | [`AsCompleted<T>`](AsCompleted) |
 //! | [`Interval::tick`](time::Interval::tick) | wait for the next tick of an [`interval`] | how many were missed |
 //! | [`Stream::next`] | wait for the next value of a [`stream`] | `Option<T>` |
 //! | [`Stream::close`] | cancel the coroutine of a stream, and wait for its end | `()` |
@@ -74,7 +74,7 @@
 //! - [`thread`] has functions for closures that run on threads. [`by_hand`] makes coroutines without macros.
 //! - [`View`], [`Dump`], [`Stall`] and [`Recorder`] show what a loop does: what each coroutine waits for, what holds the loop up, and
 //!   the last turns as a timeline. See [`inside`].
-//! - [`Simulation`] and [`Builder::simulated`] are for tests: time that takes no time, and turns in an order drawn from a seed.
+//! - [`Simulation`] and [`Builder::simulated`] are for tests: a virtual clock, and turns in an order drawn from a seed.
 //! - [`bridge`] has types that functions return and that few programs name.
 //!
 //! # Features
@@ -243,7 +243,7 @@ pub mod __private {
         }
     }
 
-    /// So that rustc says itself that an `Option` is not raised.
+    /// With this impl, the operand may be an `Option`. rustc then reports itself that `?` cannot raise a `None` here.
     #[diagnostic::do_not_recommend]
     impl<T> Question for Option<T> {
         type Value = Self;

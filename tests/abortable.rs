@@ -250,7 +250,7 @@ fn remote_handle_outlives_the_work_and_the_loop() {
     assert!(handle.is_aborted());
 }
 
-/// A handle of this thread cannot be used while the loop is stuck. One of another thread can, until it is dropped.
+/// While the loop is stuck, nothing can use a handle of this thread. Another thread can use a remote handle, until it is dropped.
 #[test]
 fn deadlock_is_found_without_a_remote_handle() {
     let (work, _handle) = abortable(Event::new().wait());
@@ -321,7 +321,7 @@ fn abort_of_aborted_work_changes_nothing() {
         again.abort();
         yield working
     };
-    // The inner one had its value, which is `Err(Aborted)`, when the outer one was aborted.
+    // When the outer work was aborted, the inner one already had its value, `Err(Aborted)`.
     let result = run(main);
     assert!(matches!(result, Ok(Err(Aborted)) | Err(Aborted)), "{result:?}");
     assert_eq!(cleaned.get(), 1);

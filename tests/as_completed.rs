@@ -312,7 +312,7 @@ fn any_waits_can_be_taken_as_completed() {
     assert_eq!(Loop::new().run(main).unwrap(), (((), ()), 5));
 }
 
-/// How many of these run at the same time, at most, and how many ran.
+/// The largest number of coroutines that ran at the same time, and the number of all that ran.
 #[derive(Clone, Default)]
 struct Load {
     running: Rc<Cell<usize>>,
@@ -497,7 +497,7 @@ fn cycle_through_an_item_with_a_limit_is_found_in_a_hosted_loop() {
             let waits = co! {
                 yield;
                 let mut outer = own.take();
-                // The last one waits for this coroutine; those before it end.
+                // The last coroutine waits for this one. The coroutines before it end.
                 let coros = (0..=before).map(move |n| {
                     let outer = if n == before { outer.take() } else { None };
                     co! { match outer { Some(outer) => yield outer, None => yield } }
@@ -521,7 +521,8 @@ fn cycle_through_an_item_with_a_limit_is_found_in_a_hosted_loop() {
     }
 }
 
-/// One that ends starts the next one, which the second item waits for. It is no cycle that the first one waits for the host.
+/// When a coroutine ends, the next one starts, and the second item waits for that one. The first one waits for the host, so this is no
+/// cycle.
 #[test]
 fn items_with_a_limit_that_the_host_can_settle_are_no_cycle() {
     let event = Event::new();

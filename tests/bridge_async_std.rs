@@ -131,7 +131,7 @@ fn a_future_that_waits_for_ever_is_cancelled_at_once() {
 }
 
 #[test]
-fn one_that_is_not_send_is_built_and_stays_on_its_thread() {
+fn a_future_that_is_not_send_is_built_and_stays_on_its_thread() {
     let here = thread::current().id();
     let not_send = from_async_std_with(move || {
         let built_on = thread::current().id();
@@ -150,10 +150,10 @@ fn one_that_is_not_send_is_built_and_stays_on_its_thread() {
 }
 
 #[test]
-fn an_error_value_is_the_output_also_when_it_is_cancelled() {
+fn an_error_value_is_the_output_also_of_a_cancelled_future() {
     let failing = from_async_std(async { Err::<(), _>("a value") });
     assert_eq!(Loop::new().run(failing).unwrap(), Err("a value"));
-    // Cancelled, it gives no output: the future is dropped where it waits.
+    // A cancelled future gives no output: it is dropped where it waits.
     let begun = Gate::new();
     let opener = begun.clone();
     let never = from_async_std(async move {
@@ -167,7 +167,7 @@ fn an_error_value_is_the_output_also_when_it_is_cancelled() {
 }
 
 #[test]
-fn a_panic_in_an_async_std_future_goes_on_out_of_run_with_its_own_payload() {
+fn a_panic_in_an_async_std_future_comes_out_of_run_with_its_own_payload() {
     let main = from_async_std(async {
         task::sleep(ms(1)).await;
         std::panic::panic_any(9_u8);
@@ -179,23 +179,23 @@ fn a_panic_in_an_async_std_future_goes_on_out_of_run_with_its_own_payload() {
 }
 
 #[test]
-fn a_panic_leaves_async_stds_executor_to_the_next_on_that_thread() {
+fn after_a_panic_async_stds_executor_runs_the_next_future_of_that_thread() {
     let panicking = from_async_std(async { std::panic::panic_any(thread::current().id()) });
     let payload = catch_unwind(AssertUnwindSafe(|| Loop::new().run(co! { yield panicking; }))).unwrap_err();
     let panicked = *payload.downcast_ref::<thread::ThreadId>().unwrap();
     let next = || {
         Loop::new().run(from_async_std_with(|| async {
-            // `task::spawn_local`, for which async-std would have to be `unstable`.
+            // Like `task::spawn_local`, which needs the feature `unstable` of async-std.
             let local = async_global_executor::spawn_local(async { thread::current().id() });
             async_std::future::timeout(LONG, local).await.expect("the executor runs")
         }))
     };
-    // Other tests may have left threads, too.
+    // Threads of other tests may be alive, too.
     (0..1_000).find(|_| next().unwrap() == panicked).expect("it was kept");
 }
 
 #[test]
-fn a_panic_in_its_destructor_goes_on_out_of_run() {
+fn a_panic_in_the_destructor_of_a_future_comes_out_of_run() {
     let begun = Gate::new();
     let opener = begun.clone();
     let future = async move {
@@ -233,7 +233,7 @@ fn sockets_work_on_both_sides() {
 }
 
 #[test]
-fn many_may_wait_for_each_other() {
+fn two_hundred_async_std_futures_may_wait_for_each_other() {
     const MANY: usize = 200;
     let gates: Vec<_> = (0..MANY).map(|_| Gate::new()).collect();
     let first = gates[0].clone();
@@ -251,7 +251,7 @@ fn many_may_wait_for_each_other() {
 // tinyield inside async-std.
 
 #[test]
-fn one_left_behind_in_a_thread_local_value_is_cancelled_when_the_thread_ends() {
+fn a_loop_left_in_a_thread_local_value_is_cancelled_when_the_thread_ends() {
     type Hosted = Pin<Box<dyn Future<Output = Result<(), LoopError>>>>;
     thread_local! {
         static LEFT: RefCell<Vec<Hosted>> = const { RefCell::new(Vec::new()) };
@@ -281,7 +281,7 @@ fn one_left_behind_in_a_thread_local_value_is_cancelled_when_the_thread_ends() {
 }
 
 #[test]
-fn a_spawned_one_that_is_cancelled_has_ended() {
+fn a_loop_in_a_cancelled_async_std_task_has_ended() {
     let (gate, ended) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
     let (opener, counted) = (gate.clone(), ended.clone());
     let main = move || {

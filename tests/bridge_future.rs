@@ -15,7 +15,7 @@ use common::{Counter, Gate, LONG, OnDrop, forever, ms, names, panic_of, to_idle}
 use tinyield::{Deadlock, Loop, Step, TimedOut, co, from_future, sleep, timeout};
 
 #[test]
-fn its_output_is_a_value() {
+fn the_output_of_a_future_is_a_value() {
     let main = co! {
         let one = yield from_future(ready(1));
         let two: Result<i32, String> = yield from_future(ready(Err("two".to_string())));
@@ -25,7 +25,7 @@ fn its_output_is_a_value() {
 }
 
 #[test]
-fn it_is_not_polled_before_it_is_started() {
+fn a_future_is_not_polled_before_it_is_started() {
     let polls = Counter::new();
     let counted = polls.clone();
     let coro = from_future(async move { counted.up() });
@@ -35,7 +35,7 @@ fn it_is_not_polled_before_it_is_started() {
 }
 
 #[test]
-fn it_is_polled_and_dropped_on_the_loops_own_thread_wherever_it_is_woken() {
+fn a_future_is_polled_and_dropped_on_the_loops_own_thread_wherever_it_is_woken() {
     let gate = Gate::new();
     let opener = gate.clone();
     let here = thread::current().id();
@@ -71,7 +71,7 @@ fn it_is_polled_and_dropped_on_the_loops_own_thread_wherever_it_is_woken() {
 }
 
 #[test]
-fn it_is_polled_once_for_each_wake_up_and_not_otherwise() {
+fn a_future_is_polled_once_for_each_wake_up_and_not_otherwise() {
     let gate = Gate::new();
     let mut event_loop = Loop::new();
     let others = co! { for _ in 0..100 { yield; } };
@@ -90,7 +90,7 @@ fn it_is_polled_once_for_each_wake_up_and_not_otherwise() {
 }
 
 #[test]
-fn one_that_wakes_itself_takes_turns_with_the_others() {
+fn a_future_that_wakes_itself_takes_turns_with_the_others() {
     let turns = Counter::new();
     let seen = turns.clone();
     let main = co! {
@@ -112,14 +112,14 @@ fn one_that_wakes_itself_takes_turns_with_the_others() {
 }
 
 #[test]
-fn ten_thousand_in_one_gather_are_polled_only_when_each_is_woken() {
+fn ten_thousand_futures_in_one_gather_are_polled_only_when_each_is_woken() {
     const MANY: usize = 10_000;
     let gates: Vec<_> = (0..MANY).map(|_| Gate::new()).collect();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(gates.iter().map(|gate| from_future(gate.clone())).collect::<Vec<_>>());
     let (steps, _) = to_idle(&mut runtime);
     assert!(steps <= MANY + 2, "{steps} steps to start");
-    // One at a time, in an order that is not theirs: a wake-up costs as many steps whether 10,000 wait or one.
+    // Wakes one future at a time, in another order than that of the gather. A wake-up takes as many steps with 10,000 futures as with one.
     for step in 0..MANY {
         gates[(step * 7919) % MANY].open();
         let (woken, _) = if step + 1 < MANY { to_idle(&mut runtime) } else { break };
@@ -131,7 +131,7 @@ fn ten_thousand_in_one_gather_are_polled_only_when_each_is_woken() {
 }
 
 #[test]
-fn an_error_elsewhere_drops_it_before_run_returns() {
+fn an_error_elsewhere_drops_a_future_before_run_returns() {
     let gate = Gate::new();
     let dropped = Counter::new();
     let (held, guard) = (gate.clone(), dropped.guard());
@@ -150,7 +150,7 @@ fn an_error_elsewhere_drops_it_before_run_returns() {
 }
 
 #[test]
-fn one_that_was_not_begun_when_it_is_cancelled_is_never_polled() {
+fn a_future_that_is_cancelled_before_it_begins_is_never_polled() {
     let gate = Gate::new();
     let dropped = Counter::new();
     let (held, guard) = (gate.clone(), dropped.guard());
@@ -163,7 +163,7 @@ fn one_that_was_not_begun_when_it_is_cancelled_is_never_polled() {
 }
 
 #[test]
-fn a_timeout_drops_it_and_its_waker_is_of_no_effect_then() {
+fn a_timeout_drops_a_future_and_its_waker_has_no_effect_afterwards() {
     let gate = Gate::new();
     let (theirs, waker) = (gate.clone(), Rc::new(Cell::new(None)));
     let kept = waker.clone();
@@ -184,7 +184,7 @@ fn a_timeout_drops_it_and_its_waker_is_of_no_effect_then() {
     assert_eq!(gate.polls(), 1);
 }
 
-/// Keeps its waker, and has another thread wake it while it is being dropped.
+/// Keeps its waker. Its destructor calls the waker on another thread.
 struct WokenInDrop(Option<Waker>);
 
 impl Future for WokenInDrop {
@@ -205,20 +205,20 @@ impl Drop for WokenInDrop {
 }
 
 #[test]
-fn it_may_be_woken_from_another_thread_while_it_is_dropped() {
+fn a_future_may_be_woken_from_another_thread_while_it_is_dropped() {
     let main = co! {
         let late = yield timeout(from_future(WokenInDrop(None)), ms(1));
         yield sleep(ms(1));
         late
     };
     assert_eq!(Loop::new().run(main).unwrap(), Err(TimedOut));
-    // And when the loop stops.
+    // The same when the loop stops.
     let failing = co! { yield; Err("stop")?; };
     assert_eq!(Loop::new().run((from_future(WokenInDrop(None)), failing)).unwrap_err().to_string(), "stop");
 }
 
 #[test]
-fn wakers_called_from_many_threads_while_the_loop_goes_do_no_harm() {
+fn wakers_called_from_many_threads_while_the_loop_ends_do_no_harm() {
     for _ in 0..50 {
         let wakers = Arc::new(Mutex::new(Vec::<Waker>::new()));
         let (kept, (done, stop)) = (wakers.clone(), mpsc::channel::<()>());
@@ -240,7 +240,7 @@ fn wakers_called_from_many_threads_while_the_loop_goes_do_no_harm() {
 }
 
 #[test]
-fn a_panic_in_a_poll_goes_on_out_of_run_with_its_own_payload() {
+fn a_panic_in_a_poll_comes_out_of_run_with_its_own_payload() {
     let cancelled = Counter::new();
     let guard = cancelled.guard();
     let other = co! { let _guard = guard; yield forever(); };
@@ -252,7 +252,7 @@ fn a_panic_in_a_poll_goes_on_out_of_run_with_its_own_payload() {
 }
 
 #[test]
-fn a_panic_in_its_destructor_goes_on_out_of_run() {
+fn a_panic_in_the_destructor_of_a_future_comes_out_of_run() {
     let dropped = OnDrop(|| panic!("in the destructor"));
     let future = async move {
         let _dropped = dropped;
@@ -263,7 +263,7 @@ fn a_panic_in_its_destructor_goes_on_out_of_run() {
 }
 
 #[test]
-fn an_error_has_its_name_in_the_trace_and_the_line_where_it_was_made() {
+fn an_error_of_a_future_has_the_name_and_the_line_of_from_future() {
     let main = co! { yield from_future(async { "x".parse::<i32>() }).raise() };
     let line = line!() - 1;
     let error = Loop::new().run(main).unwrap_err();
@@ -281,7 +281,7 @@ fn a_future_is_a_deadlock_as_soon_as_it_has_no_waker() {
 
     let gate = Gate::new();
     let opener = gate.clone();
-    // Its last waker is dropped, unwoken, by another thread, while the loop sleeps.
+    // While the loop sleeps, another thread drops the last waker without calling it.
     let thread = thread::spawn(move || {
         while opener.waker().is_none() {
             thread::yield_now();
@@ -294,7 +294,7 @@ fn a_future_is_a_deadlock_as_soon_as_it_has_no_waker() {
 }
 
 #[test]
-fn awaited_in_place_it_may_borrow() {
+fn a_future_that_is_awaited_in_place_may_borrow() {
     let gate = Gate::new();
     gate.open();
     let main = co! {

@@ -1,4 +1,5 @@
-//! Waiting costs no processor time, on either side of a bridge. Alone in its process, whose time it takes.
+//! Waiting costs no processor time, on either side of a bridge. This is the only test in its process, because it measures the time of
+//! the process.
 #![cfg(all(target_os = "linux", feature = "smol", feature = "async-std"))]
 #![feature(coroutines)]
 
@@ -16,11 +17,11 @@ use tinyield::{
     to_smol, to_smol_with,
 };
 
-/// The time that all threads of the process have had a processor.
+/// The processor time of all threads of the process.
 fn processor_time() -> Duration {
     let mut nanos = 0;
     for thread in fs::read_dir("/proc/self/task").unwrap() {
-        // A thread may have ended since.
+        // A thread may have ended in the meantime.
         if let Ok(stat) = fs::read_to_string(thread.unwrap().path().join("schedstat")) {
             nanos += stat.split(' ').next().unwrap().parse::<u64>().unwrap();
         }
@@ -28,7 +29,7 @@ fn processor_time() -> Duration {
     Duration::from_nanos(nanos)
 }
 
-/// How long each wait takes: ten times what it may cost.
+/// How long each wait takes. It may cost a tenth of that in processor time.
 const WAIT: Duration = Duration::from_millis(400);
 
 #[track_caller]

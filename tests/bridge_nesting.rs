@@ -1,4 +1,4 @@
-//! The bridges in one another: what crosses them, and cancelling in each of the eight nestings with work outstanding.
+//! Bridges inside of bridges: what crosses them, and a cancellation in each of the eight nestings while work is running.
 #![feature(coroutines)]
 #![cfg(all(feature = "smol", feature = "async-std"))]
 
@@ -18,7 +18,7 @@ use tinyield::{
     sleep, timeout, to_async_std, to_async_std_with, to_smol, to_smol_with,
 };
 
-/// What is innermost, or around it, in each nesting: how much of it has begun and not ended.
+/// Counts the layers of a nesting, and the work in the innermost one, that have begun and not ended.
 #[derive(Clone, Default)]
 struct Work {
     alive: Arc<AtomicUsize>,
@@ -35,7 +35,7 @@ impl Work {
         })
     }
 
-    /// A coroutine that waits for ever, and takes its time to clean up.
+    /// A coroutine that waits for ever. When it is cancelled, its cleanup waits, too.
     fn coroutine(&self) -> Coro<()> {
         let work = self.clone();
         co! {
@@ -78,7 +78,7 @@ impl Work {
     }
 }
 
-/// Polls `future` until the deepest of its work has begun, then drops it.
+/// Polls `future` until its innermost work has begun, then drops it.
 async fn drop_half_way<F: Future<Output: Debug>>(future: F, work: &Work) {
     let mut future = Box::pin(future);
     let mut deepest = work.deepest.clone();
@@ -91,7 +91,7 @@ async fn drop_half_way<F: Future<Output: Debug>>(future: F, work: &Work) {
     drop(future);
 }
 
-/// Runs `main` until the deepest of its work has begun, then stops the loop by an error.
+/// Runs `main` until its innermost work has begun, then stops the loop by an error.
 fn fail_half_way<T: 'static>(main: Coro<T>, work: &Work) {
     let deepest = work.deepest.clone();
     let failing = co! { deepest.await; Err("half-way")?; };
@@ -151,7 +151,7 @@ fn cancelling_async_std_in_tinyield_in_async_std() {
     let work = Work::default();
     let both = (from_async_std(work.future()), work.coroutine());
     async_std::task::block_on(drop_half_way(to_async_std(both), &work));
-    // The future may not have come to its thread when the coroutine had begun.
+    // The coroutine has begun, but the future may not be on its thread yet.
     work.has_ended(1);
 }
 
@@ -254,7 +254,7 @@ fn an_error_crosses_with_the_coroutines_of_all_the_loops() {
     check(async_std::task::block_on(to_async_std(in_async_std)).unwrap_err());
     let on_threads = || co! { (yield from_async_std(to_smol_with(failing)))? }.named("outer");
     check(smol::block_on(to_async_std_with(on_threads)).unwrap_err());
-    // As any error of theirs.
+    // A `LoopError` is raised like any other error.
     let theirs = async {
         to_smol(failing()).await.map_err(Error::from)?;
         Ok::<(), Error>(())

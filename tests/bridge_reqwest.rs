@@ -19,7 +19,7 @@ use tokio::runtime::Builder;
 const REQUESTS: usize = 1_000;
 const AT_ONCE: usize = 16;
 
-/// What the server has seen.
+/// The requests that the server has received.
 #[derive(Default)]
 struct Served {
     requests: AtomicUsize,

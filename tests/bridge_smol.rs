@@ -163,7 +163,7 @@ fn tinyields_timers_are_kept_while_the_loop_waits_in_smols_reactor() {
 }
 
 #[test]
-fn a_panic_in_a_smol_future_goes_on_out_of_run() {
+fn a_panic_in_a_smol_future_comes_out_of_run() {
     let main = from_smol(async {
         Timer::after(ms(1)).await;
         panic!("in smol");
@@ -179,7 +179,7 @@ fn a_loop_that_a_thread_kept_cleans_up_when_the_thread_ends() {
     let cleaned = Arc::new(AtomicBool::new(false));
     let theirs = cleaned.clone();
     thread::spawn(move || {
-        // Of thread-local values, those of smol come after this one, so they go before it.
+        // The thread-local values of smol are first used after this one, so they are dropped before it.
         KEPT.with_borrow(|kept| assert!(kept.is_none()));
         let mut run = Box::pin(to_smol(co! {
             let _ = yield catch(from_smol(Timer::never()));

@@ -334,6 +334,24 @@ fn poll_outside_of_a_runtime_says_what_to_do() {
 }
 
 #[test]
+fn what_to_do_about_a_plain_await_is_printed_except_in_a_simulation() {
+    let name = "what_to_do_about_a_plain_await_is_printed_except_in_a_simulation";
+    let printed = common::in_child(name, || {
+        let sleeps = || co! { tokio::time::sleep(ms(1)).await };
+        panic_of(|| Loop::new().run(sleeps()));
+        eprintln!("simulated:");
+        panic_of(|| common::simulated().run(sleeps()));
+    });
+    if printed.is_empty() {
+        return; // the child
+    }
+    let (real, simulated) = printed.split_once("simulated:").unwrap();
+    let advice = "`yield from_tokio(async { .. })`";
+    assert_eq!(real.matches(advice).count(), 1, "{printed}");
+    assert!(!simulated.contains(advice), "{printed}");
+}
+
+#[test]
 fn plain_await_outside_of_a_runtime_says_what_to_do() {
     let says_what_to_do = |message: &str| {
         assert!(message.starts_with("there is no reactor running"), "{message}");

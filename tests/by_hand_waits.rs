@@ -1,5 +1,5 @@
-//! Each kind of wait, begun by hand and then left, polled too often, or polled in the name of another coroutine: it does no harm,
-//! and leaves nothing behind.
+//! Each kind of wait, begun by hand and then dropped early, polled too often, or polled with the `Resume` of another coroutine. That does
+//! no harm, and leaves nothing behind.
 #![feature(coroutines)]
 
 mod common;
@@ -61,7 +61,7 @@ fn begins_and_leaves<W: Wait + 'static>(wait: W) -> Coro<String> {
     co! { (yield (begins, co! { drop(dropped.take()); })).0 }
 }
 
-/// Begins `wait` and leaves it, in a loop that could not end if anything of the wait stayed behind.
+/// Begins `wait` and drops it, in a loop that could not end if a part of the wait stayed behind.
 fn assert_leaves_nothing<W: Wait + 'static>(wait: W) {
     let debug = Loop::new().run(begins_and_leaves(wait)).unwrap();
     assert_eq!(debug, "ActiveWait { ready: false, .. }");
@@ -113,7 +113,7 @@ fn a_dropped_wait_gives_up_and_cancels_what_it_started() {
     assert!(receiver.is_empty());
 }
 
-/// Polls it until it is there, and once more; what that gives.
+/// Polls a wait until it is ready, and once more. Returns what the last poll gave.
 fn polls_once_too_often<W: Wait + 'static>(wait: W) -> Option<String> {
     let coro = Coro::from_coroutine(
         #[coroutine]
@@ -125,7 +125,7 @@ fn polls_once_too_often<W: Wait + 'static>(wait: W) -> Option<String> {
                     Poll::Pending => resume = yield Suspend,
                 }
             };
-            // Dropped with it, at the latest.
+            // At the latest, the value is dropped with the wait.
             let _ = format!("{begun:?}");
             Outcome::value(match begun.poll(&resume) {
                 Poll::Ready(Err(error)) => Some(error.to_string()),
@@ -309,7 +309,7 @@ fn a_wait_that_is_begun_for_a_coroutine_that_has_ended_never_begins() {
 
 const SECOND_WAIT: &str = "a second wait was begun in the same turn, or while another was unfinished";
 
-/// Begins `wait` while it waits for an event, and polls the wait that was begun second or first.
+/// Begins `wait` while its coroutine waits for an event, and polls one of the two waits.
 fn begins_a_second_wait<W: Wait + 'static>(wait: W, polls_first: bool) {
     let nobody_sets = Event::new();
     let event = nobody_sets.clone();
@@ -435,7 +435,7 @@ fn children_of_a_wait_that_cancels_its_own_coroutine_never_begin() {
     let (alive, begun) = (Alive::new(), Rc::new(Cell::new(false)));
     let work: Rc<RefCell<Option<Box<dyn Any>>>> = Rc::default();
     let (kept, gives_up, meets) = (work.clone(), given_up.clone(), barrier.clone());
-    // It ends with a wait at the barrier forgotten, so its value is dropped when that opens.
+    // The coroutine ends with a forgotten wait at the barrier, so its value is dropped when the barrier opens.
     let leaves = Coro::from_coroutine(
         #[coroutine]
         static move |resume: Resume| {

@@ -147,7 +147,7 @@ fn each_further_yield_raises_again_at_once() {
         let log = log.clone();
         co! { let _ends = log.on_drop("other"); yield forever(); }
     };
-    // The other one started first, so it is cancelled when the stubborn one has ended.
+    // The other coroutine started first, so it is cancelled after the stubborn one has ended.
     let error = Loop::new().run((other, stubborn, fails())).unwrap_err();
     assert_eq!(log.take(), ["0", "1", "2", "3", "4", "all", "other"]);
     assert!(error.others().is_empty(), "{error:?}");

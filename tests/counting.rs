@@ -132,7 +132,7 @@ fn coroutine_that_panics_drops_its_body_once() {
     let mut runtime = event_loop.runtime(c);
     ran(&mut runtime);
     counts!(RESUMES = 1, BODY = 0, CAPTURE = 0, VALUE = 0);
-    // The next step panics, or the one after it.
+    // One of the next two steps panics.
     assert_eq!(panic_of(|| to_end(&mut runtime).1.map(drop)), "boo");
     counts!(RESUMES = 2, BODY = 1, CAPTURE = 1, VALUE = 0);
     drop(runtime);

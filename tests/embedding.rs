@@ -94,7 +94,7 @@ fn a_wake_up_before_the_wait_is_not_lost() {
     let mut runtime = event_loop.runtime(co! { waits.await; 3 });
     let (_, idle) = to_idle(&mut runtime);
     gate.open();
-    // The wait returns at once, although nothing wakes it from now on.
+    // The wake-up came before, so the wait returns at once.
     idle.wait();
     ran(&mut runtime);
     assert!(matches!(runtime.step(), Step::Done(Ok(3))));
@@ -213,7 +213,7 @@ fn a_poll_of_a_busy_loop_takes_a_bounded_number_of_turns() {
         most = most.max(turns.get() - before);
         match result {
             Poll::Ready(result) => break result.unwrap(),
-            // It has woken the host, to be polled again at once.
+            // The loop has woken the host, so that it is polled again at once.
             Poll::Pending => assert_eq!(wakes.get(), polls),
         }
     }
@@ -224,7 +224,7 @@ fn a_poll_of_a_busy_loop_takes_a_bounded_number_of_turns() {
 #[test]
 fn a_polled_loop_has_a_deadline_and_continues_after_it() {
     let mut event_loop = Loop::new();
-    // If the thread gets no processor until the deadline, the loop has nothing to wait for. Then again, with more time.
+    // If the thread gets no processor until the deadline, the loop has nothing to wait for. Then this is repeated with more time.
     for attempt in 0.. {
         let (wakes, waker) = Wakes::new();
         let at = Instant::now() + ms(3 << attempt);
@@ -275,7 +275,7 @@ fn a_loop_hosted_in_a_coroutine_is_woken_through_the_outer_loop() {
         opener.open();
     });
     assert_eq!(Loop::new().run(host).unwrap(), 6);
-    // Once, if the gate was opened before the inner loop polled it.
+    // Only one wake-up, if the gate was opened before the inner loop polled the future.
     assert!((1..=2).contains(&polls.get()));
     thread.join().unwrap();
 }
@@ -489,7 +489,7 @@ fn an_idle_wait_on_another_thread_returns_when_the_run_ends() {
         });
         if waits_first {
             begun.recv().unwrap();
-            // The thread is probably parked now. If it is not, it must return too.
+            // The thread is probably parked now. If it is not, its wait has to return all the same.
             (0..100).for_each(|_| std::thread::yield_now());
         }
         drop(runtime);

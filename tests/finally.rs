@@ -277,7 +277,7 @@ fn cleanup_runs_although_the_work_is_stuck_behind_a_shield() {
     assert!(dropped[0].contains("`stuck`"), "{dropped:?}");
 }
 
-/// The work waits behind a shield for a coroutine that waits for the handle of the whole.
+/// The work waits behind a shield for a coroutine that waits for the `finally` around the work.
 #[test]
 fn cleanup_runs_although_its_work_is_in_a_cycle() {
     let log = Log::new();
@@ -338,7 +338,7 @@ fn cleanup_that_has_begun_ends_although_the_runtime_is_dropped() {
     assert_eq!(log.take(), ["begins", "ends"]);
 }
 
-/// The whole is given up after each number of turns: each body that began is cleaned up once.
+/// The program is given up after any number of turns. Each body that began is cleaned up once.
 #[test]
 fn cleanups_in_a_stream_in_a_race_in_a_domain_that_contains_panics_are_as_many_as_the_bodies() {
     silence_panics("the third");

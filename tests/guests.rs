@@ -1,4 +1,4 @@
-//! Loops that tasks of another loop poll: what can wake such a guest is a reason for its host to wait, and nothing else is.
+//! A guest is a loop that a task of another loop, its host, polls. The host waits for a guest exactly if something can wake the guest.
 #![feature(coroutines)]
 
 mod common;
@@ -22,7 +22,7 @@ fn poll(guest: &Guest) -> Coro<()> {
     co! { poll_fn(|context| guest.borrow_mut().poll(context)).await?; }
 }
 
-/// A guest that waits for `event`, in as many further guests as `depth` says.
+/// A guest that waits for `event`, inside of `depth` further guests.
 fn nested(event: &Event, depth: usize) -> Guest {
     let waits = event.wait();
     (0..depth).fold(guest(co! { yield waits; }), |inner, _| guest(poll(&inner)))
@@ -38,7 +38,7 @@ fn a_guest_that_becomes_watched_while_it_and_its_host_sleep_is_waited_for() {
                 // The host is idle, and looks at its guests, which nothing can wake.
                 yield sleep(ms(1));
                 let remote = event.remote();
-                // Now it can be woken, and then not again.
+                // Now something can wake the guest, and then nothing any more.
                 yield;
                 drop(remote);
             }

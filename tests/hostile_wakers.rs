@@ -30,7 +30,7 @@ thread_local! {
     static EVENT: Cell<Option<Event>> = const { Cell::new(None) };
 }
 
-/// Says what a waker does, and notes how it was used.
+/// Decides what a waker does, and notes how it was used.
 #[derive(Default)]
 struct Hostile {
     stops: Mutex<Option<(Use, StopHandle)>>,

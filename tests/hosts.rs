@@ -113,7 +113,7 @@ fn spawn_after_the_end_panics() {
     runtime.spawn(co! {});
 }
 
-/// The future that polls the run sleeps. It is woken when its host starts something.
+/// The future that polls the run waits. It is woken when its host starts a coroutine.
 #[test]
 fn host_that_sleeps_is_woken() {
     #[derive(Default)]

@@ -30,7 +30,7 @@ fn ticks_that_have_passed_are_missed_and_come_once() {
         let ticks = interval(ms(10));
         yield ticks.tick();
         yield sleep(ms(45));
-        // Those after 20, 30, 40 and 50 ms have passed: one comes at once, and the next one in the rhythm.
+        // The ticks at 20, 30, 40 and 50 ms have passed. One of them comes at once, and the next tick is in the rhythm again.
         assert_eq!(yield ticks.tick(), 3);
         assert_eq!((yield now()) - start, ms(55));
         assert_eq!(yield ticks.tick(), 0);
@@ -55,7 +55,7 @@ fn tick_that_is_given_up_is_not_lost() {
 }
 
 #[test]
-fn period_without_an_end_never_ticks() {
+fn interval_of_the_longest_duration_never_ticks() {
     let main = co! {
         let ticks = interval(Duration::MAX);
         (yield timeout(ticks.tick(), ms(1))).is_err()

@@ -329,7 +329,7 @@ fn a_domain_can_be_cancelled_from_outside_while_it_stops() {
 
 #[test]
 fn waiters_outside_get_the_error_of_the_domain_of_a_shared() {
-    // It is started inside, so it belongs there.
+    // The coroutine is started inside, so it belongs to the inner domain.
     let shared: Shared<i32> = co! { yield forever(); 1 }.named("shared").shared();
     let (outside, later) = (shared.clone(), shared.clone());
     let main = co! {
@@ -338,7 +338,7 @@ fn waiters_outside_get_the_error_of_the_domain_of_a_shared() {
             yield;
             yield;
             let error = (yield catch(&outside)).unwrap_err();
-            // It is not a cancellation, as nothing cancelled this coroutine.
+            // The error is not a cancellation, because nothing cancelled this coroutine.
             assert!(!error.is_cancelled());
             yield;
             error.to_string()

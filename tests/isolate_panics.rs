@@ -68,7 +68,7 @@ fn without_it_a_panic_stops_the_loop() {
     silence_panics("inside");
     let main = co! { yield isolate(panics("inside 2")) };
     assert_eq!(panic_of(|| Loop::new().run(main)), "inside 2");
-    // The panic is contained by the outermost domain that does so, through one that does not.
+    // The inner domain does not contain panics, so the panic goes through it. The outer domain contains it.
     let main = co! { message(yield isolate(co! { let _ = yield isolate(panics("inside 3")); yield forever(); }).catch_unwind()) };
     assert_eq!(run(main), "inside 3");
 }

@@ -115,11 +115,11 @@ fn a_timeout_gives_a_message_that_a_helper_has_received() {
     let (sender, receiver) = unbounded();
     let main = co! {
         let receives = receiver.recv();
-        // Due at once: the message comes in the same round, and the value of the helper is one round late.
+        // The timeout is due at once. The message comes in the same round, and the value of the helper comes one round later.
         let helper = co! { (yield co! { yield receives }).ok() };
         let sends = co! { yield; sender.try_send("message")?; };
         let (got, ()) = yield (timeout(helper, ms(0)), sends);
-        // It is with the coroutine, or still in the channel.
+        // The coroutine has the message, or it is still in the channel.
         (got, receiver.try_recv().ok())
     };
     let (got, left) = Loop::new().run(main).unwrap();
@@ -175,7 +175,7 @@ fn a_loop_that_runs_in_a_deep_drop_sees_its_own_coroutines_dropped_at_once() {
     let runs = common::OnDrop(move || {
         let (sender, receiver) = unbounded::<()>();
         let main = co! {
-            // Its task is dropped with the handle, and with that the last sender.
+            // Dropping the handle drops its task, and the last sender with it.
             drop(co! { yield; drop(sender); });
             (yield receiver.recv()).is_err()
         };

@@ -163,6 +163,27 @@ fn a_waker_that_its_own_task_calls_before_it_polls_another_future_is_kept() {
 }
 
 #[test]
+fn a_waker_that_its_own_task_calls_after_a_poll_wakes_it_each_time() {
+    run(Coro::from_coroutine(
+        #[coroutine]
+        static move |mut resume: Resume| {
+            for _ in 0..3 {
+                let mut waker = None;
+                let keeps_waker = poll_fn(|context| {
+                    waker = Some(context.waker().clone());
+                    Poll::<()>::Pending
+                });
+                assert!(resume.poll_future(pin!(keeps_waker)).is_pending());
+                waker.take().unwrap().wake();
+                resume = yield Suspend;
+            }
+            assert!(resume.poll_future(pin!(ready(2))).is_ready());
+            Outcome::value(())
+        },
+    ));
+}
+
+#[test]
 fn coroutines_are_resumed_in_the_order_of_their_wake_ups_by_wakers_and_by_events() {
     for waker_is_first in [true, false] {
         let (waker, order) = (Rc::new(Cell::new(None::<Waker>)), Rc::new(RefCell::new(Vec::new())));
@@ -273,7 +294,7 @@ fn a_waker_that_was_dropped_in_a_run_is_gone_in_the_next_step() {
     for expected in 1..=3 {
         while let Step::Ran = runtime.step() {}
         assert_eq!(polls.get(), expected);
-        // Between two steps, the waker goes another way, and so does its clone.
+        // Between two steps, the loop does not run, so the waker and its clone use the inbox.
         let waker = kept.take().expect("the future was polled");
         drop(waker.clone());
         waker.wake();

@@ -1,5 +1,4 @@
-//! Programs of coroutines do on tinyield what a naive simulator computes: random programs, and those that the fuzzer
-//! kept.
+//! Random programs, and programs that the fuzzer kept, do on tinyield what a naive simulator computes.
 //!
 //! `TINYIELD_PROGRAMS` sets the number of random programs, and `PROPTEST_RNG_SEED` their seed.
 #![feature(coroutines)]
@@ -54,7 +53,7 @@ fn random_programs_match_the_simulator() {
 fn programs_kept_by_the_fuzzer_match_the_simulator() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     if !fuzz.exists() {
-        // The package does not have it.
+        // The package does not contain the corpus.
         return;
     }
     let mut count = 0;

@@ -13,8 +13,8 @@ use std::task::{Context, Poll};
 use common::{Alive, Counter, LONG, Log, forever, panic_of, ran, to_idle, turns, waits_forever};
 use tinyield::{Coro, Loop, Step, catch, co, coro, isolate, race, run_in_thread, shield, spawn, timeout};
 
-/// Rustc leaks what a body returns when the destructor of one of its locals panics after that (its issue 47949): here,
-/// the cancellation that is being raised. So a leak sanitizer reports nothing of these tests.
+/// If the destructor of a local panics while a body returns, rustc leaks the value that the body returns (rust-lang/rust#47949). Here that
+/// is the cancellation. So the reports of a leak sanitizer about these tests are suppressed.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_default_suppressions() -> *const std::ffi::c_char {
     c"leak:panics".as_ptr()
@@ -142,7 +142,7 @@ fn panic_in_the_clone_of_a_shared_value_comes_out_of_run() {
     let again = shared.clone();
     assert_eq!(panic_of(|| Loop::new().run((waits_forever(log.clone(), "1"), co! { yield shared; }))), "no copies");
     assert_eq!(log.take(), ["1"]);
-    // The value is kept, and can be cloned no better.
+    // The value is kept, and its next clone panics, too.
     assert_eq!(panic_of(|| Loop::new().run(again)), "no copies");
 }
 

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use common::{LONG, forever, ms};
 use tinyield::channel::{bounded, unbounded};
 use tinyield::{
-    Barrier, Coro, Deadlock, Event, Lock, Loop, LoopError, Semaphore, Step, TimedOut, catch, co, coro, isolate, race,
-    sleep, spawn, timeout,
+    Barrier, Coro, Deadlock, Event, Lock, Loop, LoopError, Semaphore, Step, TimedOut, abortable, catch, co, coro, dump,
+    finally, from_future, interval, isolate, race, settled, shield, sleep, spawn, timeout,
 };
 
 #[derive(Debug, PartialEq, Eq)]
@@ -79,6 +79,57 @@ fn each_leaf_can_win() {
         never.statistics().waiting
     };
     assert_eq!(run(main), 0);
+}
+
+/// A task with a race of leaves looks itself at whether the other parts of its gather are ready: nothing counts them.
+#[test]
+fn each_wait_can_be_over_in_a_gather_with_a_race_of_leaves() {
+    let (never, set) = (Event::new(), Event::new());
+    set.set();
+    let decided_later = move || race((never.wait().map(|()| "lost"), sleep(ms(1)).map(|()| "won")));
+    let soon = || co! { yield; 7 };
+    let (sender, receiver) = bounded(2);
+    macro_rules! assert_over {
+        ($($wait:expr),+ $(,)?) => {
+            $(
+                let (race, wait) = (decided_later(), $wait);
+                let winner = common::simulated().run(co! { (yield (race, wait)).0 });
+                assert_eq!(winner.unwrap(), "won", "beside {}", stringify!($wait));
+            )+
+        };
+    }
+    assert_over!(
+        soon(),
+        soon().shared(),
+        isolate(soon()),
+        isolate(soon()).catch_unwind(),
+        timeout(soon(), LONG),
+        timeout(forever(), ms(1)),
+        shield(soon()),
+        catch(soon()),
+        abortable(soon()).0,
+        finally(soon(), soon),
+        race([soon(), soon()]),
+        race([isolate(soon()), isolate(soon())]),
+        race((sleep(ms(2)), sleep(ms(3)))),
+        (soon(), sleep(ms(2))),
+        [soon(), soon()],
+        vec![soon(), soon()],
+        Some(soon()),
+        sleep(ms(2)),
+        settled(),
+        interval(ms(2)).tick(),
+        dump(),
+        from_future(async {}),
+        set.wait(),
+        set.wait_timeout(LONG),
+        Semaphore::new(1).acquire(),
+        Lock::new(1).acquire(),
+        Barrier::new(1).wait(),
+        sender.send(7),
+        receiver.recv(),
+        co! { yield yield spawn(soon()) },
+    );
 }
 
 #[test]
@@ -263,6 +314,28 @@ fn losers_in_a_gather_are_given_up_at_once() {
 }
 
 #[test]
+fn losers_of_a_list_in_a_gather_are_given_up_at_once() {
+    let (sender, receiver) = unbounded::<u32>();
+    let (closes, closed) = unbounded::<u32>();
+    let rest = Event::new();
+    let main = co! {
+        let gather = yield spawn({
+            let (receiver, rest) = (receiver.clone(), rest.clone());
+            co! { yield (race([receiver.recv(), closed.recv()]), rest.wait()) }
+        });
+        yield;
+        drop(closes);
+        yield;
+        yield;
+        sender.try_send(7)?;
+        let message = yield timeout(receiver.recv(), LONG);
+        rest.set();
+        (message?.unwrap(), (yield gather).0.is_err())
+    };
+    assert_eq!(run(main), (7, true));
+}
+
+#[test]
 fn races_of_leaves_can_be_nested_and_gathered() {
     let (a, b) = (Event::new(), Event::new());
     let main = co! {
@@ -300,7 +373,7 @@ fn value_that_has_arrived_is_kept_when_a_timeout_cancels() {
         };
         match run(main) {
             Ok(message) => return assert_eq!(message, 3),
-            // The thread got no processor before this turn. Then again, with more time.
+            // The thread got no processor before this turn. Then this is repeated with more time.
             Err(TimedOut) => assert_eq!(receiver.try_recv().unwrap(), 3),
         }
     }

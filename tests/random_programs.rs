@@ -34,7 +34,7 @@ enum Node {
     Spawn(Box<Node>),
     SpawnAndWait(Box<Node>),
     Isolate(Box<Node>),
-    /// With whether it fires.
+    /// The flag says whether the timeout fires.
     Timeout(Box<Node>, bool),
     Race(Vec<Node>),
     Shield(Box<Node>),
@@ -42,14 +42,14 @@ enum Node {
     Shared(u8),
     /// Cleans up behind a shield when it is cancelled.
     Polite(Box<Node>),
-    /// Holds a permit meanwhile.
+    /// Holds a permit while the inner program runs.
     Permit(Box<Node>),
     /// Fails in a domain, which is caught.
     FailsInside(Box<Node>),
     NestedLoop(Box<Node>),
     /// A race of a permit against a sleep or an event that is never set.
     RaceLeaves(bool),
-    /// Aborted after this number of turns.
+    /// Work that is aborted after this number of turns.
     Abortable(Box<Node>, u8),
     /// Counts the bodies that have begun, and the cleanups that have ended.
     Finally(Box<Node>),
@@ -413,7 +413,7 @@ fn check(program: &[Node], shared: &[Node], chosen: usize, way: Way) -> Result<(
     // Each shared coroutine may wait only for those before it, so that there are no cycles.
     for node in shared {
         let before = Rc::new(RefCell::new(world.shared.borrow().clone()));
-        // It may be started in a domain.
+        // The shared coroutine may be started in a domain.
         let world = World { shared: before, semaphore: Semaphore::new(2), ..world.contained() };
         let coro = build(node, &world).shared();
         drop(world);

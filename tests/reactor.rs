@@ -1,5 +1,5 @@
-//! A loop that waits in async-io's reactor: it finds a deadlock there, also one of a loop inside a loop, and does without the
-//! reactor where that cannot be had.
+//! A loop that waits in async-io's reactor. It finds a deadlock there, also that of a loop inside a loop. Without a reactor, it parks its
+//! thread.
 #![feature(coroutines)]
 #![cfg(feature = "smol")]
 
@@ -19,7 +19,7 @@ fn is_deadlock(error: &LoopError) -> bool {
     error.error().downcast_ref::<Deadlock>().is_some()
 }
 
-/// Waits for what nothing can set.
+/// Waits for an event that nothing can set.
 #[coro]
 fn stuck() -> Coro<()> {
     yield Event::new().wait();

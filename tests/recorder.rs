@@ -213,7 +213,7 @@ fn arrows_lead_from_the_waking_task_to_the_woken_task() {
         .named("main"),
     );
     let trace = Trace::of(&recorder);
-    // First the arrow to the one that is started.
+    // The first arrow leads to the coroutine that is started.
     assert_eq!(trace.arrows(), [("main", "other"), ("main", "other"), ("other", "main")]);
     let by: Vec<_> = trace.events("wake").into_iter().map(|event| Trace::annotation(event, "by")).collect();
     assert_eq!(by, ["main", "other"]);
@@ -301,7 +301,7 @@ fn only_the_last_events_are_kept() {
     assert_eq!(trace.events("turn").len(), counts.turns);
 }
 
-/// The library carries each wait by a task of its own, which it starts in the turn of the one before.
+/// Each wait has an internal task, which the library starts in the turn of the internal task before it.
 fn one_after_the_other(count: usize) -> Coro<u32> {
     let main = co! {
         for next in yield as_completed((0..count).map(|_| leaf())).limit(1) {
@@ -362,7 +362,7 @@ fn a_run_of_which_no_event_is_kept_is_forgotten() {
     let text = format!("{recorder:?}");
     let runs: usize = text.rsplit("runs: ").next().unwrap().trim_end_matches(" }").parse().unwrap();
     assert!((1..=10).contains(&runs), "{text}");
-    // While this run goes on, all its events so far are dropped. What is known of its coroutine is not.
+    // While this run goes on, all its events so far are dropped, but the name and line of its coroutine are kept.
     let inner_recorder = recorder.clone();
     let outer = co! {
         yield;

@@ -231,7 +231,7 @@ fn two_runs_that_differ_because_of_a_thread_are_reported_with_the_reason() {
         count.set(count.get() + 1);
         let order = if count.get() == 1 { [1, 2] } else { [2, 1] };
         co! {
-            // As if threads had ended in another order. This one acts when the loop waits for it, so the turns before are the same.
+            // This has the effect of threads that end in another order. The thread acts when the loop waits for it, so the turns before are the same.
             let (event, (go, gone)) = (Event::new(), mpsc::channel());
             let remote = event.remote();
             thread::spawn(move || gone.recv().map(|()| remote.set()));
@@ -344,7 +344,7 @@ fn two_tasks_that_both_have_to_be_out_of_place_are_found() {
                     yield;
                 }
                 let seen = flags.get()[flag];
-                // The order of a round is that of the next one: this lets the others pass again.
+                // The order of a round carries over to the next one. The sleep lets the other coroutines pass again.
                 yield sleep(Duration::from_secs(1));
                 seen
             }
@@ -516,7 +516,7 @@ fn run_with_seed(test: &str, value: &str) -> String {
 }
 
 #[test]
-fn runs_of_the_variable() {
+fn body_of_the_tests_of_the_variable() {
     let checked = Simulation::new().check(|| co! { yield; });
     println!("{} runs", checked.runs());
     let is_alone = std::env::var_os("TINYIELD_SEED").is_some();
@@ -526,7 +526,7 @@ fn runs_of_the_variable() {
 
 #[test]
 fn the_variable_runs_one_seed_alone_and_prints_its_panic() {
-    let output = run_with_seed("runs_of_the_variable", "421");
+    let output = run_with_seed("body_of_the_tests_of_the_variable", "421");
     assert!(output.contains("1 runs"), "{output}");
     assert!(output.contains("fails with seed 421"), "{output}");
     // By the hook in the first run, and in the report.
@@ -537,7 +537,7 @@ fn the_variable_runs_one_seed_alone_and_prints_its_panic() {
 #[test]
 fn a_value_of_the_variable_that_is_no_seed_is_refused() {
     for value in ["abc", "-1", "", "18446744073709551616"] {
-        let output = run_with_seed("runs_of_the_variable", value);
+        let output = run_with_seed("body_of_the_tests_of_the_variable", value);
         let expected =
             format!("TINYIELD_SEED is {value:?}; it has to be one seed, a whole number from 0 to 18446744073709551615");
         assert!(output.contains(&expected), "{output}");

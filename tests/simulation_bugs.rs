@@ -208,7 +208,7 @@ fn locks_that_are_taken_in_two_orders_are_found() {
     assert_exchange(&report, ("back", "locks: second"), ("there", "locks: first"));
 }
 
-// A value that is used before it is there.
+// A value that is used before it is set.
 
 #[coro]
 fn initialize(settings: Rc<RefCell<Option<u32>>>) -> Coro<()> {
@@ -276,7 +276,7 @@ fn work_that_is_left_at_the_stop_is_found() {
     assert!(report.contains("jobs were lost"), "{report}");
 }
 
-// A deadline at the very moment at which the answer comes.
+// A deadline in the same round as the answer.
 
 #[coro]
 fn answer(event: Event) -> Coro<()> {
@@ -293,7 +293,7 @@ fn give_up(event: Event) -> Coro<()> {
 }
 
 #[test]
-fn a_deadline_at_the_moment_of_the_answer_is_found() {
+fn a_timeout_in_the_round_of_the_answer_is_found() {
     let report = report_of(|| {
         let event = Event::new();
         (answer(event.clone()), give_up(event))
@@ -302,7 +302,7 @@ fn a_deadline_at_the_moment_of_the_answer_is_found() {
     assert_exchange(&report, ("give_up", "deadline: limit"), ("answer", "deadline: answer"));
 }
 
-// A permit that is taken by one that comes later.
+// A permit that goes to a coroutine that came later.
 
 #[coro]
 fn first_come(permits: Semaphore, log: Rc<RefCell<Vec<&'static str>>>) -> Coro<()> {
@@ -330,7 +330,7 @@ fn an_order_that_is_not_guaranteed_is_found() {
     assert_exchange(&report, ("come_later", "permits: later"), ("first_come", "permits: first"));
 }
 
-// The result of a race of two that are ready in the same round.
+// The result of a race of two coroutines that are ready in the same round.
 
 #[coro]
 fn mirror(name: &'static str) -> Coro<&'static str> {
@@ -349,7 +349,7 @@ fn a_race_without_a_certain_winner_is_found() {
     assert_exchange(&report, ("far", "race: mirror"), ("near", "race: mirror"));
 }
 
-// One exchange among many coroutines that play no part.
+// One exchange of turns matters, among those of many coroutines that do not.
 
 #[coro]
 fn bystander(turns: usize) -> Coro<()> {

@@ -289,7 +289,7 @@ fn a_waker_that_outlives_its_simulated_loop_wakes_nothing() {
     let given = kept.clone();
     let report = report_of(Simulation::new().seeds([2]), move || {
         let given = given.clone();
-        // It keeps the last waker, and never ends.
+        // The future keeps its last waker, and never ends.
         let forever = std::future::poll_fn(move |context: &mut Context<'_>| {
             *given.borrow_mut() = Some(context.waker().clone());
             Poll::<()>::Pending

@@ -293,7 +293,7 @@ fn many_threads_stop_the_same_loop() {
         for thread in threads {
             thread.join().unwrap();
         }
-        // Requests that came after the run stop the next one. After that none is left.
+        // A request that came after the run stops the next run. After that, no request is left.
         let _ = event_loop.run(());
         assert_eq!(event_loop.run(co! { 1 }).unwrap(), 1);
     }

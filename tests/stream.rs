@@ -322,7 +322,7 @@ fn stream_can_be_read_by_another_coroutine_than_the_first() {
     assert_eq!(run(main), [1, 2]);
 }
 
-/// A race is over, and its stream goes on: that belongs to the domain.
+/// A stream that was first read in a race goes on after the race, because it belongs to the domain.
 #[test]
 fn stream_that_was_first_read_in_a_race_outlives_the_race() {
     let main = co! {
@@ -334,7 +334,7 @@ fn stream_that_was_first_read_in_a_race_outlives_the_race() {
     assert_eq!(run(main), (Some(0), Some(1)));
 }
 
-/// The other part of the gather is a stream that has failed, in a domain that is over.
+/// The other part of the gather reads a stream that failed in a domain that has ended.
 #[test]
 fn value_of_a_gather_is_not_lost_when_another_stream_has_failed() {
     let main = co! {
@@ -406,7 +406,7 @@ fn with_emitter_outside() -> (Rc<Stream<u32>>, Emitter<u32>) {
     (Rc::new(values), mailbox.take().unwrap())
 }
 
-/// A reader that holds a value in a gather that is not over, and gives up when the event is set.
+/// A reader that holds a value, because another part of its gather still waits. It gives up when the event is set.
 fn hold_one(values: &Stream<u32>, gives_up: &Event) -> Coro<()> {
     let (next, gives_up) = (values.next(), gives_up.clone());
     co! {
@@ -414,7 +414,7 @@ fn hold_one(values: &Stream<u32>, gives_up: &Event) -> Coro<()> {
     }
 }
 
-/// The last emitter is gone, and another reader may still give its value back.
+/// The last emitter was dropped, but another reader may still give its value back.
 #[test]
 fn reader_gets_no_none_before_a_value_that_another_reader_gives_back() {
     let (values, out) = with_emitter_outside();
@@ -495,8 +495,8 @@ fn emit_that_has_not_begun_keeps_the_stream_from_its_end() {
     assert_eq!(run(reads), None);
 }
 
-/// How a reader outside of the domain of a stream ends. The coroutine of the stream fails after `turns` turns, and a clone of its
-/// emitter is kept. That offers `offered` values, which come first.
+/// Returns how a reader outside of the domain of a stream ends. The coroutine of the stream fails after `turns` turns. A clone of its
+/// emitter is kept, and offers `offered` values, which the reader gets first.
 fn read_after_failure(turns: usize, offered: u32) -> (Vec<u32>, String) {
     let kept = Rc::new(Cell::new(None));
     let keeps = kept.clone();

@@ -1,4 +1,4 @@
-//! Closing a stream: its coroutine is cancelled, and has ended with its cleaning up when the `yield` returns.
+//! Closing a stream cancels its coroutine. The `yield` returns when that coroutine has cleaned up and ended.
 #![feature(coroutines)]
 
 mod common;
@@ -122,7 +122,7 @@ fn close_that_is_not_yielded_drops_the_stream() {
     assert_eq!(log.take(), ["goes on", "cleaned up", "dropped"]);
 }
 
-/// As for everything that waits behind a shield, those that wait for it see their cancellation after it.
+/// The coroutine waits behind a shield. So the coroutines that wait for it see their cancellation after it has ended.
 #[test]
 fn timeout_around_close_is_over_when_the_shielded_cleaning_up_is() {
     let log = Log::new();

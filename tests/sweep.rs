@@ -1,4 +1,4 @@
-//! The sweep: one program that uses every operation, stopped at each of its places, in each way there is.
+//! One program that uses every operation. It is stopped at each of its places, in every way in which a program can be stopped.
 //!
 //! After each run, every value, capture and body is dropped, every thread has ended, the loop can run again, and the
 //! error is the right one.
@@ -20,7 +20,7 @@ use tinyield::{
 /// How the program is stopped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// It is not.
+    /// The program is not stopped.
     Not,
     Raise,
     Panic,

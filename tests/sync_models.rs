@@ -129,7 +129,7 @@ fn semaphore_ops() -> impl Strategy<Value = Vec<(SemaphoreOp, bool)>> {
     vec((op, any::<bool>()), 0..60)
 }
 
-/// For a semaphore, and for a lock, which is a semaphore of one permit.
+/// Used for a semaphore and for a lock, which is a semaphore of one permit.
 fn compare_with_model<G: 'static, W: Wait<Output = G> + 'static>(
     permits: usize,
     ops: &[(SemaphoreOp, bool)],
@@ -250,7 +250,7 @@ enum EventOp {
     SetAndClear {
         remote: bool,
     },
-    /// Makes a remote handle, or drops the one that there is.
+    /// Makes a remote handle if there is none. Otherwise drops it.
     ToggleRemote,
     Cancel(usize),
 }
@@ -369,7 +369,7 @@ proptest! {
         let mut event_loop = Loop::new();
         let mut world = World::<bool>::new(&mut event_loop);
         let (mut is_set, mut waiting, mut expected) = (false, Vec::<usize>::new(), Vec::new());
-        // Through the remote handle on another thread, if that is asked for and there is one.
+        // Through the remote handle, on another thread, if there is one and the operation asks for it.
         let act = |handle: &Option<RemoteEvent>, remote: bool, on_handle: fn(&RemoteEvent), on_event: fn(&Event)| {
             match handle {
                 Some(handle) if remote => {

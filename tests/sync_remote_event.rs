@@ -292,7 +292,7 @@ fn a_remote_handle_made_later_wakes_waits_that_began_before() {
     assert!(set);
 }
 
-/// Sets the event from a thread, but gives the loop the time to find a deadlock first, if it takes the wait for one.
+/// Sets the event from a thread, after a time in which the loop would report a false deadlock.
 fn sets_later(remote: RemoteEvent) {
     thread::spawn(move || {
         (0..100).for_each(|_| thread::yield_now());

@@ -84,7 +84,7 @@ fn a_pool_bounds_how_many_run_at_once_and_keeps_order() {
 }
 
 #[test]
-fn a_panic_in_a_closure_goes_on_out_of_run() {
+fn a_panic_in_a_closure_comes_out_of_run() {
     let result = std::panic::catch_unwind(|| Loop::new().run(run_in_thread(|| panic!("from a thread"))));
     assert_eq!(*result.unwrap_err().downcast_ref::<&str>().unwrap(), "from a thread");
 }

@@ -60,7 +60,7 @@ fn a_pool_of_two_never_runs_three_and_a_pool_of_three_does() {
             let (now, peak) = (running.clone(), most.clone());
             let count = Arc::new(move |x: usize| {
                 peak.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
-                // As many as the pool has, at once; more would never come.
+                // As many closures as the pool has threads run at once. If this waited for more, it would never end.
                 all.wait();
                 now.fetch_sub(1, SeqCst);
                 (x, x)
@@ -276,7 +276,7 @@ fn an_error_of_a_thread_keeps_its_cause() {
 
 #[test]
 fn a_stop_while_waiting_for_a_thread_is_seen_there() {
-    // What a signal's thread does.
+    // As a thread that waits for signals does.
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
     let (begun, begin) = mpsc::channel();
@@ -335,7 +335,7 @@ fn a_closure_that_has_not_begun_never_does() {
     Loop::new().run((first, queued, fails_when(begin))).map(drop).unwrap_err();
     assert_eq!(begun.load(SeqCst), 0);
     assert_eq!(Arc::strong_count(&captures), 1);
-    // The pool is as good as new.
+    // The pool still works.
     assert_eq!(Loop::new().run(pool.run_in_thread(|| 1)).unwrap(), 1);
 }
 
@@ -405,7 +405,7 @@ fn is_cancelled_is_false_outside_of_a_closure_and_in_a_later_one() {
     assert!(thread::checkpoint().is_ok());
     assert!(!thread::is_cancelled());
     Loop::new().run(run_in_thread(|| assert!(thread::checkpoint().is_ok() && !thread::is_cancelled()))).unwrap();
-    // Also not on a thread of the pool's that was cancelled before.
+    // The same on a thread of the pool whose last closure was cancelled.
     let pool = ThreadPool::new(1);
     let (begun, begin) = mpsc::channel();
     let work = pool.run_in_thread(move || drop(until_told(begun)));
@@ -414,7 +414,7 @@ fn is_cancelled_is_false_outside_of_a_closure_and_in_a_later_one() {
 }
 
 #[test]
-fn an_empty_pool_panics_where_it_is_made() {
+fn a_pool_of_0_threads_panics_where_it_is_made() {
     let message = panic_of(|| ThreadPool::new(0));
     assert!(message.contains("at least 1"), "{message}");
 }

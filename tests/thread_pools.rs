@@ -169,7 +169,7 @@ mod refused {
         setrlimit(Resource::RLIMIT_AS, limit, RLIM_INFINITY).unwrap();
     }
 
-    /// Runs `test` of this name in a process of its own, which the limit is for.
+    /// Runs `test`, the body of the test with this name, in a process of its own, because the limit holds for a whole process.
     fn in_child(name: &str, test: impl FnOnce()) {
         common::in_child(&format!("refused::{name}"), test);
     }
@@ -185,31 +185,44 @@ mod refused {
         });
     }
 
+    /// Runs a second closure on `pool`, which has two threads and may start none for it.
+    fn second_waits_for_the_first(pool: ThreadPool) {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        let queued = Event::new();
+        let is_queued = queued.clone();
+        let main = co! {
+            let first = yield spawn(pool.run_in_thread(move || {
+                begun.send(()).unwrap();
+                stopped.recv().unwrap_err();
+            }));
+            yield;
+            begins.recv().unwrap();
+            refuse_threads(true);
+            let second = pool.run_in_thread(|| 2);
+            let frees = co! {
+                yield is_queued.wait();
+                refuse_threads(false);
+                drop(stop);
+            };
+            (yield (second, frees, first, co! { yield; queued.set(); })).0
+        };
+        assert_eq!(Loop::new().run(main).unwrap(), 2);
+    }
+
     #[test]
     fn a_closure_that_is_refused_a_second_thread_waits_for_the_first() {
         in_child("a_closure_that_is_refused_a_second_thread_waits_for_the_first", || {
+            second_waits_for_the_first(ThreadPool::new(2));
+        });
+    }
+
+    #[test]
+    fn a_closure_that_is_refused_a_second_thread_waits_for_one_that_has_run_a_loop_before() {
+        in_child("a_closure_that_is_refused_a_second_thread_waits_for_one_that_has_run_a_loop_before", || {
             let pool = ThreadPool::new(2);
-            let (stop, stopped) = mpsc::channel::<()>();
-            let (begun, begins) = mpsc::channel();
-            let queued = Event::new();
-            let is_queued = queued.clone();
-            let main = co! {
-                let first = yield spawn(pool.run_in_thread(move || {
-                    begun.send(()).unwrap();
-                    stopped.recv().unwrap_err();
-                }));
-                yield;
-                begins.recv().unwrap();
-                refuse_threads(true);
-                let second = pool.run_in_thread(|| 2);
-                let frees = co! {
-                    yield is_queued.wait();
-                    refuse_threads(false);
-                    drop(stop);
-                };
-                (yield (second, frees, first, co! { yield; queued.set(); })).0
-            };
-            assert_eq!(Loop::new().run(main).unwrap(), 2);
+            Loop::new().run(pool.run_in_thread(|| Loop::new().run(co! {}).unwrap())).unwrap();
+            second_waits_for_the_first(pool);
         });
     }
 

@@ -565,7 +565,7 @@ fn the_deadline_of_a_runtime_is_that_of_its_next_timer() {
     for _ in 0..3 {
         ran(&mut runtime);
     }
-    // The two racers and the coroutine that waits for them have had a turn.
+    // Both coroutines of the race, and the one that waits for them, have had a turn.
     let close = |one: Instant, other: Instant| one.max(other) - one.min(other) < ms(1);
     assert!(close(runtime.deadline().unwrap(), sooner), "{:?}", runtime.deadline());
     let (_, idle) = to_idle(&mut runtime);
@@ -655,4 +655,23 @@ fn a_shared_with_other_waiters_outlives_a_timeout_around_the_coroutine_that_star
         yield shared
     };
     assert_eq!(simulated().run(main).unwrap(), 7);
+}
+
+#[test]
+fn a_shared_whose_last_waiter_is_inside_of_it_is_cancelled_when_that_gives_up() {
+    let itself: Rc<RefCell<Option<tinyield::Shared<()>>>> = Rc::default();
+    let inner = itself.clone();
+    let shared = co! {
+        let waits = inner.take().unwrap();
+        yield spawn(co! { assert_eq!(yield timeout(waits, ms(2)), Err(TimedOut)) });
+        yield forever();
+    }
+    .shared();
+    *itself.borrow_mut() = Some(shared.clone());
+    let main = co! {
+        let is_late = (yield timeout(shared, ms(1))).is_err();
+        yield sleep(ms(5));
+        is_late
+    };
+    assert!(simulated().run(main).unwrap());
 }

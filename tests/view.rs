@@ -73,7 +73,7 @@ fn a_dump_prints_a_tree() {
 }
 
 #[test]
-fn each_coroutine_waits_in_words_for_what_it_waits_for() {
+fn a_dump_has_words_for_each_kind_of_wait() {
     let main = co! {
         let (semaphore, lock, event) = (Semaphore::new(1), Lock::new(()), Event::new());
         let holder = {
@@ -263,7 +263,7 @@ fn a_dump_of_a_loop_that_does_not_run_is_empty() {
 }
 
 #[test]
-fn a_coroutine_that_holds_the_loop_up_is_named_instead() {
+fn a_request_for_a_dump_names_the_coroutine_that_blocks_the_loop() {
     let mut event_loop = Loop::new();
     let view = event_loop.view();
     let (started, has_started) = mpsc::channel();
@@ -604,7 +604,7 @@ fn a_semaphore_used_in_two_loops_in_turn_is_noted_once() {
 }
 
 #[test]
-fn work_of_the_library_is_not_looked_at_by_its_depth_in_each_turn() {
+fn a_turn_costs_the_same_below_ten_times_as_many_internal_tasks() {
     let steps = |depth: usize| {
         let mut event_loop = Loop::new();
         let _view = event_loop.view();

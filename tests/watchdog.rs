@@ -4,12 +4,14 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
-use tinyield::{Loop, Stall, co, run_in_thread, sleep, spawn};
+use tinyield::{Event, Loop, Stall, co, finally, run_in_thread, sleep, spawn};
 
 const LIMIT: Duration = Duration::from_millis(5);
 
@@ -276,4 +278,27 @@ fn the_destructor_of_a_value_that_is_not_taken_is_part_of_the_turn() {
     event_loop.run(main).unwrap();
     assert!(stalls.try_iter().any(|name| name == "culprit"));
     assert!(event_loop.statistics().longest_turn().unwrap() >= 2 * LIMIT);
+}
+
+#[test]
+fn a_stall_in_a_cleanup_has_the_name_of_the_coroutine_that_waits_for_it_and_not_of_its_starter() {
+    let (mut event_loop, stalls) = watched();
+    let event = Event::new();
+    let set = event.clone();
+    let seen = Rc::new(RefCell::new(String::new()));
+    let sees = seen.clone();
+    let cleanup = move || {
+        let names = ["starter", "waiting"];
+        let stall = stalls.iter().find(|stall| names.contains(&stall.name()) && !stall.is_over()).unwrap();
+        co! { *sees.borrow_mut() = stall.name().to_string() }
+    };
+    let starter = co! {
+        let cleaned = yield spawn(finally(event.wait(), cleanup));
+        let waiting = yield spawn(co! { yield cleaned }.named("waiting"));
+        yield;
+        set.set();
+        yield waiting
+    };
+    event_loop.run(starter.named("starter")).unwrap();
+    assert_eq!(*seen.borrow(), "waiting");
 }

@@ -23,7 +23,7 @@ impl Request {
     }
 }
 
-/// Has the loop of the work look whether it was aborted.
+/// The loops to wake after a request. A loop that was woken checks whether its work was aborted.
 pub(super) struct RequestListeners(Listeners);
 
 impl RequestListeners {

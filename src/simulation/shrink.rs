@@ -385,4 +385,66 @@ mod tests {
         };
         assert_eq!(shrunk(order, goes_before), [0, 1, 2, 3, 5, 4, 6, 7, 8, 9]);
     }
+
+    #[test]
+    fn single_moves_are_all_orders_with_a_task_at_the_begin_or_the_end_from_the_last_round_on() {
+        let sizes = [RoundSize { number: 1, size: 2 }, RoundSize { number: 4, size: 3 }];
+        let orders: Vec<(u64, Vec<usize>)> = single_moves(&sizes)
+            .flatten()
+            .map(|(number, order)| match order {
+                RoundOrder::Exactly(order) => (number, order),
+                RoundOrder::Drawn(seed) => panic!("drawn with {seed}"),
+            })
+            .collect();
+        let of_three = [[1, 0, 2], [2, 0, 1], [1, 2, 0], [0, 2, 1]].map(|order| (4, order.to_vec()));
+        assert_eq!(orders, [&of_three[..], &[(1, vec![1, 0])]].concat());
+    }
+
+    #[test]
+    fn many_rounds_that_play_no_part_are_dropped_in_few_runs() {
+        const ROUNDS: u64 = 256;
+        let swapped = |number| crate::scheduler::Round { number, order: vec![1, 0], tasks: Vec::new() };
+        let trial = |rounds: &Rounds| {
+            let mut trial = Trial::default();
+            trial.record.reordered.extend(rounds.keys().copied().map(swapped));
+            trial
+        };
+        let mut runs = 0;
+        let all: Rounds = (0..ROUNDS).map(|number| (number, RoundOrder::Exactly(vec![1, 0]))).collect();
+        let fails = |rounds: &Rounds| {
+            runs += 1;
+            rounds.contains_key(&100).then(|| trial(rounds))
+        };
+        let smallest = shrink(all.clone(), trial(&all), fails, &mut Budget::new());
+        let numbers: Vec<u64> = smallest.record.reordered.iter().map(|round| round.number).collect();
+        assert_eq!(numbers, [100]);
+        assert!(runs <= 40, "{runs} runs");
+    }
+
+    #[test]
+    fn two_moves_in_two_rounds_are_found_although_no_step_leads_there() {
+        let order_of = |rounds: &Rounds, number| match rounds.get(&number) {
+            Some(RoundOrder::Exactly(order)) => order.clone(),
+            _ => vec![0, 1, 2],
+        };
+        let is_failure =
+            |orders: &[Vec<usize>; 2]| *orders == [[2, 1, 0], [2, 1, 0]] || *orders == [[1, 0, 2], [0, 2, 1]];
+        let trial = |orders: [Vec<usize>; 2]| {
+            let mut trial = Trial::default();
+            for (number, order) in (1..).zip(orders) {
+                trial.record.add_size(number, 3);
+                trial.record.reordered.push(crate::scheduler::Round { number, order, tasks: Vec::new() });
+            }
+            trial
+        };
+        let fails = |rounds: &Rounds| {
+            let orders = [1, 2].map(|number| order_of(rounds, number));
+            is_failure(&orders).then(|| trial(orders))
+        };
+        let all = Rounds::from([1, 2].map(|number| (number, RoundOrder::Exactly(vec![2, 1, 0]))));
+        let first = trial([1, 2].map(|number| order_of(&all, number)));
+        let smallest = shrink(all, first, fails, &mut Budget::new());
+        let orders: Vec<Vec<usize>> = smallest.record.reordered.into_iter().map(|round| round.order).collect();
+        assert_eq!(orders, [[1, 0, 2], [0, 2, 1]]);
+    }
 }

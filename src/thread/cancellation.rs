@@ -55,7 +55,7 @@ impl Cancellation {
 
     pub(super) fn remove_loop(&self, key: usize, inbox: &Arc<Inbox>) {
         let loops = &mut lock(&self.listeners).loops;
-        // `cancel` has taken all that were there, and the key may be that of a later one.
+        // After `cancel` has emptied the list, a later loop may have the same key.
         if loops.get(key).is_some_and(|other| Arc::ptr_eq(other, inbox)) {
             loops.remove(key);
         }

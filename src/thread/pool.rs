@@ -203,8 +203,8 @@ impl Queue {
         let mut state = lock(&self.state);
         state.threads -= 1;
         if state.threads > state.held {
-            // A thread that is not held will take the work. If that thread cannot be started either, the call of this function for
-            // that thread gets here later.
+            // Another thread, which is not held, will take the work. It may be about to start. If it cannot be started, its own call of
+            // this function refuses the work.
             return;
         }
         let refused: Vec<_> = std::iter::from_fn(|| state.work.pop()).collect();

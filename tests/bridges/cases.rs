@@ -1,5 +1,5 @@
-//! What holds in every host. `tests/bridges.rs` includes this file once for each host, next to a module that says how the host
-//! does things.
+//! The tests that are the same for every host. `tests/bridges.rs` includes this file once for each host, beside a module with the
+//! functions of that host.
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
@@ -76,7 +76,7 @@ fn other_tasks_of_the_host_run_beside_a_busy_loop() {
         counting_polls(&polls, to_host(busy)).await.unwrap();
         is_over.set(true);
     });
-    // A bounded number of steps a poll, and a turn of the others in between.
+    // A poll takes a bounded number of steps, and between two polls the other tasks have a turn.
     assert!(polls.get() >= 20, "{} polls for 20,000 steps", polls.get());
     assert!(turns.get() >= polls.get() / 2, "{} turns of the other in {} polls", turns.get(), polls.get());
 }
@@ -319,7 +319,7 @@ fn waker_of_the_host_may_change_from_poll_to_poll() {
         gate.open();
         assert_eq!((first.get(), second.get()), (0, 1));
         assert!(hosted.as_mut().poll(&mut Context::from_waker(&second_waker)).is_ready());
-        // It keeps none of them.
+        // The loop keeps none of the wakers.
         drop((first_waker, second_waker));
         assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 1));
     });
@@ -403,7 +403,7 @@ fn drop_half_way_waits_for_a_loop_on_its_own_thread() {
     });
 }
 
-/// `drops` makes what drops the future that runs it, once it is sent there.
+/// `drops` makes a wait that receives the future of its own loop, and drops it.
 fn check_cancelled_and_not_waited_for(drops: fn(mpsc::Receiver<HostedWith<()>>) -> Coro<()>) {
     let (send, receive) = mpsc::channel();
     let (tell, told) = mpsc::channel();
@@ -455,7 +455,7 @@ fn loop_that_waits_for_the_loop_that_drops_it_is_not_waited_for() {
 }
 
 #[test]
-fn loop_is_waited_for_by_a_loop_that_it_has_handed_on() {
+fn an_inner_loop_that_was_moved_out_waits_when_it_drops_the_outer_loop() {
     let (send, receive) = mpsc::channel::<HostedWith<()>>();
     let (hand, handed) = mpsc::channel();
     let ended = Arc::new(AtomicBool::new(false));
@@ -516,7 +516,7 @@ fn a_deadlock_on_a_loops_own_thread_is_found() {
 
 #[test]
 fn loops_on_their_own_threads_may_wait_for_each_other_however_many() {
-    // More of them than a pool for blocking work has threads.
+    // More loops than a pool for blocking work has threads.
     const MANY: usize = 600;
     let (senders, mut receivers): (Vec<_>, Vec<_>) = (0..MANY).map(|_| smol::channel::bounded::<usize>(1)).unzip();
     let first = senders[0].clone();

@@ -10,7 +10,7 @@ fn raising_the_cancellation_again_adds_no_error() {
     let ways: [fn() -> Coro<()>; 3] = [
         || co! { yield forever(); },
         || co! { if let Err(error) = yield catch(forever()) { Err(error)?; } },
-        // It raises another cancellation than the one that it has caught.
+        // The cancellation that it raises is not the one that it has caught.
         || co! { let _ = yield catch(forever()); yield forever(); },
     ];
     for way in ways {
@@ -91,7 +91,7 @@ fn shield_resets_the_count_of_caught_cancellations() {
 
 #[test]
 fn catch_in_a_wait_of_an_internal_task_is_not_reported() {
-    // A wait in a timeout may need an internal task. What that does after its cancellation is not the user's doing.
+    // A wait in a timeout may need an internal task. What an internal task does after its cancellation is not reported.
     let waits: [fn() -> Coro<()>; 3] = [
         || co! { let _ = yield timeout(catch(forever()), FOREVER); },
         || co! { let _ = yield timeout((catch(forever()), forever()), FOREVER); },

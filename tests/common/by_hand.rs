@@ -6,8 +6,7 @@ use std::rc::Rc;
 use tinyield::by_hand::{ActiveWait, Outcome, Resume, Suspend};
 use tinyield::{Coro, Wait};
 
-/// In the body of a coroutine: suspends it until `$poll`, an expression of type `Poll`, is ready, and gives what it is
-/// ready with.
+/// In the body of a coroutine: suspends it until the expression `$poll`, of type `Poll`, is ready, and gives its value.
 macro_rules! until_ready {
     ($resume:ident, $poll:expr) => {
         loop {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 const IS_CHILD: &str = "TINYIELD_TEST_CHILD";
 
-/// Runs `test`, which is the body of the test with this name, in a process of its own. Returns what that printed.
+/// Runs `test`, the body of the test with this name, in a process of its own. Returns the output of that process.
 #[track_caller]
 pub fn in_child(name: &str, test: impl FnOnce()) -> String {
     if std::env::var_os(IS_CHILD).is_some() {

@@ -1,4 +1,4 @@
-//! What may still wake a loop that is idle, and so is no deadlock: timers, threads and wakers.
+//! An idle loop that timers, threads or wakers may still wake is not deadlocked.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -117,7 +117,7 @@ fn waker_of_an_ended_coroutine_does_not_prevent_a_deadlock() {
     };
     let error = Loop::new().run(main).unwrap_err();
     assert_eq!(deadlock(&error).stuck().len(), 2);
-    // It may still be called.
+    // The waker may still be called.
     kept.take().unwrap().wake();
 }
 

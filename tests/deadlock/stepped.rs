@@ -92,7 +92,8 @@ fn dropping_a_runtime_drops_what_is_stuck_behind_shields() {
     assert_eq!(drops.get(), 1);
 }
 
-/// Waits for the item of `index` of an `as_completed` of one coroutine that waits for this one, and of one that waits for `gate`.
+/// An `as_completed` of two coroutines: one waits for this coroutine, the other one for `gate`. This coroutine waits for the item of
+/// `index`.
 #[coro]
 fn waits_for_item(index: usize, gate: Event) -> Coro<()> {
     let own: Rc<RefCell<Option<Shared<()>>>> = Rc::default();
@@ -251,7 +252,7 @@ fn cycle_through_a_shield_that_an_abort_cannot_end_is_an_error_of_a_stepped_loop
     let outer = co! { yield shield(main); };
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(outer);
-    // The coroutine in the shield sees no abort, nor does the work that waits at it, nor what waits for the work.
+    // The abort does not reach the coroutine in the shield. So it ends neither the work that waits at the shield nor what waits for the work.
     let error = to_idle_or_end(&mut runtime).unwrap().unwrap_err();
     assert!(deadlock(&error).cycle().contains(&"waits".into()), "{error:?}");
 }
@@ -290,7 +291,7 @@ fn cycle_that_is_closed_when_a_timeout_leaves_a_coroutine_behind_is_an_error_of_
         let opens = gate.clone();
         let own: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
         let seen = own.clone();
-        // The coroutine that is left behind waits for the one that waits for all that was started in here.
+        // A cycle: the coroutine that is left behind waits for a coroutine that waits for everything that was started inside.
         let work = co! {
             let left_behind = co! { let outer = seen.borrow_mut().take().unwrap(); yield outer; };
             yield spawn(left_behind);

@@ -1,5 +1,5 @@
-//! Which types cross threads. Nothing in the crate implements `Send` or `Sync` by hand, so that follows from their
-//! fields. This does not compile if a type changes sides.
+//! Which types are `Send` and `Sync`. Nothing in the crate implements these traits by hand, so they follow from the fields of a type.
+//! This file does not compile if a type gains or loses one of them.
 
 use std::cell::Cell;
 use std::rc::Rc;

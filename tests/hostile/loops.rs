@@ -13,7 +13,7 @@ use crate::common::{Log, OnDrop, forever, forget, panic_of, to_idle};
 
 #[test]
 fn loop_survives_that_a_coroutine_runs_it_again() {
-    // `&mut` forbids it. Through a `RefCell` it is a panic of the cell.
+    // `&mut` forbids this. Through a `RefCell`, the cell panics.
     let cell = Rc::<RefCell<Option<Loop>>>::default();
     *cell.borrow_mut() = Some(Loop::new());
     let own = cell.clone();
@@ -79,8 +79,8 @@ fn coroutines_kept_in_a_thread_local_are_dropped_when_the_thread_ends() {
     let count = Arc::new(AtomicUsize::new(0));
     let theirs = count.clone();
     let main = move || {
-        // Thread-locals are dropped in the opposite order of their first use: the library's own, which it drops deep
-        // chains by, go before these.
+        // Thread-locals are dropped in the opposite order of their first use. So the one with which the library drops deep chains is
+        // dropped before these.
         KEPT.with_borrow_mut(Vec::clear);
         let (unused, held) = (Counted::new(&theirs), Counted::new(&theirs));
         drop(co! { unused });

@@ -28,7 +28,7 @@ fn gives_resume_away<W: Wait + 'static>(kept: &Kept, wait: W) -> Coro<W::Output>
     )
 }
 
-/// Begins a wait with `resume`, and says what polling it gives.
+/// Begins a wait with `resume`, polls it, and returns the result in words.
 fn wait_with(resume: &Resume) -> String {
     let mut wait = resume.begin(sleep(ms(0)));
     match wait.poll(resume) {
@@ -140,7 +140,7 @@ fn polling_a_wait_with_the_resume_of_another_coroutine_gives_no_value() {
         #[coroutine]
         static move |resume: Resume| {
             let owner = theirs.take().unwrap();
-            // Begun with the own one, polled with that of the other; then the other way around.
+            // Begun with its own `Resume` and polled with that of the other coroutine; then the other way around.
             let mut own = resume.begin(co! { yield; String::from("value") });
             assert!(!matches!(own.poll(&owner), Poll::Ready(Ok(_))));
             let mut other = owner.begin(co! { yield; String::from("value") });

@@ -60,7 +60,7 @@ fn second_wait_is_refused_although_the_first_is_ready_or_dropped() {
     assert!(Loop::new().run(coro).unwrap());
 }
 
-/// Begins `wait` as a second wait, and polls it when the first one is over. Whether that gave a value.
+/// Begins `wait` as a second wait, and polls it when the first one is over. Returns whether the poll gave a value.
 fn gives_value_later<W: Wait + 'static>(wait: W) -> bool {
     let coro: Coro<bool> = Coro::from_coroutine(
         #[coroutine]

@@ -1,4 +1,4 @@
-//! Futures and wakers that are used in all the wrong places.
+//! Futures and wakers that are used where they should not be: late, on other threads, and inside of polls.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -13,7 +13,7 @@ use tinyield::{Coro, Event, Loop, co, sleep};
 use crate::common::by_hand::until_ready;
 use crate::common::{Counter, Gate, Wakes, forget, ms, poll};
 
-/// Uses wakers in each way there is.
+/// Calls, clones and drops wakers.
 fn use_up(wakers: Vec<Waker>) {
     for waker in wakers {
         waker.wake_by_ref();
@@ -130,7 +130,7 @@ fn future_polls_another_with_an_old_resume_while_it_is_polled_itself() {
                 let Poll::Ready(Ok(waker)) = old.poll_future(pin!(wakes).as_mut()) else { panic!("it was ready") };
                 left -= 1;
                 if left == 0 {
-                    // A wait is refused while the outer future is unfinished, or would be followed by no other in this
+                    // A wait is refused while the outer future is unfinished. If it were accepted, no other could begin in this
                     // turn.
                     drop(old.begin((sleep(ms(0)), co! { yield; })));
                 }

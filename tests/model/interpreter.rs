@@ -76,7 +76,7 @@ fn run_steps(
             }
         }
     }
-    // The drop runs what is behind shields.
+    // The drop runs the work behind shields to its end.
     drop(runtime);
     None
 }

@@ -1,6 +1,6 @@
 //! Computes what a program should do.
 //!
-//! The simulator is as plain as can be, so that one can see that it is right. There are no counters, no wakers and no
+//! The simulator is as simple as possible, so that it can be checked by reading. There are no counters, no wakers and no
 //! queues of waiters: everything is in a list, and lists are searched. Nothing is ever removed from the lists of tasks
 //! and scopes.
 //!
@@ -59,18 +59,18 @@ struct Simulator<'a> {
     seed: u64,
     /// The number of rounds so far.
     rounds: u64,
-    /// In ticks.
+    /// The time, in ticks.
     now: u64,
-    /// In the order in which they were set.
+    /// The timers, in the order in which they were set.
     timers: Vec<Timer>,
-    /// The timeouts whose time is up, with the number of rounds since.
+    /// The timeouts that have run out, with the number of rounds since then.
     expired: Vec<(ScopeId, usize)>,
     is_set: [bool; EVENTS],
     event_waiters: Vec<Vec<Waiter>>,
     free: Vec<usize>,
     permit_waiters: Vec<Vec<Waiter>>,
     streams: Vec<Stream<'a>>,
-    /// The streams that were left to all coroutines, the oldest first.
+    /// The streams that coroutines have left to all others, the oldest first.
     left_streams: VecDeque<StreamId>,
     is_stop_requested: bool,
     has_panicked: bool,

@@ -97,7 +97,7 @@ fn panic_in_the_destructor_of_an_error_comes_out_of_run() {
     let main = co! { drop(yield isolate(co! { yield; Err(Explosive)?; })); yield forever(); };
     assert_eq!(panic_of(|| Loop::new().run((waits_forever(log.clone(), "1"), main))), "an error's destructor");
     assert_eq!(log.take(), ["1"]);
-    // Not kept at all, as it came up while stopping.
+    // The loop does not keep this error, because it came up while the loop was stopping.
     let main = (co! { let _ = yield catch(forever()); Err(Explosive)?; }, co! { yield; yield; Err("first")?; });
     let mut event_loop = Loop::builder().grouping(tinyield::Grouping::Never).build();
     assert_eq!(panic_of(|| event_loop.run(main)), "an error's destructor");
@@ -177,7 +177,7 @@ fn panic_comes_out_of_run_although_the_errors_of_the_run_panic_when_dropped() {
         panic!("boo");
     };
     assert_eq!(panic_of(|| Loop::new().run(main)), "boo");
-    // There is no other panic than those of the errors.
+    // Only the destructors of the errors panic.
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime((answers(), answers(), fails()));
     for _ in 0..8 {
@@ -236,7 +236,7 @@ fn all_are_cancelled_although_the_value_of_a_waiter_of_a_shielded_coroutine_pani
             Err("the domain")?;
         }));
     };
-    // By now the domain is cancelled, and holds the coroutine that abandons its wait.
+    // Now the domain is cancelled, and the coroutine that abandons its wait is held back.
     let drops = co! { yield turns(20); wait.drop_wait(); seen.push("abandoned"); };
     let fails = co! { yield turns(40); Err("the run")?; };
     assert_eq!(panic_of(|| Loop::new().run((main, drops, fails))), "boo");

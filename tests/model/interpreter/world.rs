@@ -20,7 +20,7 @@ pub struct World {
     pub has_panicked: Rc<Cell<bool>>,
     /// The handles that were not called yet, the oldest first.
     pub abort_handles: Rc<RefCell<VecDeque<AbortHandle>>>,
-    /// The streams that were left, the oldest first.
+    /// The streams that coroutines have left to all others, the oldest first.
     pub streams: Rc<RefCell<VecDeque<Stream<Emitted>>>>,
 }
 
@@ -65,7 +65,7 @@ impl World {
         self.log.borrow_mut().push(line);
     }
 
-    /// What a run has left behind although it is over, in words. Empty if all is well.
+    /// What a run has left behind at its end, in words. Empty if it has left nothing.
     pub fn leftovers(&self) -> String {
         let (shared, streams) = (self.shared.take(), self.streams.take());
         drop((shared, streams));
@@ -101,7 +101,7 @@ impl Life {
         Life { id, at: Cell::new(0), end: Cell::new("stops"), world: world.clone() }
     }
 
-    /// What it gives at a statement of its stream.
+    /// The value that it gives at a statement of its stream.
     pub fn value(&self) -> Emitted {
         (self.id, self.at.get())
     }

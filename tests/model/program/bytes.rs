@@ -7,9 +7,9 @@ use super::{Body, Drive, EVENTS, Grouping, Leaf, Limit, PERMITS, Part, Program, 
 
 struct Choices<'a> {
     bytes: &'a [u8],
-    /// The number of statements that may still be added to the body at hand and those in it.
+    /// How many more statements the current body, and the bodies in it, may get.
     statements_left: usize,
-    /// The body at hand is that of a stream.
+    /// The current body is that of a stream.
     emits: bool,
     /// A stream was opened before.
     has_streams: bool,

@@ -50,8 +50,8 @@ impl Simulator<'_> {
         }
     }
 
-    /// Something in `scope` failed: the shields between there and `domain` do not protect from what comes from inside
-    /// of them.
+    /// Something in `scope` failed. The shields between `scope` and `domain` do not protect from a failure inside of
+    /// them.
     pub(super) fn cancel_shields(&mut self, scope: ScopeId, domain: ScopeId, why: &str) {
         if scope != domain {
             if self.scopes[scope].kind == ScopeKind::Shield {

@@ -5,7 +5,7 @@ use super::state::{Scope, ScopeKind, TaskId};
 use super::{ROOT, Simulator};
 
 impl Simulator<'_> {
-    /// Nothing can go on: stops the loop, or, if that was tried before, drops what is stuck behind shields.
+    /// Nothing can go on. Stops the loop. If the run has failed already, drops the tasks that are stuck behind shields.
     pub(super) fn deadlock(&mut self) {
         let cycle = if self.is_cyclic() { "cycle " } else { "" };
         let stuck: Vec<TaskId> = (0..self.tasks.len()).filter(|&task| !self.tasks[task].has_ended).collect();
@@ -81,7 +81,7 @@ impl Simulator<'_> {
         false
     }
 
-    /// The tasks that `is_free` names can go on, whatever they wait for.
+    /// The tasks for which `is_free` is true can go on, whatever they wait for.
     fn is_cyclic_without(&self, is_free: impl Fn(TaskId) -> bool) -> bool {
         let waits: Vec<_> = (0..self.tasks.len()).map(|task| self.waits_for(task)).collect();
         // At first, every task that waits for others counts as stuck. Those that can go on are taken out, until none

@@ -99,8 +99,8 @@ impl Simulator<'_> {
                 TimerAction::Expire(scope) => self.expired.push((scope, 0)),
             }
         }
-        // A timeout that is up still lets one round pass for what is ready now, and if that makes its work ready, one
-        // more for the work: then the work wins.
+        // A timeout that has run out still waits for one round of the tasks that are ready now. If that round makes its work
+        // ready, it waits for one more round, in which the work wins.
         for (scope, rounds) in std::mem::take(&mut self.expired) {
             let may_complete = match rounds {
                 0 => !self.next_round.is_empty(),

@@ -8,7 +8,7 @@ impl Simulator<'_> {
         let cancelled = parent.and_then(|parent| self.scopes[parent].cancelled.clone());
         self.scopes.push(Scope::new(kind, parent, owner));
         let scope = self.scopes.len() - 1;
-        // A shield may be set up while its surroundings are being cancelled.
+        // A shield may begin while the scope around it is being cancelled.
         self.scopes[scope].cancelled = cancelled.filter(|_| kind != ScopeKind::Shield);
         scope
     }
@@ -53,8 +53,8 @@ impl Simulator<'_> {
         shared
     }
 
-    /// Whether `scope` ends only after `other`: because `other` is inside of it, or because something inside waits for
-    /// `other`.
+    /// Whether `scope` ends only after `other`: because `other` is inside of `scope`, or because something inside of
+    /// `scope` waits for `other`.
     pub(super) fn ends_after(&self, scope: ScopeId, other: ScopeId) -> bool {
         let mut seen = Vec::new();
         let mut next = vec![other];
@@ -114,11 +114,11 @@ impl Simulator<'_> {
             self.scopes[below].parent = Some(if is_shared { self.home_of_shared(parent) } else { parent });
         }
         self.end_scope(scope, true);
-        // A shield protected it until now.
+        // Until now, a shield protected this scope.
         if let Some(why) = self.scopes[parent].cancelled.clone() {
             self.cancel_content(tasks, scopes, &why);
         }
-        // A parent without an owner may have waited for this scope alone.
+        // A parent without an owner may have waited only for this scope.
         self.end_empty_scopes(parent);
     }
 

@@ -99,7 +99,7 @@ impl<'a> Task<'a> {
 #[derive(Clone, Copy)]
 pub enum Work<'a> {
     Body(&'a Body),
-    /// Only carries this wait.
+    /// Does nothing but wait for this.
     Leaf(TimedLeaf),
     /// Only waits for this coroutine.
     Carry(&'a Body),
@@ -163,7 +163,7 @@ pub enum Awaited<'a> {
     Emit(StreamId),
     /// An [`Emit`](Awaited::Emit) that has begun.
     Offered(StreamId),
-    /// What came of a [`Next`](Awaited::Next): a value, the end, or an error.
+    /// The result of a [`Next`](Awaited::Next): a value, the end, or an error.
     Read(Result<Option<String>, Failure>),
     /// A timeout, isolate or shield that has begun: its scope and the first task in it.
     Scope(ScopeId, TaskId),
@@ -251,21 +251,22 @@ pub struct Stream<'a> {
     pub holders: usize,
     /// The oldest first.
     pub offers: Vec<Offer>,
+    /// In the order of arrival.
     pub readers: Vec<Reader>,
 }
 
 pub struct Offer {
     pub value: String,
-    /// The one that waits until it is taken, unless that has given up.
+    /// The task that waits until the value is taken, unless it has given up.
     pub emitter: Option<Waiter>,
-    /// The reader that is to take it.
+    /// The reader that will take it.
     pub reader: Option<Waiter>,
 }
 
-/// One that waits for a value, in the order of arrival.
+/// A task that waits for a value.
 pub struct Reader {
     pub waiter: Waiter,
-    /// It has been granted a value, or found the end.
+    /// It has been granted a value, or has found the end of the stream.
     pub is_served: bool,
 }
 
@@ -277,6 +278,6 @@ pub struct Timer {
 #[derive(Clone, Copy)]
 pub enum TimerAction {
     Settle(Waiter),
-    /// The time of a timeout is up.
+    /// A timeout has run out.
     Expire(ScopeId),
 }

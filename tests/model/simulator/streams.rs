@@ -51,7 +51,7 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// What a reader that was served gets. Its value is taken.
+    /// The output for a reader that was served. Takes the value out of the stream.
     pub(super) fn take_value(&mut self, waiter: Waiter, stream: StreamId) -> Result<Option<String>, Failure> {
         let failure = self.error_of_stream(waiter, stream);
         let Stream { offers, readers, .. } = &mut self.streams[stream];
@@ -85,7 +85,7 @@ impl<'a> Simulator<'a> {
         self.drop_holder(stream);
     }
 
-    /// One that emits gives up. A value that a reader is to get stays.
+    /// A task that emits gives up. If a reader has been granted its value, the value stays.
     pub(super) fn withdraw(&mut self, waiter: Waiter, stream: StreamId) {
         let offers = &mut self.streams[stream].offers;
         offers.retain(|offer| offer.emitter != Some(waiter) || offer.reader.is_some());
@@ -102,7 +102,7 @@ impl<'a> Simulator<'a> {
         }
         for index in 0..self.streams[stream].offers.len() {
             if let Some(emitter) = self.streams[stream].offers[index].emitter.take() {
-                // That it will not be taken is a reason for a turn.
+                // Its value will not be taken, which resumes the task.
                 self.enqueue(emitter.0);
             }
         }
@@ -112,7 +112,7 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// The body of a task is dropped. If it is that of a stream, that has no more values.
+    /// The body of a task is dropped. If it is that of a stream, the stream gets no more values.
     pub(super) fn drop_emitter(&mut self, task: TaskId) {
         if let Some(stream) = self.tasks[task].emits.take() {
             self.streams[stream].has_emitter = false;

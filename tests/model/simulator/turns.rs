@@ -24,7 +24,7 @@ impl<'a> Simulator<'a> {
 
     pub(super) fn enqueue(&mut self, task: TaskId) {
         let Task { is_queued, has_ended, .. } = self.tasks[task];
-        // A task that runs is looked at when it waits.
+        // A task that runs is checked when it waits.
         if !is_queued && !has_ended && self.running != Some(task) {
             self.tasks[task].is_queued = true;
             self.next_round.push_back(task);
@@ -43,7 +43,7 @@ impl<'a> Simulator<'a> {
         !self.tasks[task].has_ended && !self.tasks[task].is_deferred && self.is_due(task)
     }
 
-    /// Whether it can go on: its wait is over, or raises.
+    /// Whether it can go on: its wait is over, or raises an error.
     fn is_due(&self, task: TaskId) -> bool {
         self.error_to_raise(task).is_some() || self.is_ready(task)
     }
