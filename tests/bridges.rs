@@ -1,6 +1,6 @@
 //! Loops as futures of each host: smol, async-std and tokio. The tests are the same for all of them.
-#![feature(coroutines)]
 #![cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
+#![feature(coroutines)]
 #![allow(clippy::duplicate_mod)]
 
 mod common;
