@@ -110,7 +110,9 @@ impl RunQueue {
     #[inline(always)]
     pub(crate) fn take_only(&self) -> Option<TaskRef> {
         self.with(|queues| {
-            if queues.next_round.len() != 1 || queues.next_round.capacity() >= 2 * KEPT_CAPACITY {
+            // Whether one of them is as large: the limit is a power of two.
+            let is_large = queues.round.capacity() | queues.next_round.capacity() >= 2 * KEPT_CAPACITY;
+            if queues.next_round.len() != 1 || is_large {
                 return None;
             }
             let only = queues.next_round.pop();

@@ -65,6 +65,20 @@ fn a_loop_keeps_little_of_the_memory_of_a_burst() {
     }
 }
 
+/// One task is ready in each round, from then on.
+#[test]
+fn a_loop_with_one_task_keeps_little_of_the_memory_of_a_burst() {
+    let main = co! {
+        yield;
+        let before = allocations::live();
+        yield (0..BURST).map(|_| co! {}).collect::<Vec<_>>();
+        for _ in 0..10 { yield; }
+        allocations::live() - before
+    };
+    let kept = Loop::new().run(main).unwrap();
+    assert!(kept < 100_000, "{kept} bytes");
+}
+
 thread_local! {
     /// A channel that outlives the burst of its messages.
     static CHANNEL: Cell<Option<(Sender<usize>, Receiver<usize>)>> = const { Cell::new(None) };
