@@ -23,10 +23,17 @@ struct Queues {
     rounds: u64,
 }
 
-// The check in `begin_round` relies on this.
+// `Queues::have_much_room` relies on this.
 const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
 
 impl Queues {
+    /// Whether one of the queues has room for twice as many tasks as an empty one keeps room for.
+    #[inline(always)]
+    fn have_much_room(&self) -> bool {
+        // The limit is a power of two, so this compares both capacities at once.
+        self.round.capacity() | self.next_round.capacity() >= 2 * KEPT_CAPACITY
+    }
+
     #[inline(never)]
     fn shrink(&mut self) {
         let count = self.round.len();
@@ -97,8 +104,7 @@ impl RunQueue {
                 queues.round.reverse();
                 queues.rounds += u64::from(!queues.round.is_empty());
             }
-            // True if one of the two is as large as the limit, as that is a power of two.
-            if queues.round.capacity() | queues.next_round.capacity() >= 2 * KEPT_CAPACITY {
+            if queues.have_much_room() {
                 queues.shrink();
             }
             !queues.round.is_empty()
@@ -110,9 +116,7 @@ impl RunQueue {
     #[inline(always)]
     pub(crate) fn take_only(&self) -> Option<TaskRef> {
         self.with(|queues| {
-            // Whether one of them is as large: the limit is a power of two.
-            let is_large = queues.round.capacity() | queues.next_round.capacity() >= 2 * KEPT_CAPACITY;
-            if queues.next_round.len() != 1 || is_large {
+            if queues.next_round.len() != 1 || queues.have_much_room() {
                 return None;
             }
             let only = queues.next_round.pop();
