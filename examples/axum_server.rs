@@ -112,7 +112,8 @@ impl Threads {
         W: Wait<Output = String>,
     {
         let result = match self {
-            // A `LocalRuntime` polls and drops all its tasks on its own thread. Elsewhere, a poll of the wrapper would panic.
+            // A `LocalRuntime` polls and drops all its tasks on its own thread. On another thread, a poll of the
+            // wrapper would panic.
             Threads::One => SendWrapper::new(to_tokio(build())).await,
             Threads::Many => to_tokio_with(build).await,
         };

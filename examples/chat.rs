@@ -59,7 +59,8 @@ fn write(messages: Receiver<Rc<str>>, stream: Rc<Async<TcpStream>>) -> Coro<()> 
     }
 }
 
-/// Serves one client, until it leaves or the server stops. It gets what was said before, and then a goodbye.
+/// Serves one client, until it leaves or the server stops. Then the client gets the messages that were sent before, and
+/// a goodbye.
 #[coro]
 fn serve_client(room: Room, number: usize, stream: Async<TcpStream>, stop: Event) -> Coro<()> {
     let stream = Rc::new(stream);
@@ -77,7 +78,8 @@ fn serve_client(room: Room, number: usize, stream: Async<TcpStream>, stop: Event
     (&*stream).write_all(b"server: goodbye\n").await?;
 }
 
-/// Serves one client, whose errors and bugs are its own. If it does not read, it is cut off when the server stops.
+/// Serves one client. An error or a panic there ends this client only. If the client does not read, it is cut off when
+/// the server stops.
 #[coro]
 fn host_client(room: Room, number: usize, stream: Async<TcpStream>, stop: Event) -> Coro<()> {
     let client = serve_client(room, number, stream, stop.clone());
@@ -92,7 +94,7 @@ fn accept(listener: Rc<Async<TcpListener>>) -> Coro<Async<TcpStream>> {
     loop {
         match listener.accept().await {
             Ok((stream, _peer)) => return stream,
-            // There may be too many open files. A client that leaves changes that.
+            // This fails if too many files are open. When a client leaves, one of them is closed.
             Err(error) => eprintln!("accept: {error}"),
         }
         yield sleep(Duration::from_millis(100));

@@ -1,4 +1,4 @@
-//! A server that prints what each of its coroutines waits for, when it gets the signal SIGUSR1.
+//! A server that prints what each of its coroutines waits for, when it receives the signal SIGUSR1.
 //!
 //! ```text
 //! cargo run --example dump                        # a self-test: a server, its clients, and a signal

@@ -27,7 +27,7 @@ const GOOD: &[Rule] = &[
 const BROKEN: &[Rule] = &[
     ("main.o", &[], "exit 3"),
     ("app", &["main.o"], "echo never"),
-    ("manual", &[], "exec sleep 60"), // is killed when the build stops; without `exec`, only its shell would be
+    ("manual", &[], "exec sleep 60"), // `exec`: the command itself is killed, and not only its shell
     ("all", &["app", "manual"], "true"),
 ];
 

@@ -82,7 +82,8 @@ fn main() -> Result<(), LoopError> {
         }
         let loops = listeners.into_iter().zip(counts);
         let loops: Vec<_> = loops.map(|(listener, count)| run_in_loop(move || shard(listener, count))).collect();
-        // When the clients have their answers, the loops are stopped, and have ended when the race is over.
+        // When all clients have their answers, the race is decided. It cancels the loops, and they have ended when it
+        // returns.
         yield race((co! { yield loops; }, all_clients(address)));
     };
     Loop::new().run(main)?;

@@ -1,4 +1,4 @@
-//! A coroutine that blocks the thread. The watchdog names the two lines between which it does.
+//! A coroutine that blocks the thread. The watchdog names the two lines between which it blocks.
 #![feature(coroutines)]
 
 use std::sync::mpsc;

@@ -105,7 +105,7 @@ const FILES: usize = 12;
 
 /// File `n` has `n` times 100,000 bytes. The first request for some files fails, and that for some others hangs.
 async fn file(Path(number): Path<usize>, State(served): State<Arc<Mutex<Served>>>) -> Result<Vec<u8>, StatusCode> {
-    /// A client that gives up drops the handler, and this with it.
+    /// If a client gives up, its handler is dropped, and so is this value.
     struct Running(Arc<Mutex<Served>>);
     impl Drop for Running {
         fn drop(&mut self) {
@@ -167,7 +167,7 @@ async fn self_test() -> Result<(), BoxError> {
         println!("{FILES} files, {} requests, {} at once", served.requests.iter().sum::<u32>(), served.most_running);
     }
 
-    // A file that cannot be had fails the loop. Its error names the coroutines that waited for it.
+    // If a file cannot be downloaded, the loop fails. Its error names the coroutines that waited for it.
     let error = to_tokio(download_all(vec![url(FILES)])).await.unwrap_err();
     println!("as expected: {error:?}");
     assert!(error.to_string().contains("404 Not Found"));

@@ -16,7 +16,7 @@ use tinyield::{Coro, Loop, coro, run_in_loop};
 const CHUNK: usize = 1 << 20;
 const ROUNDS: usize = 5;
 
-/// A file that is removed with this.
+/// A file that is removed when this value is dropped.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
@@ -53,7 +53,7 @@ fn count_words(text: &[u8], after_space: &mut bool) -> u64 {
 #[coro]
 fn count_part(path: PathBuf, start: u64, end: u64) -> Coro<u64> {
     let mut file = File::open(path)?;
-    // The byte before decides whether a word begins or continues at `start`.
+    // The byte before `start` shows whether a word begins or continues there.
     let mut after_space = start == 0;
     if start > 0 {
         let mut before = [0];
@@ -69,7 +69,7 @@ fn count_part(path: PathBuf, start: u64, end: u64) -> Coro<u64> {
             return words;
         }
         words += count_words(&chunk[..length], &mut after_space);
-        yield; // here the loop can be stopped
+        yield; // the loop can be stopped here
     }
 }
 
@@ -97,7 +97,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let size = megabytes * 1_000_000;
     let words = write_text(&scratch.0, size)?;
     let mut best = vec![Duration::MAX; loops.len()];
-    // In turn, so that other load on the machine meets all of them.
+    // In turn, so that other load on the machine affects all of them.
     for _ in 0..ROUNDS {
         for (&loops, best) in loops.iter().zip(&mut best) {
             let start = Instant::now();

@@ -431,7 +431,7 @@ fn loops(world: World) -> Coro<()> {
     let _held = world.run.start_coroutine();
     Loop::new().run((work(world.clone(), 5), sleep(world.random.micros(100))))?;
     let mut event_loop = Loop::new();
-    // No fault points in this one: its errors would be dropped with it.
+    // No fault points in this loop: its errors would be dropped with it.
     let mut runtime = event_loop.runtime([cleans_up_slowly(world.clone()), cleans_up_slowly(world.clone())]);
     for _ in 0..world.random.below(10) {
         match runtime.step() {

@@ -78,7 +78,7 @@ impl Measure {
             counts: Counts::default(),
             last_row: (start, Counts::default()),
             faults: Fault::ALL.iter().map(|fault| (*fault, 0, 0)).collect(),
-            // With its full capacity, so that the samples themselves do not count as growth.
+            // Has its full capacity from the start, so that the samples themselves do not count as growth.
             samples: Vec::with_capacity(SAMPLES as usize + 1),
         }
     }
