@@ -1,4 +1,4 @@
-//! Abortable work: it has ended, with all that it started, when the `yield` gives.
+//! Abortable work: when the `yield` returns, the work and all that it started have ended.
 #![feature(coroutines)]
 
 mod common;
@@ -69,7 +69,7 @@ fn work_that_is_not_aborted_gives_its_value_when_all_has_ended() {
 }
 
 #[test]
-fn abort_before_the_beginning_never_begins() {
+fn work_that_is_aborted_before_it_begins_never_begins() {
     let begun = Counter::new();
     let main = {
         let begun = begun.clone();
@@ -147,7 +147,7 @@ fn work_may_abort_itself_and_sees_it_at_its_next_yield() {
 }
 
 #[test]
-fn error_goes_through() {
+fn error_of_abortable_work_is_raised_by_its_waiter() {
     let error = Loop::new()
         .run(
             co! {
@@ -265,7 +265,7 @@ fn deadlock_is_found_without_a_remote_handle() {
 }
 
 #[test]
-fn handle_is_free_of_the_loop_when_the_work_is_over() {
+fn handle_of_work_that_is_over_keeps_nothing_of_the_loop() {
     let alive = Alive::new();
     let handle = {
         let (work, handle) = abortable(forever());

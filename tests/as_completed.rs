@@ -24,7 +24,7 @@ fn after(turns: usize) -> Coro<usize> {
 }
 
 #[test]
-fn as_they_complete() {
+fn sleepers_come_in_the_order_in_which_they_complete() {
     #[coro]
     fn naps(ms: u64) -> Coro<u64> {
         yield sleep(Duration::from_millis(ms));
@@ -41,7 +41,7 @@ fn as_they_complete() {
 }
 
 #[test]
-fn out_of_order() {
+fn each_item_has_its_value_whatever_the_order_in_which_the_items_are_awaited() {
     let main = co! {
         let completed = yield as_completed(vec![after(3), after(1), after(2)]);
         let [first, second, third]: [_; 3] = completed.collect::<Vec<_>>().try_into().unwrap();

@@ -130,7 +130,7 @@ fn a_shared_coroutine_is_in_one_gather_twice() {
 }
 
 #[test]
-fn a_diamond() {
+fn a_shared_coroutine_below_two_others_gives_its_value_to_both() {
     #[coro]
     fn side(y: Shared<i32>, factor: i32) -> Coro<i32> {
         (yield y) * factor

@@ -169,7 +169,7 @@ fn cancelling_smol_in_tinyield_in_async_std() {
     work.has_ended(0);
 }
 
-// Deeper.
+// Deeper nestings.
 
 #[test]
 fn cancelling_tinyield_in_a_foreign_future_in_tinyield() {

@@ -461,7 +461,7 @@ fn children_of_a_wait_that_cancels_its_own_coroutine_never_begin() {
         #[coroutine]
         static move |mut resume: Resume| {
             *work.borrow_mut() = Some(Box::new(resume.begin(timeout(opens, LONG))));
-            // Dropping the wait resumes it.
+            // When the wait is dropped, this coroutine is resumed.
             while !given_up.is_set() {
                 resume = yield Suspend;
             }

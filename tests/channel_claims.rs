@@ -1,4 +1,6 @@
-//! A channel is over only when it is closed, empty, and no message is claimed: a claimed message may be given back.
+//! Claimed messages. A message is claimed if it was assigned to a receiver that has not taken it yet, because its turn
+//! has not come or its gather still waits. The receiver may still give the message back. So a receiver finds the end of
+//! a channel only when the channel is closed and empty, and no message is claimed.
 #![feature(coroutines)]
 mod common;
 use std::sync::mpsc;
@@ -12,6 +14,7 @@ fn turns(count: usize) -> Coro<()> {
         yield;
     }
 }
+
 #[coro]
 fn collects<T: 'static>(receiver: Receiver<T>) -> Coro<Vec<T>> {
     let mut all = Vec::new();
@@ -20,6 +23,7 @@ fn collects<T: 'static>(receiver: Receiver<T>) -> Coro<Vec<T>> {
     }
     all
 }
+
 type Ends<T> = (Sender<T>, Receiver<T>, Option<RemoteReceiver<T>>);
 
 /// A channel without a remote end, and one with.
@@ -30,10 +34,12 @@ fn channels<T: Send + 'static>() -> [Ends<T>; 2] {
         (sender, receiver, remote)
     })
 }
+
 #[coro]
 fn holds<T: 'static>(receiver: Receiver<T>, release: Event, gives_up: Event) -> Coro<Option<Result<T, RecvError>>> {
     yield race([co! { Some((yield (receiver.recv(), release.wait())).0) }, co! { yield gives_up.wait(); None }])
 }
+
 #[test]
 fn a_claimed_message_that_comes_back_is_received_although_the_channel_is_closed() {
     let (tx, rx) = unbounded();
@@ -50,6 +56,7 @@ fn a_claimed_message_that_comes_back_is_received_although_the_channel_is_closed(
     };
     Loop::new().run(main).unwrap();
 }
+
 #[test]
 fn a_receiver_returns_when_the_last_claimed_message_is_taken() {
     for (sender, receiver, _remote) in channels() {
@@ -70,6 +77,7 @@ fn a_receiver_returns_when_the_last_claimed_message_is_taken() {
         assert_eq!(Loop::new().run(main).unwrap(), (Some(Ok("job")), [Err(RecvError); 2]));
     }
 }
+
 #[test]
 fn a_gather_does_not_wait_for_its_own_claims() {
     for (sender, receiver, _remote) in channels() {
@@ -82,6 +90,7 @@ fn a_gather_does_not_wait_for_its_own_claims() {
         assert_eq!(Loop::new().run(main).unwrap(), [Ok(1), Ok(2), Err(RecvError)]);
     }
 }
+
 #[test]
 fn a_gather_waits_for_the_claims_of_others() {
     for gives_up in [false, true] {
@@ -107,6 +116,7 @@ fn a_gather_waits_for_the_claims_of_others() {
         }
     }
 }
+
 fn beside_a_claim(gives_up: bool) -> (Option<u32>, Vec<u32>) {
     let (sender, receiver) = unbounded();
     let remote = receiver.remote();
@@ -128,18 +138,21 @@ fn beside_a_claim(gives_up: bool) -> (Option<u32>, Vec<u32>) {
     };
     Loop::new().run(main).unwrap()
 }
+
 #[test]
 fn a_thread_receives_a_claimed_message_that_comes_back() {
     for _ in 0..50 {
         assert_eq!(beside_a_claim(true), (None, vec![1]));
     }
 }
+
 #[test]
 fn a_thread_returns_when_the_last_claimed_message_is_taken() {
     for _ in 0..50 {
         assert_eq!(beside_a_claim(false), (Some(1), vec![]));
     }
 }
+
 #[test]
 fn a_waiting_coroutine_receives_a_claimed_message_that_comes_back() {
     for (sender, receiver, _remote) in channels() {

@@ -1,6 +1,6 @@
 //! The exact number of resumptions and drops of a coroutine, after every step.
 #![feature(coroutines)]
-// Counters that `coro!` makes are in capitals, to distinguish them from other variables.
+// The counters that `coro!` makes have names in capitals, to distinguish them from other variables.
 #![allow(non_snake_case)]
 
 mod common;

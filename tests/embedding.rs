@@ -375,7 +375,7 @@ fn an_unfinished_shared_of_another_loop_raises() {
     // The loop that runs it is not affected.
     let _ = to_idle(&mut runtime);
     drop(runtime);
-    // It was cancelled, and later waits raise that.
+    // It was cancelled, and later waits raise the cancellation.
     let error = two.run(shared).unwrap_err();
     assert!(error.error().is_cancelled(), "{error:?}");
 }

@@ -171,7 +171,7 @@ fn finally_can_be_nested_and_spawned() {
 }
 
 #[test]
-fn polite_cleanup_adds_no_errors() {
+fn cleanup_of_cancelled_work_adds_no_errors() {
     let log = Log::new();
     let work = finally(co! { yield forever(); }, cleanup(&log));
     let main = co! { yield (work, co! { yield sleep(ms(1)); Err::<(), _>("first")?; }) };

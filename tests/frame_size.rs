@@ -80,7 +80,7 @@ fn coroutine_is_one_allocation_with_a_small_header() {
 }
 
 #[test]
-fn turns_share_one_word_of_the_frame() {
+fn any_number_of_turns_takes_one_word_of_the_frame() {
     at_most(8, "one turn", frame(one_turn));
     at_most(8, "ten turns", frame(ten_turns));
 }

@@ -59,7 +59,8 @@ fn cost_of(work: impl FnOnce()) -> Cost {
 const FEW: usize = 200;
 const MANY: usize = 10 * FEW;
 
-/// Work on ten times as many costs at most twenty times as much. Quadratic work would cost a hundred times as much.
+/// Work on ten times as many items costs at most twenty times as much. Quadratic work would cost a hundred times as
+/// much.
 #[track_caller]
 fn assert_linear(work: impl Fn(usize)) {
     work(FEW);
@@ -95,7 +96,7 @@ fn kept_by(main: impl Fn(usize, Rc<Cell<isize>>) -> Coro<()>, count: usize) -> i
     kept.get() - before
 }
 
-/// A program that does its work ten times as often keeps no more memory.
+/// Asserts that a program that does its work ten times as often keeps no more memory.
 #[track_caller]
 fn assert_keeps_the_same(main: impl Fn(usize, Rc<Cell<isize>>) -> Coro<()>) {
     let warm_up = kept_by(&main, FEW);

@@ -24,7 +24,7 @@ fn ticks_are_a_period_apart_from_the_first_yield_on() {
 }
 
 #[test]
-fn ticks_that_have_passed_are_missed_and_come_once() {
+fn missed_ticks_are_counted_by_one_late_tick() {
     let main = co! {
         let start = yield now();
         let ticks = interval(ms(10));

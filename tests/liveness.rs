@@ -127,7 +127,7 @@ fn a_timeout_gives_a_message_that_a_helper_has_received() {
 }
 
 #[test]
-fn a_coroutine_may_answer_a_timeout_with_what_it_has() {
+fn a_coroutine_may_answer_a_timeout_with_a_value() {
     let collects = co! {
         let mut found = vec![1];
         if (yield catch(sleep(ms(60_000)))).is_err() {

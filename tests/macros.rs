@@ -58,7 +58,7 @@ fn an_argument_that_a_macro_puts_into_a_coroutine_belongs_to_that_coroutine() {
 }
 
 #[test]
-fn an_error_in_such_an_argument_has_the_line_of_its_question_mark() {
+fn an_error_in_an_argument_that_a_macro_puts_into_a_coroutine_has_the_line_of_its_question_mark() {
     let line = line!() + 3;
     let main = co! {
         let handle = yield background!({

@@ -415,7 +415,7 @@ fn deadlock_names_the_alternatives_of_a_race() {
     assert_eq!(stuck(&error), [("main", "an event or a channel")]);
 }
 
-/// In a stepped loop only a cycle is an error. A race against an event that the host may set is none.
+/// In a stepped loop only a cycle is an error. A race against an event that the host may set is no cycle.
 #[test]
 fn race_with_a_leaf_is_no_cycle() {
     let way_out = Event::new();

@@ -286,8 +286,8 @@ fn build(node: &Node, world: &World) -> Coro<Token> {
                         || error.downcast_ref::<Panic>().is_some()
                         || error.as_cancelled().is_some_and(is_given_up);
                     if error.as_cancelled().is_some_and(may_be_own) {
-                        // Its last waiter was in a domain that failed, or was dropped. Or it is this coroutine that is cancelled:
-                        // that is raised again here.
+                        // Either the last waiter of the shared coroutine was in a domain that failed, or was dropped.
+                        // Or this coroutine is cancelled, and then this `yield` raises the cancellation again.
                         yield;
                     } else if !is_of_other {
                         Err(error)?;
@@ -398,8 +398,8 @@ fn origin(error: &Error) -> String {
     }
 }
 
-/// Whether all other errors are the first one, raised again: behind a shield, by a domain, or, if the first one left a domain, by a
-/// coroutine outside that waited for the same shared one.
+/// Whether all other errors are the first error, raised again. Three things can raise it again: code behind a shield, a
+/// domain, or, if the first error left a domain, a coroutine outside that waited for the same shared coroutine.
 fn has_no_other_origin(error: &LoopError) -> bool {
     let left_domain = |error: &Error| error.downcast_ref::<LoopError>().is_some();
     let first = error.error();

@@ -159,7 +159,7 @@ fn the_last_handle_to_a_loop_inside_two_loops_dropped_on_another_thread_is_a_dea
 }
 
 #[test]
-fn of_many_loops_inside_a_loop_one_that_can_be_woken_is_enough_to_wait() {
+fn a_loop_waits_if_one_of_many_loops_inside_it_can_be_woken() {
     let (last, remote) = {
         let event = Event::new();
         let remote = event.remote();
@@ -206,7 +206,7 @@ fn a_pending_future_that_needs_no_file_descriptor_runs_when_none_is_left() {
         Loop::new().run(co! { woken_by_thread().await; yield sleep(ms(1)); woken_by_thread().await; }).unwrap();
         let error = Loop::new().run(co! { woken_by_thread().await; yield stuck(); }).unwrap_err();
         assert!(is_deadlock(&error));
-        // Later there are some, and the reactor is made.
+        // Now file descriptors are free again, and the reactor is made.
         setrlimit(Resource::RLIMIT_NOFILE, hard.min(1024), hard).unwrap();
         Loop::new().run(co! { woken_by_thread().await; Timer::after(ms(1)).await; }).unwrap();
     });

@@ -1,4 +1,5 @@
-//! Loops on threads of their own: what happens inside comes across.
+//! Loops on threads of their own: the values, errors, panics and cancellations that cross between them and the loop
+//! outside.
 #![feature(coroutines)]
 
 mod common;
@@ -44,7 +45,7 @@ fn parse(text: &'static str) -> Coro<i32> {
 }
 
 #[test]
-fn error_comes_across_with_its_trace_and_the_others() {
+fn error_reaches_the_outer_loop_with_its_trace_and_the_other_errors() {
     let inner = || {
         co! {
             let impolite = co! { let _cancelled = yield catch(forever()); Err::<(), _>("second")?; };
@@ -64,7 +65,7 @@ fn error_comes_across_with_its_trace_and_the_others() {
 }
 
 #[test]
-fn panic_comes_across() {
+fn panic_reaches_the_outer_loop() {
     let inside = co! { yield run_in_loop(|| co! { yield; panic!("inside") }) };
     assert_eq!(panic_of(|| Loop::new().run(inside)), "inside");
     let building = run_in_loop(|| -> Coro<()> { panic!("building") });
@@ -135,15 +136,15 @@ fn loops_nest_and_use_threads() {
 }
 
 #[test]
-fn deadlock_inside_is_an_error_and_a_loop_that_runs_is_none_outside() {
+fn deadlock_inside_is_an_error_and_a_running_inner_loop_is_no_deadlock_outside() {
     let error = Loop::new().run(run_in_loop(|| Event::new().wait())).unwrap_err();
     assert!(error.to_string().contains("deadlock"), "{error}");
     assert_eq!(Loop::new().run(run_in_loop(|| sleep(ms(10)).map(|()| 1))).unwrap(), 1);
 }
 
-/// None of them begins when it is cancelled before.
+/// The closure is not called if the work is cancelled before it begins.
 #[test]
-fn loop_that_was_not_begun_never_begins() {
+fn loop_that_is_cancelled_before_it_begins_never_begins() {
     let begun = Arc::new(AtomicUsize::new(0));
     let count = begun.clone();
     let main = co! {

@@ -55,7 +55,7 @@ fn trace_of(seed: u64) -> Vec<(usize, usize)> {
 }
 
 #[test]
-fn the_same_seed_takes_the_same_turns_50_times_of_50() {
+fn the_same_seed_takes_the_same_turns_in_each_of_50_runs() {
     let first = trace_of(421);
     assert!((0..50).all(|_| trace_of(421) == first));
 }
@@ -323,7 +323,8 @@ fn a_first_turn_has_the_line_of_the_function_or_of_the_block() {
 
 #[test]
 fn two_tasks_that_both_have_to_be_out_of_place_are_found() {
-    // It fails if `a` sees what `b` did in round 3, and, two rounds later, `c` what `d` did.
+    // It fails if `a` sees in round 3 what `b` did in that round, and if, two rounds later, `c` sees what `d` did in
+    // that one.
     let report = report_of(Simulation::new().seeds(0..1_000), || {
         let flags = Rc::new(Cell::new([false; 3]));
         let set = |flag: usize, turns: usize, flags: &Rc<Cell<[bool; 3]>>| {

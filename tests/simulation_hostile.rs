@@ -35,7 +35,7 @@ impl Drop for Bomb {
 }
 
 #[test]
-fn a_bomb_that_goes_off_in_some_orders_is_reported_with_the_order() {
+fn a_destructor_that_panics_in_some_orders_is_reported_with_the_order() {
     let report = report_of(Simulation::new(), || {
         let slot = Rc::new(RefCell::new(Some(Bomb)));
         let (defused, dropped) = (slot.clone(), slot);

@@ -234,7 +234,7 @@ fn values_that_are_not_taken_are_dropped() {
 }
 
 #[test]
-fn streams_are_chained_and_read_on_after_a_break() {
+fn streams_can_be_chained_and_read_further_after_a_pause() {
     let squares = |source: Stream<u32>| {
         stream(|out| {
             co! {
@@ -299,7 +299,8 @@ fn isolate_around_the_first_next_waits_for_the_coroutine_of_the_stream() {
     let words: Vec<_> = words.iter().map(|(name, words)| (&**name, &**words)).collect();
     assert_eq!(words, [("main", "`source`"), ("source", "a reader of its stream")]);
 
-    // Around the whole reading, it does what was meant.
+    // With all reads of the stream inside of the `isolate`, the `isolate` ends, because the stream is dropped inside of
+    // it.
     let main = co! {
         let values = numbers(3);
         (yield isolate(co! {
@@ -384,7 +385,7 @@ fn stream_that_drops_its_own_reader_is_cancelled_at_its_next_emit() {
 
 /// The coroutine of a stream that was first read on another loop ends with that loop.
 #[test]
-fn stream_on_a_loop_in_a_loop_stays_there() {
+fn stream_that_began_on_an_inner_loop_ends_with_that_loop() {
     let main = co! {
         let values = std::rc::Rc::new(numbers(3));
         let inner = values.clone();

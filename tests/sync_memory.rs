@@ -21,7 +21,8 @@ fn many_times<W: Wait>(count: usize, wait: impl Fn() -> W + 'static) -> Coro<()>
     }
 }
 
-/// Repeats a wait, and checks that memory does not grow. Runs some of them first, so that memory that is needed once is there.
+/// Repeats a wait, and checks that memory does not grow. Runs some of them first, so that memory that is allocated only
+/// once is not counted.
 fn assert_flat<W: Wait>(what: &str, count: usize, wait: impl Fn() -> W + Clone + 'static) {
     Loop::new().run(many_times(10_000, wait.clone())).unwrap();
     let before = resident_pages();

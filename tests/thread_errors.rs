@@ -150,7 +150,7 @@ fn another_error_of_a_cancelled_thread_is_among_the_others() {
 }
 
 #[test]
-fn a_cancellation_raised_by_the_thread_itself_is_well_behaved() {
+fn a_thread_that_raises_its_cancellation_adds_no_error() {
     let (begun, begin) = mpsc::channel();
     let work = run_in_thread(move || Err::<(), _>(until_told(begun)));
     let error = Loop::new().run((fails_when(begin), work.raise())).unwrap_err();
@@ -158,7 +158,7 @@ fn a_cancellation_raised_by_the_thread_itself_is_well_behaved() {
     assert!(error.others().is_empty(), "{error:?}");
 }
 
-/// What a program's own functions raise.
+/// An error type of the program, with the cancellation as its source.
 #[derive(Debug)]
 struct WrapsCancelled(Cancelled);
 
@@ -190,7 +190,7 @@ const WRAPS: [fn(Cancelled) -> Boxed; 9] = [
 ];
 
 #[test]
-fn a_cancellation_that_is_the_cause_of_what_a_thread_raises_is_well_behaved() {
+fn a_thread_that_raises_an_error_caused_by_its_cancellation_adds_no_error() {
     for wrap in WRAPS {
         let work = |begun| run_in_thread(move || Err::<(), _>(wrap(until_told(begun)))).raise();
 
@@ -209,7 +209,7 @@ fn a_cancellation_that_is_the_cause_of_what_a_thread_raises_is_well_behaved() {
 }
 
 #[test]
-fn a_cancellation_that_is_the_cause_of_what_a_coroutine_raises_is_well_behaved() {
+fn a_coroutine_that_raises_an_error_caused_by_its_cancellation_adds_no_error() {
     for wrap in WRAPS {
         let wraps = co! {
             let Err(error) = yield catch(forever()) else { unreachable!() };

@@ -251,7 +251,7 @@ mod refused {
                     let (begin, end) = (begin.clone(), end.clone());
                     std::thread::spawn(move || {
                         let mut event_loop = Loop::new();
-                        // These threads have to be there before the limit is.
+                        // These threads have to be started before the limit is set.
                         begin.wait();
                         begin.wait();
                         let failed = (0..ROUNDS).filter(|_| event_loop.run(run_in_thread(|| ())).is_err()).count();

@@ -544,7 +544,7 @@ fn the_shorter_of_two_nested_timeouts_runs_out() {
 }
 
 #[test]
-fn the_longest_duration_is_allowed_everywhere() {
+fn the_longest_duration_is_allowed_in_sleeps_and_timeouts() {
     let main = co! {
         assert_eq!(yield timeout(co! { yield; 1 }, Duration::MAX), Ok(1));
         assert_eq!(yield timeout(sleep(Duration::MAX), ms(1)), Err(TimedOut));

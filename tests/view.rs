@@ -449,7 +449,7 @@ fn a_dump_shows_no_coroutine_that_has_ended() {
 }
 
 #[test]
-fn a_view_does_not_keep_a_run_from_being_a_deadlock() {
+fn a_view_does_not_hide_a_deadlock() {
     let mut event_loop = Loop::new();
     let _view = event_loop.view();
     let error = event_loop.run(Event::new().wait()).unwrap_err();

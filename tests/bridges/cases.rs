@@ -349,7 +349,7 @@ fn waker_of_a_hosted_loop_that_was_dropped_has_no_effect() {
     });
 }
 
-// On a thread of its own.
+// Loops on threads of their own.
 
 #[test]
 fn future_of_a_loop_on_its_own_thread_can_be_spawned() {
@@ -542,7 +542,7 @@ fn loops_on_their_own_threads_may_wait_for_each_other_however_many() {
     });
 }
 
-// Both.
+// Loops on the thread of the host, and loops on their own threads.
 
 #[test]
 fn a_failing_isolate_in_a_hosted_loop_is_a_value() {

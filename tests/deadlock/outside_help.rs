@@ -74,7 +74,7 @@ fn deadlock_is_found_when_another_thread_drops_the_last_waker() {
 }
 
 #[test]
-fn no_deadlock_if_the_last_waker_is_called_as_it_is_dropped() {
+fn no_deadlock_if_the_last_waker_is_called_when_it_is_dropped() {
     for _ in 0..200 {
         let (sender, receiver) = mpsc::channel::<Waker>();
         let thread = std::thread::spawn(move || receiver.recv().unwrap().wake());

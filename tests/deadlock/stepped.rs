@@ -121,7 +121,7 @@ fn cycle_through_the_last_item_of_as_completed_is_an_error_of_a_stepped_loop() {
 }
 
 #[test]
-fn cycle_through_the_last_item_of_as_completed_is_called_one_by_a_run() {
+fn cycle_through_the_last_item_of_as_completed_is_reported_as_a_cycle_by_a_run() {
     let error = Loop::new().run(waits_for_item(1, Event::new())).unwrap_err();
     assert!(deadlock(&error).cycle().iter().any(|name| name == "waits for an item"), "{error:?}");
 }
@@ -278,7 +278,7 @@ fn cycle_that_is_left_after_an_abort_is_an_error_of_a_stepped_loop() {
 }
 
 #[test]
-fn owned_loop_reports_a_cycle_although_an_abort_handle_exists() {
+fn run_reports_a_cycle_although_an_abort_handle_exists() {
     let (main, _handle) = cycle_through_an_abortable(false);
     let error = Loop::new().run(main).unwrap_err();
     assert!(deadlock(&error).cycle().contains(&"waits".into()), "{error:?}");

@@ -9,7 +9,7 @@ use crate::common::forever;
 use crate::{allocations, assert_keeps_the_same, assert_linear, run};
 
 #[test]
-fn items_that_go_by_one_that_is_kept_leave_nothing_behind() {
+fn items_that_end_after_an_item_that_is_kept_leave_no_memory_behind() {
     assert_keeps_the_same(|count, kept| {
         co! {
             let mut items = yield as_completed((0..count).map(|_| co! {})).limit(2);

@@ -76,7 +76,7 @@ fn nested_shields(depth: usize, end: Event) -> Coro<()> {
 }
 
 #[test]
-fn shields_that_leave_something_behind_are_linear() {
+fn nested_shields_with_coroutines_in_the_background_are_linear() {
     assert_linear(|count| {
         let end = Event::new();
         let ends = end.clone();

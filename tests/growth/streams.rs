@@ -21,7 +21,7 @@ fn emitter_and_stream() -> (Emitter<usize>, Rc<Stream<usize>>) {
 }
 
 #[test]
-fn values_that_go_by_a_reader_that_holds_one_leave_nothing_behind() {
+fn values_that_others_read_while_a_reader_holds_one_leave_no_memory_behind() {
     assert_keeps_the_same(|count, kept| {
         let (out, values) = emitter_and_stream();
         let holds = values.next();
@@ -40,7 +40,7 @@ fn values_that_go_by_a_reader_that_holds_one_leave_nothing_behind() {
 }
 
 #[test]
-fn values_that_are_withdrawn_behind_one_that_waits_leave_nothing_behind() {
+fn values_that_are_withdrawn_behind_one_that_waits_leave_no_memory_behind() {
     assert_keeps_the_same(|count, kept| {
         let (out, values) = emitter_and_stream();
         let first = out.emit(0);

@@ -54,7 +54,7 @@ assert_stays_on_its_thread!(
 assert_stays_on_its_thread!(tinyield::bridge::ToSmol<()>);
 #[cfg(feature = "async-std")]
 assert_stays_on_its_thread!(tinyield::bridge::ToAsyncStd<()>);
-// A remote end holds messages.
+// A remote end may drop or return messages on its thread, so they have to be `Send`.
 assert_stays_on_its_thread!(channel::RemoteSender<Rc<()>>, channel::RemoteReceiver<Rc<()>>);
 
 const _: () = {
@@ -71,9 +71,9 @@ const _: () = {
     crosses_threads::<Deadlock>();
     crosses_threads::<tinyield::Frame>();
     crosses_threads::<tinyield::TimedOut>();
-    // A thread that does not own the loop may block on it: it holds the inbox only.
+    // A thread other than that of the loop may wait by an `Idle`, which refers only to the inbox.
     crosses_threads::<Idle>();
-    // Between two runs, a loop is its settings and its stop handle. A run borrows it, and stays.
+    // Between two runs, a loop is its settings and its stop handle. A run borrows the loop, and stays on its thread.
     crosses_threads::<Loop>();
     #[cfg(feature = "smol")]
     {

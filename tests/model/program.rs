@@ -62,7 +62,7 @@ pub enum Statement {
         limit: Limit,
         catch: bool,
     },
-    /// Acquires a permit of this semaphore, and keeps it.
+    /// Acquires a permit of this semaphore, and keeps the permit.
     Hold(usize),
     /// Releases the permit that it has held longest, if it holds any.
     Release,

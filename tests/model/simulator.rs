@@ -6,7 +6,7 @@
 //!
 //! It models
 //! - turns and rounds: first in, first out, with each `yield` as a turn ([`turns`], [`drive`]);
-//! - waits: gathers, events, permits handed over in order, timers, and what is left when a wait is given up
+//! - waits: gathers, events, permits handed over in order, timers, and what happens when a wait is given up
 //!   ([`waits`]);
 //! - internal tasks: what `finally` and `bracket` do one after the other ([`internal`]);
 //! - streams: which reader gets which value, and what ends when a reader or the coroutine does ([`streams`]);

@@ -188,8 +188,8 @@ fn panic_comes_out_of_run_although_the_errors_of_the_run_panic_when_dropped() {
 
 #[test]
 fn panic_in_the_destructor_of_a_nested_domains_error_comes_out_after_the_scopes_above_have_ended() {
-    // Both domains are abandoned by their waiters. The inner one waits at a shield, and when it has ended, the outer
-    // one ends, which has failed.
+    // The waiters of both domains give up on them. The inner domain waits at a shield. When it has ended, the outer
+    // domain, which has failed, ends too.
     let log = Log::new();
     let (shielded, seen) = (log.clone(), log.clone());
     let main = co! {
@@ -236,7 +236,7 @@ fn all_are_cancelled_although_the_value_of_a_waiter_of_a_shielded_coroutine_pani
             Err("the domain")?;
         }));
     };
-    // Now the domain is cancelled, and the coroutine that abandons its wait is held back.
+    // Now the domain is cancelled. The coroutine that gives up its wait is resumed later.
     let drops = co! { yield turns(20); wait.drop_wait(); seen.push("abandoned"); };
     let fails = co! { yield turns(40); Err("the run")?; };
     assert_eq!(panic_of(|| Loop::new().run((main, drops, fails))), "boo");

@@ -27,8 +27,9 @@ impl Simulator<'_> {
         }
     }
 
-    /// Leaves out the tasks that wait for the work of a `finally`, and all that wait for those: they go on when that work has been
-    /// dropped. If all wait for such tasks, only these are left out.
+    /// Leaves out the tasks that wait for the work of a `finally`, and all that wait for those: they go on when that
+    /// work has been dropped. If this leaves out all tasks, only those that wait for the work of a `finally` are left
+    /// out.
     fn without_those_that_clean_up(&self, stuck: Vec<TaskId>) -> Vec<TaskId> {
         let is_running = |scope: &&Scope| scope.kind == ScopeKind::Guarded && !scope.has_ended;
         let cleaning: Vec<_> =

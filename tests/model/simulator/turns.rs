@@ -48,8 +48,8 @@ impl<'a> Simulator<'a> {
         self.error_to_raise(task).is_some() || self.is_ready(task)
     }
 
-    /// Whether a queued task counts in the order of its round. A task is also resumed when a part has failed of which the error is
-    /// caught, but sees nothing of that.
+    /// Whether a queued task counts in the order of its round. A task is also resumed when a part fails whose error is
+    /// caught. It does not go on then, but its turn counts.
     pub(super) fn is_counted(&self, task: TaskId) -> bool {
         let Task { has_ended, is_deferred, wait, .. } = &self.tasks[task];
         let has_failed = wait.iter().flat_map(|wait| &wait.parts).any(|part| self.error_of_part(part).is_some());

@@ -289,7 +289,7 @@ impl<'a> Simulator<'a> {
         let is_shield = self.scopes[scope].kind == ScopeKind::Shield && self.scopes[scope].cancelled.is_none();
         let moved = if is_shield { self.move_shared_out(scope) } else { Vec::new() };
         self.cancel(scope, "dropped");
-        // Outside of the shield, a cancellation may be due.
+        // These shared coroutines are outside of the shield now, where a cancellation may be due.
         if let Some(&shared) = moved.first()
             && let Some(home) = self.scopes[shared].parent
             && let Some(why) = self.scopes[home].cancelled.clone()
