@@ -194,8 +194,8 @@ fn sleeping_coroutines_take_no_steps() {
 
 #[test]
 fn waiting_coroutines_of_all_kinds_take_no_steps() {
-    // Counted in steps and not by the clock: thirty thousand coroutines wait for timers, a future and timeouts, and a
-    // loop with one ready coroutine takes as many steps as without them.
+    // This counts steps, and not time. Thirty thousand coroutines wait for timers, a future and timeouts. A loop with
+    // one ready coroutine takes as many steps beside them as without them.
     let alive = Alive::new();
     let never = Gate::new();
     let waits: Vec<_> = (0..30_000)

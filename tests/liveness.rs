@@ -1,5 +1,6 @@
-//! What must not hang, starve or get lost: user code between the end of a task and its scope, futures that are always ready, values
-//! that arrive while a coroutine is being cancelled.
+//! No loop hangs, no coroutine starves, and no value is lost. The tests have futures that are always ready, values that
+//! arrive while a coroutine is being cancelled, and errors that come up between the end of a task and the end of its
+//! scope.
 #![feature(coroutines)]
 
 mod common;

@@ -1,7 +1,7 @@
 //! Random programs of all operations, each stopped at a random place in a random way.
 //!
-//! After each run, every value, capture and body is dropped, every coroutine that has begun has ended, every thread has
-//! ended, the loop can run again, and the error is the right one.
+//! After each run, every value, capture and body is dropped. Every coroutine that has begun has ended, and so has every
+//! thread. The loop can run again, and the error is the right one.
 #![feature(coroutines)]
 
 mod common;

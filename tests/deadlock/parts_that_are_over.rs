@@ -1,5 +1,6 @@
-//! A deadlock is found although something is left that can no longer change anything: the limit or the abort handle of
-//! a part that is over, in a gather that still waits; or a loop that no coroutine polls any more.
+//! A deadlock is found although something is left that can no longer change anything. This may be the limit or the
+//! abort handle of a part that is over, in a gather that still waits. It may also be a loop that no coroutine polls any
+//! more.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -1,8 +1,8 @@
 //! Cancellation: which tasks see it, and in which order.
 //!
 //! The tasks of a cancelled scope and of those below see it last started first, before any other task has a turn. A
-//! task behind a shield sees nothing until the shield ends. A task that outlives its cancellation, because it waits at
-//! a shield, holds the tasks that started it or wait for it: they see theirs when it has ended.
+//! task behind a shield sees nothing until the shield ends. A task at a shield outlives its cancellation. It holds the
+//! tasks that started it or wait for it: they see their cancellation when it has ended.
 
 use super::Simulator;
 use super::state::{ScopeId, ScopeKind, TaskId};

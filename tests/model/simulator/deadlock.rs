@@ -1,5 +1,6 @@
-//! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is one under any
-//! drive, unless an abort handle exists that can end it: the caller that steps the loop may still use that.
+//! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is a deadlock in
+//! every way of driving the loop. There is one exception: if an abort handle exists that can end the cycle, the caller
+//! that steps the loop may still use it.
 
 use super::state::{Scope, ScopeKind, TaskId};
 use super::{ROOT, Simulator};
