@@ -126,7 +126,7 @@ pub fn semaphore(rounds: u64) -> u64 {
     TASKS * rounds
 }
 
-/// What a race gives: a message, or the order to stop.
+/// What a race gives: a message, or the request to stop.
 type Next = Option<u64>;
 
 /// Takes messages until the event is set.

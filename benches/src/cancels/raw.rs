@@ -1,4 +1,4 @@
-//! A drop of boxed coroutines. They are not told.
+//! Drops boxed coroutines. They see no cancellation.
 
 use std::ops::{Coroutine, CoroutineState};
 use std::pin::Pin;

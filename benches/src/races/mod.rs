@@ -1,4 +1,4 @@
-//! A task that waits for a message or for the order to stop.
+//! A task that waits for a message or for the request to stop.
 
 #[cfg(feature = "tinyield")]
 mod ours;

@@ -20,8 +20,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The upper bound of the sleeps.
 const LONGEST: Duration = Duration::from_millis(200);
 
-/// The duration of the sleep with this number: whole microseconds, random, and the same in each run. Durations in an arithmetic
-/// progression would be kind to a binary heap.
+/// The duration of the sleep with this number: whole microseconds, random, and the same in each run. A binary heap
+/// would be faster with durations in an arithmetic progression.
 fn nap(number: usize, longest: Duration) -> Duration {
     Duration::from_micros(split_mix(number as u64) % longest.as_micros() as u64)
 }

@@ -10,7 +10,7 @@ use futures_lite::future::yield_now;
 use crate::harness::{Contender, Workload};
 use crate::peers::{AsyncStd, Compio, LocalPool, Monoio, Smol, SmolStatic, TokioLocalRuntime, TokioLocalSet};
 
-/// How often the ball goes to and fro.
+/// How often the message goes to and fro.
 const RALLIES: u64 = 200_000;
 
 /// A future that wakes itself once. All contenders await the same one, and no shortcut of their own.
@@ -18,7 +18,7 @@ async fn wake_self() {
     yield_now().await;
 }
 
-/// Sends the ball, and waits for it to come back.
+/// Sends the message, and waits for it to come back.
 async fn serve(sender: async_channel::Sender<u64>, receiver: async_channel::Receiver<u64>) -> u64 {
     let mut ball = 0;
     for _ in 0..RALLIES {
@@ -28,7 +28,7 @@ async fn serve(sender: async_channel::Sender<u64>, receiver: async_channel::Rece
     ball
 }
 
-/// Waits for the ball, and sends it back, as often as it comes.
+/// Waits for the message, and sends it back, as often as it comes.
 async fn answer(sender: async_channel::Sender<u64>, receiver: async_channel::Receiver<u64>) {
     while let Ok(ball) = receiver.recv().await {
         if sender.send(ball + 1).await.is_err() {
