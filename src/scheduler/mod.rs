@@ -2,7 +2,7 @@
 //!
 //! # Glossary
 //!
-//! - **Task**: one coroutine with its state, in one allocation ([`task`]).
+//! - **Task**: one coroutine with its state, in one piece of memory ([`task`]).
 //! - **Turn**: one resumption of a task.
 //! - **Round**: one turn of each task that was ready when the round began. Between two rounds the loop looks at the clock and at
 //!   the inbox ([`run`]).
@@ -98,6 +98,7 @@ pub(crate) use scope::{AtEnd, OnScopeEnd, Scope, ScopeKind};
 pub(crate) use simulated::Simulated;
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};
+use task::memory::InUse;
 pub use task::protocol::{Outcome, Resume, Suspend};
 pub(crate) use task::state::{BlockedOn, State};
 pub(crate) use task::{Header, OnFailure, TaskRef, WaiterKey};
@@ -174,6 +175,8 @@ pub(crate) struct Scheduler {
     hides_panic_trace: bool,
     /// Where the run was started.
     location: &'static Location<'static>,
+    /// Dropped last.
+    _memory: InUse,
 }
 
 impl Scheduler {
@@ -224,6 +227,7 @@ impl Scheduler {
             observer,
             hides_panic_trace,
             location,
+            _memory: InUse::new(),
         });
         *scheduler.root.borrow_mut() = Some(Scope::root(scheduler.clone(), grouping));
         scheduler

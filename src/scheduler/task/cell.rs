@@ -3,6 +3,7 @@
 //! This is the only place that knows the types of both. It relies on the bits of [`State`] to know what the slot holds:
 //! neither `COMPLETED` nor `CLOSED`: the body; `COMPLETED`: the value; `CLOSED`: nothing.
 
+use std::alloc::Layout;
 use std::any::type_name;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -14,7 +15,7 @@ use std::ptr::NonNull;
 
 use super::protocol::{Outcome, Resume, Suspend};
 use super::state::State;
-use super::{Header, TaskRef, Turn, VTable};
+use super::{Header, TaskRef, Turn, VTable, memory};
 use crate::error::Result;
 
 #[repr(C)]
@@ -121,8 +122,12 @@ where
     ///
     /// `task` is the header of a `TaskCell<T, C>` with an empty slot, to which no reference is left.
     unsafe fn free(task: NonNull<Header>) {
-        // SAFETY: this is the box of `Task::new`, which is given up here, once. The union drops nothing.
-        drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
+        // SAFETY: by contract.
+        let is_pooled = unsafe { task.as_ref() }.has(State::POOLED);
+        // SAFETY: nothing refers to the task any more, and the slot is empty. The union drops nothing.
+        unsafe { task.cast::<Self>().drop_in_place() };
+        // SAFETY: this is the memory that `Task::new` took, on the same thread, and it is released here, once.
+        unsafe { memory::release(task.cast(), Layout::new::<Self>(), is_pooled) };
     }
 }
 
@@ -147,15 +152,16 @@ impl<T: 'static> Task<T> {
         {
             const TABLE: &'static VTable = &TaskCell::<T, C>::vtable(N::NAME);
         }
-        // In this order, so that the cell is written in its final place and not copied there.
-        let cell = Box::write(
-            Box::new_uninit(),
-            TaskCell {
-                header: Header::new(Table::<N, T, C>::TABLE, Location::caller()),
+        let (place, pooled) = memory::allocate(Layout::new::<TaskCell<T, C>>());
+        let cell = place.cast::<TaskCell<T, C>>();
+        // SAFETY: `place` has the layout of the cell. The body is moved right to its final place.
+        unsafe {
+            cell.write(TaskCell {
+                header: Header::new(Table::<N, T, C>::TABLE, Location::caller(), pooled),
                 slot: UnsafeCell::new(Slot::<T, C> { body: ManuallyDrop::new(body) }),
-            },
-        );
-        let raw = TaskRef(NonNull::from(Box::leak(cell)).cast());
+            });
+        }
+        let raw = TaskRef(cell.cast());
         Task { raw, output: PhantomData }
     }
 

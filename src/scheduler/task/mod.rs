@@ -1,6 +1,6 @@
-//! A task: one coroutine in one allocation, behind a thin, counted pointer.
+//! A task: one coroutine in one piece of memory, behind a thin, counted pointer.
 //!
-//! The allocation begins with a [`Header`], which has the same layout for all tasks. A slot follows: it holds the body of the
+//! It begins with a [`Header`], which has the same layout for all tasks. A slot follows: it holds the body of the
 //! coroutine while that lives, and its value afterwards (see [`cell`]). The header has a table of functions that know the types
 //! of both.
 //!
@@ -12,6 +12,7 @@
 
 pub(crate) mod cell;
 pub(super) mod drop;
+pub(super) mod memory;
 pub(crate) mod protocol;
 mod reference;
 #[cfg(feature = "tracing")]
@@ -137,12 +138,12 @@ fn peek<T, R>(cell: &Cell<Option<T>>, look: impl FnOnce(Option<&T>) -> R) -> R {
 }
 
 impl Header {
-    fn new(vtable: &'static VTable, location: &'static Location<'static>) -> Header {
+    fn new(vtable: &'static VTable, location: &'static Location<'static>, state: State) -> Header {
         Header {
             vtable,
             refs: Cell::new(1),
             pending: Cell::new(0),
-            state: Cell::new(State::empty()),
+            state: Cell::new(state),
             index: Cell::new(0),
             id: Cell::new(0),
             scope: Cell::new(None),

@@ -23,12 +23,13 @@
 //! | `RACING` | a race of leaves, when it begins | the end of the wait, the next `begin_wait` |
 //! | `FUTURE_WOKEN` | `poll_future`, when the future is pending and has called the waker | each `resume`; its completion |
 //! | `IN_SPAN` | `in_span`, and the start by a task with a span | never |
+//! | `POOLED` | `Task::new` | never |
 //! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
 
 use bitflags::bitflags;
 
 /// The place of [`BlockedOn`] in a [`State`].
-const FIRST_OF_BLOCKED_ON: u32 = 21;
+const FIRST_OF_BLOCKED_ON: u32 = 22;
 const _: () = {
     assert!(State::all().difference(State::BLOCKED_ON).bits() < 1 << FIRST_OF_BLOCKED_ON);
     assert!(BlockedOn::all().bits().leading_zeros() >= u16::BITS - (u32::BITS - FIRST_OF_BLOCKED_ON));
@@ -81,6 +82,8 @@ bitflags! {
         /// Its turns are in a span of `tracing`.
         #[cfg(feature = "tracing")]
         const IN_SPAN = 1 << 20;
+        /// Its memory is a block of a chunk (see [`memory`](super::memory)).
+        const POOLED = 1 << 21;
         /// What it is blocked on: a [`BlockedOn`], in the bits that are left.
         const BLOCKED_ON = u32::MAX << FIRST_OF_BLOCKED_ON;
 
@@ -115,7 +118,7 @@ impl State {
 }
 
 bitflags! {
-    /// What a task is blocked on, for dumps and for the report of a deadlock. There is room for one more.
+    /// What a task is blocked on, for dumps and for the report of a deadlock. There is no room for more.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct BlockedOn: u16 {
         const EVENT = 1;
