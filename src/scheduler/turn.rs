@@ -96,7 +96,7 @@ impl Scheduler {
         loop {
             let task = self.cancelling.borrow_mut().pop_front();
             match task {
-                // The task whose failure started the cancellation has ended before it sees it.
+                // The task whose failure started the cancellation has ended already.
                 Some(task) if task.is_ended() => {}
                 Some(task) => return Some(task),
                 None => {
