@@ -18,7 +18,7 @@ pub(super) struct Awaited<'a> {
     pub(super) named: Vec<&'a TaskRef>,
     pub(super) blocked_on: BlockedOn,
     /// The tasks that are blocked on a semaphore or a lock: this one, or internal tasks that it waits for.
-    pub(super) at_held: Vec<&'a TaskRef>,
+    pub(super) blocked_on_held: Vec<&'a TaskRef>,
     /// It waits until any one of the coroutines has ended, and for nothing else.
     pub(super) is_race: bool,
 }
@@ -41,7 +41,8 @@ impl Awaited<'_> {
         if self.named.len() > MAX_NAMES {
             add([&(self.named.len() - MAX_NAMES).to_string(), " more", ""]);
         }
-        let held_by = |bit: BlockedOn| self.at_held.iter().find_map(|task| holders.get(&(task.id.get(), bit.bits())));
+        let held_by =
+            |bit: BlockedOn| self.blocked_on_held.iter().find_map(|task| holders.get(&(task.id.get(), bit.bits())));
         for (bit, word) in [
             (BlockedOn::EVENT, "an event"),
             (BlockedOn::SEMAPHORE, "a semaphore"),

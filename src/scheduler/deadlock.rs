@@ -281,8 +281,13 @@ impl Waits {
     }
 
     pub(super) fn awaited<'a>(&'a self, task: &'a TaskRef) -> Awaited<'a> {
-        let mut awaited =
-            Awaited { task, named: Vec::new(), blocked_on: BlockedOn::empty(), at_held: Vec::new(), is_race: false };
+        let mut awaited = Awaited {
+            task,
+            named: Vec::new(),
+            blocked_on: BlockedOn::empty(),
+            blocked_on_held: Vec::new(),
+            is_race: false,
+        };
         let mut seen = BTreeSet::new();
         let mut next = vec![task];
         let mut indirect = Vec::new();
@@ -291,7 +296,7 @@ impl Waits {
             awaited.blocked_on |= task.blocked_on();
             around.extend(self.around.get(&task.id.get()).into_iter().flatten());
             if task.blocked_on().intersects(HELD) {
-                awaited.at_held.push(task);
+                awaited.blocked_on_held.push(task);
             }
             for Edge { on, is_indirect, .. } in self.of(task) {
                 if !seen.insert(on.id.get()) {

@@ -93,13 +93,13 @@ impl Scheduler {
 
     /// Counts turns that were taken.
     pub(crate) fn count_turns(&self, count: usize) {
-        self.spent.set(0);
+        self.turns_of_call.set(0);
         self.turns.set(self.turns.get() + count as u64);
     }
 
     fn statistics_with(&self, tasks: usize) -> Statistics {
         Statistics {
-            turns: self.turns.get() + self.spent.get() as u64,
+            turns: self.turns.get() + self.turns_of_call.get() as u64,
             rounds: self.run_queue.rounds(),
             tasks,
             timers: self.timers.borrow().as_ref().map_or(0, |timers| timers.len()),

@@ -171,7 +171,7 @@ pub(crate) struct Scheduler {
     /// How many turns were taken, until the last return of [`run`](Scheduler::run).
     turns: Cell<u64>,
     /// If the loop is observed: how many turns the current call of [`run`](Scheduler::run) had taken when its last round began.
-    spent: Cell<usize>,
+    turns_of_call: Cell<usize>,
     /// Runs before and after each turn. Most loops have none.
     observer: Option<Box<Observer>>,
     /// After a panic, the coroutines that waited for the one that panicked are not printed.
@@ -224,7 +224,7 @@ impl Scheduler {
             quorums: Seldom::default(),
             held: Seldom::default(),
             turns: Cell::new(0),
-            spent: Cell::new(0),
+            turns_of_call: Cell::new(0),
             observer,
             hides_panic_trace,
             location,

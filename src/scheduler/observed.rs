@@ -117,7 +117,7 @@ impl Scheduler {
     #[cold]
     #[inline(never)]
     pub(super) fn observed_steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
-        let given = *budget + self.spent.get();
+        let given = *budget + self.turns_of_call.get();
         while *budget > 0 {
             if self.is_cancelling.get() {
                 if let Some(task) = self.next_to_cancel() {
@@ -152,9 +152,9 @@ impl Scheduler {
         self.turn(task, State::QUEUED);
     }
 
-    fn begin_observed_round(self: &Rc<Scheduler>, spent: usize) -> bool {
+    fn begin_observed_round(self: &Rc<Scheduler>, turns_of_call: usize) -> bool {
         let Some(observer) = self.observer.as_deref() else { return self.begin_round() };
-        self.spent.set(spent);
+        self.turns_of_call.set(turns_of_call);
         self.note_ready(observer, &Phase::Outside);
         if self.may_have_news() {
             self.look_outside();
