@@ -50,7 +50,7 @@ use crate::wait::scoped::Scoped;
 ///
 /// # Errors
 ///
-/// An error in the work stops the loop, or the [`isolate`](crate::isolate) around it, as that of any coroutine.
+/// An error in the work stops the loop, or the [`isolate`](crate::isolate) around it, as an error of any coroutine does.
 ///
 /// # Cancellation
 ///
@@ -126,16 +126,16 @@ impl AbortHandle {
         AbortHandle { link }
     }
 
-    /// Cancels the work and all that it started. It sees a [`Cancelled`](crate::Cancelled) for the reason
+    /// Cancels the work and all that it started. The work sees a [`Cancelled`](crate::Cancelled) for the reason
     /// [`Aborted`](Reason::Aborted), before any other coroutine has its turn.
     ///
-    /// It may be called anywhere on this thread, also by the work itself, which then sees it at its next `yield`. When the work is
-    /// over, it does nothing.
+    /// It may be called anywhere on this thread, also by the work itself, which then sees the cancellation at its next `yield`.
+    /// When the work is over, the call does nothing.
     pub fn abort(&self) {
         self.link.abort();
     }
 
-    /// Whether it was aborted, by any of its handles. It may have had its value before.
+    /// Whether the work was aborted, by any of its handles. The work may have had its value before.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.link.is_aborted()

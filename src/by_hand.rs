@@ -11,9 +11,9 @@
 //! A future is polled with [`Resume::poll_future`] instead. While it is pending, the coroutine yields [`Suspend`], and polls it
 //! again after each resumption.
 //!
-//! A coroutine waits for one thing at a time. It begins at most one wait between two resumptions, and only when its last wait has
-//! returned its output or was dropped, and the last future that it polled is ready. Any other wait does not begin, and raises an
-//! error. A wait that raised an error may have unfinished parts: drop it before you begin the next one.
+//! A coroutine waits for one thing at a time. Between two resumptions, it begins at most one wait. It may begin a wait only if
+//! its last wait has returned its output or was dropped, and if the last future that it polled is ready. Any other wait does not
+//! begin, and raises an error. A wait that raised an error may have unfinished parts: drop it before you begin the next one.
 //!
 //! To wait for several things at once, begin one wait for a tuple of them. To wait for the first of several, begin a
 //! [`race`](crate::race).

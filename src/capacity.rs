@@ -7,7 +7,8 @@ pub(crate) const KEPT_CAPACITY: usize = 1024;
 
 /// Shrinks a list that uses less than a quarter of its memory.
 ///
-/// It keeps twice the memory that it uses, so that the time for copying is in proportion to the changes in between.
+/// It keeps twice the memory that it uses. So the time for copying, in total, is in proportion to the number of elements that
+/// were added and removed.
 #[cold]
 #[inline(never)]
 pub(crate) fn give_memory_back(list: &mut impl List) {

@@ -20,8 +20,8 @@ use crate::wait::private::AnyTask;
 
 /// A single-threaded event loop.
 ///
-/// It needs no thread-locals and no globals. Any number of loops may live on one thread, and a coroutine may make and run a
-/// loop of its own. A loop can run again and again.
+/// There is no global loop, and no current loop of a thread. Any number of loops may live on one thread, and a coroutine may make
+/// and run a loop of its own. A loop can run again and again.
 ///
 /// ```
 /// use tinyield::{Loop, co};
@@ -173,8 +173,8 @@ impl Loop {
     /// Whether anything came from outside in the last run of a [simulated](Builder::simulated) loop. If so, another run with the
     /// same seed may take other turns.
     ///
-    /// This is true if a closure ran on a thread, if another thread or a foreign future woke the loop while it was idle or from
-    /// elsewhere, or if a [`StopHandle`] was used. It is false for a loop that is not simulated.
+    /// This is true if a closure ran on a thread, if another thread woke the loop, if a foreign future woke it while it was idle,
+    /// or if a [`StopHandle`] was used. It is false for a loop that is not simulated.
     ///
     /// ```
     /// use tinyield::{Loop, co, run_in_thread};

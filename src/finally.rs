@@ -1,4 +1,4 @@
-//! Cleaning up: it comes after the work in any case, and is shielded.
+//! Cleaning up: a shielded wait that follows the work in any case.
 //!
 //! The work runs in a scope that ends when all tasks in it have ended. The task that waits for the scope is shielded, but the scope
 //! is not. So a cancellation ends the work, and the task continues with cleaning up.
@@ -73,13 +73,13 @@ where
 /// Opens a resource, uses it, and closes it: waits for `open`, then for what `work` returns, then for what `close` returns. Then it
 /// gives the output of the use, or raises its error. (The use is the wait that `work` returns.)
 ///
-/// Both functions get the output of `open`, or a clone of it, so it has to be `Clone`: if it is not, wrap it in an `Rc`. If opening
-/// gives a `Result`, raise its error inside of `open`, as in `co! { Rc::new((yield run_in_thread(connect))?) }`. Then `work` gets
-/// the opened resource itself.
+/// Both functions get the output of `open`, or a clone of it. So the output has to be `Clone`: if it is not, wrap it in an `Rc`.
+/// If opening gives a `Result`, raise its error inside of `open`, as in `co! { Rc::new((yield run_in_thread(connect))?) }`. Then
+/// `work` gets the opened resource itself.
 ///
-/// The opening and the closing are [shielded](crate::shield). So if the
-/// resource was opened, it is closed exactly once: after a value, an error, a cancellation or a panic, when all that the use started
-/// has ended. If a cancellation comes during the opening, the use does not begin.
+/// The opening and the closing are [shielded](crate::shield). So if the resource was opened, it is closed exactly once, when all
+/// that the use started has ended: after a value, an error, a cancellation or a panic. If a cancellation comes during the
+/// opening, the use does not begin.
 ///
 /// ```
 /// use std::cell::RefCell;

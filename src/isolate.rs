@@ -1,4 +1,4 @@
-//! Failure domains: parts of a run whose errors are values outside of them.
+//! Failure domains: parts of a run. An error inside of one stops only that part, and is a value outside of it.
 
 use std::fmt;
 

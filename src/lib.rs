@@ -87,8 +87,8 @@
 #![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, negative_impls, try_trait_v2)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
-// Examples in the documentation need no feature attribute of their own, and those without one share one program: rustdoc compiles
-// each of the others by itself.
+// With this, examples in the documentation need no feature attribute of their own. rustdoc compiles all examples without such an
+// attribute as one program, and each of the others by itself.
 #![doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 
 extern crate self as tinyield;
@@ -232,7 +232,7 @@ pub mod __private {
         fn value(self) -> Self::Value;
     }
 
-    // If there were one implementation for all types, rustc would assume that it was meant, and report its bound as well.
+    // These are two implementations, and not one for all types with a bound: rustc would report that bound as well.
     #[diagnostic::do_not_recommend]
     impl<T, E> Question for std::result::Result<T, E> {
         type Value = Self;
@@ -259,14 +259,15 @@ pub mod __private {
         operand.value()
     }
 
-    /// The other branch of a body that may never end, so that rustc does not report what comes after the body as unreachable.
+    /// The `else` of `if true { body } else { never() }`. With it, rustc does not report what comes after a body that never ends
+    /// as unreachable.
     #[cold]
     pub fn never<T>() -> T {
         unreachable!("the condition of this branch is `false`")
     }
 
-    /// Puts a wait where it stays until it is over. It begins there, because copying a value that was just written in parts is
-    /// slow: the loads wait for the stores.
+    /// Makes a wait that has not begun. The caller stores it in its final place, where [`begin`] begins it. If it began before,
+    /// it would be copied right after it was written in parts, which is slow: the loads wait for the stores.
     #[inline]
     pub fn wait<X: WaitState>(waiting: X) -> ActiveWait<X> {
         ActiveWait::unbegun(waiting)

@@ -1,8 +1,8 @@
 //! Races: the first wait that is over wins, and the others are given up.
 //!
-//! There are two kinds. A race of *leaves*, waits that have started nothing, is part of the wait of its task: when any of them is
-//! settled, the task has a turn, and drops the others ([`leaves`]). In any other race each wait has a task, in a scope of its own
-//! ([`runners`]).
+//! There are two kinds. A *leaf* is a wait that has started nothing. A race of leaves is part of the wait of its task: when one
+//! leaf is settled, the task has a turn, and drops the others ([`leaves`]). In any other race each wait has a task, in a scope of
+//! its own ([`runners`]).
 
 mod leaves;
 mod runners;

@@ -27,8 +27,8 @@ use crate::thread::InnerLoop;
 use crate::timeline::Timeline;
 use crate::wait::WaitState;
 
-/// The most steps of one [`poll`](Run::poll). After them, other tasks of the host have their turn. Between two polls a host may
-/// make a system call, which takes as long as hundreds of the shortest turns.
+/// The most steps of one [`poll`](Run::poll). After so many steps, other tasks of the host have their turn. Between two polls a
+/// host may make a system call, which takes as long as hundreds of the shortest turns.
 const STEPS_PER_POLL: usize = 768;
 
 /// The most steps that a busy loop takes before it looks at the runtime of its foreign futures again.
@@ -253,8 +253,8 @@ impl<T: 'static> Run<T> {
                     if !self.scheduler.stop_if_cyclic() && self.scheduler.set_host_waker(context.waker()) {
                         return Poll::Pending;
                     }
-                    // A task has become ready in the meantime. This counts as a step, so that the poll ends even if it happens
-                    // every time.
+                    // A task has become ready in the meantime. This pass of the loop counts as a step, so that the poll ends even
+                    // if a task becomes ready each time.
                     budget = budget.saturating_sub(1);
                 }
             }

@@ -11,7 +11,8 @@ use crate::trace::Frame;
 use crate::wait::private::AnyTask;
 use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 
-/// Runs a loop on a thread of its own. The loop runs what `build` returns, and the output is that of this wait.
+/// Runs a loop on a thread of its own. The loop runs the wait that `build` returns, and the coroutine gives the output of that
+/// wait.
 ///
 /// `build` is called on that thread, so what it makes need not be `Send`. To have a loop on each core, yield an array or a `Vec` of
 /// these. The threads are kept for later loops. An inner loop may start further inner loops.
@@ -78,14 +79,14 @@ where
             Outcome(match (ended, cancelled) {
                 (Ok(value), None) => Ok(value),
                 (Ok(_), Some(cancelled)) => Err(cancelled),
-                (Err(failed), cancelled) => Err(come_across(&failed, cancelled, &resume.task, location)),
+                (Err(failed), cancelled) => Err(outer_error(&failed, cancelled, &resume.task, location)),
             })
         },
     )
 }
 
 /// The error that is raised in the outer loop when the inner loop has failed.
-fn come_across(
+fn outer_error(
     failed: &LoopError,
     cancelled: Option<Error>,
     task: &TaskRef,

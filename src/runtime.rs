@@ -182,7 +182,7 @@ impl<'a, T: 'static> Runtime<'a, T> {
     }
 }
 
-/// When it is dropped, also by a panic, it stores the figures of a run that has ended.
+/// A guard for a call that may end the run. When it is dropped, also by a panic, it stores the figures of the run in the loop.
 struct NoteEnd<'a, 'b, T: 'static>(&'a mut Runtime<'b, T>);
 
 impl<T> Drop for NoteEnd<'_, '_, T> {

@@ -47,8 +47,8 @@ use crate::wait::Wait;
 /// around a `next` gives up only that `next`: the following one gets its value.
 ///
 /// An [`isolate`](crate::isolate) around the first `next` is different: the coroutine becomes part of that `isolate`, which ends
-/// only when all that was started in it has ended. So it waits for readers that can come only after it, and that is a deadlock.
-/// Put `isolate` around everything that reads, and not around one `next`:
+/// only when all that was started in it has ended. So the `isolate` waits for readers that can come only after it has ended,
+/// which is a deadlock. Put `isolate` around everything that reads, and not around one `next`:
 ///
 /// ```
 /// use tinyield::{Loop, co, isolate, stream};
@@ -98,7 +98,7 @@ pub struct Stream<T: 'static> {
 }
 
 impl<T> Stream<T> {
-    /// Waits for the next value. Gives `None` when the coroutine has ended, now and from then on.
+    /// Waits for the next value. Gives `None` when the coroutine has ended, also if it is called again.
     ///
     /// # Cancellation
     ///
@@ -145,8 +145,8 @@ impl<T> Stream<T> {
     ///
     /// # Cancellation
     ///
-    /// The coroutine stays cancelled, and its domain waits for its end. While it cleans up behind a shield, the coroutine that closes the
-    /// stream does not see its own cancellation, so that it ends last.
+    /// The coroutine stays cancelled, and its domain waits for its end. While the coroutine of the stream cleans up behind a
+    /// shield, the coroutine that closes the stream does not see its own cancellation. So the closing coroutine ends last.
     pub fn close(self) -> Close<T> {
         Close::new(self.reader)
     }
@@ -192,7 +192,7 @@ impl<T> Drop for Reader<T> {
 
 /// The end of a [`stream`] at which its coroutine gives values.
 ///
-/// A clone gives values of the same stream, which ends when all of them are gone.
+/// A clone gives values of the same stream. The stream ends when all its emitters are gone.
 pub struct Emitter<T: 'static> {
     handover: Rc<Handover<T>>,
 }

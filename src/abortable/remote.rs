@@ -67,7 +67,7 @@ impl RemoteAbortHandle {
         self.request.notifier.notify();
     }
 
-    /// Whether a remote handle has aborted it.
+    /// Whether a remote handle has aborted the work.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.request.is_made()

@@ -105,7 +105,7 @@ impl<T> Completion<T> {
         }
     }
 
-    /// The value was taken, or its item was dropped. Returns what was in the slot.
+    /// Closes a slot, as its value was taken or its item was dropped. Returns what was in the slot.
     pub(super) fn close(&self, index: usize) -> Option<Slot<T>> {
         #[cfg(test)]
         super::tests::count_access();
@@ -132,8 +132,8 @@ impl<T> Completion<T> {
         }
     }
 
-    /// A reporter has failed or was cancelled, and the others are cancelled, too. So nothing more is started. When the last
-    /// reporter has ended, the items that are left fail.
+    /// Called when a reporter has failed or was cancelled. The others are cancelled, too, so nothing more is started. When the
+    /// last reporter has ended, the items that are left fail.
     fn end_source(&self, source: &Source<T>, failed: Task<T>) {
         let unused = source.close_all();
         self.failed.borrow_mut().get_or_insert(failed);

@@ -57,12 +57,12 @@ impl<T> Source<T> {
         hint
     }
 
-    /// Nothing more will be started. Returns the iterator, and the coroutines that were fetched.
+    /// Makes sure that nothing more is started. Returns the iterator, and the coroutines that were fetched.
     pub(super) fn close_all(&self) -> (Option<Iter<T>>, VecDeque<Coro<T>>) {
         (self.iterator.take(), self.fetched.take())
     }
 
-    /// Only what was fetched will be started. Returns the iterator.
+    /// Makes sure that only what was fetched is still started. Returns the iterator.
     pub(super) fn close(&self) -> Option<Iter<T>> {
         self.iterator.take()
     }

@@ -43,7 +43,7 @@ impl<T> Slots<T> {
         if let Some(Slot::Ended(task)) = self.kept.get(&index) { Some(task) } else { None }
     }
 
-    /// A reporter has ended. Returns the waiter of its item, and the task if that item was dropped.
+    /// Stores the task of a reporter that has ended. Returns the waiter of its item, and the task if that item was dropped.
     pub(super) fn end(&mut self, task: Task<T>) -> (Option<Waiter>, Option<Task<T>>) {
         let index = self.ended;
         self.ended += 1;
@@ -56,12 +56,12 @@ impl<T> Slots<T> {
         }
     }
 
-    /// A task waits for an item that has no output yet.
+    /// Stores the waiter of an item that has no output yet.
     pub(super) fn wait(&mut self, index: usize, waiter: Waiter) {
         self.kept.insert(index, Slot::Awaited(waiter));
     }
 
-    /// The value was taken, or its item was dropped. Returns what was in the slot.
+    /// Closes a slot, as its value was taken or its item was dropped. Returns what was in the slot.
     pub(super) fn close(&mut self, index: usize) -> Option<Slot<T>> {
         let slot = self.kept.remove(&index);
         if index >= self.ended {

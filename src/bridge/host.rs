@@ -74,8 +74,8 @@ impl<T: 'static, H: HostTimer> Hosted<T, H> {
             self.running = None;
             return Poll::Ready(result);
         }
-        // A run that is not idle has woken the host already. If the deadline has passed in the meantime, the next poll serves it,
-        // so that other tasks of the host run first.
+        // A run that is not idle has woken the host already. If the deadline of an idle run has passed in the meantime, the host
+        // is woken for another poll, so that its other tasks run first.
         if run.is_idle() && timer.poll_until(run.deadline(), context).is_ready() {
             context.waker().wake_by_ref();
         }

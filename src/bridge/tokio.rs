@@ -44,7 +44,7 @@ use crate::wait::Wait;
 /// The loop is polled without tokio's cooperative budget, as the loop itself gives each coroutine its turns.
 ///
 /// The clock of the loop is that of the runtime, so `tokio::time::pause` and `advance` apply to the loop as well. tokio's paused
-/// clock does not wait for closures on threads; that of a [simulated](crate::Builder::simulated) loop does.
+/// clock does not wait for closures on threads; the clock of a [simulated](crate::Builder::simulated) loop does.
 #[doc = include_str!("hosted.md")]
 ///
 /// A runtime of one thread does not advance while a drop blocks that thread. So cleanup behind a shield must not await futures of

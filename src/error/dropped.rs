@@ -1,7 +1,7 @@
 //! Dropping an error without recursion.
 //!
-//! An error refers to the error from which it was raised, or of which it is the context. That error may refer to another one. Such
-//! a chain is as long as domains and contexts are nested.
+//! An error refers to the error from which it was raised, or of which it is the context. That error may refer to another one.
+//! Such a chain has a link for each nested domain and each context.
 
 use std::sync::Arc;
 

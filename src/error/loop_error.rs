@@ -123,7 +123,8 @@ impl StdError for LoopError {
         Some(&self.rest.first_source)
     }
 
-    // A request gets the `Error`, so that an error that contains this one can have its trace: see `Error::traced`.
+    // A request gets the `Error`. So the trace of an error that contains this one can go on with the trace of this one: see
+    // `Error::traced`.
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
         request.provide_ref(&self.error);
         self.error.innermost().as_std().provide(request);

@@ -179,7 +179,8 @@ impl Tree<'_> {
         tree
     }
 
-    /// Makes a line of each group of `members` that are alike. The parents of `members` share a line. The last line comes first.
+    /// Makes a line of each group of `members` that are alike. The parents of `members` share a line. Returns the lines in
+    /// reverse order.
     fn group(&self, members: Vec<usize>, depth: usize) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
         let mut known = BTreeMap::new();

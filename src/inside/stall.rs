@@ -64,7 +64,7 @@ impl Stall {
         &self.frame
     }
 
-    /// How long the turn had taken when this was reported. If the turn is over, how long it took.
+    /// How long the turn had taken when this was reported. For a turn that is over, this is its whole length.
     #[must_use]
     pub fn duration(&self) -> Duration {
         self.duration

@@ -208,7 +208,7 @@ macro_rules! tuple {
             }
         }
     };
-    // Does something with each leaf and its index.
+    // Runs the block `$with` for each leaf, which is named `$leaf`, and its index `$index`.
     (@each $leaves:ident, $leaf:ident, $index:ident => $with:block, $($part:ident)+) => {
         let ($($part,)+) = $leaves;
         let mut next = 0;

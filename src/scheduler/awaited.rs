@@ -11,20 +11,20 @@ pub(super) type Holders = HashMap<(u64, u16), Rc<str>>;
 /// The kinds of things that have holders.
 pub(super) const HELD: BlockedOn = BlockedOn::SEMAPHORE.union(BlockedOn::LOCK);
 
-/// What a coroutine waits for. An internal task is replaced by what the internal task itself waits for.
+/// What a coroutine waits for. If it waits for an internal task, this lists what the internal task waits for instead.
 pub(super) struct Awaited<'a> {
     pub(super) task: &'a TaskRef,
     /// The coroutines that it waits for.
     pub(super) named: Vec<&'a TaskRef>,
     pub(super) blocked_on: BlockedOn,
     /// The tasks that are blocked on a semaphore or a lock: this one, or internal tasks that it waits for.
-    pub(super) at_held: Vec<&'a TaskRef>,
-    /// It waits for any of the coroutines, and for nothing else.
+    pub(super) blocked_on_held: Vec<&'a TaskRef>,
+    /// It waits until any one of the coroutines has ended, and for nothing else.
     pub(super) is_race: bool,
 }
 
 impl Awaited<'_> {
-    /// What the task waits for. `holders` says who holds what a task is blocked on.
+    /// What the task waits for, in words. `holders` has the holders of semaphores and locks.
     pub(super) fn in_words(&self, holders: &Holders) -> String {
         const MAX_NAMES: usize = 5;
         let separator = if self.is_race || self.task.has(State::RACING) { " or " } else { " and " };
@@ -41,7 +41,8 @@ impl Awaited<'_> {
         if self.named.len() > MAX_NAMES {
             add([&(self.named.len() - MAX_NAMES).to_string(), " more", ""]);
         }
-        let held_by = |bit: BlockedOn| self.at_held.iter().find_map(|task| holders.get(&(task.id.get(), bit.bits())));
+        let held_by =
+            |bit: BlockedOn| self.blocked_on_held.iter().find_map(|task| holders.get(&(task.id.get(), bit.bits())));
         for (bit, word) in [
             (BlockedOn::EVENT, "an event"),
             (BlockedOn::SEMAPHORE, "a semaphore"),

@@ -1,7 +1,7 @@
 //! Cancelling: which tasks see a cancellation, and in which order.
 //!
 //! Cancelling a scope marks it and what is below it, and queues its tasks, last started first. The turns in which they see it are
-//! in [`run`](super::run). Scopes that are marked already are skipped.
+//! in [`turn`](super::turn). Scopes that are marked already are skipped.
 //!
 //! A task that waits behind a shield outlives its cancellation, and so defers other cancellations: see [`holds`](super::holds).
 
@@ -12,7 +12,7 @@ use crate::error::{Cancelled, Error, Reason};
 use crate::work;
 
 impl Scheduler {
-    /// Cancels all that is in `scope` and below, down to any shield.
+    /// Cancels all that is in `scope` and below, except behind shields.
     pub(crate) fn cancel(&self, scope: &Rc<Scope>, reason: &Cancelled) {
         if scope.set_cancelled(reason) {
             self.cancel_all(scope.tasks(), scope.subscopes(), reason);
@@ -31,7 +31,7 @@ impl Scheduler {
     pub(crate) fn cancel_dropped(&self, scope: &Rc<Scope>) {
         let moved = if scope.is_cancelled() { None } else { scope.move_shared_out() };
         self.cancel(scope, &Cancelled::new(Reason::Dropped));
-        // Outside of the shield, a cancellation may be due.
+        // The scope to which they were moved may be cancelled already.
         if let Some((home, shared)) = moved
             && let Some(reason) = home.cancelled()
         {
@@ -78,8 +78,8 @@ impl Scheduler {
         self.is_cancelling.set(true);
     }
 
-    /// Something in `scope` failed: the shields between `scope` and `domain` keep out cancellations from outside, but this one
-    /// comes from inside.
+    /// Cancels the shields between `scope` and `domain`, as something in `scope` failed. Shields keep out only cancellations that
+    /// come from outside of them.
     pub(super) fn cancel_shields(&self, scope: &Rc<Scope>, domain: &Rc<Scope>, reason: &Cancelled) {
         for scope in scope.up_to_unless_passed(domain) {
             if scope.is_shield() {
@@ -112,7 +112,7 @@ impl Scheduler {
         }
     }
 
-    /// A waiter of a shared coroutine gives up. If it was the last one, and the coroutine was not spawned, the coroutine is
+    /// Removes a waiter of a shared coroutine. If it was the last one, and the coroutine was not spawned, the coroutine is
     /// cancelled, and the scope of the waiter ends only after it.
     pub(crate) fn give_up_shared(task: &TaskRef, key: WaiterKey) {
         let Some(waiter) = task.take_waiter(key) else { return };

@@ -1,7 +1,8 @@
 //! Claims: values that were granted to tasks that have not resumed since. Such a task may still give its value back.
 //!
-//! A channel or a stream that is closed is *over* for a task only when nothing can be given back to it. The claims of the task itself do
-//! not count: it gives them up only together with its wait. If they did, a task that waits for two values would wait for itself.
+//! A closed channel or stream is *over* for a task only when no other task can give a value back. The claims of the task itself
+//! do not count, as it gives them up only together with its wait. If they counted, a task that waits for two values would wait
+//! for itself.
 
 use std::num::NonZero;
 use std::ptr::NonNull;

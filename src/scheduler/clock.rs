@@ -52,7 +52,7 @@ impl Clock {
         Clock { source: Cell::new(Source::Virtual(start)), coarse, ..Clock::new() }
     }
 
-    /// Takes the time from `now` from here on. No deadline is set yet. A virtual clock stays as it is.
+    /// Takes the time from `now` from here on. Must be called before a deadline is set. A virtual clock stays as it is.
     #[cfg(feature = "tokio")]
     pub(super) fn follow(&self, now: fn() -> Instant) {
         if !self.is_virtual() {

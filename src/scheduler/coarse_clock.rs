@@ -39,7 +39,7 @@ impl CoarseClock {
 }
 
 impl DueTime {
-    /// `at` is `left` from now, or from a little before.
+    /// `left` is the time from now to `at`, or a little more.
     pub(super) fn new(at: Instant, left: Duration, clock: impl FnOnce() -> CoarseClock) -> DueTime {
         if left <= NEAR {
             return DueTime { at, read_clock_from: 0 };

@@ -17,7 +17,8 @@ use crate::work;
 pub(super) struct Joins {
     /// Tasks, by id. Each cycle that was closed since the last search goes through one of them.
     unsearched: BTreeMap<u64, Joined>,
-    /// As `unsearched`, for cycles that a search has found and not reported, as the handle of an abortable may end them.
+    /// Like `unsearched`, for cycles that a search has found but not reported, because a handle of an abortable may still end
+    /// them.
     spared: BTreeMap<u64, Joined>,
 }
 
@@ -52,7 +53,7 @@ impl Scheduler {
         self.note_joined(waiting, false);
     }
 
-    /// `scope` is open, so its tasks now belong to a scope above. The owner of that scope now waits for them, too.
+    /// Notes that `scope` has opened: its tasks now belong to a scope above, and the owner of that scope now waits for them, too.
     pub(super) fn note_join_of_holder(&self, scope: &Rc<Scope>) {
         if self.is_hosted.get()
             && let Some(owner) = scope.holder().owner()
@@ -68,7 +69,7 @@ impl Scheduler {
         }
     }
 
-    /// `task` has ended, so no cycle goes through it.
+    /// Removes `task`, which has ended, so no cycle goes through it.
     pub(super) fn forget_join(&self, task: &TaskRef) {
         let mut joins = self.joins.borrow_mut();
         joins.unsearched.remove(&task.id.get());
@@ -80,8 +81,8 @@ impl Scheduler {
         self.joins.borrow_if_used().is_some_and(|joins| !joins.unsearched.is_empty())
     }
 
-    /// A handle of an abortable is gone, or its work is cancelled: the cycles that it might have ended are looked at again. Returns
-    /// whether there are any.
+    /// Called when a handle of an abortable is gone, or when its work is cancelled. The next search looks again at the cycles
+    /// that the handle might have ended. Returns whether there are any.
     pub(super) fn look_at_spared_cycles(&self) -> bool {
         let is_any = self.joins.borrow_if_used().is_some_and(|joins| !joins.spared.is_empty());
         if is_any {
@@ -140,8 +141,8 @@ impl Scheduler {
 /// A node of the graph of waits.
 enum Node {
     Task(TaskRef),
-    /// A task that waits at a quorum depends on each of its tasks. As the quorum is a node, its waiting tasks are looked at once,
-    /// and not once for each of its tasks.
+    /// A task that waits at a quorum depends on each task of the quorum. As the quorum is a node, the tasks that wait at it are
+    /// looked at once, and not once for each of its own tasks.
     Quorum(Rc<dyn Quorum>),
 }
 

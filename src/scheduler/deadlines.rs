@@ -1,4 +1,4 @@
-//! The time of a run: its timers are set and cancelled here, and it says how long the loop may wait for the next one.
+//! The time of a run: how its timers are set and cancelled, and how long the loop may wait for the next one.
 //!
 //! It relies on [`timers`](super::timers) for the deadlines and on [`clock`](super::clock) for the time. [`run`](super::run) fires the
 //! timers that are due.
@@ -28,13 +28,13 @@ impl Scheduler {
         self.clock.leave_host();
     }
 
-    /// Fires `timer` at `deadline`.
+    /// Sets `timer` to fire at `deadline`.
     pub(crate) fn set_timer_at(&self, deadline: Instant, timer: Timer) -> TimerKey {
         let now = self.clock.now();
         self.set_timer(Some(deadline), now, deadline.saturating_duration_since(now), timer)
     }
 
-    /// Fires `timer` when `duration` has passed. If the deadline is too far for the clock, the timer never fires.
+    /// Sets `timer` to fire when `duration` has passed. If the deadline is too far for the clock, the timer never fires.
     #[inline]
     pub(crate) fn set_timer_after(&self, duration: Duration, timer: Timer) -> TimerKey {
         let now = self.clock.now();

@@ -40,8 +40,8 @@ impl Scheduler {
     }
 
     /// Stops the loop, as it would never end by itself. `name` is that of the coroutine that the error is attributed to. If the
-    /// loop was stopping already, all other tasks are behind shields: then the tasks `doomed` are dropped, each with an error
-    /// that says `what`.
+    /// loop was stopping already, the tasks that are left are behind shields. Then the tasks `doomed` are dropped, each with an
+    /// error that says `what`.
     pub(super) fn stop_for_good(
         self: &Rc<Scheduler>,
         error: Error,
@@ -104,7 +104,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// The tasks with the ids `free` can still go on, whatever they wait for.
+    /// Makes a report of all tasks. The tasks with the ids `free` can still go on, whatever they wait for.
     pub(super) fn new(scheduler: &Scheduler, free: &BTreeSet<u64>) -> Report {
         let (tasks, run_at) = (scheduler.root().all_tasks(), scheduler.location);
         let waits = Waits::new(&tasks, &scheduler.quorums());
@@ -134,11 +134,12 @@ impl Report {
 /// Which tasks wait for which, by the ids of the tasks that wait.
 pub(super) struct Waits {
     edges: BTreeMap<u64, Vec<Edge>>,
-    quorums: Vec<QuorumOf>,
+    quorums: Vec<QuorumSnapshot>,
     /// By the id of a task: the indices of the quorums at which it waits, each with the number of tasks that have to end.
     at_quorums: BTreeMap<u64, BTreeMap<usize, usize>>,
-    /// By the id of the owner of a scope: tasks in other scopes below, for whose end this owner waits as well. An example is the
-    /// coroutine of a stream that was first read in an `isolate`. Only the words of a report need them.
+    /// By the id of the owner of a scope that ends with all in it: the tasks in scopes below that scope, for whose end the owner
+    /// waits, too. An example is the coroutine of a stream that was first read in an `isolate`. Only the words of a report need
+    /// them.
     around: BTreeMap<u64, Vec<TaskRef>>,
 }
 
@@ -151,7 +152,7 @@ struct Edge {
     is_indirect: bool,
 }
 
-struct QuorumOf {
+struct QuorumSnapshot {
     running: Vec<TaskRef>,
     waiting: Vec<(TaskRef, usize)>,
 }
@@ -183,7 +184,7 @@ impl Waits {
             }
         }
         for (index, quorum) in quorums.iter().enumerate() {
-            let quorum = QuorumOf { running: quorum.running(), waiting: quorum.waiting() };
+            let quorum = QuorumSnapshot { running: quorum.running(), waiting: quorum.waiting() };
             for (waiting, count) in &quorum.waiting {
                 let needed = waits.at_quorums.entry(waiting.id.get()).or_default().entry(index).or_default();
                 *needed = (*needed).max(*count);
@@ -253,7 +254,7 @@ impl Waits {
         search
     }
 
-    /// The task with this id, and a task that blocks it. That one is stuck, and so is each alternative to it.
+    /// The task with this id, and a task that blocks it. The blocking task is stuck, and so is each alternative to it.
     fn blocker(&self, id: u64, search: &Search) -> Option<(&TaskRef, &TaskRef)> {
         let is_stuck = |task: &TaskRef| search.stuck.contains(&task.id.get());
         let edges = self.edges.get(&id).map_or(&[][..], Vec::as_slice);
@@ -280,8 +281,13 @@ impl Waits {
     }
 
     pub(super) fn awaited<'a>(&'a self, task: &'a TaskRef) -> Awaited<'a> {
-        let mut awaited =
-            Awaited { task, named: Vec::new(), blocked_on: BlockedOn::empty(), at_held: Vec::new(), is_race: false };
+        let mut awaited = Awaited {
+            task,
+            named: Vec::new(),
+            blocked_on: BlockedOn::empty(),
+            blocked_on_held: Vec::new(),
+            is_race: false,
+        };
         let mut seen = BTreeSet::new();
         let mut next = vec![task];
         let mut indirect = Vec::new();
@@ -290,7 +296,7 @@ impl Waits {
             awaited.blocked_on |= task.blocked_on();
             around.extend(self.around.get(&task.id.get()).into_iter().flatten());
             if task.blocked_on().intersects(HELD) {
-                awaited.at_held.push(task);
+                awaited.blocked_on_held.push(task);
             }
             for Edge { on, is_indirect, .. } in self.of(task) {
                 if !seen.insert(on.id.get()) {

@@ -93,13 +93,13 @@ impl Scheduler {
 
     /// Counts turns that were taken.
     pub(crate) fn count_turns(&self, count: usize) {
-        self.spent.set(0);
+        self.turns_of_call.set(0);
         self.turns.set(self.turns.get() + count as u64);
     }
 
     fn statistics_with(&self, tasks: usize) -> Statistics {
         Statistics {
-            turns: self.turns.get() + self.spent.get() as u64,
+            turns: self.turns.get() + self.turns_of_call.get() as u64,
             rounds: self.run_queue.rounds(),
             tasks,
             timers: self.timers.borrow().as_ref().map_or(0, |timers| timers.len()),
@@ -163,8 +163,9 @@ impl Places {
 }
 
 impl Scheduler {
-    /// The index in the dump of the parent of each task: the task that started it, or that waits for it first. `tasks` are in the order in which
-    /// they started. A parent has started before its children, so there are no circles.
+    /// For each task, the index of its parent in the dump. The parent is the task that started it, or else an earlier one: a task
+    /// that waits for it, or the first task or the owner of a scope around it. `tasks` are in the order in which they started. A
+    /// parent has started before its children, so there are no cycles.
     fn visible_parents(&self, tasks: &[TaskRef], places: &Places) -> Vec<Option<usize>> {
         let mut ancestry = Ancestry::new(tasks);
         let mut parents: Vec<Option<usize>> = Vec::with_capacity(tasks.len());
@@ -215,7 +216,7 @@ impl Ancestry {
         None
     }
 
-    /// The tasks that may be the parent of a task in `scope`: its first task, and its owner.
+    /// The tasks that may be the parent of a task in `scope`: the first task and the owner of the scope.
     fn candidates(&self, scope: &Rc<Scope>) -> impl Iterator<Item = TaskRef> {
         self.first_of_scope.get(&address(scope)).cloned().into_iter().chain(scope.owner())
     }

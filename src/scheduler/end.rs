@@ -63,7 +63,7 @@ impl Scheduler {
         if task.has(State::SCOPE_ROOT) && completed {
             self.end_root(&scope);
         }
-        // After `end_root`, which cancels what the task left behind a shield.
+        // After `end_root`, which may cancel tasks that were behind a shield until now: they see their cancellation first.
         self.release(&released);
         self.end_empty_scopes(scope);
         #[cfg(feature = "tracing")]
@@ -168,7 +168,7 @@ impl Scheduler {
         }
     }
 
-    /// A cancelled task has answered with a value.
+    /// Records that a cancelled task has ended with a value.
     fn record_value_after_cancellation(task: &TaskRef, scope: &Rc<Scope>, reason: &Cancelled) {
         if reason.may_complete() || task.is_internal() || !task.has_seen_cancellation() {
             return;
@@ -180,7 +180,7 @@ impl Scheduler {
         scope.responsible_domain().add_other(error);
     }
 
-    /// A cancelled task has ended with its cancellation.
+    /// Records that a cancelled task has ended with its cancellation.
     fn record_cancellation(task: &TaskRef, scope: &Rc<Scope>, reason: Cancelled, error: &Error) {
         let domain = scope.responsible_domain();
         let seen_outside = domain.failure().unwrap_or_else(|| Error::cancelled(reason, error.location()));
@@ -191,8 +191,9 @@ impl Scheduler {
         }
     }
 
-    /// A task has failed: its domain is cancelled, or gets one more error if it is cancelled already. If the owner of the domain
-    /// has given up, the error stays inside: it is added to the errors of the responsible domain only if that has failed already.
+    /// Records that a task has failed: its domain is cancelled, or gets one more error if it is cancelled already. If the owner
+    /// of the domain has given up, a domain further out is responsible. This error does not make that domain fail: it is one more
+    /// of its errors if that domain has failed already, and is recorded in no domain otherwise.
     fn record_failure(&self, task: &TaskRef, scope: &Rc<Scope>, error: Error) -> Error {
         let domain = scope.responsible_domain();
         let own = scope.domain();
@@ -230,7 +231,7 @@ impl Scheduler {
 
     // The ends of scopes.
 
-    /// The first task of `scope` has completed.
+    /// Called when the first task of `scope` has completed: ends or opens the scope, unless it ends only with all in it.
     fn end_root(&self, scope: &Rc<Scope>) {
         if scope.is_whole() || scope.is_over() || scope.is_cancelled() {
             // The scope ends when everything in it has ended.
@@ -248,7 +249,7 @@ impl Scheduler {
         }
     }
 
-    /// The first task of `scope` has completed, and others are left.
+    /// Opens `scope`: its first task has completed, and others are left.
     #[cold]
     #[inline(never)]
     fn open(&self, scope: &Rc<Scope>) {

@@ -58,8 +58,8 @@ impl Scheduler {
         hold.expect("`scope` had a hold, or was given one in the loop")
     }
 
-    /// `task` ends. Returns the tasks that it held. The caller passes them to [`release`](Scheduler::release), and then drops
-    /// them.
+    /// Takes out the tasks that `task`, which ends, has held. The caller passes them to [`release`](Scheduler::release), and then
+    /// drops them.
     pub(super) fn take_held(task: &TaskRef) -> Vec<TaskRef> {
         if !task.has(State::HOLDS_WAITERS) {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! Nothing is ready: a coroutine that waits for that in `settled` goes on, one at a time. If there is none, the clock of a
+//! Nothing is ready: the first coroutine that waits for that in `settled` goes on. If there is none, the clock of a
 //! simulated loop jumps. Otherwise the loop is idle.
 
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use super::run::Progress;
 use super::{Key, Scheduler, Waiter};
 
 impl Scheduler {
-    /// Nothing is ready. `None` if this has changed it.
+    /// Called when nothing is ready. `None` if something may be ready now.
     #[inline(never)]
     pub(super) fn idle(self: &Rc<Scheduler>) -> Option<Progress> {
         if self.root().is_over() {

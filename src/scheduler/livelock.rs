@@ -17,7 +17,8 @@ use crate::trace::Frame;
 
 /// The rounds of a simulated loop during which its clock stood still.
 pub(super) struct Standstill {
-    /// How many rounds have begun since the last of these: the clock moved, something came from outside, nothing was ready.
+    /// How many rounds have begun since the last of these events: the clock moved, something came from outside, or nothing was
+    /// ready.
     rounds: Cell<u64>,
     /// The real time of the first check.
     since: Cell<Option<Instant>>,
@@ -67,7 +68,8 @@ impl Standstill {
 }
 
 impl Scheduler {
-    /// A round has begun, and is the last of `rounds` during which the clock stood still.
+    /// Called when a round has begun, the last of `rounds` rounds during which the clock stood still. Stops the run, or prints a
+    /// warning, if these are too many.
     #[cold]
     #[inline(never)]
     pub(super) fn look_for_livelock(self: &Rc<Scheduler>, standstill: &Standstill, rounds: u64) {

@@ -12,6 +12,7 @@
 //! - **Scope**: the tasks that are cancelled together. Scopes form a tree ([`scope`]).
 //! - **Domain**: a scope at which errors stop: a run, an `isolate`.
 //! - **Shield**: a scope that a cancellation from above does not enter.
+//! - **Open scope**: a scope that has ended with its first task, while other tasks were left in it. These belong to the scope above.
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
 //! - **Wake slot**: the entry by which a foreign waker reaches a task, or a function, of this loop ([`inbox`]).
 //! - **Quorum**: a set of tasks. A task that waits at a quorum goes on when some number of them have ended ([`quorum`]).
@@ -23,9 +24,9 @@
 //!
 //! # How it fits together
 //!
-//! A turn goes one way through the files: [`run`] resumes a task, [`end`] records how it ended, [`cancel`] marks and queues the
-//! tasks to cancel, and [`scope`] is the tree that `end` and `cancel` work on. [`deadlock`] and [`cycles`] look at the tree when
-//! nothing is ready.
+//! A turn goes one way through the files: [`run`] chooses a task, [`turn`] resumes it, [`end`] records how it ended, [`cancel`]
+//! marks and queues the tasks to cancel, and [`scope`] is the tree that `end` and `cancel` work on. [`deadlock`] and [`cycles`]
+//! look at the tree when nothing is ready.
 //!
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
 //! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.
@@ -131,6 +132,7 @@ pub(crate) struct Scheduler {
     /// Memory for the content of the inbox, kept from one look to the next.
     delivery: Cell<Option<Delivery>>,
     wake_slots: RefCell<Slab<(Arc<WakeSlot>, WakeTarget)>>,
+    /// The stamp of the last wake slot.
     last_slot: Cell<u64>,
     /// How many wake slots were removed since the list of them gave memory back.
     slot_removals: Cell<usize>,
@@ -142,7 +144,9 @@ pub(crate) struct Scheduler {
     last_id: Cell<u64>,
     /// Tasks whose cancellation is still to be delivered, in this order, before any other turn.
     cancelling: RefCell<VecDeque<TaskRef>>,
+    /// False only if `cancelling` is empty.
     is_cancelling: Cell<bool>,
+    /// Counts changes that put the holds of scopes out of date.
     hold_changes: Changes,
     /// Scopes whose time is up, each with the number of rounds since then.
     expired: RefCell<Vec<(Rc<Scope>, u8)>>,
@@ -167,8 +171,8 @@ pub(crate) struct Scheduler {
     held: Seldom<HeldThings>,
     /// How many turns were taken, until the last return of [`run`](Scheduler::run).
     turns: Cell<u64>,
-    /// If the loop is observed: how many turns the current call of [`run`](Scheduler::run) has taken.
-    spent: Cell<usize>,
+    /// If the loop is observed: how many turns the current call of [`run`](Scheduler::run) had taken when its last round began.
+    turns_of_call: Cell<usize>,
     /// Runs before and after each turn. Most loops have none.
     observer: Option<Box<Observer>>,
     /// After a panic, the coroutines that waited for the one that panicked are not printed.
@@ -223,7 +227,7 @@ impl Scheduler {
             quorums: Seldom::default(),
             held: Seldom::default(),
             turns: Cell::new(0),
-            spent: Cell::new(0),
+            turns_of_call: Cell::new(0),
             observer,
             hides_panic_trace,
             location,
@@ -246,7 +250,7 @@ impl Scheduler {
 
     /// Releases everything when all tasks have ended, so that nothing keeps the scheduler alive.
     pub(crate) fn close(&self) {
-        // Only what exists is taken out: to take all would cost as much as half of a short run.
+        // Only what exists is taken out: taking everything would cost half as much as a short run does.
         let timers = if self.timers.borrow().is_some() { self.timers.take() } else { None };
         let wake_slots = if self.wake_slots.borrow().is_empty() { None } else { Some(self.wake_slots.take()) };
         let left = (self.root.take(), (timers, self.settled.take()), wake_slots, self.expired.take());
@@ -255,7 +259,7 @@ impl Scheduler {
         }
         self.run_queue.clear();
         drop(self.spare_scope.take());
-        // A wait that was forgotten may have kept the value of its coroutine until now.
+        // This may run user code, which may panic: a wait that was forgotten may have kept the value of its coroutine until now.
         if let Err(payload) = catch(|| drop((left, self.joins.take()))) {
             self.keep_panic(payload);
         }

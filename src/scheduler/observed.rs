@@ -15,7 +15,7 @@ use super::run::Progress;
 use super::watch::Watch;
 use super::{Scheduler, State, TaskRef};
 use crate::error::Cancelled;
-use crate::inside::recorder::{End, RunRecorder, Waker};
+use crate::inside::recorder::{End, RunRecorder, WokenBy};
 use crate::trace::Frame;
 
 /// Code that runs before and after each turn of a run.
@@ -56,11 +56,12 @@ struct Current {
     last_id: u64,
     /// Its scope was cancelled before the turn.
     was_cancelled: bool,
-    /// Why it is cancelled, if it sees that in this turn.
+    /// Why its scope was cancelled, if this is the turn in which it sees the cancellation.
     cancelled: Option<Cancelled>,
 }
 
-/// Which task started which, by id. A task that an internal task has started counts as started by the starter of that.
+/// Which task started which, by id. If an internal task has started a task, the starter of the internal task counts as the
+/// starter.
 #[derive(Default)]
 struct Starters {
     starters: HashMap<u64, u64>,
@@ -86,7 +87,8 @@ impl Observer {
         self.longest_turn.get()
     }
 
-    /// The coroutine that takes a turn. An internal task stands for the one that waits for it, or else for the one that started it.
+    /// The coroutine that takes a turn. For an internal task, it is the coroutine that waits for it, or else the one that started
+    /// it.
     fn frame_of(&self, task: &TaskRef) -> Frame {
         let frame = |task: &TaskRef| Frame::new(task.name(), task.location.get());
         if !task.is_internal() {
@@ -115,7 +117,7 @@ impl Scheduler {
     #[cold]
     #[inline(never)]
     pub(super) fn observed_steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
-        let given = *budget + self.spent.get();
+        let given = *budget + self.turns_of_call.get();
         while *budget > 0 {
             if self.is_cancelling.get() {
                 if let Some(task) = self.next_to_cancel() {
@@ -150,9 +152,9 @@ impl Scheduler {
         self.turn(task, State::QUEUED);
     }
 
-    fn begin_observed_round(self: &Rc<Scheduler>, spent: usize) -> bool {
+    fn begin_observed_round(self: &Rc<Scheduler>, turns_of_call: usize) -> bool {
         let Some(observer) = self.observer.as_deref() else { return self.begin_round() };
-        self.spent.set(spent);
+        self.turns_of_call.set(turns_of_call);
         self.note_ready(observer, &Phase::Outside);
         if self.may_have_news() {
             self.look_outside();
@@ -180,7 +182,7 @@ impl Scheduler {
         observer.current.replace(Some(current));
     }
 
-    /// The turn is over, by a `yield`, an end, or a panic.
+    /// Notes that the turn is over, by a `yield`, an end, or a panic.
     pub(super) fn end_turn(&self, has_panicked: bool) {
         let Some(observer) = self.observer.as_deref() else { return };
         let Some(current) = observer.current.take() else { return };
@@ -218,7 +220,7 @@ impl Scheduler {
         }
     }
 
-    /// Notes the tasks that have become ready since the last call, which was before `phase`.
+    /// Notes the tasks that have become ready since the last call, that is, in `phase`.
     fn note_ready(&self, observer: &Observer, phase: &Phase<'_>) {
         let seen = observer.seen_ready.replace(self.run_queue.next_round_len());
         if observer.seen_ready.get() <= seen {
@@ -236,9 +238,9 @@ impl Scheduler {
                     continue;
                 }
                 Phase::Turn(turn) if turn.id == id => continue,
-                Phase::Turn(turn) => Waker::Task(turn.id),
-                Phase::Outside => Waker::Outside,
-                Phase::Timers => Waker::Timer,
+                Phase::Turn(turn) => WokenBy::Task(turn.id),
+                Phase::Outside => WokenBy::Outside,
+                Phase::Timers => WokenBy::Timer,
             };
             if let Some((recorder, now)) = recorder {
                 recorder.woken(task.name(), id, waker, task.location.get(), now);

@@ -44,12 +44,12 @@ impl Scheduler {
         sleeps
     }
 
-    /// The host is about to sleep, unless a task becomes ready before.
+    /// Notes that the host is about to sleep, unless a task becomes ready before.
     pub(crate) fn host_may_sleep(&self) {
         self.is_host_asleep.set(true);
     }
 
-    /// The host polls the loop, or is about to: it need not be woken.
+    /// Notes that the host polls the loop, or is about to: it need not be woken.
     pub(crate) fn host_is_awake(&self) {
         self.is_host_asleep.set(false);
         // The host may have slept for long, so the time is read again.
@@ -78,7 +78,7 @@ impl Scheduler {
         self.host_is_awake();
     }
 
-    /// This run is stepped or polled, by code that shares the thread.
+    /// Notes that this run is stepped or polled, by code that shares the thread.
     pub(crate) fn set_hosted(&self) {
         self.is_hosted.set(true);
     }

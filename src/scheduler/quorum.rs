@@ -1,6 +1,7 @@
 //! Quorums: tasks that wait until some number of other tasks have ended, no matter which of them.
 //!
-//! A module above keeps the tasks that wait. It registers its quorums here only for the search for deadlocks.
+//! [`as_completed`](crate::as_completed) keeps the tasks that wait. It registers its quorums here only for the search for
+//! deadlocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
@@ -52,7 +53,7 @@ impl Scheduler {
         self.quorums.borrow_mut().add(first, last, quorum);
     }
 
-    /// The task with this id, the last or only one of its range, has ended.
+    /// Removes the range whose last or only id this is: the task with this id has ended.
     pub(crate) fn forget_quorum(&self, last: u64) {
         self.quorums.borrow_mut().by_last_id.remove(&last);
     }

@@ -54,7 +54,7 @@ pub(crate) struct Round {
 impl Record {
     /// How many turns are kept.
     pub(crate) const MAX_TURNS: usize = 1 << 20;
-    /// How many tasks the orders that are kept have in total, at most.
+    /// How many tasks all orders that are kept may have in total.
     const MAX_REORDERED_TASKS: usize = 1 << 20;
     /// How many rounds of several tasks are kept. The search for a failing order looks at no more.
     pub(crate) const MAX_SIZES: usize = 800;

@@ -64,8 +64,8 @@ impl Scheduler {
 
     // Between rounds.
 
-    /// Begins a round of the one task that is ready, and takes it, if there is no news to look at first. `None` if the round begins in
-    /// the usual way.
+    /// If exactly one task is ready, and neither the clock nor the inbox needs a look: begins a round of that task, and takes it.
+    /// Otherwise `None`: the round begins in the usual way.
     #[inline(always)]
     fn only_ready(&self) -> Option<TaskRef> {
         if self.may_have_news() { None } else { self.run_queue.take_only() }
@@ -197,7 +197,8 @@ impl Scheduler {
         // By reference: dropping a scope may panic, so the scopes are dropped when all of them have been looked at.
         for (scope, rounds) in &self.expired.take() {
             work::count();
-            // One round for the tasks that are ready now. If one of them makes the work ready, one more round for the work.
+            // The scope gets one round for the tasks that are ready now. If one of these has made its work ready, it gets one
+            // more round, for the work.
             let may_complete = match rounds {
                 0 => !self.run_queue.is_next_round_empty(),
                 1 => scope.is_root_queued(),

@@ -27,7 +27,7 @@ struct Queues {
 const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
 
 impl Queues {
-    /// Whether one of the queues has room for twice as many tasks as an empty one keeps room for.
+    /// Whether the capacity of one of the queues is at least twice [`KEPT_CAPACITY`].
     #[inline(always)]
     fn have_much_room(&self) -> bool {
         // The limit is a power of two, so this compares both capacities at once.
@@ -164,7 +164,7 @@ impl RunQueue {
         round
     }
 
-    /// Sets the rest of this round, first to last. It was empty.
+    /// Sets the rest of this round, first to last. The queue of the round must be empty.
     pub(crate) fn put_round(&self, mut round: Vec<TaskRef>) {
         round.reverse();
         let empty = self.with(|queues| std::mem::replace(&mut queues.round, round));

@@ -33,7 +33,7 @@ impl Scheduler {
         task.replace_scope(Some(scope));
     }
 
-    /// A destructor that ran while a wait began has cancelled the scope: the task never runs.
+    /// Starts a task in a scope that a destructor has cancelled while the wait began: the task never runs.
     #[cold]
     fn start_cancelled(task: &TaskRef, scope: Rc<Scope>) {
         task.replace_scope(Some(scope.clone()));
@@ -74,7 +74,7 @@ impl Scheduler {
         }
     }
 
-    /// Queues `task`. It is not queued and not running, and has not ended.
+    /// Queues `task`, which must not be queued, running or ended.
     #[inline(never)]
     pub(crate) fn push_ready(task: &TaskRef) {
         let is_host_asleep = task.with_scheduler(|scheduler| {

@@ -22,7 +22,7 @@ pub(crate) enum Timer {
 /// The timers of a loop.
 ///
 /// Recent deadlines are in a heap. When it is full, its entries are sorted into a run, and the runs are in a heap by their first
-/// entry. So of a million deadlines, all but a few thousand stay where they are, in the order in which they are read.
+/// entry. So of a million deadlines, all but a few thousand are in runs: they stay where they are, and are read in order.
 ///
 /// A timer that is cancelled leaves its entry. Such entries are swept out before they outnumber the others by far.
 pub(crate) struct Timers {
@@ -82,7 +82,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// The number by which entries are compared. Compared field by field, a million sleeps would take a tenth more time.
+    /// The number by which entries are compared. A comparison field by field would make a million sleeps a tenth slower.
     fn rank(&self) -> u128 {
         u128::from(self.deadline) << 64 | u128::from(self.key.stamp) << 32 | u128::from(self.key.slot)
     }
@@ -143,7 +143,7 @@ impl TimerKey {
 }
 
 impl Timers {
-    /// `zero` is the loop's own zero. An earlier deadline counts as zero.
+    /// `zero` is the time from which deadlines count. An earlier deadline counts as zero.
     pub(crate) fn new(zero: Instant) -> Timers {
         Timers {
             heap: QuaternaryHeap::new(),
@@ -164,7 +164,7 @@ impl Timers {
         self.timers.len()
     }
 
-    /// In nanoseconds since the loop's own zero.
+    /// Converts `time` to nanoseconds since `zero`.
     pub(crate) fn count(&self, time: Instant) -> u64 {
         let duration = time.saturating_duration_since(self.zero);
         duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
@@ -175,7 +175,7 @@ impl Timers {
         let deadline = deadline.map_or(NEVER, |deadline| self.count(deadline));
         self.stamp = self.stamp.wrapping_add(1);
         if self.stamp == 0 {
-            // The stamps repeat from here on, and no key of a timer that was cancelled may name a new one.
+            // The stamps repeat from here on: no entry of a cancelled timer may have the key of a new timer.
             self.sweep();
         }
         let slot = self.timers.insert(Stamped::new(self.stamp, timer));

@@ -24,8 +24,8 @@ impl Scheduler {
     /// Whether a task that was queued has its turn now. If so, it has not ended, and does not run.
     #[inline(always)]
     pub(super) fn may_resume(task: &Header) -> bool {
-        const UNUSUAL: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
-        (task.pending.get() == 0 && !task.has(UNUSUAL)) || Scheduler::is_due(task)
+        const NEEDS_CHECK: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
+        (task.pending.get() == 0 && !task.has(NEEDS_CHECK)) || Scheduler::is_due(task)
     }
 
     /// Whether a queued task would have its turn now.
@@ -96,7 +96,7 @@ impl Scheduler {
         loop {
             let task = self.cancelling.borrow_mut().pop_front();
             match task {
-                // The task whose failure started the cancellation has ended before it sees it.
+                // The task whose failure started the cancellation has ended already.
                 Some(task) if task.is_ended() => {}
                 Some(task) => return Some(task),
                 None => {

@@ -26,7 +26,7 @@ impl Waiter {
         Waiter(task.clone())
     }
 
-    /// The part is done. If it was the last one, or may decide a race, the task becomes ready.
+    /// Notes that the part is done. If it was the last one, or may decide a race, the task becomes ready.
     #[inline]
     pub(crate) fn settle(self) {
         if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
@@ -60,7 +60,7 @@ impl Waiter {
         }
     }
 
-    /// The part can never be done and has an error to raise: the task becomes ready at once.
+    /// Notes that the part has failed: the task becomes ready at once, to raise the error.
     pub(crate) fn fail(self) {
         self.count_down();
         self.0.set(State::FAILED | State::FORCE_RESUME);
@@ -68,7 +68,7 @@ impl Waiter {
         self.release();
     }
 
-    /// The task no longer waits for the part. If it was the last one that was pending, the task is ready.
+    /// Notes that the task no longer waits for the part. If it was the last one that was pending, the task becomes ready.
     pub(crate) fn give_up(self) {
         if self.count_down() == 0 {
             Scheduler::enqueue(&self.0);
@@ -87,7 +87,7 @@ impl Waiter {
     }
 
     /// Drops the reference to the task. If the task has ended and had forgotten this wait, this may be the last reference. Then
-    /// its value is dropped here, and a panic of that must not keep other waiters from being settled.
+    /// its value is dropped here, and a panic of the value's destructor must not keep other waiters from being settled.
     #[inline]
     fn release(self) {
         if self.0.is_ended() {
@@ -105,7 +105,7 @@ impl Waiter {
 /// The bits that say whether a running task may wait by the fast path.
 const FAST: State = State::RUNNING.union(State::SLOW);
 
-/// It has polled a future that was pending, and has not suspended since; or it waits for that future.
+/// The last future that it polled was pending: it waits for the future, or was woken by it in this turn.
 const FUTURE_PENDING: State = State::POLLING_FUTURE.union(State::FUTURE_WOKEN);
 
 /// A wait began in this turn.
@@ -166,7 +166,8 @@ impl Header {
         self.change(State::BLOCKED_ON.union(State::WAIT_REFUSED), begun);
     }
 
-    /// The cancellation, to be raised at its wait. `None` if it has swallowed too many: it is to suspend, and will be dropped.
+    /// Counts a cancellation, and returns the error to raise at the wait. `None` if the task has swallowed too many: then it has
+    /// to suspend, and is dropped.
     pub(crate) fn raise_cancelled(&self) -> Option<Error> {
         self.give_up_future();
         if self.count_cancellation() {
@@ -190,14 +191,14 @@ impl Header {
         Some(self.raise_cancelled().map_or(Poll::Pending, Poll::Ready))
     }
 
-    /// The future that it polled will not be polled again.
+    /// Notes that the future that the task polled will not be polled again.
     fn give_up_future(&self) {
         if self.stop_polling_future() {
             self.cold(|cold| cold.wake_slot.iter().for_each(|wake_slot| wake_slot.local.stop_awaiting()));
         }
     }
 
-    /// The future that it polled is no longer a pending part. Returns whether it was one.
+    /// Removes the future that the task polled from its pending parts. Returns whether it was one of them.
     #[inline]
     fn stop_polling_future(&self) -> bool {
         let was_pending = self.has(State::POLLING_FUTURE);
@@ -294,7 +295,7 @@ impl TaskRef {
         pointer
     }
 
-    /// A shield at which it waits is dropped: its other waits raise the cancellation again.
+    /// Called when the shield at which the task waits is dropped: from here on, a cancellation is raised at its waits again.
     pub(crate) fn leave_shield(&self) {
         self.unset(State::SHIELDED);
         // A running task is checked when it suspends.
@@ -315,8 +316,9 @@ impl TaskRef {
         may_wake
     }
 
-    /// Its waker was called. Without effect unless it waits for a future: the waker may be an old one, of a future that is gone.
-    /// `scheduler` is that of the task, and runs. So no host has to be woken, and no user code runs here.
+    /// Wakes the task, as its waker was called. This has no effect unless the task waits for a future: the waker may be an old
+    /// one, of a future that is gone. `scheduler` is that of the task, and runs. So no host has to be woken, and no user code
+    /// runs here.
     #[inline]
     pub(super) fn wake_on(&self, scheduler: &Scheduler) {
         const QUEUED_OR_NOT_DUE: State = State::QUEUED.union(State::RUNNING).union(State::ENDED);

@@ -43,7 +43,7 @@ pub(super) fn has_waiter_in_its_scope(task: &TaskRef) -> bool {
     task.waiting_tasks().into_iter().any(is_in_it)
 }
 
-/// Tasks in scopes that end with their first task. The key is the id of an owner: that of the nearest scope above that ends only
+/// The tasks in scopes that end with their first task, by the id of an owner: the owner of the nearest scope above that ends only
 /// when all in it have ended.
 pub(super) fn by_owner_around(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
     let mut by_owner = BTreeMap::<u64, Vec<TaskRef>>::new();

@@ -18,7 +18,8 @@ impl Scheduler {
                 inbox.close();
             }
             if self.is_running.get() {
-                // SAFETY: `Running` borrows the scheduler for as long as `is_running` is set, and calls `end_run` before.
+                // SAFETY: while `is_running` is set, a `Running` borrows the scheduler. When it is dropped, it calls `end_run`,
+                // and only then does its borrow end.
                 unsafe { inbox.begin_run(self) };
             }
             inbox

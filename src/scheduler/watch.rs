@@ -36,8 +36,8 @@ struct State {
     limit: Option<Duration>,
     /// The watchdog has reported the current turn.
     is_reported: bool,
-    /// Reports that the watchdog still has to make, of stalls that are over: the end of each, and its beginning if the watchdog
-    /// was busy then.
+    /// Reports of stalls that are over, which the watchdog still has to make: one of the end of each stall. If the watchdog has
+    /// not reported the stall itself, that report comes before it.
     over: VecDeque<Stall>,
     /// How many runs have ended.
     runs: u64,
@@ -108,7 +108,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 // For the loop.
 
 impl Watch {
-    /// A run begins on this thread. A run that was forgotten ends here.
+    /// Notes that a run begins on this thread, and ends a run that was forgotten.
     pub(crate) fn begin_run(&self, inbox: &Arc<Inbox>, location: &'static Location<'static>) {
         self.end_run();
         let (thread, looked_at) = (thread::current().id(), Instant::now());
@@ -244,7 +244,8 @@ impl Watch {
 // For the watchdog.
 
 impl Watch {
-    /// A watchdog begins. A turn is a stall after `limit`. Returns the number of the run, which no other run has.
+    /// Notes that a watchdog begins: a turn that has lasted for `limit` is a stall. Returns the number of the run, which no other
+    /// run has.
     pub(crate) fn begin_watch(&self, limit: Duration) -> u64 {
         let mut state = lock(&self.state);
         state.limit = Some(limit);

@@ -184,7 +184,7 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
                 let Some(order) = self.order(number) else { break };
                 let out_of_place = moved(&order);
                 let is_smaller =
-                    out_of_place.chunks(size).any(|tasks| self.accept_order(number, without(&order, tasks)));
+                    out_of_place.chunks(size).any(|tasks| self.accept_order(number, restored(&order, tasks)));
                 if !is_smaller {
                     size /= 2;
                 }
@@ -202,7 +202,7 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
         while step > 0 {
             let Some(order) = self.order(number) else { return };
             let Some(at) = order.iter().position(|&other| other == task) else { return };
-            let home = without(&order, &[task]).iter().position(|&other| other == task).unwrap_or(at);
+            let home = restored(&order, &[task]).iter().position(|&other| other == task).unwrap_or(at);
             step = step.min(home.abs_diff(at) / 2);
             if step == 0 {
                 step = usize::from(home.abs_diff(at) > 1);
@@ -288,7 +288,7 @@ pub(super) fn moved(order: &[usize]) -> Vec<usize> {
 }
 
 /// `order`, with each of `tasks` put back to its place among the others.
-fn without(order: &[usize], tasks: &[usize]) -> Vec<usize> {
+fn restored(order: &[usize], tasks: &[usize]) -> Vec<usize> {
     let mut rest: Vec<usize> = order.iter().copied().filter(|task| !tasks.contains(task)).collect();
     let mut tasks = tasks.to_vec();
     tasks.sort_unstable();

@@ -7,7 +7,7 @@ mod state;
 
 use std::cell::{Cell, RefCell};
 
-pub(super) use self::state::{Got, OfferPlace, Place};
+pub(super) use self::state::{Got, OfferPlace, ReaderPlace};
 use self::state::{NotServed, Offer, Reader, State};
 use crate::scheduler::{Claimant, OnFailure, TaskRef, Waiter};
 use crate::work;
@@ -43,7 +43,7 @@ impl<T> Handover<T> {
         }
     }
 
-    /// No reader will come: the waits of `emit` fail, the oldest offer first. Readers in line find the end.
+    /// Closes the stream, as no reader will come. The waits of `emit` fail, the oldest offer first. Readers in line find the end.
     pub(super) fn close(&self) {
         self.is_closed.set(true);
         self.serve();
@@ -124,7 +124,7 @@ impl<T> Handover<T> {
         self.state.borrow().offer(offer).is_none()
     }
 
-    /// The coroutine that offers gives up. A value that a reader has been granted stays.
+    /// Withdraws the offer of a coroutine that gives up. A value that a reader has been granted stays.
     pub(super) fn withdraw(&self, place: OfferPlace) {
         let mut state = self.state.borrow_mut();
         let Some(offer) = state.offer_mut(place) else { return };
@@ -143,14 +143,14 @@ impl<T> Handover<T> {
 
     // Readers.
 
-    pub(super) fn add_reader(&self, task: &TaskRef) -> Place {
+    pub(super) fn add_reader(&self, task: &TaskRef) -> ReaderPlace {
         let mut state = self.state.borrow_mut();
         let reader = Reader::Waiting(Waiter::new(task));
         let place = if state.sole.is_none() && state.readers.len() == 0 {
             state.sole = Some(reader);
-            Place::Sole
+            ReaderPlace::Sole
         } else {
-            Place::Queue(state.readers.push_back(reader))
+            ReaderPlace::Queue(state.readers.push_back(reader))
         };
         let may_be_served = state.has_free() || self.has_ended();
         drop(state);
@@ -160,20 +160,20 @@ impl<T> Handover<T> {
         place
     }
 
-    pub(super) fn is_served(&self, place: Place) -> bool {
+    pub(super) fn is_served(&self, place: ReaderPlace) -> bool {
         !matches!(self.state.borrow().reader(place), Some(Reader::Waiting(_)))
     }
 
     /// Whether this reader has found that there are no more values.
-    pub(super) fn is_at_end(&self, place: Place) -> bool {
+    pub(super) fn is_at_end(&self, place: ReaderPlace) -> bool {
         matches!(self.state.borrow().reader(place), Some(Reader::End))
     }
 
     #[inline]
-    pub(super) fn take(&self, place: Place) -> Got<T> {
+    pub(super) fn take(&self, place: ReaderPlace) -> Got<T> {
         let mut state = self.state.borrow_mut();
         let taken = match (place, &state.sole) {
-            (Place::Sole, Some(Reader::Granted(OfferPlace::Sole(_), _))) => {
+            (ReaderPlace::Sole, Some(Reader::Granted(OfferPlace::Sole(_), _))) => {
                 state.sole = None;
                 state.sole_offer.take()
             }
@@ -194,8 +194,8 @@ impl<T> Handover<T> {
         Got::Value(value)
     }
 
-    /// A reader gives up.
-    pub(super) fn leave(&self, place: Place) {
+    /// Removes a reader that gives up.
+    pub(super) fn leave(&self, place: ReaderPlace) {
         let mut state = self.state.borrow_mut();
         match state.remove_reader(place) {
             Some(Reader::Waiting(waiter)) => {

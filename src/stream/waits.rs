@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Reader;
-use super::handover::{Got, Handover, OfferPlace, Place};
+use super::handover::{Got, Handover, OfferPlace, ReaderPlace};
 use crate::error::{Error, Result};
 use crate::scheduler::{BlockedOn, OnFailure, Scheduler, TaskRef, Waiter};
 use crate::wait::kind::Leaf;
@@ -20,7 +20,7 @@ pub struct Next<T: 'static> {
 
 enum Stage {
     Init,
-    Begun(Place),
+    Begun(ReaderPlace),
     Done,
 }
 

@@ -72,7 +72,7 @@ impl Closure {
         chain
     }
 
-    /// The pool that runs the work that this thread gives to `pool`: `pool` itself, or a spare one.
+    /// The pool that runs work which this thread gives to `pool`: `pool` itself, or a spare pool of one thread.
     ///
     /// A closure that waits for work of its own pool could wait for itself. So, if all threads of the pool are held, each such
     /// closure gets one more thread, which runs the work that the closure waits for.

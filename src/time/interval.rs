@@ -100,6 +100,7 @@ enum Stage {
     Waiting(Rc<Scheduler>, TimerKey, Option<Instant>),
     Done,
 }
+
 impl fmt::Debug for Tick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tick").field("period", &self.state.period).finish()

@@ -1,7 +1,7 @@
 //! The life of a wait: a coroutine yields a [`Wait`], which becomes a [`WaitState`], which is polled as an [`ActiveWait`].
 //!
-//! This is the only place where waits and tasks meet. It relies on the scheduler: a part that is not ready registers a `Waiter`,
-//! which counts as pending, and the coroutine continues when nothing is pending.
+//! All waits of coroutines are begun and polled here. This file relies on the scheduler: a part that is not ready registers a
+//! `Waiter`, which counts as pending, and the coroutine continues when nothing is pending.
 
 use std::panic::Location;
 use std::task::Poll;

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Instant;
 
 pub use self::ring::Recorded;
-pub(crate) use self::ring::{End, Waker};
+pub(crate) use self::ring::{End, WokenBy};
 use self::ring::{Event, Ring, TaskKey};
 use crate::error::Cancelled;
 
@@ -156,7 +156,7 @@ impl RunRecorder {
         &self,
         name: Cow<'static, str>,
         task: u64,
-        by: Waker,
+        by: WokenBy,
         location: &'static Location<'static>,
         at: Instant,
     ) {

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use std::panic::Location;
 
 use super::protobuf::Message;
-use super::ring::{End, Event, Ring, TaskKey, Waker};
+use super::ring::{End, Event, Ring, TaskKey, WokenBy};
 use crate::work;
 
 mod trace {
@@ -255,12 +255,12 @@ impl<W: Write> Trace<'_, W> {
                 }
                 Event::Woken { at, by } => {
                     let by = match by {
-                        Waker::Task(task) => {
+                        WokenBy::Task(task) => {
                             let known = ring.coroutine(TaskKey { task: *task, ..key }).and_then(|key| ring.known(key));
                             known.map_or("run", |known| &*known.name)
                         }
-                        Waker::Timer => "a timer",
-                        Waker::Outside => "from outside",
+                        WokenBy::Timer => "a timer",
+                        WokenBy::Outside => "from outside",
                     };
                     self.instant(*at, key, "wake", "woken", &annotation("by", by))?;
                 }
@@ -312,7 +312,7 @@ impl Arrows {
                     }
                     continue;
                 }
-                Event::Woken { by: Waker::Task(by), .. } | Event::Started { by: Some(by), .. } => *by,
+                Event::Woken { by: WokenBy::Task(by), .. } | Event::Started { by: Some(by), .. } => *by,
                 _ => continue,
             };
             // The turn is unknown if it was dropped to make room.
@@ -368,7 +368,7 @@ mod tests {
     fn arrows_of_runs_whose_events_alternate_are_those_of_each_run_alone() {
         let here = Location::caller();
         let turn = || Event::Turn { began: 0, ended: 0, from: here, to: here };
-        let woken = |by| Event::Woken { at: 0, by: Waker::Task(by) };
+        let woken = |by| Event::Woken { at: 0, by: WokenBy::Task(by) };
         let count = |runs: u64| {
             let mut ring = Ring::new(100);
             let runs: Vec<_> = (0..runs).map(|_| ring.begin_run(String::new())).collect();

@@ -51,7 +51,7 @@ pub(super) enum Event {
     },
     Woken {
         at: u64,
-        by: Waker,
+        by: WokenBy,
     },
     Cancelled {
         at: u64,
@@ -65,7 +65,7 @@ pub(super) enum Event {
 
 /// What has made a task ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waker {
+pub(crate) enum WokenBy {
     /// The task with this id, in its turn.
     Task(u64),
     Timer,
@@ -267,7 +267,7 @@ impl Ring {
 
 impl Recorded {
     /// The counter of the kind of `event`. Of internal tasks, only turns and wake-ups are counted.
-    fn number_of(&mut self, event: &Event, is_coroutine: bool) -> Option<&mut usize> {
+    fn counter_of(&mut self, event: &Event, is_coroutine: bool) -> Option<&mut usize> {
         match event {
             Event::Turn { .. } => Some(&mut self.turns),
             Event::Woken { .. } => Some(&mut self.wakes),
@@ -278,15 +278,15 @@ impl Recorded {
     }
 
     fn add(&mut self, event: &Event, is_coroutine: bool) {
-        if let Some(number) = self.number_of(event, is_coroutine) {
-            *number += 1;
+        if let Some(counter) = self.counter_of(event, is_coroutine) {
+            *counter += 1;
         }
         self.wakes_by_coroutines += usize::from(event.is_wake_by_task());
     }
 
     fn subtract(&mut self, event: &Event, is_coroutine: bool) {
-        if let Some(number) = self.number_of(event, is_coroutine) {
-            *number -= 1;
+        if let Some(counter) = self.counter_of(event, is_coroutine) {
+            *counter -= 1;
         }
         self.wakes_by_coroutines -= usize::from(event.is_wake_by_task());
     }
@@ -294,6 +294,6 @@ impl Recorded {
 
 impl Event {
     fn is_wake_by_task(&self) -> bool {
-        matches!(self, Event::Woken { by: Waker::Task(_), .. })
+        matches!(self, Event::Woken { by: WokenBy::Task(_), .. })
     }
 }

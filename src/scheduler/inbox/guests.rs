@@ -9,7 +9,8 @@ use crate::primitives::lock;
 use crate::work;
 
 /// The loops that tasks of this loop poll, and that may be woken: they have timers, or are watched, or have such guests. A guest
-/// has the waker of its host's task, but is not counted as a holder of it. So the host waits for no other reason than these.
+/// has the waker of its host's task, but is not counted as a holder of that waker. So a guest keeps its host from a deadlock only
+/// while one of these three is the case.
 ///
 /// A loop is added, by its own thread, when it begins to sleep and when it gets its first watcher. It is not removed as soon as
 /// it can no longer be woken, but when the host looks at its guests. So the host looks at most once for each time that a loop was

@@ -78,7 +78,7 @@ impl LocalWakes {
         Some(change(unsafe { &mut *self.list.get() }))
     }
 
-    /// From here on this takes wake-ups for `scheduler`, until [`close`](LocalWakes::close).
+    /// Makes this take wake-ups for `scheduler`, until [`close`](LocalWakes::close) is called.
     ///
     /// # Safety
     ///
@@ -89,14 +89,14 @@ impl LocalWakes {
         }
     }
 
-    /// From here on wake-ups go to the inbox.
+    /// Makes wake-ups go to the inbox from here on.
     pub(in crate::scheduler) fn close(&self) {
         if self.is_here() {
             self.scheduler.store(null_mut(), Relaxed);
         }
     }
 
-    /// Takes out how many watchers were counted here.
+    /// Takes the number of watchers that were counted here, and sets it to zero.
     pub(in crate::scheduler) fn take_watchers(&self) -> isize {
         self.with(|list| std::mem::take(&mut list.watchers)).unwrap_or(0)
     }

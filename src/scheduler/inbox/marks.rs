@@ -54,7 +54,7 @@ impl LocalMarks {
         self.bits.store(bits, Relaxed);
     }
 
-    /// The slot is no longer in the list: the next wake-up adds it again.
+    /// Notes that the slot is no longer in the list: the next wake-up adds it again.
     #[inline]
     pub(in crate::scheduler) fn unlist(&self) {
         self.set(self.get() & !LISTED);
@@ -65,7 +65,7 @@ impl LocalMarks {
         self.get() & AWAITS != 0
     }
 
-    /// The task has begun another wait instead.
+    /// Notes that the task no longer waits for a future.
     pub(in crate::scheduler) fn stop_awaiting(&self) {
         self.set(self.get() & !AWAITS);
     }

@@ -92,11 +92,11 @@ impl Inbox {
         delivery.stop = state.stop.take();
     }
 
-    /// The loop runs: from here on, wake-ups from its own thread go to its scheduler, until [`end_run`](Inbox::end_run).
+    /// Notes that the loop runs: wake-ups from its own thread go to its scheduler, until [`end_run`](Inbox::end_run) is called.
     ///
     /// While the loop runs, its own thread has a count of watchers of its own, which takes no atomic read-modify-write. Other
-    /// threads use only the common count. So that may wrap meanwhile, or be zero too early. The two are added when the run ends,
-    /// before anything relies on the sum.
+    /// threads use only the common count. So the common count may wrap meanwhile, or be zero too early. The two counts are added
+    /// when the run ends, before anything relies on the sum.
     ///
     /// # Safety
     ///
@@ -106,7 +106,7 @@ impl Inbox {
         unsafe { self.local.open(scheduler) };
     }
 
-    /// The loop runs no longer.
+    /// Notes that the loop runs no longer.
     // Inlined, it would take a register from the main loop.
     #[inline(never)]
     pub(super) fn end_run(self: &Arc<Inbox>) {
@@ -168,8 +168,8 @@ impl Inbox {
     }
 
     fn add_watcher(self: &Arc<Inbox>) {
-        // On another thread, the loop need not become a guest here: that thread has cloned a waker that was counted, or one that
-        // was lent for a poll, and the poll is over before the loop sleeps.
+        // On another thread, the loop need not become a guest here. That thread has cloned a waker that is counted already, or
+        // one that was lent for a poll, and that poll is over before the loop sleeps.
         if !self.local.count_watcher(1) && self.watchers.fetch_add(1, Relaxed) == 0 && self.local.is_here() {
             self.become_guest();
         }
@@ -283,7 +283,7 @@ impl Inbox {
         true
     }
 
-    /// The loop is gone: what comes in from now on is dropped.
+    /// Closes the inbox, as the loop is gone: what comes in from now on is dropped.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;

@@ -76,13 +76,13 @@ impl WakeSlot {
         Some(Arc::clone(&*unsafe { borrow(waker.data()) }))
     }
 
-    /// The slot was taken out of the inbox: the next wake-up adds it again. Another thread that found it in the inbox has not
-    /// added it again. What that thread wrote before is visible from here on.
+    /// Notes that the slot was taken out of the inbox: the next wake-up adds it again. A thread whose wake-up found the slot in
+    /// the inbox has not added it again. What that thread wrote before is visible from here on.
     pub(crate) fn acknowledge(&self) {
         self.woken.swap(false, AcqRel);
     }
 
-    /// Nothing is left to wake.
+    /// Notes that nothing is left to wake.
     pub(crate) fn retire(&self) {
         let holders = self.holders.fetch_or(RETIRED, AcqRel);
         if holders != 0 && holders & RETIRED == 0 {

@@ -2,7 +2,7 @@
 //! coroutines run, and whether a scope ends only after another.
 //!
 //! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes that
-//! it passed. A scope that one walk may pass, each later walk may pass, too: an open scope stays open, and scopes move only up.
+//! it passed. If one walk may pass a scope, each later walk may, too: an open scope stays open, and scopes move only up.
 //! So a shortcut is right while the scope that it leads to is in the tree.
 
 use std::collections::BTreeSet;

@@ -85,7 +85,8 @@ impl Scope {
         }
     }
 
-    /// No task takes the failure of this domain. If the responsible domain above has failed too and keeps all errors, it gets this one.
+    /// Called when no task takes the failure of this domain. If the responsible domain above has failed, too, and keeps all
+    /// errors, it gets this one.
     pub(crate) fn report_untaken(&self) {
         let above = self.next_responsible().map(|above| above.responsible_domain());
         if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.keeps_all_errors())) {

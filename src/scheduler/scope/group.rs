@@ -18,7 +18,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// `count` scopes below that of `owner`, which waits for one of them to complete and for all of them to end.
+    /// Makes `count` scopes below that of `owner`. The owner waits for one of them to complete, and for all of them to end.
     pub(crate) fn below(owner: &TaskRef, count: usize) -> Option<Rc<Group>> {
         let parent = owner.scope()?;
         let group = Rc::new(Group::default());
@@ -68,7 +68,7 @@ impl Group {
         (losers, owner)
     }
 
-    /// The owner gives up. Returns the scopes that still run.
+    /// Notes that the owner gives up. Returns the scopes that still run.
     pub(crate) fn disown(&self) -> Vec<Rc<Scope>> {
         self.scopes.borrow().iter().for_each(|scope| scope.note_change());
         let owner = self.owner.take();

@@ -11,6 +11,7 @@ use crate::scheduler::TaskRef;
 pub(in crate::scheduler) struct Hold {
     pub(in crate::scheduler) owner: Option<TaskRef>,
     pub(in crate::scheduler) around: Option<Rc<Hold>>,
+    /// This hold, or one around it, has an owner.
     pub(in crate::scheduler) holds_any: bool,
     /// The count of changes when this hold was made.
     pub(in crate::scheduler) changes: u64,

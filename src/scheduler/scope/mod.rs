@@ -115,7 +115,7 @@ impl Scope {
         root
     }
 
-    /// A scope below that of `owner`, which waits for the scope to end.
+    /// Makes a scope below that of `owner`. The owner waits for the new scope to end.
     pub(crate) fn below(owner: &TaskRef, kind: ScopeKind) -> Option<Rc<Scope>> {
         Some(Scope::inside(owner.scope()?, kind, Some(Waiter::new(owner))))
     }

@@ -11,7 +11,7 @@ use crate::scheduler::task::TaskRef;
 use crate::scheduler::wait::Waiter;
 
 /// What ends together with a scope. The wait for the scope may go on, as a part of a gather. A timer or a handle that did not end
-/// with the scope could hide a deadlock, as it looks as if it could still do something.
+/// with the scope could hide a deadlock, as it would count as able to wake a task.
 pub(crate) enum AtEnd {
     CancelTimer(TimerKey),
     Notify(Rc<dyn OnScopeEnd>),
@@ -67,7 +67,7 @@ impl Scope {
         }
     }
 
-    /// The owner gives up. Returns whether the scope still runs.
+    /// Notes that the owner gives up. Returns whether the scope still runs.
     pub(crate) fn disown(&self) -> bool {
         if let Some(owner) = self.take_owner() {
             owner.give_up();

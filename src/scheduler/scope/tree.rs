@@ -9,8 +9,8 @@ use crate::capacity::{KEPT_CAPACITY, give_memory_back};
 use crate::scheduler::task::TaskRef;
 use crate::work;
 
-// A list may give memory back whenever its length is a multiple of this. With a power of two, the check takes no longer than a
-// check for an empty list.
+// A list may give memory back whenever its length is a multiple of `KEPT_CAPACITY`. With a power of two, this check takes no
+// longer than a check for an empty list.
 const _: () = assert!(KEPT_CAPACITY.is_power_of_two());
 
 impl Scope {
@@ -155,7 +155,7 @@ impl Scope {
         self.stage.set(Stage::Gone);
     }
 
-    /// The first task has completed, and others are left.
+    /// Notes that the first task has completed, and that others are left.
     pub(in crate::scheduler) fn set_open(&self) {
         self.stage.set(Stage::Open);
     }

@@ -203,7 +203,7 @@ impl<T> Clone for Task<T> {
     }
 }
 
-/// Marks the value of a task as there again when it is no longer borrowed.
+/// Marks the value of a task as present again when the borrow has ended.
 struct Lent<'a>(&'a TaskRef);
 
 impl Drop for Lent<'_> {

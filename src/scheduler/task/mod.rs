@@ -93,7 +93,8 @@ pub(crate) struct Cold {
     /// Called if the task ends without a value.
     pub(crate) on_failure: Option<Weak<dyn OnFailure>>,
     pub(super) wake_slot: Option<Arc<WakeSlot>>,
-    /// 0: no cancellation was raised that the end of the task has to answer. Otherwise the number raised in a row, plus one.
+    /// 0: the end of the task has no cancellation to answer. Otherwise one more than the number of cancellations that were raised
+    /// in a row, without a wait at a shield in between.
     cancellations: u8,
     /// The tasks whose cancellation is put off until this one has ended.
     pub(super) holds: Vec<TaskRef>,
@@ -233,7 +234,7 @@ impl Header {
         peek(&self.scope, |scope| scope.map(|scope| scope.scheduler().clone()))
     }
 
-    /// Uses the cold part, if there is one. `with` must not use it in another way.
+    /// Uses the cold part, if there is one. `with` must reach it only by its argument.
     pub(crate) fn cold<R>(&self, with: impl FnOnce(&mut Cold) -> R) -> Option<R> {
         let mut cold = self.cold.take()?;
         let result = with(&mut cold);
@@ -241,7 +242,7 @@ impl Header {
         Some(result)
     }
 
-    /// Uses the cold part, which is made if there is none. `with` must not use it in another way.
+    /// Uses the cold part, which is made if there is none. `with` must reach it only by its argument.
     pub(crate) fn cold_mut<R>(&self, with: impl FnOnce(&mut Cold) -> R) -> R {
         let mut cold = self.cold.take().unwrap_or_default();
         let result = with(&mut cold);

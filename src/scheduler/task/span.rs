@@ -25,7 +25,8 @@ struct Started {
 }
 
 impl Header {
-    /// Sets the span of its turns, and of the turns of tasks that it starts. It has not started. Returns the span before.
+    /// Sets the span of its turns, and of the turns of tasks that it starts. The task must not have started. Returns the span
+    /// that it had before.
     pub(crate) fn set_span(&self, span: Rc<Span>) -> Option<Rc<Span>> {
         self.set(State::IN_SPAN);
         self.cold_mut(|cold| cold.span.replace(span))

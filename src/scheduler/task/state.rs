@@ -3,7 +3,7 @@
 //! | bit | set by | cleared by |
 //! |---|---|---|
 //! | `RUNNING` | `resume`, before the coroutine runs | the scheduler, after the turn |
-//! | `QUEUED` | `enqueue` and `start` | `resume`, or the scheduler, if the task is not due |
+//! | `QUEUED` | the code that pushes the task into the run queue | `resume`, or the scheduler, if the task is not due |
 //! | `COMPLETED` | `resume`, when the body has returned a value | the code that takes the value |
 //! | `CLOSED` | the code that empties the slot: body dropped, value taken | `resume`, when it has written the value; the end of a clone of the value |
 //! | `BEGUN` | the first `resume` | never |
@@ -12,13 +12,13 @@
 //! | `WAIT_REFUSED` | `begin_wait`, when the task is cancelled or another wait is unfinished | each `resume` |
 //! | `CANCELLED` | the cancellation of its scope | never |
 //! | `FAILED` | a part of its wait that fails | the next `begin_wait` |
-//! | `FORCE_RESUME` | a part that fails, the end of a shield, a suspension without a wait after a cancellation | the turn |
-//! | `POLLING_FUTURE` | `poll_future`, when the future is pending | its waker, its completion, the next wait |
-//! | `SCOPE_ROOT` | `start_root` | the end of the scope, if the task goes on in the parent |
+//! | `FORCE_RESUME` | a part that fails, or that is over in a race, the end of a shield, a suspension without a wait after a cancellation | the turn |
+//! | `POLLING_FUTURE` | `poll_future`, when the future is pending | its waker, its completion, the next wait of a cancelled task |
+//! | `SCOPE_ROOT` | `start_root` | never |
 //! | `HOLDS_WAITERS` | the cancellation, when the task outlives it | never |
 //! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
-//! | `SPAWNED` | `spawn` of a `Shared` | never |
-//! | `JOIN_NOTED` | `note_join` and `note_join_of_quorum`, in a hosted loop | never |
+//! | `SPAWNED` | `spawn` of a `Shared`, `JoinHandle::shared` | never |
+//! | `JOIN_NOTED` | `note_joined`, in a hosted loop | never |
 //! | `DISCARDED` | the coroutine of a thread's closure, before it returns the late value | never |
 //! | `RACING` | a race of leaves, when it begins | the end of the wait, the next `begin_wait` |
 //! | `FUTURE_WOKEN` | `poll_future`, when the future is pending and has called the waker | each `resume`; its completion |
@@ -28,7 +28,7 @@
 
 use bitflags::bitflags;
 
-/// The place of [`BlockedOn`] in a [`State`].
+/// The index of the first bit of [`BlockedOn`] in a [`State`].
 const FIRST_OF_BLOCKED_ON: u32 = 22;
 const _: () = {
     assert!(State::all().difference(State::BLOCKED_ON).bits() < 1 << FIRST_OF_BLOCKED_ON);

@@ -31,7 +31,7 @@ impl Header {
         self.cold(|cold| cold.cancellations > 0).unwrap_or(false)
     }
 
-    /// The value that it is about to return is a proper answer to its cancellation, and no waiter gets it.
+    /// Notes that the value that the task is about to return is a proper answer to its cancellation, and that no waiter gets it.
     pub(crate) fn discard_value(&self) {
         self.cold(|cold| cold.cancellations = 0);
         self.set(State::DISCARDED);

@@ -13,11 +13,11 @@ fn a_task_out_of_place_is_found() {
 
 #[test]
 fn tasks_are_put_back_to_their_places() {
-    assert_eq!(without(&[3, 0, 1, 2], &[3]), [0, 1, 2, 3]);
-    assert_eq!(without(&[1, 2, 3, 0], &[0]), [0, 1, 2, 3]);
-    assert_eq!(without(&[3, 2, 1, 0], &[3, 2]), [1, 0, 2, 3]);
+    assert_eq!(restored(&[3, 0, 1, 2], &[3]), [0, 1, 2, 3]);
+    assert_eq!(restored(&[1, 2, 3, 0], &[0]), [0, 1, 2, 3]);
+    assert_eq!(restored(&[3, 2, 1, 0], &[3, 2]), [1, 0, 2, 3]);
     // Between others that stay out of place, it has the fewest of them on the wrong side.
-    assert_eq!(without(&[2, 0, 1], &[1]), [1, 2, 0]);
+    assert_eq!(restored(&[2, 0, 1], &[1]), [1, 2, 0]);
     assert_eq!(with_task_at(&[0, 1, 2, 3], 3, 1), [0, 3, 1, 2]);
 }
 

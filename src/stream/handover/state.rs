@@ -26,7 +26,7 @@ pub(super) struct State<T> {
 
 /// Where a reader is kept.
 #[derive(Clone, Copy)]
-pub(in crate::stream) enum Place {
+pub(in crate::stream) enum ReaderPlace {
     Sole,
     Queue(Key),
 }
@@ -101,17 +101,17 @@ impl<T> State<T> {
         }
     }
 
-    pub(super) fn reader(&self, place: Place) -> Option<&Reader> {
+    pub(super) fn reader(&self, place: ReaderPlace) -> Option<&Reader> {
         match place {
-            Place::Sole => self.sole.as_ref(),
-            Place::Queue(key) => self.readers.get(key),
+            ReaderPlace::Sole => self.sole.as_ref(),
+            ReaderPlace::Queue(key) => self.readers.get(key),
         }
     }
 
-    pub(super) fn remove_reader(&mut self, place: Place) -> Option<Reader> {
+    pub(super) fn remove_reader(&mut self, place: ReaderPlace) -> Option<Reader> {
         match place {
-            Place::Sole => self.sole.take(),
-            Place::Queue(key) => {
+            ReaderPlace::Sole => self.sole.take(),
+            ReaderPlace::Queue(key) => {
                 let reader = self.readers.remove(key);
                 if let Some(Reader::Granted(_, claimant)) = &reader {
                     self.claims.remove(*claimant);
@@ -168,7 +168,7 @@ impl<T> State<T> {
 
     /// Takes the offer that a reader was granted. `None` at the end.
     #[inline(never)]
-    pub(super) fn take_slow(&mut self, place: Place) -> Result<Option<Offer<T>>, NotServed> {
+    pub(super) fn take_slow(&mut self, place: ReaderPlace) -> Result<Option<Offer<T>>, NotServed> {
         if let Some(Reader::Waiting(_)) = self.reader(place) {
             return Err(NotServed);
         }
@@ -176,7 +176,7 @@ impl<T> State<T> {
         Ok(self.remove_offer(offer))
     }
 
-    /// A reader gives up: its offer is free again.
+    /// Frees the offer that was granted to a reader that gives up.
     pub(super) fn give_back(&mut self, place: OfferPlace) {
         if let Some(offer) = self.offer_mut(place) {
             offer.is_granted = false;
