@@ -1,5 +1,7 @@
 //! The public loop and its settings. Each run is a separate [`Run`].
 
+mod timer_slack;
+
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,7 @@ pub struct Loop {
     watchdog: Option<Watchdog>,
     recorder: Option<Recorder>,
     hides_panic_trace: bool,
+    timer_slack: Duration,
     /// The figures of the last run.
     statistics: Statistics,
 }
@@ -164,9 +167,14 @@ impl Loop {
             let (watch, watchdog) = (self.watch.clone(), self.watchdog.clone());
             Box::new(Observation { watch, watchdog, recorder: self.recorder.clone() })
         });
-        let hides_panic_trace = self.hides_panic_trace;
-        let settings =
-            Settings { grouping: self.grouping, stop: self.stop.clone(), simulation, observation, hides_panic_trace };
+        let settings = Settings {
+            grouping: self.grouping,
+            stop: self.stop.clone(),
+            simulation,
+            observation,
+            hides_panic_trace: self.hides_panic_trace,
+            timer_slack: self.timer_slack,
+        };
         Run::start(main, settings, Location::caller())
     }
 
@@ -253,6 +261,7 @@ pub struct Builder {
     watchdog: Option<Watchdog>,
     recorder: Option<Recorder>,
     hides_panic_trace: bool,
+    timer_slack: Duration,
 }
 
 impl Builder {
@@ -378,6 +387,7 @@ impl Builder {
             watchdog: self.watchdog,
             recorder: self.recorder,
             hides_panic_trace: self.hides_panic_trace,
+            timer_slack: self.timer_slack,
             ..Loop::default()
         }
     }

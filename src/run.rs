@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 use std::task::Waker;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Grouping, LoopError, Reason};
 use crate::inside::dump::Dump;
@@ -42,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) simulation: Option<Box<SimulationSettings>>,
     pub(crate) observation: Option<Box<Observation>>,
     pub(crate) hides_panic_trace: bool,
+    pub(crate) timer_slack: Duration,
 }
 
 /// The observers of a run, which look at its turns.
@@ -80,7 +81,7 @@ pub(crate) struct Run<T: 'static> {
 impl<T: 'static> Run<T> {
     /// `location` is the line in which the user started the run.
     pub(crate) fn start(main: Task<T>, settings: Settings, location: &'static Location<'static>) -> Run<T> {
-        let Settings { grouping, stop, simulation, observation, hides_panic_trace } = settings;
+        let Settings { grouping, stop, simulation, observation, hides_panic_trace, timer_slack } = settings;
         let (timeline, simulated) = match simulation {
             None => (None, None),
             Some(simulation) => {
@@ -98,7 +99,7 @@ impl<T: 'static> Run<T> {
                 (watch, watchdog, Some(observer))
             }
         };
-        let scheduler = Scheduler::new(grouping, simulated, observer, hides_panic_trace, location);
+        let scheduler = Scheduler::new(grouping, simulated, observer, hides_panic_trace, timer_slack, location);
         // A `Shared` may have been started by an earlier run.
         if !main.raw().is_started() {
             Scheduler::start_root(main.raw(), &scheduler.root());

@@ -33,23 +33,26 @@ pub(super) struct Clock {
     last_read: Cell<Option<Instant>>,
     /// Made when the first far deadline is set.
     coarse: OnceCell<CoarseClock>,
+    /// For how long an idle loop may wait after a deadline.
+    slack: Duration,
 }
 
 impl Clock {
     /// The clock of the machine.
-    pub(super) fn new() -> Clock {
+    pub(super) fn new(slack: Duration) -> Clock {
         Clock {
             source: Cell::new(Source::Machine),
             next_due: Cell::new(None),
             last_read: Cell::new(None),
             coarse: OnceCell::new(),
+            slack,
         }
     }
 
     /// A virtual clock that stands at `start`.
-    pub(super) fn starting_at(start: Instant) -> Clock {
+    pub(super) fn starting_at(start: Instant, slack: Duration) -> Clock {
         let coarse = OnceCell::from(CoarseClock::unknown());
-        Clock { source: Cell::new(Source::Virtual(start)), coarse, ..Clock::new() }
+        Clock { source: Cell::new(Source::Virtual(start)), coarse, ..Clock::new(slack) }
     }
 
     /// Takes the time from `now` from here on. Must be called before a deadline is set. A virtual clock stays as it is.
@@ -91,6 +94,12 @@ impl Clock {
             }
             _ => time,
         }
+    }
+
+    /// Until when an idle loop whose next deadline is `deadline` waits.
+    #[inline]
+    pub(super) fn end_of_wait(&self, deadline: Instant) -> Instant {
+        deadline.checked_add(self.slack).unwrap_or(deadline)
     }
 
     pub(super) fn is_virtual(&self) -> bool {

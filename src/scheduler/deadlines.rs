@@ -79,7 +79,7 @@ impl Scheduler {
     /// The latest time until which a thread or a host may wait. `None` in a simulated loop: when such a loop is idle, its clock
     /// stands still until something outside wakes it.
     pub(crate) fn wait_deadline(&self) -> Option<Instant> {
-        if self.clock.is_virtual() { None } else { self.deadline() }
+        if self.clock.is_virtual() { None } else { self.deadline().map(|deadline| self.clock.end_of_wait(deadline)) }
     }
 
     /// Whether a deadline can make a task ready. In a real loop, a timer that never fires counts as well: such a loop waits to be

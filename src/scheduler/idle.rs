@@ -46,7 +46,8 @@ impl Scheduler {
         is_any
     }
 
-    /// Sets the clock of a simulated loop to the next deadline, unless something outside may still wake the loop.
+    /// Sets the clock of a simulated loop to the end of the wait for the next deadline, unless something outside may still wake the
+    /// loop.
     fn jump(self: &Rc<Scheduler>) -> bool {
         if !self.clock.is_virtual() {
             return false;
@@ -58,8 +59,10 @@ impl Scheduler {
         if let Some(deadline) = deadline {
             if deadline > self.clock.now() {
                 self.end_standstill();
+                self.clock.jump(self.clock.end_of_wait(deadline));
+            } else {
+                self.clock.jump(deadline);
             }
-            self.clock.jump(deadline);
             self.end_wait_for_outside();
             self.count_jump();
         }

@@ -77,6 +77,7 @@ use std::collections::VecDeque;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -190,11 +191,12 @@ impl Scheduler {
         simulated: Option<Box<Simulated>>,
         observer: Option<Box<Observer>>,
         hides_panic_trace: bool,
+        timer_slack: Duration,
         location: &'static Location<'static>,
     ) -> Rc<Scheduler> {
         let clock = match &simulated {
-            None => Clock::new(),
-            Some(simulated) => Clock::starting_at(simulated.start),
+            None => Clock::new(timer_slack),
+            Some(simulated) => Clock::starting_at(simulated.start, timer_slack),
         };
         let scheduler = new_in_place(|| Scheduler {
             run_queue: RunQueue::new(),

@@ -9,7 +9,7 @@ use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_completion};
 
 /// Waits for `duration` by the clock of the loop, counted from the `yield`. It never waits for less than that. It waits longer only
-/// if the loop is busy.
+/// if the loop is busy, or by the [slack](crate::Builder::timer_slack) of the loop.
 ///
 /// [`Duration::MAX`] is forever. A duration of zero lets the other coroutines run once.
 ///

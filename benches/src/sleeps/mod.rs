@@ -17,6 +17,9 @@ const SLEEPERS: usize = 1_000_000;
 const TIMEOUTS: u64 = 100_000;
 const LIMIT: Duration = Duration::from_secs(30);
 
+#[cfg(feature = "tinyield")]
+const WITH_SLACK: &str = "tinyield with 1 ms of slack";
+
 /// The upper bound of the sleeps.
 const LONGEST: Duration = Duration::from_millis(200);
 
@@ -70,6 +73,8 @@ pub fn workloads() -> Vec<Workload> {
                     Contender::raw(raw::sleeps),
                     #[cfg(feature = "tinyield")]
                     Contender::ours(ours::sleeps),
+                    #[cfg(feature = "tinyield")]
+                    Contender::ours_variant(WITH_SLACK, ours::sleeps_with_slack),
                 ],
                 every_timed_peer!(peers::sleeps),
             ]),
@@ -102,6 +107,8 @@ fn again(name: &'static str, what: &'static str, plan: Plan) -> Workload {
             Contender::raw(move || raw::naps(plan)),
             #[cfg(feature = "tinyield")]
             Contender::ours(move || ours::naps(plan)),
+            #[cfg(feature = "tinyield")]
+            Contender::ours_variant(WITH_SLACK, move || ours::naps_with_slack(plan)),
         ],
         every_timed_peer!(peers::naps, plan),
     ]);

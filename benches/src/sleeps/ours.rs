@@ -18,7 +18,22 @@ fn sleeper(number: usize, woken: Rc<Cell<usize>>) -> Coro<()> {
     woken.update(|woken| woken + 1);
 }
 
+/// What tokio and monoio allow themselves: they round each deadline up to a millisecond.
+const SLACK: Duration = Duration::from_millis(1);
+
+fn with_slack() -> Loop {
+    Loop::builder().timer_slack(SLACK).build()
+}
+
 pub fn sleeps() -> Measured {
+    sleeps_in(Loop::new())
+}
+
+pub fn sleeps_with_slack() -> Measured {
+    sleeps_in(with_slack())
+}
+
+fn sleeps_in(mut event_loop: Loop) -> Measured {
     let stopwatch = Stopwatch::start();
     let woken = Rc::new(Cell::new(0));
     let woken_in_the_end = Rc::clone(&woken);
@@ -27,7 +42,7 @@ pub fn sleeps() -> Measured {
         let sleepers: Vec<_> = (0..SLEEPERS).map(|i| sleeper(i, Rc::clone(&woken))).collect();
         yield spawn(sleepers);
     };
-    Loop::new().run(main).expect("no error");
+    event_loop.run(main).expect("no error");
     assert_eq!(woken_in_the_end.get(), SLEEPERS);
     Measured { figures: vec![stopwatch.elapsed().as_secs_f64(), machine::peak_mib()], note: None }
 }
@@ -43,9 +58,17 @@ fn napper(naps: Rc<Naps>) -> Coro<()> {
 }
 
 pub fn naps(plan: Plan) -> Measured {
+    naps_in(Loop::new(), plan)
+}
+
+pub fn naps_with_slack(plan: Plan) -> Measured {
+    naps_in(with_slack(), plan)
+}
+
+fn naps_in(mut event_loop: Loop, plan: Plan) -> Measured {
     let naps = Naps::new(plan);
     let nappers: Vec<_> = (0..plan.tasks).map(|_| napper(Rc::clone(&naps))).collect();
-    Loop::new().run(nappers).expect("no error");
+    event_loop.run(nappers).expect("no error");
     unreachable!("the process has ended");
 }
 
