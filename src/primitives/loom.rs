@@ -3,11 +3,47 @@
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
 pub(crate) mod thread {
-    pub(crate) use loom::thread::{Builder, Thread, current, park};
+    pub(crate) use loom::thread::{Builder, Thread, current, park, yield_now};
 
     /// Time does not pass in loom.
     pub(crate) fn park_timeout(_: std::time::Duration) {
         loom::thread::yield_now();
+    }
+}
+
+/// A condition variable. Time does not pass in loom: each second wait times out at once, and the others never do.
+#[derive(Default)]
+pub(crate) struct Condvar {
+    condvar: loom::sync::Condvar,
+    /// Whether the last wait timed out. It is used only under the mutex of the waits, so loom need not model it.
+    timed_out: std::sync::atomic::AtomicBool,
+}
+
+impl Condvar {
+    pub(crate) fn notify_one(&self) {
+        self.condvar.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.condvar.notify_all();
+    }
+
+    /// Returns whether it timed out, next to the guard.
+    pub(crate) fn wait_timeout_while<'guard, T>(
+        &self,
+        mut guard: MutexGuard<'guard, T>,
+        _: std::time::Duration,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> std::sync::LockResult<(MutexGuard<'guard, T>, bool)> {
+        use std::sync::atomic::Ordering::Relaxed;
+
+        if condition(&mut guard) && !self.timed_out.fetch_not(Relaxed) {
+            return Ok((guard, true));
+        }
+        while condition(&mut guard) {
+            guard = self.condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        Ok((guard, false))
     }
 }
 
@@ -95,10 +131,8 @@ impl<T> Default for OnceLock<T> {
 pub(crate) mod channel {
     use std::ops::Deref;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-    use std::time::Duration;
 
-    pub(crate) use crossbeam_channel::{RecvTimeoutError, Select, SendError, TryRecvError, TrySendError};
+    pub(crate) use crossbeam_channel::{Select, SendError, TryRecvError, TrySendError};
 
     use super::Mutex;
 
@@ -111,8 +145,6 @@ pub(crate) mod channel {
     pub(crate) struct Receiver<T> {
         receiver: crossbeam_channel::Receiver<T>,
         steps: Arc<Mutex<()>>,
-        /// Whether the last call of `recv_timeout` timed out. Loom does not model this flag.
-        timed_out: AtomicBool,
     }
 
     pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
@@ -125,7 +157,7 @@ pub(crate) mod channel {
 
     fn pair<T>(ends: (crossbeam_channel::Sender<T>, crossbeam_channel::Receiver<T>)) -> (Sender<T>, Receiver<T>) {
         let steps = Arc::new(Mutex::new(()));
-        let receiver = Receiver { receiver: ends.1, steps: steps.clone(), timed_out: AtomicBool::new(false) };
+        let receiver = Receiver { receiver: ends.1, steps: steps.clone() };
         (Sender { sender: Some(ends.0), steps }, receiver)
     }
 
@@ -160,18 +192,6 @@ pub(crate) mod channel {
         pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
             let _step = self.steps.lock();
             self.receiver.try_recv()
-        }
-
-        /// Time does not pass in a model: the timeout expires at once. A call after a timeout yields to the other threads first, so
-        /// that a loop of such calls ends.
-        pub(crate) fn recv_timeout(&self, _: Duration) -> Result<T, RecvTimeoutError> {
-            if self.timed_out.swap(false, Relaxed) {
-                loom::thread::yield_now();
-            }
-            let _step = self.steps.lock();
-            let result = self.receiver.recv_timeout(Duration::ZERO);
-            self.timed_out.store(result.is_err(), Relaxed);
-            result
         }
 
         pub(crate) fn len(&self) -> usize {

@@ -5,13 +5,15 @@
 mod loom;
 
 #[cfg(tinyield_loom)]
-pub(crate) use self::loom::{Mutex, MutexGuard, OnceLock, atomic, channel, process_wide, thread, thread_local};
+pub(crate) use self::loom::{
+    Condvar, Mutex, MutexGuard, OnceLock, atomic, channel, process_wide, thread, thread_local,
+};
 
 #[cfg(not(tinyield_loom))]
 pub(crate) use crossbeam_channel as channel;
 #[cfg(not(tinyield_loom))]
 pub(crate) use std::{
-    sync::{Mutex, MutexGuard, OnceLock, atomic},
+    sync::{Condvar, Mutex, MutexGuard, OnceLock, atomic},
     thread, thread_local,
 };
 
@@ -29,4 +31,14 @@ pub(crate) use process_wide;
 /// Locks `mutex`. A panic under the lock does not poison it: no user code runs under the lock, and each change is complete.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Waits at `condvar` while `condition` holds, but at most for `timeout`.
+pub(crate) fn wait_while<'guard, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'guard, T>,
+    timeout: std::time::Duration,
+    condition: impl FnMut(&mut T) -> bool,
+) -> MutexGuard<'guard, T> {
+    condvar.wait_timeout_while(guard, timeout, condition).unwrap_or_else(std::sync::PoisonError::into_inner).0
 }

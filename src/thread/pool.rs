@@ -9,14 +9,16 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use crate::panic::contain;
-use crate::primitives::channel::{Receiver, Sender, unbounded};
-use crate::primitives::{Mutex, lock, process_wide, thread};
+use crate::primitives::{Condvar, Mutex, MutexGuard, lock, process_wide, thread, wait_while};
 
 /// How many closures the pool of the process runs at once, as in the `blocking` crate.
 const SHARED_MAX: usize = 500;
 
 /// How long a thread without work is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// After this many closures, one at a time, a thread yields once before it parks.
+const YIELDS_AFTER: u32 = if cfg!(tinyield_loom) { 1 } else { 64 };
 
 /// A closure as a thread uses it: its types are erased.
 pub(super) trait Work: Send + Sync {
@@ -30,8 +32,6 @@ pub(super) trait Work: Send + Sync {
 /// A queue of work and the threads that serve it. When it is dropped, the threads run the work that is left, and end.
 pub(crate) struct Pool {
     queue: Arc<Queue>,
-    /// One message for each closure in the queue. A message does not name a closure.
-    signals: Sender<()>,
 }
 
 impl Pool {
@@ -58,9 +58,8 @@ impl Pool {
     }
 
     fn new(max: usize, counts_held: bool, parent: Option<Arc<Queue>>) -> Arc<Pool> {
-        let (signals, receiver) = unbounded();
-        let queue = Queue { max, counts_held, parent, signals: receiver, state: Mutex::default() };
-        Arc::new(Pool { queue: Arc::new(queue), signals })
+        let queue = Queue { max, counts_held, parent, state: Mutex::default(), wake_ups: Condvar::default() };
+        Arc::new(Pool { queue: Arc::new(queue) })
     }
 
     /// Adds `work` at the end of the queue. If no thread can be started and no other thread will take `work`, it is refused before
@@ -69,8 +68,7 @@ impl Pool {
         let mut state = lock(&self.queue.state);
         let number = state.work.push(work);
         let is_thread_needed = self.queue.reserve_thread(&mut state);
-        drop(state);
-        self.signals.send(()).expect("the queue has a receiver");
+        self.queue.unlock_and_wake(state);
         if is_thread_needed {
             self.queue.start_thread();
         }
@@ -81,6 +79,13 @@ impl Pool {
     pub(super) fn is_exhausted(&self) -> bool {
         let state = lock(&self.queue.state);
         state.threads >= self.queue.limit(&state) && state.threads <= state.held
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        lock(&self.queue.state).is_closed = true;
+        self.queue.wake_ups.notify_all();
     }
 }
 
@@ -104,19 +109,56 @@ pub(super) struct Queue {
     counts_held: bool,
     /// The queue for which this one does work.
     parent: Option<Arc<Queue>>,
-    signals: Receiver<()>,
     state: Mutex<State>,
+    /// Where threads park until there is work for them.
+    wake_ups: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     work: Waiting,
     threads: usize,
-    /// Threads that wait for work.
-    idle: usize,
+    /// Threads that are parked, and were not woken.
+    parked: usize,
+    /// Threads that were woken, and have not looked for work yet.
+    woken: usize,
+    /// Threads that gave their time to others before they look for work once more.
+    yielding: usize,
+    /// How many closures in a row left the queue empty when a thread took them.
+    lone: u32,
+    /// Whether the pool is gone, so that no more work arrives.
+    is_closed: bool,
     /// Threads whose closure waits for a loop. That loop may wait for work in this queue, so nothing may rely on the return of such
     /// a thread.
     held: usize,
+}
+
+impl State {
+    /// Threads without work.
+    fn idle(&self) -> usize {
+        self.parked + self.woken + self.yielding
+    }
+
+    /// Takes the work that arrived first.
+    fn take_work(&mut self) -> Option<Arc<dyn Work>> {
+        let work = self.work.pop()?;
+        self.lone = if self.work.len() == 0 { self.lone.saturating_add(1) } else { 0 };
+        Some(work)
+    }
+
+    /// Counts a parked thread as woken, if there is work for it. Returns whether it did. The caller then has to notify it.
+    ///
+    /// It is not needed while another thread is about to look for work: when that one takes work, and more work is left, it wakes the
+    /// next one. So while closures are short, few threads run all of them. If each closure woke a thread, most of these threads
+    /// would find no work.
+    fn reserve_wake(&mut self) -> bool {
+        let is_needed = self.work.len() > 0 && self.parked > 0 && self.woken + self.yielding == 0;
+        if is_needed {
+            self.parked -= 1;
+            self.woken += 1;
+        }
+        is_needed
+    }
 }
 
 /// Work in the order of arrival.
@@ -192,7 +234,7 @@ impl Queue {
 
     /// Counts one more thread if there is work for it, and returns whether it did. The caller then has to start the thread.
     fn reserve_thread(&self, state: &mut State) -> bool {
-        let is_needed = state.work.len() > state.idle && state.threads < self.limit(state);
+        let is_needed = state.work.len() > state.idle() && state.threads < self.limit(state);
         state.threads += usize::from(is_needed);
         is_needed
     }
@@ -210,8 +252,16 @@ impl Queue {
         let refused: Vec<_> = std::iter::from_fn(|| state.work.pop()).collect();
         drop(state);
         for work in refused {
-            let _ = self.signals.try_recv();
             contain(|| work.refuse(&error));
+        }
+    }
+
+    /// Unlocks the state, and wakes a thread if there is work and no thread was woken for it.
+    fn unlock_and_wake(&self, mut state: MutexGuard<'_, State>) {
+        let is_wake_needed = state.reserve_wake();
+        drop(state);
+        if is_wake_needed {
+            self.wake_ups.notify_one();
         }
     }
 
@@ -220,29 +270,59 @@ impl Queue {
         let mut state = lock(&self.state);
         // The limit may go down when another thread is no longer held. Then there is one thread too many.
         while state.threads <= self.limit(&state) {
-            if let Some(work) = state.work.pop() {
-                drop(state);
-                let _ = self.signals.try_recv();
+            if let Some(work) = state.take_work() {
+                self.unlock_and_wake(state);
                 contain(|| work.run(&self));
                 state = lock(&self.state);
                 continue;
             }
-            state.idle += 1;
-            drop(state);
-            let signal = self.signals.recv_timeout(KEEP_ALIVE);
-            state = lock(&self.state);
-            state.idle -= 1;
-            match (state.work.pop(), signal) {
-                (Some(work), _) => {
-                    drop(state);
-                    contain(|| work.run(&self));
-                    state = lock(&self.state);
+            if state.is_closed {
+                break;
+            }
+            if state.lone >= YIELDS_AFTER {
+                state = self.yield_once(state);
+                if state.work.len() > 0 {
+                    continue;
                 }
-                (None, Err(_)) => break,
-                (None, Ok(())) => {}
+            }
+            let is_needed;
+            (state, is_needed) = self.park(state);
+            if !is_needed {
+                break;
             }
         }
         state.threads -= 1;
+        // The thread too many may be the one that was woken for the work.
+        self.unlock_and_wake(state);
+    }
+
+    /// Gives the time of this thread to others, such as a loop that has got the result of one closure and gives the next one to the
+    /// pool. That closure then needs no system call to wake this thread.
+    ///
+    /// This is for closures that come one at a time. On Linux, a woken thread preempts one that has yielded. So with several closures at
+    /// once, the loop and the threads would take turns after each closure.
+    fn yield_once<'state>(&'state self, mut state: MutexGuard<'state, State>) -> MutexGuard<'state, State> {
+        state.yielding += 1;
+        drop(state);
+        thread::yield_now();
+        let mut state = lock(&self.state);
+        state.yielding -= 1;
+        state
+    }
+
+    /// Parks this thread until it is woken, or the pool is gone, or [`KEEP_ALIVE`] is over. In this last case it returns false.
+    fn park<'state>(&'state self, mut state: MutexGuard<'state, State>) -> (MutexGuard<'state, State>, bool) {
+        state.parked += 1;
+        let is_unneeded = |state: &mut State| state.woken == 0 && !state.is_closed;
+        let mut state = wait_while(&self.wake_ups, state, KEEP_ALIVE, is_unneeded);
+        let is_woken = state.woken > 0;
+        if is_woken {
+            state.woken -= 1;
+        } else {
+            state.parked -= 1;
+        }
+        let is_needed = is_woken || state.is_closed;
+        (state, is_needed)
     }
 }
 
@@ -255,11 +335,8 @@ pub(super) struct Ticket {
 impl Ticket {
     /// Takes the work out of the queue. Returns false if a thread has taken the work already.
     pub(super) fn withdraw(&self) -> bool {
+        // A thread that was woken for it may find no work. It then waits again.
         let work = lock(&self.queue.state).work.remove(self.number);
-        if work.is_some() {
-            // If a thread has received the signal already, it may find no work. It then waits for the next signal.
-            let _ = self.queue.signals.try_recv();
-        }
         work.is_some()
     }
 }
