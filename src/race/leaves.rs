@@ -75,6 +75,15 @@ fn is_over<X: WaitState>(leaf: &Option<X>) -> bool {
     leaf.as_ref().is_some_and(|leaf| leaf.is_ready() || leaf.has_failed())
 }
 
+/// Begins the wait of a leaf. Returns whether it is over at once.
+#[inline]
+fn begin<X: WaitState>(leaf: &mut Option<X>, task: &TaskRef) -> bool {
+    let pending = task.pending.get();
+    leaf.as_mut().into_iter().for_each(|leaf| leaf.begin(task));
+    // A leaf that has added a pending part is not over.
+    task.pending.get() <= pending && is_over(leaf)
+}
+
 /// The leaves of a race of an array or another iterator.
 #[doc(hidden)]
 pub type List<X> = SmallVec<[Option<X>; INLINE]>;
@@ -94,8 +103,7 @@ impl<X: WaitState> Contest for List<X> {
 
     fn begin(&mut self, task: &TaskRef) {
         for leaf in self {
-            leaf.as_mut().into_iter().for_each(|leaf| leaf.begin(task));
-            if is_over(leaf) {
+            if begin(leaf, task) {
                 task.set(State::FORCE_RESUME);
                 break;
             }
@@ -145,8 +153,7 @@ macro_rules! tuple {
 
             fn begin(&mut self, task: &TaskRef) {
                 tuple!(@each self, leaf, _index => {
-                    leaf.as_mut().into_iter().for_each(|leaf| leaf.begin(task));
-                    if is_over(leaf) {
+                    if begin(leaf, task) {
                         return task.set(State::FORCE_RESUME);
                     }
                 }, $first $($rest)*);

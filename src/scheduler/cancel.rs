@@ -61,11 +61,10 @@ impl Scheduler {
     pub(super) fn cancel_tasks(&self, mut tasks: Vec<TaskRef>) {
         tasks.retain(|task| {
             work::count();
-            !task.has(State::CANCELLED)
-        });
-        for task in &tasks {
+            let is_new = !task.has(State::CANCELLED);
             task.set(State::CANCELLED);
-        }
+            is_new
+        });
         tasks.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
         self.cancelling.borrow_mut().extend(tasks);
         self.is_cancelling.set(true);

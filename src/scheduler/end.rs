@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use super::task::Failure;
 use super::turn::PanicGuard;
 use super::{Scheduler, Scope, State, TaskRef, missing_runtime, wait_graph};
 use crate::error::{Cancelled, Error, Grouping, Panic, Reason};
@@ -41,7 +42,7 @@ impl Scheduler {
     #[inline(never)]
     pub(super) fn end(self: &Rc<Scheduler>, task: TaskRef, raised: Option<Error>) {
         let Some(scope) = task.scope() else { return };
-        let kept = (raised.clone(), self.record_outcome(&task, &scope, raised));
+        let recorded = self.record_outcome(&task, &scope, raised.as_ref());
         let held = scope.remove_task(&task);
         task.replace_scope(None);
         if task.has(State::JOIN_NOTED) {
@@ -69,7 +70,7 @@ impl Scheduler {
         #[cfg(feature = "tracing")]
         let released = (released, task.take_span());
         // Dropping errors, values and spans runs user code, so it comes last.
-        drop((kept, held, released, on_failure));
+        drop((raised, recorded, held, released, on_failure));
     }
 
     /// A task or a destructor has panicked: ends the task, and stops the loop, or the domain that contains panics.
@@ -152,20 +153,22 @@ impl Scheduler {
 
     /// Records the outcome of `task` in the domain that it concerns, and keeps the error for the waiters of `task`. Returns an
     /// error that the caller drops at the end, as that may run user code.
-    fn record_outcome(self: &Rc<Scheduler>, task: &TaskRef, scope: &Rc<Scope>, raised: Option<Error>) -> Option<Error> {
-        let cancelled = if task.has(State::CANCELLED) { scope.cancelled() } else { None };
+    fn record_outcome(
+        self: &Rc<Scheduler>,
+        task: &TaskRef,
+        scope: &Rc<Scope>,
+        raised: Option<&Error>,
+    ) -> Option<Error> {
+        let cancelled = if task.has(State::CANCELLED) { scope.why_cancelled() } else { None };
         match (raised, cancelled) {
-            (None, None) => None,
-            (None, Some(reason)) => {
-                Scheduler::record_value_after_cancellation(task, scope, &reason);
-                None
-            }
+            (None, None) => {}
+            (None, Some(reason)) => Scheduler::record_value_after_cancellation(task, scope, reason),
             (Some(error), Some(reason)) if error.comes_of_cancellation() => {
-                Scheduler::record_cancellation(task, scope, reason, &error);
-                Some(error)
+                Scheduler::record_cancellation(task, scope, reason, error);
             }
-            (Some(error), _) => Some(self.record_failure(task, scope, error)),
+            (Some(error), _) => return Some(self.record_failure(task, scope, error.clone())),
         }
+        None
     }
 
     /// Records that a cancelled task has ended with a value.
@@ -181,11 +184,13 @@ impl Scheduler {
     }
 
     /// Records that a cancelled task has ended with its cancellation.
-    fn record_cancellation(task: &TaskRef, scope: &Rc<Scope>, reason: Cancelled, error: &Error) {
+    fn record_cancellation(task: &TaskRef, scope: &Rc<Scope>, reason: &Cancelled, error: &Error) {
         let domain = scope.responsible_domain();
-        let seen_outside = domain.failure().unwrap_or_else(|| Error::cancelled(reason, error.location()));
-        task.cold_mut(|cold| cold.error = Some(seen_outside));
-        if domain.grouping() == Grouping::Always && domain.failure().is_some() && !task.is_internal() {
+        let failure = domain.failure();
+        let has_failed = failure.is_some();
+        let seen_outside = failure.map_or_else(|| Failure::Cancelled(reason.clone(), error.location()), Failure::Raised);
+        task.cold_mut(|cold| cold.failure = Some(seen_outside));
+        if domain.grouping() == Grouping::Always && has_failed && !task.is_internal() {
             let frame = Frame::new(task.name(), error.location());
             domain.add_other(error.clone().traced(vec![frame]));
         }
@@ -209,7 +214,7 @@ impl Scheduler {
             let (trace, contexts) = wait_graph::trace_with_contexts(task, error.location(), max_frames);
             contexts.into_iter().fold(error, Error::with_context).traced(trace)
         };
-        task.cold_mut(|cold| cold.error = Some(error.clone()));
+        task.cold_mut(|cold| cold.failure = Some(Failure::Raised(error.clone())));
         let name = if task.is_internal() {
             // A cancellation has no frames.
             let origin = error.last_frame().cloned();

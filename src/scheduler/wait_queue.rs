@@ -47,6 +47,11 @@ impl<T> WaitQueue<T> {
         self.in_line
     }
 
+    /// Whether it has no entry, in line or not.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     pub(crate) fn push_back(&mut self, value: T) -> Key {
         let before = self.last;
         let key = self.insert(value, true, before);

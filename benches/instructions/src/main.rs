@@ -5,6 +5,7 @@
 
 #![feature(coroutines)]
 
+mod cancels;
 mod children;
 mod sleeps;
 mod sync;
@@ -49,6 +50,18 @@ const OPERATIONS: &[Operation] = &[
         what: "a child among 1000 that yield once each",
         rounds: [2, 12],
         run: children::gather,
+    },
+    Operation {
+        name: "cancel",
+        what: "start a child that waits for an event, and cancel it there, among 1000",
+        rounds: [2, 12],
+        run: cancels::at_event,
+    },
+    Operation {
+        name: "cancel-future",
+        what: "the same, of a child that awaits a future",
+        rounds: [2, 12],
+        run: cancels::at_future,
     },
     Operation {
         name: "tree",

@@ -281,7 +281,12 @@ impl Scope {
 
     /// Why it was cancelled, if it was.
     pub(crate) fn cancelled(&self) -> Option<Cancelled> {
-        self.cancelled.get().cloned()
+        self.why_cancelled().cloned()
+    }
+
+    /// As [`cancelled`](Scope::cancelled), without the atomic operation of a clone.
+    pub(super) fn why_cancelled(&self) -> Option<&Cancelled> {
+        self.cancelled.get()
     }
 
     #[inline]

@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
-use super::TaskRef;
 use super::state::State;
+use super::{Failure, TaskRef};
 use crate::panic::FirstPanic;
 
 impl Drop for TaskRef {
@@ -29,7 +29,7 @@ impl TaskRef {
     fn drop_last(last: ManuallyDrop<TaskRef>) {
         let vtable = last.vtable;
         let is_empty = last.has(State::CLOSED) || (last.has(State::COMPLETED) && !vtable.output_needs_drop);
-        let keeps_error = last.cold(|cold| cold.error.is_some()).unwrap_or(false);
+        let keeps_error = last.cold(|cold| matches!(cold.failure, Some(Failure::Raised(_)))).unwrap_or(false);
         if is_empty && !keeps_error {
             // SAFETY: this was the last reference, and the slot holds nothing that needs to be dropped.
             unsafe { (vtable.free)(last.0) };
@@ -47,10 +47,10 @@ impl TaskRef {
         } else {
             self.drop_body();
         }
-        let error = self.cold(|cold| cold.error.take());
+        let failure = self.cold(|cold| cold.failure.take());
         #[cfg(feature = "tracing")]
-        let error = (error, self.take_span());
-        drop(error);
+        let failure = (failure, self.take_span());
+        drop(failure);
     }
 }
 

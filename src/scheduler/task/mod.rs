@@ -38,7 +38,7 @@ use super::scope::Scope;
 use super::scope::hold::Hold;
 use super::wait::Waiter;
 use super::wait_queue::WaitQueue;
-use crate::error::Error;
+use crate::error::{Cancelled, Error};
 
 /// The part of a task that does not depend on the types of its coroutine and its value.
 #[repr(C)]
@@ -87,8 +87,7 @@ pub(crate) struct Cold {
     /// The span of its turns. Entering, leaving and dropping it is user code.
     #[cfg(feature = "tracing")]
     pub(super) span: Option<Rc<tracing::Span>>,
-    /// What the task raised, or what its cancelled domain failed with.
-    pub(crate) error: Option<Error>,
+    pub(in crate::scheduler) failure: Option<Failure>,
     pub(super) waiters: WaitQueue<Waiter>,
     /// Called if the task ends without a value.
     pub(crate) on_failure: Option<Weak<dyn OnFailure>>,
@@ -102,6 +101,14 @@ pub(crate) struct Cold {
     pub(super) holds_owners: Option<Rc<Hold>>,
     /// How many tasks put off the cancellation of this one.
     pub(super) held_by: u32,
+}
+
+/// Why a task has ended without a value.
+pub(in crate::scheduler) enum Failure {
+    /// What the task raised, or what its cancelled domain failed with.
+    Raised(Error),
+    /// It was cancelled, and ended with an error of this place. Few such tasks are asked for their error, so it is made on request.
+    Cancelled(Cancelled, &'static Location<'static>),
 }
 
 /// Called when a task has ended without a value, for code that is not one of its waiters.
@@ -251,7 +258,16 @@ impl Header {
     }
 
     pub(crate) fn error(&self) -> Option<Error> {
-        self.cold(|cold| cold.error.clone()).flatten()
+        self.cold(|cold| {
+            if let Some(Failure::Cancelled(reason, location)) = &cold.failure {
+                cold.failure = Some(Failure::Raised(Error::cancelled(reason.clone(), location)));
+            }
+            match &cold.failure {
+                Some(Failure::Raised(error)) => Some(error.clone()),
+                _ => None,
+            }
+        })
+        .flatten()
     }
 
     /// The slot in which foreign wakers find this task, if it has one.

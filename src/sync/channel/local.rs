@@ -64,8 +64,22 @@ impl<T: 'static> Inner<T> {
     }
 
     fn update_is_quiet(&mut self) {
-        let entries = self.receivers.len() + self.receivers.aside() + self.senders.len() + self.senders.aside();
-        self.is_quiet = entries == 0 && self.shared.is_none();
+        self.is_quiet = self.receivers.is_empty() && self.senders.is_empty() && self.shared.is_none();
+    }
+
+    /// Hands a message to the first receiver in line, if threads do not share the channel and no older message is free. Returns the
+    /// message if it was not handed over.
+    #[inline(always)]
+    fn hand_over(&mut self, message: T) -> Result<Waiter, T> {
+        if self.shared.is_none()
+            && self.state.is_open_and_drained()
+            && let Some(Entry { waiting: Some(Waiting { waiter, .. }), .. }) = self.receivers.pop_front()
+        {
+            self.state.push_claimed(message, Claimant::new(waiter.task()));
+            self.update_is_quiet();
+            return Ok(waiter);
+        }
+        Err(message)
     }
 
     /// Serves the next coroutine that need not wait any longer, if there is one.
@@ -174,6 +188,14 @@ impl<T: 'static> Channel<T> {
     #[inline(never)]
     fn try_send_slow(&self, message: T) -> Result<(), TrySendError<T>> {
         let mut inner = self.inner.borrow_mut();
+        let message = match inner.hand_over(message) {
+            Ok(receiver) => {
+                drop(inner);
+                receiver.settle();
+                return Ok(());
+            }
+            Err(message) => message,
+        };
         let others_wait = inner.senders.len() != 0;
         inner.with_state(|state| match state.is_closed() {
             false if others_wait => Err(TrySendError::Full(message)),
