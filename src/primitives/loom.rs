@@ -132,7 +132,7 @@ pub(crate) mod channel {
     use std::ops::Deref;
     use std::sync::Arc;
 
-    pub(crate) use crossbeam_channel::{Select, SendError, TryRecvError, TrySendError};
+    pub(crate) use crossbeam_channel::{Select, TryRecvError, TrySendError};
 
     use super::Mutex;
 
@@ -165,11 +165,6 @@ pub(crate) mod channel {
         pub(crate) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
             let _step = self.steps.lock();
             self.deref().try_send(message)
-        }
-
-        pub(crate) fn send(&self, message: T) -> Result<(), SendError<T>> {
-            let _step = self.steps.lock();
-            self.deref().send(message)
         }
     }
 

@@ -188,7 +188,8 @@ impl Scheduler {
         let domain = scope.responsible_domain();
         let failure = domain.failure();
         let has_failed = failure.is_some();
-        let seen_outside = failure.map_or_else(|| Failure::Cancelled(reason.clone(), error.location()), Failure::Raised);
+        let seen_outside =
+            failure.map_or_else(|| Failure::Cancelled(reason.clone(), error.location()), Failure::Raised);
         task.cold_mut(|cold| cold.failure = Some(seen_outside));
         if domain.grouping() == Grouping::Always && has_failed && !task.is_internal() {
             let frame = Frame::new(task.name(), error.location());

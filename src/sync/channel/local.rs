@@ -67,11 +67,12 @@ impl<T: 'static> Inner<T> {
         self.is_quiet = self.receivers.is_empty() && self.senders.is_empty() && self.shared.is_none();
     }
 
-    /// Hands a message to the first receiver in line, if threads do not share the channel and no older message is free. Returns the
+    /// Hands a message to the first receiver in line, if threads do not share the channel and no older message comes first. Returns the
     /// message if it was not handed over.
     #[inline(always)]
     fn hand_over(&mut self, message: T) -> Result<Waiter, T> {
         if self.shared.is_none()
+            && self.senders.len() == 0
             && self.state.is_open_and_drained()
             && let Some(Entry { waiting: Some(Waiting { waiter, .. }), .. }) = self.receivers.pop_front()
         {
