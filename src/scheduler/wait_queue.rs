@@ -48,7 +48,7 @@ impl<T> WaitQueue<T> {
     }
 
     /// Whether it has no entry, in line or not.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) fn has_no_entries(&self) -> bool {
         self.nodes.is_empty()
     }
 

@@ -64,7 +64,7 @@ impl<T: 'static> Inner<T> {
     }
 
     fn update_is_quiet(&mut self) {
-        self.is_quiet = self.receivers.is_empty() && self.senders.is_empty() && self.shared.is_none();
+        self.is_quiet = self.receivers.has_no_entries() && self.senders.has_no_entries() && self.shared.is_none();
     }
 
     /// Hands a message to the first receiver in line, if threads do not share the channel and no older message comes first. Returns the
