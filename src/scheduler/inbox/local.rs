@@ -26,7 +26,7 @@ pub(crate) struct SlotKey {
     pub(crate) stamp: u64,
 }
 
-/// The wake-ups that the loop's own thread has left for it.
+/// The wake-ups of a loop that come from its own thread.
 pub(in crate::scheduler) struct LocalWakes {
     owner: u64,
     /// The list is not empty. Only the loop's own thread reads and writes this, and the next field.
@@ -218,7 +218,7 @@ impl Here<'_> {
         let task = unsafe { TaskRef::lend(marks.task.load(Relaxed)) };
         let Some(task) = task.filter(|task| !task.has(State::RUNNING)) else { return false };
         marks.set(marked | SPARE);
-        // Nothing follows, so that this function saves no registers.
+        // This is the last call, so this function need not save registers for it.
         task.wake_on(scheduler);
         true
     }

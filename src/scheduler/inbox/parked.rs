@@ -57,7 +57,7 @@ impl Parked {
         }
     }
 
-    /// Drops it, as nothing will wake it any more. A thread returns early.
+    /// Drops it, because nothing will wake it any more. A thread that is parked returns early.
     pub(super) fn release(self) {
         match self {
             Parked::Nothing => {}

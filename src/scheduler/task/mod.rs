@@ -92,8 +92,8 @@ pub(crate) struct Cold {
     /// Called if the task ends without a value.
     pub(crate) on_failure: Option<Weak<dyn OnFailure>>,
     pub(super) wake_slot: Option<Arc<WakeSlot>>,
-    /// 0: the end of the task has no cancellation to answer. Otherwise one more than the number of cancellations that were raised
-    /// in a row, without a wait at a shield in between.
+    /// 0: the end of the task need not be checked as an answer to a cancellation. Otherwise one more than the number of
+    /// cancellations that were raised in a row, without a wait at a shield in between.
     cancellations: u8,
     /// The tasks whose cancellation is put off until this one has ended.
     pub(super) holds: Vec<TaskRef>,
@@ -105,9 +105,10 @@ pub(crate) struct Cold {
 
 /// Why a task has ended without a value.
 pub(in crate::scheduler) enum Failure {
-    /// What the task raised, or what its cancelled domain failed with.
+    /// The error that the task raised, or the error with which its cancelled domain failed.
     Raised(Error),
-    /// It was cancelled, and ended with an error of this place. Few such tasks are asked for their error, so it is made on request.
+    /// It was cancelled, and ended with an error that was raised at this place. The error is seldom needed, so it is made on
+    /// request.
     Cancelled(Cancelled, &'static Location<'static>),
 }
 

@@ -118,7 +118,8 @@ impl State {
 }
 
 bitflags! {
-    /// What a task is blocked on, for dumps and for the report of a deadlock. There is no room for more.
+    /// What a task is blocked on, for dumps and for the report of a deadlock. All bits of [`State`] are in use, so there is no
+    /// room for one more name.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct BlockedOn: u16 {
         const EVENT = 1;
