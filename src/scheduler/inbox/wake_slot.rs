@@ -211,7 +211,8 @@ unsafe fn wake(data: *const ()) {
 #[inline(never)]
 unsafe fn wake_slow(data: *const ()) {
     // The waker first wakes, and only then stops being a holder. So a loop that finds no holder finds the wake-up when it looks
-    // again. SAFETY: by contract, for both.
+    // again.
+    // SAFETY: by contract, for both.
     unsafe {
         wake_by_ref(data);
         drop_waker(data);
