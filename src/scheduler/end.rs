@@ -298,7 +298,7 @@ impl Scheduler {
         scope.collapse();
     }
 
-    /// Settles the owner of `scope`, which has ended, or records the end in its race.
+    /// `scope` has ended: settles its owner, or records the end in its race.
     fn settle_owner(&self, scope: &Rc<Scope>, completed: bool) {
         scope.do_at_end();
         if scope.has_placeholders() {

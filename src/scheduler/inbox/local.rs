@@ -5,7 +5,7 @@
 //! to a list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
 //!
 //! A waker that is dropped or used up on this thread is kept with its counts, one per slot, for the next clone. Spare wakers are
-//! dropped when the loop stops running, and before it asks whether anything outside could wake it.
+//! dropped when the loop stops running, and before the loop checks whether anything outside could wake it.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;

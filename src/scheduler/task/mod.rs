@@ -1,8 +1,7 @@
 //! A task: one coroutine in one piece of memory, behind a thin, counted pointer.
 //!
-//! It begins with a [`Header`], which has the same layout for all tasks. A slot follows: it holds the body of the
-//! coroutine while that lives, and its value afterwards (see [`cell`]). The header has a table of functions that know the types
-//! of both.
+//! It begins with a [`Header`], which has the same layout for all tasks. A slot follows: it holds the body of the coroutine while
+//! that lives, and its value afterwards (see [`cell`]). The header has a table of functions that are made for the types of both.
 //!
 //! All of a task stays on the thread of its loop. Functions that run in each turn are inline. Functions that are rare, or would
 //! add code to each coroutine, are out of line and take `&Header`, so that the handle stays in a register.

@@ -92,7 +92,7 @@ bitflags! {
         /// With any of these bits, a wait is more than counting its pending parts.
         const SLOW =
             Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits() | Self::RACING.bits();
-        /// Bits that say something of one turn only.
+        /// Bits that describe one turn only.
         const RESET_BY_TURN = Self::SHIELDED.bits()
             | Self::WAIT_BEGUN.bits()
             | Self::WAIT_REFUSED.bits()
