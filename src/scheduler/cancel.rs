@@ -1,7 +1,7 @@
 //! Cancelling: which tasks see a cancellation, and in which order.
 //!
-//! Cancelling a scope marks it and what is below it, and queues its tasks, last started first. The turns in which they see it are
-//! in [`turn`](super::turn). Scopes that are marked already are skipped.
+//! To cancel a scope, this marks the scope and all scopes below it, and queues their tasks, the last started first. The turns in
+//! which the tasks see their cancellation are in [`turn`](super::turn). Scopes that are marked already are skipped.
 //!
 //! A task that waits behind a shield outlives its cancellation, and so defers other cancellations: see [`holds`](super::holds).
 
@@ -27,7 +27,7 @@ impl Scheduler {
         }
     }
 
-    /// Cancels `scope`, as the wait for it is dropped.
+    /// Cancels `scope`, because the wait for it is dropped.
     pub(crate) fn cancel_dropped(&self, scope: &Rc<Scope>) {
         let moved = if scope.is_cancelled() { None } else { scope.move_shared_out() };
         self.cancel(scope, &Cancelled::new(Reason::Dropped));
@@ -77,8 +77,8 @@ impl Scheduler {
         self.is_cancelling.set(true);
     }
 
-    /// Cancels the shields between `scope` and `domain`, as something in `scope` failed. Shields keep out only cancellations that
-    /// come from outside of them.
+    /// Cancels the shields between `scope` and `domain`, because something in `scope` failed. Shields keep out only cancellations
+    /// that come from outside of them.
     pub(super) fn cancel_shields(&self, scope: &Rc<Scope>, domain: &Rc<Scope>, reason: &Cancelled) {
         for scope in scope.up_to_unless_passed(domain) {
             if scope.is_shield() {

@@ -1,4 +1,4 @@
-//! A check of the scheduler's own state, in debug builds: what holds whenever nothing is ready.
+//! In debug builds, a check of the scheduler's own state: of the conditions that have to be true whenever nothing is ready.
 
 use std::rc::Rc;
 

@@ -60,7 +60,7 @@ impl Clock {
     pub(super) fn follow(&self, now: fn() -> Instant) {
         if !self.is_virtual() {
             self.source.set(Source::Host(now));
-            // The ticks of the machine say nothing about a clock that may stop.
+            // The ticks of the machine cannot be used for a clock that may stop.
             let _ = self.coarse.set(CoarseClock::unknown());
         }
     }
@@ -77,7 +77,7 @@ impl Clock {
         }
     }
 
-    /// Continues with the clock of the machine, as the host no longer advances its own.
+    /// Continues with the clock of the machine, because the host no longer advances its own clock.
     #[cfg(feature = "tokio")]
     pub(super) fn leave_host(&self) {
         if let Source::Host(now) = self.source.get() {
@@ -96,7 +96,7 @@ impl Clock {
         }
     }
 
-    /// Until when an idle loop whose next deadline is `deadline` waits.
+    /// The time until which an idle loop waits, if its next deadline is `deadline`.
     #[inline]
     pub(super) fn end_of_wait(&self, deadline: Instant) -> Instant {
         deadline.checked_add(self.slack).unwrap_or(deadline)

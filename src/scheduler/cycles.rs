@@ -24,7 +24,7 @@ pub(super) struct Joins {
 
 struct Joined {
     task: TaskRef,
-    /// Another task has begun to wait for it. Otherwise it has begun to wait at a quorum.
+    /// True: another task has begun to wait for it. False: it has begun to wait at a quorum.
     is_target: bool,
 }
 

@@ -55,7 +55,7 @@ impl Scheduler {
         self.timers.borrow().as_ref().is_some_and(|timers| timers.is_set(key))
     }
 
-    /// Removes a timer. Returns what it was to do, unless it has fired.
+    /// Removes a timer. Returns its action, unless the timer has fired.
     pub(crate) fn cancel_timer(&self, key: TimerKey) -> Option<Timer> {
         let mut timers = self.timers.borrow_mut();
         let timers = timers.as_mut()?;

@@ -39,9 +39,9 @@ impl Scheduler {
         self.stop_for_good(error, name, doomed, "waited behind a shield for what can no longer come");
     }
 
-    /// Stops the loop, as it would never end by itself. `name` is that of the coroutine that the error is attributed to. If the
-    /// loop was stopping already, the tasks that are left are behind shields. Then the tasks `doomed` are dropped, each with an
-    /// error that says `what`.
+    /// Stops the loop, as it would never end by itself. `name` is the name of the coroutine to which the error is attributed. If
+    /// the loop was stopping already, the tasks that are left are behind shields. Then the tasks `doomed` are dropped, each with
+    /// an error that says `what`.
     pub(super) fn stop_for_good(
         self: &Rc<Scheduler>,
         error: Error,

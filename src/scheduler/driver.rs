@@ -1,4 +1,4 @@
-//! How a foreign runtime that belongs to a run is driven: by the thread of the loop, which would otherwise park.
+//! How a foreign runtime that belongs to a run is driven. The thread of the loop drives it instead of parking.
 
 use std::any::Any;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use super::Scheduler;
 
 /// The result of a number of steps of the loop.
 pub(crate) enum Steps {
-    /// Something is ready: the next steps follow after a look at the foreign runtime.
+    /// Something is ready: the next steps follow after the foreign runtime was driven once without blocking.
     Ready,
     /// Nothing is ready until the deadline, or until the waker is woken.
     Idle(Option<Instant>),

@@ -23,7 +23,7 @@ impl Scheduler {
         if !task.is_plain() {
             return self.end(task, None);
         }
-        // As `end`, without the steps that a plain task never needs.
+        // This does the same as `end`, without the steps that a plain task never needs.
         let Some(scope) = task.replace_scope(None) else { return };
         let held = scope.remove_task(&task);
         if let Some(waiter) = task.take_first_waiter() {
@@ -198,8 +198,8 @@ impl Scheduler {
     }
 
     /// Records that a task has failed: its domain is cancelled, or gets one more error if it is cancelled already. If the owner
-    /// of the domain has given up, a domain further out is responsible. This error does not make that domain fail: it is one more
-    /// of its errors if that domain has failed already, and is recorded in no domain otherwise.
+    /// of the domain has given up, a domain further out is responsible. The error does not make that further domain fail. If that
+    /// domain has failed already, the error is one more of its errors. Otherwise it is recorded in no domain.
     fn record_failure(&self, task: &TaskRef, scope: &Rc<Scope>, error: Error) -> Error {
         let domain = scope.responsible_domain();
         let own = scope.domain();
@@ -249,7 +249,7 @@ impl Scheduler {
         let Some(parent) = scope.leave_parent() else { return };
         scope.set_gone();
         self.settle_owner(scope, true);
-        // If the owner has forgotten its wait, this scope may have been all that kept the parent from ending.
+        // If the owner has forgotten its wait, the parent may have waited only for this scope to end.
         if parent.is_empty() {
             self.end_empty_scopes(parent);
         }
@@ -298,7 +298,7 @@ impl Scheduler {
         scope.collapse();
     }
 
-    /// Settles the owner of `scope`, which has ended, or records the end in its race.
+    /// `scope` has ended: settles its owner, or records the end in its race.
     fn settle_owner(&self, scope: &Rc<Scope>, completed: bool) {
         scope.do_at_end();
         if scope.has_placeholders() {

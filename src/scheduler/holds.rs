@@ -11,7 +11,7 @@ use super::{Scheduler, Scope, State, TaskRef};
 use crate::work;
 
 impl Scheduler {
-    /// Puts off the cancellation of the tasks that wait for `task`, which outlives its own, until it has ended.
+    /// `task` outlives its cancellation. This puts off the cancellation of the tasks that wait for it until it has ended.
     pub(super) fn hold_waiters(&self, task: &TaskRef) {
         if task.has(State::HOLDS_WAITERS) {
             return;
@@ -58,8 +58,8 @@ impl Scheduler {
         hold.expect("`scope` had a hold, or was given one in the loop")
     }
 
-    /// Takes out the tasks that `task`, which ends, has held. The caller passes them to [`release`](Scheduler::release), and then
-    /// drops them.
+    /// Takes out the tasks that `task` has held, because it ends. The caller passes them to [`release`](Scheduler::release), and
+    /// then drops them.
     pub(super) fn take_held(task: &TaskRef) -> Vec<TaskRef> {
         if !task.has(State::HOLDS_WAITERS) {
             return Vec::new();

@@ -1,7 +1,7 @@
 //! Advice for a panic of tokio whose cause is that a runtime is missing, or that there is a second one.
 //!
-//! tokio does not know this crate, so its message cannot say what to do. Such a panic is recognized by its text, as tokio has no
-//! type for it.
+//! A message of tokio is made without regard to this crate, so it cannot have the right advice. Such a panic is recognized by its
+//! text, as tokio has no type for it.
 
 use crate::panic::{Payload, contain, message};
 
@@ -19,8 +19,8 @@ const ADVICE: [(&str, &str); 2] = [
     ),
 ];
 
-/// Adds the advice to the payload, if that has such a message of tokio. With `prints`, it is also printed, below the message that
-/// the panic hook has printed. A simulation may panic many times, so it does not print.
+/// Adds the advice to the payload, if the payload has such a message of tokio. With `prints`, it is also printed, below the
+/// message that the panic hook has printed. A simulation may panic many times, so it does not print.
 pub(super) fn explain(payload: Payload, prints: bool) -> Payload {
     let Some(message) = message(&*payload) else { return payload };
     let Some((_, advice)) = ADVICE.iter().find(|(begin, _)| message.starts_with(begin)) else { return payload };

@@ -24,9 +24,9 @@
 //!
 //! # How it fits together
 //!
-//! A turn goes one way through the files: [`run`] chooses a task, [`turn`] resumes it, [`end`] records how it ended, [`cancel`]
-//! marks and queues the tasks to cancel, and [`scope`] is the tree that `end` and `cancel` work on. [`deadlock`] and [`cycles`]
-//! look at the tree when nothing is ready.
+//! A turn passes through the files in this order: [`run`] chooses a task, [`turn`] resumes it, [`end`] records how it ended,
+//! [`cancel`] marks and queues the tasks to cancel, and [`scope`] is the tree that `end` and `cancel` work on. [`deadlock`] and
+//! [`cycles`] look at the tree when nothing is ready.
 //!
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
 //! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.

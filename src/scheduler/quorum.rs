@@ -53,7 +53,7 @@ impl Scheduler {
         self.quorums.borrow_mut().add(first, last, quorum);
     }
 
-    /// Removes the range whose last or only id this is: the task with this id has ended.
+    /// Removes the range of which `last` is the last or only id, because the task with this id has ended.
     pub(crate) fn forget_quorum(&self, last: u64) {
         self.quorums.borrow_mut().by_last_id.remove(&last);
     }

@@ -1,4 +1,4 @@
-//! State that few loops, or few scopes, have: until it is used, it takes one word, and costs nothing to make or to drop.
+//! State that few loops, or few scopes, have. Until it is used, it takes one word, and making or dropping it costs nothing.
 
 use std::cell::{OnceCell, Ref, RefCell, RefMut};
 

@@ -22,7 +22,7 @@ pub(crate) struct Simulated {
     rounds: Cell<u64>,
     record: Option<RefCell<Record>>,
     standstill: Standstill,
-    /// Something came from outside: the same seed need not give the same turns.
+    /// Something came from outside, so the same seed need not give the same turns.
     came_from_outside: Cell<bool>,
     /// When the clock began to wait for something outside, in real time.
     waits_since: Cell<Option<Instant>>,

@@ -21,7 +21,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether a task that was queued has its turn now. If so, it has not ended, and does not run.
+    /// Whether a task that was queued has its turn now. If this returns true, the task has not ended, and does not run.
     #[inline(always)]
     pub(super) fn may_resume(task: &Header) -> bool {
         const NEEDS_CHECK: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
@@ -80,7 +80,7 @@ impl Scheduler {
     fn suspend_slow(self: &Rc<Scheduler>, task: TaskRef) {
         task.unset(State::RUNNING);
         if task.has(State::CANCELLED) && !task.has(State::SHIELDED) {
-            // It was written by hand, and has suspended without waiting for anything.
+            // The coroutine was written by hand, and has suspended without waiting for anything.
             if task.is_doomed() || task.count_cancellation() {
                 return self.drop_stuck(task, &format!("was cancelled {MAX_SWALLOWED} times in a row and went on"));
             }

@@ -131,7 +131,7 @@ impl Header {
         }
         self.location.set(location);
         if self.has(State::CANCELLED) {
-            // The future that it has polled is given up: to poll it again would only raise the cancellation.
+            // The future that the task has polled is given up, because another poll would only raise the cancellation.
             self.give_up_future();
         }
         if self.has(HAS_WAIT) || self.pending.get() != 0 {

@@ -22,7 +22,7 @@ pub(crate) struct Watch {
     state: Mutex<State>,
     /// There are requests that the loop has not answered.
     is_asked: AtomicBool,
-    /// Notified for the watchdog: a turn begins while it rests, a stall is over, the run is over.
+    /// Notifies the watchdog when a turn begins while the watchdog rests, when a stall is over, and when the run is over.
     changed: Condvar,
 }
 
@@ -36,8 +36,8 @@ struct State {
     limit: Option<Duration>,
     /// The watchdog has reported the current turn.
     is_reported: bool,
-    /// Reports of stalls that are over, which the watchdog still has to make: one of the end of each stall. If the watchdog has
-    /// not reported the stall itself, that report comes before it.
+    /// The reports that the watchdog still has to make of stalls that are over. There is one for the end of each stall. If the
+    /// watchdog has not reported the stall itself, a report of the stall comes before the one of its end.
     over: VecDeque<Stall>,
     /// How many runs have ended.
     runs: u64,

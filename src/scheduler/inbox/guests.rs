@@ -43,7 +43,7 @@ impl Guests {
     }
 }
 
-/// What a guest means for its host.
+/// Whether a guest may wake its host.
 enum Guest {
     /// Something can wake it, and with it a task of the host.
     MayWake,
@@ -108,7 +108,7 @@ impl Inbox {
         false
     }
 
-    /// What this loop means for `host`, of which it is a guest. The host removes it if the answer is [`Asleep`](Guest::Asleep).
+    /// Whether this loop, a guest of `host`, may wake it. The host removes it if the answer is [`Asleep`](Guest::Asleep).
     fn as_guest_of(&self, host: &Arc<Inbox>) -> Guest {
         let mut state = lock(&self.state);
         let guest = match &state.parked {

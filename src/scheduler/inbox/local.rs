@@ -5,7 +5,7 @@
 //! to a list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
 //!
 //! A waker that is dropped or used up on this thread is kept with its counts, one per slot, for the next clone. Spare wakers are
-//! dropped when the loop stops running, and before it asks whether anything outside could wake it.
+//! dropped when the loop stops running, and before the loop checks whether anything outside could wake it.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -26,7 +26,7 @@ pub(crate) struct SlotKey {
     pub(crate) stamp: u64,
 }
 
-/// The wake-ups that the loop's own thread has left for it.
+/// The wake-ups of a loop that come from its own thread.
 pub(in crate::scheduler) struct LocalWakes {
     owner: u64,
     /// The list is not empty. Only the loop's own thread reads and writes this, and the next field.
@@ -218,7 +218,7 @@ impl Here<'_> {
         let task = unsafe { TaskRef::lend(marks.task.load(Relaxed)) };
         let Some(task) = task.filter(|task| !task.has(State::RUNNING)) else { return false };
         marks.set(marked | SPARE);
-        // Nothing follows, so that this function saves no registers.
+        // This is the last call, so this function need not save registers for it.
         task.wake_on(scheduler);
         true
     }

@@ -74,7 +74,7 @@ impl LocalMarks {
     #[inline]
     pub(in crate::scheduler) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
         let before = self.get();
-        // A poll inside of another one is not put off, as nothing would wake the outer one.
+        // A poll inside of another poll is not put off, because nothing would wake the outer poll again.
         if before & POLLED == 0 && self.ready_polls.load(Relaxed) >= MAX_READY_POLLS {
             self.ready_polls.store(0, Relaxed);
             return None;

@@ -1,9 +1,9 @@
 //! Wake-ups from outside: from other threads, from foreign futures, from handles that outlive the loop.
 //!
-//! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it, handed out as a `Waker`,
-//! and counted: while no code outside holds one, nothing outside can wake the loop. [`Parked`] is what sleeps until something
-//! comes in. [`guests`] are the loops that tasks of this loop poll. [`local`] has the wake-ups from the loop's own thread, which
-//! take no lock.
+//! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it. Code outside gets the
+//! address as a `Waker`, and these wakers are counted: while no code outside holds one, nothing outside can wake the loop.
+//! [`Parked`] is what sleeps until something comes in. [`guests`] are the loops that tasks of this loop poll. [`local`] has the
+//! wake-ups from the loop's own thread, which take no lock.
 
 mod guests;
 mod local;
@@ -59,7 +59,7 @@ struct State {
 #[derive(Default)]
 pub(crate) struct Delivery {
     pub(crate) woken: Vec<Arc<WakeSlot>>,
-    /// Why the loop is to stop, if it is.
+    /// Why the loop is to stop, if it is to stop.
     pub(crate) stop: Option<Reason>,
 }
 
@@ -157,7 +157,7 @@ impl Inbox {
         lock(&self.state).stop.take().is_some()
     }
 
-    /// Makes the loop look again: wakes the thread or the host that sleeps.
+    /// Wakes the thread or the host that sleeps, so that the loop checks its state again.
     pub(crate) fn wake_parked(&self) {
         self.deliver(|_| {}).wake();
     }

@@ -26,7 +26,7 @@ pub(crate) enum Parked {
 /// Whether a sleeping host is woken when the last holder outside has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndOfWatch {
-    /// It is not woken: the loop has a deadline, or is hosted and has no cycle to look for.
+    /// It is not woken: the loop has a deadline, or the loop is hosted and need not look for a cycle.
     Ignored,
     /// It is woken: the loop has to look for a deadlock.
     Awaited,
@@ -57,7 +57,7 @@ impl Parked {
         }
     }
 
-    /// Drops it, as nothing will wake it any more. A thread returns early.
+    /// Drops it, because nothing will wake it any more. A thread that is parked returns early.
     pub(super) fn release(self) {
         match self {
             Parked::Nothing => {}

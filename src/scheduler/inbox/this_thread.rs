@@ -1,4 +1,4 @@
-//! The number of a thread, by which a loop knows its own.
+//! The number of a thread. By this number, a loop recognizes its own thread.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

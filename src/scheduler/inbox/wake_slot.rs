@@ -23,7 +23,7 @@ pub(crate) enum WakeTarget {
 pub(crate) struct WakeSlot {
     pub(super) inbox: Arc<Inbox>,
     pub(crate) key: SlotKey,
-    /// How many wakers of it are held outside, and [`RETIRED`].
+    /// The number of its wakers that are held outside, and the bit [`RETIRED`].
     holders: AtomicUsize,
     /// It is in the inbox already.
     woken: AtomicBool,
@@ -113,13 +113,13 @@ impl WakeSlot {
         WakeSlot::wake_with(this, Parked::wake);
     }
 
-    /// Wakes the slot. If its loop sleeps, that is woken by `wake_parked`.
+    /// Wakes the slot. If its loop sleeps, `wake_parked` wakes the loop.
     #[inline]
     pub(super) fn wake_with(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
         this.wake_from(this.inbox.local.here(), || WakeSlot::deliver(this, wake_parked));
     }
 
-    /// Wakes it, by `deliver` if it cannot be done on this thread.
+    /// Wakes it. If this cannot be done on this thread, `deliver` does it.
     #[inline(always)]
     fn wake_from(&self, here: Option<Here<'_>>, deliver: impl FnOnce()) {
         if !self.is_retired() && !here.is_some_and(|here| here.wake(self)) {
@@ -210,7 +210,8 @@ unsafe fn wake(data: *const ()) {
 /// As [`borrow`]. The waker is used up.
 #[inline(never)]
 unsafe fn wake_slow(data: *const ()) {
-    // It wakes before it stops being a holder: a loop that finds no holder then finds the wake-up when it looks again.
+    // The waker first wakes, and only then stops being a holder. So a loop that finds no holder finds the wake-up when it looks
+    // again.
     // SAFETY: by contract, for both.
     unsafe {
         wake_by_ref(data);

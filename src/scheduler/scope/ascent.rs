@@ -37,7 +37,7 @@ impl Scope {
     pub(in crate::scheduler) fn home_of_shared(self: &Rc<Scope>) -> Rc<Scope> {
         let mut home = self.clone();
         loop {
-            // A shortcut must not lead past the scope of a shared coroutine, as that may move out of a shield.
+            // A shortcut must not lead past the scope of a shared coroutine, because that scope may move out of a shield.
             home = home.ascend(|scope| !scope.is_home() && !scope.is_shared(), |shortcuts| &mut shortcuts.home);
             match home.parent() {
                 Some(parent) if !home.is_home() => home = parent,
@@ -129,7 +129,8 @@ impl Scope {
                 return true;
             }
             scopes.extend(scope.subscopes());
-            // It may be a placeholder, from which nothing leads to the scope that it waits for: this search ends without an answer.
+            // It may be a placeholder. There is no way from a placeholder to the scope that it waits for, so this search ends
+            // without an answer.
             if scope.is_empty() && !Rc::ptr_eq(self, &scope) {
                 below = None;
             }

@@ -1,4 +1,4 @@
-//! Holds, as data: the tasks whose cancellation is put off by tasks of a scope. [`holds`](crate::scheduler::holds) makes and
+//! The data of holds: the tasks whose cancellation is put off by tasks of a scope. [`holds`](crate::scheduler::holds) makes and
 //! releases them.
 
 use std::cell::{Cell, RefCell};

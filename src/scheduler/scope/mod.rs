@@ -1,11 +1,11 @@
-//! Scopes: which tasks are cancelled together. A tree, as data.
+//! Scopes: which tasks are cancelled together. This folder has the data of scopes, which form a tree.
 //!
 //! Each task belongs to one scope. A cancelled scope cancels what is in it and below it, except below a shield. An error goes up
 //! to the nearest scope that is a domain. [`end`](super::end) ends scopes, and [`cancel`](super::cancel) cancels them.
 //!
-//! This file has the kinds of scopes, how a scope is made, and its state. [`tree`] has its place in the tree, [`errors`] the errors that
-//! it keeps, and [`owner`] what waits for it. [`ascent`] walks up the tree, [`group`] has the scopes of a race, and [`hold`] the
-//! cancellations that tasks of a scope put off.
+//! This file has the kinds of scopes, how a scope is made, and its state. [`tree`] has its place in the tree, [`errors`] the
+//! errors that it keeps, and [`owner`] what waits for it. [`ascent`] walks up the tree, [`group`] has the scopes of a race, and
+//! [`hold`] has the cancellations that tasks of a scope put off.
 
 mod ascent;
 mod errors;

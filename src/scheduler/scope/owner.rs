@@ -60,7 +60,7 @@ impl Scope {
         self.owner.take()
     }
 
-    /// Notes that the owner of this scope changes, or its parent.
+    /// Notes that the owner or the parent of this scope changes.
     pub(in crate::scheduler) fn note_change(&self) {
         if self.hold.is_used() {
             self.scheduler.hold_changes.count();

@@ -1,6 +1,6 @@
 //! The tree of scopes: which tasks and scopes are in a scope, and how they enter, leave and move.
 //!
-//! A task and a scope know their index in the list that they are in, so each leaves it in constant time.
+//! A task and a scope store their index in the list that they are in, so each leaves the list in constant time.
 
 use std::rc::Rc;
 

@@ -1,7 +1,7 @@
 //! The memory of a task: its header, then a slot for the body or the value.
 //!
-//! This is the only place that knows the types of both. It relies on the bits of [`State`] to know what the slot holds:
-//! neither `COMPLETED` nor `CLOSED`: the body; `COMPLETED`: the value; `CLOSED`: nothing.
+//! Only this file uses the types of both. The bits of [`State`] say what the slot holds: neither `COMPLETED` nor `CLOSED`: the
+//! body; `COMPLETED`: the value; `CLOSED`: nothing.
 
 use std::alloc::Layout;
 use std::any::type_name;

@@ -1,7 +1,7 @@
 //! The memory of tasks: blocks of a few sizes, which lie side by side in chunks.
 //!
-//! A program starts and ends tasks of few sizes all the time. Taking a block from a chunk, or giving it back, takes a tenth of the
-//! instructions of a general allocator. All of a task stays on its thread, so the chunks belong to the thread and need no lock.
+//! A program starts and ends tasks of few sizes all the time. Taking a block from a chunk, or giving it back, takes a tenth of
+//! the instructions of a general allocator. A task never leaves its thread, so the chunks belong to the thread and need no lock.
 //!
 //! A thread has chunks while it has a loop. Without one, its tasks come from the global allocator. The first chunk of a size is small, and
 //! each further one is larger. A chunk without tasks is freed. Two of each size are kept until the last loop of the thread has ended,
@@ -130,8 +130,8 @@ struct Block {
     next: *mut Block,
 }
 
-/// A chunk that is not freed yet, with the right to use all of its memory. [`Pool::free`] takes the last pointer to a chunk that is
-/// used afterwards.
+/// A chunk that is not freed yet, with the right to use all of its memory. [`Pool::free`] takes such a pointer. After that, no
+/// pointer to the chunk is used.
 #[derive(Clone, Copy)]
 struct ChunkPtr(NonNull<Chunk>);
 

@@ -1,8 +1,7 @@
 //! A task: one coroutine in one piece of memory, behind a thin, counted pointer.
 //!
-//! It begins with a [`Header`], which has the same layout for all tasks. A slot follows: it holds the body of the
-//! coroutine while that lives, and its value afterwards (see [`cell`]). The header has a table of functions that know the types
-//! of both.
+//! It begins with a [`Header`], which has the same layout for all tasks. A slot follows: it holds the body of the coroutine while
+//! that lives, and its value afterwards (see [`cell`]). The header has a table of functions that are made for the types of both.
 //!
 //! All of a task stays on the thread of its loop. Functions that run in each turn are inline. Functions that are rare, or would
 //! add code to each coroutine, are out of line and take `&Header`, so that the handle stays in a register.
@@ -92,8 +91,8 @@ pub(crate) struct Cold {
     /// Called if the task ends without a value.
     pub(crate) on_failure: Option<Weak<dyn OnFailure>>,
     pub(super) wake_slot: Option<Arc<WakeSlot>>,
-    /// 0: the end of the task has no cancellation to answer. Otherwise one more than the number of cancellations that were raised
-    /// in a row, without a wait at a shield in between.
+    /// 0: the end of the task need not be checked as an answer to a cancellation. Otherwise one more than the number of
+    /// cancellations that were raised in a row, without a wait at a shield in between.
     cancellations: u8,
     /// The tasks whose cancellation is put off until this one has ended.
     pub(super) holds: Vec<TaskRef>,
@@ -105,9 +104,10 @@ pub(crate) struct Cold {
 
 /// Why a task has ended without a value.
 pub(in crate::scheduler) enum Failure {
-    /// What the task raised, or what its cancelled domain failed with.
+    /// The error that the task raised, or the error with which its cancelled domain failed.
     Raised(Error),
-    /// It was cancelled, and ended with an error of this place. Few such tasks are asked for their error, so it is made on request.
+    /// It was cancelled, and ended with an error that was raised at this place. The error is seldom needed, so it is made on
+    /// request.
     Cancelled(Cancelled, &'static Location<'static>),
 }
 

@@ -1,7 +1,7 @@
 //! The pointer to a task: one word, with a count. It resumes the coroutine, and drops its body.
 //!
-//! It relies on the bits of [`State`] to know whether the body is there and whether it runs, and on the table of the task for its types.
-//! [`drop`](super::drop) frees the task with the last pointer.
+//! The bits of [`State`] say whether the body is there and whether it runs. The table of the task has the functions for its
+//! types. [`drop`](super::drop) frees the task with the last pointer.
 
 use std::fmt;
 use std::mem::ManuallyDrop;

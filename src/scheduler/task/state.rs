@@ -92,7 +92,7 @@ bitflags! {
         /// With any of these bits, a wait is more than counting its pending parts.
         const SLOW =
             Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits() | Self::RACING.bits();
-        /// Bits that say something of one turn only.
+        /// Bits that describe one turn only.
         const RESET_BY_TURN = Self::SHIELDED.bits()
             | Self::WAIT_BEGUN.bits()
             | Self::WAIT_REFUSED.bits()
@@ -118,7 +118,8 @@ impl State {
 }
 
 bitflags! {
-    /// What a task is blocked on, for dumps and for the report of a deadlock. There is no room for more.
+    /// What a task is blocked on, for dumps and for the report of a deadlock. All bits of [`State`] are in use, so there is no
+    /// room for one more name.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct BlockedOn: u16 {
         const EVENT = 1;

@@ -1,4 +1,5 @@
-//! The cancellations that were raised in a task: how many in a row it has swallowed, and whether its end has to answer one.
+//! The cancellations that were raised in a task: how many in a row it has swallowed, and whether its end is checked as an answer
+//! to one.
 
 use super::state::State;
 use super::{Cold, Header};
@@ -26,7 +27,7 @@ impl Header {
         self.cold(|cold| cold.has_swallowed_too_many()).unwrap_or(false)
     }
 
-    /// Whether a cancellation was raised in it that its end has to answer.
+    /// Whether a cancellation was raised in it, so that its end is checked as an answer to it.
     pub(in crate::scheduler) fn has_seen_cancellation(&self) -> bool {
         self.cold(|cold| cold.cancellations > 0).unwrap_or(false)
     }

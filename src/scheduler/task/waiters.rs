@@ -55,7 +55,7 @@ impl Header {
         }
     }
 
-    /// Removes a waiter that gives up, unless it was settled before.
+    /// Removes a waiter that gives up. Has no effect if the waiter was settled before.
     pub(crate) fn remove_waiter(&self, key: WaiterKey) {
         if let Some(waiter) = self.take_waiter(key) {
             waiter.give_up();
