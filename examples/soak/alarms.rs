@@ -7,6 +7,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread;
 use std::time::Duration;
 
 use tinyield::{Loop, Recorder, Stall};
@@ -41,7 +42,7 @@ impl Alarms {
             return;
         }
         self.all.fetch_add(1, SeqCst);
-        let waited = time_without_core() - Duration::from_nanos(self.waited_before.load(SeqCst));
+        let waited = time_without_core_until_it_runs() - Duration::from_nanos(self.waited_before.load(SeqCst));
         if stall.name() != BLOCKING && stall.duration().saturating_sub(waited) >= LIMIT {
             self.wrong.fetch_add(1, SeqCst);
             println!("false alarm: {stall}; the thread waited {waited:?} for a core");
@@ -58,6 +59,19 @@ impl Alarms {
         println!("alarms of the watchdog after {LIMIT:?}: {all}; false: {wrong}");
         if wrong == 0 { Ok(()) } else { Err(format!("{wrong} false alarms")) }
     }
+}
+
+/// As [`time_without_core`], with the time for which the main thread waits for a core now. Linux adds that time when the thread runs
+/// again. So this waits until the count changes, for a second at most: a thread that blocks for another reason does not change it.
+fn time_without_core_until_it_runs() -> Duration {
+    let before = time_without_core();
+    (0..100)
+        .map(|_| {
+            thread::sleep(Duration::from_millis(10));
+            time_without_core()
+        })
+        .find(|&waited| waited != before)
+        .unwrap_or(before)
 }
 
 /// For how long the main thread was ready to run and had no core. Zero on systems that do not count it.
