@@ -15,7 +15,7 @@ use crate::primitives::{Condvar, Mutex, MutexGuard, lock, process_wide, thread, 
 const SHARED_MAX: usize = 500;
 
 /// How long a thread without work is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(5) };
 
 /// After this many closures, one at a time, a thread yields once before it parks.
 const YIELDS_AFTER: u32 = if cfg!(tinyield_loom) { 1 } else { 64 };
@@ -310,7 +310,8 @@ impl Queue {
         state
     }
 
-    /// Parks this thread until it is woken, or the pool is gone, or [`KEEP_ALIVE`] is over. In this last case it returns false.
+    /// Parks this thread until it is woken, or the pool is gone, or [`KEEP_ALIVE`] is over. In this last case it returns false, if there
+    /// is no work.
     fn park<'state>(&'state self, mut state: MutexGuard<'state, State>) -> (MutexGuard<'state, State>, bool) {
         state.parked += 1;
         let is_unneeded = |state: &mut State| state.woken == 0 && !state.is_closed;
@@ -321,7 +322,8 @@ impl Queue {
         } else {
             state.parked -= 1;
         }
-        let is_needed = is_woken || state.is_closed;
+        // Work may have been left to this thread, because another one that yielded was to wake it.
+        let is_needed = is_woken || state.is_closed || state.work.len() > 0;
         (state, is_needed)
     }
 }
@@ -338,5 +340,38 @@ impl Ticket {
         // A thread that was woken for it may find no work. It then waits again.
         let work = lock(&self.queue.state).work.remove(self.number);
         work.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NoWork;
+
+    impl Work for NoWork {
+        fn run(self: Arc<NoWork>, _: &Arc<Queue>) {}
+
+        fn refuse(self: Arc<NoWork>, _: &io::Error) {}
+    }
+
+    /// A push starts no thread for work that the threads without work can take, and wakes none while one of them yields. So a parked
+    /// thread must not end before it has looked for that work.
+    #[test]
+    fn thread_whose_keep_alive_is_over_takes_the_work_that_was_left_to_it() {
+        let pool = Pool::new(8, false, None);
+        let queue = &pool.queue;
+        let mut state = lock(&queue.state);
+        state.yielding = 1;
+        let (mut state, is_needed) = queue.park(state);
+        assert!(!is_needed);
+        for _ in 0..2 {
+            state.work.push(Arc::new(NoWork));
+        }
+        assert!(!state.reserve_wake());
+        let (mut state, is_needed) = queue.park(state);
+        assert!(is_needed);
+        assert_eq!((state.parked, state.woken), (0, 0));
+        state.yielding = 0;
     }
 }

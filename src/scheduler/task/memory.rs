@@ -28,7 +28,8 @@ const STEP: usize = 16;
 /// Larger tasks come from the global allocator.
 const MAX_BLOCK: usize = 512;
 /// Each block begins with the pointer to its chunk. The task follows.
-const PREFIX: usize = size_of::<ChunkPtr>();
+const PREFIX: usize = ALIGN;
+/// The alignment of blocks and of tasks. A header has an `u64`.
 const ALIGN: usize = align_of::<Chunk>();
 /// The first chunk of a size has this number of blocks. Each further one has twice as many, up to [`MAX_BLOCKS`].
 const MIN_BLOCKS: usize = 4;
@@ -89,7 +90,7 @@ impl Drop for InUse {
 }
 
 thread_local! {
-    // Without a destructor, so that it can be used for as long as the thread runs.
+    // Without a destructor, so that it can be used for as long as the thread runs, on targets with native thread-locals.
     static POOL: Pool = const { Pool::new() };
 }
 
@@ -111,6 +112,7 @@ struct Class {
 }
 
 /// The head of a chunk. Its blocks follow.
+#[repr(align(8))]
 struct Chunk {
     /// The first free block. Each one points to the next.
     free: Cell<*mut Block>,
@@ -166,7 +168,8 @@ impl Pool {
     }
 
     fn remove_loop(&self) {
-        self.loops.set(self.loops.get() - 1);
+        // Saturating: on targets without native thread-locals, a destructor of another one may get a new pool.
+        self.loops.set(self.loops.get().saturating_sub(1));
         if self.loops.get() == 0 {
             self.free_empty_chunks();
         }
@@ -308,7 +311,7 @@ impl Pool {
     /// Frees a chunk without tasks, to which nothing points any more.
     fn free(&self, chunk: ChunkPtr) {
         let chunks = &self.classes[chunk.class].chunks;
-        chunks.set(chunks.get() - 1);
+        chunks.set(chunks.get().saturating_sub(1));
         if chunks.get() == 0 {
             self.in_use.set(self.in_use.get() & !(1 << chunk.class));
         }
