@@ -273,18 +273,21 @@ fn race_of_two_leaves_allocates_nothing() {
     assert!(array < 0.01, "{array}");
 }
 
+/// With `tinyield_plain_memory`, each coroutine is an allocation of its own.
+const ALLOCATIONS_OF_A_CHILD: f64 = if cfg!(tinyield_plain_memory) { 1.0 } else { 0.0 };
+
 /// The memory of the child that ended before is used again.
 #[test]
 fn children_that_start_and_end_in_turn_allocate_nothing() {
     let child = allocations(|| child(1));
-    assert!(child < 0.01, "{child}");
+    assert!(child < ALLOCATIONS_OF_A_CHILD + 0.01, "{child}");
 }
 
 #[test]
 fn children_of_a_gather_share_allocations() {
     let children = allocations(|| (0..1000).map(child).collect::<Vec<_>>());
     // The list, and a few chunks of 128 children.
-    assert!(children < 20.0, "{children}");
+    assert!(children < 1000.0 * ALLOCATIONS_OF_A_CHILD + 20.0, "{children}");
 }
 
 #[test]
