@@ -12,9 +12,6 @@ impl Inner {
     /// Takes out the errors that this error refers to. Drops the user's error, which may refer to the same errors.
     fn take_links(&mut self) -> Vec<Arc<Inner>> {
         let earlier = self.trace.get_mut().and_then(|trace| trace.earlier.take());
-        if earlier.is_none() && matches!(self.origin, Origin::Cancelled(_)) {
-            return Vec::new();
-        }
         let mut links: Vec<_> = earlier.into_iter().map(|error| error.0).collect();
         let has_links = match &self.origin {
             Origin::RaisedAgain(_) => true,

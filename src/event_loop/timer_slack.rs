@@ -25,7 +25,7 @@ impl Builder {
     /// - The clock of a [simulated](Builder::simulated) loop jumps to the next deadline plus the slack. So the lateness is always the
     ///   same, and the longest possible. A sleep of zero does not move the clock.
     ///
-    /// The timers of other crates have no slack. The bridges, such as [`to_tokio`](crate::to_tokio), make loops without slack: to
+    /// The timers of other crates have no slack. The bridges, such as `to_tokio`, make loops without slack: to
     /// set one, poll a [`Runtime`](crate::Runtime).
     ///
     /// ```

@@ -299,8 +299,8 @@ impl Queue {
     /// Gives the time of this thread to others, such as a loop that has got the result of one closure and gives the next one to the
     /// pool. That closure then needs no system call to wake this thread.
     ///
-    /// This is for closures that come one at a time. On Linux, a woken thread preempts one that has yielded. So with several closures at
-    /// once, the loop and the threads would take turns after each closure.
+    /// This is for closures that come one at a time. With several closures at once, a loop and a thread that yields were measured to take
+    /// turns after each closure. Probably Linux lets a woken thread preempt one that has yielded.
     fn yield_once<'state>(&'state self, mut state: MutexGuard<'state, State>) -> MutexGuard<'state, State> {
         state.yielding += 1;
         drop(state);

@@ -76,7 +76,8 @@ impl<T: 'static> Inner<T> {
             && self.state.is_open_and_drained()
             && let Some(Entry { waiting: Some(Waiting { waiter, .. }), .. }) = self.receivers.pop_front()
         {
-            self.state.push_claimed(message, Claimant::new(waiter.task()));
+            self.state.push_local(message);
+            self.state.claim_local(Claimant::new(waiter.task()));
             self.update_is_quiet();
             return Ok(waiter);
         }

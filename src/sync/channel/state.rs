@@ -103,13 +103,6 @@ impl<T> State<T> {
         !self.is_closed() && self.free() == 0
     }
 
-    /// Sends a message that `claimant` has claimed, as no older one is free.
-    #[inline(always)]
-    pub(super) fn push_claimed(&mut self, message: T, claimant: Claimant) {
-        self.push_local(message);
-        self.claims.add(claimant);
-    }
-
     #[inline]
     pub(super) fn try_send(&mut self, message: T) -> Result<(), TrySendError<T>> {
         if self.is_closed() {
