@@ -27,24 +27,28 @@ impl Condvar {
     pub(crate) fn notify_all(&self) {
         self.condvar.notify_all();
     }
+}
 
-    /// Returns whether it timed out, next to the guard.
-    pub(crate) fn wait_timeout_while<'guard, T>(
-        &self,
-        mut guard: MutexGuard<'guard, T>,
-        _: std::time::Duration,
-        mut condition: impl FnMut(&mut T) -> bool,
-    ) -> std::sync::LockResult<(MutexGuard<'guard, T>, bool)> {
-        use std::sync::atomic::Ordering::Relaxed;
+/// Waits at `condvar` while `condition` holds, or until it times out. `guard` is of `mutex`.
+pub(crate) fn wait_while<'guard, T>(
+    condvar: &Condvar,
+    mutex: &'guard Mutex<T>,
+    mut guard: MutexGuard<'guard, T>,
+    _: std::time::Duration,
+    mut condition: impl FnMut(&mut T) -> bool,
+) -> MutexGuard<'guard, T> {
+    use std::sync::atomic::Ordering::Relaxed;
 
-        if condition(&mut guard) && !self.timed_out.fetch_not(Relaxed) {
-            return Ok((guard, true));
-        }
-        while condition(&mut guard) {
-            guard = self.condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        Ok((guard, false))
+    if condition(&mut guard) && !condvar.timed_out.fetch_not(Relaxed) {
+        // The other threads may change the value before the time is over.
+        drop(guard);
+        loom::thread::yield_now();
+        return super::lock(mutex);
     }
+    while condition(&mut guard) {
+        guard = condvar.condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
+    }
+    guard
 }
 
 /// Like `std::thread_local!` with a constant initializer, which loom's macro does not support.

@@ -6,7 +6,7 @@ mod loom;
 
 #[cfg(tinyield_loom)]
 pub(crate) use self::loom::{
-    Condvar, Mutex, MutexGuard, OnceLock, atomic, channel, process_wide, thread, thread_local,
+    Condvar, Mutex, MutexGuard, OnceLock, atomic, channel, process_wide, thread, thread_local, wait_while,
 };
 
 #[cfg(not(tinyield_loom))]
@@ -33,9 +33,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Waits at `condvar` while `condition` holds, but at most for `timeout`.
+/// Waits at `condvar` while `condition` holds, but at most for `timeout`. `guard` is of the mutex, which only loom has to lock anew.
+#[cfg(not(tinyield_loom))]
 pub(crate) fn wait_while<'guard, T>(
     condvar: &Condvar,
+    _: &'guard Mutex<T>,
     guard: MutexGuard<'guard, T>,
     timeout: std::time::Duration,
     condition: impl FnMut(&mut T) -> bool,

@@ -315,7 +315,7 @@ impl Queue {
     fn park<'state>(&'state self, mut state: MutexGuard<'state, State>) -> (MutexGuard<'state, State>, bool) {
         state.parked += 1;
         let is_unneeded = |state: &mut State| state.woken == 0 && !state.is_closed;
-        let mut state = wait_while(&self.wake_ups, state, KEEP_ALIVE, is_unneeded);
+        let mut state = wait_while(&self.wake_ups, &self.state, state, KEEP_ALIVE, is_unneeded);
         let is_woken = state.woken > 0;
         if is_woken {
             state.woken -= 1;

@@ -43,18 +43,30 @@ fn two_threads_share_the_jobs() {
     });
 }
 
-#[test]
-fn jobs_that_wait_for_each_other_have_a_thread_each() {
-    check_bounded(1, || {
-        let (pool, came) = (ThreadPool::new(2), AtomicUsize::new(0));
-        let meet = move |()| {
+/// Pairs of jobs, one pair after the other. Each job waits for the other one of its pair.
+fn meet(times: usize) {
+    let (pool, came) = (ThreadPool::new(2), Arc::new(AtomicUsize::new(0)));
+    for time in 1..=times {
+        let came = came.clone();
+        let job = move |()| {
             came.fetch_add(1, Relaxed);
-            while came.load(Relaxed) < 2 {
+            while came.load(Relaxed) < 2 * time {
                 thread::yield_now();
             }
         };
-        Loop::new().run(pool.map(meet, [(), ()])).unwrap();
-    });
+        Loop::new().run(pool.map(job, [(), ()])).unwrap();
+    }
+}
+
+#[test]
+fn jobs_that_wait_for_each_other_have_a_thread_each() {
+    check_bounded(1, || meet(1));
+}
+
+/// One of the threads may yield, and the other one leave, when the second two jobs arrive.
+#[test]
+fn jobs_that_wait_for_each_other_have_a_thread_each_after_earlier_ones() {
+    check_bounded(1, || meet(2));
 }
 
 #[test]
