@@ -1,4 +1,4 @@
-//! The state of a closure on a thread. Code that runs inside of the closure finds it in a thread-local.
+//! A closure that was given to a pool, as other code uses it. Code that runs inside of the closure finds it in a thread-local.
 
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock, Weak};
@@ -16,16 +16,26 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Closure>>> = const { RefCell::new(None) };
 }
 
-#[derive(Default)]
-pub(crate) struct Closure {
+/// `B` is the function to call and what became of it. Most code has no use for it, so its type is erased there.
+pub(crate) struct Closure<B: ?Sized = dyn Send + Sync> {
     pub(crate) cancellation: Cancellation,
     /// The closure that waits for this one.
     awaited_by: Mutex<Weak<Closure>>,
-    /// The queue that the thread of the closure serves. Set when the closure begins.
-    queue: OnceLock<Arc<Queue>>,
+    /// The queue of the threads that may run it.
+    pub(super) queue: Arc<Queue>,
     holds: AtomicUsize,
-    /// See [`Closure::pool_for`].
+    /// See [`Closure::spare_for`].
     spare: OnceLock<Arc<Pool>>,
+    pub(super) body: B,
+}
+
+impl<B> Closure<B> {
+    /// For the threads of `queue`. The closure of this thread awaits it.
+    pub(super) fn new(queue: Arc<Queue>, body: B) -> Closure<B> {
+        let awaited_by = Closure::with_current(Arc::downgrade).unwrap_or_else(Closure::none);
+        let (cancellation, holds, spare) = (Cancellation::default(), AtomicUsize::new(0), OnceLock::new());
+        Closure { cancellation, awaited_by: Mutex::new(awaited_by), queue, holds, spare, body }
+    }
 }
 
 impl Closure {
@@ -40,21 +50,17 @@ impl Closure {
         CURRENT.try_with(|current| current.borrow().as_ref().map(f)).ok().flatten()
     }
 
-    /// Calls `f` on this thread, which serves `queue`. During the call this is the current closure.
-    pub(super) fn call<R>(self: &Arc<Closure>, queue: &Arc<Queue>, f: impl FnOnce() -> R) -> std::thread::Result<R> {
-        let _ = self.queue.set(queue.clone());
-        CURRENT.with(|current| current.replace(Some(self.clone())));
+    /// Calls `f` on this thread. During the call, `closure` is the current closure.
+    pub(super) fn call<R>(closure: Arc<Closure>, f: impl FnOnce() -> R) -> std::thread::Result<R> {
+        CURRENT.with(|current| current.replace(Some(closure)));
         let result = panic::catch(f);
         CURRENT.with(|current| current.replace(None));
         result
     }
 
-    fn queue(&self) -> &Arc<Queue> {
-        self.queue.get().expect("a closure that runs has a thread")
-    }
-
-    pub(super) fn set_awaited_by(&self, other: Option<&Arc<Closure>>) {
-        *lock(&self.awaited_by) = other.map(Arc::downgrade).unwrap_or_default();
+    /// No closure.
+    fn none() -> Weak<Closure> {
+        Weak::<Closure<()>>::new()
     }
 
     /// The closure of this thread, the one that waits for it, and so on.
@@ -72,16 +78,21 @@ impl Closure {
         chain
     }
 
-    /// The pool that runs work which this thread gives to `pool`: `pool` itself, or a spare pool of one thread.
+    /// The spare pool of one thread that runs work which this thread gives to `pool`. `None` if `pool` itself runs it.
     ///
     /// A closure that waits for work of its own pool could wait for itself. So, if all threads of the pool are held, each such
     /// closure gets one more thread, which runs the work that the closure waits for.
-    pub(super) fn pool_for(pool: &Arc<Pool>) -> Arc<Pool> {
-        let runs_there = |closure: &Arc<Closure>| closure.queue.get().is_some_and(|queue| queue.is_of(pool));
-        match Closure::chain().into_iter().find(runs_there) {
-            Some(closure) if pool.is_exhausted() => closure.spare.get_or_init(|| pool.spare()).clone(),
-            _ => pool.clone(),
-        }
+    pub(super) fn spare_for(pool: &Pool) -> Option<Arc<Pool>> {
+        let closure = Closure::chain().into_iter().find(|closure| closure.queue.is_of(pool))?;
+        pool.is_exhausted().then(|| closure.spare.get_or_init(|| pool.spare()).clone())
+    }
+}
+
+impl<B: ?Sized> Closure<B> {
+    /// Notes that the closure of this thread awaits this one. Another closure may have awaited it before.
+    #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
+    pub(super) fn set_awaited_by(&self, other: Option<&Arc<Closure>>) {
+        *lock(&self.awaited_by) = other.map_or_else(Closure::none, Arc::downgrade);
     }
 }
 
@@ -91,7 +102,7 @@ pub(crate) struct Hold(Arc<Closure>);
 impl Hold {
     pub(crate) fn new(closure: Arc<Closure>) -> Hold {
         if closure.holds.fetch_add(1, SeqCst) == 0 {
-            closure.queue().hold_thread();
+            closure.queue.hold_thread();
         }
         Hold(closure)
     }
@@ -100,7 +111,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if self.0.holds.fetch_sub(1, SeqCst) == 1 {
-            self.0.queue().release_thread();
+            self.0.queue.release_thread();
         }
     }
 }

@@ -1,16 +1,17 @@
 //! A closure that was given to a pool, and the coroutine that waits for it.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::panic::{Location, resume_unwind};
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::closure::Closure;
 #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 use super::closure::Hold;
-use super::pool::{Pool, Queue, Ticket, Work};
+use super::pool::{Pool, Work};
 use crate::coro::Coro;
 use crate::error::{Cancelled, Error, Reason, Result};
 use crate::panic::contain;
@@ -21,15 +22,15 @@ use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 
 /// The handle of a closure that was given to a pool.
 pub(crate) struct Job<F, R> {
-    shared: Arc<Shared<F, R>>,
+    closure: Arc<Closure<Body<F, R>>>,
+    /// Its number in the queue.
+    number: u64,
+    was_polled: Cell<bool>,
 }
 
 /// What the handle shares with the thread.
-struct Shared<F, R> {
+struct Body<F, R> {
     state: Mutex<State<F, R>>,
-    closure: Arc<Closure>,
-    /// Only the handle sets and uses it.
-    ticket: OnceLock<Ticket>,
     location: &'static Location<'static>,
 }
 
@@ -48,23 +49,22 @@ where
 {
     /// Calls `f` on a thread of `pool`, now or when a thread is free.
     pub(crate) fn start(pool: &Arc<Pool>, f: F, location: &'static Location<'static>) -> Job<F, R> {
-        let closure = Arc::<Closure>::default();
-        closure.set_awaited_by(Closure::current().as_ref());
-        let state = Mutex::new(State::Waiting(f, None));
-        let shared = Arc::new(Shared { state, closure, ticket: OnceLock::new(), location });
-        let ticket = Closure::pool_for(pool).push(shared.clone());
-        let _ = shared.ticket.set(ticket);
-        Job { shared }
+        let spare = Closure::spare_for(pool);
+        let pool = spare.as_ref().unwrap_or(pool);
+        let body = Body { state: Mutex::new(State::Waiting(f, None)), location };
+        let closure = Arc::new(Closure::new(pool.queue().clone(), body));
+        let number = pool.push(closure.clone());
+        Job { closure, number, was_polled: Cell::new(false) }
     }
 }
 
 impl<F, R> Job<F, R> {
     /// Returns the result of the closure when it has ended.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Result<std::thread::Result<R>>> {
-        // Cloning or dropping a waker runs foreign code, so nothing is locked then.
-        let mut new = None;
+        // Cloning or dropping a waker runs foreign code, so nothing is locked then. At the first poll, the job has most probably not ended.
+        let mut new = (!self.was_polled.replace(true)).then(|| context.waker().clone());
         loop {
-            let mut state = lock(&self.shared.state);
+            let mut state = lock(&self.closure.body.state);
             let waker = match &mut *state {
                 State::Waiting(_, waker) | State::Running(waker) => waker,
                 State::Ended(_) | State::Over => {
@@ -95,9 +95,9 @@ impl<F, R> Job<F, R> {
 
     /// Cancels the closure. Returns true if the closure has not begun: then it never begins.
     pub(crate) fn cancel(&self, reason: Cancelled) -> bool {
-        let is_withdrawn = self.shared.ticket.get().is_some_and(Ticket::withdraw);
+        let is_withdrawn = self.closure.queue.withdraw(self.number);
         if !is_withdrawn {
-            self.shared.closure.cancellation.cancel(reason);
+            self.closure.cancellation.cancel(reason);
         }
         is_withdrawn
     }
@@ -106,34 +106,35 @@ impl<F, R> Job<F, R> {
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn set_awaited_here(&self) -> Option<Hold> {
         let here = Closure::current();
-        self.shared.closure.set_awaited_by(here.as_ref());
+        self.closure.set_awaited_by(here.as_ref());
         here.map(Hold::new)
     }
 
     /// Whether the closure of the job runs on this thread, or waits for a closure that runs on this thread.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn runs_this(&self) -> bool {
-        Closure::chain().iter().any(|closure| Arc::ptr_eq(closure, &self.shared.closure))
+        Closure::chain().iter().any(|closure| std::ptr::addr_eq(Arc::as_ptr(closure), Arc::as_ptr(&self.closure)))
     }
 }
 
-impl<F, R> Work for Shared<F, R>
+impl<F, R> Work for Closure<Body<F, R>>
 where
-    F: FnOnce() -> R + Send,
-    R: Send,
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
 {
-    fn run(self: Arc<Self>, queue: &Arc<Queue>) {
-        let result = self.closure.call(queue, self.begin());
-        self.end(Ok(result));
+    fn run(self: Arc<Self>) {
+        let result = Closure::call(self.clone(), self.body.begin());
+        self.body.end(Ok(result));
     }
 
     fn refuse(self: Arc<Self>, error: &io::Error) {
-        contain(|| drop(self.begin()));
-        self.end(Err(Error::at(format!("no thread could be started: {error}").into(), self.location)));
+        let body = &self.body;
+        contain(|| drop(body.begin()));
+        body.end(Err(Error::at(format!("no thread could be started: {error}").into(), body.location)));
     }
 }
 
-impl<F, R> Shared<F, R> {
+impl<F, R> Body<F, R> {
     fn begin(&self) -> F {
         let mut state = lock(&self.state);
         let State::Waiting(f, waker) = std::mem::replace(&mut *state, State::Over) else {

@@ -22,8 +22,8 @@ const YIELDS_AFTER: u32 = if cfg!(tinyield_loom) { 1 } else { 64 };
 
 /// A closure as a thread uses it: its types are erased.
 pub(super) trait Work: Send + Sync {
-    /// Runs the closure on this thread, which serves `queue`.
-    fn run(self: Arc<Self>, queue: &Arc<Queue>);
+    /// Runs the closure on this thread.
+    fn run(self: Arc<Self>);
 
     /// Reports that no thread will run the closure.
     fn refuse(self: Arc<Self>, error: &io::Error);
@@ -62,9 +62,13 @@ impl Pool {
         Arc::new(Pool { queue: Arc::new(queue) })
     }
 
-    /// Adds `work` at the end of the queue. If no thread can be started and no other thread will take `work`, it is refused before
-    /// this returns.
-    pub(super) fn push(&self, work: Arc<dyn Work>) -> Ticket {
+    pub(super) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// Adds `work` at the end of the queue, and returns its number there. If no thread can be started and no other thread will take
+    /// `work`, it is refused before this returns.
+    pub(super) fn push(&self, work: Arc<dyn Work>) -> u64 {
         let mut state = lock(&self.queue.state);
         let number = state.work.push(work);
         let is_thread_needed = self.queue.reserve_thread(&mut state);
@@ -72,7 +76,7 @@ impl Pool {
         if is_thread_needed {
             self.queue.start_thread();
         }
-        Ticket { queue: self.queue.clone(), number }
+        number
     }
 
     /// Whether the pool may start no further thread, and all its threads are held.
@@ -219,6 +223,13 @@ impl Queue {
         lock(&self.state).held -= 1;
     }
 
+    /// Takes the work with this number out of the queue. Returns false if a thread has taken it already.
+    pub(super) fn withdraw(&self, number: u64) -> bool {
+        // A thread that was woken for it may find no work. It then waits again.
+        let work = lock(&self.state).work.remove(number);
+        work.is_some()
+    }
+
     fn root(self: &Arc<Queue>) -> &Arc<Queue> {
         self.parent.as_ref().unwrap_or(self)
     }
@@ -272,7 +283,7 @@ impl Queue {
         while state.threads <= self.limit(&state) {
             if let Some(work) = state.take_work() {
                 self.unlock_and_wake(state);
-                contain(|| work.run(&self));
+                contain(|| work.run());
                 state = lock(&self.state);
                 continue;
             }
@@ -328,21 +339,6 @@ impl Queue {
     }
 }
 
-/// A place in a queue.
-pub(super) struct Ticket {
-    queue: Arc<Queue>,
-    number: u64,
-}
-
-impl Ticket {
-    /// Takes the work out of the queue. Returns false if a thread has taken the work already.
-    pub(super) fn withdraw(&self) -> bool {
-        // A thread that was woken for it may find no work. It then waits again.
-        let work = lock(&self.queue.state).work.remove(self.number);
-        work.is_some()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,7 +346,7 @@ mod tests {
     struct NoWork;
 
     impl Work for NoWork {
-        fn run(self: Arc<NoWork>, _: &Arc<Queue>) {}
+        fn run(self: Arc<NoWork>) {}
 
         fn refuse(self: Arc<NoWork>, _: &io::Error) {}
     }
