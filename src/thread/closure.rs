@@ -30,11 +30,11 @@ pub(crate) struct Closure<B: ?Sized = dyn Send + Sync> {
 }
 
 impl<B> Closure<B> {
-    /// For the threads of `queue`. The closure of this thread awaits it.
-    pub(super) fn new(queue: Arc<Queue>, body: B) -> Closure<B> {
-        let awaited_by = Closure::with_current(Arc::downgrade).unwrap_or_else(Closure::none);
+    /// For the threads of `queue`.
+    pub(super) fn new(awaited_by: Option<&Arc<Closure>>, queue: Arc<Queue>, body: B) -> Closure<B> {
+        let awaited_by = Mutex::new(weak(awaited_by));
         let (cancellation, holds, spare) = (Cancellation::default(), AtomicUsize::new(0), OnceLock::new());
-        Closure { cancellation, awaited_by: Mutex::new(awaited_by), queue, holds, spare, body }
+        Closure { cancellation, awaited_by, queue, holds, spare, body }
     }
 }
 
@@ -58,15 +58,10 @@ impl Closure {
         result
     }
 
-    /// No closure.
-    fn none() -> Weak<Closure> {
-        Weak::<Closure<()>>::new()
-    }
-
-    /// The closure of this thread, the one that waits for it, and so on.
-    pub(super) fn chain() -> Vec<Arc<Closure>> {
+    /// This closure, the one that waits for it, and so on.
+    pub(super) fn chain(self: &Arc<Closure>) -> Vec<Arc<Closure>> {
         let mut chain = Vec::new();
-        let mut next = Closure::current();
+        let mut next = Some(self.clone());
         while let Some(closure) = next {
             // A future that moves from one closure to another can make a cycle.
             if chain.iter().any(|seen| Arc::ptr_eq(seen, &closure)) {
@@ -78,22 +73,25 @@ impl Closure {
         chain
     }
 
-    /// The spare pool of one thread that runs work which this thread gives to `pool`. `None` if `pool` itself runs it.
+    /// The spare pool of one thread that runs work which this closure gives to `pool`. `None` if `pool` itself runs it.
     ///
     /// A closure that waits for work of its own pool could wait for itself. So, if all threads of the pool are held, each such
     /// closure gets one more thread, which runs the work that the closure waits for.
-    pub(super) fn spare_for(pool: &Pool) -> Option<Arc<Pool>> {
-        let closure = Closure::chain().into_iter().find(|closure| closure.queue.is_of(pool))?;
+    pub(super) fn spare_for(self: &Arc<Closure>, pool: &Pool) -> Option<Arc<Pool>> {
+        let closure = self.chain().into_iter().find(|closure| closure.queue.is_of(pool))?;
         pool.is_exhausted().then(|| closure.spare.get_or_init(|| pool.spare()).clone())
     }
 }
 
 impl<B: ?Sized> Closure<B> {
-    /// Notes that the closure of this thread awaits this one. Another closure may have awaited it before.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(super) fn set_awaited_by(&self, other: Option<&Arc<Closure>>) {
-        *lock(&self.awaited_by) = other.map_or_else(Closure::none, Arc::downgrade);
+        *lock(&self.awaited_by) = weak(other);
     }
+}
+
+fn weak(closure: Option<&Arc<Closure>>) -> Weak<Closure> {
+    closure.map_or_else(|| Weak::<Closure<()>>::new(), Arc::downgrade)
 }
 
 /// While this exists, the thread of a closure counts as held: the closure waits for a loop.

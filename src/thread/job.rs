@@ -49,10 +49,11 @@ where
 {
     /// Calls `f` on a thread of `pool`, now or when a thread is free.
     pub(crate) fn start(pool: &Arc<Pool>, f: F, location: &'static Location<'static>) -> Job<F, R> {
-        let spare = Closure::spare_for(pool);
+        let current = Closure::current();
+        let spare = current.as_ref().and_then(|current| current.spare_for(pool));
         let pool = spare.as_ref().unwrap_or(pool);
         let body = Body { state: Mutex::new(State::Waiting(f, None)), location };
-        let closure = Arc::new(Closure::new(pool.queue().clone(), body));
+        let closure = Arc::new(Closure::new(current.as_ref(), pool.queue().clone(), body));
         let number = pool.push(closure.clone());
         Job { closure, number, was_polled: Cell::new(false) }
     }
@@ -113,7 +114,8 @@ impl<F, R> Job<F, R> {
     /// Whether the closure of the job runs on this thread, or waits for a closure that runs on this thread.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn runs_this(&self) -> bool {
-        Closure::chain().iter().any(|closure| std::ptr::addr_eq(Arc::as_ptr(closure), Arc::as_ptr(&self.closure)))
+        let is_this = |closure: &Arc<Closure>| std::ptr::addr_eq(Arc::as_ptr(closure), Arc::as_ptr(&self.closure));
+        Closure::current().is_some_and(|current| current.chain().iter().any(is_this))
     }
 }
 
