@@ -8,7 +8,8 @@ use super::{Scheduler, State};
 const MAX_CHECKED: usize = 100;
 
 impl Scheduler {
-    /// Checks the state when nothing is ready: no task runs or is queued, and each that has not ended still waits for something.
+    /// Checks the state when nothing is ready: no task runs or is queued, and each task that has not ended still waits for
+    /// something.
     ///
     /// # Panics
     ///

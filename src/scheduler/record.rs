@@ -54,7 +54,7 @@ pub(crate) struct Round {
 impl Record {
     /// How many turns are kept.
     pub(crate) const MAX_TURNS: usize = 1 << 20;
-    /// How many tasks all orders that are kept may have in total.
+    /// How many tasks the orders that are kept may have in total.
     const MAX_REORDERED_TASKS: usize = 1 << 20;
     /// How many rounds of several tasks are kept. The search for a failing order looks at no more.
     pub(crate) const MAX_SIZES: usize = 800;
@@ -63,7 +63,7 @@ impl Record {
         Record { with_tasks, ..Record::default() }
     }
 
-    /// `name` is called if this is the first turn of its task.
+    /// `is_first`: this is the first turn of its task. Then `name` is called, if the turn is one of those that are kept.
     pub(super) fn add_turn(&mut self, turn: Turn, is_first: bool, name: impl FnOnce() -> Cow<'static, str>) {
         self.turn_count += 1;
         if self.turns.len() == Record::MAX_TURNS {

@@ -31,7 +31,7 @@ impl Scheduler {
     /// Whether a queued task would have its turn now.
     pub(super) fn is_ready(task: &Header) -> bool {
         let is_ready = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
-        // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
+        // If the cancellation of a task is put off, the task has its turn when the tasks that hold it have ended.
         is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED | State::RUNNING)
     }
 
