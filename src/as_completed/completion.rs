@@ -31,7 +31,7 @@ fn reporting<T: 'static>(coro: Coro<T>, mut end: End<T>, location: &'static Loca
     )
 }
 
-/// Belongs to the body of a reporter: it is dropped when the reporter ends, with a value or without.
+/// Belongs to the body of a reporter. It is dropped when the reporter ends, with or without a value.
 struct End<T: 'static> {
     completion: Rc<Completion<T>>,
     reporter: usize,

@@ -285,8 +285,8 @@ impl<T> Shared<T> {
         result
     }
 
-    /// Takes the oldest free message for another thread. It takes no claimed message, as these are older: the thread may have
-    /// received a newer message from the queue already.
+    /// Takes the oldest free message for another thread. It takes no claimed message: the claimed messages are older, and the
+    /// thread may have received a newer message from the queue already.
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         if !self.queue.is_state_ready.is_set()
             && let Some(message) = self.queue.take()
