@@ -13,7 +13,7 @@ impl Scheduler {
     ///
     /// # Panics
     ///
-    /// If the state is wrong. That is a bug in this crate; without the check it would show as a hang.
+    /// If the state is wrong. This is a bug in this crate. Without the check, the bug would show as a hang.
     pub(super) fn check_idle(self: &Rc<Scheduler>) {
         let mut scopes = vec![self.root()];
         let mut checked = 0;

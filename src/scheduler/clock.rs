@@ -1,5 +1,5 @@
-//! The clock of a loop: that of the machine, that of its host, or, in a simulated loop, a virtual one. The loop reads the time only
-//! here.
+//! The clock of a loop: the clock of the machine, the clock of its host, or, in a simulated loop, a virtual clock. The loop reads
+//! the time only here.
 //!
 //! The virtual clock stands still until [`jump`](Clock::jump) sets it to a later time. [`idle`](super::idle) says when the loop
 //! does this.

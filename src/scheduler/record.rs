@@ -1,7 +1,7 @@
 //! What a simulated run did: its turns, and the rounds that were not first in, first out.
 //!
-//! A run may never end, and its record must not use up the memory. So it keeps the first turns and rounds, and a hash of all
-//! later turns.
+//! Some runs never end, and their record must not use up the memory. So the record keeps the first turns and rounds, and a hash
+//! of all later turns.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};

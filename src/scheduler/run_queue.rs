@@ -30,7 +30,7 @@ impl Queues {
     /// Whether the capacity of one of the queues is at least twice [`KEPT_CAPACITY`].
     #[inline(always)]
     fn have_much_room(&self) -> bool {
-        // The limit is a power of two, so this compares both capacities at once.
+        // The limit is a power of two, so one comparison is enough for both capacities.
         self.round.capacity() | self.next_round.capacity() >= 2 * KEPT_CAPACITY
     }
 

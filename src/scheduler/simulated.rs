@@ -30,7 +30,7 @@ pub(crate) struct Simulated {
     jumps: Jumps,
 }
 
-/// Jumps of the clock, for a program that has no end.
+/// Counts the jumps of the clock, to recognize a program that may have no end.
 #[derive(Default)]
 struct Jumps {
     count: Cell<u64>,

@@ -1,4 +1,5 @@
-//! Timers: earliest deadline first; of equal deadlines, the one that was set first.
+//! Timers. The timer with the earliest deadline fires first. If two deadlines are equal, the timer that was set first fires
+//! first.
 
 use std::cmp::Ordering;
 use std::rc::Rc;

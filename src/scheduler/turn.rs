@@ -36,7 +36,7 @@ impl Scheduler {
     }
 
     /// As [`is_ready`](Scheduler::is_ready), for a task to which the fast path of `may_resume` does not apply. Clears
-    /// `FORCE_RESUME` if the task has its turn now, and `QUEUED` if not.
+    /// `FORCE_RESUME` if the task has its turn now. Otherwise clears `QUEUED`.
     #[inline(never)]
     fn is_due(task: &Header) -> bool {
         let is_due = Scheduler::is_ready(task);

@@ -298,7 +298,7 @@ impl TaskRef {
     /// Called when the shield at which the task waits is dropped: from here on, a cancellation is raised at its waits again.
     pub(crate) fn leave_shield(&self) {
         self.unset(State::SHIELDED);
-        // A running task is checked when it suspends.
+        // A running task is not queued here: when it suspends, the loop checks whether to queue it.
         if self.has(State::CANCELLED) && !self.has(State::RUNNING) {
             self.set(State::FORCE_RESUME);
             Scheduler::enqueue(self);
@@ -340,7 +340,7 @@ pub(crate) fn stale_resume(location: &'static Location<'static>) -> Error {
     Error::at(message.into(), location)
 }
 
-/// The error of a coroutine without macros that waits for two things at once.
+/// The error of a coroutine without macros that waits for two things at the same time.
 #[cold]
 #[inline(never)]
 pub(crate) fn second_wait(location: &'static Location<'static>) -> Error {

@@ -1,5 +1,5 @@
 //! Walks up the tree of scopes. They find the scope to which the tasks of an open scope belong, the scope in which shared
-//! coroutines run, and whether a scope ends only after another.
+//! coroutines run, and whether a scope ends only after another scope.
 //!
 //! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes that
 //! it passed. If one walk may pass a scope, each later walk may pass it, too: an open scope stays open, and scopes move only up.

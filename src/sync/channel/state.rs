@@ -26,7 +26,7 @@ pub(super) const RECEIVERS: usize = 1;
 /// The state of a channel.
 pub(super) struct State<T> {
     pub(super) capacity: Option<usize>,
-    /// How many messages may be in the channel at once. 0 once the channel is closed.
+    /// How many messages may be in the channel at the same time. 0 once the channel is closed.
     limit: usize,
     /// The oldest messages. The first ones are claimed, one for each claim. The others are free.
     messages: VecDeque<T>,
