@@ -28,8 +28,7 @@
 //!   ([`claims`]).
 //! - **Observer**: code that runs before and after each turn: a watch (for views and the watchdog), or a recorder. Most loops
 //!   have none ([`observed`]).
-//! - **Host**: a foreign event loop that polls this one, or a loop one of whose tasks polls this one. **Guest**: a loop that a
-//!   task of this loop polls.
+//! - **Host**: a foreign event loop, or another loop, that polls this loop. **Guest**: a loop that a task of this loop polls.
 //!
 //! # How it fits together
 //!
