@@ -24,7 +24,8 @@ use crate::wait::scoped::Scoped;
 /// Makes work that the handle can end. Yielded, the [`Abortable`] gives `Ok` with the output of `wait`, or `Err(`[`Aborted`]`)`.
 ///
 /// [`abort`](AbortHandle::abort) cancels `wait` and all that it started. The `yield` returns when all of that has ended, also if
-/// nobody aborts it. If the work answers its cancellation with a value, or had one already, the `yield` gives `Ok` with that.
+/// nobody aborts it. If the work answers its cancellation with a value, or had a value already, the `yield` gives `Ok` with this
+/// value.
 ///
 /// It can be yielded, [spawned](crate::spawn), raced and gathered like a coroutine. If it is aborted before it begins, it never
 /// begins. The handle may be cloned, dropped, and used at any time: when the work is over, it does nothing.
@@ -253,7 +254,7 @@ impl<T: 'static> Aborting<T> {
     }
 
     fn is_cancelled_by_abort(&self) -> bool {
-        // If work around this one is aborted, this one is cancelled with the same reason, but was not aborted itself.
+        // If work around this work is aborted, this work is cancelled with the same reason, but was not aborted itself.
         self.work.scope().is_some_and(|scope| scope.is_cancelled_by_itself())
     }
 }

@@ -56,7 +56,7 @@ pub use self::limit::StartLimited;
 /// # Errors
 ///
 /// An error in one of the coroutines stops the loop, or the [`isolate`](crate::isolate) around it. An item that is yielded
-/// outside of that, and has no value yet, raises the error.
+/// outside of that `isolate`, and has no value yet, raises the error.
 ///
 /// # Cancellation
 ///
@@ -91,8 +91,8 @@ where
     /// Starts at most `count` at a time. The next one is taken from the iterator when one has its output.
     ///
     /// The iterator is called lazily, in the turns of the coroutines: for the next wait to start, or to find out whether there is
-    /// one more item. So it may make each wait just in time, and may be endless. When the [`AsCompleted`] is dropped, the
-    /// coroutines that were started run on, and no more are started.
+    /// one more item. So the iterator may make each wait at the moment at which it is needed, and the iterator may be endless.
+    /// When the [`AsCompleted`] is dropped, the coroutines that were started run on, and no more are started.
     ///
     /// ```
     /// use tinyield::{Coro, Loop, as_completed, co, coro};

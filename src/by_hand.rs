@@ -15,7 +15,7 @@
 //! its last wait has returned its output or was dropped, and if the last future that it polled is ready. Any other wait does not
 //! begin, and raises an error. A wait that raised an error may have unfinished parts: drop it before you begin the next one.
 //!
-//! To wait for several things at once, begin one wait for a tuple of them. To wait for the first of several, begin a
+//! To wait for several things at the same time, begin one wait for a tuple of them. To wait for the first of several, begin a
 //! [`race`](crate::race).
 //!
 //! ```
@@ -61,7 +61,7 @@ use crate::wait::lifecycle::Wait;
 impl Resume {
     /// Begins to wait for `wait`. The line of the caller is the line of this wait in traces.
     ///
-    /// A wait that may not begin does nothing, and its [`poll`](ActiveWait::poll) returns the reason as an error:
+    /// A wait that is not allowed to begin does nothing, and its [`poll`](ActiveWait::poll) returns the reason as an error:
     /// - the coroutine is cancelled, and `wait` is not a [`shield`](crate::shield);
     /// - another wait began since the last resumption, or is unfinished;
     /// - this is not the last `Resume` of its coroutine.

@@ -28,8 +28,8 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map};
 ///
 /// # Cancellation
 ///
-/// The cancellation is returned as a value. If the coroutine continues, its next `yield` raises the cancellation again. A coroutine
-/// that does not pass on 100 cancellations in a row is dropped.
+/// The cancellation is returned as a value. If the coroutine continues, its next `yield` raises the cancellation again. A
+/// coroutine that discards its cancellation 100 times in a row is dropped.
 pub fn catch<W: Wait>(wait: W) -> Catch<W> {
     Catch { wait }
 }

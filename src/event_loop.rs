@@ -278,9 +278,10 @@ impl Builder {
     /// while anything outside holds a waker or a remote handle that a coroutine waits for. Otherwise it jumps to the next deadline.
     /// If there is no deadline, the run ends with a [`Deadlock`](crate::Deadlock). [`sleep`](crate::sleep()),
     /// [`sleep_until`](crate::sleep_until), [`timeout`](crate::timeout()), [`Event::wait_timeout`](crate::Event::wait_timeout) and
-    /// [`now`](crate::now()) use this clock. It begins at the time at which the run begins, and a further run of the same loop
-    /// continues from the end of the last run. Other clocks are real: [`Instant::now`](std::time::Instant::now),
-    /// [`elapsed`](std::time::Instant::elapsed), and the timers of other crates. The virtual clock waits for such timers.
+    /// [`now`](crate::now()) use this clock. The virtual clock begins at the real time at which the run begins. If the last run
+    /// of the same loop ended at a later time by its own clock, the virtual clock begins at that later time. Other clocks are
+    /// real: [`Instant::now`](std::time::Instant::now), [`elapsed`](std::time::Instant::elapsed), and the timers of other crates.
+    /// The virtual clock waits for such timers.
     ///
     /// The clock ends 584 years after the start of a run. A program that only sleeps has a deadlock at that time. To run a program
     /// that never ends, put it into a [`timeout`](crate::timeout()).

@@ -1,7 +1,7 @@
 //! A small single-threaded event loop whose tasks are native coroutines: bodies that `yield` what they wait for.
 //!
-//! An error anywhere stops everything, cleanly: every other coroutine is cancelled and cleans up, and threads are joined. Only
-//! then does [`Loop::run`] return, with the error and the coroutines that waited on it.
+//! An error anywhere stops everything, cleanly: every other coroutine is cancelled and cleans up, and threads are joined. After
+//! that, [`Loop::run`] returns the error, with the coroutines that waited on it.
 //!
 //! ```
 //! #![feature(coroutines)] // all that your crate needs
@@ -232,7 +232,8 @@ pub mod __private {
         fn value(self) -> Self::Value;
     }
 
-    // These are two implementations, and not one for all types with a bound: rustc would report that bound as well.
+    // There are two implementations, and not one for all types with a bound: for other types, rustc would report the bound as
+    // well.
     #[diagnostic::do_not_recommend]
     impl<T, E> Question for std::result::Result<T, E> {
         type Value = Self;
@@ -243,7 +244,8 @@ pub mod __private {
         }
     }
 
-    /// With this impl, the operand may be an `Option`. rustc then reports itself that `?` cannot raise a `None` here.
+    /// With this impl, the operand may be an `Option`. Then the message that `?` cannot raise a `None` here comes from rustc
+    /// itself.
     #[diagnostic::do_not_recommend]
     impl<T> Question for Option<T> {
         type Value = Self;
@@ -259,15 +261,16 @@ pub mod __private {
         operand.value()
     }
 
-    /// The `else` of `if true { body } else { never() }`. With it, rustc does not report what comes after a body that never ends
-    /// as unreachable.
+    /// The `else` of `if true { body } else { never() }`. With it, rustc does not warn that the code after a body that never ends
+    /// is unreachable.
     #[cold]
     pub fn never<T>() -> T {
         unreachable!("the condition of this branch is `false`")
     }
 
-    /// Makes a wait that has not begun. The caller stores it in its final place, where [`begin`] begins it. If it began before,
-    /// it would be copied right after it was written in parts, which is slow: the loads wait for the stores.
+    /// Makes a wait that has not begun. The caller stores it in its final place, where [`begin`] begins it. If the wait began
+    /// before it was stored there, it would be copied right after it was written in parts. That is slow: the loads wait for the
+    /// stores.
     #[inline]
     pub fn wait<X: WaitState>(waiting: X) -> ActiveWait<X> {
         ActiveWait::unbegun(waiting)

@@ -62,9 +62,9 @@ use crate::wait::map::Map;
 ///
 /// # The losers
 ///
-/// Only the values of coroutines that lose are lost. A message goes back to its channel, a permit to its semaphore and the data
-/// to its lock; a message that was not sent yet is dropped. A coroutine behind a [`JoinHandle`](crate::JoinHandle) runs on, but
-/// its handle is dropped.
+/// If a coroutine loses the race, its value is dropped. Other waits that lose give back what has arrived for them: a message goes
+/// back to its channel, a permit to its semaphore, and the data to its lock. A message that was not sent yet is dropped. A
+/// coroutine behind a [`JoinHandle`](crate::JoinHandle) runs on, but its handle is dropped.
 ///
 /// A coroutine that loses is cancelled:
 ///
@@ -137,7 +137,7 @@ where
             assert_not_empty(leaves.len());
             return W::Kind::of_leaves(Leaves::new(leaves));
         }
-        // Not by `map`: in a closure, the location of a task would not be that of the caller.
+        // Not by `map`: in a closure, the location of a task would not be the location of the caller.
         let mut tasks = Vec::new();
         for wait in self {
             tasks.push(wait.into_task().0);

@@ -22,7 +22,7 @@ use async_io::Timer;
 use crate::panic::{catch, discard};
 
 /// Calls `turns` until it returns `Break`. Between two calls, it waits and drives the reactor, until the waker is woken or the
-/// deadline that `turns` returned has come. It returns false if async-io panicked, so that it had to stop earlier.
+/// deadline that `turns` returned has come. If async-io panics, it stops before that, and returns false.
 #[cfg(feature = "smol")]
 pub(crate) fn drive(mut turns: impl FnMut(&Waker) -> ControlFlow<(), Option<Instant>>) -> bool {
     let mut timer = ReactorTimer::default();

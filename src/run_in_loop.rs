@@ -14,8 +14,8 @@ use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 /// Runs a loop on a thread of its own. The loop runs the wait that `build` returns, and the coroutine gives the output of that
 /// wait.
 ///
-/// `build` is called on that thread, so what it makes need not be `Send`. To have a loop on each core, yield an array or a `Vec` of
-/// these. The threads are kept for later loops. An inner loop may start further inner loops.
+/// `build` is called on that thread, so what it makes need not be `Send`. To have a loop on each core, yield an array or a `Vec`
+/// of such coroutines. The threads are kept for later loops. An inner loop may start further inner loops.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -38,8 +38,8 @@ use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 /// # Errors
 ///
 /// The error of the inner loop. Its trace comes below the trace of the coroutine that waits, as if the coroutine inside were a
-/// child of it. Its [`others`](LoopError::others) are among those of the outer domain. It also raises an error if no thread could
-/// be started.
+/// child of it. Its [`others`](LoopError::others) are among those of the outer domain. If no thread could be started, an error is
+/// raised, too.
 ///
 /// # Panics
 ///

@@ -46,8 +46,8 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// When the next timer is due, with the [slack](crate::Builder::timer_slack) of the loop. `None` if there is no timer, and in a [simulated](crate::Builder::simulated) loop, whose clock
-    /// jumps by itself.
+    /// When the next timer is due, with the [slack](crate::Builder::timer_slack) of the loop. `None` if there is no timer, and in
+    /// a [simulated](crate::Builder::simulated) loop, whose clock jumps by itself.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -172,9 +172,9 @@ impl<'a, T: 'static> Runtime<'a, T> {
         self.run.spawn(coroutines.into_state())
     }
 
-    /// When the next timer is due, with the [slack](crate::Builder::timer_slack) of the loop: the latest time at which the host has to
-    /// step or poll again. `None` if there is no timer, and
-    /// in a [simulated](crate::Builder::simulated) loop, whose clock jumps by itself.
+    /// When the next timer is due, with the [slack](crate::Builder::timer_slack) of the loop: the latest time at which the host
+    /// has to step or poll again. `None` if there is no timer, and in a [simulated](crate::Builder::simulated) loop, whose clock
+    /// jumps by itself.
     ///
     /// It does not show whether a coroutine is ready: the results of [`step`](Runtime::step) and [`poll`](Runtime::poll) do.
     #[must_use]

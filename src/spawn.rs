@@ -28,8 +28,8 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_complet
 /// ```
 ///
 /// A coroutine belongs to the scope in which it is spawned. If it is spawned inside of a [`race`](crate::race), a
-/// [`timeout`](crate::timeout) or an [`abortable`](crate::abortable), it is cancelled together with that. To keep the coroutine,
-/// spawn it before, and outside.
+/// [`timeout`](crate::timeout) or an [`abortable`](crate::abortable), it is cancelled together with that race, timeout or
+/// abortable. To keep the coroutine, spawn it before that, and outside.
 ///
 /// # Cancellation
 ///

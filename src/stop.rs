@@ -46,8 +46,8 @@ impl StopHandle {
     /// Cancels everything that the loop runs. The run returns an error for which
     /// [`LoopError::is_stopped`](crate::LoopError::is_stopped) is true, unless it ends before it sees the request.
     ///
-    /// If it is called between two runs, it stops the next run. One stopped run fulfils all requests that were made before. If the
-    /// loop no longer exists, it does nothing.
+    /// If it is called between two runs, it stops the next run. If it was called several times before a run ends, only that run
+    /// is stopped. If the loop no longer exists, a call does nothing.
     ///
     /// Do not call it in a [signal handler](StopHandle#signals).
     pub fn stop(&self) {

@@ -44,7 +44,7 @@ use crate::wait::Wait;
 /// ```
 ///
 /// The coroutine runs in the background, in the failure domain of the coroutine that yields the first `next`. A timeout or a race
-/// around a `next` gives up only that `next`: the following one gets its value.
+/// around a `next` gives up only that `next`: the following `next` gets its value.
 ///
 /// An [`isolate`](crate::isolate) around the first `next` is different: the coroutine becomes part of that `isolate`, which ends
 /// only when all that was started in it has ended. So the `isolate` waits for readers that can come only after it has ended,
@@ -77,8 +77,8 @@ use crate::wait::Wait;
 ///
 /// # Cancellation
 ///
-/// When the [`Stream`] is dropped, the coroutine is cancelled, which it sees at its `emit` or wherever it waits. The domain waits for
-/// its end. To wait for its end yourself, [close](Stream::close) the stream.
+/// When the [`Stream`] is dropped, the coroutine is cancelled, and sees the cancellation at its `emit` or at any other wait.
+/// The failure domain waits until the coroutine has ended. To wait for this yourself, [close](Stream::close) the stream.
 #[track_caller]
 pub fn stream<T, F, W>(body: F) -> Stream<T>
 where
@@ -102,7 +102,7 @@ impl<T> Stream<T> {
     ///
     /// # Cancellation
     ///
-    /// No value is lost: the next `next` gets it.
+    /// No value is lost: the following call of `next` gets the value.
     pub fn next(&self) -> Next<T> {
         Next::new(self.reader.clone())
     }

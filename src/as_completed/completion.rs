@@ -31,7 +31,7 @@ fn reporting<T: 'static>(coro: Coro<T>, mut end: End<T>, location: &'static Loca
     )
 }
 
-/// Belongs to the body of a reporter: it is dropped when the reporter ends, with a value or without.
+/// Belongs to the body of a reporter. It is dropped when the reporter ends, with or without a value.
 struct End<T: 'static> {
     completion: Rc<Completion<T>>,
     reporter: usize,
@@ -77,7 +77,7 @@ impl<T> Completion<T> {
         }
     }
 
-    /// If there is a limit: starts the next reporter, as one has its value.
+    /// If there is a limit: starts the next reporter, because a reporter has its value.
     pub(super) fn start_next(self: &Rc<Completion<T>>, task: &TaskRef) -> bool {
         let next = self.source.as_ref().and_then(|source| source.next(&self.slots));
         let has_next = next.is_some();
@@ -146,7 +146,7 @@ impl<T> Completion<T> {
         if std::thread::panicking() { contain(|| drop(unused)) } else { drop(unused) }
     }
 
-    /// Whether no coroutine is left that could give this item its output.
+    /// True if no coroutine is left that could give this item its output.
     pub(super) fn is_never_started(&self, index: usize) -> bool {
         self.failed.borrow().is_some() && self.running.borrow().is_empty() && index >= self.slots.borrow().ended()
     }

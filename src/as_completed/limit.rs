@@ -17,7 +17,8 @@ type Iter<T> = Box<dyn Iterator<Item = Coro<T>>>;
 
 /// The coroutines that are still to be started.
 pub(super) struct Source<T: 'static> {
-    /// `None` once it has ended, and while it is called: it is user code.
+    /// `None` once the iterator has ended. Also `None` during a call of the iterator, because it is user code, which runs without
+    /// a borrow.
     iterator: RefCell<Option<Iter<T>>>,
     /// Coroutines that were taken from the iterator when an item was asked for. They are started next.
     fetched: RefCell<VecDeque<Coro<T>>>,

@@ -106,8 +106,8 @@ impl<T: Send + 'static> fmt::Debug for Threaded<T> {
     }
 }
 
-/// Blocks the thread until the job has ended, and returns its result. It parks the thread without a `block_on`: in the destructor
-/// of a thread-local value, the thread-locals of a `block_on` may be gone already.
+/// Blocks the thread until the job has ended, and returns its result. It parks the thread itself, and uses no `block_on`: in the
+/// destructor of a thread-local value, the thread-locals that a `block_on` needs may be gone already.
 fn wait_for<F, R>(job: &Job<F, R>) -> Result<R, crate::Error> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let _hold = job.set_awaited_here();

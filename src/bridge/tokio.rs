@@ -47,8 +47,9 @@ use crate::wait::Wait;
 /// clock does not wait for closures on threads; the clock of a [simulated](crate::Builder::simulated) loop does.
 #[doc = include_str!("hosted.md")]
 ///
-/// A runtime of one thread does not advance while a drop blocks that thread. So cleanup behind a shield must not await futures of
-/// tokio there, or the drop never returns. Waits of the loop itself, such as [`sleep`](crate::sleep), are no problem.
+/// If the future is dropped on the thread of a runtime of one thread, this runtime does not advance during the drop. Then cleanup
+/// behind a shield must not await futures of tokio, or the drop never returns. Waits of the loop itself, such as
+/// [`sleep`](crate::sleep), are no problem.
 #[track_caller]
 pub fn to_tokio<W: Wait>(wait: W) -> ToTokio<W::Output> {
     ToTokio(Hosted { inner: host::Hosted::new("to_tokio", wait), handle: None })
@@ -56,8 +57,8 @@ pub fn to_tokio<W: Wait>(wait: W) -> ToTokio<W::Output> {
 
 /// Runs a loop on a thread of its own: a [`Send`] future, for `tokio::spawn`.
 ///
-/// The thread has entered the runtime that polls the future. Its coroutines await futures of tokio by a plain `.await`, too. The
-/// threads of the runtime wake them.
+/// The thread of the loop enters the runtime that polls the future. So the coroutines of the loop await futures of tokio by a
+/// plain `.await`, too. The threads of the runtime wake these coroutines.
 ///
 /// ```
 /// use std::rc::Rc;

@@ -1,5 +1,5 @@
 //! An [`Error`] in a `Box<dyn Error>`. `Error` itself does not implement `std::error::Error`, because `?` takes every type that
-//! implements it.
+//! implements that trait.
 
 use std::error::{Error as StdError, Request};
 use std::fmt;

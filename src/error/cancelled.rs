@@ -75,8 +75,8 @@ impl fmt::Debug for Cancelled {
 }
 
 impl StdError for Cancelled {
-    // An `anyhow::Error` of a `Cancelled` has another type, and does not have the `Cancelled` as its source. But it passes requests
-    // on to it.
+    // An `anyhow::Error` of a `Cancelled` has another type, and does not have the `Cancelled` as its source. But it passes
+    // requests on to the `Cancelled`.
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
         request.provide_ref(self);
     }

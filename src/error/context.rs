@@ -45,9 +45,9 @@ impl StdError for WithContext {
     }
 }
 
-/// A link in the chain of sources of a [`LoopError`](super::LoopError). Each link but the last stands for a source of the user's
-/// error, by its number. The last link stands for the coroutines that waited, so that code that prints the chain, such as `anyhow`
-/// and `eyre`, prints them too.
+/// A link in the chain of sources of a [`LoopError`](super::LoopError). Each link, except the last one, stands for a source of
+/// the user's error, by the number of that source. The last link stands for the coroutines that waited, so that code that prints
+/// the chain, such as `anyhow` and `eyre`, prints them too.
 ///
 /// The sources are looked at only on request, as they are user code.
 pub(super) struct Link {

@@ -1,7 +1,7 @@
 //! Dropping an error without recursion.
 //!
-//! An error refers to the error from which it was raised, or of which it is the context. That error may refer to another one.
-//! Such a chain has a link for each nested domain and each context.
+//! An error may refer to an earlier error: it raises the earlier error again, or adds a context to it. The earlier error may
+//! refer to another error, and so on. Such a chain has a link for each nested domain and each context.
 
 use std::sync::Arc;
 

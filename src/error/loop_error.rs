@@ -123,7 +123,7 @@ impl StdError for LoopError {
         Some(&self.rest.first_source)
     }
 
-    // A request gets the `Error`. So the trace of an error that contains this one can go on with the trace of this one: see
+    // A request gets the `Error`. So if another error contains this one, its trace can go on with the trace of this one: see
     // `Error::traced`.
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
         request.provide_ref(&self.error);

@@ -1,7 +1,7 @@
 //! The errors of the library. [`Error`] is the type that a coroutine raises. The modules below have the other types.
 //!
-//! An error is immutable and shared. Its trace is set once. When another coroutine raises the same error again, that makes a new
-//! error, which refers to the first.
+//! An error is immutable and shared. Its trace is set once. If another coroutine raises the same error again, a new error is
+//! made, which refers to the first one.
 
 mod boxed;
 mod cancelled;

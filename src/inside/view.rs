@@ -35,9 +35,9 @@ impl View {
 
     /// Wakes the loop, and returns what each of its coroutines waits for, at one moment between two rounds.
     ///
-    /// The loop needs some time for that: about a microsecond for each coroutine. Several threads may ask at once, and may get the
-    /// same dump. Do not call this in a signal handler, as it takes locks: let a thread wait for the signal, and call it there, as
-    /// in the example `dump`.
+    /// The loop needs some time for that: about a microsecond for each coroutine. Several threads may ask at the same time, and
+    /// may get the same dump. Do not call this in a signal handler, as it takes locks: let a thread wait for the signal, and call
+    /// it there, as in the example `dump`.
     ///
     /// If the loop does not run, the dump is empty, and its text is `the loop does not run`. This is the case before the first run,
     /// after a run, and when the loop no longer exists.

@@ -1,7 +1,7 @@
 //! The watchdog: a thread that looks for turns that take too long.
 //!
-//! While a turn runs, the thread sleeps until that turn would be a stall. While no coroutine runs, it sleeps until one does, so an
-//! idle loop does not wake it.
+//! While a turn runs, the thread sleeps until that turn would be a stall. While no coroutine runs, the thread sleeps until a turn
+//! begins. So an idle loop does not wake it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,7 +71,7 @@ pub(crate) struct WatchdogThread {
 impl Drop for WatchdogThread {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // The thread panics only if the destructor of the payload of a panic panics.
+            // The thread panics only if `report` panics with a payload, and the destructor of this payload panics, too.
             let _ = thread.join().map_err(std::mem::forget);
         }
     }

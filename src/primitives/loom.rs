@@ -11,7 +11,8 @@ pub(crate) mod thread {
     }
 }
 
-/// A condition variable. Time does not pass in loom: each second wait times out at once, and the others never do.
+/// A condition variable. Time does not pass in loom. So every other wait times out, after the other threads have had a chance to
+/// run. The remaining waits never time out.
 #[derive(Default)]
 pub(crate) struct Condvar {
     condvar: loom::sync::Condvar,

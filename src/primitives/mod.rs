@@ -33,7 +33,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Waits at `condvar` while `condition` holds, but at most for `timeout`. `guard` is of the mutex, which only loom has to lock anew.
+/// Waits at `condvar` while `condition` holds, but at most for `timeout`. `guard` is a guard of the mutex. Only the version for
+/// loom needs the mutex itself, to lock it again.
 #[cfg(not(tinyield_loom))]
 pub(crate) fn wait_while<'guard, T>(
     condvar: &Condvar,

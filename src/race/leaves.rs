@@ -12,7 +12,7 @@ use crate::wait::gather::for_tuples;
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{WaitState, polled_after_completion};
 
-/// The outputs of a race have the type of the first: `Same<T>` is implemented only for `T`.
+/// All outputs of a race have the type of the first output: `Same<T>` is implemented only for `T`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "the outputs of a race have to be of one type, but one is `{Self}` and the first is `{T}`",
@@ -282,8 +282,8 @@ impl<C: Contest> WaitState for Leaves<C> {
         self.winner().and_then(|winner| self.contest.failure(winner))
     }
 
-    /// The losers are dropped at once, although other parts of the wait may be pending. So a message that a loser gives back does
-    /// not wait for these.
+    /// The losers are dropped at once, although other parts of the wait may be pending. So a loser gives its message back without
+    /// waiting for these parts.
     #[inline]
     fn decide_races(&mut self) {
         if self.winner.is_none() {

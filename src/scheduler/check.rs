@@ -8,11 +8,12 @@ use super::{Scheduler, State};
 const MAX_CHECKED: usize = 100;
 
 impl Scheduler {
-    /// Checks the state when nothing is ready: no task runs or is queued, and each that has not ended still waits for something.
+    /// Checks the state when nothing is ready: no task runs or is queued, and each task that has not ended still waits for
+    /// something.
     ///
     /// # Panics
     ///
-    /// If the state is wrong. That is a bug in this crate; without the check it would show as a hang.
+    /// If the state is wrong. This is a bug in this crate. Without the check, the bug would show as a hang.
     pub(super) fn check_idle(self: &Rc<Scheduler>) {
         let mut scopes = vec![self.root()];
         let mut checked = 0;

@@ -1,7 +1,8 @@
-//! The clock of a loop: that of the machine, that of its host, or, in a simulated loop, a virtual one. The loop reads the time only
-//! here.
+//! The clock of a loop: the clock of the machine, the clock of its host, or, in a simulated loop, a virtual clock. The loop reads
+//! the time only here.
 //!
-//! The virtual clock stands still until [`jump`](Clock::jump) sets it to a later time. See [`idle`](super::idle) for when that is.
+//! The virtual clock stands still until [`jump`](Clock::jump) sets it to a later time. [`idle`](super::idle) says when the loop
+//! does this.
 
 use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
@@ -16,8 +17,8 @@ enum Source {
     /// The clock of a host, which may stop it, or set it forward.
     #[cfg(feature = "tokio")]
     Host(fn() -> Instant),
-    /// The clock of the machine, continued from the time of a host that has left. The clock of the host showed `host` when that
-    /// of the machine showed `machine`.
+    /// The clock of the machine, after a host has left. It continues the time of the host: the host's clock showed `host` when
+    /// the machine's clock showed `machine`.
     #[cfg(feature = "tokio")]
     Continued {
         host: Instant,
@@ -55,7 +56,7 @@ impl Clock {
         Clock { source: Cell::new(Source::Virtual(start)), coarse, ..Clock::new(slack) }
     }
 
-    /// Takes the time from `now` from here on. Must be called before a deadline is set. A virtual clock stays as it is.
+    /// From here on, `now` gives the time. Must be called before a deadline is set. A virtual clock stays as it is.
     #[cfg(feature = "tokio")]
     pub(super) fn follow(&self, now: fn() -> Instant) {
         if !self.is_virtual() {
@@ -106,15 +107,15 @@ impl Clock {
         matches!(self.source.get(), Source::Virtual(_))
     }
 
-    /// Sets the virtual clock to `time`, unless it is later already.
+    /// Sets the virtual clock to `time`, unless the clock shows a later time already.
     pub(super) fn jump(&self, time: Instant) {
         let Source::Virtual(before) = self.source.get() else { unreachable!("only a virtual clock jumps") };
         self.source.set(Source::Virtual(before.max(time)));
         self.forget_last_read();
     }
 
-    /// Keeps the time that was just read, for the next look at the clock. It is called only in the last turn of a round, as
-    /// another turn might take long.
+    /// Keeps the time that was just read, for the next look at the clock. It is called only in the last turn of a round: a
+    /// further turn of the round might take long, and the time would be out of date.
     #[inline]
     pub(super) fn keep_last_read(&self, now: Instant) {
         self.last_read.set(Some(now));

@@ -1,8 +1,8 @@
 //! Whether it is worth reading the clock.
 //!
-//! A busy loop checks before every round whether a timer is due. On Linux the kernel keeps the time of its last tick. Reading that
-//! costs a fifth of reading the clock (7 ns instead of 32 on the machine of the benchmarks). That is enough while the next
-//! deadline is far off.
+//! A busy loop checks before every round whether a timer is due. On Linux the kernel keeps the time of its last tick. To read the
+//! time of the tick costs a fifth of reading the clock (7 ns instead of 32 on the machine of the benchmarks). The time of the
+//! tick is exact enough while the next deadline is far off.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ pub(super) struct DueTime {
     read_clock_from: u64,
 }
 
-/// For deadlines nearer than this the exact clock is read. Ticks are at most 10 ms apart; those of a virtual machine may come
-/// late.
+/// For deadlines nearer than this, the exact clock is read. Ticks are at most 10 ms apart, but the ticks of a virtual machine may
+/// come late.
 const NEAR: Duration = Duration::from_millis(100);
 
 /// One point in time by both clocks.
@@ -27,7 +27,7 @@ pub(super) struct CoarseClock {
 
 impl CoarseClock {
     pub(super) fn new() -> CoarseClock {
-        // The tick is read first. So a time that is derived from the two may be early, and is never late.
+        // The tick is read first. So a time that is derived from the two may be too early, but is never too late.
         let tick = last_tick();
         CoarseClock { at: Instant::now(), tick }
     }

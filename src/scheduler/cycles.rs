@@ -1,8 +1,9 @@
 //! Cycles in a hosted loop: tasks that wait for each other, which no host can resolve.
 //!
 //! A host may still set an event while nothing is ready, so a hosted loop looks only for cycles, each time that it becomes idle.
-//! Two things close a cycle: a task waits for one that was started earlier; or a scope opens, and its tasks then belong to a
-//! scope whose owner waits for all of them. Both are noted, and the search starts from them.
+//! Two things close a cycle: a task begins to wait for a task that was started earlier; or a scope opens, and its tasks then
+//! belong to a scope whose owner waits for all of them. Both events are noted, and the search starts from the tasks that they
+//! concern.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -76,7 +77,7 @@ impl Scheduler {
         joins.spared.remove(&task.id.get());
     }
 
-    /// Whether there is a task from which to look for a cycle.
+    /// Whether there is a task from which a search for a cycle has to start.
     pub(super) fn has_joined(&self) -> bool {
         self.joins.borrow_if_used().is_some_and(|joins| !joins.unsearched.is_empty())
     }
@@ -170,9 +171,9 @@ impl Node {
 /// Whether a cycle can be reached from any of `starts`, going from each node to the nodes that wait for it. Such a cycle need not
 /// be a deadlock: one of its tasks may wait for any of several others.
 fn leads_to_cycle(starts: impl Iterator<Item = TaskRef>) -> bool {
-    // True: the node is on the path. False: it was left, and leads to no cycle.
+    // True: the node is on the path. False: the search has left the node, which leads to no cycle.
     let mut is_on_path = BTreeMap::new();
-    // The keys of nodes, each with those dependents of the node that were not looked at.
+    // The keys of the nodes on the path, each with the dependents of its node that the search has not looked at.
     let mut path: Vec<((bool, u64), Vec<Node>)> = Vec::new();
     for start in starts {
         let mut next = Some(Node::Task(start));

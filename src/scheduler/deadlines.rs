@@ -82,8 +82,8 @@ impl Scheduler {
         if self.clock.is_virtual() { None } else { self.deadline().map(|deadline| self.clock.end_of_wait(deadline)) }
     }
 
-    /// Whether a deadline can make a task ready. In a real loop, a timer that never fires counts as well: such a loop waits to be
-    /// stopped.
+    /// Whether a deadline can make a task ready. In a real loop, a timer that never fires counts as well: such a loop waits until
+    /// it is stopped.
     pub(super) fn may_time_help(&self) -> bool {
         match self.clock.is_virtual() {
             true => self.deadline().is_some(),

@@ -40,8 +40,8 @@ impl Scheduler {
     }
 
     /// Stops the loop, as it would never end by itself. `name` is the name of the coroutine to which the error is attributed. If
-    /// the loop was stopping already, the tasks that are left are behind shields. Then the tasks `doomed` are dropped, each with
-    /// an error that says `what`.
+    /// the loop was stopping already, the remaining tasks are behind shields. Then this drops the tasks `doomed`, each with an
+    /// error that says `what`.
     pub(super) fn stop_for_good(
         self: &Rc<Scheduler>,
         error: Error,
@@ -67,8 +67,9 @@ impl Scheduler {
         }
     }
 
-    /// Leaves out the tasks that wait for the work of a [`finally`](crate::finally), and all tasks that wait for these: they go
-    /// on when that work has been dropped. If nothing is left, as in a cycle, only the tasks that wait for the work are left out.
+    /// Removes from `doomed` the tasks that wait for the work of a [`finally`](crate::finally), and all tasks that wait for these
+    /// tasks: all of them go on when the work has been dropped. If this removes every task, as in a cycle, it removes only the
+    /// tasks that wait for the work itself, and if these are all tasks, it removes none.
     fn without_those_that_clean_up(&self, doomed: Vec<TaskRef>) -> Vec<TaskRef> {
         let waits_to_clean_up = |scope: &Rc<Scope>| {
             scope.owner().filter(|owner| scope.is_whole() && !scope.is_domain() && owner.has(State::SHIELDED))
@@ -137,9 +138,9 @@ pub(super) struct Waits {
     quorums: Vec<QuorumSnapshot>,
     /// By the id of a task: the indices of the quorums at which it waits, each with the number of tasks that have to end.
     at_quorums: BTreeMap<u64, BTreeMap<usize, usize>>,
-    /// By the id of the owner of a scope that ends with all in it: the tasks in scopes below that scope, for whose end the owner
-    /// waits, too. An example is the coroutine of a stream that was first read in an `isolate`. Only the words of a report need
-    /// them.
+    /// The key is the id of the owner of a scope that ends only when all tasks in it have ended. The value has tasks in scopes
+    /// below that scope: the owner waits for their end, too. An example is the coroutine of a stream that was first read in an
+    /// `isolate`. Only the words of a report need these tasks.
     around: BTreeMap<u64, Vec<TaskRef>>,
 }
 
@@ -259,8 +260,8 @@ impl Waits {
         let is_stuck = |task: &TaskRef| search.stuck.contains(&task.id.get());
         let edges = self.edges.get(&id).map_or(&[][..], Vec::as_slice);
         let blocking = edges.iter().find(|edge| {
-            // A race of leaves is over when any of them is. If one of its parts is no task, the race can still end, so it is in
-            // no cycle.
+            // A race of leaves is over when any of them is. If one of its parts is no task, the race can still end, so the task
+            // is in no cycle.
             let is_race_of_leaves = edge.waiting.has(State::RACING);
             if is_race_of_leaves && edge.waiting.pending.get() as usize != edges.len() {
                 return false;

@@ -9,7 +9,7 @@ use super::Scheduler;
 
 /// The result of a number of steps of the loop.
 pub(crate) enum Steps {
-    /// Something is ready: the next steps follow after the foreign runtime was driven once without blocking.
+    /// Something is ready. The driver drives the foreign runtime once, without blocking, and then calls for the next steps.
     Ready,
     /// Nothing is ready until the deadline, or until the waker is woken.
     Idle(Option<Instant>),

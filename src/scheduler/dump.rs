@@ -184,7 +184,7 @@ impl Scheduler {
 
 /// Finds the parents of tasks whose starter is not known.
 struct Ancestry {
-    /// The first task of each scope, if that has not ended. Scopes are known by their addresses.
+    /// The first task of each scope, if this task has not ended. The key of a scope is its address.
     first_of_scope: HashMap<usize, TaskRef>,
     /// For scopes without a candidate: the next scope above that has one.
     above: HashMap<usize, Option<Rc<Scope>>>,
@@ -221,7 +221,8 @@ impl Ancestry {
         self.first_of_scope.get(&address(scope)).cloned().into_iter().chain(scope.owner())
     }
 
-    /// `scope`, or the nearest above that has candidates. Open scopes have none, and may be nested thousands deep.
+    /// `scope`, or the nearest scope above it that has candidates. Open scopes have no candidates, and may be nested thousands
+    /// deep.
     fn with_candidate(&mut self, scope: Rc<Scope>) -> Option<Rc<Scope>> {
         let mut passed = Vec::new();
         let mut next = Some(scope);

@@ -1,8 +1,9 @@
 //! Holds: cancellations that are put off, so that children end before the tasks that started them.
 //!
 //! A task that waits behind a shield outlives its cancellation. Until it has ended, it holds the tasks that wait for it: they see
-//! their own cancellation after that. Tasks that wait for its handle are held one by one. The scopes around it may have thousands
-//! of owners, and each of these scopes may contain such a task. So all tasks that hold the same owners share one [`Hold`].
+//! their own cancellation after that. Tasks that wait for its handle are held one by one. It also holds the owners of the scopes
+//! around it. There may be thousands of such scopes, and each of them may contain a task that holds. So all tasks that hold the
+//! same owners share one [`Hold`].
 
 use std::rc::Rc;
 
@@ -11,14 +12,15 @@ use super::{Scheduler, Scope, State, TaskRef};
 use crate::work;
 
 impl Scheduler {
-    /// `task` outlives its cancellation. This puts off the cancellation of the tasks that wait for it until it has ended.
+    /// Called because `task` outlives its cancellation. Until `task` has ended, the cancellation of the tasks that wait for it is
+    /// put off.
     pub(super) fn hold_waiters(&self, task: &TaskRef) {
         if task.has(State::HOLDS_WAITERS) {
             return;
         }
         let mut waiting = task.waiting_tasks();
-        // A task that started later has seen its cancellation already. It waits for this one in a cycle, or this one is a shared
-        // coroutine.
+        // A waiting task that started after `task` has seen its cancellation already. There is such a task only in a cycle, or if
+        // `task` is a shared coroutine.
         waiting.retain(|other| other.id.get() < task.id.get());
         let owners = task.scope().map(|scope| self.hold_owners(&scope)).filter(|hold| hold.holds_any);
         if waiting.is_empty() && owners.is_none() {

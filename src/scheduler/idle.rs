@@ -1,5 +1,5 @@
-//! Nothing is ready: the first coroutine that waits for that in `settled` goes on. If there is none, the clock of a
-//! simulated loop jumps. Otherwise the loop is idle.
+//! What the loop does when nothing is ready: the first coroutine that waits in `settled` goes on. If there is none, the clock of
+//! a simulated loop jumps. Otherwise the loop is idle.
 
 use std::rc::Rc;
 

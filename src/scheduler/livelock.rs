@@ -2,8 +2,8 @@
 //! time, or for another coroutine, by `yield` in a loop.
 //!
 //! A long computation with many turns looks the same. So there are two reactions. A run of a `Simulation` fails after a number of
-//! rounds. Few tests need that many, and a test can set the number. It is a number of rounds, and not a time, so that a seed
-//! gives the same result on each machine. Any other loop prints a warning, once, and goes on.
+//! rounds. Few tests need so many rounds, and a test can set the number. The limit is a number of rounds, and not a time, so that
+//! a seed gives the same result on each machine. Any other loop prints a warning, once, and goes on.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -68,8 +68,8 @@ impl Standstill {
 }
 
 impl Scheduler {
-    /// Called when a round has begun, the last of `rounds` rounds during which the clock stood still. Stops the run, or prints a
-    /// warning, if these are too many.
+    /// Called when a round has begun. The clock has stood still for `rounds` rounds, including this one. If these are too many,
+    /// stops the run or prints a warning.
     #[cold]
     #[inline(never)]
     pub(super) fn look_for_livelock(self: &Rc<Scheduler>, standstill: &Standstill, rounds: u64) {

@@ -1,7 +1,7 @@
-//! Advice for a panic of tokio whose cause is that a runtime is missing, or that there is a second one.
+//! Advice for a panic of tokio that comes up because a runtime is missing, or because there is a second runtime.
 //!
-//! A message of tokio is made without regard to this crate, so it cannot have the right advice. Such a panic is recognized by its
-//! text, as tokio has no type for it.
+//! tokio does not know this crate, so the messages of tokio cannot give the right advice. This file recognizes such a panic by
+//! its text, because tokio has no type for it.
 
 use crate::panic::{Payload, contain, message};
 

@@ -4,23 +4,31 @@
 //!
 //! - **Task**: one coroutine with its state, in one piece of memory ([`task`]).
 //! - **Turn**: one resumption of a task.
+//! - **Step**: one task is taken out of a queue, and has its turn if it can still go on.
 //! - **Round**: one turn of each task that was ready when the round began. Between two rounds the loop looks at the clock and at
 //!   the inbox ([`run`]).
 //! - **Wait**: what a task has yielded. It consists of parts; the task is ready when none is pending ([`wait`]).
 //! - **Waiter**: the entry for one pending part. The thing that the task waits for (a timer, an event, a task) keeps it, and
 //!   settles it when the part is over.
+//! - **Gather**: a wait for all of several waits. **Race**: a wait for the first of several waits. **Leaf**: a wait that a race
+//!   can give up by dropping it, such as `sleep`. In a race of other waits, each wait has a task, a **runner**.
 //! - **Scope**: the tasks that are cancelled together. Scopes form a tree ([`scope`]).
 //! - **Domain**: a scope at which errors stop: a run, an `isolate`.
 //! - **Shield**: a scope that a cancellation from above does not enter.
 //! - **Open scope**: a scope that has ended with its first task, while other tasks were left in it. These belong to the scope above.
+//! - **Owner**: the task that waits until a scope has ended or is open.
+//! - **Hold**: a task that outlives its cancellation puts off the cancellation of tasks that started before it ([`holds`]).
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
 //! - **Wake slot**: the entry by which a foreign waker reaches a task, or a function, of this loop ([`inbox`]).
+//! - **Foreign**: of another crate.
+//! - **Holder**, of a wake slot: a waker or a handle outside of the loop. A loop that has a holder is **watched**: something
+//!   outside may still wake it. (The holder of a lock or a permit is a task that has it.)
 //! - **Quorum**: a set of tasks. A task that waits at a quorum goes on when some number of them have ended ([`quorum`]).
 //! - **Claim**: a message or a value that was granted to a task. The task takes it in its next turn, or gives it back
 //!   ([`claims`]).
 //! - **Observer**: code that runs before and after each turn: a watch (for views and the watchdog), or a recorder. Most loops
 //!   have none ([`observed`]).
-//! - **Host**: a foreign event loop that polls this one.
+//! - **Host**: a foreign event loop, or another loop, that polls this loop. **Guest**: a loop that a task of this loop polls.
 //!
 //! # How it fits together
 //!
@@ -29,7 +37,7 @@
 //! [`cycles`] look at the tree when nothing is ready.
 //!
 //! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
-//! again. Nor does it run between the end of a task's body and the moment at which its scope records that end.
+//! again. It also never runs between the end of a task's body and the moment at which the scope of the task records that end.
 
 mod awaited;
 mod cancel;

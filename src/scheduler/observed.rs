@@ -1,8 +1,8 @@
 //! The second copy of the main loop: for simulated loops, and for loops that something observes.
 //!
-//! It is chosen once per call of [`run`](Scheduler::run). So a turn of a loop that nothing observes takes no more instructions.
-//! The run queue and the last id are compared before and after each turn: a task that became ready in the turn was started there
-//! if its id is new, and woken otherwise.
+//! It is chosen once per call of [`run`](Scheduler::run). So a loop that nothing observes takes no additional instructions in a
+//! turn. The run queue and the last id are compared before and after each turn. If a task became ready in the turn and its id is
+//! new, the turn has started it. Otherwise the turn has woken it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -54,9 +54,9 @@ struct Current {
     from: &'static Location<'static>,
     /// The last id before the turn.
     last_id: u64,
-    /// Its scope was cancelled before the turn.
+    /// The scope of the task was cancelled before the turn.
     was_cancelled: bool,
-    /// Why its scope was cancelled, if this is the turn in which it sees the cancellation.
+    /// Why the scope was cancelled, if this is the turn in which the task sees its cancellation.
     cancelled: Option<Cancelled>,
 }
 
@@ -87,8 +87,8 @@ impl Observer {
         self.longest_turn.get()
     }
 
-    /// The coroutine that takes a turn. For an internal task, it is the coroutine that waits for it, or else the one that started
-    /// it.
+    /// The coroutine to which a turn of `task` belongs. If `task` is internal, this is the coroutine that waits for `task`. If
+    /// there is none, it is the coroutine that started `task`.
     fn frame_of(&self, task: &TaskRef) -> Frame {
         let frame = |task: &TaskRef| Frame::new(task.name(), task.location.get());
         if !task.is_internal() {

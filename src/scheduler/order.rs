@@ -1,12 +1,13 @@
 //! The order of the turns in a round: first in, first out, or a permutation that is drawn from a seed.
 //!
-//! The drawing never changes: a seed gives the same turns in each later version. The generator is SplitMix64 (Steele, Lea, Flood:
-//! "Fast splittable pseudorandom number generators", 2014). Let `s` be the first number that it gives for the seed. The
-//! permutation of round `r`, counted from 1, is drawn by a generator that starts at `s + r`. For each `last`, from the number of
-//! tasks less one down to 1, that generator gives a number `x`, and the tasks at `last` and at `x * (last + 1) / 2^64` are
-//! exchanged (Fisher, Yates). Seed 0 draws nothing, and neither does a round of one task.
+//! The order that a seed gives never changes: a seed gives the same turns in each later version. The generator is SplitMix64
+//! (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Let `s` be the first number that it gives for
+//! the seed. The permutation of round `r`, counted from 1, is drawn by a generator that starts at `s + r`. For each `last`, from
+//! the number of tasks less one down to 1, that generator gives a number `x`, and the tasks at `last` and at `x * (last + 1) /
+//! 2^64` are exchanged (Fisher, Yates). Seed 0 draws nothing, and neither does a round of one task.
 //!
-//! Each round is drawn by itself, so that one can be turned back to first in, first out without a change to the others.
+//! The order of each round is drawn by itself. So one round can be set back to first in, first out, without a change of the other
+//! rounds.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -28,7 +28,7 @@ impl Scheduler {
     /// Stores `waker`. It is woken when a task becomes ready, and when the loop has to look for a deadlock. Returns false if a
     /// task is ready already.
     pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
-        // Set first: cloning the waker, or dropping the one before, is foreign code, which may make a task ready.
+        // This comes first: to clone the waker, and to drop the previous waker, runs foreign code, which may make a task ready.
         self.host_may_sleep();
         // A virtual clock jumps when nothing outside can wake the loop any more. So the host of a simulated loop is woken for
         // that, too.

@@ -53,7 +53,8 @@ impl Scheduler {
         self.quorums.borrow_mut().add(first, last, quorum);
     }
 
-    /// Removes the range of which `last` is the last or only id, because the task with this id has ended.
+    /// Called because the task with the id `last` has ended. If `last` is the last id of a range, or its only id, removes the
+    /// range.
     pub(crate) fn forget_quorum(&self, last: u64) {
         self.quorums.borrow_mut().by_last_id.remove(&last);
     }

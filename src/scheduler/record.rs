@@ -1,7 +1,7 @@
 //! What a simulated run did: its turns, and the rounds that were not first in, first out.
 //!
-//! A run may never end, and its record must not use up the memory. So it keeps the first turns and rounds, and a hash of all
-//! later turns.
+//! Some runs never end, and their record must not use up the memory. So the record keeps the first turns and rounds, and a hash
+//! of all later turns.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -54,7 +54,7 @@ pub(crate) struct Round {
 impl Record {
     /// How many turns are kept.
     pub(crate) const MAX_TURNS: usize = 1 << 20;
-    /// How many tasks all orders that are kept may have in total.
+    /// How many tasks the orders that are kept may have in total.
     const MAX_REORDERED_TASKS: usize = 1 << 20;
     /// How many rounds of several tasks are kept. The search for a failing order looks at no more.
     pub(crate) const MAX_SIZES: usize = 800;
@@ -63,7 +63,7 @@ impl Record {
         Record { with_tasks, ..Record::default() }
     }
 
-    /// `name` is called if this is the first turn of its task.
+    /// `is_first`: this is the first turn of its task. Then `name` is called, if the turn is one of those that are kept.
     pub(super) fn add_turn(&mut self, turn: Turn, is_first: bool, name: impl FnOnce() -> Cow<'static, str>) {
         self.turn_count += 1;
         if self.turns.len() == Record::MAX_TURNS {

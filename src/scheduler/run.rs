@@ -64,8 +64,8 @@ impl Scheduler {
 
     // Between rounds.
 
-    /// If exactly one task is ready, and neither the clock nor the inbox needs a look: begins a round of that task, and takes it.
-    /// Otherwise `None`: the round begins in the usual way.
+    /// If exactly one task is ready, and the loop need not look at the clock or at the inbox: begins a round of that task, and
+    /// takes the task. Otherwise returns `None`, and the round begins in the usual way.
     #[inline(always)]
     fn only_ready(&self) -> Option<TaskRef> {
         if self.may_have_news() { None } else { self.run_queue.take_only() }
@@ -214,7 +214,7 @@ impl Scheduler {
     }
 }
 
-/// While it lives, the scheduler runs: wake-ups from its own thread go straight to it.
+/// While a `Running` lives, the scheduler runs: wake-ups from its own thread go directly to it.
 struct Running<'a> {
     scheduler: &'a Scheduler,
 }

@@ -16,7 +16,7 @@ pub(crate) struct RunQueue {
 
 #[derive(Default)]
 struct Queues {
-    /// The rest of this round, in reverse order: `pop` takes the next task.
+    /// The rest of this round, in reverse order, so that `Vec::pop` takes the next task.
     round: Vec<TaskRef>,
     next_round: Vec<TaskRef>,
     /// How many rounds have begun.
@@ -30,7 +30,7 @@ impl Queues {
     /// Whether the capacity of one of the queues is at least twice [`KEPT_CAPACITY`].
     #[inline(always)]
     fn have_much_room(&self) -> bool {
-        // The limit is a power of two, so this compares both capacities at once.
+        // The limit is a power of two, so one comparison is enough for both capacities.
         self.round.capacity() | self.next_round.capacity() >= 2 * KEPT_CAPACITY
     }
 
@@ -95,7 +95,7 @@ impl RunQueue {
     pub(crate) fn begin_round(&self) -> bool {
         self.with(|queues| {
             if queues.next_round.len() == 1 && queues.round.capacity() != 0 {
-                // Not by `swap`: that would load as one word what was just stored in parts, and the processor would wait for the
+                // Not by `swap`, which would load as one word what was just stored in parts: the processor would wait for the
                 // stores.
                 queues.round.extend(queues.next_round.pop());
                 queues.rounds += 1;

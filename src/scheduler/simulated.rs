@@ -30,7 +30,7 @@ pub(crate) struct Simulated {
     jumps: Jumps,
 }
 
-/// Jumps of the clock, for a program that has no end.
+/// Counts the jumps of the clock, to recognize a program that may have no end.
 #[derive(Default)]
 struct Jumps {
     count: Cell<u64>,
@@ -42,7 +42,7 @@ struct Jumps {
 /// How many jumps pass between two checks.
 const JUMPS_PER_LOOK: u64 = 1 << 14;
 
-/// A program that has run for this long, by its clock, and for [`BEFORE_REPORT`] in real time, may have no end.
+/// If a program has run for this long by its clock, and for [`BEFORE_REPORT`] in real time, it may have no end.
 const LONG: Duration = Duration::from_hours(365 * 24);
 
 /// How long a clock waits for something outside before the loop prints a warning.
@@ -106,8 +106,8 @@ impl Scheduler {
     }
 
     /// The loop is idle, and its thread is about to wait. If the clock of a simulated loop has waited for something outside for
-    /// long, this prints a warning, once: a coroutine of the same loop may hold the waker, and then both wait for ever. Returns
-    /// the time at which to call this again.
+    /// long, this prints a warning, once: a coroutine of the same loop may hold the waker. Then the clock and this coroutine wait
+    /// for each other for ever. Returns the time at which to call this again.
     pub(crate) fn warn_if_it_waits_for_long(self: &Rc<Scheduler>) -> Option<Instant> {
         let simulated = self.simulated.as_ref().filter(|simulated| !simulated.is_reported.get())?;
         self.deadline()?;
@@ -186,7 +186,7 @@ impl Scheduler {
         }
     }
 
-    /// Gives the round that has just begun its order.
+    /// Sets the order of the round that has just begun.
     ///
     /// A task may be queued without being ready, because the reason for which it was queued is gone. A seed gives no order to
     /// such tasks: they are not counted, and come last.

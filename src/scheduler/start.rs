@@ -68,7 +68,7 @@ impl Scheduler {
     /// Gives `task` a turn in the next round.
     #[inline]
     pub(crate) fn enqueue(task: &TaskRef) {
-        // A running task is checked when it suspends.
+        // A running task is not queued here: when it suspends, the loop checks whether to queue it.
         if !task.has(State::QUEUED | State::RUNNING | State::ENDED) {
             Scheduler::push_ready(task);
         }

@@ -1,4 +1,5 @@
-//! Timers: earliest deadline first; of equal deadlines, the one that was set first.
+//! Timers. The timer with the earliest deadline fires first. If two deadlines are equal, the timer that was set first fires
+//! first.
 
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -73,7 +74,7 @@ impl Stamped {
     }
 }
 
-/// In the order of entries, the first to fire is the greatest.
+/// In the order of entries, the entry that fires first is the greatest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
     /// In nanoseconds since the loop's own zero.
@@ -175,7 +176,8 @@ impl Timers {
         let deadline = deadline.map_or(NEVER, |deadline| self.count(deadline));
         self.stamp = self.stamp.wrapping_add(1);
         if self.stamp == 0 {
-            // The stamps repeat from here on: no entry of a cancelled timer may have the key of a new timer.
+            // From here on, the stamps repeat. So the entries of cancelled timers are removed: none of them may have the key of a
+            // new timer.
             self.sweep();
         }
         let slot = self.timers.insert(Stamped::new(self.stamp, timer));

@@ -31,12 +31,12 @@ impl Scheduler {
     /// Whether a queued task would have its turn now.
     pub(super) fn is_ready(task: &Header) -> bool {
         let is_ready = task.pending.get() == 0 || task.has(State::FORCE_RESUME);
-        // If its cancellation is put off, it has its turn when the tasks that hold it have ended.
+        // If the cancellation of a task is put off, the task has its turn when the tasks that hold it have ended.
         is_ready && !task.has(State::CANCEL_DEFERRED | State::ENDED | State::RUNNING)
     }
 
     /// As [`is_ready`](Scheduler::is_ready), for a task to which the fast path of `may_resume` does not apply. Clears
-    /// `FORCE_RESUME` if the task has its turn now, and `QUEUED` if not.
+    /// `FORCE_RESUME` if the task has its turn now. Otherwise clears `QUEUED`.
     #[inline(never)]
     fn is_due(task: &Header) -> bool {
         let is_due = Scheduler::is_ready(task);

@@ -33,7 +33,7 @@ impl Waiter {
             self.settle_slow();
         } else if self.count_down() == 0 {
             Scheduler::push_ready(&self.0);
-            // This may have woken a host, whose waker may have ended the run.
+            // `push_ready` may have woken a host, and the waker of the host may have ended the run.
             self.release();
         }
     }
@@ -112,7 +112,7 @@ const FUTURE_PENDING: State = State::POLLING_FUTURE.union(State::FUTURE_WOKEN);
 const HAS_WAIT: State = State::WAIT_BEGUN.union(State::FUTURE_WOKEN);
 
 impl Header {
-    /// Begins a wait at `location`. False if the task may not wait: polling the wait then raises the reason.
+    /// Begins a wait at `location`. False if the task must not wait. Polling the wait then raises an error with the reason.
     #[inline]
     pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
         const MAY_BEGIN: State = FAST.union(HAS_WAIT);
@@ -147,9 +147,9 @@ impl Header {
         true
     }
 
-    /// Whether its wait was over when a timeout, an abort or a race cancelled it. Then the coroutine gets the value that has
-    /// arrived, and sees the cancellation at its next wait. In a loser of a race, a wait that can give its value back does that
-    /// instead, as the race ignores the value of a loser.
+    /// Whether the wait of this task was over when a timeout, an abort or a race cancelled the task. Then the coroutine gets the
+    /// value that has arrived, and sees the cancellation at its next wait. If the task has lost a race and the wait can give its
+    /// value back, the wait gives it back instead, because the race ignores the value of a loser.
     pub(crate) fn keeps_arrived(&self, gives_back: bool) -> bool {
         const NOT_OVER: State = State::WAIT_REFUSED.union(State::WAIT_BEGUN).union(State::FAILED);
         let is_kept = |scope: Rc<Scope>| match scope.cancelled().as_ref().map(Cancelled::why) {
@@ -166,8 +166,8 @@ impl Header {
         self.change(State::BLOCKED_ON.union(State::WAIT_REFUSED), begun);
     }
 
-    /// Counts a cancellation, and returns the error to raise at the wait. `None` if the task has swallowed too many: then it has
-    /// to suspend, and is dropped.
+    /// Counts a cancellation, and returns the error to raise at the wait. `None` if the task has swallowed too many
+    /// cancellations. Then it has to suspend, and is dropped.
     pub(crate) fn raise_cancelled(&self) -> Option<Error> {
         self.give_up_future();
         if self.count_cancellation() {
@@ -178,7 +178,7 @@ impl Header {
         Some(Error::cancelled(reason, self.location.get()))
     }
 
-    /// The answer to a poll of a future, if this task may not poll one now.
+    /// The answer to a poll of a future, if this task must not poll a future now.
     #[inline(never)]
     fn refuse_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
         if !self.has(State::RUNNING) {
@@ -298,7 +298,7 @@ impl TaskRef {
     /// Called when the shield at which the task waits is dropped: from here on, a cancellation is raised at its waits again.
     pub(crate) fn leave_shield(&self) {
         self.unset(State::SHIELDED);
-        // A running task is checked when it suspends.
+        // A running task is not queued here: when it suspends, the loop checks whether to queue it.
         if self.has(State::CANCELLED) && !self.has(State::RUNNING) {
             self.set(State::FORCE_RESUME);
             Scheduler::enqueue(self);
@@ -340,7 +340,7 @@ pub(crate) fn stale_resume(location: &'static Location<'static>) -> Error {
     Error::at(message.into(), location)
 }
 
-/// The error of a coroutine without macros that waits for two things at once.
+/// The error of a coroutine without macros that waits for two things at the same time.
 #[cold]
 #[inline(never)]
 pub(crate) fn second_wait(location: &'static Location<'static>) -> Error {

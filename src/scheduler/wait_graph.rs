@@ -20,15 +20,15 @@ fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {
     waiting
 }
 
-/// The tasks that cannot go on before `task` has ended: those that wait for it, and the owner of its scope, if that waits for
-/// all in it.
+/// The tasks that cannot go on before `task` has ended: those that wait for it, and the owner of its scope, if the owner waits
+/// for all tasks in the scope.
 pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
     let mut waiting = direct_dependents(task);
     waiting.extend(owner_that_waits_for_all(task));
     waiting
 }
 
-/// The owner of the scope of `task`, if it waits for all in it, and is not a direct dependent.
+/// The owner of the scope of `task`, if the owner waits for all tasks in the scope, and is not a direct dependent.
 pub(super) fn owner_that_waits_for_all(task: &TaskRef) -> Option<TaskRef> {
     let scope = task.scope()?.holder();
     let waits_for_all = scope.is_whole() && (scope.is_domain() || !task.has(State::SCOPE_ROOT));
@@ -43,8 +43,8 @@ pub(super) fn has_waiter_in_its_scope(task: &TaskRef) -> bool {
     task.waiting_tasks().into_iter().any(is_in_it)
 }
 
-/// The tasks in scopes that end with their first task, by the id of an owner: the owner of the nearest scope above that ends only
-/// when all in it have ended.
+/// Which tasks an owner waits for although their own scopes end with their first task. The key is the id of the owner of the
+/// nearest scope above such a task that ends only when all tasks in it have ended.
 pub(super) fn by_owner_around(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
     let mut by_owner = BTreeMap::<u64, Vec<TaskRef>>::new();
     let mut known = BTreeMap::<usize, Option<TaskRef>>::new();
@@ -100,8 +100,8 @@ pub(super) fn all_dependents(tasks: Vec<TaskRef>) -> Vec<TaskRef> {
 }
 
 /// The frames of a trace, outermost first. The last one is `task`, which failed at `location`. The one before it is the coroutine
-/// that waits for `task`, and so on. A trace stops where no task or several tasks wait, at the edge of the domain, and at `max`
-/// frames.
+/// that waits for `task`, and so on. A trace ends at a task for which no task or several tasks wait, at the edge of the domain,
+/// and after `max` frames.
 pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: usize) -> Vec<Frame> {
     trace_with_contexts(task, location, max).0
 }

@@ -170,7 +170,7 @@ impl<T> WaitQueue<T> {
         self.nodes.shrink_to_fit();
     }
 
-    /// Closes the gap that an entry between these two has left in the line.
+    /// Links the entries `before` and `after`: an entry between them has left the line.
     fn close_gap(&mut self, before: u32, after: u32) {
         match self.nodes.get_mut(before as usize) {
             Some(node) => node.after = after,

@@ -1,4 +1,4 @@
-//! What other threads see of a loop that is watched: the turn that is being taken, and requests for dumps.
+//! What other threads see of a loop that has a view or a watchdog: the turn that is being taken, and requests for dumps.
 //!
 //! It belongs to the loop, and the runs of the loop use it one after the other. The thread of the loop notes each turn, under a
 //! lock that is nearly always free. Views and the watchdog look at it from other threads. No user code runs under the lock.
@@ -16,7 +16,7 @@ use crate::inside::dump::Dump;
 use crate::inside::stall::{Kind, Stall};
 use crate::trace::Frame;
 
-/// What other threads see of a watched loop.
+/// What other threads see of a loop that has a view or a watchdog.
 #[derive(Default)]
 pub(crate) struct Watch {
     state: Mutex<State>,
@@ -36,8 +36,8 @@ struct State {
     limit: Option<Duration>,
     /// The watchdog has reported the current turn.
     is_reported: bool,
-    /// The reports that the watchdog still has to make of stalls that are over. There is one for the end of each stall. If the
-    /// watchdog has not reported the stall itself, a report of the stall comes before the one of its end.
+    /// The reports that the watchdog still has to make of stalls that are over. Each stall has a report of its end. If the
+    /// watchdog has not reported the stall while it lasted, another report comes before, as if the stall still lasted.
     over: VecDeque<Stall>,
     /// How many runs have ended.
     runs: u64,
@@ -75,7 +75,7 @@ pub(crate) enum Next {
 }
 
 impl Running {
-    /// The stall that keeps the loop from answering a request, which was made at `asked`.
+    /// The stall that keeps the loop from answering the request that was made at `asked`.
     fn stall(&self, asked: Instant) -> Stall {
         self.turn.as_ref().map_or_else(
             || Stall {
@@ -206,8 +206,8 @@ impl Watch {
         let inbox = run.inbox.clone();
         state.requests.push(request.clone());
         drop(state);
-        // A loop that sees the wake-up sees this store, too: `wake_parked` takes the lock of the inbox after the store, and the
-        // loop takes it after that.
+        // If the loop sees the wake-up, it sees this store, too: `wake_parked` takes the lock of the inbox after the store, and
+        // the loop takes the same lock later.
         self.is_asked.store(true, Ordering::Relaxed);
         inbox.wake_parked();
         let mut answer = lock(&request.answer);

@@ -24,8 +24,8 @@ pub(super) struct Report {
 enum Finding {
     /// The second run with the same seed took other turns.
     NotRepeatable(String),
-    /// The pairs of tasks that have to change places for the failure. In the failing run, the first of a pair goes before the
-    /// second.
+    /// The pairs of tasks that have to change places for the program to fail. In the failing run, the first of a pair goes before
+    /// the second.
     Reordered { exchanges: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
     /// The program fails in the order first in, first out. It passes when the tasks of `passes` change places. `passes` is empty if
     /// no such tasks were found. `passed_before`: an earlier run with seed 0 had passed.
@@ -71,8 +71,8 @@ impl Report {
     /// Finds the tasks that changed places in `smallest`, the smallest failing run. If the order of `smallest` is first in, first
     /// out, `passing` is a run with a single task out of place that passes, if one was found.
     pub(super) fn explain(&mut self, smallest: &Trial, passing: Option<&Trial>, cut_short: Option<Limit>) {
-        // A livelock keeps the text of the first run, because its text has the number of rounds, and the runs of the search end
-        // after fewer.
+        // A livelock keeps the text of the first run, because this text has the number of rounds, and the runs of the search end
+        // after fewer rounds.
         if let Some(failure) = smallest.failure.as_ref().filter(|failure| failure.kind != Kind::Livelock) {
             self.failure.clone_from(&failure.text);
         }

@@ -94,8 +94,8 @@ pub(super) fn shrink(
     search.best
 }
 
-/// For a program that fails first in, first out, as in the run `failing`: searches for a run with a single task out of place that
-/// passes. `passes` runs the program, and returns the run if it passes.
+/// The program fails in the order first in, first out: `failing` is this run. Searches for a run that passes, in which a single
+/// task is out of place. `passes` runs the program, and returns the run if it passes.
 pub(super) fn find_passing(
     failing: &Trial,
     passes: impl FnMut(&Rounds) -> Option<Trial>,
@@ -106,7 +106,7 @@ pub(super) fn find_passing(
 }
 
 struct Search<'a, F> {
-    /// Runs the program, and returns the run if it is one that the search looks for.
+    /// Runs the program, and returns the run if the search looks for such a run.
     fails: F,
     budget: &'a mut Budget,
     /// The run with the order `rounds`.

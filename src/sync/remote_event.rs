@@ -61,7 +61,7 @@ impl SharedFlag {
 
 /// A handle to an [`Event`](crate::Event) for other threads. Made by [`Event::remote`](crate::Event::remote).
 ///
-/// It may outlive the loops whose coroutines wait, and the event itself. Then it is a flag without waiters.
+/// It may outlive the loops whose coroutines wait, and the event itself. After that, it is a flag without waiters.
 ///
 /// ```
 /// use tinyield::{Event, Loop};

@@ -10,9 +10,9 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 /// Waits until every other coroutine of the loop waits for something, and nothing is ready any more.
 ///
 /// It is for tests: a test starts some work, and looks at the result when the work can get no further by itself. In a
-/// [simulated](crate::Builder::simulated) loop this is before the clock jumps to the next deadline. If several coroutines wait for
-/// it, the first one continues, and the next one continues when nothing is ready again. It does not wait for closures on threads,
-/// or for foreign futures.
+/// [simulated](crate::Builder::simulated) loop, the wait ends before the clock jumps to the next deadline. If several coroutines
+/// wait in `settled`, the first one continues, and the next one continues when nothing is ready again. It does not wait for
+/// closures on threads, or for foreign futures.
 ///
 /// ```
 /// use std::cell::Cell;

@@ -122,7 +122,7 @@ macro_rules! methods_of_collections {
     };
 }
 
-/// The error of a part, for waits whose `take` may raise an error without an earlier notification of the task.
+/// The error of a part, for waits whose `take` may raise an error of which the task was not notified before.
 #[inline(always)]
 fn late_failure<X: WaitState>(wait: &X) -> Option<Error> {
     if X::RAISES_LATE { wait.failure() } else { None }

@@ -1,6 +1,6 @@
 //! The two kinds of waits in a race. A leaf has started nothing, so the race gives it up by dropping it. Work has started tasks, so
-//! the race has to wait for its end. The kinds are types, so that the state of a race of leaves has no room for tasks, and that of
-//! a race of work has none for leaves.
+//! the race has to wait for its end. The kinds are types, so that the state of a race of leaves has no room for tasks, and the
+//! state of a race of work has no room for leaves.
 
 use super::lifecycle::WaitState;
 

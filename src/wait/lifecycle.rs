@@ -116,7 +116,7 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether all parts are ready.
     fn is_ready(&self) -> bool;
 
-    /// Whether its output is a value that can be lost. An output that only reports the end of the wait is not.
+    /// Whether its output is a value that can be lost. False if the output only reports the end of the wait.
     fn carries_value(&self) -> bool {
         false
     }

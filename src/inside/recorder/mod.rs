@@ -23,7 +23,7 @@ use crate::error::Cancelled;
 ///
 /// The events are the start, the turns, the wake-ups, the cancellation and the end of each coroutine. A recorder is a handle: its
 /// clones share the events. [`write_perfetto`](Recorder::write_perfetto) may be called at any time and from any thread, also while
-/// a loop runs. Several loops may share a recorder, one after the other or at once on several threads.
+/// a loop runs. Several loops may share a recorder, one after the other, or at the same time on several threads.
 ///
 /// [`Builder::record`](crate::Builder::record) gives a recorder to a loop. A recorded turn costs some hundred nanoseconds more, and
 /// an event takes about 100 bytes. The name and line of a coroutine that has ended are removed together with its last event.

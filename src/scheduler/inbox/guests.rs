@@ -9,12 +9,12 @@ use crate::primitives::lock;
 use crate::work;
 
 /// The loops that tasks of this loop poll, and that may be woken: they have timers, or are watched, or have such guests. A guest
-/// has the waker of its host's task, but is not counted as a holder of that waker. So a guest keeps its host from a deadlock only
-/// while one of these three is the case.
+/// has the waker of its host's task, but is not counted as a holder of that waker. So a guest keeps its host from reporting a
+/// deadlock only while one of these three conditions is true.
 ///
-/// A loop is added, by its own thread, when it begins to sleep and when it gets its first watcher. It is not removed as soon as
-/// it can no longer be woken, but when the host looks at its guests. So the host looks at most once for each time that a loop was
-/// added.
+/// A loop is added, by its own thread, when it begins to sleep and when it gets its first watcher. A loop that nothing can wake
+/// any more stays in the list until the host looks at its guests. So each time that a loop is added costs the host at most one
+/// look at a loop that nothing can wake.
 #[derive(Default)]
 pub(super) struct Guests {
     /// By address.
@@ -67,7 +67,7 @@ impl Inbox {
             work::count();
             let mut state = lock(&guest.state);
             if state.is_guest {
-                // Then its host is a guest already, too, or does not sleep.
+                // Its host is then a guest already, too, or does not sleep.
                 break;
             }
             let Some(host) = state.host.as_ref().and_then(Weak::upgrade) else { break };
@@ -78,7 +78,8 @@ impl Inbox {
         }
     }
 
-    /// Whether a holder outside, or a timer, could still wake a loop that a task of this one polls, directly or through others.
+    /// Whether a holder outside, or a timer, could still wake a loop that a task of this loop polls, directly or through other
+    /// loops.
     pub(crate) fn may_guest_wake(self: &Arc<Inbox>) -> bool {
         if lock(&self.state).guests.is_empty() {
             return false;
@@ -108,17 +109,18 @@ impl Inbox {
         false
     }
 
-    /// Whether this loop, a guest of `host`, may wake it. The host removes it if the answer is [`Asleep`](Guest::Asleep).
+    /// Whether this loop, a guest of `host`, may wake `host`. The host removes the guest if the answer is
+    /// [`Asleep`](Guest::Asleep).
     fn as_guest_of(&self, host: &Arc<Inbox>) -> Guest {
         let mut state = lock(&self.state);
         let guest = match &state.parked {
-            // It is polled by another loop, or its task has ended.
+            // Another loop polls it now, or the task that polled it has ended.
             Parked::Task { wake_slot, .. } if !Arc::ptr_eq(&wake_slot.inbox, host) || wake_slot.is_retired() => {
                 Guest::Asleep
             }
             Parked::Task { wake_slot, .. } if !wake_slot.local.awaits() => Guest::NotAwaited,
             Parked::Task { has_timers: true, .. } => Guest::MayWake,
-            // If it is signalled, a holder is about to wake the task, and is still counted.
+            // If the inbox is signalled, a holder is about to wake the task, and is still counted.
             Parked::Nothing | Parked::Thread(_) | Parked::Host(..) if state.closed || !self.signalled.load(Relaxed) => {
                 Guest::Asleep
             }

@@ -29,9 +29,9 @@ pub(crate) struct SlotKey {
 /// The wake-ups of a loop that come from its own thread.
 pub(in crate::scheduler) struct LocalWakes {
     owner: u64,
-    /// The list is not empty. Only the loop's own thread reads and writes this, and the next field.
+    /// The list is not empty. Only the loop's own thread reads and writes this field and the next one.
     is_signalled: AtomicBool,
-    /// The scheduler of the loop, while it runs. It looks at its run queue and at the list before it goes idle.
+    /// The scheduler of the loop, while the loop runs. The scheduler looks at its run queue and at the list before it goes idle.
     scheduler: AtomicPtr<Scheduler>,
     list: UnsafeCell<List>,
 }
@@ -78,18 +78,18 @@ impl LocalWakes {
         Some(change(unsafe { &mut *self.list.get() }))
     }
 
-    /// Makes this take wake-ups for `scheduler`, until [`close`](LocalWakes::close) is called.
+    /// Sends wake-ups to `scheduler`, until [`close`](LocalWakes::close) is called.
     ///
     /// # Safety
     ///
-    /// Until then, the scheduler is not dropped, moved, or borrowed mutably.
+    /// Until `close` is called, the scheduler is not dropped, moved, or borrowed mutably.
     pub(in crate::scheduler) unsafe fn open(&self, scheduler: &Scheduler) {
         if self.is_here() {
             self.scheduler.store(std::ptr::from_ref(scheduler).cast_mut(), Relaxed);
         }
     }
 
-    /// Makes wake-ups go to the inbox from here on.
+    /// Sends wake-ups to the inbox, from here on.
     pub(in crate::scheduler) fn close(&self) {
         if self.is_here() {
             self.scheduler.store(null_mut(), Relaxed);

@@ -87,14 +87,15 @@ impl LocalMarks {
 /// A poll of a future, on the loop's own thread.
 pub(in crate::scheduler) struct LocalPoll<'a> {
     marks: &'a LocalMarks,
-    /// The task polls another future already, by hand. Its wake-ups are noted for that poll.
+    /// The task polls another future already, by hand, and this poll takes place inside of that one. Wake-ups are noted for the
+    /// outer poll.
     is_nested: bool,
-    /// The bits that are cleared when it is over.
+    /// The bits that are cleared when the poll is over.
     over: u8,
 }
 
 impl LocalPoll<'_> {
-    /// The future is ready.
+    /// Notes that the future is ready.
     #[inline]
     pub(in crate::scheduler) fn note_ready(&mut self) {
         self.over |= AWAITS;
@@ -102,7 +103,7 @@ impl LocalPoll<'_> {
         ready_polls.store(ready_polls.load(Relaxed) + 1, Relaxed);
     }
 
-    /// The future is a foreign one. Returns whether that is new for this slot.
+    /// Notes that the future is a foreign one. Returns whether this is the first foreign future of this slot.
     #[cfg(feature = "smol")]
     #[inline]
     pub(in crate::scheduler) fn note_foreign(&self) -> bool {
@@ -111,7 +112,7 @@ impl LocalPoll<'_> {
         marked & FOREIGN == 0
     }
 
-    /// The future is pending, so the task takes a turn. Returns whether the slot was woken in this poll.
+    /// Notes that the future is pending, so the task suspends. Returns whether the slot was woken in this poll.
     #[inline]
     pub(in crate::scheduler) fn note_pending(&self) -> bool {
         self.marks.ready_polls.store(0, Relaxed);

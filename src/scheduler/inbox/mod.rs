@@ -100,7 +100,7 @@ impl Inbox {
     ///
     /// # Safety
     ///
-    /// Until then, the scheduler is not dropped, moved, or borrowed mutably.
+    /// Until `end_run` is called, the scheduler is not dropped, moved, or borrowed mutably.
     pub(super) unsafe fn begin_run(&self, scheduler: &Scheduler) {
         // SAFETY: by contract.
         unsafe { self.local.open(scheduler) };
@@ -117,7 +117,7 @@ impl Inbox {
     /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right also while
     /// the loop runs.
     pub(super) fn add_local_watchers(self: &Arc<Inbox>) {
-        // Nothing outside holds a spare waker. Dropping it changes the local count, so the count is taken after that.
+        // Nothing outside holds a spare waker. Dropping it changes the local count, so the local count is taken afterwards.
         while let Some(slot) = self.local.next_with_spare() {
             WakeSlot::drop_spare(&slot);
         }
@@ -168,8 +168,8 @@ impl Inbox {
     }
 
     fn add_watcher(self: &Arc<Inbox>) {
-        // On another thread, the loop need not become a guest here. That thread has cloned a waker that is counted already, or
-        // one that was lent for a poll, and that poll is over before the loop sleeps.
+        // On another thread, the loop need not become a guest here. The other thread has cloned one of two kinds of wakers.
+        // Either the waker is counted already, or it was lent for a poll. That poll is over before the loop sleeps.
         if !self.local.count_watcher(1) && self.watchers.fetch_add(1, Relaxed) == 0 && self.local.is_here() {
             self.become_guest();
         }
@@ -203,7 +203,8 @@ impl Inbox {
     pub(crate) fn park(&self, deadline: Option<Instant>) {
         let mut state = lock(&self.state);
         if let Parked::Host(..) | Parked::Task { .. } = state.parked {
-            // Dropped before this thread can be unparked: foreign code may park the thread, too.
+            // The waker of a host is dropped before this thread can be unparked: its drop is foreign code, which may park the
+            // thread, too.
             let host = std::mem::take(&mut state.parked);
             drop(state);
             host.release();

@@ -1,4 +1,4 @@
-//! What sleeps until something comes in to an inbox: a thread, a host, or a task of another loop.
+//! What sleeps until something comes into an inbox: a thread, a host, or a task of another loop.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,8 +15,8 @@ pub(crate) enum Parked {
     Nothing,
     Thread(Thread),
     Host(Waker, EndOfWatch),
-    /// A task of another loop of this thread polls the loop. This loop is not counted as a holder of its wake slot: the other
-    /// loop waits only if this one is watched, or has a timer.
+    /// A task of another loop of this thread polls the loop. This loop is not counted as a holder of the wake slot of that task:
+    /// the other loop waits only if this loop is watched, or has a timer.
     Task {
         wake_slot: Arc<WakeSlot>,
         has_timers: bool,
@@ -33,7 +33,7 @@ pub(crate) enum EndOfWatch {
 }
 
 impl Parked {
-    /// Wakes it. Never called under a lock, as the waker of a host is foreign code.
+    /// Wakes what sleeps. Never called under a lock, because the waker of a host is foreign code.
     pub(crate) fn wake(self) {
         match self {
             Parked::Nothing => {}
@@ -43,7 +43,7 @@ impl Parked {
         }
     }
 
-    /// Wakes it from another thread, or from this one if no thread can be started.
+    /// Wakes what sleeps, from another thread. If no thread can be started, it does so from this thread.
     pub(super) fn wake_elsewhere(self) {
         match self {
             Parked::Host(waker, _) => {
@@ -57,7 +57,7 @@ impl Parked {
         }
     }
 
-    /// Drops it, because nothing will wake it any more. A thread that is parked returns early.
+    /// Drops what sleeps, because nothing will wake it any more. A thread that is parked returns early.
     pub(super) fn release(self) {
         match self {
             Parked::Nothing => {}

@@ -21,7 +21,7 @@ pub(super) fn this_thread() -> u64 {
     })
 }
 
-/// Whether this is the thread with that number. A thread that has none yet is not.
+/// Whether `number` is the number of this thread. False if this thread has no number yet.
 #[inline]
 pub(super) fn is_this_thread(number: u64) -> bool {
     debug_assert_ne!(number, 0);

@@ -30,7 +30,7 @@ pub(crate) struct WakeSlot {
     pub(in crate::scheduler) local: LocalMarks,
 }
 
-/// The high bit of the count of holders: nothing is left to wake, and wakers no longer count.
+/// The high bit of the count of holders: nothing is left to wake, and wakers are no longer counted as holders.
 const RETIRED: usize = 1 << (usize::BITS - 1);
 
 impl WakeSlot {
@@ -76,8 +76,8 @@ impl WakeSlot {
         Some(Arc::clone(&*unsafe { borrow(waker.data()) }))
     }
 
-    /// Notes that the slot was taken out of the inbox: the next wake-up adds it again. A thread whose wake-up found the slot in
-    /// the inbox has not added it again. What that thread wrote before is visible from here on.
+    /// Notes that the slot was taken out of the inbox: the next wake-up adds it again. If a wake-up of another thread found the
+    /// slot in the inbox, that thread has not added it again. What that thread wrote before its wake-up is visible from here on.
     pub(crate) fn acknowledge(&self) {
         self.woken.swap(false, AcqRel);
     }
@@ -119,7 +119,7 @@ impl WakeSlot {
         this.wake_from(this.inbox.local.here(), || WakeSlot::deliver(this, wake_parked));
     }
 
-    /// Wakes it. If this cannot be done on this thread, `deliver` does it.
+    /// Wakes the slot. If this is not possible on this thread, calls `deliver`, which puts the slot into the inbox.
     #[inline(always)]
     fn wake_from(&self, here: Option<Here<'_>>, deliver: impl FnOnce()) {
         if !self.is_retired() && !here.is_some_and(|here| here.wake(self)) {

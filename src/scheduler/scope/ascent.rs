@@ -1,8 +1,8 @@
 //! Walks up the tree of scopes. They find the scope to which the tasks of an open scope belong, the scope in which shared
-//! coroutines run, and whether a scope ends only after another.
+//! coroutines run, and whether a scope ends only after another scope.
 //!
 //! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes that
-//! it passed. If one walk may pass a scope, each later walk may, too: an open scope stays open, and scopes move only up.
+//! it passed. If one walk may pass a scope, each later walk may pass it, too: an open scope stays open, and scopes move only up.
 //! So a shortcut is right while the scope that it leads to is in the tree.
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ const SHORT: usize = 8;
 #[derive(Default)]
 pub(in crate::scheduler) struct Shortcuts {
     holder: Weak<Scope>,
-    /// The nearest of: a domain, a shield, the scope of a shared coroutine.
+    /// The nearest scope above that is a domain, a shield, or the scope of a shared coroutine.
     home: Weak<Scope>,
     /// The domain up to which a failure has cancelled the shields. The weak reference keeps the address of the domain from being
     /// reused.
@@ -50,7 +50,7 @@ impl Scope {
         self.is_domain() || self.is_shield()
     }
 
-    /// Goes up while `passes` is true. Once it is true for a scope, it must stay true.
+    /// Goes up while `passes` is true for a scope. Once `passes` is true for a scope, it must stay true for that scope.
     fn ascend(
         self: &Rc<Scope>,
         passes: impl Fn(&Scope) -> bool,
@@ -97,7 +97,7 @@ impl Scope {
         passed
     }
 
-    /// Makes `waiting` end only after this scope, unless this scope cannot end before `waiting` has.
+    /// Makes `waiting` end only after this scope, unless this scope ends only after `waiting`.
     pub(in crate::scheduler) fn hold_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
         if !self.waits_for(&waiting) {
             self.add_placeholder_in(waiting);
@@ -129,8 +129,8 @@ impl Scope {
                 return true;
             }
             scopes.extend(scope.subscopes());
-            // It may be a placeholder. There is no way from a placeholder to the scope that it waits for, so this search ends
-            // without an answer.
+            // `scope` may be a placeholder. There is no way from a placeholder to the scope that it waits for, so the search
+            // downwards ends without an answer.
             if scope.is_empty() && !Rc::ptr_eq(self, &scope) {
                 below = None;
             }

@@ -25,8 +25,8 @@ impl Scope {
             return;
         }
         let mut seldom = self.seldom.borrow_mut();
-        // A task behind a shield is not cancelled, and may raise an error again that another task has raised. An isolate whose owner
-        // gave up may do so too, and its error may arrive first.
+        // The same error may arrive twice. A task behind a shield is not cancelled, and may raise an error again that another
+        // task has raised. An isolate whose owner gave up may raise such an error too, and its error may arrive first.
         if seldom.known.insert(error.identity()) {
             seldom.others.push(error);
         }
@@ -59,7 +59,7 @@ impl Scope {
         Some(domain)
     }
 
-    /// The domain that receives an error raised in here: the nearest that is not itself cancelled from outside.
+    /// The domain that receives an error raised in this scope: the nearest domain that is not itself cancelled from outside.
     pub(in crate::scheduler) fn responsible_domain(self: &Rc<Scope>) -> Rc<Scope> {
         let mut domain = self.domain();
         let mut passed = Vec::new();

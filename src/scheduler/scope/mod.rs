@@ -88,10 +88,10 @@ pub(crate) struct Scope {
     at_end: Cell<Option<AtEnd>>,
     pub(super) hold: SharedHold,
     /// Empty scopes. Each is in the scope of a task that gave up its wait for this scope. They end when this scope ends, so the
-    /// scopes of those tasks end only then.
+    /// scopes of those tasks cannot end before.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     stage: Cell<Stage>,
-    /// It was cancelled alone, and not with a scope above: its time was up, or its work was aborted.
+    /// This scope was cancelled alone, and not with a scope above: its time was up, or its work was aborted.
     cancelled_by_itself: Cell<bool>,
     /// A handle exists that can abort it.
     is_abortable: Cell<bool>,
@@ -198,7 +198,7 @@ impl Scope {
         self.parent.borrow().clone()
     }
 
-    /// Whether its owner need not wait for it any more.
+    /// Whether the owner of this scope no longer waits for it.
     pub(crate) fn is_over(&self) -> bool {
         self.stage.get() != Stage::Running
     }

@@ -10,8 +10,9 @@ use crate::scheduler::TimerKey;
 use crate::scheduler::task::TaskRef;
 use crate::scheduler::wait::Waiter;
 
-/// What ends together with a scope. The wait for the scope may go on, as a part of a gather. A timer or a handle that did not end
-/// with the scope could hide a deadlock, as it would count as able to wake a task.
+/// What ends together with a scope. The wait for the scope may last longer than the scope, if it is a part of a gather. A timer
+/// or a handle that did not end with the scope could hide a deadlock, because the loop would count it as something that can still
+/// wake a task.
 pub(crate) enum AtEnd {
     CancelTimer(TimerKey),
     Notify(Rc<dyn OnScopeEnd>),
@@ -82,7 +83,7 @@ impl Scope {
         *self.group.borrow_mut() = Some(group);
     }
 
-    /// Takes out the race that it runs in. The group refers to its scopes, so this also breaks the circle.
+    /// Takes out the race that it runs in. The group refers to its scopes, so this also breaks the cycle of references.
     pub(in crate::scheduler) fn take_group(&self) -> Option<Rc<Group>> {
         self.group.take()
     }

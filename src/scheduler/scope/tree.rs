@@ -60,8 +60,9 @@ impl Scope {
         Some(parent)
     }
 
-    /// Moves the scopes of shared coroutines out of this shield, to the scope in which they would run without it. So they go on
-    /// for tasks outside that wait for them. Returns that scope, and the scopes that moved.
+    /// Moves the scopes of shared coroutines out of this shield, to the scope in which they would run without the shield. So the
+    /// shared coroutines go on for the tasks outside of the shield that wait for them. Returns that scope, and the scopes that
+    /// moved.
     pub(in crate::scheduler) fn move_shared_out(&self) -> Option<(Rc<Scope>, Vec<Rc<Scope>>)> {
         if !self.is_shield() {
             return None;

@@ -16,7 +16,7 @@ fn tasks_are_put_back_to_their_places() {
     assert_eq!(restored(&[3, 0, 1, 2], &[3]), [0, 1, 2, 3]);
     assert_eq!(restored(&[1, 2, 3, 0], &[0]), [0, 1, 2, 3]);
     assert_eq!(restored(&[3, 2, 1, 0], &[3, 2]), [1, 0, 2, 3]);
-    // Between others that stay out of place, it has the fewest of them on the wrong side.
+    // The other tasks stay out of place. The task goes to the place at which the fewest of them are on its wrong side.
     assert_eq!(restored(&[2, 0, 1], &[1]), [1, 2, 0]);
     assert_eq!(with_task_at(&[0, 1, 2, 3], 3, 1), [0, 3, 1, 2]);
 }

@@ -102,8 +102,8 @@ use self::state::{RECEIVERS, SENDERS};
 
 /// Makes a channel with room for `capacity` messages. A coroutine that sends one more waits until a message has been received.
 ///
-/// If a receiver gives up, its message comes back into the channel (see [`Receiver::recv`]). Each such message may exceed the
-/// capacity by one. If there are remote ends, it takes no room.
+/// If a receiver gives up, its message comes back into the channel (see [`Receiver::recv`]). So for each such message, the
+/// channel may hold one message more than its capacity. If there are remote ends, such messages take no room.
 ///
 /// # Panics
 ///

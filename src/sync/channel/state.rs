@@ -26,7 +26,7 @@ pub(super) const RECEIVERS: usize = 1;
 /// The state of a channel.
 pub(super) struct State<T> {
     pub(super) capacity: Option<usize>,
-    /// How many messages may be in the channel at once. 0 once the channel is closed.
+    /// How many messages may be in the channel at the same time. 0 once the channel is closed.
     limit: usize,
     /// The oldest messages. The first ones are claimed, one for each claim. The others are free.
     messages: VecDeque<T>,
@@ -285,8 +285,8 @@ impl<T> Shared<T> {
         result
     }
 
-    /// Takes the oldest free message for another thread. It takes no claimed message, as these are older: the thread may have
-    /// received a newer message from the queue already.
+    /// Takes the oldest free message for another thread. It takes no claimed message: the claimed messages are older, and the
+    /// thread may have received a newer message from the queue already.
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         if !self.queue.is_state_ready.is_set()
             && let Some(message) = self.queue.take()
