@@ -2,6 +2,8 @@
 //!
 //! There are three ways to run it: to the end on this thread, step by step, and polled by a host.
 
+mod settings;
+
 use std::fmt;
 #[cfg(feature = "smol")]
 use std::ops::ControlFlow;
@@ -13,56 +15,35 @@ use std::task::Waker;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::error::{Grouping, LoopError, Reason};
+pub(crate) use self::settings::{Observation, Settings, SimulationSettings};
+use crate::error::{LoopError, Reason};
 use crate::inside::dump::Dump;
-use crate::inside::recorder::Recorder;
 use crate::inside::statistics::Statistics;
-use crate::inside::watchdog::{Watchdog, WatchdogThread};
+use crate::inside::watchdog::WatchdogThread;
 use crate::panic::discard;
 #[cfg(feature = "tokio")]
 use crate::scheduler::{Driver, Steps};
-use crate::scheduler::{Inbox, Observer, Order, Progress, Record, Scheduler, Scope, Simulated, Task, Watch};
+use crate::scheduler::{Inbox, Observer, Progress, Record, Scheduler, Scope, Simulated, Task, Watch};
 use crate::stop::Stop;
 use crate::thread::InnerLoop;
 use crate::timeline::Timeline;
 use crate::wait::WaitState;
 
-/// The most steps of one [`poll`](Run::poll). After so many steps, other tasks of the host have their turn. Between two polls a
-/// host may make a system call, which takes as long as hundreds of the shortest turns.
-const STEPS_PER_POLL: usize = 768;
+/// A [`poll`](Run::poll) looks at the clock after this number of steps.
+const STEPS_PER_BATCH: usize = 128;
+
+/// When a poll has taken this long after its first batch of steps, other tasks of the host have their turn. Between two polls, a
+/// host may make a system call, which takes as long as hundreds of the shortest steps.
+const TIME_PER_POLL: Duration = Duration::from_micros(25);
+
+/// The most batches of one poll.
+const BATCHES_PER_POLL: usize = 32;
+
+/// The batches of one poll of a simulated loop, whose steps must not depend on the clock.
+const BATCHES_IF_SIMULATED: usize = 6;
 
 /// The most steps that a busy loop takes before it looks at the runtime of its foreign futures again.
 const STEPS_PER_LOOK: usize = 768;
-
-/// The settings that a run gets from its loop.
-#[derive(Debug, Default)]
-pub(crate) struct Settings {
-    pub(crate) grouping: Grouping,
-    pub(crate) stop: Option<Arc<Stop>>,
-    pub(crate) simulation: Option<Box<SimulationSettings>>,
-    pub(crate) observation: Option<Box<Observation>>,
-    pub(crate) hides_panic_trace: bool,
-    pub(crate) timer_slack: Duration,
-}
-
-/// The observers of a run, which look at its turns.
-#[derive(Debug)]
-pub(crate) struct Observation {
-    /// `Some` if the loop has a view or a watchdog.
-    pub(crate) watch: Option<Arc<Watch>>,
-    pub(crate) watchdog: Option<Watchdog>,
-    pub(crate) recorder: Option<Recorder>,
-}
-
-#[derive(Debug)]
-pub(crate) struct SimulationSettings {
-    pub(crate) timeline: Arc<Timeline>,
-    pub(crate) order: Order,
-    /// The record of the turns, if they are recorded.
-    pub(crate) record: Option<Record>,
-    /// How many rounds the clock may stand still before the run fails.
-    pub(crate) max_rounds: Option<u64>,
-}
 
 pub(crate) struct Run<T: 'static> {
     scheduler: Rc<Scheduler>,
@@ -245,23 +226,39 @@ impl<T: 'static> Run<T> {
 
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
         self.begin_hosted();
-        let mut budget = STEPS_PER_POLL;
-        while budget > 0 {
-            match self.take(&mut budget) {
+        let is_simulated = self.timeline.is_some();
+        let mut end = None;
+        for _ in 0..if is_simulated { BATCHES_IF_SIMULATED } else { BATCHES_PER_POLL } {
+            match self.poll_batch(context) {
                 Progress::Done => return Poll::Ready(self.result()),
-                Progress::Ran => break,
-                Progress::Idle => {
-                    if !self.scheduler.stop_if_cyclic() && self.scheduler.set_host_waker(context.waker()) {
-                        return Poll::Pending;
-                    }
-                    // A task has become ready in the meantime. This pass of the loop counts as a step, so that the poll ends even
-                    // if a task becomes ready each time.
-                    budget = budget.saturating_sub(1);
+                Progress::Idle => return Poll::Pending,
+                Progress::Ran => {}
+            }
+            if !is_simulated {
+                let now = Instant::now();
+                if now >= *end.get_or_insert(now + TIME_PER_POLL) {
+                    break;
                 }
             }
         }
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Takes a batch of steps. If nothing is ready then, the waker is woken when a task becomes ready.
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Progress {
+        let mut budget = STEPS_PER_BATCH;
+        while budget > 0 {
+            let progress = self.take(&mut budget);
+            let is_idle = matches!(progress, Progress::Idle);
+            if !is_idle || (!self.scheduler.stop_if_cyclic() && self.scheduler.set_host_waker(context.waker())) {
+                return progress;
+            }
+            // A task has become ready in the meantime. This pass of the loop counts as a step, so that the poll ends even if a task
+            // becomes ready each time.
+            budget = budget.saturating_sub(1);
+        }
+        Progress::Ran
     }
 
     fn begin_hosted(&self) {

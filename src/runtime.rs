@@ -97,7 +97,10 @@ impl<'a, T: 'static> Runtime<'a, T> {
         }
     }
 
-    /// Gives coroutines their turns, up to a fixed number of turns. Use it for a host that is a future.
+    /// Gives coroutines their turns. Use it for a host that is a future.
+    ///
+    /// If coroutines are ready all the time, a poll takes at least 256 turns. It returns after about 25 microseconds, or after 4,096
+    /// turns. The polls of a [simulated](crate::Builder::simulated) loop do not depend on the time: each takes 768 turns.
     ///
     /// When nothing is ready, the waker of `context` is woken as soon as something outside wakes the loop. The host has to poll
     /// again by itself when the next timer is due: see [`deadline`](Runtime::deadline).

@@ -1,0 +1,41 @@
+//! What a run gets from its loop: its settings, and its observers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Grouping;
+use crate::inside::recorder::Recorder;
+use crate::inside::watchdog::Watchdog;
+use crate::scheduler::{Order, Record, Watch};
+use crate::stop::Stop;
+use crate::timeline::Timeline;
+
+/// The settings that a run gets from its loop.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) grouping: Grouping,
+    pub(crate) stop: Option<Arc<Stop>>,
+    pub(crate) simulation: Option<Box<SimulationSettings>>,
+    pub(crate) observation: Option<Box<Observation>>,
+    pub(crate) hides_panic_trace: bool,
+    pub(crate) timer_slack: Duration,
+}
+
+/// The observers of a run, which look at its turns.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    /// `Some` if the loop has a view or a watchdog.
+    pub(crate) watch: Option<Arc<Watch>>,
+    pub(crate) watchdog: Option<Watchdog>,
+    pub(crate) recorder: Option<Recorder>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SimulationSettings {
+    pub(crate) timeline: Arc<Timeline>,
+    pub(crate) order: Order,
+    /// The record of the turns, if they are recorded.
+    pub(crate) record: Option<Record>,
+    /// How many rounds the clock may stand still before the run fails.
+    pub(crate) max_rounds: Option<u64>,
+}
