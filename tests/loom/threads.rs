@@ -116,7 +116,7 @@ fn a_loop_on_a_thread_is_stopped_when_its_closure_is_cancelled() {
         let pool = ThreadPool::new(1);
         let job = pool.run_in_thread(move || {
             let event = Event::new();
-            // With this somebody could set the event, so the loop is not deadlocked.
+            // With this handle, somebody could set the event, so the loop is not deadlocked.
             let _remote = event.remote();
             let inside = co! {
                 theirs.store(1, Relaxed);
@@ -140,7 +140,7 @@ fn run_in_loop_is_stopped_and_waited_for() {
         let theirs = stage.clone();
         let inner = run_in_loop(move || {
             let event = Event::new();
-            // With this somebody could set the event, so the loop is not deadlocked.
+            // With this handle, somebody could set the event, so the loop is not deadlocked.
             let remote = event.remote();
             co! {
                 theirs.store(1, Relaxed);
