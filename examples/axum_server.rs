@@ -12,7 +12,8 @@
 //! wrk -t1 -c64 -d10s http://127.0.0.1:8080/
 //! ```
 //!
-//! In place of `local`, `threads` serves on many threads, and `plain` on one thread without any coroutine, to compare with.
+//! With `threads` instead of `local`, it serves on many threads. With `plain`, it serves on one thread without any coroutine,
+//! for a comparison.
 #![feature(coroutines)]
 
 use std::net::SocketAddr;
@@ -63,7 +64,7 @@ fn sum() -> Coro<String> {
     format!("{}\n", one + two)
 }
 
-/// Waits by a timer of the loop, and awaits one of tokio in place.
+/// Waits for a timer of the loop, and awaits a timer of tokio in place.
 #[coro]
 fn fetch(number: u64) -> Coro<u64> {
     yield sleep(Duration::from_millis(5));

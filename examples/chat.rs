@@ -51,7 +51,7 @@ fn read(room: Room, number: usize, stream: Rc<Async<TcpStream>>) -> Coro<()> {
     }
 }
 
-/// Writes messages, until there will be no more.
+/// Writes messages until the channel is closed and empty.
 #[coro]
 fn write(messages: Receiver<Rc<str>>, stream: Rc<Async<TcpStream>>) -> Coro<()> {
     while let Ok(message) = yield messages.recv() {

@@ -93,7 +93,7 @@ fn main() {
     println!("there is no SIGUSR1 on this system");
 }
 
-/// Three clients keep their connections open, and the process sends itself the signal.
+/// Three clients keep their connections open, and the process sends the signal to itself.
 #[cfg(unix)]
 fn self_test() -> Result<(), Box<dyn Error>> {
     let listener = smol::block_on(TcpListener::bind("127.0.0.1:0"))?;

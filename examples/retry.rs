@@ -20,7 +20,8 @@ struct Backoff {
     limit: Duration,
 }
 
-/// Runs what `attempt` makes until that gives a value. Raises the last error when all attempts have failed.
+/// Calls `attempt` and runs the coroutine that it returns, until such a coroutine gives a value. Raises the last error when all
+/// attempts have failed.
 #[coro]
 fn retry<T: 'static>(backoff: Backoff, attempt: impl Fn() -> Coro<T> + 'static) -> Coro<T> {
     let mut pause = backoff.first;

@@ -37,7 +37,7 @@ fn shard(listener: TcpListener, served: Arc<AtomicUsize>) -> Coro<()> {
     }
 }
 
-/// A connection that breaks is no reason to stop the others.
+/// A connection that breaks does not stop the others.
 #[coro]
 fn serve(stream: Async<TcpStream>) -> Coro<()> {
     if let Err(error) = yield isolate(echo(stream)) {
@@ -76,13 +76,13 @@ fn main() -> Result<(), LoopError> {
         let first = listen((Ipv4Addr::LOCALHOST, 0).into())?;
         let address = first.local_addr()?;
         let mut listeners = vec![first];
-        // Only one socket can have the port on a system that does not know how to share it.
+        // On a system on which sockets cannot share a port, only one socket can have it.
         while cfg!(unix) && listeners.len() < cores {
             listeners.push(listen(address)?);
         }
         let loops = listeners.into_iter().zip(counts);
         let loops: Vec<_> = loops.map(|(listener, count)| run_in_loop(move || shard(listener, count))).collect();
-        // When all clients have their answers, the race is decided. It cancels the loops, and they have ended when it
+        // When all clients have their answers, the race is decided. It cancels the loops, and they have ended when the `yield`
         // returns.
         yield race((co! { yield loops; }, all_clients(address)));
     };

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tinyield::{Coro, Loop, Recorder, Semaphore, ThreadPool, coro};
 
-/// Loads an item on a thread, and decodes it on the loop, as soon as it gets a place in memory.
+/// Waits for a place in memory. Then loads an item on a thread, and decodes it on the loop.
 #[coro]
 fn item(number: u64, pool: ThreadPool, memory: Semaphore) -> Coro<u64> {
     let _place = yield memory.acquire();

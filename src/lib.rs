@@ -87,8 +87,8 @@
 #![feature(const_type_name, coroutines, coroutine_trait, error_generic_member_access, negative_impls, try_trait_v2)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
-// With this, examples in the documentation need no feature attribute of their own. rustdoc compiles all examples without such an
-// attribute as one program, and each of the others by itself.
+// With this, examples in the documentation need no feature attribute of their own. rustdoc compiles all examples without a
+// feature attribute as one program, and each example with one as a program of its own.
 #![doc(test(attr(allow(duplicate_features), feature(coroutines))))]
 
 extern crate self as tinyield;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// The compiler whose messages are in `tests/ui/*.stderr`. Others word some of them differently, so with them each program only has to
-/// fail.
+/// The compiler whose messages are in `tests/ui/*.stderr`. Other compilers word some messages differently, so with them each
+/// program only has to fail to compile.
 const MESSAGES_OF: &str = "rustc 1.97.";
 
 #[test]

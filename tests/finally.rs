@@ -31,7 +31,7 @@ fn cleanup_runs_after_a_value() {
     let main = finally(co! { yield; 7 }, cleanup(&log));
     assert_eq!(Loop::new().run(main).unwrap(), 7);
     assert_eq!(log.take(), ["cleanup"]);
-    // It may be a plain function, and the work may be any wait.
+    // The cleanup may be a plain function, and the work may be any wait.
     let count = Counter::new();
     let up = count.clone();
     Loop::new().run(finally(sleep(ms(0)), move || up.up())).unwrap();

@@ -319,7 +319,7 @@ fn handles_are_thin() {
     assert_eq!(size_of::<Coro<[u64; 100]>>(), 8);
     assert_eq!(size_of::<Option<Coro<[u64; 100]>>>(), 8);
     assert_eq!(size_of::<JoinHandle<[u64; 100]>>(), 8);
-    // And a function that clones its value.
+    // A `Shared` is two pointers: one to the coroutine, and one to a function that clones its value.
     assert_eq!(size_of::<Shared<[u64; 100]>>(), 16);
     assert_eq!(size_of::<Option<Shared<()>>>(), 16);
 

@@ -427,7 +427,7 @@ fn nothing_comes_from_outside_in_a_run_of_coroutines_alone() {
 
 const VARIABLE: &str = "NEVER_ENDS";
 
-/// The first lines that `test` writes to the standard error if [`VARIABLE`] is set. It does not end by itself.
+/// The first lines that `test` writes to the standard error if [`VARIABLE`] is set. `test` does not end by itself.
 fn lines_said_by(test: &str, count: usize) -> Vec<String> {
     let mut waiting = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test])

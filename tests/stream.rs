@@ -189,7 +189,7 @@ fn error_of_the_coroutine_is_that_of_a_child() {
     let error = Loop::new().run(main).unwrap_err();
     assert_eq!(error.to_string(), "broken");
     assert_eq!(error.error().trace().last().unwrap().name(), "source");
-    // A reader outside of the domain gets it raised.
+    // The error is also raised at a reader outside of the domain.
     let outside = co! {
         let values = std::rc::Rc::new(broken());
         let first = values.clone();

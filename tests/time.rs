@@ -188,7 +188,7 @@ fn a_timer_fires_within_one_round_although_another_timer_was_set_in_that_round()
     assert!(place("due") < place("timer") && place("timer") < place("turn after that"), "{log:?}");
 }
 
-/// More timers than one heap holds, and more than the loop takes from it at once.
+/// More timers than one heap holds, and more than the loop takes out at once.
 const MANY: u32 = 5000;
 
 #[test]

@@ -44,7 +44,8 @@ pub fn take(signature: &mut Signature, body: &impl ToTokens) -> Arguments {
         let attrs = &typed.attrs;
         let at = Span::mixed_site().located_at(typed.colon_token.span);
 
-        // All arguments after the first local variable are local variables too: they have to be dropped before it.
+        // After the first argument that becomes a local variable, all further arguments become local variables too: they have
+        // to be dropped before that first one.
         if locals.is_empty()
             && let Some(name) = plain(&typed.pat)
         {

@@ -164,7 +164,8 @@ fn is_coroutine(closure: &ExprClosure) -> bool {
     closure.attrs.iter().any(|attr| attr.path().is_ident("coroutine"))
 }
 
-/// Replaces each `yield` inside of a closure or an `async` block by an error. The field names what the `yield` is in.
+/// Replaces each `yield` inside of a closure or an `async` block by an error. The field says where the `yield` is: in a closure
+/// or in an `async` block.
 struct Misplaced(&'static str);
 
 impl VisitMut for Misplaced {

@@ -11,7 +11,8 @@ use crate::tokens;
 
 /// Makes a coroutine that runs `captures` and then `block`. The type of `block` is `output`, or is inferred if `output` is `None`.
 ///
-/// `name` is the path of a type that has the name of the coroutine. `line` is the place that traces give it before its first `yield`.
+/// `name` is the path of a type that has the name of the coroutine. `line` is the place that traces show for the coroutine
+/// before its first `yield`.
 pub fn make(
     in_crate: &Crate,
     name: &TokenStream,

@@ -74,8 +74,8 @@ pub fn end(krate: &Crate, keyword: Token![return], operand: Option<&Expr>) -> To
 ///
 /// It is written so that the frame of the suspended coroutine holds only the wait:
 ///
-/// - there is no `match` with the `yield` in an arm, as the frame would hold the matched value;
-/// - `resume` is moved and never borrowed, as the frame would hold it. `given` is borrowed instead.
+/// - there is no `match` with the `yield` in an arm, because the frame would then hold the matched value;
+/// - `resume` is moved and never borrowed, because the frame would hold a borrowed `resume`. `given` is borrowed instead.
 fn suspend_until_ready(krate: &Crate, poll: &TokenStream, ours: Span) -> TokenStream {
     let resume = resume();
     let krate = krate.at(ours);

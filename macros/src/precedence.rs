@@ -7,11 +7,12 @@ use syn::{Expr, ExprTry, Macro, Type};
 
 use crate::krate::Crate;
 
-/// The crates whose macros await in place, which only an `async` block can.
+/// The crates with macros that contain an `.await`, and so work only in an `async` block.
 const ASYNC_CRATES: [&str; 7] =
     ["async_std", "futures", "futures_lite", "futures_micro", "futures_util", "smol", "tokio"];
 
-/// The error for a `yield operand` whose operand is a number or a truth value, which cannot be intended.
+/// The error for a `yield operand` whose operand is a binary operation or a cast to a number. Most probably, only the left side
+/// was to be yielded.
 pub fn answer(operand: &Expr) -> Option<TokenStream> {
     let (at, operator, example) = match operand {
         Expr::Binary(binary) => {
@@ -34,7 +35,7 @@ fn is_number(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.get_ident().is_some_and(|name| NUMBERS.iter().any(|number| name == number)))
 }
 
-/// `yield a?` yields `a?`. If `a` is a wait, the error of rustc has the text of a trait of this crate.
+/// `yield a?` means `yield (a?)`. If `a` is a wait, rustc reports an error, with the text of a trait of this crate.
 pub fn check_question(krate: &Crate, raise: &mut ExprTry) {
     let operand = &raise.expr;
     let at = operand.span();

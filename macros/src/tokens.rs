@@ -63,7 +63,7 @@ pub fn marked(field: &ExprField) -> Option<&Ident> {
 }
 
 fn rename_fields(tokens: TokenStream, from: &str, to: &str) -> TokenStream {
-    // The number of dots just before: `a..yield b` is a range.
+    // The number of dots directly before this token. `a..yield b` is a range.
     let mut dots = 0;
     tokens
         .into_iter()

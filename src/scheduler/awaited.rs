@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use super::{BlockedOn, State, TaskRef};
 
-/// The holders of a semaphore or a lock, in words: by the id of the task that waits for it, and by its bit of [`BlockedOn`].
+/// The holders of semaphores and locks, in words. The key is the id of a task that waits for a semaphore or a lock, and the bit
+/// of [`BlockedOn`] for semaphores or for locks.
 pub(super) type Holders = HashMap<(u64, u16), Rc<str>>;
 
 /// The kinds of things that have holders.

@@ -114,8 +114,8 @@ impl Clock {
         self.forget_last_read();
     }
 
-    /// Keeps the time that was just read, for the next look at the clock. It is called only in the last turn of a round: a
-    /// further turn of the round might take long, and the time would be out of date.
+    /// Keeps the time that was just read, for the next look at the clock. This is called only in the last turn of a round. A
+    /// further turn of the round might take long, and then the time would be out of date.
     #[inline]
     pub(super) fn keep_last_read(&self, now: Instant) {
         self.last_read.set(Some(now));

@@ -82,8 +82,8 @@ impl Scheduler {
         self.joins.borrow_if_used().is_some_and(|joins| !joins.unsearched.is_empty())
     }
 
-    /// Called when a handle of an abortable is gone, or when its work is cancelled. The next search looks again at the cycles
-    /// that the handle might have ended. Returns whether there are any.
+    /// Called when a handle of an abortable is gone, or when the work of an abortable is cancelled. The next search looks again
+    /// at the cycles that a handle might have ended. Returns whether there are any.
     pub(super) fn look_at_spared_cycles(&self) -> bool {
         let is_any = self.joins.borrow_if_used().is_some_and(|joins| !joins.spared.is_empty());
         if is_any {
@@ -142,8 +142,8 @@ impl Scheduler {
 /// A node of the graph of waits.
 enum Node {
     Task(TaskRef),
-    /// A task that waits at a quorum depends on each task of the quorum. As the quorum is a node, the tasks that wait at it are
-    /// looked at once, and not once for each of its own tasks.
+    /// A task that waits at a quorum depends on each task of the quorum. Because the quorum is a node, the search visits the
+    /// tasks that wait at it only once. Without this node, it would visit them once for each task of the quorum.
     Quorum(Rc<dyn Quorum>),
 }
 

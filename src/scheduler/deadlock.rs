@@ -67,9 +67,9 @@ impl Scheduler {
         }
     }
 
-    /// Removes from `doomed` the tasks that wait for the work of a [`finally`](crate::finally), and all tasks that wait for these
-    /// tasks: all of them go on when the work has been dropped. If this removes every task, as in a cycle, it removes only the
-    /// tasks that wait for the work itself, and if these are all tasks, it removes none.
+    /// Removes from `doomed` the tasks that wait for the work of a [`finally`](crate::finally), and all tasks that wait for
+    /// these tasks: all of them go on when the work has been dropped. If no task would be left then, as in a cycle, this
+    /// removes only the tasks that wait for the work itself. If no task would be left even then, it removes none.
     fn without_those_that_clean_up(&self, doomed: Vec<TaskRef>) -> Vec<TaskRef> {
         let waits_to_clean_up = |scope: &Rc<Scope>| {
             scope.owner().filter(|owner| scope.is_whole() && !scope.is_domain() && owner.has(State::SHIELDED))
@@ -260,8 +260,8 @@ impl Waits {
         let is_stuck = |task: &TaskRef| search.stuck.contains(&task.id.get());
         let edges = self.edges.get(&id).map_or(&[][..], Vec::as_slice);
         let blocking = edges.iter().find(|edge| {
-            // A race of leaves is over when any of them is. If one of its parts is no task, the race can still end, so the task
-            // is in no cycle.
+            // A race of leaves is over when any of its leaves is over. If one of the leaves does not wait for a task, the race
+            // can still end, so the task is in no cycle.
             let is_race_of_leaves = edge.waiting.has(State::RACING);
             if is_race_of_leaves && edge.waiting.pending.get() as usize != edges.len() {
                 return false;

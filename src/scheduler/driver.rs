@@ -19,7 +19,7 @@ pub(crate) enum Steps {
 
 /// A foreign runtime of one run.
 pub(crate) trait Driver: Any {
-    /// Whether the thread of the loop has to drive it, and not another thread.
+    /// Whether the thread of the loop has to drive the runtime. If not, other threads drive it.
     fn is_driven_here(&self) -> bool;
 
     /// Calls `steps` until the run is over. Between two calls it drives the foreign runtime, and blocks the thread while the loop is

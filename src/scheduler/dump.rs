@@ -27,7 +27,7 @@ pub(crate) trait Held {
 pub(super) struct HeldThings {
     /// By address.
     things: BTreeMap<usize, (Weak<dyn Held>, BlockedOn)>,
-    /// When there are this many, entries of things that are gone are removed.
+    /// When there are this many entries, those of things that are gone are removed.
     prune_at: usize,
 }
 
@@ -111,7 +111,7 @@ impl Scheduler {
         self.root.borrow().clone()
     }
 
-    /// For each task that waits for a semaphore or a lock: the holders of it, in words.
+    /// For each task that waits for a semaphore or a lock: the holders of that semaphore or lock, in words.
     pub(super) fn holders_by_waiting(&self) -> Holders {
         const MAX_NAMES: usize = 5;
         let mut by_waiting = Holders::new();
@@ -163,9 +163,10 @@ impl Places {
 }
 
 impl Scheduler {
-    /// For each task, the index of its parent in the dump. The parent is the task that started it, or else an earlier one: a task
-    /// that waits for it, or the first task or the owner of a scope around it. `tasks` are in the order in which they started. A
-    /// parent has started before its children, so there are no cycles.
+    /// For each task, the index of its parent in the dump. The parent is the task that started it. If that task is not known or
+    /// has ended, the parent is an earlier task: a task that waits for it, or else the first task or the owner of a scope
+    /// around it. `tasks` are in the order in which they started. A parent has started before its children, so there are no
+    /// cycles.
     fn visible_parents(&self, tasks: &[TaskRef], places: &Places) -> Vec<Option<usize>> {
         let mut ancestry = Ancestry::new(tasks);
         let mut parents: Vec<Option<usize>> = Vec::with_capacity(tasks.len());

@@ -23,7 +23,7 @@ pub(super) struct Standstill {
     /// The real time of the first check.
     since: Cell<Option<Instant>>,
     is_reported: Cell<bool>,
-    /// The run fails after this many.
+    /// The run fails after this many rounds.
     max_rounds: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ impl Standstill {
         let since = self.since.get().unwrap_or(now);
         self.since.set(Some(since));
         let time = now - since;
-        // A run that is about to fail has a report of its own.
+        // If rounds are limited, there is no warning before the limit: the run may fail there, with a report of its own.
         let is_long = time >= BEFORE_REPORT.0 && rounds >= self.max_rounds.unwrap_or(BEFORE_REPORT.1);
         is_long.then_some(time.as_secs())
     }
@@ -81,7 +81,7 @@ impl Scheduler {
         standstill.is_reported.set(true);
         let seed = self.seed().map(|seed| format!(" with seed {seed}")).unwrap_or_default();
         let livelock = Livelock::new(rounds, self.ready_tasks().iter().map(place_of).collect());
-        // Not by `eprintln!`, whose output a test keeps until it ends.
+        // `eprintln!` is not used here, because a test keeps its output until the test ends.
         let _ = writeln!(
             std::io::stderr(),
             "tinyield: the clock of a simulated loop{seed} has stood still for {seconds} s, so this may be a {livelock}"

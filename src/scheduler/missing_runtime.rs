@@ -1,4 +1,4 @@
-//! Advice for a panic of tokio that comes up because a runtime is missing, or because there is a second runtime.
+//! Advice for a panic of tokio whose cause is a missing runtime, or a second runtime.
 //!
 //! tokio does not know this crate, so the messages of tokio cannot give the right advice. This file recognizes such a panic by
 //! its text, because tokio has no type for it.

@@ -143,7 +143,7 @@ pub(crate) struct Scheduler {
     wake_slots: RefCell<Slab<(Arc<WakeSlot>, WakeTarget)>>,
     /// The stamp of the last wake slot.
     last_slot: Cell<u64>,
-    /// How many wake slots were removed since the list of them gave memory back.
+    /// How many wake slots were removed since `wake_slots` last gave memory back.
     slot_removals: Cell<usize>,
     /// The loop runs: [`run`](Scheduler::run) has not returned.
     is_running: Cell<bool>,
@@ -178,7 +178,7 @@ pub(crate) struct Scheduler {
     quorums: Seldom<Quorums>,
     /// The semaphores and locks that tasks have waited for. Dumps name their holders.
     held: Seldom<HeldThings>,
-    /// How many turns were taken, until the last return of [`run`](Scheduler::run).
+    /// How many turns had been taken at the last return of [`run`](Scheduler::run).
     turns: Cell<u64>,
     /// If the loop is observed: how many turns the current call of [`run`](Scheduler::run) had taken when its last round began.
     turns_of_call: Cell<usize>,
@@ -260,7 +260,7 @@ impl Scheduler {
 
     /// Releases everything when all tasks have ended, so that nothing keeps the scheduler alive.
     pub(crate) fn close(&self) {
-        // Only what exists is taken out: taking everything would cost half as much as a short run does.
+        // Only the fields with content are taken out. To take out all of them would cost half as much as a short run.
         let timers = if self.timers.borrow().is_some() { self.timers.take() } else { None };
         let wake_slots = if self.wake_slots.borrow().is_empty() { None } else { Some(self.wake_slots.take()) };
         let left = (self.root.take(), (timers, self.settled.take()), wake_slots, self.expired.take());

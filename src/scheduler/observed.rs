@@ -67,7 +67,7 @@ struct Starters {
     starters: HashMap<u64, u64>,
     /// The coroutine that started each internal task.
     coroutines: HashMap<u64, Frame>,
-    /// When there are this many, entries of tasks that have ended are removed.
+    /// When there are this many entries, those of tasks that have ended are removed.
     prune_at: usize,
 }
 

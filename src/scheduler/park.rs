@@ -1,6 +1,7 @@
 //! A run with nothing ready sleeps: it parks its thread, or leaves the waker of its host in the inbox.
 //!
-//! It relies on [`inbox`](super::inbox), which wakes either of them, and on [`deadlines`](super::deadlines) for how long.
+//! It relies on [`inbox`](super::inbox), which wakes the thread or the host, and on [`deadlines`](super::deadlines), which says
+//! how long the sleep may be.
 
 use std::rc::Rc;
 use std::task::Waker;
@@ -78,7 +79,7 @@ impl Scheduler {
         self.host_is_awake();
     }
 
-    /// Notes that this run is stepped or polled, by code that shares the thread.
+    /// Notes that other code of this thread steps or polls the run.
     pub(crate) fn set_hosted(&self) {
         self.is_hosted.set(true);
     }

@@ -26,8 +26,8 @@ pub(crate) enum Progress {
 }
 
 impl Scheduler {
-    /// Takes at most `budget` steps, and subtracts from it how many it took. A panic of user code does not leave this function:
-    /// it stops the loop, and is kept for [`take_panic`](Scheduler::take_panic).
+    /// Takes at most `budget` steps, and subtracts the number of steps from `budget`. A panic of user code does not leave this
+    /// function: it stops the loop, and is kept for [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
         let _running = Running::new(self);
         with_own_depth(|| {
@@ -194,11 +194,11 @@ impl Scheduler {
     /// Cancels the scopes whose time is up, unless their work may complete in the same round: then the work wins.
     fn cancel_expired(self: &Rc<Scheduler>) {
         let reason = Cancelled::new(Reason::TimedOut);
-        // By reference: dropping a scope may panic, so the scopes are dropped when all of them have been looked at.
+        // The scopes are only borrowed here. Dropping one may panic, so they are dropped when all of them have been looked at.
         for (scope, rounds) in &self.expired.take() {
             work::count();
-            // The scope gets one round for the tasks that are ready now. If one of these has made its work ready, it gets one
-            // more round, for the work.
+            // The scope gets one round for the tasks that are ready now. If one of these tasks has made the work of the scope
+            // ready, the scope gets one more round, for that work.
             let may_complete = match rounds {
                 0 => !self.run_queue.is_next_round_empty(),
                 1 => scope.is_root_queued(),

@@ -95,8 +95,8 @@ impl RunQueue {
     pub(crate) fn begin_round(&self) -> bool {
         self.with(|queues| {
             if queues.next_round.len() == 1 && queues.round.capacity() != 0 {
-                // Not by `swap`, which would load as one word what was just stored in parts: the processor would wait for the
-                // stores.
+                // `swap` is not used here. It would load as one word what was just stored in several parts, and the processor
+                // would wait for these stores.
                 queues.round.extend(queues.next_round.pop());
                 queues.rounds += 1;
             } else {

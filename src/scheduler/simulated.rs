@@ -106,8 +106,8 @@ impl Scheduler {
     }
 
     /// The loop is idle, and its thread is about to wait. If the clock of a simulated loop has waited for something outside for
-    /// long, this prints a warning, once: a coroutine of the same loop may hold the waker. Then the clock and this coroutine wait
-    /// for each other for ever. Returns the time at which to call this again.
+    /// long, this prints a warning, once. The waker that counts as outside may be held by a coroutine of the same loop. Then
+    /// the clock and this coroutine wait for each other for ever. Returns the time at which to call this again.
     pub(crate) fn warn_if_it_waits_for_long(self: &Rc<Scheduler>) -> Option<Instant> {
         let simulated = self.simulated.as_ref().filter(|simulated| !simulated.is_reported.get())?;
         self.deadline()?;
@@ -118,7 +118,7 @@ impl Scheduler {
             return Some(since + BEFORE_REPORT);
         }
         simulated.is_reported.set(true);
-        // Not by `eprintln!`, whose output a test keeps until it ends.
+        // `eprintln!` is not used here, because a test keeps its output until the test ends.
         let _ = writeln!(
             std::io::stderr(),
             "tinyield: a simulated clock has waited for {} s, because something outside holds a waker or a remote handle. If a \

@@ -22,8 +22,9 @@ pub(crate) enum Timer {
 
 /// The timers of a loop.
 ///
-/// Recent deadlines are in a heap. When it is full, its entries are sorted into a run, and the runs are in a heap by their first
-/// entry. So of a million deadlines, all but a few thousand are in runs: they stay where they are, and are read in order.
+/// Recent deadlines are in a heap. When this heap is full, its entries become a sorted list, a [`Run`]. These lists are in a
+/// second heap, by their first entry. So of a million deadlines, all but a few thousand are in sorted lists: they stay where
+/// they are, and are read in order.
 ///
 /// A timer that is cancelled leaves its entry. Such entries are swept out before they outnumber the others by far.
 pub(crate) struct Timers {
@@ -41,7 +42,7 @@ pub(crate) struct Timers {
 /// How many timers are taken out before the first of their tasks is woken.
 pub(super) const AT_ONCE: usize = 1024;
 
-/// How many entries a full heap has: 32 KiB.
+/// How many entries a full heap has. Together they take 32 KiB.
 const RUN: usize = 2048;
 
 /// A timer with its stamp. The stamp is inside of each variant, so that the whole takes two words.
@@ -257,7 +258,7 @@ impl Timers {
         due
     }
 
-    /// Keeps the memory of what [`take_due`](Timers::take_due) returned, when that is empty.
+    /// Takes back the list that [`take_due`](Timers::take_due) returned, when it is empty, to use its memory again.
     pub(crate) fn keep(&mut self, due: Vec<Timer>) {
         self.due = due;
     }

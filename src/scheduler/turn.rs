@@ -44,7 +44,7 @@ impl Scheduler {
         is_due
     }
 
-    /// Resumes `task` once, if it can be, and clears the bits `cleared` before.
+    /// Resumes `task` once, if it can be resumed. Before that, clears the bits `cleared`.
     #[inline(always)]
     pub(super) fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
         if !task.has(State::ENDED | State::RUNNING) {
@@ -126,7 +126,7 @@ impl Scheduler {
             return self.end(task, Some(Error::cancelled(reason, location)));
         }
         if task.has(State::SHIELDED) {
-            // It sees its cancellation at its next `yield`.
+            // The task sees its cancellation at its next `yield`.
         } else if task.cold(|cold| cold.held_by > 0).unwrap_or(false) {
             task.set(State::CANCEL_DEFERRED);
         } else {

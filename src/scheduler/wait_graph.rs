@@ -43,8 +43,8 @@ pub(super) fn has_waiter_in_its_scope(task: &TaskRef) -> bool {
     task.waiting_tasks().into_iter().any(is_in_it)
 }
 
-/// Which tasks an owner waits for although their own scopes end with their first task. The key is the id of the owner of the
-/// nearest scope above such a task that ends only when all tasks in it have ended.
+/// The tasks whose own scope ends with its first task, by an owner that nevertheless waits for them. For each task, this is the
+/// owner of the nearest scope above that ends only when all tasks in it have ended. The key is the id of this owner.
 pub(super) fn by_owner_around(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
     let mut by_owner = BTreeMap::<u64, Vec<TaskRef>>::new();
     let mut known = BTreeMap::<usize, Option<TaskRef>>::new();

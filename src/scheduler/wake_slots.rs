@@ -32,7 +32,7 @@ impl Scheduler {
         self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
     }
 
-    /// Whether a holder outside could wake this loop, or has.
+    /// Whether a holder outside could wake this loop, or has already woken it.
     pub(super) fn may_be_woken(&self) -> bool {
         // The signal is read last: a holder signals before it leaves.
         let may_be_woken = |inbox: &Arc<Inbox>| inbox.is_watched() || inbox.may_guest_wake() || inbox.is_signalled();

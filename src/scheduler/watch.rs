@@ -1,7 +1,8 @@
 //! What other threads see of a loop that has a view or a watchdog: the turn that is being taken, and requests for dumps.
 //!
-//! It belongs to the loop, and the runs of the loop use it one after the other. The thread of the loop notes each turn, under a
-//! lock that is nearly always free. Views and the watchdog look at it from other threads. No user code runs under the lock.
+//! A watch belongs to a loop, and the runs of the loop use it one after the other. The thread of the loop notes each turn,
+//! under a lock that is nearly always free. Views and the watchdog look at it from other threads. No user code runs under the
+//! lock.
 
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -36,8 +37,9 @@ struct State {
     limit: Option<Duration>,
     /// The watchdog has reported the current turn.
     is_reported: bool,
-    /// The reports that the watchdog still has to make of stalls that are over. Each stall has a report of its end. If the
-    /// watchdog has not reported the stall while it lasted, another report comes before, as if the stall still lasted.
+    /// Reports of stalls that are over, which the watchdog still has to make. Each stall has a report that says that it is
+    /// over. If the watchdog has not reported the stall while it lasted, another report comes before that one. It says that the
+    /// stall lasts.
     over: VecDeque<Stall>,
     /// How many runs have ended.
     runs: u64,
@@ -231,7 +233,7 @@ impl Watch {
         state.requests.retain(|other| !Arc::ptr_eq(other, &request));
         let stall = state.run.as_ref().map(|run| run.stall(asked));
         drop(state);
-        // It may have been answered in the meantime, or the run may be over.
+        // The request may have been answered in the meantime, or the run may be over.
         let late = lock(&request.answer).take();
         match (late, stall) {
             (Some(dump), _) => Ok(dump),

@@ -1,4 +1,5 @@
-//! A closure that was given to a pool, as other code uses it. Code that runs inside of the closure finds it in a thread-local.
+//! A closure that was given to a pool, without its types: this is what most code needs. A thread-local holds the closure that
+//! runs on the thread.
 
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock, Weak};
@@ -16,12 +17,12 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Closure>>> = const { RefCell::new(None) };
 }
 
-/// `B` is the function to call and what became of it. Most code has no use for it, so its type is erased there.
+/// `B` has the function to call, and later its result. Most code does not use `B`, and sees a closure without this type.
 pub(crate) struct Closure<B: ?Sized = dyn Send + Sync> {
     pub(crate) cancellation: Cancellation,
     /// The closure that waits for this one.
     awaited_by: Mutex<Weak<Closure>>,
-    /// The queue of the threads that may run it.
+    /// The queue of the threads that may run the closure.
     pub(super) queue: Arc<Queue>,
     holds: AtomicUsize,
     /// See [`Closure::spare_for`].
@@ -30,7 +31,7 @@ pub(crate) struct Closure<B: ?Sized = dyn Send + Sync> {
 }
 
 impl<B> Closure<B> {
-    /// For the threads of `queue`.
+    /// A closure that the threads of `queue` may run.
     pub(super) fn new(awaited_by: Option<&Arc<Closure>>, queue: Arc<Queue>, body: B) -> Closure<B> {
         let awaited_by = Mutex::new(weak(awaited_by));
         let (cancellation, holds, spare) = (Cancellation::default(), AtomicUsize::new(0), OnceLock::new());
@@ -73,7 +74,7 @@ impl Closure {
         chain
     }
 
-    /// The spare pool of one thread that runs work which this closure gives to `pool`. `None` if `pool` itself runs it.
+    /// The spare pool, of one thread, for work that this closure gives to `pool`. `None` if `pool` itself runs the work.
     ///
     /// A closure that waits for work of its own pool could wait for itself. So, if all threads of the pool are held, each such
     /// closure gets one more thread, which runs the work that the closure waits for.
@@ -118,7 +119,7 @@ impl Drop for Hold {
 pub(crate) struct InnerLoop {
     hold: Hold,
     inbox: Arc<Inbox>,
-    /// Its key in the cancellation of the closure.
+    /// The key of the loop in the cancellation of the closure.
     key: usize,
 }
 

@@ -23,7 +23,7 @@ use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 /// The handle of a closure that was given to a pool.
 pub(crate) struct Job<F, R> {
     closure: Arc<Closure<Body<F, R>>>,
-    /// Its number in the queue.
+    /// The number of the closure in the queue.
     number: u64,
     was_polled: Cell<bool>,
 }
@@ -103,7 +103,8 @@ impl<F, R> Job<F, R> {
         is_withdrawn
     }
 
-    /// Notes that the closure of this thread awaits the job, and holds its thread. Another closure may have awaited the job before.
+    /// Notes that the closure of this thread awaits the job. While the result exists, this thread counts as held. Another
+    /// closure may have awaited the job before.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn set_awaited_here(&self) -> Option<Hold> {
         let here = Closure::current();

@@ -40,8 +40,8 @@ use crate::wait::{ActiveWait, Wait, suspend_until};
 /// assert!(Loop::new().run(main).unwrap() > 1);
 /// ```
 ///
-/// A timeout or a race around it waits until the closure has returned, as a closure cannot be stopped from outside. So a closure
-/// that may take long calls [`checkpoint`].
+/// A timeout or a race around this coroutine waits until the closure has returned, because a closure cannot be stopped from
+/// outside. So a closure that may take long calls [`checkpoint`].
 ///
 /// # Errors
 ///
@@ -115,10 +115,10 @@ pub fn checkpoint() -> std::result::Result<(), Cancelled> {
 ///
 /// # Nested use
 ///
-/// A closure may run a loop that uses the same pool. If all threads of the pool wait for such loops, each of these closures gets
-/// one more thread, for the work that it waits for. The pool then has more than `max` threads, but at most `max` closures work and
-/// do not wait for a loop. Without the extra threads, there would be an error or a deadlock. A program that calls two libraries may
-/// not show that both use one pool.
+/// A closure may run a loop that uses the same pool. If all threads of the pool wait for such loops, each of these closures
+/// gets one more thread, for the work that it waits for. The pool then has more than `max` threads, but at most `max` of its
+/// closures work. The others wait for a loop. Without the extra threads, there would be an error or a deadlock. A program that
+/// calls two libraries may not show that both use one pool.
 ///
 /// A closure may wait for another closure of its pool in another way, for example at a channel of the standard library. It then
 /// counts as a closure that works. If all threads wait like this, the pool is stuck.
@@ -178,7 +178,7 @@ impl ThreadPool {
         let f = Arc::new(f);
         let location = Location::caller();
         let mut calls = Vec::new();
-        // This is not a closure: the line of each call would then be a line of the closure.
+        // `map` with a closure is not used here: the line of each call would then be the line in that closure.
         for x in xs {
             let f = f.clone();
             calls.push(self.run_in_thread(move || f(x)));

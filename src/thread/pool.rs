@@ -17,7 +17,7 @@ const SHARED_MAX: usize = 500;
 /// How long a thread without work is kept.
 const KEEP_ALIVE: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(5) };
 
-/// After this many closures, one at a time, a thread yields once before it parks.
+/// When this many closures have come one at a time, a thread gives its time to others once before it parks.
 const YIELDS_AFTER: u32 = if cfg!(tinyield_loom) { 1 } else { 64 };
 
 /// A closure as a thread uses it: its types are erased.
@@ -126,7 +126,7 @@ struct State {
     parked: usize,
     /// Threads that were woken, and have not looked for work yet.
     woken: usize,
-    /// Threads that gave their time to others before they look for work once more.
+    /// Threads that have given their time to others, and will look for work once more.
     yielding: usize,
     /// How many closures in a row left the queue empty when a thread took them.
     lone: u32,
@@ -152,9 +152,9 @@ impl State {
 
     /// Counts a parked thread as woken, if there is work for it. Returns whether it did. The caller then has to notify it.
     ///
-    /// It is not needed while another thread is about to look for work: when that one takes work, and more work is left, it wakes the
-    /// next one. So while closures are short, few threads run all of them. If each closure woke a thread, most of these threads
-    /// would find no work.
+    /// No thread is woken while another thread is about to look for work. When that thread takes work, and more work is left,
+    /// it wakes the next one. So while closures are short, few threads run all of them. If each closure woke a thread, most of
+    /// these threads would find no work.
     fn reserve_wake(&mut self) -> bool {
         let is_needed = self.work.len() > 0 && self.parked > 0 && self.woken + self.yielding == 0;
         if is_needed {
@@ -303,15 +303,15 @@ impl Queue {
             }
         }
         state.threads -= 1;
-        // The thread too many may be the one that was woken for the work.
+        // If there was one thread too many, this thread may be the one that was woken for the work.
         self.unlock_and_wake(state);
     }
 
     /// Gives the time of this thread to others, such as a loop that has got the result of one closure and gives the next one to the
     /// pool. That closure then needs no system call to wake this thread.
     ///
-    /// This is for closures that come one at a time. With several closures at once, a loop and a thread that yields were measured to take
-    /// turns after each closure. Probably Linux lets a woken thread preempt one that has yielded.
+    /// This is for closures that come one at a time. With several closures at once, measurements showed that the loop and a
+    /// thread that yields take turns after each closure. Probably Linux lets a woken thread preempt one that has yielded.
     fn yield_once<'state>(&'state self, mut state: MutexGuard<'state, State>) -> MutexGuard<'state, State> {
         state.yielding += 1;
         drop(state);
@@ -333,7 +333,7 @@ impl Queue {
         } else {
             state.parked -= 1;
         }
-        // Work may have been left to this thread, because another one that yielded was to wake it.
+        // Work may be left for this thread: another thread, which yielded when the work arrived, has not woken this one yet.
         let is_needed = is_woken || state.is_closed || state.work.len() > 0;
         (state, is_needed)
     }

@@ -1,4 +1,4 @@
-//! What a coroutine may do after its cancellation, what of that is reported, and `catch`.
+//! What a coroutine may do after its cancellation, which of its answers are reported, and what `catch` gives.
 
 use tinyield::{Cancelled, Coro, Error, Grouping, Loop, Reason, catch, co, isolate, shield, sleep, spawn, timeout};
 

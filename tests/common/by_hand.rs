@@ -45,7 +45,7 @@ impl<W: Wait> OpenWait<W> {
     }
 }
 
-/// A coroutine that waits for `wait` until that is dropped by the [`OpenWait`], and then ends with `value`.
+/// A coroutine that waits for `wait` until the [`OpenWait`] drops the wait. Then it ends with `value`.
 pub fn abandons_wait<W: Wait + 'static, T: 'static>(wait: W, value: T) -> (OpenWait<W>, Coro<T>) {
     let open = Rc::<RefCell<Option<ActiveWait<W::State>>>>::default();
     let begun = open.clone();

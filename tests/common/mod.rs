@@ -1,4 +1,4 @@
-//! Helpers that the integration tests share, one concept a file. They use the public API only.
+//! Helpers that the integration tests share, one concept per file. They use the public API only.
 //!
 //! `allocations.rs` and `random.rs` are not part of this module: the first installs a global allocator, and the second needs proptest. Tests
 //! include them by their paths.

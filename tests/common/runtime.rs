@@ -48,8 +48,8 @@ pub fn ran<T>(runtime: &mut Runtime<'_, T>) {
 /// How a run ended: with its result, or with the payload of a panic.
 type Ended<T> = Result<Result<T, LoopError>, Box<dyn Any + Send>>;
 
-/// As [`to_end`], but calls `before` with the number of steps so far before each step, and stops early if that returns
-/// false. The result is `None` then.
+/// As [`to_end`], but before each step, calls `before` with the number of steps so far. Stops early if `before` returns false.
+/// The result is `None` then.
 pub fn run_steps<T>(runtime: &mut Runtime<'_, T>, mut before: impl FnMut(usize) -> bool) -> (usize, Option<Ended<T>>) {
     let mut steps = 0;
     loop {

@@ -102,7 +102,7 @@ fn old_resume_works_in_a_turn_of_its_own_coroutine() {
     assert_eq!(Loop::new().run(coro).unwrap(), 4);
 }
 
-/// Waits for `wait`, polls it once more, and gives what that raised. `None` if it was ready again.
+/// Waits for `wait`, and polls it once more. Gives the error that the last poll raised, or `None` if the wait was ready again.
 fn polls_once_too_often<W: Wait + 'static>(wait: W) -> Option<String> {
     let coro: Coro<Option<String>> = Coro::from_coroutine(
         #[coroutine]

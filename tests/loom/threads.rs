@@ -72,7 +72,7 @@ fn jobs_that_wait_for_each_other_have_a_thread_each_after_earlier_ones() {
 #[test]
 fn a_cancelled_job_never_begins_or_is_joined() {
     check_bounded(4, || {
-        // 0: has not begun; 1: has; 2: has ended.
+        // 0: has not begun; 1: has begun; 2: has ended.
         let stage = Arc::new(AtomicUsize::new(0));
         let theirs = stage.clone();
         let pool = ThreadPool::new(1);
@@ -116,7 +116,7 @@ fn a_loop_on_a_thread_is_stopped_when_its_closure_is_cancelled() {
         let pool = ThreadPool::new(1);
         let job = pool.run_in_thread(move || {
             let event = Event::new();
-            // With this somebody could set the event, so the loop is not deadlocked.
+            // With this handle, somebody could set the event, so the loop is not deadlocked.
             let _remote = event.remote();
             let inside = co! {
                 theirs.store(1, Relaxed);
@@ -140,7 +140,7 @@ fn run_in_loop_is_stopped_and_waited_for() {
         let theirs = stage.clone();
         let inner = run_in_loop(move || {
             let event = Event::new();
-            // With this somebody could set the event, so the loop is not deadlocked.
+            // With this handle, somebody could set the event, so the loop is not deadlocked.
             let remote = event.remote();
             co! {
                 theirs.store(1, Relaxed);
@@ -193,7 +193,7 @@ fn two_loops_at_once_give_their_values() {
 fn a_panic_in_a_thread_is_resumed_on_the_thread_of_the_loop() {
     check_bounded(4, || {
         let pool = ThreadPool::new(1);
-        // Without the hook, which would print.
+        // `resume_unwind` does not call the panic hook, which would print.
         let job = pool.run_in_thread(|| std::panic::resume_unwind(Box::new(7)));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Loop::new().run(job)));
         assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&7));

@@ -64,7 +64,7 @@ pub enum Statement {
     },
     /// Acquires a permit of this semaphore, and keeps the permit.
     Hold(usize),
-    /// Releases the permit that it has held longest, if it holds any.
+    /// Releases the permit that the coroutine has held longest, if it holds any.
     Release,
     /// Starts a coroutine in the background, and keeps the handle.
     Spawn(Body),
@@ -72,9 +72,10 @@ pub enum Statement {
     Open(Body),
     /// Drops the stream that [`Part::Next`] would read.
     Close,
-    /// Leaves its oldest stream to all coroutines of the program.
+    /// Leaves the oldest stream of the coroutine to all coroutines of the program.
     Leave,
-    /// Races the next value of that stream against this event and a sleep. Does nothing if there is no stream.
+    /// Races the next value of the stream that [`Part::Next`] would read against this event and a sleep. Does nothing if there
+    /// is no stream.
     RaceNext {
         event: usize,
         limit: Limit,
@@ -84,7 +85,7 @@ pub enum Statement {
     Set(usize),
     Clear(usize),
     Raise,
-    /// Raises the error that it caught last, if it caught any.
+    /// Raises the error that the coroutine caught last, if it caught any.
     RaiseCaught,
     Panic,
     /// Calls the oldest abort handle of the program that was not called yet, if there is one.
@@ -118,7 +119,7 @@ pub enum Part {
     Acquire(usize),
     Timeout(Body, Limit),
     TimeoutLeaf(Leaf, Limit),
-    /// Its handle is the newest of the program.
+    /// The abort handle of this work is the newest of the program.
     Abortable(Body),
     Race(Vec<Body>),
     Isolate(Body, Grouping),

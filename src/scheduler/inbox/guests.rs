@@ -19,7 +19,7 @@ use crate::work;
 pub(super) struct Guests {
     /// By address.
     loops: BTreeMap<usize, Weak<Inbox>>,
-    /// When there are this many, loops that are gone are removed.
+    /// When there are this many entries, those of loops that are gone are removed.
     prune_at: usize,
 }
 
@@ -45,13 +45,13 @@ impl Guests {
 
 /// Whether a guest may wake its host.
 enum Guest {
-    /// Something can wake it, and with it a task of the host.
+    /// Something can wake the guest, and the guest then wakes a task of the host.
     MayWake,
-    /// Only guests of its own could wake it.
+    /// Only the guests of the guest could wake it.
     MayBeWoken,
-    /// Its task waits for something else now, but may wait for the guest again without polling it.
+    /// The task that polled the guest waits for something else now, but may wait for the guest again without another poll.
     NotAwaited,
-    /// Nothing can wake it. If that changes, it is added again.
+    /// Nothing can wake the guest. If that changes, the guest is added again.
     Asleep,
 }
 
@@ -67,7 +67,7 @@ impl Inbox {
             work::count();
             let mut state = lock(&guest.state);
             if state.is_guest {
-                // Its host is then a guest already, too, or does not sleep.
+                // The host of this guest is a guest already, too, or does not sleep.
                 break;
             }
             let Some(host) = state.host.as_ref().and_then(Weak::upgrade) else { break };

@@ -45,13 +45,13 @@ struct List {
     watchers: isize,
     /// The slots that may have a spare waker.
     with_spare: Vec<Arc<WakeSlot>>,
-    /// When there are this many, retired slots are removed.
+    /// When there are this many slots, the retired ones are removed.
     prune_at: usize,
 }
 
-// SAFETY: what is not `Sync` in here is `list`. Only `with` refers to it, and only on the thread whose number is `owner`. No two
-// threads ever have the same number, so no other thread reads or writes the list while that thread may. To drop the list needs
-// exclusive access, and its content is `Send`.
+// SAFETY: the only field that is not `Sync` is `list`. Only `with` refers to it, and only on the thread whose number is
+// `owner`. No two threads ever have the same number, so no other thread reads or writes the list while that thread may. To drop
+// the list needs exclusive access, and its content is `Send`.
 unsafe impl Sync for LocalWakes {}
 
 impl Default for LocalWakes {
@@ -254,7 +254,7 @@ impl Here<'_> {
             list.with_spare.push(slot);
             if list.with_spare.len() < list.prune_at { Vec::new() } else { std::mem::take(&mut list.with_spare) }
         });
-        // Not in `with`, as dropping a waker uses the list.
+        // This is done outside of `with`, because dropping a waker uses the list.
         let mut noted = noted.unwrap_or_default();
         if noted.is_empty() {
             return;

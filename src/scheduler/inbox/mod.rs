@@ -106,8 +106,8 @@ impl Inbox {
         unsafe { self.local.open(scheduler) };
     }
 
-    /// Notes that the loop runs no longer.
-    // Inlined, it would take a register from the main loop.
+    /// Notes that the loop no longer runs.
+    // If this were inlined, it would take a register from the main loop.
     #[inline(never)]
     pub(super) fn end_run(self: &Arc<Inbox>) {
         self.add_local_watchers();

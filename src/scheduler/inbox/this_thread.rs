@@ -11,7 +11,8 @@ thread_local! {
     static THREAD: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The number of this thread, from 1. It can be read while the thread ends, too, as it has no destructor.
+/// The number of this thread, from 1. It can be read while the thread ends, too, because the thread-local value has no
+/// destructor.
 pub(super) fn this_thread() -> u64 {
     THREAD.with(|thread| {
         if thread.get() == 0 {

@@ -23,9 +23,9 @@ pub(crate) enum WakeTarget {
 pub(crate) struct WakeSlot {
     pub(super) inbox: Arc<Inbox>,
     pub(crate) key: SlotKey,
-    /// The number of its wakers that are held outside, and the bit [`RETIRED`].
+    /// The number of wakers of this slot that are held outside, and the bit [`RETIRED`].
     holders: AtomicUsize,
-    /// It is in the inbox already.
+    /// The slot is in the inbox already.
     woken: AtomicBool,
     pub(in crate::scheduler) local: LocalMarks,
 }
@@ -71,8 +71,8 @@ impl WakeSlot {
         if !std::ptr::eq(waker.vtable(), &raw const VTABLE) {
             return None;
         }
-        // SAFETY: `VTABLE` is private, so `waker` was made with it in this file, of the pointer of an `Arc`. `waker` is borrowed, so
-        // that is alive, and `borrow` leaves its count alone.
+        // SAFETY: `VTABLE` is private, so `waker` was made in this file, from `VTABLE` and the pointer of an `Arc`. `waker` is
+        // borrowed, so that `Arc` is alive, and `borrow` does not change its count.
         Some(Arc::clone(&*unsafe { borrow(waker.data()) }))
     }
 
@@ -244,7 +244,7 @@ unsafe fn drop_waker(data: *const ()) {
 /// As [`borrow`]. The waker is used up, and is not kept as a spare one.
 #[inline(never)]
 unsafe fn drop_counts(data: *const ()) {
-    // SAFETY: by contract the waker's count goes with it.
+    // SAFETY: by contract the waker is used up, so the count of the `Arc` that it holds is given up here.
     let wake_slot = ManuallyDrop::into_inner(unsafe { borrow(data) });
     wake_slot.release();
 }

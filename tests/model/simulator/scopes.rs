@@ -122,7 +122,7 @@ impl Simulator<'_> {
         self.end_empty_scopes(parent);
     }
 
-    /// Ends `scope` if it is empty, then its parent if that is, and so on.
+    /// Ends `scope` if it is empty, then its parent if the parent is empty, and so on.
     pub(super) fn end_empty_scopes(&mut self, scope: ScopeId) {
         if self.scopes[scope].has_ended || !self.tasks_in(scope).is_empty() || !self.scopes_in(scope).is_empty() {
             return;
@@ -133,7 +133,7 @@ impl Simulator<'_> {
         }
     }
 
-    /// Ends `scope`, and settles its owner, unless that waits for the other runners of a race.
+    /// Ends `scope`, and settles its owner, unless the owner waits for the other runners of a race.
     fn end_scope(&mut self, scope: ScopeId, completed: bool) {
         self.scopes[scope].has_ended = true;
         for placeholder in std::mem::take(&mut self.scopes[scope].placeholders) {

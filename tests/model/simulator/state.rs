@@ -41,7 +41,7 @@ pub struct Task<'a> {
     pub has_seen_cancellation: bool,
     /// The number of cancellations in a row that it has caught.
     pub swallowed: usize,
-    /// What it raised, if it has ended so.
+    /// The error that it raised, if it has ended with one.
     pub error: Option<Failure>,
     /// Its value, if it has ended with one.
     pub output: String,

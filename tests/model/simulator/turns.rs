@@ -64,7 +64,8 @@ impl<'a> Simulator<'a> {
         })
     }
 
-    /// The error of a part of its wait that is not caught. That of a stream counts when nothing else is pending.
+    /// The error of a part of the wait of `task`, if the error of that part is not caught. The error of a stream counts only
+    /// when nothing else is pending.
     fn error_to_raise(&self, task: TaskId) -> Option<Failure> {
         let parts = || self.tasks[task].wait.iter().flat_map(|wait| wait.parts.iter().enumerate());
         let parts = || parts().filter(|(_, part)| !part.catches);
@@ -128,8 +129,9 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// Whether the wait of `task` was over when a timeout or a race cancelled it: then it gets what has arrived. A loser of a race gives
-    /// a permit back that it waited for alone.
+    /// Whether the wait of `task` was over when a timeout, an abort or a race cancelled `task`: then it gets what has arrived.
+    /// But a loser of a race gives a permit or a value of a stream back, if it waits by a `Hold`, a `RaceLeaves` or a
+    /// `RaceNext`.
     fn keeps_arrived(&self, task: TaskId) -> bool {
         let Some(wait) = &self.tasks[task].wait else { return false };
         let has_completed = |task: TaskId| self.tasks[task].has_ended && self.tasks[task].error.is_none();
