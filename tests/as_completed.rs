@@ -53,7 +53,7 @@ fn each_item_has_its_value_whatever_the_order_in_which_the_items_are_awaited() {
 }
 
 #[test]
-fn a_data_loader() {
+fn results_of_a_pool_come_as_soon_as_they_are_ready() {
     let main = co! {
         let pool = ThreadPool::new(16);
         let (go_on, is_loaded) = mpsc::channel();

@@ -48,7 +48,7 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) {
 }
 
 #[test]
-fn waiting_costs_nothing_on_either_side() {
+fn waiting_takes_no_processor_time_on_either_side_of_a_bridge() {
     let smol_sleeps = || async {
         smol::Timer::after(WAIT).await;
     };

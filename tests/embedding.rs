@@ -421,7 +421,7 @@ fn a_shared_that_finished_on_one_loop_gives_its_value_on_another() {
 // Forgotten.
 
 #[test]
-fn a_forgotten_runtime_does_no_harm() {
+fn a_loop_runs_again_after_a_forgotten_runtime() {
     let alive = Alive::new();
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();

@@ -115,7 +115,7 @@ fn spawn_after_the_end_panics() {
 
 /// The future that polls the run waits. It is woken when its host starts a coroutine.
 #[test]
-fn host_that_sleeps_is_woken() {
+fn host_that_sleeps_is_woken_when_a_coroutine_is_started() {
     #[derive(Default)]
     struct Woken(std::sync::atomic::AtomicUsize);
     impl std::task::Wake for Woken {

@@ -245,7 +245,7 @@ fn an_isolate_joins_the_threads_inside() {
 }
 
 #[test]
-fn domains_nest() {
+fn an_inner_domain_stops_its_error_before_the_outer_one() {
     let log = Log::new();
     let logs = log.clone();
     let main = co! {

@@ -52,7 +52,7 @@ fn panic_comes_back_as_a_value_when_all_inside_has_ended() {
 }
 
 #[test]
-fn values_and_errors_come_back_as_without_it() {
+fn values_and_errors_come_back_as_without_catch_unwind() {
     let main = co! {
         let value = yield isolate(co! { 3 }).catch_unwind();
         let error = yield isolate(co! { Err::<(), _>("broken")?; }.named("work")).catch_unwind();
@@ -64,7 +64,7 @@ fn values_and_errors_come_back_as_without_it() {
 }
 
 #[test]
-fn without_it_a_panic_stops_the_loop() {
+fn without_catch_unwind_a_panic_stops_the_loop() {
     silence_panics("inside");
     let main = co! { yield isolate(panics("inside 2")) };
     assert_eq!(panic_of(|| Loop::new().run(main)), "inside 2");

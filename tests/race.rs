@@ -269,7 +269,7 @@ fn another_error_raised_by_a_cancelled_loser_belongs_to_the_domain_around_the_ra
 }
 
 #[test]
-fn races_nest() {
+fn losers_of_nested_races_are_cancelled() {
     let log = Log::new();
     let (one, two) = (waits(log.clone(), "inner loser"), waits(log.clone(), "outer loser"));
     let main = co! {

@@ -28,7 +28,7 @@ fn deep_chain_runs_and_finishes() {
 }
 
 #[test]
-fn deep_chain_fails() {
+fn error_of_a_deep_chain_has_a_frame_for_each_coroutine() {
     #[coro]
     fn deep(n: u32, alive: Alive) -> Coro<()> {
         let _held = alive.token();
@@ -63,7 +63,7 @@ fn deep_chain_is_dropped_suspended() {
 }
 
 #[test]
-fn deep_chain_loses_a_race() {
+fn deep_chain_that_loses_a_race_is_cancelled() {
     let alive = Alive::new();
     let tokens = alive.clone();
     let main = co! {

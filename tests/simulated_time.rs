@@ -170,7 +170,7 @@ fn the_clock_waits_for_the_timers_of_other_crates() {
 }
 
 #[test]
-fn without_a_deadline_it_is_a_deadlock() {
+fn a_wait_without_a_deadline_is_a_deadlock() {
     let event = Event::new();
     let program = co! {
         yield sleep(HOUR);

@@ -604,7 +604,7 @@ fn an_idle_loop_waits_once_for_its_deadline() {
 }
 
 #[test]
-fn many_timeouts_at_once() {
+fn each_of_ten_thousand_timeouts_gives_its_own_outcome() {
     let main = co! {
         let all: Vec<_> = (0..10_000u64)
             .map(|n| timeout(co! { yield sleep(if n % 2 == 0 { LONG } else { ms(0) }); n }, if n % 2 == 0 { ms(1) } else { LONG }))

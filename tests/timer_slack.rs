@@ -196,7 +196,7 @@ fn the_same_seed_gives_the_same_turns() {
 }
 
 #[test]
-fn a_deadlock_is_found_at_once() {
+fn a_deadlock_is_reported_without_waiting_for_the_slack() {
     let never = || Event::new();
     for mut event_loop in [Loop::builder().timer_slack(MINUTE).build(), simulated(MINUTE)] {
         let start = Instant::now();

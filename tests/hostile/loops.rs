@@ -12,7 +12,7 @@ use tinyield::{Coro, Loop, Runtime, co};
 use crate::common::{Log, OnDrop, forever, forget, panic_of, to_idle};
 
 #[test]
-fn loop_survives_that_a_coroutine_runs_it_again() {
+fn loop_can_run_after_a_coroutine_has_tried_to_run_it() {
     // `&mut` forbids this. Through a `RefCell`, the cell panics.
     let cell = Rc::<RefCell<Option<Loop>>>::default();
     *cell.borrow_mut() = Some(Loop::new());

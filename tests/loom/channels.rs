@@ -99,7 +99,7 @@ fn a_remote_receiver_makes_room_and_its_end_closes() {
 }
 
 #[test]
-fn a_receiver_gives_up_while_a_message_comes() {
+fn a_message_is_received_or_stays_when_its_receiver_gives_up() {
     check_bounded(4, || {
         let (sender, receiver) = unbounded();
         let remote = sender.remote();

@@ -55,7 +55,7 @@ fn a_stop_of_a_run_that_is_forgotten_stops_the_next() {
 }
 
 #[test]
-fn a_stop_and_a_set_come_at_once() {
+fn a_run_is_stopped_or_completes_when_a_stop_and_a_set_come_at_once() {
     check_bounded(2, || {
         let mut event_loop = Loop::new();
         let stop = event_loop.stop_handle();

@@ -36,7 +36,7 @@ fn no_job_is_lost_by_a_thread_that_leaves() {
 }
 
 #[test]
-fn two_threads_share_the_jobs() {
+fn map_on_two_threads_keeps_the_order() {
     check_bounded(1, || {
         let pool = ThreadPool::new(2);
         assert_eq!(Loop::new().run(pool.map(|number| number, [1, 2])).unwrap(), [1, 2]);
