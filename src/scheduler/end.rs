@@ -66,7 +66,9 @@ impl Scheduler {
         }
         // After `end_root`, which may cancel tasks that were behind a shield until now: they see their cancellation first.
         self.release(&released);
-        self.end_empty_scopes(scope);
+        if !scope.has_tasks() && !scope.is_gone() {
+            self.end_empty_scopes(scope);
+        }
         #[cfg(feature = "tracing")]
         let released = (released, task.take_span());
         // Dropping errors, values and spans runs user code, so it comes last.
