@@ -33,6 +33,7 @@ impl StdError for Boxed {
 }
 
 impl From<Error> for Box<dyn StdError + Send + Sync> {
+    #[inline]
     fn from(error: Error) -> Self {
         Box::new(Boxed(error))
     }

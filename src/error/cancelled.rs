@@ -35,6 +35,14 @@ impl Cancelled {
         Cancelled(Arc::new(reason))
     }
 
+    pub(crate) fn into_shared(self) -> Arc<Reason> {
+        self.0
+    }
+
+    pub(crate) fn from_shared(reason: Arc<Reason>) -> Cancelled {
+        Cancelled(reason)
+    }
+
     /// Why the coroutine was cancelled.
     #[must_use]
     pub fn reason(&self) -> Reason {

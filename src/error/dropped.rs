@@ -37,6 +37,10 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // Most cancellations never get a trace. Such an error refers to no other.
+        if matches!(self.origin, Origin::Cancelled(_)) && self.trace.get().is_none() {
+            return;
+        }
         let mut links = self.take_links();
         while let Some(link) = links.pop() {
             if let Some(mut inner) = Arc::into_inner(link) {

@@ -169,13 +169,21 @@ impl Error {
         Error::at(message.to_string().into(), Location::caller())
     }
 
+    /// Inline, so that no box is made for an `Error` that is raised again.
+    #[inline]
     pub(crate) fn at(error: Box<dyn StdError + Send + Sync>, location: &'static Location<'static>) -> Error {
         match error.downcast::<Boxed>() {
             Ok(boxed) => boxed.0,
-            Err(error) => match error.downcast::<Cancelled>() {
-                Ok(cancelled) => Error::cancelled(*cancelled, location),
-                Err(error) => Error::new(Origin::Raised(Raised::new(error)), location),
-            },
+            Err(error) => Error::at_first(error, location),
+        }
+    }
+
+    /// As [`at`](Error::at), for an error that is not an `Error` yet.
+    #[inline(never)]
+    fn at_first(error: Box<dyn StdError + Send + Sync>, location: &'static Location<'static>) -> Error {
+        match error.downcast::<Cancelled>() {
+            Ok(cancelled) => Error::cancelled(*cancelled, location),
+            Err(error) => Error::new(Origin::Raised(Raised::new(error)), location),
         }
     }
 

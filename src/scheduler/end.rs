@@ -66,7 +66,9 @@ impl Scheduler {
         }
         // After `end_root`, which may cancel tasks that were behind a shield until now: they see their cancellation first.
         self.release(&released);
-        self.end_empty_scopes(scope);
+        if !scope.has_tasks() && !scope.is_gone() {
+            self.end_empty_scopes(scope);
+        }
         #[cfg(feature = "tracing")]
         let released = (released, task.take_span());
         // Dropping errors, values and spans runs user code, so it comes last.
@@ -190,7 +192,7 @@ impl Scheduler {
         let has_failed = failure.is_some();
         let seen_outside =
             failure.map_or_else(|| Failure::Cancelled(reason.clone(), error.location()), Failure::Raised);
-        task.cold_mut(|cold| cold.failure = Some(seen_outside));
+        task.set_failure(seen_outside);
         if domain.grouping() == Grouping::Always && has_failed && !task.is_internal() {
             let frame = Frame::new(task.name(), error.location());
             domain.add_other(error.clone().traced(vec![frame]));
@@ -215,7 +217,7 @@ impl Scheduler {
             let (trace, contexts) = wait_graph::trace_with_contexts(task, error.location(), max_frames);
             contexts.into_iter().fold(error, Error::with_context).traced(trace)
         };
-        task.cold_mut(|cold| cold.failure = Some(Failure::Raised(error.clone())));
+        task.set_failure(Failure::Raised(error.clone()));
         let name = if task.is_internal() {
             // A cancellation has no frames.
             let origin = error.last_frame().cloned();

@@ -15,7 +15,7 @@ impl Scheduler {
     /// Called because `task` outlives its cancellation. Until `task` has ended, the cancellation of the tasks that wait for it is
     /// put off.
     pub(super) fn hold_waiters(&self, task: &TaskRef) {
-        if task.has(State::HOLDS_WAITERS) {
+        if task.cold(|cold| cold.holds_any()).unwrap_or(false) {
             return;
         }
         let mut waiting = task.waiting_tasks();
@@ -27,7 +27,6 @@ impl Scheduler {
             return;
         }
         waiting.iter().for_each(put_off);
-        task.set(State::HOLDS_WAITERS);
         task.cold_mut(|cold| {
             cold.holds = waiting;
             cold.holds_owners = owners;
@@ -63,10 +62,8 @@ impl Scheduler {
     /// Takes out the tasks that `task` has held, because it ends. The caller passes them to [`release`](Scheduler::release), and
     /// then drops them.
     pub(super) fn take_held(task: &TaskRef) -> Vec<TaskRef> {
-        if !task.has(State::HOLDS_WAITERS) {
-            return Vec::new();
-        }
-        let (mut held, mut owners) = task.cold_mut(|cold| (std::mem::take(&mut cold.holds), cold.holds_owners.take()));
+        let taken = task.cold(|cold| (std::mem::take(&mut cold.holds), cold.holds_owners.take()));
+        let Some((mut held, mut owners)) = taken else { return Vec::new() };
         while let Some(mut hold) = owners.and_then(Rc::into_inner) {
             work::count();
             held.extend(hold.owner.take());

@@ -7,7 +7,7 @@
 //! each further one is larger. A chunk without tasks is freed. Two of each size are kept until the last loop of the thread has ended,
 //! so that a few tasks which start and end in turn do not make and free chunks.
 //!
-//! [`cell`](super::cell) is the only user.
+//! [`cell`](super::cell) and [`cold`](super::cold) use it.
 
 #[cfg(test)]
 mod tests;
@@ -35,19 +35,19 @@ const ALIGN: usize = align_of::<Chunk>();
 const MIN_BLOCKS: usize = 4;
 const MAX_BLOCKS: usize = 128;
 
-/// Memory for a task, and the bit that says whether it is a block of a chunk.
+/// Memory for a task or its cold part, and the bit that says whether it is a block of a chunk.
 #[inline(never)]
 pub(super) fn allocate(layout: Layout) -> (NonNull<u8>, State) {
     let block = if IS_USED { POOL.try_with(|pool| pool.take(layout)).ok().flatten() } else { None };
     if let Some(block) = block {
         return (block, State::POOLED);
     }
-    // SAFETY: a task has a header, so its size is not zero.
+    // SAFETY: neither a task, which has a header, nor a cold part has the size zero.
     let place = unsafe { alloc(layout) };
     (NonNull::new(place).unwrap_or_else(|| handle_alloc_error(layout)), State::empty())
 }
 
-/// Frees the memory of a task.
+/// Frees the memory of a task or of a cold part.
 ///
 /// # Safety
 ///

@@ -6,10 +6,11 @@
 //! All of a task stays on the thread of its loop. Functions that run in each turn are inline. Functions that are rare, or would
 //! add code to each coroutine, are out of line and take `&Header`, so that the handle stays in a register.
 //!
-//! This file has the header and its fields. [`mod@reference`] is the pointer, [`waiters`] the tasks that wait for this one, and [`swallowed`]
-//! counts cancellations.
+//! This file has the header and its fields. [`mod@cold`] has what few tasks have, [`mod@reference`] is the pointer, [`waiters`] the tasks
+//! that wait for this one, and [`swallowed`] counts cancellations.
 
 pub(crate) mod cell;
+mod cold;
 pub(super) mod drop;
 pub(super) mod memory;
 pub(crate) mod protocol;
@@ -22,22 +23,22 @@ mod waiters;
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 
+pub(in crate::scheduler) use self::cold::Failure;
+pub(crate) use self::cold::OnFailure;
+use self::cold::{Cold, Extra};
 pub(crate) use self::reference::TaskRef;
 use self::state::{BlockedOn, State};
 pub(crate) use self::waiters::WaiterKey;
 use super::Scheduler;
 use super::inbox::WakeSlot;
 use super::scope::Scope;
-use super::scope::hold::Hold;
 use super::wait::Waiter;
-use super::wait_queue::WaitQueue;
-use crate::error::{Cancelled, Error};
+use crate::error::Error;
 
 /// The part of a task that does not depend on the types of its coroutine and its value.
 #[repr(C)]
@@ -55,66 +56,7 @@ pub(crate) struct Header {
     /// The first waiter. The others are in the cold part.
     waiter: Cell<Option<Waiter>>,
     pub(crate) location: Cell<&'static Location<'static>>,
-    /// Dropped by [`Header::drop`].
-    cold: ManuallyDrop<Cell<Option<Box<Cold>>>>,
-}
-
-/// Most tasks have no cold part, so only the check is inline.
-impl Drop for Header {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if self.cold.get_mut().is_some() {
-            self.drop_cold();
-        }
-    }
-}
-
-impl Header {
-    #[cold]
-    #[inline(never)]
-    fn drop_cold(&mut self) {
-        drop(self.cold.take());
-    }
-}
-
-/// The part that few tasks have.
-#[derive(Default)]
-pub(crate) struct Cold {
-    pub(crate) name: Option<Cow<'static, str>>,
-    /// The contexts that are added to errors that leave it, innermost first.
-    pub(crate) contexts: Vec<Rc<str>>,
-    /// The span of its turns. Entering, leaving and dropping it is user code.
-    #[cfg(feature = "tracing")]
-    pub(super) span: Option<Rc<tracing::Span>>,
-    pub(in crate::scheduler) failure: Option<Failure>,
-    pub(super) waiters: WaitQueue<Waiter>,
-    /// Called if the task ends without a value.
-    pub(crate) on_failure: Option<Weak<dyn OnFailure>>,
-    pub(super) wake_slot: Option<Arc<WakeSlot>>,
-    /// 0: the end of the task need not be checked as an answer to a cancellation. Otherwise one more than the number of
-    /// cancellations that were raised in a row, without a wait at a shield in between.
-    cancellations: u8,
-    /// The tasks whose cancellation is put off until this one has ended.
-    pub(super) holds: Vec<TaskRef>,
-    /// Tasks whose cancellation is put off for this task and for other ones.
-    pub(super) holds_owners: Option<Rc<Hold>>,
-    /// How many tasks put off the cancellation of this one.
-    pub(super) held_by: u32,
-}
-
-/// Why a task has ended without a value.
-pub(in crate::scheduler) enum Failure {
-    /// The error that the task raised, or the error with which its cancelled domain failed.
-    Raised(Error),
-    /// It was cancelled, and ended with an error that was raised at this place. The error is seldom needed, so it is made on
-    /// request.
-    Cancelled(Cancelled, &'static Location<'static>),
-}
-
-/// Called when a task has ended without a value, for code that is not one of its waiters.
-pub(crate) trait OnFailure {
-    /// The error of the task is known. Must not run user code.
-    fn task_failed(&self);
+    extra: Cell<Extra>,
 }
 
 /// What depends on the types of the coroutine and its value. The functions are those of a `TaskCell` (see [`cell`]).
@@ -157,7 +99,7 @@ impl Header {
             scope: Cell::new(None),
             waiter: Cell::new(None),
             location: Cell::new(location),
-            cold: ManuallyDrop::new(Cell::new(None)),
+            extra: Cell::default(),
         }
     }
 
@@ -209,7 +151,7 @@ impl Header {
     /// Whether its end needs no more than leaving its scope and settling one waiter.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        peek(&self.cold, |cold| cold.is_none()) && !self.has(State::UNUSUAL)
+        self.with_extra(|extra| extra.is_none()) && !self.has(State::UNUSUAL)
     }
 
     /// The name of the coroutine. Empty for an internal task, which the library made to carry a wait.
@@ -241,23 +183,44 @@ impl Header {
         peek(&self.scope, |scope| scope.map(|scope| scope.scheduler().clone()))
     }
 
+    /// Uses what it has besides the header. `with` must reach it only by its argument.
+    #[inline]
+    fn with_extra<R>(&self, with: impl FnOnce(&mut Extra) -> R) -> R {
+        let mut extra = self.extra.take();
+        let result = with(&mut extra);
+        // `replace` returns nothing, as the cell is empty. Forgetting it saves a check for something to drop.
+        std::mem::forget(self.extra.replace(extra));
+        result
+    }
+
     /// Uses the cold part, if there is one. `with` must reach it only by its argument.
     pub(crate) fn cold<R>(&self, with: impl FnOnce(&mut Cold) -> R) -> Option<R> {
-        let mut cold = self.cold.take()?;
-        let result = with(&mut cold);
-        self.cold.set(Some(cold));
-        Some(result)
+        self.with_extra(|extra| extra.cold_mut().map(with))
     }
 
     /// Uses the cold part, which is made if there is none. `with` must reach it only by its argument.
     pub(crate) fn cold_mut<R>(&self, with: impl FnOnce(&mut Cold) -> R) -> R {
-        let mut cold = self.cold.take().unwrap_or_default();
-        let result = with(&mut cold);
-        self.cold.set(Some(cold));
-        result
+        self.with_extra(|extra| with(extra.cold_or_new(self.location.get())))
+    }
+
+    /// Notes why it has ended without a value.
+    pub(in crate::scheduler) fn set_failure(&self, failure: Failure) {
+        match failure {
+            // Its location does not change any more, so only the reason is to be stored.
+            Failure::Cancelled(reason, location)
+                if std::ptr::eq(location, self.location.get()) && self.with_extra(|extra| extra.is_none()) =>
+            {
+                self.with_extra(|extra| *extra = Extra::of_reason(reason));
+            }
+            failure => self.cold_mut(|cold| cold.failure = Some(failure)),
+        }
     }
 
     pub(crate) fn error(&self) -> Option<Error> {
+        if self.with_extra(|extra| extra.is_reason()) {
+            // The cold part that is made now takes the reason, and then keeps the error.
+            self.cold_mut(|_| ());
+        }
         self.cold(|cold| {
             if let Some(Failure::Cancelled(reason, location)) = &cold.failure {
                 cold.failure = Some(Failure::Raised(Error::cancelled(reason.clone(), location)));
@@ -275,7 +238,7 @@ impl Header {
     pub(super) fn wake_slot(&self) -> Option<*const WakeSlot> {
         // SAFETY: only functions of this thread use the cold part, and none that changes it is called while this one looks. The
         // result does not borrow it.
-        let cold = unsafe { &*self.cold.as_ptr() };
-        cold.as_ref()?.wake_slot.as_ref().map(Arc::as_ptr)
+        let extra = unsafe { &*self.extra.as_ptr() };
+        extra.cold()?.wake_slot.as_ref().map(Arc::as_ptr)
     }
 }

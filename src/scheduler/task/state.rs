@@ -15,7 +15,7 @@
 //! | `FORCE_RESUME` | a part that fails, or that is over in a race, the end of a shield, a suspension without a wait after a cancellation | the turn |
 //! | `POLLING_FUTURE` | `poll_future`, when the future is pending | its waker, its completion, the next wait of a cancelled task |
 //! | `SCOPE_ROOT` | `start_root` | never |
-//! | `HOLDS_WAITERS` | the cancellation, when the task outlives it | never |
+//! | `SAW_CANCELLATION` | the cancellation, when it is raised | `discard_value` |
 //! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
 //! | `SPAWNED` | `spawn` of a `Shared`, `JoinHandle::shared` | never |
 //! | `JOIN_NOTED` | `note_joined`, in a hosted loop | never |
@@ -65,8 +65,8 @@ bitflags! {
         const POLLING_FUTURE = 1 << 11;
         /// It is the first task of its scope.
         const SCOPE_ROOT = 1 << 12;
-        /// It outlived its cancellation: the tasks that wait for it are cancelled only when it has ended.
-        const HOLDS_WAITERS = 1 << 13;
+        /// A cancellation was raised in it, so its end is checked as an answer to that.
+        const SAW_CANCELLATION = 1 << 13;
         /// Its cancellation is put off until nothing that it waits for holds it.
         const CANCEL_DEFERRED = 1 << 14;
         /// A shared coroutine that runs on without waiters.
@@ -101,7 +101,6 @@ bitflags! {
         const UNUSUAL = Self::SLOW.bits()
             | Self::FORCE_RESUME.bits()
             | Self::POLLING_FUTURE.bits()
-            | Self::HOLDS_WAITERS.bits()
             | Self::CANCEL_DEFERRED.bits()
             | Self::JOIN_NOTED.bits();
     }
