@@ -26,6 +26,7 @@ pub(crate) struct Job<F, R> {
     /// The number of the closure in the queue.
     number: u64,
     was_polled: Cell<bool>,
+    has_result: Cell<bool>,
 }
 
 /// What the handle shares with the thread.
@@ -34,9 +35,17 @@ struct Body<F, R> {
     location: &'static Location<'static>,
 }
 
-enum State<F, R> {
-    Waiting(F, Option<Waker>),
-    Running(Option<Waker>),
+struct State<F, R> {
+    stage: Stage<F, R>,
+    /// Woken when the closure has ended.
+    waker: Option<Waker>,
+    /// The handle is gone, so nothing will take the result.
+    is_abandoned: bool,
+}
+
+enum Stage<F, R> {
+    Waiting(F),
+    Running,
     /// The result of the closure (its value or its panic), or an error if no thread could be started.
     Ended(Result<std::thread::Result<R>>),
     Over,
@@ -52,10 +61,11 @@ where
         let current = Closure::current();
         let spare = current.as_ref().and_then(|current| current.spare_for(pool));
         let pool = spare.as_ref().unwrap_or(pool);
-        let body = Body { state: Mutex::new(State::Waiting(f, None)), location };
+        let state = State { stage: Stage::Waiting(f), waker: None, is_abandoned: false };
+        let body = Body { state: Mutex::new(state), location };
         let closure = Arc::new(Closure::new(current.as_ref(), pool.queue().clone(), body));
         let number = pool.push(closure.clone());
-        Job { closure, number, was_polled: Cell::new(false) }
+        Job { closure, number, was_polled: Cell::new(false), has_result: Cell::new(false) }
     }
 }
 
@@ -66,20 +76,18 @@ impl<F, R> Job<F, R> {
         let mut new = (!self.was_polled.replace(true)).then(|| context.waker().clone());
         loop {
             let mut state = lock(&self.closure.body.state);
-            let waker = match &mut *state {
-                State::Waiting(_, waker) | State::Running(waker) => waker,
-                State::Ended(_) | State::Over => {
-                    let State::Ended(result) = std::mem::replace(&mut *state, State::Over) else {
-                        unreachable!("a job is not polled again after it was ready")
-                    };
-                    return Poll::Ready(result);
-                }
-            };
-            if waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            if let Stage::Ended(_) | Stage::Over = state.stage {
+                let Stage::Ended(result) = std::mem::replace(&mut state.stage, Stage::Over) else {
+                    unreachable!("a job is not polled again after it was ready")
+                };
+                self.has_result.set(true);
+                return Poll::Ready(result);
+            }
+            if state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
                 return Poll::Pending;
             }
             if let Some(new) = new.take() {
-                let old = waker.replace(new);
+                let old = state.waker.replace(new);
                 drop(state);
                 drop(old);
                 return Poll::Pending;
@@ -120,6 +128,24 @@ impl<F, R> Job<F, R> {
     }
 }
 
+/// Other code may keep the closure for longer than its handle: a future that began in it, or a closure that it waits for. So a
+/// result that nothing will take is dropped: here if the closure has ended, and otherwise on its thread, when it ends.
+impl<F, R> Drop for Job<F, R> {
+    fn drop(&mut self) {
+        if self.has_result.get() {
+            return;
+        }
+        let mut state = lock(&self.closure.body.state);
+        state.is_abandoned = true;
+        let waker = state.waker.take();
+        let has_ended = matches!(state.stage, Stage::Ended(_));
+        let result = has_ended.then(|| std::mem::replace(&mut state.stage, Stage::Over));
+        // Dropping either may run user code.
+        drop(state);
+        drop((waker, result));
+    }
+}
+
 impl<F, R> Work for Closure<Body<F, R>>
 where
     F: FnOnce() -> R + Send + 'static,
@@ -140,16 +166,23 @@ where
 impl<F, R> Body<F, R> {
     fn begin(&self) -> F {
         let mut state = lock(&self.state);
-        let State::Waiting(f, waker) = std::mem::replace(&mut *state, State::Over) else {
-            unreachable!("a job begins once")
-        };
-        *state = State::Running(waker);
-        f
+        match std::mem::replace(&mut state.stage, Stage::Running) {
+            Stage::Waiting(f) => f,
+            _ => unreachable!("a job begins once"),
+        }
     }
 
     fn end(&self, result: Result<std::thread::Result<R>>) {
-        let before = std::mem::replace(&mut *lock(&self.state), State::Ended(result));
-        if let State::Running(Some(waker)) = before {
+        let mut state = lock(&self.state);
+        if state.is_abandoned {
+            state.stage = Stage::Over;
+            drop(state);
+            return drop(result);
+        }
+        state.stage = Stage::Ended(result);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
             contain(|| waker.wake());
         }
     }
