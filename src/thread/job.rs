@@ -1,11 +1,11 @@
 //! A closure that was given to a pool, and the coroutine that waits for it.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::panic::{Location, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
 use super::closure::Closure;
@@ -23,16 +23,23 @@ use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 /// The handle of a closure that was given to a pool.
 pub(crate) struct Job<F, R> {
     closure: Arc<Closure<Body<F, R>>>,
-    /// The number of the closure in the queue.
-    number: u64,
-    was_polled: Cell<bool>,
-    has_result: Cell<bool>,
 }
 
 /// What the handle shares with the thread.
 struct Body<F, R> {
     state: Mutex<State<F, R>>,
     location: &'static Location<'static>,
+    handle: HandleState,
+}
+
+/// Only the handle uses this. It is not in the handle, which takes memory in the coroutine, so that the handle is one pointer.
+#[derive(Default)]
+struct HandleState {
+    /// The number of the closure in the queue.
+    number: AtomicU64,
+    was_polled: AtomicBool,
+    /// The result was taken.
+    has_result: AtomicBool,
 }
 
 struct State<F, R> {
@@ -62,10 +69,11 @@ where
         let spare = current.as_ref().and_then(|current| current.spare_for(pool));
         let pool = spare.as_ref().unwrap_or(pool);
         let state = State { stage: Stage::Waiting(f), waker: None, is_abandoned: false };
-        let body = Body { state: Mutex::new(state), location };
+        let body = Body { state: Mutex::new(state), location, handle: HandleState::default() };
         let closure = Arc::new(Closure::new(current.as_ref(), pool.queue().clone(), body));
         let number = pool.push(closure.clone());
-        Job { closure, number, was_polled: Cell::new(false), has_result: Cell::new(false) }
+        closure.body.handle.number.store(number, Relaxed);
+        Job { closure }
     }
 }
 
@@ -73,14 +81,16 @@ impl<F, R> Job<F, R> {
     /// Returns the result of the closure when it has ended.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Result<std::thread::Result<R>>> {
         // Cloning or dropping a waker runs foreign code, so nothing is locked then. At the first poll, the job has most probably not ended.
-        let mut new = (!self.was_polled.replace(true)).then(|| context.waker().clone());
+        let handle = &self.closure.body.handle;
+        let mut new = (!handle.was_polled.load(Relaxed)).then(|| context.waker().clone());
+        handle.was_polled.store(true, Relaxed);
         loop {
             let mut state = lock(&self.closure.body.state);
             if let Stage::Ended(_) | Stage::Over = state.stage {
                 let Stage::Ended(result) = std::mem::replace(&mut state.stage, Stage::Over) else {
                     unreachable!("a job is not polled again after it was ready")
                 };
-                self.has_result.set(true);
+                handle.has_result.store(true, Relaxed);
                 return Poll::Ready(result);
             }
             if state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -104,7 +114,7 @@ impl<F, R> Job<F, R> {
 
     /// Cancels the closure. Returns true if the closure has not begun: then it never begins.
     pub(crate) fn cancel(&self, reason: Cancelled) -> bool {
-        let is_withdrawn = self.closure.queue.withdraw(self.number);
+        let is_withdrawn = self.closure.queue.withdraw(self.closure.body.handle.number.load(Relaxed));
         if !is_withdrawn {
             self.closure.cancellation.cancel(reason);
         }
@@ -132,7 +142,7 @@ impl<F, R> Job<F, R> {
 /// result that nothing will take is dropped: here if the closure has ended, and otherwise on its thread, when it ends.
 impl<F, R> Drop for Job<F, R> {
     fn drop(&mut self) {
-        if self.has_result.get() {
+        if self.closure.body.handle.has_result.load(Relaxed) {
             return;
         }
         let mut state = lock(&self.closure.body.state);
