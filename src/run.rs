@@ -228,7 +228,8 @@ impl<T: 'static> Run<T> {
         self.begin_hosted();
         let is_simulated = self.timeline.is_some();
         let mut end = None;
-        for _ in 0..if is_simulated { BATCHES_IF_SIMULATED } else { BATCHES_PER_POLL } {
+        let batches = if is_simulated { BATCHES_IF_SIMULATED } else { BATCHES_PER_POLL };
+        for _ in 0..batches {
             match self.poll_batch(context) {
                 Progress::Done => return Poll::Ready(self.result()),
                 Progress::Idle => return Poll::Pending,

@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{Location, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
 use super::closure::Closure;
@@ -29,17 +29,8 @@ pub(crate) struct Job<F, R> {
 struct Body<F, R> {
     state: Mutex<State<F, R>>,
     location: &'static Location<'static>,
-    handle: HandleState,
-}
-
-/// Only the handle uses this. It is not in the handle, which takes memory in the coroutine, so that the handle is one pointer.
-#[derive(Default)]
-struct HandleState {
-    /// The number of the closure in the queue.
+    /// The number of the closure in the queue. Only the handle uses it. It is not in the handle, so that the handle is one pointer.
     number: AtomicU64,
-    was_polled: AtomicBool,
-    /// The result was taken.
-    has_result: AtomicBool,
 }
 
 struct State<F, R> {
@@ -69,10 +60,10 @@ where
         let spare = current.as_ref().and_then(|current| current.spare_for(pool));
         let pool = spare.as_ref().unwrap_or(pool);
         let state = State { stage: Stage::Waiting(f), waker: None, is_abandoned: false };
-        let body = Body { state: Mutex::new(state), location, handle: HandleState::default() };
+        let body = Body { state: Mutex::new(state), location, number: AtomicU64::default() };
         let closure = Arc::new(Closure::new(current.as_ref(), pool.queue().clone(), body));
         let number = pool.push(closure.clone());
-        closure.body.handle.number.store(number, Relaxed);
+        closure.body.number.store(number, Relaxed);
         Job { closure }
     }
 }
@@ -80,17 +71,14 @@ where
 impl<F, R> Job<F, R> {
     /// Returns the result of the closure when it has ended.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Result<std::thread::Result<R>>> {
-        // Cloning or dropping a waker runs foreign code, so nothing is locked then. At the first poll, the job has most probably not ended.
-        let handle = &self.closure.body.handle;
-        let mut new = (!handle.was_polled.load(Relaxed)).then(|| context.waker().clone());
-        handle.was_polled.store(true, Relaxed);
+        // Cloning or dropping a waker runs foreign code, so nothing is locked then.
+        let mut new = None;
         loop {
             let mut state = lock(&self.closure.body.state);
             if let Stage::Ended(_) | Stage::Over = state.stage {
                 let Stage::Ended(result) = std::mem::replace(&mut state.stage, Stage::Over) else {
                     unreachable!("a job is not polled again after it was ready")
                 };
-                handle.has_result.store(true, Relaxed);
                 return Poll::Ready(result);
             }
             if state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -114,7 +102,7 @@ impl<F, R> Job<F, R> {
 
     /// Cancels the closure. Returns true if the closure has not begun: then it never begins.
     pub(crate) fn cancel(&self, reason: Cancelled) -> bool {
-        let is_withdrawn = self.closure.queue.withdraw(self.closure.body.handle.number.load(Relaxed));
+        let is_withdrawn = self.closure.queue.withdraw(self.closure.body.number.load(Relaxed));
         if !is_withdrawn {
             self.closure.cancellation.cancel(reason);
         }
@@ -142,9 +130,6 @@ impl<F, R> Job<F, R> {
 /// result that nothing will take is dropped: here if the closure has ended, and otherwise on its thread, when it ends.
 impl<F, R> Drop for Job<F, R> {
     fn drop(&mut self) {
-        if self.closure.body.handle.has_result.load(Relaxed) {
-            return;
-        }
         let mut state = lock(&self.closure.body.state);
         state.is_abandoned = true;
         let waker = state.waker.take();
