@@ -37,7 +37,7 @@ pub struct Barrier {
 
 enum Entry {
     Waiting(Waiter),
-    /// Arrival index in its round.
+    /// The arrival index of the coroutine in its round.
     Released(usize),
 }
 
@@ -115,7 +115,7 @@ pub struct BarrierWait {
 enum Stage {
     Init,
     Queued(Key),
-    /// Arrival index in its round.
+    /// The arrival index of the coroutine in its round.
     Done(usize),
 }
 

@@ -15,8 +15,8 @@ use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
 /// It is a handle: a clone is the same event. Coroutines on any loop of this thread can wait for it, and code outside of a loop can set
 /// it. Other threads set it through a [`RemoteEvent`].
 ///
-/// [`set`](Event::set) wakes every coroutine that waits at that moment, even if the event is [cleared](Event::clear) right after. A
-/// part of a gather that waits at that moment is over as well.
+/// [`set`](Event::set) wakes every coroutine that waits at that moment, even if the event is [cleared](Event::clear) right after.
+/// This is also true for a wait that is one part of a gather: this part is over.
 ///
 /// ```
 /// use tinyield::{Event, Loop, co, spawn};

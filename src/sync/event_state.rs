@@ -29,7 +29,7 @@ pub(super) struct Entry {
     listener: Option<Rc<Listener>>,
 }
 
-/// Where the waiter is.
+/// The place where the waiter is kept.
 pub(super) enum Pending {
     Untimed(Waiter),
     /// The timer of the limit holds the waiter. When it has fired, the entry stays until the coroutine takes the outcome.
@@ -71,8 +71,8 @@ struct RemoteLink {
     shared: Arc<SharedFlag>,
     listeners: Listeners,
     /// For waits with a limit, in loops with a real clock. These listeners do not count (see `sync/notify.rs`): until the limit,
-    /// the timer keeps the loop from a deadlock. After the limit, no remote handle can wake the wait. In simulated loops, waits
-    /// with a limit use `listeners`, which count: the clock stands still while a remote handle exists.
+    /// the loop cannot be deadlocked, because it has a timer. After the limit, no remote handle can wake the wait. In simulated
+    /// loops, waits with a limit use `listeners`, which count: the clock stands still while a remote handle exists.
     timed_listeners: Listeners,
     /// Whether the queued waits have listeners: either all of them have one, or none has.
     ///
@@ -130,7 +130,7 @@ impl EventState {
         self.change_flag(Flag::cleared);
     }
 
-    /// Wakes the waits that began before the event was last set.
+    /// Wakes the waits that began before the event was last set. `flag` says how many times it has been set.
     fn wake_waits(&self, flag: Flag) {
         while let Some(Entry { pending, listener, .. }) = self.pop_waiting(flag.set_count()) {
             if let Some(waiter) = pending.into_waiter() {
@@ -163,7 +163,8 @@ impl EventState {
             && let Some(link) = self.link.get()
         {
             listener = self.listen(link, task, limit.is_some());
-            // From here on other threads notify this loop. The flag is read again: this read sees all that they did before.
+            // From here on, other threads notify this loop. So the flag is read again: it includes all changes that they made
+            // before.
             flag = self.flag();
         }
         if flag.is_set() {

@@ -1,4 +1,4 @@
-//! Locks: one coroutine at a time has the data.
+//! Locks: one coroutine at a time can use the data.
 //!
 //! A lock is a [`Semaphore`] of one permit, and a place for the data.
 
@@ -15,8 +15,8 @@ use crate::wait::{WaitState, wait_is_its_state};
 
 /// A lock that guards data (by default `()`, which is no data). One coroutine at a time holds the lock.
 ///
-/// It is a handle: a clone is the same lock. Coroutines get it in the order in which they began to wait. A panic does not poison it:
-/// the data stays as it is.
+/// It is a handle: a clone is the same lock. Coroutines get the lock in the order in which they began to wait. A panic does not
+/// poison the lock: the data stays as it is.
 ///
 /// If a coroutine acquires a lock that it holds already, it waits forever. If nothing else can continue, the loop reports a
 /// deadlock.
@@ -42,7 +42,7 @@ pub struct Lock<T = ()> {
     data: Rc<Data<T>>,
 }
 
-/// The data, while no guard has it. It is boxed because it moves into the guard and back.
+/// The data, while no guard has it. The data is in a box because it moves into the guard and back.
 type Data<T> = Cell<Option<Box<T>>>;
 
 impl<T> Lock<T> {
@@ -145,7 +145,7 @@ pub struct LockGuard<T = ()> {
     /// Present until the guard is dropped.
     data: Option<Box<T>>,
     home: Rc<Data<T>>,
-    /// Dropped after the data was put back: fields are dropped after `drop` has run.
+    /// The permit is dropped after the data was put back, because the fields are dropped after `drop` has run.
     _permit: Permit,
 }
 

@@ -4,8 +4,8 @@
 //! registers a [`Listener`] with it. [`Notifier::notify`] wakes these loops, and each of them calls the callback of its [`Listeners`].
 //!
 //! While a remote handle exists, a loop that waits for the object is not deadlocked. So the notifier holds a counted waker of each
-//! registered loop for as long as there are handles. Some listeners do not count: their loop is woken too, but a remote handle does
-//! not keep it from a deadlock.
+//! registered loop for as long as there are handles. Some listeners do not count: their loop is woken as well, but it can be
+//! deadlocked although a remote handle exists.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -30,7 +30,7 @@ struct State {
     registrations: Slab<Registration>,
 }
 
-/// What a notifier keeps of one listener.
+/// The data that a notifier has of one listener.
 struct Registration {
     wake_slot: Arc<WakeSlot>,
     counts: bool,
@@ -68,7 +68,7 @@ impl Notifier {
         }
         let wakers: Vec<_> =
             state.registrations.iter_mut().filter_map(|(_, registration)| registration.waker.take()).collect();
-        // Dropping a waker may wake the host of a loop. The host is user code, so it must not run under the lock.
+        // Dropping a waker may wake the host of a loop. The host is user code, which must not run under the lock.
         drop(state);
         drop(wakers);
     }
@@ -78,7 +78,7 @@ impl Notifier {
         let state = lock(&self.state);
         let wake_slots: Vec<_> =
             state.registrations.iter().map(|(_, registration)| registration.wake_slot.clone()).collect();
-        // Waking a loop may wake its host. The host is user code, so it must not run under the lock.
+        // Waking a loop may wake its host. The host is user code, which must not run under the lock.
         drop(state);
         wake_slots.iter().for_each(WakeSlot::wake);
     }
@@ -94,7 +94,7 @@ impl Notifier {
 
     fn unregister(&self, key: usize) {
         let registration = lock(&self.state).registrations.remove(key);
-        // Dropped after the lock is released, as in `release`.
+        // The registration is dropped after the lock is released, as in `release`.
         drop(registration);
     }
 }
@@ -108,8 +108,8 @@ struct ListenerSet {
     notifier: Arc<Notifier>,
     counts: bool,
     callback: Rc<dyn Fn()>,
-    /// Sorted by the address of the scheduler. A listener keeps its scheduler alive and removes its own entry, so an address names
-    /// one loop.
+    /// Sorted by the address of the scheduler. A listener keeps its scheduler alive, and removes its own entry when it is dropped.
+    /// So an address never stands for two loops.
     by_loop: RefCell<Vec<(*const Scheduler, Weak<Listener>)>>,
 }
 

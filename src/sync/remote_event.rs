@@ -16,7 +16,7 @@ impl Flag {
         self.0 & 1 != 0
     }
 
-    /// How many times the event has been set. A set ends the waits that began at a lower count.
+    /// How many times the event has been set. Setting the event ends the waits that began at a lower count.
     pub(super) fn set_count(self) -> u64 {
         self.0 >> 1
     }
@@ -30,7 +30,7 @@ impl Flag {
     }
 }
 
-/// What an event shares with its remote handles.
+/// The state that an event shares with its remote handles.
 #[derive(Default)]
 pub(super) struct SharedFlag {
     flag: AtomicU64,
@@ -61,7 +61,7 @@ impl SharedFlag {
 
 /// A handle to an [`Event`](crate::Event) for other threads. Made by [`Event::remote`](crate::Event::remote).
 ///
-/// It may outlive the loops whose coroutines wait, and the event itself. After that, it is a flag without waiters.
+/// The handle may outlive the loops whose coroutines wait, and the event itself. After that, it is a flag without waiters.
 ///
 /// ```
 /// use tinyield::{Event, Loop};

@@ -46,7 +46,7 @@ struct State {
     /// Entries in line wait for a permit. Entries aside hold a permit (see [`WaitQueue`]). While a permit is free, no entry is in
     /// line.
     entries: WaitQueue<Entry>,
-    /// The loop in which this semaphore was registered last, for dumps and deadlock reports.
+    /// The last loop with which this semaphore was registered, for dumps and deadlock reports.
     noted_in: Weak<Scheduler>,
 }
 
@@ -57,7 +57,7 @@ impl State {
 }
 
 struct Entry {
-    /// Names the holder of the permit, for the statistics.
+    /// The name and the line of the coroutine, for statistics and reports.
     frame: Frame,
     /// Present while the entry waits.
     waiter: Option<Waiter>,
@@ -224,7 +224,7 @@ pub struct Acquire {
 }
 
 impl Acquire {
-    /// Begins the wait. Reports call it a wait for `blocked_on`.
+    /// Begins the wait. In reports, it is a wait for `blocked_on`.
     pub(super) fn begin_as(&mut self, task: &TaskRef, blocked_on: BlockedOn) {
         task.note_blocked_on(blocked_on);
         let Some(permit) = &mut self.permit else { return };
@@ -245,7 +245,7 @@ impl Acquire {
     }
 }
 
-/// For dumps.
+/// For dumps and deadlock reports.
 impl Held for RefCell<State> {
     fn holders(&self) -> Vec<Frame> {
         self.borrow().entries.iter_aside().map(|entry| entry.frame.clone()).collect()
@@ -257,15 +257,15 @@ impl Held for RefCell<State> {
     }
 }
 
-/// The name of the holder, for a permit that `task` acquires: the name of its coroutine.
+/// The name of the holder of a permit that `task` acquires: the name of its coroutine.
 fn holder_name(task: &TaskRef) -> Cow<'static, str> {
     let name = task.name();
-    // Tasks of the library have no name.
+    // Internal tasks have no name.
     if name.is_empty() { owner_name(task) } else { name }
 }
 
-/// The name of the nearest coroutine that `task` runs for. In `timeout(semaphore.acquire(), limit)`, for example, a task of the
-/// library acquires the permit, for the coroutine that yields the timeout.
+/// The name of the nearest coroutine that `task` runs for. In `timeout(semaphore.acquire(), limit)`, for example, an internal task
+/// acquires the permit for the coroutine that yields the timeout.
 ///
 /// If the wait was given to [`Loop::run`](crate::Loop::run), there is no such coroutine. The name is then `run`, as in the report
 /// of a deadlock.

@@ -1,4 +1,4 @@
-//! Intervals: waiting again and again, a fixed period apart.
+//! Intervals: ticks that are a fixed period apart.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 ///
 /// The first tick is one `period` after the first `tick` is yielded. Each further tick is one `period` after the tick before,
 /// however long the coroutine takes in between. If the coroutine is in time, the number of missed ticks is 0. If it takes longer
-/// than a period, it gets one tick at once, and no burst: the other ticks that have passed are missed.
+/// than a period, it gets only one tick at once, and no burst of ticks: the other ticks that have passed are missed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,8 +62,8 @@ impl State {
 }
 
 impl Interval {
-    /// Waits for the next tick. If it has passed already, the other coroutines run once. Returns the number of ticks that were
-    /// missed.
+    /// Waits for the next tick. If the time of the tick has passed already, the other coroutines run once. Returns the number of
+    /// ticks that were missed.
     ///
     /// A tick that is given up, by a race for example, is not lost: the next `tick` waits for it.
     ///

@@ -1,4 +1,4 @@
-//! Waiting until nothing else is ready.
+//! The wait until nothing else is ready.
 
 use std::fmt;
 use std::rc::Rc;
@@ -9,9 +9,9 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 
 /// Waits until every other coroutine of the loop waits for something, and nothing is ready any more.
 ///
-/// It is for tests: a test starts some work, and looks at the result when the work can get no further by itself. In a
+/// It is for tests: a test starts some work, and checks the result when the work cannot continue by itself. In a
 /// [simulated](crate::Builder::simulated) loop, the wait ends before the clock jumps to the next deadline. If several coroutines
-/// wait in `settled`, the first one continues, and the next one continues when nothing is ready again. It does not wait for
+/// wait in `settled`, the first one continues, and the next one continues when nothing is ready again. `settled` does not wait for
 /// closures on threads, or for foreign futures.
 ///
 /// ```

@@ -11,7 +11,8 @@ use crate::wait::scoped::Scoped;
 /// Waits for `wait`, but not longer than `limit`. Returns `Ok` with the output, or `Err(`[`TimedOut`]`)`.
 ///
 /// The time counts from the `yield`. When the time is over, all that `wait` started is cancelled. The `yield` returns when all of
-/// it has ended. Work that finishes in the round in which its time is over is in time. [`Duration::MAX`] means no limit.
+/// that has ended. If the work finishes in the same round in which the time is over, it is still in time. [`Duration::MAX`] means
+/// no limit.
 ///
 /// If the work returns a value in response to the cancellation, the timeout returns `Ok` with this value. If a closure on a thread
 /// returns too late, its result is dropped.

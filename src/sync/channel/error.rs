@@ -5,8 +5,8 @@ use std::fmt;
 
 /// The channel is closed. Gives back the message that was not sent.
 ///
-/// `?` raises this error if the message is `Send` and `Sync`, because errors may go to other threads. If the message is not, raise
-/// an error without the message:
+/// `?` raises this error if the message is `Send` and `Sync`, because errors may go to other threads. If the message is not `Send`
+/// and `Sync`, raise an error without the message:
 ///
 /// ```
 /// use std::rc::Rc;

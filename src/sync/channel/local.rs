@@ -1,8 +1,8 @@
-//! What a channel has on its own thread: the ends, and the coroutines that wait.
+//! The part of a channel on its own thread: the ends, and the coroutines that wait.
 //!
 //! Coroutines wait in two queues, one for each side, and are served in the order in which they came. When a coroutine is served,
 //! its entry is removed: its message was sent, or it has a claim to a message. If the wait is over because the channel was closed,
-//! the entry stays, without a waiter, until the wait is taken or dropped.
+//! the entry stays, without a waiter, until the output of the wait is taken or the wait is dropped.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
@@ -22,21 +22,21 @@ pub(super) struct Channel<T: 'static> {
 }
 
 pub(super) struct Inner<T: 'static> {
-    /// All ends are on this thread, and there are no entries. Then a message that is sent or received concerns no waiting coroutine
-    /// and no other thread.
+    /// Threads do not share the channel, and there are no entries. Then sending or receiving a message has no effect on a waiting
+    /// coroutine or on another thread.
     pub(super) is_quiet: bool,
     /// Unused if threads share the channel.
     pub(super) state: State<T>,
     /// Present if threads share the channel: the shared state, and the loops in which coroutines wait.
     shared: Option<(Arc<Shared<T>>, Listeners)>,
-    /// A waiting sender has an end of its own until its message has been sent.
+    /// The entry of a waiting sender has an end of its own, until the message has been sent.
     pub(super) senders: WaitQueue<Entry<(T, End<T, SENDERS>)>>,
     pub(super) receivers: WaitQueue<Entry<()>>,
 }
 
 pub(super) struct Entry<V> {
     pub(super) value: V,
-    /// `None` once the channel is closed.
+    /// `None` if the wait is over because the channel was closed.
     pub(super) waiting: Option<Waiting>,
 }
 
@@ -165,8 +165,8 @@ impl<T: 'static> Channel<T> {
         }
     }
 
-    /// Serves a coroutine that has just begun to wait, if its wait may be over already: other threads may have changed the state
-    /// before they could notify its loop, or the channel may be closed.
+    /// Serves a coroutine that has just begun to wait, if its wait may be over already. There are two cases: other threads may have
+    /// changed the state before they could notify the loop of the coroutine, or the channel is closed.
     pub(super) fn serve_new(&self, mut inner: RefMut<'_, Inner<T>>) {
         inner.is_quiet = false;
         let may_be_over = inner.shared.is_some() || inner.state.is_closed();
@@ -234,7 +234,7 @@ impl<T: 'static> Channel<T> {
     pub(super) fn close(&self) -> bool {
         let was_open = match self.shared() {
             None => self.with(State::close),
-            // Called without a borrow: it may wake the hosts of other loops, which are user code.
+            // This is called while nothing is borrowed: it may wake the hosts of other loops, which are user code.
             Some(shared) => shared.close(),
         };
         self.serve();
@@ -357,9 +357,9 @@ pub struct ChannelStatistics {
     pub messages: usize,
     /// How many messages the channel has room for. `None` means any number.
     pub capacity: Option<usize>,
-    /// How many senders there are, remote ones and waiting ones included.
+    /// How many senders there are, including remote and waiting ones.
     pub senders: usize,
-    /// How many receivers there are, remote ones and waiting ones included.
+    /// How many receivers there are, including remote and waiting ones.
     pub receivers: usize,
     /// How many coroutines wait for room.
     pub waiting_senders: usize,

@@ -1,9 +1,9 @@
 //! Channels: many senders, many receivers, and each message goes to one receiver.
 //!
-//! Names and errors are those of `async-channel`. A channel is closed when all ends of one side are gone, or by a call of `close`.
-//! The messages in it can still be received. Coroutines of one thread are served in the order in which they began to wait, and no
-//! other coroutine of that thread overtakes them. The [remote](Sender::remote) ends are for other threads: where the other ends
-//! yield, they block the thread.
+//! The names and the errors are those of `async-channel`. A channel is closed when all ends of one side are gone, or by a call of
+//! `close`. The messages in a closed channel can still be received. Coroutines of one thread are served in the order in which they
+//! began to wait, and no other coroutine of that thread overtakes them. The [remote](Sender::remote) ends are for other threads.
+//! Where other ends yield, a remote end blocks its thread.
 //!
 //! ```
 //! use tinyield::channel::{Receiver, bounded};
@@ -45,13 +45,13 @@ macro_rules! end_methods {
 
             /// Whether the channel is closed, by a call of `close` or because all ends of one side are gone.
             ///
-            /// A closed channel may still have messages. Receiving fails with [`RecvError`] only when no more will come.
+            /// A closed channel may still have messages. Receiving fails with [`RecvError`] only when no further message will come.
             #[must_use]
             pub fn is_closed(&self) -> bool {
                 self.0.with(|state| state.is_closed())
             }
 
-            /// How many messages can be received now. A message that was handed to a waiting coroutine already does not count.
+            /// How many messages can be received now. Messages that were already handed to waiting coroutines do not count.
             #[must_use]
             pub fn len(&self) -> usize {
                 self.0.with(|state| state.len())
@@ -102,8 +102,8 @@ use self::state::{RECEIVERS, SENDERS};
 
 /// Makes a channel with room for `capacity` messages. A coroutine that sends one more waits until a message has been received.
 ///
-/// If a receiver gives up, its message comes back into the channel (see [`Receiver::recv`]). So for each such message, the
-/// channel may hold one message more than its capacity. If there are remote ends, such messages take no room.
+/// If a receiver gives up, its message comes back into the channel (see [`Receiver::recv`]). Then the channel may hold more
+/// messages than its capacity: one more for each message that came back. If a remote end was ever made, such messages take no room.
 ///
 /// # Panics
 ///
@@ -134,16 +134,17 @@ pub fn unbounded<T: 'static>() -> (Sender<T>, Receiver<T>) {
 
 /// Sends messages. It stays on its thread: [`remote`](Sender::remote) makes a sender for other threads and their loops.
 ///
-/// Clones send to the same channel. When all senders are gone, remote ones and waiting ones included, the channel is closed.
+/// Clones send to the same channel. When all senders are gone, including remote and waiting ones, the channel is closed.
 pub struct Sender<T: 'static>(End<T, SENDERS>);
 
 /// Receives messages. It stays on its thread: [`remote`](Receiver::remote) makes a receiver for other threads and their loops.
 ///
-/// Clones receive from the same channel, and each message goes to one receiver. When all receivers are gone, remote ones and waiting
-/// ones included, the channel is closed, and the messages in it are dropped.
+/// Clones receive from the same channel, and each message goes to one receiver. When all receivers are gone, including remote and
+/// waiting ones, the channel is closed, and the messages in it are dropped.
 pub struct Receiver<T: 'static>(End<T, RECEIVERS>);
 
-// The ends are not `Send` even without these impls. With them, the errors of rustc name the ends, and not the types inside of them.
+// The ends are not `Send` even without these impls. With these impls, the errors of rustc name the ends, and not the types inside
+// of the ends.
 impl<T> !std::marker::Send for Sender<T> {}
 impl<T> !std::marker::Send for Receiver<T> {}
 
@@ -153,8 +154,8 @@ end_methods!(Receiver<T: 'static>);
 impl<T: 'static> Sender<T> {
     /// Sends `message`, and waits for room first if there is none.
     ///
-    /// If there is room, the message is sent at once, and the `yield` lets the other coroutines run once. The wait counts as a
-    /// sender until the message is sent.
+    /// If there is room, the message is sent at once, and the `yield` lets the other coroutines run once. Until the message is
+    /// sent, this wait counts as a sender.
     ///
     /// # Errors
     ///
@@ -223,8 +224,8 @@ impl<T: 'static> Sender<T> {
 impl<T: 'static> Receiver<T> {
     /// Receives a message, and waits for one if there is none.
     ///
-    /// If there is a message, the `yield` lets the other coroutines run once. To take more messages without that, use
-    /// [`try_iter`](Receiver::try_iter). The wait counts as a receiver until the `yield` is over.
+    /// If there is a message, the `yield` lets the other coroutines run once. To take more messages before other coroutines run,
+    /// use [`try_iter`](Receiver::try_iter). Until the `yield` is over, the wait counts as a receiver.
     ///
     /// # Errors
     ///
@@ -233,10 +234,10 @@ impl<T: 'static> Receiver<T> {
     ///
     /// # Cancellation
     ///
-    /// No message is lost. A coroutine is handed a message when it is the first in the queue, and takes the message when its
-    /// `yield` is over. In a gather that may be much later, as the other parts have to be ready, too. The coroutine may give up in
-    /// between, for example because of a timeout or a lost race. Then the message goes back into the channel as the oldest one, and
-    /// the next receiver gets it.
+    /// No message is lost. When a coroutine is the first in the queue, it is handed a message. It takes the message when its
+    /// `yield` is over. In a gather, this may be much later, because the other parts have to be ready, too. In between, the
+    /// coroutine may give up, for example because of a timeout or a lost race. Then the message goes back into the channel as the
+    /// oldest one, and the next receiver gets it.
     ///
     /// So while a gather holds a message of a closed channel, the other receivers keep waiting. If another part of the same gather
     /// waits for the end of this channel, the gather waits for itself:

@@ -17,7 +17,7 @@ use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
 pub struct Recv<T: 'static> {
     receiver: End<T, RECEIVERS>,
     /// The task, and the key of its entry in the queue. If the queue has no entry of this key, the wait has a claim. `None` before
-    /// the wait begins, and after its output was taken.
+    /// the wait begins, and after the output was taken.
     begun: Option<(Claimant, Key)>,
 }
 
@@ -136,7 +136,7 @@ impl<T: 'static> WaitState for Recv<T> {
         self.receiver.inner.borrow().receivers.get(key).is_none_or(|entry| entry.waiting.is_none())
     }
 
-    // Not inlined: it would add much code to each coroutine that receives.
+    // This is not inlined, because it would add much code to each coroutine that receives.
     #[inline(never)]
     fn take(&mut self) -> Result<Self::Output> {
         let mut inner = self.receiver.inner.borrow_mut();

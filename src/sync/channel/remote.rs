@@ -1,4 +1,4 @@
-//! The ends of a channel for other threads: they block where the ends on the channel's own thread yield.
+//! The ends of a channel for other threads. Where the ends on the channel's own thread yield, these ends block their thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -136,7 +136,8 @@ impl<T, const SIDE: usize> Clone for RemoteEnd<T, SIDE> {
 
 impl<T, const SIDE: usize> Drop for RemoteEnd<T, SIDE> {
     fn drop(&mut self) {
-        // The order matters: the waiting coroutines have to be notified of the close before their loops can be deadlocked.
+        // The order matters. The waiting coroutines have to be notified that the channel is closed, before their loops count as
+        // deadlocked.
         let unread = self.shared.remove_end(SIDE);
         self.shared.notifier.release();
         drop(unread);

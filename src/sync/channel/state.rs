@@ -4,8 +4,8 @@
 //! and adds a [`Queue`]. New messages then go through a crossbeam channel, on which threads can block.
 //!
 //! A message is *free* or *claimed*. A claimed message has been handed to a coroutine that has not resumed yet. Either the
-//! coroutine takes it, or it gives up, and the message is free again. So a channel is *over* only when it is closed, empty, and
-//! without claims. Receivers get the error for a closed channel only then.
+//! coroutine takes the message, or it gives up, and then the message is free again. So a channel is *over* only when it is closed
+//! and empty, and has no claims. Only then do receivers get the error for a closed channel.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) struct State<T> {
     /// The oldest messages. The first ones are claimed, one for each claim. The others are free.
     messages: VecDeque<T>,
     claims: Claims,
-    /// Holds the newer messages if threads share the channel.
+    /// Present if threads share the channel. Holds the newer messages.
     queue: Option<Arc<Queue<T>>>,
 }
 
@@ -72,8 +72,8 @@ impl<T> State<T> {
         if is_over { TryRecvError::Closed } else { TryRecvError::Empty }
     }
 
-    /// Whether no message will come for a receiver of this task. The claims of the task itself do not count: it gives them up only
-    /// together with this receiver. If these claims counted, a task that waits for two messages would wait for itself.
+    /// Whether no message will come for a receiver of this task. The claims of the task itself do not count: the task gives them up
+    /// only together with this receiver. If these claims counted, a task that waits for two messages would wait for itself.
     pub(super) fn is_over_for(&self, task: Claimant) -> bool {
         self.is_closed() && self.len() == 0 && self.claims.are_all_by(task)
     }
@@ -91,7 +91,7 @@ impl<T> State<T> {
         self.free() < self.limit
     }
 
-    /// Sends a message, for which there is local room.
+    /// Sends a message. The caller has checked that there is [local room](State::has_local_room).
     #[inline(always)]
     pub(super) fn push_local(&mut self, message: T) {
         self.messages.push_back(message);
@@ -158,7 +158,7 @@ impl<T> State<T> {
         self.messages.pop_front()
     }
 
-    /// Gives up a claim: a message is free again, and it is older than all other free ones.
+    /// Gives up a claim. A message is free again, and it is older than all other free messages.
     pub(super) fn give_back(&mut self, claimant: Claimant) {
         self.claims.remove(claimant);
     }
@@ -237,8 +237,8 @@ impl Flag {
     }
 }
 
-/// A bounded crossbeam channel allocates its whole capacity. This many messages do not fit into memory, so a channel with more room
-/// has an unbounded queue.
+/// The largest capacity for which the queue is bounded. A bounded crossbeam channel allocates memory for its whole capacity at
+/// once, and a larger capacity might not fit into memory.
 const MAX_BOUNDED: usize = u32::MAX as usize;
 
 /// A state that threads share.
@@ -248,17 +248,17 @@ pub(super) struct Shared<T> {
     pub(super) queue: Arc<Queue<T>>,
     /// How many ends each side has. The ends on the channel's own thread count as one.
     ends: [AtomicUsize; 2],
-    /// Held by all remote ends.
+    /// All remote ends are holders of it.
     pub(super) notifier: Arc<Notifier>,
 }
 
 impl<T> Shared<T> {
-    /// `has_local_ends`: which sides have ends on the channel's own thread.
+    /// `has_local_ends` says which sides have ends on the channel's own thread.
     pub(super) fn new(mut state: State<T>, has_local_ends: [bool; 2]) -> Shared<T> {
         let bound = state.capacity.filter(|&capacity| capacity <= MAX_BOUNDED);
         let (sender, receiver) = bound.map_or_else(crossbeam::unbounded, crossbeam::bounded);
-        // The newest messages go into the queue. Messages that came back may exceed its capacity: then the oldest messages stay in
-        // the state.
+        // The newest messages go into the queue. If messages came back, there may be more messages than its capacity. Then the
+        // oldest messages stay in the state.
         let queued = state.capacity.unwrap_or(usize::MAX).min(state.free());
         for message in state.messages.split_off(state.messages.len() - queued) {
             sender.try_send(message).unwrap_or_else(|_| unreachable!("the queue has room and a receiver"));
@@ -285,8 +285,8 @@ impl<T> Shared<T> {
         result
     }
 
-    /// Takes the oldest free message for another thread. It takes no claimed message: the claimed messages are older, and the
-    /// thread may have received a newer message from the queue already.
+    /// Takes the oldest free message for another thread. It never takes a claimed message: the claimed messages are older, and the
+    /// thread may already have received a newer message from the queue.
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         if !self.queue.is_state_ready.is_set()
             && let Some(message) = self.queue.take()
