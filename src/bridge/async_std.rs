@@ -14,7 +14,7 @@ use crate::scheduler::TaskName;
 use crate::thread::{Closure, Hold, Pool, run_on};
 use crate::wait::Wait;
 
-/// Runs `wait` in a loop inside of an async-std program: a future for `task::block_on` or `task::spawn_local`. For
+/// Makes a future that runs `wait` in a loop inside of an async-std program. It is for `task::block_on` or `task::spawn_local`. For
 /// `task::spawn`, see [`to_async_std_with`].
 ///
 /// ```
@@ -37,8 +37,8 @@ pub fn to_async_std<W: Wait>(wait: W) -> ToAsyncStd<W::Output> {
     ToAsyncStd(Hosted::new("to_async_std", wait))
 }
 
-/// Runs a loop on a thread of its own: a [`Send`] future, for `task::spawn` and other executors that move tasks between
-/// threads.
+/// Makes a future that runs a loop on a thread of its own. The future is [`Send`]: it is for `task::spawn`, and for other executors
+/// that move tasks between threads.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -71,7 +71,8 @@ loop_future! {
     pub struct ToAsyncStd<T>(Hosted<T>);
 }
 
-// The future is not `Send` even without this impl. With it, the errors of rustc name the future, and not the types inside of it.
+// The future is not `Send` even without this impl. With this impl, the errors of rustc name the future, and not the types inside of
+// it.
 impl<T> !Send for ToAsyncStd<T> {}
 
 loop_future! {
@@ -143,7 +144,7 @@ where
 ///
 /// # Panics
 ///
-/// As [`from_async_std`]. A panic of `build` does the same.
+/// As [`from_async_std`]. A panic of `build` also stops the loop.
 ///
 /// # Cancellation
 ///

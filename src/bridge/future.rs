@@ -10,9 +10,9 @@ use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
 /// A coroutine that awaits `future`, and returns its output. It is for futures that need no runtime of their own, such as those of
 /// channels, locks and other threads.
 ///
-/// It does the same as `co! { future.await }`, under the name `from_future`. The future is polled only on the loop's own thread, so
-/// it need not be [`Send`]. It is polled only when its waker was called, on any thread. The output is a value. If it is a `Result`,
-/// [`raise`](Coro::raise) makes an error of it.
+/// It does the same as `co! { future.await }`, but its name in traces is `from_future`. The future is polled only on the loop's own
+/// thread, so it need not be [`Send`]. After the first poll, it is polled only when its waker was called, on any thread. The output
+/// is a value. If it is a `Result`, [`raise`](Coro::raise) makes an error of it.
 ///
 /// ```
 /// use std::future::ready;
@@ -48,7 +48,7 @@ impl TaskName for FromFuture {
     const NAME: &'static str = "from_future";
 }
 
-/// A coroutine that awaits `future`. It has the name of `N` and the line of the caller.
+/// A coroutine that awaits `future`. Its name is that of `N`, and its line is that of the caller.
 #[track_caller]
 pub(super) fn awaiting<N, F>(future: F) -> Coro<F::Output>
 where

@@ -1,6 +1,6 @@
 //! A loop as a future. The thread that polls the future runs the loop.
 //!
-//! Hosts differ only in the [`HostTimer`] and in the name.
+//! The code for two hosts differs only in the [`HostTimer`], and in the name of the function.
 
 use std::fmt;
 use std::panic::Location;
@@ -15,11 +15,11 @@ use crate::wait::private::AnyTask;
 
 /// A timer of the host: it wakes the host when the next timer of the loop is due.
 pub(super) trait HostTimer: Default {
-    /// The clock of the host, if that is not the clock of the machine.
+    /// The clock of the host, if this is not the clock of the machine.
     #[cfg(feature = "tokio")]
     const NOW: Option<fn() -> Instant> = None;
 
-    /// Is ready if `deadline` has passed. If not, the waker is woken at the deadline. The deadline replaces that of the last call.
+    /// Ready if `deadline` has passed. If not, the waker is woken at the deadline. The new deadline replaces that of the last call.
     /// `None` means no deadline.
     fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()>;
 }
@@ -74,8 +74,8 @@ impl<T: 'static, H: HostTimer> Hosted<T, H> {
             self.running = None;
             return Poll::Ready(result);
         }
-        // A run that is not idle has woken the host already. If the deadline of an idle run has passed in the meantime, the host
-        // is woken for another poll, so that its other tasks run first.
+        // A run that is not idle has already woken the host. If the deadline of an idle run has passed in the meantime, the host is
+        // woken, and polls again later. So the other tasks of the host run first.
         if run.is_idle() && timer.poll_until(run.deadline(), context).is_ready() {
             context.waker().wake_by_ref();
         }
@@ -113,7 +113,7 @@ macro_rules! loop_future {
         pub struct $name<T: $($bound +)? 'static>($inner<T>);
 
         impl<T: $($bound +)? 'static> $name<T> {
-            /// While the loop stops, more errors may come up. This sets which of them are kept. After the first poll it has no
+            /// Several errors may come up while the loop stops. This sets which of them are kept. After the first poll, it has no
             /// effect.
             pub fn grouping(mut self, grouping: crate::Grouping) -> $name<T> {
                 self.0.set_grouping(grouping);

@@ -1,4 +1,4 @@
-//! Types of the bridges: a loop as a future of another runtime. Few programs have to name them.
+//! The types of the bridges. Each of them is a future that runs a loop in another runtime. Few programs have to name them.
 //!
 //! The functions that make them are in the root of the crate: `to_smol`, `to_smol_with`, `to_async_std`, `to_async_std_with`,
 //! `to_tokio`, `to_tokio_with`.

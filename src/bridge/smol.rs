@@ -8,8 +8,8 @@ use crate::reactor::ReactorTimer;
 use crate::scheduler::TaskName;
 use crate::wait::Wait;
 
-/// Runs `wait` in a loop inside of a smol program: a future for [`block_on`](async_io::block_on) or for a task of a
-/// `LocalExecutor`. For `smol::spawn`, see [`to_smol_with`].
+/// Makes a future that runs `wait` in a loop inside of a smol program. It is for [`block_on`](async_io::block_on), or for a task of
+/// a `LocalExecutor`. For `smol::spawn`, see [`to_smol_with`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,8 +32,8 @@ pub fn to_smol<W: Wait>(wait: W) -> ToSmol<W::Output> {
     ToSmol(Hosted::new("to_smol", wait))
 }
 
-/// Runs a loop on a thread of its own: a [`Send`] future, for `smol::spawn` and other executors that move tasks between
-/// threads.
+/// Makes a future that runs a loop on a thread of its own. The future is [`Send`]: it is for `smol::spawn`, and for other executors
+/// that move tasks between threads.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -77,7 +77,8 @@ loop_future! {
     pub struct ToSmol<T>(Hosted<T>);
 }
 
-// The future is not `Send` even without this impl. With it, the errors of rustc name the future, and not the types inside of it.
+// The future is not `Send` even without this impl. With this impl, the errors of rustc name the future, and not the types inside of
+// it.
 impl<T> !Send for ToSmol<T> {}
 
 loop_future! {
@@ -87,9 +88,9 @@ loop_future! {
 
 /// Awaits a future of smol on the loop's own thread, and returns its output.
 ///
-/// The future need not be [`Send`]. It is polled only when its waker was called. While the loop is idle, its thread waits in smol's
-/// reactor, so that sockets and timers wake it without the help of another thread. The reactor's own thread may wait there, too.
-/// `future.await` in a coroutine does the same, and there the future may borrow.
+/// The future need not be [`Send`]. After the first poll, it is polled only when its waker was called. While the loop is idle, its
+/// thread waits in smol's reactor, so that sockets and timers wake it without the help of another thread. The reactor's own thread
+/// may wait there, too. `future.await` in a coroutine does the same, and such a future may borrow from the coroutine.
 ///
 /// The output is a value. If it is a `Result`, [`raise`](Coro::raise) makes an error of it.
 ///

@@ -19,7 +19,7 @@ pub(super) struct Threaded<T: Send + 'static> {
     run: Option<RunHere<T>>,
     /// The job on the thread, from the first poll until the future is ready.
     job: Option<RunJob<T>>,
-    /// If a closure awaits this job, this counts the thread of the closure as held.
+    /// Present if a closure awaits this job. Then the thread of the closure counts as held.
     hold: Option<Hold>,
     grouping: Grouping,
     /// The function that the user called.
@@ -75,7 +75,8 @@ impl<T: Send + 'static> Threaded<T> {
         }
         let Some(job) = &mut self.job else { panic!("{}", polled_again(self.name)) };
         self.hold = job.set_awaited_here();
-        // The poll calls the waker, which is foreign code. If the waker panics, the job is still in `self`.
+        // The poll calls the waker, which is foreign code. If the waker panics, the job is still in `self`, where `drop` cancels
+        // it.
         let ended = ready!(job.poll(context));
         (self.job, self.hold) = (None, None);
         Poll::Ready(match ended {
@@ -91,7 +92,7 @@ impl<T: Send + 'static> Drop for Threaded<T> {
         let mut panic = FirstPanic::default();
         panic.run(move || {
             let never_began = job.cancel(Cancelled::new(Reason::Dropped));
-            // If this is dropped inside of the job itself, the job would wait for itself.
+            // If this is dropped inside of the job itself, nothing waits here: the job would wait for itself.
             if !never_began && !job.runs_this() {
                 drop(wait_for(&job));
             }
@@ -106,8 +107,8 @@ impl<T: Send + 'static> fmt::Debug for Threaded<T> {
     }
 }
 
-/// Blocks the thread until the job has ended, and returns its result. It parks the thread itself, and uses no `block_on`: in the
-/// destructor of a thread-local value, the thread-locals that a `block_on` needs may be gone already.
+/// Blocks the thread until the job has ended, and returns its result. It parks the thread directly, without a `block_on`: in the
+/// destructor of a thread-local value, the thread-local values that `block_on` needs may no longer exist.
 fn wait_for<F, R>(job: &Job<F, R>) -> Result<R, crate::Error> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let _hold = job.set_awaited_here();

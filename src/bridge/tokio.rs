@@ -19,11 +19,12 @@ use crate::error::{Error, Grouping, LoopError};
 use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
 use crate::wait::Wait;
 
-/// Runs `wait` in a loop inside of a tokio program: a future for `Runtime::block_on`, or for a task of a `LocalSet`. For
-/// `tokio::spawn`, see [`to_tokio_with`].
+/// Makes a future that runs `wait` in a loop inside of a tokio program. It is for `Runtime::block_on`, or for a task of a
+/// `LocalSet`. For `tokio::spawn`, see [`to_tokio_with`].
 ///
-/// Coroutines of the loop await futures of tokio in place, by a plain `.await`, on the thread that polls the loop: `tokio::net`,
-/// `tokio::time`, `tokio::spawn`, and all crates that build on them. No wake-up crosses threads.
+/// Coroutines of the loop await futures of tokio by a plain `.await`: those of `tokio::net`, `tokio::time`, `tokio::spawn`, and of
+/// all crates that build on them. The futures are polled on the thread that polls the loop. In a current-thread runtime, no wake-up
+/// crosses threads.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,24 +42,24 @@ use crate::wait::Wait;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// The loop is polled without tokio's cooperative budget, as the loop itself gives each coroutine its turns.
+/// The loop is polled without tokio's cooperative budget, because the loop itself gives each coroutine its turns.
 ///
 /// The clock of the loop is that of the runtime, so `tokio::time::pause` and `advance` apply to the loop as well. tokio's paused
-/// clock does not wait for closures on threads; the clock of a [simulated](crate::Builder::simulated) loop does.
+/// clock does not wait for closures on threads. The clock of a [simulated](crate::Builder::simulated) loop waits for them.
 #[doc = include_str!("hosted.md")]
 ///
-/// If the future is dropped on the thread of a runtime of one thread, this runtime does not advance during the drop. Then cleanup
-/// behind a shield must not await futures of tokio, or the drop never returns. Waits of the loop itself, such as
-/// [`sleep`](crate::sleep), are no problem.
+/// If the future is dropped on the thread of a current-thread runtime, this runtime does not advance during the drop. If cleanup
+/// behind a shield then awaits futures of tokio, the drop never returns. Waits of the loop itself, such as [`sleep`](crate::sleep),
+/// are no problem.
 #[track_caller]
 pub fn to_tokio<W: Wait>(wait: W) -> ToTokio<W::Output> {
     ToTokio(Hosted { inner: host::Hosted::new("to_tokio", wait), handle: None })
 }
 
-/// Runs a loop on a thread of its own: a [`Send`] future, for `tokio::spawn`.
+/// Makes a future that runs a loop on a thread of its own. The future is [`Send`]: it is for `tokio::spawn`.
 ///
-/// The thread of the loop enters the runtime that polls the future. So the coroutines of the loop await futures of tokio by a
-/// plain `.await`, too. The threads of the runtime wake these coroutines.
+/// The thread of the loop enters the runtime that polls the future. So the coroutines of this loop can also await futures of tokio
+/// by a plain `.await`. The threads of the runtime wake these coroutines.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -104,7 +105,8 @@ loop_future! {
     pub struct ToTokio<T>(Hosted<T>);
 }
 
-// The future is not `Send` even without this impl. With it, the errors of rustc name the future, and not the types inside of it.
+// The future is not `Send` even without this impl. With this impl, the errors of rustc name the future, and not the types inside of
+// it.
 impl<T> !Send for ToTokio<T> {}
 
 loop_future! {
@@ -184,13 +186,15 @@ impl<T: Send> fmt::Debug for Threaded<T> {
 
 /// Awaits a future of tokio on the loop's own thread, and returns its output.
 ///
-/// The future need not be [`Send`]. It is polled only when its waker was called. The tokio runtime in which it runs:
+/// The future need not be [`Send`]. After the first poll, it is polled only when its waker was called. It runs in one of these
+/// tokio runtimes:
 ///
-/// - In a loop inside of a tokio runtime, it is that runtime. `future.await` in a coroutine does the same there.
-/// - Elsewhere, a runtime is made for the run, with all drivers that tokio was built with. While [`Loop::run`](crate::Loop::run) is
-///   idle, its thread drives the runtime, so no wake-up crosses threads. If a host polls the loop, or steps it, the runtime has a
-///   thread of its own. At the end of the run, the runtime is shut down, with all tasks that were spawned in it. So a client with a
-///   pool of connections, such as reqwest's, cannot be kept for the next run.
+/// - If the loop runs inside of a tokio runtime, the future runs in that runtime. There, `future.await` in a coroutine does the
+///   same.
+/// - In other loops, a runtime is made for the run, with all drivers that tokio was built with. While
+///   [`Loop::run`](crate::Loop::run) is idle, its thread drives the runtime, so no wake-up crosses threads. If a host polls the
+///   loop, or steps it, the runtime has a thread of its own. At the end of the run, the runtime is shut down, with all tasks that
+///   were spawned in it. So a client with a pool of connections, such as reqwest's, cannot be kept for the next run.
 ///
 /// The output is a value. If it is a `Result`, [`raise`](Coro::raise) makes an error of it.
 ///
@@ -219,8 +223,8 @@ impl<T: Send> fmt::Debug for Threaded<T> {
 ///
 /// A panic of the future, in a poll or when it is dropped, stops the loop as a panic of a coroutine does.
 ///
-/// It also panics if [`Loop::run`](crate::Loop::run) was called inside of the `block_on` of a runtime of one thread: the run
-/// blocks that runtime. Await [`to_tokio`] there instead.
+/// It also panics if [`Loop::run`](crate::Loop::run) was called inside of the `block_on` of a current-thread runtime, because the
+/// run blocks that runtime. Await [`to_tokio`] there instead.
 ///
 /// # Cancellation
 ///

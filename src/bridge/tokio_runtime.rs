@@ -1,5 +1,5 @@
-//! Which tokio runtime the futures of [`from_tokio`](crate::from_tokio) belong to: the one around the loop, or one that is made for the
-//! run.
+//! The tokio runtime in which the futures of [`from_tokio`](crate::from_tokio) run: the runtime around the loop, or a runtime that
+//! is made for the run.
 
 use std::any::Any;
 use std::future::{pending, poll_fn};
@@ -31,7 +31,7 @@ impl TokioRuntime {
     /// The runtime for the futures of a task of `scheduler`, which runs now.
     ///
     /// The runtime around the loop is used if it advances while the loop waits. There are two such cases: the runtime polls the
-    /// loop, or it has threads of its own. A runtime of one thread advances only while its `block_on` runs. It does not advance if
+    /// loop, or it has threads of its own. A current-thread runtime advances only while its `block_on` runs. It does not advance if
     /// this thread has only entered it.
     pub(super) fn handle_for(scheduler: &Scheduler) -> io::Result<Handle> {
         let current = Handle::try_current();
@@ -50,8 +50,8 @@ impl TokioRuntime {
             TokioRuntime::OwnThread(RuntimeThread::start()?)
         } else {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            // This panics if a runtime already runs on this thread. The panic then comes up in the coroutine, and not later, when
-            // the loop is idle.
+            // This panics if a runtime already runs on this thread. So the coroutine panics here. Without this call, the loop would
+            // panic later, when it is idle.
             runtime.block_on(async {});
             TokioRuntime::Own(runtime)
         };
@@ -73,7 +73,7 @@ impl TokioRuntime {
 pub(super) struct RuntimeThread {
     handle: Handle,
     /// A task that never ends by itself. The thread drives the runtime until the task is aborted.
-    stays: AbortHandle,
+    endless_task: AbortHandle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -82,18 +82,18 @@ impl RuntimeThread {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let never_ends = runtime.spawn(pending::<()>());
-        let stays = never_ends.abort_handle();
+        let endless_task = never_ends.abort_handle();
         let drive = move || {
             let _aborted = runtime.block_on(never_ends);
         };
         let thread = thread::Builder::new().name("tinyield tokio".into()).spawn(drive)?;
-        Ok(RuntimeThread { handle, stays, thread: Some(thread) })
+        Ok(RuntimeThread { handle, endless_task, thread: Some(thread) })
     }
 }
 
 impl Drop for RuntimeThread {
     fn drop(&mut self) {
-        self.stays.abort();
+        self.endless_task.abort();
         // If the thread panicked (in the destructor of a task), the panic hook has printed the panic.
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -107,7 +107,7 @@ impl Driver for TokioRuntime {
     fn drive(&self, steps: &mut dyn FnMut(&Waker) -> Steps) {
         let TokioRuntime::Own(runtime) = self else { unreachable!("other threads drive the runtime") };
         let mut timer = TokioTimer::default();
-        // The loop gives every coroutine its turns. The budget of tokio would only make futures that are ready look pending.
+        // The loop gives every coroutine its turns, so tokio's budget is not needed. It would only make ready futures look pending.
         runtime.block_on(unconstrained(poll_fn(|context| {
             match steps(context.waker()) {
                 Steps::Over => return Poll::Ready(()),
@@ -122,7 +122,7 @@ impl Driver for TokioRuntime {
 /// A timer of the runtime that polls it.
 #[derive(Default)]
 pub(super) struct TokioTimer {
-    /// Made only when the first deadline is set, as the runtime may be one without timers.
+    /// Made only when the first deadline is set, because the runtime may have no timers.
     sleep: Option<Pin<Box<Sleep>>>,
     set_to: Option<Instant>,
 }
