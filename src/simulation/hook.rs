@@ -1,5 +1,5 @@
-//! Notes where a panic comes from, without printing it: a simulation may run a program that panics hundreds of times, and reports
-//! the panic once.
+//! Notes the place of a panic without printing the panic. A simulation may run a program that panics again and again, in hundreds
+//! of runs, but it reports the panic only once.
 //!
 //! A process has one panic hook. The first simulation installs a hook of its own. On a thread on which [`watch`] runs, this hook
 //! notes the place of the first panic, and calls the former hook only if panics have to be printed. On other threads it only calls
@@ -11,7 +11,7 @@ use std::sync::Once;
 
 use crate::panic::{self, Payload, catch};
 
-/// What the hook notes of the first panic of a call.
+/// What the hook notes about the first panic of a call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     /// `file:line:column`
@@ -27,7 +27,7 @@ thread_local! {
     static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
-/// Calls `f`. If it panics, returns the payload, and what the hook noted of the first panic on this thread.
+/// Calls `f`. If `f` panics, returns the payload, and what the hook noted about the first panic on this thread.
 pub(super) fn watch<R>(prints: bool, f: impl FnOnce() -> R) -> Result<R, (Payload, Seen)> {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -45,7 +45,7 @@ pub(super) fn watch<R>(prints: bool, f: impl FnOnce() -> R) -> Result<R, (Payloa
     result.map_err(|payload| (payload, seen))
 }
 
-/// Notes a panic. Returns whether it is to be printed.
+/// Notes a panic. Returns whether the panic has to be printed.
 fn note(info: &PanicHookInfo<'_>) -> bool {
     let noted = WATCH.try_with(|watch| {
         let mut watch = watch.try_borrow_mut().ok()?;

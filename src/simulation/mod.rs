@@ -1,6 +1,6 @@
-//! Simulations: a program is run with many seeds, and a failure is reported with the order of turns that causes it.
+//! Simulations run a program with many seeds. They report a failure together with the order of turns that causes it.
 //!
-//! [`Simulation`] is all that most tests need.
+//! Most tests need only [`Simulation`].
 
 mod hook;
 mod report;
@@ -13,17 +13,18 @@ use std::panic::Location;
 use crate::error::Grouping;
 use crate::scheduler::{Order, RoundOrder};
 use crate::wait::Wait;
-// A run is a `Trial`, `shrink` looks for the smallest order that fails, and a `Report` describes it.
+// A `Trial` is one run. `shrink` looks for the smallest change of the order that makes the program fail. A `Report` describes the
+// failure.
 use report::Report;
 use shrink::{Budget, Rounds};
 use trial::{Mode, Program, Trial};
 
 /// Runs a program in [simulated](crate::Builder::simulated) loops, with one seed after another, to find an order of turns in which
-/// the program fails. It is for tests. Without other settings, the seeds are those from 0 to 99.
+/// the program fails. It is for tests. By default, the seeds are 0 to 99.
 ///
-/// Each run has a virtual clock and a schedule of its own, drawn from its seed. A run fails if it ends with an error or panics, so
-/// an `assert!` in a coroutine is a check. When a run fails, [`check`](Simulation::check) panics with a report: the error with its
-/// trace, the seed, and the fewest turns that have to change places for the failure.
+/// Each run has a virtual clock, and an order of turns that is drawn from its seed. A run fails if it ends with an error or panics,
+/// so an `assert!` in a coroutine is a check. When a run fails, [`check`](Simulation::check) panics with a report: the error with
+/// its trace, the seed, and the fewest turns that have to change places to make the program fail.
 ///
 /// ```should_panic
 /// use std::cell::Cell;
@@ -59,7 +60,7 @@ use trial::{Mode, Program, Trial};
 /// Simulation::new().seeds(0..1000).check(close_during_a_transfer);
 /// ```
 ///
-/// This panics, because the assertion fails if `close` goes first. `cargo run --example bank` prints the report:
+/// This example panics, because the assertion fails if `close` goes first. `cargo run --example bank` prints the report:
 ///
 /// ```text
 /// the simulation fails with seed 4 (run 5, 6 turns, hash aef7cefc556daa67)
@@ -131,7 +132,7 @@ impl Simulation {
         self
     }
 
-    /// Several errors may come up while a loop stops. This sets which of them are kept, and so reported.
+    /// Several errors may come up while a loop stops. This sets which of them are kept and reported.
     pub fn grouping(mut self, grouping: Grouping) -> Simulation {
         self.grouping = grouping;
         self
@@ -139,9 +140,9 @@ impl Simulation {
 
     /// Sets for how many rounds the clock may stand still before the run fails with a livelock. The default is 1,048,576.
     ///
-    /// A coroutine that waits by `yield` in a loop, such as `while !is_done.get() { yield; }`, is always ready, so the clock never
-    /// moves. A computation of very many turns looks the same: allow more rounds for it. Rounds do not count while something
-    /// outside, such as a thread, may wake the loop.
+    /// A coroutine that checks a condition again and again, such as `while !is_done.get() { yield; }`, is always ready, so the
+    /// clock never moves. A computation of very many turns looks like a livelock, too. So allow more rounds for such a computation.
+    /// Rounds do not count while something outside, such as a thread, may wake the loop.
     ///
     /// # Panics
     ///
@@ -152,15 +153,15 @@ impl Simulation {
         self
     }
 
-    /// Runs what `program` returns, with each seed. Each run calls `program` once. Make all state of a run inside of `program`:
-    /// state that two runs share can make them differ.
+    /// For each seed, calls `program`, and runs the wait that `program` returns. Make all state of a run inside of `program`: state
+    /// that two runs share can make the runs differ.
     ///
     /// If a run fails, its seed is run again. If both runs took the same turns, further runs search for the fewest turns that have
-    /// to change places for the same failure. The search takes at most 2,000 runs and 10 seconds.
+    /// to change places to cause the same failure. The search takes at most 2,000 runs and 10 seconds.
     ///
     /// # Panics
     ///
-    /// If a run fails, with the report. If there are no seeds. If the value of `TINYIELD_SEED` is not a seed.
+    /// If a run fails: the message is the report. If there are no seeds. If the value of `TINYIELD_SEED` is not a seed.
     #[track_caller]
     pub fn check<W, P>(self, program: P) -> Checked
     where

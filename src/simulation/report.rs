@@ -16,7 +16,7 @@ pub(super) struct Report {
     turns: usize,
     hash: u64,
     came_from_outside: bool,
-    /// An earlier run, with seed 0, has passed.
+    /// Whether an earlier run, with seed 0, has passed.
     seed_0_passed: bool,
     finding: Finding,
 }
@@ -28,7 +28,7 @@ enum Finding {
     /// the second.
     Reordered { exchanges: Vec<(Frame, Frame)>, cut_short: Option<Limit> },
     /// The program fails in the order first in, first out. It passes when the tasks of `passes` change places. `passes` is empty if
-    /// no such tasks were found. `passed_before`: an earlier run with seed 0 had passed.
+    /// no such tasks were found. `passed_before` says whether an earlier run with seed 0 had passed.
     InPlace { passes: Vec<(Frame, Frame)>, cut_short: Option<Limit>, passed_before: bool },
 }
 
@@ -46,7 +46,7 @@ impl Report {
         }
     }
 
-    /// Whether both runs with the seed were the same. If not, this difference is the finding of the report.
+    /// Returns whether both runs with the seed were the same. If not, their difference becomes the finding of the report.
     pub(super) fn compare(&mut self, first: &Trial, second: &Trial) -> bool {
         self.came_from_outside |= second.came_from_outside;
         let (one, two) = (first.record.turns(), second.record.turns());
@@ -69,7 +69,7 @@ impl Report {
     }
 
     /// Finds the tasks that changed places in `smallest`, the smallest failing run. If the order of `smallest` is first in, first
-    /// out, `passing` is a run with a single task out of place that passes, if one was found.
+    /// out, `passing` is a run that passes with a single task out of place, if such a run was found.
     pub(super) fn explain(&mut self, smallest: &Trial, passing: Option<&Trial>, cut_short: Option<Limit>) {
         // A livelock keeps the text of the first run, because this text has the number of rounds, and the runs of the search end
         // after fewer rounds.
@@ -86,7 +86,7 @@ impl Report {
     }
 }
 
-/// What a run did in the turn with this index.
+/// Describes what the run did in its turn number `index`.
 fn did_at(record: &Record, index: usize) -> String {
     let Some(turn) = record.turns().get(index) else { return "was over".into() };
     let name = record.name_of(turn.task).cloned().unwrap_or(Cow::Borrowed("a coroutine"));
@@ -100,7 +100,7 @@ fn exchanges(round: &Round) -> Vec<(Frame, Frame)> {
     let exchange = |task: usize| {
         let at = round.order.iter().position(|&other| other == task)?;
         let (before, after) = round.order.split_at(at);
-        // The nearest task that was ready earlier and now goes after it.
+        // The nearest task that was ready earlier than `task`, but goes after it in this round.
         let passed = after.iter().copied().find(|&other| other < task).map(|other| (task, other));
         let (first, second) =
             passed.or_else(|| before.iter().rev().copied().find(|&other| other > task).map(|other| (other, task)))?;
@@ -137,8 +137,8 @@ impl fmt::Display for Report {
             }
             Finding::InPlace { passed_before: true, .. } => {
                 f.write_str(
-                    "fails without any reordering now, but passed so before, with seed 0: an earlier run has left something behind; make \
-                     all that a run uses inside of the program\n",
+                    "fails without any reordering, although seed 0 passed before, in the same order: an earlier run has left something \
+                     behind; make all that a run uses inside of the program\n",
                 )?;
             }
             Finding::InPlace { passes, cut_short, .. } => {

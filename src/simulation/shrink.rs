@@ -50,7 +50,7 @@ impl Budget {
         self.exceeded.is_none()
     }
 
-    /// The limit that refused a run.
+    /// The limit that was exceeded, if any was.
     pub(super) fn exceeded(&self) -> Option<Limit> {
         self.exceeded
     }
@@ -94,8 +94,8 @@ pub(super) fn shrink(
     search.best
 }
 
-/// The program fails in the order first in, first out: `failing` is this run. Searches for a run that passes, in which a single
-/// task is out of place. `passes` runs the program, and returns the run if it passes.
+/// Searches for a run that passes, in which a single task is out of place. `failing` is the run in the order first in, first out,
+/// which fails. `passes` runs the program, and returns the run if it passes.
 pub(super) fn find_passing(
     failing: &Trial,
     passes: impl FnMut(&Rounds) -> Option<Trial>,
@@ -246,8 +246,8 @@ impl<F: FnMut(&Rounds) -> Option<Trial>> Search<'_, F> {
     }
 }
 
-/// The most single moves that are tried. Each round of several tasks has at least one single move, so no more rounds than this are
-/// looked at.
+/// How many single moves are tried at most. Each round of several tasks has at least one single move, so the search never needs the
+/// sizes of more rounds than this.
 const MAX_SINGLE_MOVES: usize = Record::MAX_SIZES;
 
 /// The orders in which a single task has the first or the last turn of its round, for rounds of these sizes, from the last round
@@ -265,9 +265,10 @@ fn single_moves(sizes: &[RoundSize]) -> impl Iterator<Item = Rounds> {
     })
 }
 
-/// The fewest tasks that have to be taken out of `order` so that the others are in place: all but a longest increasing sequence.
+/// The fewest tasks that have to be taken out of `order` so that the others are in place: all tasks outside of a longest increasing
+/// subsequence.
 pub(super) fn moved(order: &[usize]) -> Vec<usize> {
-    // For each length, the position of the smallest task that ends an increasing sequence of that length.
+    // For each length, the position of the smallest task that ends an increasing subsequence of that length.
     let mut ends: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = Vec::with_capacity(order.len());
     for (at, task) in order.iter().enumerate() {
@@ -293,8 +294,8 @@ fn restored(order: &[usize], tasks: &[usize]) -> Vec<usize> {
     let mut tasks = tasks.to_vec();
     tasks.sort_unstable();
     for task in tasks {
-        // Finds the place at which the fewest other tasks are on the wrong side of `task`. Each step to the right passes one of
-        // them.
+        // Finds the place at which the fewest other tasks are on the wrong side of `task`. Each step to the right passes one of the
+        // other tasks.
         let mut wrong = rest.iter().filter(|&&other| other < task).count();
         let (mut at, mut fewest) = (0, wrong);
         for (passed, &other) in rest.iter().enumerate() {

@@ -22,7 +22,7 @@ pub(super) struct Program<'a, W> {
     pub(super) location: &'static Location<'static>,
 }
 
-/// What one run did.
+/// The result of one run.
 #[derive(Debug, Default)]
 pub(super) struct Trial {
     pub(super) failure: Option<Failure>,
@@ -51,9 +51,9 @@ pub(super) enum Kind {
 /// Settings of a single run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mode {
-    /// Panics are printed as usual.
+    /// Whether panics are printed as usual.
     pub(super) prints: bool,
-    /// The tasks of rounds that are not first in, first out are recorded.
+    /// Whether the tasks of reordered rounds are recorded.
     pub(super) with_tasks: bool,
     pub(super) max_rounds: u64,
 }
@@ -142,7 +142,7 @@ impl Failure {
         Failure { kind, text: format!("{error:?}") }
     }
 
-    /// `stopped_by`: the error with which the loop stopped because a coroutine panicked.
+    /// `stopped_by` is the error with which the loop stopped, because a coroutine panicked.
     fn of_panic(payload: &Payload, seen: Seen, stopped_by: Option<Error>) -> Failure {
         let who = stopped_by.as_ref().map_or("panicked".to_string(), |error| error.to_string());
         let mut text = format!("{who}: {}", hook::message(payload));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_task_out_of_place_is_found() {
+fn moved_finds_the_tasks_that_are_out_of_place() {
     assert!(moved(&[0, 1, 2, 3]).is_empty());
     assert_eq!(moved(&[3, 0, 1, 2]), [3]);
     assert_eq!(moved(&[1, 2, 3, 0]), [0]);
@@ -16,7 +16,7 @@ fn tasks_are_put_back_to_their_places() {
     assert_eq!(restored(&[3, 0, 1, 2], &[3]), [0, 1, 2, 3]);
     assert_eq!(restored(&[1, 2, 3, 0], &[0]), [0, 1, 2, 3]);
     assert_eq!(restored(&[3, 2, 1, 0], &[3, 2]), [1, 0, 2, 3]);
-    // The other tasks stay out of place. The task goes to the place at which the fewest of them are on its wrong side.
+    // The other tasks stay out of place. The task goes to the place at which the fewest of the others are on its wrong side.
     assert_eq!(restored(&[2, 0, 1], &[1]), [1, 2, 0]);
     assert_eq!(with_task_at(&[0, 1, 2, 3], 3, 1), [0, 3, 1, 2]);
 }
@@ -44,12 +44,12 @@ fn shrunk(order: Vec<usize>, is_failure: fn(&[usize]) -> bool) -> Vec<usize> {
 }
 
 #[test]
-fn an_order_that_plays_no_part_is_left_out() {
+fn a_failure_in_every_order_is_shrunk_to_no_reordering() {
     assert!(shrunk(vec![2, 1, 0], |_| true).is_empty());
 }
 
 #[test]
-fn a_budget_names_the_limit_that_ended_it() {
+fn a_budget_reports_which_limit_was_exceeded() {
     let mut few = Budget { runs: 1, ..Budget::new() };
     assert!(few.take_run());
     assert_eq!(few.exceeded(), None);
@@ -61,7 +61,7 @@ fn a_budget_names_the_limit_that_ended_it() {
 }
 
 #[test]
-fn one_exchange_is_all_that_is_left_of_a_long_order() {
+fn a_long_order_is_shrunk_to_one_exchange() {
     let order = vec![7, 3, 9, 0, 5, 1, 8, 2, 6, 4];
     let goes_before = |order: &[usize]| {
         let place = |task| order.iter().position(|&other| other == task);
@@ -71,7 +71,7 @@ fn one_exchange_is_all_that_is_left_of_a_long_order() {
 }
 
 #[test]
-fn single_moves_are_all_orders_with_a_task_at_the_begin_or_the_end_from_the_last_round_on() {
+fn single_moves_put_one_task_first_or_last_and_begin_with_the_last_round() {
     let sizes = [RoundSize { number: 1, size: 2 }, RoundSize { number: 4, size: 3 }];
     let orders: Vec<(u64, Vec<usize>)> = single_moves(&sizes)
         .flatten()
@@ -85,7 +85,7 @@ fn single_moves_are_all_orders_with_a_task_at_the_begin_or_the_end_from_the_last
 }
 
 #[test]
-fn many_rounds_that_play_no_part_are_dropped_in_few_runs() {
+fn many_irrelevant_rounds_are_dropped_in_few_runs() {
     const ROUNDS: u64 = 256;
     let swapped = |number| crate::scheduler::Round { number, order: vec![1, 0], tasks: Vec::new() };
     let trial = |rounds: &Rounds| {
@@ -106,7 +106,7 @@ fn many_rounds_that_play_no_part_are_dropped_in_few_runs() {
 }
 
 #[test]
-fn two_moves_in_two_rounds_are_found_although_no_step_leads_there() {
+fn two_moves_in_two_rounds_are_found_although_neither_fails_alone() {
     let order_of = |rounds: &Rounds, number| match rounds.get(&number) {
         Some(RoundOrder::Exactly(order)) => order.clone(),
         _ => vec![0, 1, 2],
