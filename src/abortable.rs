@@ -1,6 +1,6 @@
 //! Aborting: work that a handle ends from outside, on the same thread or on another.
 //!
-//! The work runs in a scope of its own, and the handle cancels the scope. What the handle and the work share is [`Link`].
+//! The work runs in a scope of its own, and the handle cancels the scope. The handle and the work share a [`Link`].
 
 mod remote;
 
@@ -21,14 +21,16 @@ use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{Wait, WaitState, inherent_map, task_of};
 use crate::wait::scoped::Scoped;
 
-/// Makes work that the handle can end. Yielded, the [`Abortable`] gives `Ok` with the output of `wait`, or `Err(`[`Aborted`]`)`.
+/// Makes work, and a handle that can end it. When the [`Abortable`] is yielded, it gives `Ok` with the output of `wait`, or
+/// `Err(`[`Aborted`]`)`.
 ///
-/// [`abort`](AbortHandle::abort) cancels `wait` and all that it started. The `yield` returns when all of that has ended, also if
-/// nobody aborts it. If the work answers its cancellation with a value, or had a value already, the `yield` gives `Ok` with this
-/// value.
+/// [`abort`](AbortHandle::abort) cancels `wait` and all that it started. Whether it is aborted or not, the `yield` returns only
+/// when all of that has ended. If the work had a value already, or returns one in response to the cancellation, the `yield` gives
+/// `Ok` with this value.
 ///
-/// It can be yielded, [spawned](crate::spawn), raced and gathered like a coroutine. If it is aborted before it begins, it never
-/// begins. The handle may be cloned, dropped, and used at any time: when the work is over, it does nothing.
+/// An [`Abortable`] can be yielded, [spawned](crate::spawn), raced and gathered like a coroutine. If it is aborted before it
+/// begins, it never begins. The handle may be cloned, dropped, and used at any time. When the work is over, the handle does
+/// nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -130,13 +132,13 @@ impl AbortHandle {
     /// Cancels the work and all that it started. The work sees a [`Cancelled`](crate::Cancelled) for the reason
     /// [`Aborted`](Reason::Aborted), before any other coroutine has its turn.
     ///
-    /// It may be called anywhere on this thread, also by the work itself, which then sees the cancellation at its next `yield`.
+    /// It may be called anywhere on this thread, even by the work itself. The work then sees the cancellation at its next `yield`.
     /// When the work is over, the call does nothing.
     pub fn abort(&self) {
         self.link.abort();
     }
 
-    /// Whether the work was aborted, by any of its handles. The work may have had its value before.
+    /// Whether any handle has aborted the work. This is also true if the work had its value before.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.link.is_aborted()
@@ -181,7 +183,7 @@ impl fmt::Debug for AbortHandle {
     }
 }
 
-/// What the work shares with its handles.
+/// The state that the work shares with its handles.
 #[derive(Default)]
 struct Link {
     is_aborted: Cell<bool>,
@@ -189,9 +191,9 @@ struct Link {
     handles: Cell<usize>,
     /// The scope of the work, while it runs.
     scope: RefCell<Option<Rc<Scope>>>,
-    /// Present once there was a remote handle.
+    /// Present once a remote handle was made.
     remote: OnceCell<(std::sync::Arc<Request>, RequestListeners)>,
-    /// Present while the work runs, if there was a remote handle.
+    /// Present while the work runs, if a remote handle was made.
     listener: RefCell<Option<Rc<Listener>>>,
 }
 
@@ -216,14 +218,14 @@ impl Link {
         }
     }
 
-    /// Registers the loop of the work with the remote handles, if the work runs: a request then wakes the loop.
+    /// If the work runs, registers its loop with the remote handles. From then on, a request wakes the loop.
     fn listen(&self) {
         let scope = self.scope.borrow().clone();
         if let (Some(scope), Some((request, listeners))) = (scope, self.remote.get())
             && self.listener.borrow().is_none()
         {
             *self.listener.borrow_mut() = Some(listeners.listen(scope.scheduler()));
-            // A request from now on wakes the loop. A request from before is visible now.
+            // From now on, a request wakes the loop. An earlier request is visible here.
             if request.is_made() {
                 self.abort();
             }
@@ -248,13 +250,13 @@ pub struct Aborting<T: 'static> {
 impl<T> Sealed for Aborting<T> {}
 
 impl<T: 'static> Aborting<T> {
-    /// Whether it was aborted before it began.
+    /// Whether the work was aborted before it began.
     fn never_begins(&self) -> bool {
         self.work.scope().is_none() && self.link.is_aborted()
     }
 
     fn is_cancelled_by_abort(&self) -> bool {
-        // If work around this work is aborted, this work is cancelled with the same reason, but was not aborted itself.
+        // An abort of work around this work cancels this work for the same reason. But this work was not aborted itself.
         self.work.scope().is_some_and(|scope| scope.is_cancelled_by_itself())
     }
 }
@@ -296,7 +298,8 @@ impl<T: 'static> WaitState for Aborting<T> {
         let is_aborted = self.is_cancelled_by_abort();
         let scope = self.work.take_ended()?;
         match scope.cancelled() {
-            // The work may have a value although it was cancelled: the value had arrived before, or answers the cancellation.
+            // The work may have a value although it was cancelled: the value had arrived before, or the work returned it in
+            // response to the cancellation.
             Some(_) if self.work.has_output() => self.work.take_output().map(Ok),
             Some(_) if is_aborted => Ok(Err(Aborted)),
             Some(cancelled) => Err(Error::cancelled(cancelled, Location::caller())),

@@ -1,7 +1,8 @@
 //! The outputs of several waits, in the order in which they arrive.
 //!
-//! A reporter waits for each of them. There is a slot for each item, and a reporter that ends goes into the next slot: its
-//! task holds the value, or the error. With a limit, a reporter that has its value starts the next one before it ends.
+//! For each wait there is a *reporter*: a task that waits for it. For each item of the iterator there is a slot. When a reporter
+//! ends, its task goes into the next slot. The task holds the value, or the error. With a limit, a reporter that has its value
+//! starts the next reporter before it ends.
 
 mod completion;
 mod limit;
@@ -60,7 +61,7 @@ pub use self::limit::StartLimited;
 ///
 /// # Cancellation
 ///
-/// The coroutines run in the background, as if spawned: they continue when a coroutine that waits for an item is cancelled.
+/// The coroutines run in the background, like spawned ones: they continue when a coroutine that waits for an item is cancelled.
 #[track_caller]
 pub fn as_completed<I>(waits: I) -> StartAsCompleted<I>
 where
@@ -88,7 +89,8 @@ where
     I: IntoIterator<IntoIter: 'static>,
     I::Item: Wait,
 {
-    /// Starts at most `count` at a time. The next one is taken from the iterator when one has its output.
+    /// Runs at most `count` waits at a time. When one of them has its output, the next wait is taken from the iterator, and
+    /// started.
     ///
     /// The iterator is called lazily, in the turns of the coroutines: for the next wait to start, or to find out whether there is
     /// one more item. So the iterator may make each wait at the moment at which it is needed, and the iterator may be endless.
@@ -230,7 +232,7 @@ impl<T: 'static> Iterator for AsCompleted<T> {
     }
 }
 
-/// With a [limit](StartAsCompleted::limit), `len` panics unless the iterator that was given knows its length.
+/// With a [limit](StartAsCompleted::limit), `len` panics if the `size_hint` of the iterator that was passed in is not exact.
 impl<T: 'static> ExactSizeIterator for AsCompleted<T> {}
 
 impl<T: 'static> FusedIterator for AsCompleted<T> {}
@@ -256,7 +258,8 @@ impl<T> fmt::Debug for AsCompleted<T> {
     }
 }
 
-/// An item of [`AsCompleted`]: a [`Wait`](crate::Wait) for the value of the coroutine that finishes next.
+/// An item of [`AsCompleted`]: a [`Wait`](crate::Wait) for one output. The first item waits for the output that arrives first, the
+/// second item for the next one, and so on.
 #[must_use = "yield this to get the value"]
 pub struct NextCompleted<T: 'static> {
     completion: Rc<Completion<T>>,

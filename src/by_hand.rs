@@ -101,7 +101,7 @@ impl Resume {
     ///
     /// # Errors
     ///
-    /// The future is not polled, and this returns:
+    /// In these two cases, the future is not polled, and this returns an error:
     /// - [`Cancelled`](crate::Cancelled), if the coroutine is cancelled;
     /// - an error that describes the misuse, if this is not the coroutine's last `Resume`.
     ///

@@ -1,14 +1,14 @@
-//! Lists give the memory of a burst back: what a list keeps when it is short, and how it shrinks.
+//! Lists that give memory back after a burst of entries: when a list shrinks, and how much memory it keeps.
 
 use std::collections::VecDeque;
 
-/// A list with room for more than this gives memory back when it is short.
+/// Only a list with a larger capacity than this gives memory back.
 pub(crate) const KEPT_CAPACITY: usize = 1024;
 
 /// Shrinks a list that uses less than a quarter of its memory.
 ///
-/// It keeps twice the memory that it uses. So the time for copying, in total, is in proportion to the number of elements that
-/// were added and removed.
+/// The list keeps twice the memory that it uses. So the total time for copying is in proportion to the number of elements that were
+/// added and removed.
 #[cold]
 #[inline(never)]
 pub(crate) fn give_memory_back(list: &mut impl List) {

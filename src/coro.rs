@@ -72,7 +72,7 @@ impl<T: 'static> Coro<T> {
         self.task
     }
 
-    /// Makes a [`Shared`], which many coroutines may wait for, also after it has finished. The coroutine runs once, and each waiter
+    /// Makes a [`Shared`]. Many coroutines may wait for it, even after it has finished. The coroutine runs once, and each waiter
     /// gets a clone of its value.
     ///
     /// ```
@@ -120,8 +120,8 @@ impl<T: 'static> Coro<T> {
     /// Runs each turn of this coroutine in `span`: the span is entered when the coroutine continues, and left at each `yield`. The
     /// coroutines that it starts inherit the span, unless they have one of their own.
     ///
-    /// `#[tracing::instrument]` does not work on a `#[coro]` function, as other coroutines run while this one waits. Use `in_span`
-    /// instead.
+    /// `#[tracing::instrument]` does not work on a `#[coro]` function, because other coroutines run while this coroutine waits. Use
+    /// `in_span` instead.
     ///
     /// ```
     /// use tinyield::{Coro, Loop, coro};
@@ -144,8 +144,8 @@ impl<T: 'static> Coro<T> {
         self
     }
 
-    /// Adds a message to errors that leave this coroutine. The original error becomes the cause of a new error with this message,
-    /// which has the location and the trace of the original. [`downcast_ref`](crate::Error::downcast_ref) and
+    /// Adds a message to errors that leave this coroutine. The original error becomes the cause of a new error with this message.
+    /// The new error has the location and the trace of the original. [`downcast_ref`](crate::Error::downcast_ref) and
     /// [`find`](crate::Error::find) still find the original.
     ///
     /// An error that stops at an [`isolate`](crate::isolate) inside of this coroutine does not leave it. Cancellations and panics
@@ -176,8 +176,8 @@ impl<T: 'static, E> Coro<std::result::Result<T, E>>
 where
     E: Into<Box<dyn StdError + Send + Sync>> + 'static,
 {
-    /// Makes a coroutine whose value is the value in the `Ok`. If this coroutine gives an `Err`, the new one raises the error in
-    /// it.
+    /// Makes a coroutine that takes the value out of the `Result`. If this coroutine gives `Ok`, the new coroutine gives the value.
+    /// If this coroutine gives `Err`, the new coroutine raises the error.
     ///
     /// Use it for closures on threads that return a `Result`. The error has the line of this call.
     ///
@@ -199,7 +199,8 @@ where
                 let mut wait = ActiveWait::begin_at(&resume, state, location);
                 let result = match suspend_until!(resume, wait.poll(&resume)) {
                     Ok(result) => result,
-                    // The task is cancelled, but its error may be ready: a thread may have failed before the cancellation.
+                    // This coroutine is cancelled, but `task` may already have an error: a closure on a thread may have failed
+                    // before the cancellation.
                     Err(cancelled) => match task.take_output() {
                         Some(Ok(Err(error))) => Err(error),
                         _ => return Outcome(Err(cancelled)),

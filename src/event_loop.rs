@@ -71,7 +71,7 @@ impl Loop {
         Builder::default()
     }
 
-    /// Runs `wait` until it and everything that was started have ended, and returns the output of `wait`.
+    /// Runs `wait`. When `wait` and everything that it started have ended, returns the output of `wait`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -93,18 +93,18 @@ impl Loop {
     /// ```
     ///
     /// A loop handles no signals: Ctrl-C ends the process without cleaning up, unless a handler calls [`StopHandle::stop`]. After a
-    /// `fork`, only the process that made the loop may use it, as the other process does not have its threads and wakers.
+    /// `fork`, only the process that made the loop may use it: the child process does not have the threads and wakers of the loop.
     ///
     /// # Errors
     ///
     /// The first error that a coroutine raised, a [`Deadlock`](crate::Deadlock), or an error because the loop was
     /// [stopped](StopHandle::stop). When `run` returns the error, every other coroutine has been cancelled and has ended, and
-    /// threads have been joined.
+    /// closures on threads have returned.
     ///
     /// # Panics
     ///
-    /// If a coroutine or the closure of a thread panicked. The panic has the same payload, and comes after every other coroutine
-    /// has ended.
+    /// If a coroutine or a closure on a thread panicked. When every other coroutine has ended, `run` resumes the panic, with the
+    /// same payload.
     #[track_caller]
     pub fn run<W: Wait>(&mut self, wait: W) -> Result<W::Output, LoopError> {
         let run = self.start(wait);
@@ -219,7 +219,7 @@ impl Loop {
         View::new(self.watch.get_or_insert_default().clone())
     }
 
-    /// The figures of the last run that is over: one by [`run`](Loop::run), or one of a [`Runtime`] that has returned its result.
+    /// The figures of the last run that is over. The run of a [`Runtime`] is over when the [`Runtime`] has returned its result.
     ///
     /// While a loop runs, [`Dump::statistics`](crate::Dump::statistics) and [`Runtime::statistics`] return its figures.
     #[must_use]
@@ -234,7 +234,7 @@ impl Loop {
     }
 }
 
-/// A run that goes to its end. When this is dropped, also by a panic, it stores the figures of the run in the loop.
+/// A run that [`Loop::run`] finishes. When this is dropped, even by a panic, it stores the figures of the run in the loop.
 struct Finishing<'a, T: 'static> {
     run: Run<T>,
     statistics: &'a mut Statistics,
@@ -286,9 +286,9 @@ impl Builder {
     /// The clock ends 584 years after the start of a run. A program that only sleeps has a deadlock at that time. To run a program
     /// that never ends, put it into a [`timeout`](crate::timeout()).
     ///
-    /// A coroutine that waits by `yield` in a loop is always ready, so the clock never moves. After three seconds, the loop writes
-    /// this once to the standard error, with the names of the coroutines that are ready. It also writes a message when it waits
-    /// that long for something outside.
+    /// A coroutine that checks a condition again and again, with a `yield` in between, is always ready, so the clock never moves.
+    /// After three seconds and a million rounds, the loop writes a warning to the standard error, once, with the names of the
+    /// coroutines that are ready. It also writes a warning when the clock has waited for something outside for three seconds.
     ///
     /// **Order.** Each round is a permutation of the coroutines that were ready when it began, so each coroutine still has one turn
     /// a round. Seed 0 is first in, first out, as in a loop that is not simulated. The same binary with the same seed and the same
@@ -323,12 +323,13 @@ impl Builder {
     /// Starts a thread that watches the turns of the loop. The thread calls `report` when a turn takes longer than `limit`.
     ///
     /// Each stall is reported once when it has lasted for `limit`, and once more when it is over. The second report also has the
-    /// line at which the coroutine has yielded, so it has both lines between which the turn took so long. The thread starts with
-    /// each run. When the run ends, the thread reports the remaining stalls, and is joined. An idle loop is no stall, and does not
-    /// wake the thread.
+    /// line of the `yield` that ended the turn, so the slow code is between its two lines. Each run starts the thread. When the run
+    /// ends, the thread reports the remaining stalls, and is joined. An idle loop does not count as a stall, and does not wake the
+    /// thread.
     ///
-    /// The watchdog measures real time. So it also reports a program that gets no processor for longer than `limit`, and a panic
-    /// that takes long to print its backtrace. If `report` panics, the panic hook prints the panic, and the watchdog continues.
+    /// The watchdog measures real time. So it also reports a turn in which the thread got no processor for longer than `limit`, or
+    /// in which a panic took long to print its backtrace. If `report` panics, the panic hook prints the panic, and the watchdog
+    /// continues.
     ///
     /// A stall that begins and ends while `report` runs is reported afterwards. Of such reports, the last 64 are kept. The end of a
     /// run waits for `report`. So `report` must not wait for a lock that the caller of [`run`](Loop::run) holds: that would be a

@@ -1,7 +1,7 @@
 //! Cleaning up: a shielded wait that follows the work in any case.
 //!
 //! The work runs in a scope that ends when all tasks in it have ended. The task that waits for the scope is shielded, but the scope
-//! is not. So a cancellation ends the work, and the task continues with cleaning up.
+//! is not. So a cancellation ends the work, and the task continues with the cleanup.
 
 use std::panic::Location;
 
@@ -16,9 +16,9 @@ use crate::wait::scoped::Scoped;
 /// Waits for `wait`, then calls `cleanup`, and waits for what `cleanup` returns. Then it gives the output of `wait`, or raises its
 /// error.
 ///
-/// The cleanup runs exactly once if `wait` began: after a value, an error, a cancellation or a panic. By then all that `wait`
-/// started has ended. The cleanup is [shielded](crate::shield): it may wait, and is not cancelled. `cleanup` may return anything
-/// that can be yielded, also `()`.
+/// The cleanup runs exactly once if `wait` began: after a value, an error, a cancellation or a panic. When the cleanup begins, all
+/// that `wait` started has ended. The cleanup is [shielded](crate::shield): it may wait, and is not cancelled. `cleanup` may return
+/// anything that can be yielded, including `()`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,12 +70,12 @@ where
     )
 }
 
-/// Opens a resource, uses it, and closes it: waits for `open`, then for what `work` returns, then for what `close` returns. Then it
-/// gives the output of the use, or raises its error. (The use is the wait that `work` returns.)
+/// Opens a resource, uses it, and closes it: waits for `open`, then for the wait that `work` returns (the *use*), then for the wait
+/// that `close` returns. Then it gives the output of the use, or raises the error of the use.
 ///
-/// Both functions get the output of `open`, or a clone of it. So the output has to be `Clone`: if it is not, wrap it in an `Rc`.
-/// If opening gives a `Result`, raise its error inside of `open`, as in `co! { Rc::new((yield run_in_thread(connect))?) }`. Then
-/// `work` gets the opened resource itself.
+/// Both functions get the output of `open`, or a clone of it. So the output has to be `Clone`: if it is not, wrap it in an `Rc`. If
+/// the opening gives a `Result`, raise its error inside of `open`, as in `co! { Rc::new((yield run_in_thread(connect))?) }`. Then
+/// `work` gets the resource, and not a `Result`.
 ///
 /// The opening and the closing are [shielded](crate::shield). So if the resource was opened, it is closed exactly once, when all
 /// that the use started has ended: after a value, an error, a cancellation or a panic. If a cancellation comes during the
@@ -137,9 +137,9 @@ where
     )
 }
 
-/// What [`bracket`](crate::bracket) can give to both of its functions: anything that is [`Clone`].
+/// A resource that [`bracket`](crate::bracket) can pass to both of its functions: any value that is [`Clone`].
 #[diagnostic::on_unimplemented(
-    message = "`bracket` gives what `open` gave to both functions, so `{Self}` has to be `Clone`",
+    message = "`bracket` passes the output of `open` to both functions, so `{Self}` has to be `Clone`",
     label = "this gives `{Self}`, which is not `Clone`",
     note = "wrap it in an `Rc`, and raise a `Result` inside of `open`: `co! {{ Rc::new((yield w)?) }}`"
 )]

@@ -1,4 +1,4 @@
-//! Failure domains: parts of a run. An error inside of one stops only that part, and is a value outside of it.
+//! Failure domains: parts of a run. An error in a domain stops only this domain. Outside of the domain, the error is a value.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::scheduler::{ScopeKind, TaskRef};
 use crate::wait::lifecycle::{Wait, WaitState, wait_is_its_state};
 use crate::wait::scoped::Scoped;
 
-/// Waits for `wait` in a failure domain of its own. Returns `Ok` with the output, or `Err` with the error that stopped it.
+/// Waits for `wait` in a failure domain of its own. Returns `Ok` with the output, or `Err` with the error that stopped the domain.
 ///
 /// An error in `wait`, or in anything that was started inside, cancels only what was started inside. The `yield` returns when all
 /// of that has ended. Even if nothing fails, it waits for all background coroutines inside. A panic is not an error: it stops the
@@ -16,9 +16,9 @@ use crate::wait::scoped::Scoped;
 /// If the `isolate` itself is given up, for example by a timeout around it, errors from inside still do not leave it. This includes
 /// errors of cleaning up.
 ///
-/// A [`Shared`](crate::Shared) belongs to the domain that waited for it first. Other domains may wait for it as well. If its domain
-/// fails, they get the error of that domain. A coroutine that was started outside stays outside, even if its handle is yielded
-/// inside.
+/// A [`Shared`](crate::Shared) belongs to the domain that waited for it first. Other domains may wait for it as well. If the domain
+/// of the [`Shared`](crate::Shared) fails, the other domains get the error of that domain. A coroutine that was started outside
+/// stays outside, even if its handle is yielded inside.
 ///
 /// ```
 /// use tinyield::{Loop, co, isolate};
@@ -47,12 +47,12 @@ pub struct Isolate<T: 'static> {
 }
 
 impl<T> Isolate<T> {
-    /// Turns a panic inside into an error as well: the `yield` returns a [`Panic`](crate::Panic) with its message, when all that
-    /// was started inside has been cancelled and has ended.
+    /// Turns a panic inside into an error as well. When all that was started inside has been cancelled and has ended, the `yield`
+    /// returns a [`Panic`](crate::Panic) with the message of the panic.
     ///
-    /// The panic hook has printed the message by then. A panic that comes up while the domain is already stopping is among the
-    /// [`others`](LoopError::others). Data that the coroutine shares with others may be in an inconsistent state, as always after
-    /// [`std::panic::catch_unwind`]. This method has no effect if the program is built to abort when it panics.
+    /// At that time, the panic hook has already printed the message. If another panic occurs while the domain is stopping, it is
+    /// among the [`others`](LoopError::others). Data that the coroutine shares with others may be in an inconsistent state, as
+    /// always after [`std::panic::catch_unwind`]. This method has no effect if the program is built to abort when it panics.
     ///
     /// ```
     /// use tinyield::{Coro, Loop, Panic, co, coro, isolate};

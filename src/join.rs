@@ -40,7 +40,7 @@ fn register(task: &TaskRef, waiting: &TaskRef) -> Option<WaiterKey> {
     }
 }
 
-/// The error of a wait for `task` that has failed. `is_registered`: the wait is among the waiters of the task.
+/// The error of a wait for `task` that has failed. `is_registered` says whether the wait is among the waiters of the task.
 fn failure_of(task: &TaskRef, is_registered: bool) -> Option<Error> {
     if !task.is_started() || task.is_ended() || is_registered {
         return task.error();
@@ -52,7 +52,7 @@ fn failure_of(task: &TaskRef, is_registered: bool) -> Option<Error> {
     )))
 }
 
-/// Waits for a task that has no other owner, so it has no other waiter.
+/// The wait for a task that has no other owner. So the task has no other waiter.
 #[doc(hidden)]
 #[allow(missing_debug_implementations)]
 pub struct JoinOwned<T: 'static> {
@@ -118,7 +118,7 @@ impl<T: 'static> Drop for JoinOwned<T> {
     }
 }
 
-/// Waits for a task that may have many waiters, and clones its value.
+/// The wait for a task that may have many waiters. It clones the value of the task.
 #[doc(hidden)]
 #[allow(missing_debug_implementations)]
 pub struct JoinShared<T: 'static> {

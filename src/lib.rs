@@ -1,7 +1,7 @@
 //! A small single-threaded event loop whose tasks are native coroutines: bodies that `yield` what they wait for.
 //!
-//! An error anywhere stops everything, cleanly: every other coroutine is cancelled and cleans up, and threads are joined. After
-//! that, [`Loop::run`] returns the error, with the coroutines that waited on it.
+//! An error anywhere stops everything, cleanly: every other coroutine is cancelled and cleans up, and closures on threads return.
+//! After that, [`Loop::run`] returns the error. Its trace lists the coroutines that waited for the one that failed.
 //!
 //! ```
 //! #![feature(coroutines)] // all that your crate needs
@@ -40,7 +40,7 @@
 //! | nothing, or `()` | let the others run | `()` |
 //! | [`Coro<T>`](Coro) | run it and wait for it | `T` |
 //! | [`Shared<T>`](Shared), `&Shared<T>` | start it if it has not started, and wait for it | `T`, a clone |
-//! | arrays, `Vec`s, tuples up to 12, `Option`s of these | wait for all of them at once | the same shape, of outputs |
+//! | arrays, `Vec`s, tuples up to 12, `Option`s of these | wait for all of them at once | their outputs, in the same shape |
 //! | [`spawn`] | start coroutines in the background, without waiting | their handles |
 //! | [`sleep`], [`sleep_until`] | wait for a point in time | `()` |
 //! | [`now`] | ask the clock of the loop | [`Instant`](std::time::Instant) |
@@ -50,15 +50,15 @@
 //! | [`race`] | wait for the first that is over, and give up the others | `T` |
 //! | [`w.map(f)`](Wait::map) | wait, and change the output | what `f` returns |
 //! | [`abortable`] | wait, until a handle aborts it | `Result<_, `[`Aborted`]`>` |
-//! | [`finally`], [`bracket`] | wait, and clean up in any case | the output of what it waits for |
-//! | [`isolate`] | wait for what may fail without stopping the loop | `Result<T, `[`LoopError`]`>` |
-//! | [`shield`] | wait without being cancelled meanwhile | the output of what it shields |
-//! | [`catch`] | get what the wait raises, such as a cancellation, as a value | `Result<_, `[`Error`]`>` |
+//! | [`finally`], [`bracket`] | wait, and clean up in any case | the output of the wait |
+//! | [`isolate`] | wait for work whose errors do not stop the loop | `Result<T, `[`LoopError`]`>` |
+//! | [`shield`] | wait, and put cancellations off until the wait is over | the output of the wait |
+//! | [`catch`] | wait, and get an error that the wait raises, such as a cancellation, as a value | `Result<_, `[`Error`]`>` |
 //! | [`as_completed`] | start several, and take their outputs in order of completion | [`AsCompleted<T>`](AsCompleted) |
 //! | [`Interval::tick`](time::Interval::tick) | wait for the next tick of an [`interval`] | how many were missed |
 //! | [`Stream::next`] | wait for the next value of a [`stream`] | `Option<T>` |
 //! | [`Stream::close`] | cancel the coroutine of a stream, and wait for its end | `()` |
-//! | [`run_in_loop`] | run a loop on a thread of its own | the output of what it runs |
+//! | [`run_in_loop`] | run a loop on a thread of its own | the output of its wait |
 //! | [`run_in_thread`], [`ThreadPool::run_in_thread`], [`ThreadPool::map`] | run blocking code on a thread | what it returns |
 //! | [`Event::wait`], [`Event::wait_timeout`] | wait until it is set | `()`, `bool` |
 //! | [`Semaphore::acquire`], [`Lock::acquire`] | wait for a permit, or for the lock | [`Permit`], [`LockGuard`] |
@@ -70,12 +70,13 @@
 //!
 //! - [`Loop::run`] runs to the end. [`Loop::runtime`] and [`Loop::into_runtime`] run step by step, inside another event loop. [`to_smol`],
 //!   `to_tokio` and `to_async_std` make a future of a loop. [`StopHandle`] stops a loop from another thread.
-//! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] say what went wrong. [`Grouping`] sets how much they keep.
+//! - [`LoopError`], [`Error`], [`Cancelled`] and [`Deadlock`] say what went wrong. [`Grouping`] sets which errors a [`LoopError`]
+//!   keeps.
 //! - [`thread`] has functions for closures that run on threads. [`by_hand`] makes coroutines without macros.
 //! - [`View`], [`Dump`], [`Stall`] and [`Recorder`] show what a loop does: what each coroutine waits for, what holds the loop up, and
 //!   the last turns as a timeline. See [`inside`].
 //! - [`Simulation`] and [`Builder::simulated`] are for tests: a virtual clock, and turns in an order drawn from a seed.
-//! - [`bridge`] has types that functions return and that few programs name.
+//! - [`bridge`] has the types of the futures that [`to_smol`] and similar functions return. Few programs have to name them.
 //!
 //! # Features
 //!
@@ -232,8 +233,8 @@ pub mod __private {
         fn value(self) -> Self::Value;
     }
 
-    // There are two implementations, and not one for all types with a bound: for other types, rustc would report the bound as
-    // well.
+    // There are two separate implementations. With one generic implementation that has a bound, rustc would also report this bound
+    // for every other type.
     #[diagnostic::do_not_recommend]
     impl<T, E> Question for std::result::Result<T, E> {
         type Value = Self;
@@ -244,8 +245,7 @@ pub mod __private {
         }
     }
 
-    /// With this impl, the operand may be an `Option`. Then the message that `?` cannot raise a `None` here comes from rustc
-    /// itself.
+    /// With this impl, an `Option` is accepted as the operand. Then rustc itself reports that `?` cannot raise a `None` here.
     #[diagnostic::do_not_recommend]
     impl<T> Question for Option<T> {
         type Value = Self;
@@ -269,8 +269,8 @@ pub mod __private {
     }
 
     /// Makes a wait that has not begun. The caller stores it in its final place, where [`begin`] begins it. If the wait began
-    /// before it was stored there, it would be copied right after it was written in parts. That is slow: the loads wait for the
-    /// stores.
+    /// before that, its parts would be written one by one, and copied right afterwards. Such a copy is slow, because its loads wait
+    /// for the stores.
     #[inline]
     pub fn wait<X: WaitState>(waiting: X) -> ActiveWait<X> {
         ActiveWait::unbegun(waiting)

@@ -21,7 +21,8 @@ pub(crate) fn contain(f: impl FnOnce()) {
     }
 }
 
-/// Drops `payload`. If its destructor panics, the payload of that second panic is forgotten, as its destructor might panic too.
+/// Drops `payload`. If its destructor panics, the payload of this second panic is forgotten, because that destructor might panic,
+/// too.
 pub(crate) fn discard(payload: Payload) {
     let _ = catch(|| drop(payload)).map_err(std::mem::forget);
 }
@@ -63,7 +64,8 @@ impl FirstPanic {
         self.0.take()
     }
 
-    /// Resumes the panic. If the thread is already panicking, drops the payload instead, as a second panic would abort the process.
+    /// Resumes the panic. If the thread is already panicking, drops the payload instead, because a second panic would abort the
+    /// process.
     pub(crate) fn resume(self) {
         match self.0 {
             None => {}

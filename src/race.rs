@@ -1,8 +1,8 @@
 //! Races: the first wait that is over wins, and the others are given up.
 //!
-//! There are two kinds. A *leaf* is a wait that has started nothing. A race of leaves is part of the wait of its task: when one
-//! leaf is settled, the task has a turn, and drops the others ([`leaves`]). In any other race each wait has a task, in a scope of
-//! its own ([`runners`]).
+//! There are two kinds. A *leaf* is a wait that a race can give up by dropping it. A race of leaves is part of the wait of its
+//! task: when one leaf is settled, the task has a turn, and drops the other leaves ([`leaves`]). In any other race, each wait has a
+//! task, in a scope of its own ([`runners`]).
 
 mod leaves;
 mod runners;
@@ -22,10 +22,10 @@ use crate::wait::map::Map;
 /// Waits for the first of several waits that is over, and returns its output. The others are given up: a coroutine is
 /// cancelled, with all that it started, and has ended when the `yield` returns.
 ///
-/// Takes an array, a `Vec`, any other iterator, or a tuple of anything that can be yielded, with outputs of one type.
-/// [`map`](Wait::map) changes the type of an output. Waits that are no coroutines, such as
-/// [`recv`](crate::channel::Receiver::recv), [`event.wait()`](crate::Event::wait) or [`sleep`](crate::sleep), race without
-/// coroutines of their own.
+/// The waits are in an array, a `Vec`, another iterator, or a tuple. They may be anything that can be yielded, with outputs of one
+/// type. [`map`](Wait::map) changes the type of an output. If all waits are simple ones, such as
+/// [`recv`](crate::channel::Receiver::recv), [`event.wait()`](crate::Event::wait) or [`sleep`](crate::sleep), the race makes no
+/// coroutines for them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,20 +57,20 @@ use crate::wait::map::Map;
 /// Loop::new().run(main).unwrap();
 /// ```
 ///
-/// If several are over at the same time, the first of them in the list wins. So in a loop, put the wait that must not starve,
-/// such as a request to stop, before those that may always be ready.
+/// If several waits are over at the same time, the first of them in the list wins. So if you race in a loop, put a wait that must
+/// not starve, such as a request to stop, before the waits that may always be ready.
 ///
 /// # The losers
 ///
-/// If a coroutine loses the race, its value is dropped. Other waits that lose give back what has arrived for them: a message goes
-/// back to its channel, a permit to its semaphore, and the data to its lock. A message that was not sent yet is dropped. A
-/// coroutine behind a [`JoinHandle`](crate::JoinHandle) runs on, but its handle is dropped.
+/// If a coroutine loses the race, its value is dropped. Other waits that lose give back the value that has arrived for them: a
+/// message goes back to its channel, a permit to its semaphore, and the data to its lock. A message that was not sent yet is
+/// dropped. A coroutine behind a [`JoinHandle`](crate::JoinHandle) runs on, but its handle is dropped.
 ///
 /// A coroutine that loses is cancelled:
 ///
 /// - If it waits in `recv` or in `acquire`, it is cancelled there, and the message or the permit goes back.
-/// - If it waits for a coroutine that has finished, it gets the value, and sees its cancellation at its next `yield`. If it
-///   then returns the value, that is the value of a loser, and is dropped.
+/// - If it waits for a coroutine that has finished, it gets the value, and sees its cancellation at its next `yield`. If it then
+///   returns this value, the value is dropped, because the coroutine has lost the race.
 ///
 /// To keep a message that a helper coroutine receives, store it before the coroutine in the race returns, or start the helper
 /// outside the race with [`spawn`](crate::spawn). Background coroutines that a loser has started are cancelled, too; those of
@@ -111,8 +111,8 @@ pub trait Racers<Kind> {
     fn into_race(self) -> Self::State;
 }
 
-/// The `Kind` of iterators. Two kinds keep the two implementations apart: a later standard library may implement `IntoIterator`
-/// for tuples.
+/// The `Kind` of iterators. The two kinds keep the two implementations of [`Racers`] apart. Without them, the implementations would
+/// conflict, because a later standard library may implement `IntoIterator` for tuples.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Iterated {}
@@ -137,7 +137,7 @@ where
             assert_not_empty(leaves.len());
             return W::Kind::of_leaves(Leaves::new(leaves));
         }
-        // Not by `map`: in a closure, the location of a task would not be the location of the caller.
+        // This is a loop, and not a `map`: in a closure, the location of a task would not be the location of the caller.
         let mut tasks = Vec::new();
         for wait in self {
             tasks.push(wait.into_task().0);

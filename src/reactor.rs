@@ -21,8 +21,8 @@ use async_io::Timer;
 #[cfg(feature = "smol")]
 use crate::panic::{catch, discard};
 
-/// Calls `turns` until it returns `Break`. Between two calls, it waits and drives the reactor, until the waker is woken or the
-/// deadline that `turns` returned has come. If async-io panics, it stops before that, and returns false.
+/// Calls `turns` until `turns` returns `Break`. Between two calls, this thread waits in the reactor until the waker is woken, or
+/// until the deadline that `turns` returned has come. If async-io panics, this function stops early, and returns false.
 #[cfg(feature = "smol")]
 pub(crate) fn drive(mut turns: impl FnMut(&Waker) -> ControlFlow<(), Option<Instant>>) -> bool {
     let mut timer = ReactorTimer::default();
@@ -84,7 +84,7 @@ impl Default for ReactorTimer {
 }
 
 impl ReactorTimer {
-    /// Whether `deadline` has come. If not, the waker is woken when it comes. The deadline of the last call is forgotten.
+    /// Whether `deadline` has come. If not, the waker is woken when it comes. The new deadline replaces that of the last call.
     pub(crate) fn poll_until(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
         if deadline != self.set_to {
             self.set_to = deadline;

@@ -32,8 +32,8 @@ use crate::wait::WaitState;
 /// A [`poll`](Run::poll) looks at the clock after this number of steps.
 const STEPS_PER_BATCH: usize = 128;
 
-/// When a poll has taken this long after its first batch of steps, other tasks of the host have their turn. Between two polls, a
-/// host may make a system call, which takes as long as hundreds of the shortest steps.
+/// When a poll has gone on for this long after its first batch of steps, it returns, so that other tasks of the host have their
+/// turn. Between two polls, a host may make a system call, which takes as long as hundreds of the shortest steps.
 const TIME_PER_POLL: Duration = Duration::from_micros(25);
 
 /// The most batches of one poll.
@@ -97,7 +97,7 @@ impl<T: 'static> Run<T> {
         let statistics = Statistics::default();
         let mut run =
             Run { scheduler, main, stop, timeline, watch, watchdog: None, is_done: false, statistics, _inner: inner };
-        // If no thread can be started, this panics, and the complete `run` is dropped.
+        // This comes last: if no thread can be started, it panics, and then the drop of `run` ends the run.
         run.watchdog = run.watch.as_ref().zip(watchdog).map(|(watch, watchdog)| watchdog.start(watch));
         run
     }
@@ -110,8 +110,8 @@ impl<T: 'static> Run<T> {
         self.result()
     }
 
-    /// Runs until everything has ended. If foreign futures are pending, this thread drives the reactor of async-io while it waits,
-    /// or the tokio runtime of the run. If `drive_reactor` is false, it leaves the driving to other threads.
+    /// Runs until everything has ended. For foreign futures, this thread also drives the tokio runtime of the run, or waits in the
+    /// reactor of async-io while the loop is idle. If `drive_reactor` is false, it drives neither of them.
     #[cfg_attr(not(any(feature = "smol", feature = "tokio")), expect(unused_variables, unused_mut))]
     #[cfg_attr(all(feature = "tokio", not(feature = "smol")), expect(unused_mut))]
     fn drive(&mut self, mut drive_reactor: bool) {
@@ -145,7 +145,7 @@ impl<T: 'static> Run<T> {
         }
     }
 
-    /// Runs until nothing is ready. `waker` is woken when a task becomes ready again. It returns `Break` when this thread need not
+    /// Runs until nothing is ready. `waker` is woken when a task becomes ready again. It returns `Break` if this thread need not
     /// wait in the reactor any more.
     #[cfg(feature = "smol")]
     fn run_ready(&mut self, waker: &Waker) -> ControlFlow<(), Option<Instant>> {
@@ -200,11 +200,11 @@ impl<T: 'static> Run<T> {
         }
     }
 
-    /// Takes at most `budget` steps, and subtracts from it how many it took.
+    /// Takes at most `budget` steps, and subtracts the number of steps from `budget`.
     fn take(&self, budget: &mut usize) -> Progress {
         let before = *budget;
         let progress = self.scheduler.run(budget);
-        // The turns are counted here, and not in `Scheduler::run`, where the count would take a register from the main loop.
+        // The turns are counted here, and not in `Scheduler::run`: there, the count would occupy a register in the main loop.
         self.scheduler.count_turns(before - *budget);
         progress
     }
@@ -272,7 +272,7 @@ impl<T: 'static> Run<T> {
     pub(crate) fn spawn<X: WaitState>(&self, mut starting: X) -> X::Output {
         assert!(!self.is_done, "this run is over: an earlier step or poll returned its result");
         self.scheduler.with_root_task(|task| starting.begin(task));
-        starting.take().expect("to start coroutines is ready at once")
+        starting.take().expect("the wait that starts coroutines is ready at once")
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -312,7 +312,7 @@ impl<T: 'static> Run<T> {
         self.scheduler.root()
     }
 
-    /// What a simulated run did, once it is over.
+    /// The record of a simulated run, once the run is over.
     pub(crate) fn take_record(&self) -> Record {
         self.scheduler.take_record()
     }
@@ -351,7 +351,7 @@ impl<T: 'static> Drop for Run<T> {
         if self.is_done {
             return;
         }
-        // What happens here must not wake the host.
+        // From here on, a task that becomes ready must not wake the host.
         self.scheduler.host_is_awake();
         #[cfg(feature = "tokio")]
         self.scheduler.leave_clock_of_host();

@@ -1,4 +1,4 @@
-//! Loops on threads of their own. A coroutine of another loop waits for each of them.
+//! Loops that run on threads of their own. A coroutine of the outer loop waits for each inner loop.
 
 use std::panic::Location;
 
@@ -11,11 +11,11 @@ use crate::trace::Frame;
 use crate::wait::private::AnyTask;
 use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 
-/// Runs a loop on a thread of its own. The loop runs the wait that `build` returns, and the coroutine gives the output of that
-/// wait.
+/// Makes a coroutine that runs a loop on a thread of its own. The loop runs the wait that `build` returns, and the coroutine gives
+/// the output of this wait.
 ///
-/// `build` is called on that thread, so what it makes need not be `Send`. To have a loop on each core, yield an array or a `Vec`
-/// of such coroutines. The threads are kept for later loops. An inner loop may start further inner loops.
+/// `build` is called on that thread, so the wait that it returns need not be `Send`. To have a loop on each core, yield an array or
+/// a `Vec` of such coroutines. The threads are kept for later loops. An inner loop may start further inner loops.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -37,13 +37,13 @@ use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
 ///
 /// # Errors
 ///
-/// The error of the inner loop. Its trace comes below the trace of the coroutine that waits, as if the coroutine inside were a
-/// child of it. Its [`others`](LoopError::others) are among those of the outer domain. If no thread could be started, an error is
-/// raised, too.
+/// The error of the inner loop. In the trace, the inner coroutines follow the coroutine that waits, as if they were its children.
+/// The [`others`](LoopError::others) of the error are among those of the outer domain. If no thread could be started, the coroutine
+/// also raises an error.
 ///
 /// # Panics
 ///
-/// If the inner loop or `build` panics, with the same payload. The panic stops the outer loop, as a panic of a coroutine does.
+/// If the inner loop or `build` panics. The payload is the same. The panic stops the outer loop, as a panic of a coroutine does.
 ///
 /// # Cancellation
 ///

@@ -12,14 +12,14 @@ use crate::run::Run;
 use crate::scheduler::{Inbox, Progress};
 use crate::spawn::Spawnable;
 
-/// One run of a loop, to be stepped or polled. Made by [`Loop::runtime`](crate::Loop::runtime).
+/// One run of a loop, which the caller steps or polls. Made by [`Loop::runtime`](crate::Loop::runtime).
 ///
 /// The host uses either [`step`](Runtime::step) or [`poll`](Runtime::poll) for the whole run.
 ///
 /// # Cancellation
 ///
-/// If it is dropped before the run is done, the drop cancels everything in the run, and returns when all of that has ended. If
-/// something in the run panicked, the drop resumes the panic.
+/// If a `Runtime` is dropped before the run is done, the drop cancels everything in the run, and returns when all of that has
+/// ended. If something in the run panicked, the drop resumes the panic.
 #[must_use = "nothing runs before this is stepped or polled"]
 pub struct Runtime<'a, T: 'static> {
     run: Run<T>,
@@ -80,12 +80,13 @@ impl<'a, T: 'static> Runtime<'a, T> {
 
     /// Gives one coroutine its turn.
     ///
-    /// Other code shares the thread, and may for example still set an event. So a loop that nothing else can wake is idle, not
-    /// deadlocked. Only a cycle of coroutines that wait on each other is an error.
+    /// Other code on this thread may still wake the loop, for example by setting an event. So a loop with nothing ready is idle,
+    /// not deadlocked. Only a cycle of coroutines that wait on each other is an error.
     ///
     /// # Panics
     ///
-    /// If a coroutine panicked: with the same payload, after everything has ended. Also if the run was already over.
+    /// If a coroutine panicked. When everything has ended, the panic is resumed, with the same payload. It also panics if the run
+    /// was already over.
     pub fn step(&mut self) -> Step<T> {
         match self.run.step() {
             Progress::Ran => Step::Ran,
@@ -99,8 +100,9 @@ impl<'a, T: 'static> Runtime<'a, T> {
 
     /// Gives coroutines their turns. Use it for a host that is a future.
     ///
-    /// If coroutines are ready all the time, a poll takes at least 256 turns. It returns after about 25 microseconds, or after 4,096
-    /// turns. The polls of a [simulated](crate::Builder::simulated) loop do not depend on the time: each takes 768 turns.
+    /// If coroutines are ready all the time, a poll takes at least 256 turns. After that, it returns when about 25 microseconds
+    /// have passed, and after 4,096 turns in any case. The polls of a [simulated](crate::Builder::simulated) loop do not depend on
+    /// the time: each takes 768 turns.
     ///
     /// When nothing is ready, the waker of `context` is woken as soon as something outside wakes the loop. The host has to poll
     /// again by itself when the next timer is due: see [`deadline`](Runtime::deadline).
@@ -152,8 +154,8 @@ impl<'a, T: 'static> Runtime<'a, T> {
         self.run.statistics()
     }
 
-    /// Starts coroutines in the background, from outside of the loop. Takes what [`spawn`](crate::spawn) takes, and returns the
-    /// handles.
+    /// Starts coroutines in the background, from outside of the loop. It takes the same arguments as [`spawn`](crate::spawn), and
+    /// returns the handles.
     ///
     /// The coroutines have their first turns in the next steps. The run ends only when they have ended, too. Once the run has
     /// failed or was stopped, this drops the coroutines, and starts nothing.
@@ -179,14 +181,16 @@ impl<'a, T: 'static> Runtime<'a, T> {
     /// has to step or poll again. `None` if there is no timer, and in a [simulated](crate::Builder::simulated) loop, whose clock
     /// jumps by itself.
     ///
-    /// It does not show whether a coroutine is ready: the results of [`step`](Runtime::step) and [`poll`](Runtime::poll) do.
+    /// The deadline does not show whether a coroutine is ready. The results of [`step`](Runtime::step) and [`poll`](Runtime::poll)
+    /// show this.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.run.deadline()
     }
 }
 
-/// A guard for a call that may end the run. When it is dropped, also by a panic, it stores the figures of the run in the loop.
+/// A guard for a call that may end the run. When the guard is dropped, even by a panic, it stores the figures of the run in the
+/// loop.
 struct NoteEnd<'a, 'b, T: 'static>(&'a mut Runtime<'b, T>);
 
 impl<T> Drop for NoteEnd<'_, '_, T> {

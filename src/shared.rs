@@ -8,7 +8,7 @@ use crate::wait::lifecycle::Wait;
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::map::Map;
 
-/// A coroutine that many may wait for. The first waiter starts it, and each waiter gets a clone of its value.
+/// A coroutine that many coroutines may wait for. The first waiter starts it, and each waiter gets a clone of its value.
 ///
 /// Made by [`Coro::shared`](crate::Coro::shared). It belongs to the run of its first waiter, and to the [`isolate`](crate::isolate)
 /// around that waiter: its domain. When it has finished, it can be yielded on any loop.
@@ -21,8 +21,8 @@ use crate::wait::map::Map;
 /// # Cancellation
 ///
 /// When a waiter gives up, the coroutine continues for the others. When the last waiter gives up, the coroutine is cancelled,
-/// unless it was [spawned](crate::spawn). The [`timeout`](crate::timeout) or [`race`](crate::race) that gave up returns when the
-/// coroutine has ended.
+/// unless it was [spawned](crate::spawn). If that waiter gave up because of a [`timeout`](crate::timeout) or a
+/// [`race`](crate::race), the timeout or race returns when the coroutine has ended.
 pub struct Shared<T: 'static> {
     task: Task<T>,
     clone: fn(&T) -> T,
@@ -30,13 +30,13 @@ pub struct Shared<T: 'static> {
 
 /// A value that can be [shared](crate::Coro::shared): any value that is [`Clone`].
 ///
-/// Leave the parameter out: it is always `Self`.
+/// Leave out the type parameter: it is always `Self`.
 #[diagnostic::on_unimplemented(
     message = "a coroutine whose value is a `{Self}` cannot be shared, because that is not `Clone`",
     label = "each waiter gets a clone of the value",
     note = "derive `Clone` for it, or let the coroutine return an `Rc` of it"
 )]
-// Without the parameter, `&T` would be `Shareable` for each `T`, and the compiler would suggest `&T` instead of the note.
+// Without the parameter, `&T` would be `Shareable` for each `T`, and the compiler would suggest `&T` instead of printing the note.
 pub trait Shareable<T = Self> {
     #[doc(hidden)]
     #[must_use]

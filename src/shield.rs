@@ -7,7 +7,8 @@ use crate::scheduler::{ScopeKind, TaskRef};
 use crate::wait::lifecycle::{Wait, WaitState, wait_is_its_state};
 use crate::wait::scoped::Scoped;
 
-/// Waits for `wait`, and puts every cancellation off until the wait is over. Use it if cleaning up has to wait for something.
+/// Waits for `wait`, and puts off every cancellation until the wait is over. Use it if the cleanup of a coroutine has to wait for
+/// something.
 ///
 /// A coroutine that is cancelled before or during this wait still gets the output. Its next `yield` raises the cancellation.
 /// Coroutines that `wait` started are shielded too. When the wait is over, those that are still in the background are no longer
@@ -30,7 +31,7 @@ use crate::wait::scoped::Scoped;
 ///
 /// # Cancellation
 ///
-/// There is none until the wait is over.
+/// A cancellation has no effect before the wait is over.
 #[track_caller]
 pub fn shield<W: Wait>(wait: W) -> Shield<W::Output> {
     Shield { work: Scoped::new(wait) }

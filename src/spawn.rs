@@ -29,11 +29,11 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_complet
 ///
 /// A coroutine belongs to the scope in which it is spawned. If it is spawned inside of a [`race`](crate::race), a
 /// [`timeout`](crate::timeout) or an [`abortable`](crate::abortable), it is cancelled together with that race, timeout or
-/// abortable. To keep the coroutine, spawn it before that, and outside.
+/// abortable. If the coroutine has to run longer, spawn it earlier, outside of the race, timeout or abortable.
 ///
 /// # Cancellation
 ///
-/// A cancelled coroutine starts nothing: the coroutines are dropped.
+/// A cancelled coroutine cannot start other coroutines: they are dropped.
 pub fn spawn<S: Spawnable>(coroutines: S) -> Spawn<S> {
     Spawn(coroutines)
 }

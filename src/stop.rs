@@ -24,8 +24,8 @@ use crate::scheduler::Inbox;
 ///
 /// # Signals
 ///
-/// A signal handler must not call [`stop`](StopHandle::stop): it takes locks and wakes the loop's host, and the signal may have
-/// interrupted the thread that holds those locks. Let a thread wait for the signal, and call `stop` there. The crate `ctrlc`
+/// A signal handler must not call [`stop`](StopHandle::stop): `stop` takes locks, and wakes the host of the loop. The signal may
+/// have interrupted the thread that holds these locks. Let a thread wait for the signal, and call `stop` there. The crate `ctrlc`
 /// starts such a thread, and so does the iterator of `signal-hook`:
 ///
 /// ```no_run
@@ -46,16 +46,16 @@ impl StopHandle {
     /// Cancels everything that the loop runs. The run returns an error for which
     /// [`LoopError::is_stopped`](crate::LoopError::is_stopped) is true, unless it ends before it sees the request.
     ///
-    /// If it is called between two runs, it stops the next run. If it was called several times before a run ends, only that run
-    /// is stopped. If the loop no longer exists, a call does nothing.
+    /// A call between two runs stops the next run. Several calls before the end of a run stop only that run. If the loop no longer
+    /// exists, a call does nothing.
     ///
     /// Do not call it in a [signal handler](StopHandle#signals).
     pub fn stop(&self) {
         let mut state = lock(&self.stop.state);
         match &*state {
             State::Running(inbox) => {
-                // This needs the lock: if this run does not see the request, the run that begins next takes it from the inbox of
-                // this run.
+                // This is done under the lock. If the `Runtime` of this run was forgotten, `begin_run` of the next run then finds
+                // the request in the inbox of this run.
                 let parked = inbox.request_stop(Reason::Stopped);
                 drop(state);
                 parked.wake();
@@ -88,7 +88,7 @@ impl Stop {
         match before {
             State::Between => false,
             State::Requested => true,
-            // The `Runtime` of that run was forgotten. A request that the forgotten run has not seen is for this run.
+            // The `Runtime` of that run was forgotten. If the forgotten run has not seen a request, the request is for the new run.
             State::Running(forgotten) => forgotten.take_stop(),
         }
     }

@@ -1,6 +1,6 @@
 //! Streams: coroutines that emit values one by one.
 //!
-//! The coroutine and its reader share a [`Handover`]: values that are offered, and readers that wait for one.
+//! The coroutine and its readers share a [`Handover`]: the values that are offered, and the readers that wait for a value.
 
 mod close;
 mod handover;
@@ -46,9 +46,9 @@ use crate::wait::Wait;
 /// The coroutine runs in the background, in the failure domain of the coroutine that yields the first `next`. A timeout or a race
 /// around a `next` gives up only that `next`: the following `next` gets its value.
 ///
-/// An [`isolate`](crate::isolate) around the first `next` is different: the coroutine becomes part of that `isolate`, which ends
-/// only when all that was started in it has ended. So the `isolate` waits for readers that can come only after it has ended,
-/// which is a deadlock. Put `isolate` around everything that reads, and not around one `next`:
+/// An [`isolate`](crate::isolate) around the first `next` is different: the coroutine becomes part of that `isolate`. An `isolate`
+/// ends only when all that was started in it has ended. But the coroutine waits for readers that come only after the `isolate` has
+/// ended. This is a deadlock. Put `isolate` around everything that reads, and not around one `next`:
 ///
 /// ```
 /// use tinyield::{Loop, co, isolate, stream};
@@ -91,14 +91,14 @@ where
     Stream { reader: Rc::new(Reader { handover, task }) }
 }
 
-/// The values of a coroutine, to be taken one by one. Made by [`stream`].
+/// The values of a coroutine, which a reader takes one by one. Made by [`stream`].
 #[must_use = "the coroutine begins with the first `next`"]
 pub struct Stream<T: 'static> {
     reader: Rc<Reader<T>>,
 }
 
 impl<T> Stream<T> {
-    /// Waits for the next value. Gives `None` when the coroutine has ended, also if it is called again.
+    /// Waits for the next value. Gives `None` when the coroutine has ended. Each further call gives `None`, too.
     ///
     /// # Cancellation
     ///
@@ -165,7 +165,7 @@ struct Reader<T: 'static> {
 }
 
 impl<T> Reader<T> {
-    /// The scope of the coroutine, while that runs.
+    /// The scope of the coroutine, while the coroutine runs.
     fn scope(&self) -> Option<Rc<Scope>> {
         let task = self.task.raw();
         if task.is_started() && !task.is_ended() { task.scope() } else { None }
@@ -190,9 +190,9 @@ impl<T> Drop for Reader<T> {
     }
 }
 
-/// The end of a [`stream`] at which its coroutine gives values.
+/// The end of a [`stream`] through which its coroutine emits values.
 ///
-/// A clone gives values of the same stream. The stream ends when all its emitters are gone.
+/// A clone emits values into the same stream. The stream ends when all its emitters are gone.
 pub struct Emitter<T: 'static> {
     handover: Rc<Handover<T>>,
 }
@@ -212,7 +212,7 @@ impl<T> Emitter<T> {
     ///
     /// # Cancellation
     ///
-    /// The value is dropped, unless a reader was granted it before.
+    /// The value is dropped, unless it was granted to a reader before.
     pub fn emit(&self, value: T) -> Emit<T> {
         Emit::new(self.handover.clone(), value)
     }

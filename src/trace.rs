@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 
-/// One coroutine of a [trace](crate::Error::trace): its name, and the line of the `yield` at which it waited. In the last
-/// frame it is the line at which the coroutine raised the error.
+/// One coroutine of a [trace](crate::Error::trace): its name, and the line of the `yield` at which it waited. The last frame has
+/// the line at which the coroutine raised the error.
 ///
 /// ```
 /// use tinyield::{Coro, Loop, coro};

@@ -1,21 +1,21 @@
-//! Counts the steps of the loops inside of the library, in debug builds. The tests of growth compare these counts.
+//! Counts the iterations of `for` and `while` loops in the code of the library, in debug builds. The tests of growing costs compare
+//! these counts. (A count here is not a step of the scheduler.)
 //!
-//! Code that iterates over tasks, scopes, waits or errors counts one step for each of them, if a program can make their number
-//! large.
+//! Code that iterates over tasks, scopes, waits or errors counts each of them, if a program can make their number large.
 
 #[cfg(debug_assertions)]
 thread_local! {
     static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// Counts one step. Does nothing in a release build.
+/// Counts one iteration. Does nothing in a release build.
 #[inline(always)]
 pub(crate) fn count() {
     #[cfg(debug_assertions)]
     let _ = STEPS.try_with(|steps| steps.set(steps.get() + 1));
 }
 
-/// The steps of this thread so far. `None` in a release build, which does not count.
+/// The iterations that this thread has counted so far. `None` in a release build, which does not count.
 pub fn steps() -> Option<u64> {
     #[cfg(debug_assertions)]
     return STEPS.try_with(std::cell::Cell::get).ok();

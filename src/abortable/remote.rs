@@ -10,7 +10,7 @@ use crate::primitives::atomic::Ordering::SeqCst;
 use crate::scheduler::Scheduler;
 use crate::sync::{Listener, Listeners, Notifier};
 
-/// What the remote handles share with the work.
+/// The state that the remote handles share with the work.
 #[derive(Default)]
 pub(super) struct Request {
     is_made: AtomicBool,
@@ -49,7 +49,7 @@ impl RequestListeners {
 /// Ends the work of an [`abortable`](crate::abortable) from another thread. Made by
 /// [`AbortHandle::remote`](crate::AbortHandle::remote).
 ///
-/// It may outlive the work and its loop. Then it does nothing.
+/// The handle may outlive the work and its loop. Then it does nothing.
 pub struct RemoteAbortHandle {
     request: Arc<Request>,
 }
@@ -60,8 +60,8 @@ impl RemoteAbortHandle {
         RemoteAbortHandle { request }
     }
 
-    /// Cancels the work, as [`AbortHandle::abort`](crate::AbortHandle::abort) does, as soon as its loop sees the request: between
-    /// two rounds of turns.
+    /// Requests the abort. The loop of the work sees the request between two rounds of turns. Then it cancels the work, as
+    /// [`AbortHandle::abort`](crate::AbortHandle::abort) does.
     pub fn abort(&self) {
         self.request.is_made.store(true, SeqCst);
         self.request.notifier.notify();

@@ -14,7 +14,7 @@ use crate::panic::contain;
 use crate::scheduler::{Outcome, Quorum, Resume, Scheduler, Task, TaskRef};
 use crate::wait::lifecycle::{ActiveWait, Internal, Wait, suspend_until};
 
-/// A reporter: it waits for `coro`, and ends in the same way.
+/// A reporter: it waits for `coro`, and ends with the same result.
 fn reporting<T: 'static>(coro: Coro<T>, mut end: End<T>, location: &'static Location<'static>) -> Coro<T> {
     let state = coro.into_state();
     Coro::from_named::<Internal, _>(
@@ -44,15 +44,15 @@ impl<T> Drop for End<T> {
     }
 }
 
-/// What the reporters, the iterator and its items share.
+/// The state that the reporters, the iterator and its items share.
 pub(super) struct Completion<T: 'static> {
     pub(super) slots: RefCell<Slots<T>>,
     /// The reporters that have not ended.
     running: RefCell<Slab<Task<T>>>,
     /// The coroutines to start, if there is a limit.
     pub(super) source: Option<Source<T>>,
-    /// With a limit: a reporter that has failed. Then the rest of the source is never started, and the items that are left fail
-    /// with its error.
+    /// With a limit: a reporter that has failed. Then the rest of the source is never started, and the remaining items fail with
+    /// the error of this reporter.
     failed: RefCell<Option<Task<T>>>,
     location: &'static Location<'static>,
 }
@@ -77,7 +77,7 @@ impl<T> Completion<T> {
         }
     }
 
-    /// If there is a limit: starts the next reporter, because a reporter has its value.
+    /// If there is a limit, starts the next reporter. Returns whether there was one.
     pub(super) fn start_next(self: &Rc<Completion<T>>, task: &TaskRef) -> bool {
         let next = self.source.as_ref().and_then(|source| source.next(&self.slots));
         let has_next = next.is_some();
@@ -96,7 +96,8 @@ impl<T> Completion<T> {
         Rc::downgrade(&quorum)
     }
 
-    /// Notes the quorum for the search for deadlocks. The reporters have just been started, one after the other.
+    /// Notes the quorum for the search for deadlocks. The reporters have just been started, one after the other, so their ids are
+    /// consecutive.
     pub(super) fn note_quorum(self: &Rc<Self>, scheduler: &Scheduler) {
         let running = self.running.borrow();
         let ids = || running.iter().map(|(_, task)| task.raw().id.get());
@@ -105,7 +106,7 @@ impl<T> Completion<T> {
         }
     }
 
-    /// Closes a slot, as its value was taken or its item was dropped. Returns what was in the slot.
+    /// Closes a slot, because its value was taken or its item was dropped. Returns the content of the slot.
     pub(super) fn close(&self, index: usize) -> Option<Slot<T>> {
         #[cfg(test)]
         super::tests::count_access();
@@ -120,7 +121,8 @@ impl<T> Completion<T> {
             task.raw().with_scheduler(|scheduler| scheduler.forget_quorum(task.raw().id.get()));
         }
         let failed = task.clone();
-        // If the item was dropped, the value is dropped here, which runs user code: nothing is borrowed then.
+        // If the item was dropped, the value is dropped at the end of this function, when nothing is borrowed: its destructor is
+        // user code.
         let (waiter, _unused) = self.slots.borrow_mut().end(task);
         match waiter {
             Some(waiter) if is_ok => waiter.settle(),
@@ -132,8 +134,8 @@ impl<T> Completion<T> {
         }
     }
 
-    /// Called when a reporter has failed or was cancelled. The others are cancelled, too, so nothing more is started. When the
-    /// last reporter has ended, the items that are left fail.
+    /// Called when a reporter has failed or was cancelled. The other reporters are cancelled, too, so nothing more is started. When
+    /// the last reporter has ended, the remaining items fail.
     fn end_source(&self, source: &Source<T>, failed: Task<T>) {
         let unused = source.close_all();
         self.failed.borrow_mut().get_or_insert(failed);
@@ -142,7 +144,8 @@ impl<T> Completion<T> {
             let Some(waiter) = waiter else { break };
             waiter.fail();
         }
-        // Dropping them runs user code. If a panic already unwinds through the reporter, a second one would end the process.
+        // The destructors of the iterator and of its coroutines are user code. If a panic already unwinds through the reporter, a
+        // second panic would abort the process.
         if std::thread::panicking() { contain(|| drop(unused)) } else { drop(unused) }
     }
 
@@ -167,7 +170,8 @@ impl<T> Quorum for Completion<T> {
     fn waiting(&self) -> Vec<(TaskRef, usize)> {
         let slots = self.slots.borrow();
         let ended = slots.ended();
-        // With a limit, each reporter that ends starts the next one. So one end is enough for any item to go on.
+        // With a limit, each reporter that ends starts the next one. So the end of one running task may be enough for any item to
+        // get its output.
         let needed = |index| if self.source.is_some() { 1 } else { index + 1 - ended };
         slots.waiting().map(|(index, waiter)| (waiter.task().clone(), needed(index))).collect()
     }

@@ -1,4 +1,4 @@
-//! The waits that [`as_completed`](crate::as_completed) starts a limited number of at a time.
+//! `as_completed` with a limit: the source of the coroutines that are not started yet, and the wait that starts the first ones.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,8 +17,8 @@ type Iter<T> = Box<dyn Iterator<Item = Coro<T>>>;
 
 /// The coroutines that are still to be started.
 pub(super) struct Source<T: 'static> {
-    /// `None` once the iterator has ended. Also `None` during a call of the iterator, because it is user code, which runs without
-    /// a borrow.
+    /// `None` once the iterator has ended or the source is closed. Also `None` during a call of the iterator: it is user code, so
+    /// the cell must not be borrowed then.
     iterator: RefCell<Option<Iter<T>>>,
     /// Coroutines that were taken from the iterator when an item was asked for. They are started next.
     fetched: RefCell<VecDeque<Coro<T>>>,
@@ -37,13 +37,13 @@ impl<T> Source<T> {
         Some(coro)
     }
 
-    /// The next one to be started.
+    /// The next coroutine to start.
     pub(super) fn next(&self, slots: &RefCell<Slots<T>>) -> Option<Coro<T>> {
         let fetched = self.fetched.borrow_mut().pop_front();
         fetched.or_else(|| self.ask(slots))
     }
 
-    /// Whether there is one more, which will be started later.
+    /// Takes one more coroutine from the iterator, to be started later. Returns whether there was one.
     pub(super) fn fetch(&self, slots: &RefCell<Slots<T>>) -> bool {
         let coro = self.ask(slots);
         let is_some = coro.is_some();
@@ -63,7 +63,7 @@ impl<T> Source<T> {
         (self.iterator.take(), self.fetched.take())
     }
 
-    /// Makes sure that only what was fetched is still started. Returns the iterator.
+    /// Makes sure that nothing more is started, except for the coroutines that were fetched already. Returns the iterator.
     pub(super) fn close(&self) -> Option<Iter<T>> {
         self.iterator.take()
     }

@@ -1,6 +1,7 @@
 //! The slots of an `as_completed`: one for each item, in the order in which the reporters end.
 //!
-//! Only slots with content are stored. So an item that the user keeps and does not yield does not keep the slots of later items.
+//! Only slots with content are stored. So if the user keeps an item without yielding it, the slots of later items can still be
+//! freed.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use crate::scheduler::{Task, Waiter};
 pub(super) struct Slots<T: 'static> {
     /// How many items there are.
     count: usize,
-    /// How many reporters have ended. The next one goes into the slot of this index.
+    /// How many reporters have ended. This is also the index of the slot for the next reporter that ends.
     ended: usize,
     kept: BTreeMap<usize, Slot<T>>,
 }
@@ -61,7 +62,7 @@ impl<T> Slots<T> {
         self.kept.insert(index, Slot::Awaited(waiter));
     }
 
-    /// Closes a slot, as its value was taken or its item was dropped. Returns what was in the slot.
+    /// Closes a slot, because its value was taken or its item was dropped. Returns the content of the slot.
     pub(super) fn close(&mut self, index: usize) -> Option<Slot<T>> {
         let slot = self.kept.remove(&index);
         if index >= self.ended {

@@ -1,3 +1,5 @@
+//! How the work of a cancellation grows with the number of coroutines.
+
 use std::cell::Cell;
 
 use crate::{Loop, as_completed, co, sleep};
@@ -10,7 +12,7 @@ pub(super) fn count_access() {
     ACCESSES.set(ACCESSES.get() + 1);
 }
 
-/// The accesses to slots while `count` coroutines of one `as_completed` are cancelled.
+/// Counts the accesses to slots while `count` coroutines of one `as_completed` are cancelled.
 fn accesses_to_cancel(count: usize) -> usize {
     let main = co! {
         let items = yield as_completed((0..count).map(|_| co! { yield sleep(std::time::Duration::MAX) }));

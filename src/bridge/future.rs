@@ -1,4 +1,4 @@
-//! Any future, as a coroutine.
+//! A coroutine that awaits any future.
 
 use std::panic::Location;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! A race of leaves: it is decided when one leaf is over. The other leaves are dropped.
+//! A race of leaves. It is decided when one leaf is over: then the other leaves are dropped.
 //!
 //! While the bit `RACING` of a task is set, the scheduler resumes the task when any leaf is settled.
 
@@ -41,7 +41,7 @@ impl<T> Same<T> for T {
     }
 }
 
-/// The leaves of a race. One that was given up is `None`.
+/// The leaves of a race. A leaf that was given up is `None`.
 #[doc(hidden)]
 #[allow(private_interfaces)]
 pub trait Contest: 'static {
@@ -52,7 +52,7 @@ pub trait Contest: 'static {
 
     fn len(&self) -> usize;
 
-    /// Begins the waits up to the first that is over at once.
+    /// Begins the leaves in order, and stops at the first one that is over at once.
     fn begin(&mut self, task: &TaskRef);
 
     /// The index of the first leaf that has an output or an error.
@@ -215,7 +215,7 @@ macro_rules! tuple {
             }
         }
     };
-    // Runs the block `$with` for each leaf, which is named `$leaf`, and its index `$index`.
+    // Runs the block `$with` for each leaf. In the block, `$leaf` is the leaf, and `$index` is its index.
     (@each $leaves:ident, $leaf:ident, $index:ident => $with:block, $($part:ident)+) => {
         let ($($part,)+) = $leaves;
         let mut next = 0;
@@ -233,7 +233,7 @@ for_tuples!(tuple);
 #[doc(hidden)]
 pub struct Leaves<C: Contest> {
     contest: C,
-    /// The leaf that wins, once that is decided.
+    /// The index of the leaf that wins, once the race is decided.
     winner: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! A race of work: each wait has a task, in a scope of its own, and the scopes are a group.
+//! A race of waits that are not all leaves. Each wait has a task, the *runner*, in a scope of its own. The scopes form a group.
 
 use std::fmt;
 use std::rc::Rc;

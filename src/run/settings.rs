@@ -1,4 +1,4 @@
-//! What a run gets from its loop: its settings, and its observers.
+//! The settings and the observers that a run gets from its loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,6 @@ pub(crate) struct SimulationSettings {
     pub(crate) order: Order,
     /// The record of the turns, if they are recorded.
     pub(crate) record: Option<Record>,
-    /// How many rounds the clock may stand still before the run fails.
+    /// For how many rounds the clock may stand still before the run fails.
     pub(crate) max_rounds: Option<u64>,
 }

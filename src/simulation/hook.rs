@@ -11,7 +11,7 @@ use std::sync::Once;
 
 use crate::panic::{self, Payload, catch};
 
-/// What the hook notes about the first panic of a call.
+/// The data that the hook notes about the first panic of a call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     /// `file:line:column`

@@ -22,7 +22,7 @@ enum Stage {
     Init,
     /// The coroutine has ended, or never begins.
     Ended,
-    /// It ends in this scope.
+    /// The coroutine had not ended when the wait began. This is its scope.
     Ending(Rc<Scope>),
     Done,
 }
@@ -51,7 +51,7 @@ impl<T: 'static> WaitState for Close<T> {
         self.stage = Stage::Ended;
         self.reader.handover.close();
         let Some(scope) = self.reader.scope() else { return };
-        // A task of another loop cannot wait for the scope. There, closing the stream is the same as dropping it.
+        // A task of another loop cannot wait for the scope. For such a task, closing the stream is the same as dropping it.
         if task.scope().is_some_and(|own| Rc::ptr_eq(own.scheduler(), scope.scheduler())) {
             scope.set_owner(Waiter::new(task));
             self.stage = Stage::Ending(scope);

@@ -1,7 +1,9 @@
-//! What the coroutine of a stream and its readers share: values that are offered, and readers that wait for one.
+//! The state that the coroutine of a stream and its readers share: the values that are offered, and the readers that wait for a
+//! value.
 //!
-//! A reader in line is *granted* the oldest value that is offered. It takes the value when its task has a turn. If it gives up before,
-//! the value is offered again, before all younger ones. So readers find the *end* only when no value is left that may come back to them.
+//! A reader in line is *granted* the oldest offered value, and takes it in the next turn of its task. If the reader gives up before
+//! that, the value is offered again, before all younger values. So readers find the *end* only when no value is free, and no reader
+//! of another task can give a value back.
 
 mod state;
 
@@ -14,11 +16,11 @@ use crate::work;
 
 pub(super) struct Handover<T> {
     state: RefCell<State<T>>,
-    /// How many may still offer a value: the emitters, and waits for `emit` that have not begun.
+    /// How many emitters there are. A wait of `emit` that has not begun counts as one, because it may still offer its value.
     emitters: Cell<usize>,
     /// The stream was dropped or closed: no reader will come.
     is_closed: Cell<bool>,
-    /// The coroutine has ended with an error, so that the readers need not wait for other emitters.
+    /// The coroutine has ended with an error, so the readers need not wait for other emitters.
     has_failed: Cell<bool>,
 }
 
@@ -43,7 +45,8 @@ impl<T> Handover<T> {
         }
     }
 
-    /// Closes the stream, as no reader will come. The waits of `emit` fail, the oldest offer first. Readers in line find the end.
+    /// Closes the stream, because no further reader will come. The waits of `emit` fail, the oldest offer first. Readers in line
+    /// find the end.
     pub(super) fn close(&self) {
         self.is_closed.set(true);
         self.serve();
@@ -67,12 +70,12 @@ impl<T> Handover<T> {
         self.is_closed.get()
     }
 
-    /// Whether readers need not wait for offers that are still to come.
+    /// Whether the readers need not wait for further offers.
     fn has_ended(&self) -> bool {
         self.emitters.get() == 0 || self.is_closed() || self.has_failed.get()
     }
 
-    /// Serves the readers in line with the offers that are free. If no more will come, they find the end.
+    /// Serves the readers in line with the free offers. If no further offers will come, the remaining readers find the end.
     #[inline(never)]
     fn serve(&self) {
         loop {
@@ -188,7 +191,7 @@ impl<T> Handover<T> {
             waiter.settle();
         }
         if self.has_ended() {
-            // It may have been the last value that could come back to other readers.
+            // This may have been the last granted value that could come back to other readers.
             self.serve();
         }
         Got::Value(value)
@@ -208,7 +211,7 @@ impl<T> Handover<T> {
             }
             Some(Reader::End) | None => return,
         }
-        // The next in line may get a value that came back, or find the end.
+        // The next reader in line may get a value that came back, or find the end.
         self.serve();
     }
 }

@@ -55,7 +55,8 @@ impl<T: 'static> WaitState for Next<T> {
     type Output = Option<T>;
 
     const GIVES_BACK: bool = true;
-    /// A reader finds the end when the body of the coroutine is dropped. That is before the error is known.
+    /// A reader finds the end when the body of the coroutine is dropped. At that moment, the error of the coroutine is not known
+    /// yet.
     const RAISES_LATE: bool = true;
 
     fn begin(&mut self, task: &TaskRef) {
@@ -121,10 +122,10 @@ pub struct Emit<T: 'static> {
 }
 
 enum EmitStage<T> {
-    /// It counts as an emitter: its value may still come.
+    /// The wait counts as an emitter, because it may still offer its value.
     Init(T),
     Offered(OfferPlace),
-    /// There is no reader.
+    /// The stream was closed, so the value was not offered.
     Refused,
     Done,
 }

@@ -1,24 +1,25 @@
-//! The values that a stream offers, and the readers that wait for one, as data: which reader is granted which value, and which
-//! values were given back.
+//! The data of a [`Handover`](super::Handover): the values that a stream offers, the readers that wait for a value, which reader
+//! was granted which value, and which values were given back.
 
 use std::collections::BTreeMap;
 
 use crate::scheduler::{Claimant, Claims, Key, WaitQueue, Waiter};
 
 pub(super) struct State<T> {
-    /// An offer that was granted at once. Most streams have one at a time, and a queue costs more.
+    /// An offer that was granted at once. It is kept outside of the queue, because a queue costs more, and most streams have only
+    /// one offer at a time.
     pub(super) sole_offer: Option<Offer<T>>,
     /// Entries in line were never granted. Entries aside are granted, or were given back. Each entry in line is younger than all
     /// entries aside.
     pub(super) offers: WaitQueue<Offer<T>>,
-    /// Offers that were granted, but whose readers gave up, by number.
+    /// The places of the offers whose readers gave up after the grant, by the number of the offer.
     pub(super) given_back: BTreeMap<u64, OfferPlace>,
     /// The number of the next offer.
     pub(super) next: u64,
-    /// One for each granted offer, except that of the sole reader.
+    /// One claim for each granted offer, except for the offer of the sole reader.
     pub(super) claims: Claims,
-    /// The reader that came while no other was in line. Most streams have one at a time, and a queue costs more. It comes before
-    /// the others.
+    /// The reader that came while no other was in line. It is kept outside of the queue, because a queue costs more, and most
+    /// streams have only one reader at a time. This reader is served before the others.
     pub(super) sole: Option<Reader>,
     /// Entries in line wait. Entries aside have been granted an offer, or have found the end.
     pub(super) readers: WaitQueue<Reader>,
@@ -34,14 +35,14 @@ pub(in crate::stream) enum ReaderPlace {
 /// Where an offer is kept.
 #[derive(Clone, Copy)]
 pub(in crate::stream) enum OfferPlace {
-    /// With its number: another offer may be there later.
+    /// With the number of the offer: later, the sole offer may be another one.
     Sole(u64),
     Queue(Key),
 }
 
 pub(super) struct Offer<T> {
     pub(super) value: T,
-    /// Present while a coroutine waits until it is taken.
+    /// Present while a coroutine waits until the value is taken.
     pub(super) waiter: Option<Waiter>,
     /// Its place in the order in which values were offered.
     pub(super) number: u64,
@@ -50,13 +51,13 @@ pub(super) struct Offer<T> {
 
 pub(super) enum Reader {
     Waiting(Waiter),
-    /// It was granted this offer.
+    /// The reader was granted this offer.
     Granted(OfferPlace, Claimant),
     /// There are no more values.
     End,
 }
 
-/// What a reader gets when it takes its value.
+/// The result when a reader takes its value.
 pub(in crate::stream) enum Got<T> {
     Value(T),
     End,
@@ -143,13 +144,13 @@ impl<T> State<T> {
         Some(std::mem::replace(first, served))
     }
 
-    /// Whether an offer is not granted.
+    /// Whether there is a free offer: one that is not granted.
     pub(super) fn has_free(&self) -> bool {
         self.offers.len() != 0 || !self.given_back.is_empty()
     }
 
-    /// Serves the first reader that waits with the oldest offer that is free. Those that were given back are older than those that
-    /// were never granted. Returns the reader.
+    /// Grants the oldest free offer to the first reader that waits, and returns the reader. Offers that were given back are older
+    /// than offers that were never granted.
     pub(super) fn grant(&mut self, claimant: Claimant) -> Option<Reader> {
         let place = match self.given_back.pop_first() {
             Some((_, place)) => place,
@@ -166,7 +167,7 @@ impl<T> State<T> {
         self.serve_first(Reader::Granted(place, claimant))
     }
 
-    /// Takes the offer that a reader was granted. `None` at the end.
+    /// Takes the offer that was granted to a reader. `None` if the reader has found the end.
     #[inline(never)]
     pub(super) fn take_slow(&mut self, place: ReaderPlace) -> Result<Option<Offer<T>>, NotServed> {
         if let Some(Reader::Waiting(_)) = self.reader(place) {

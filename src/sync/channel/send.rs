@@ -59,7 +59,7 @@ impl<T> Drop for Send<T> {
     fn drop(&mut self) {
         let Stage::Queued(channel, key) = &self.0 else { return };
         let unsent = channel.change(|inner| inner.senders.remove(*key));
-        // The message is dropped last, as its destructor is user code.
+        // The message is dropped last, because its destructor is user code.
         if let Some(Entry { value: _message, waiting: Some(Waiting { waiter, .. }) }) = unsent {
             waiter.give_up();
         }
