@@ -1,6 +1,6 @@
 //! The public loop and its settings. Each run is a separate [`Run`].
 
-mod timer_slack;
+pub(crate) mod timer_slack;
 
 use std::panic::Location;
 use std::sync::Arc;

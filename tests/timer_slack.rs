@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use common::{LONG, in_time, ms, panic_of, ran, to_idle};
-use tinyield::{Builder, Deadlock, Event, Loop, Step, TimedOut, co, interval, now, sleep, sleep_until, spawn, timeout};
+use tinyield::{
+    Builder, Deadlock, Event, Loop, Simulation, Step, TimedOut, co, interval, now, sleep, sleep_until, spawn, timeout,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -224,4 +226,39 @@ fn a_slack_of_more_than_a_minute_is_an_error() {
         ),
         "{text}"
     );
+}
+
+/// The orders in which two sleepers have their turns, in a simulation with 20 seeds. They sleep for 10 and for 12 ms.
+fn orders(simulation: Simulation) -> BTreeSet<Vec<u64>> {
+    let orders = Rc::new(RefCell::new(BTreeSet::new()));
+    let seen = orders.clone();
+    let checked = simulation.seeds(0..20).check(move || {
+        let seen = seen.clone();
+        co! {
+            let order = Rc::new(RefCell::new(Vec::new()));
+            let log = order.clone();
+            let sleepers = [10, 12].map(|length| {
+                let log = log.clone();
+                co! { yield sleep(ms(length)); log.borrow_mut().push(length); }
+            });
+            yield sleepers;
+            seen.borrow_mut().insert(order.take());
+        }
+    });
+    assert_eq!(checked.runs(), 20);
+    orders.take()
+}
+
+#[test]
+fn simulation_with_slack_runs_sleepers_that_wake_up_together_in_both_orders() {
+    assert_eq!(orders(Simulation::new()), BTreeSet::from([vec![10, 12]]));
+    assert_eq!(orders(Simulation::new().timer_slack(ms(1))), BTreeSet::from([vec![10, 12]]));
+    assert_eq!(orders(Simulation::new().timer_slack(ms(5))), BTreeSet::from([vec![10, 12], vec![12, 10]]));
+}
+
+#[test]
+fn simulation_refuses_a_slack_of_more_than_a_minute() {
+    let _ = Simulation::new().timer_slack(MINUTE);
+    let message = panic_of(|| Simulation::new().timer_slack(MINUTE + ms(1)));
+    assert!(message.contains("60.001s") && message.contains("at most 60s"), "{message}");
 }

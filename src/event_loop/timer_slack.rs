@@ -49,12 +49,22 @@ impl Builder {
     /// If `slack` is longer than a minute.
     #[track_caller]
     pub fn timer_slack(mut self, slack: Duration) -> Builder {
-        assert!(
-            slack <= LONGEST,
-            "a slack of {slack:?} would make each timer late by up to that time; it can be at most {LONGEST:?}, and is usually \
-             some milliseconds, such as `.timer_slack(Duration::from_millis(1))`"
-        );
-        self.timer_slack = slack;
+        self.timer_slack = checked(slack);
         self
     }
+}
+
+/// Returns `slack`.
+///
+/// # Panics
+///
+/// If `slack` is longer than [`LONGEST`].
+#[track_caller]
+pub(crate) fn checked(slack: Duration) -> Duration {
+    assert!(
+        slack <= LONGEST,
+        "a slack of {slack:?} would make each timer late by up to that time; it can be at most {LONGEST:?}, and is usually some \
+         milliseconds, such as `.timer_slack(Duration::from_millis(1))`"
+    );
+    slack
 }

@@ -9,8 +9,10 @@ mod trial;
 
 use std::fmt;
 use std::panic::Location;
+use std::time::Duration;
 
 use crate::error::Grouping;
+use crate::event_loop::timer_slack;
 use crate::scheduler::{Order, RoundOrder};
 use crate::wait::Wait;
 // A `Trial` is one run. `shrink` looks for the smallest change of the order that makes the program fail. A `Report` describes the
@@ -88,6 +90,7 @@ use trial::{Mode, Program, Trial};
 pub struct Simulation {
     seeds: Box<dyn Iterator<Item = u64>>,
     grouping: Grouping,
+    timer_slack: Duration,
     max_rounds: u64,
 }
 
@@ -119,7 +122,12 @@ const SEED_VARIABLE: &str = "TINYIELD_SEED";
 impl Simulation {
     /// A simulation with the seeds from 0 to 99. [`seeds`](Simulation::seeds) sets others.
     pub fn new() -> Simulation {
-        Simulation { seeds: Box::new(0..100), grouping: Grouping::default(), max_rounds: 1 << 20 }
+        Simulation {
+            seeds: Box::new(0..100),
+            grouping: Grouping::default(),
+            timer_slack: Duration::ZERO,
+            max_rounds: 1 << 20,
+        }
     }
 
     /// Sets the seeds. Seed 0 is first in, first out, as in a loop that is not simulated.
@@ -135,6 +143,32 @@ impl Simulation {
     /// Several errors may come up while a loop stops. This sets which of them are kept and reported.
     pub fn grouping(mut self, grouping: Grouping) -> Simulation {
         self.grouping = grouping;
+        self
+    }
+
+    /// Sets the slack of the timers, as [`Builder::timer_slack`](crate::Builder::timer_slack) does. Use the slack of the loop that
+    /// runs the program outside of tests: with it, timers that are close together fire in one round, in an order that depends on
+    /// the seed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tinyield::{Simulation, co, now, sleep};
+    ///
+    /// const MS: Duration = Duration::from_millis(1);
+    ///
+    /// Simulation::new().timer_slack(5 * MS).check(|| co! {
+    ///     let start = yield now();
+    ///     yield sleep(10 * MS);
+    ///     assert_eq!((yield now()) - start, 15 * MS);
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `slack` is longer than a minute.
+    #[track_caller]
+    pub fn timer_slack(mut self, slack: Duration) -> Simulation {
+        self.timer_slack = timer_slack::checked(slack);
         self
     }
 
@@ -169,11 +203,12 @@ impl Simulation {
         P: Fn() -> W,
     {
         let location = Location::caller();
-        let program = Program { build: &program, grouping: self.grouping, max_rounds: self.max_rounds, location };
+        let Simulation { seeds, grouping, timer_slack, max_rounds } = self;
+        let program = Program { build: &program, grouping, timer_slack, max_rounds, location };
         if let Some(seed) = seed_of(std::env::var_os(SEED_VARIABLE)) {
             return check_all(&program, [seed], true);
         }
-        check_all(&program, self.seeds, false)
+        check_all(&program, seeds, false)
     }
 }
 

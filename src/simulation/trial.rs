@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::hook::{self, Seen};
 use crate::error::{Deadlock, Error, Grouping, Livelock, LoopError};
@@ -16,6 +17,7 @@ use crate::wait::private::AnyTask;
 pub(super) struct Program<'a, W> {
     pub(super) build: &'a dyn Fn() -> W,
     pub(super) grouping: Grouping,
+    pub(super) timer_slack: Duration,
     /// A run fails when its clock has stood still for this many rounds.
     pub(super) max_rounds: u64,
     /// Where `check` was called.
@@ -108,6 +110,7 @@ impl<W: Wait> Program<'_, W> {
             simulation: Some(Box::new(simulation)),
             // The report contains the trace.
             hides_panic_trace: true,
+            timer_slack: self.timer_slack,
             ..Settings::default()
         };
         let mut run = Run::start(main, settings, self.location);
