@@ -57,7 +57,7 @@ impl Scheduler {
         self.cancel_tasks(tasks);
     }
 
-    /// Cancels tasks of scopes that are cancelled, unless they have been before.
+    /// Cancels tasks of cancelled scopes. Skips tasks that are cancelled already.
     pub(super) fn cancel_tasks(&self, mut tasks: Vec<TaskRef>) {
         tasks.retain(|task| {
             work::count();
@@ -103,7 +103,7 @@ impl Scheduler {
 
     // Shared coroutines.
 
-    /// Starts a shared coroutine in a scope of its own. `waiting` waits for it, or has spawned it.
+    /// Starts a shared coroutine in a scope of its own. The task `waiting` waits for the coroutine, or has spawned it.
     pub(crate) fn start_shared(task: &TaskRef, waiting: &TaskRef) {
         if let Some(scope) = waiting.scope() {
             let own = Scope::inside(scope.home_of_shared(), ScopeKind::Shared, None);
@@ -111,8 +111,8 @@ impl Scheduler {
         }
     }
 
-    /// Removes a waiter of a shared coroutine. If it was the last one, and the coroutine was not spawned, the coroutine is
-    /// cancelled, and the scope of the waiter ends only after it.
+    /// Removes a waiter of a shared coroutine. If it was the last waiter, and the coroutine was not spawned, the coroutine is
+    /// cancelled. The scope of the task that waited then ends only after the coroutine.
     pub(crate) fn give_up_shared(task: &TaskRef, key: WaiterKey) {
         let Some(waiter) = task.take_waiter(key) else { return };
         let scope = task.scope().filter(|scope| !scope.is_cancelled());
