@@ -95,7 +95,7 @@ impl Stuck {
         &self.frame
     }
 
-    /// What it waits on, in words: "an event", "`worker`".
+    /// What it waits on, in words. Examples: "an event", "`worker`".
     #[must_use]
     pub fn waits_on(&self) -> &str {
         &self.waits_on
