@@ -67,15 +67,15 @@ mod tokens;
 ///
 /// # Errors
 ///
-/// It does not compile, and the message says what to write instead, if
+/// In these cases, the code does not compile, and the message says what to write instead:
 ///
-/// - the return type is not `Coro<T>`;
-/// - a parameter is or contains a reference or a lifetime other than `'static`, as in `&self`, because a coroutine outlives the
-///   call that makes it;
-/// - the function is `async` or `const`, or has no body;
-/// - a closure or an `async` block in the body yields;
-/// - the function has the attribute `#[instrument]` of the crate `tracing`;
-/// - the attribute has arguments other than `crate = path`.
+/// - The return type is not `Coro<T>`.
+/// - A parameter has a reference or a lifetime other than `'static`, as in `&self`. This is not possible, because a coroutine
+///   outlives the call that makes it.
+/// - The function is `async` or `const`, or has no body.
+/// - A closure or an `async` block in the body yields.
+/// - The function has the attribute `#[instrument]` of the crate `tracing`.
+/// - The attribute has arguments other than `crate = path`.
 #[proc_macro_attribute]
 pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
     function::expand(&arguments.into(), &item.into()).into()

@@ -9,8 +9,8 @@ use std::sync::Arc;
 ///
 /// `?` passes it on like any other error. A coroutine can see this error with [`catch`](crate::catch) and
 /// [`Error::as_cancelled`](crate::Error::as_cancelled), and clean up. After that, the coroutine has to raise the same error
-/// again, an error that has it as a [source](std::error::Error::source), or an `anyhow::Error`, [`io::Error`](std::io::Error)
-/// or [`LoopError`](crate::LoopError) that contains it. Any other result is reported among the
+/// again. It may also raise an error that has this error as a [source](std::error::Error::source), or an `anyhow::Error`,
+/// [`io::Error`](std::io::Error) or [`LoopError`](crate::LoopError) that contains it. Any other result is reported among the
 /// [`others`](crate::LoopError::others).
 ///
 /// ```

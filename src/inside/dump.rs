@@ -91,8 +91,9 @@ impl DumpedTask {
     }
 
     /// The index, in [`Dump::tasks`], of the coroutine that started this one. If that coroutine is not known or has ended, this
-    /// is the index of the first coroutine that waits for this one, or else of the first coroutine of a scope around it, or of
-    /// the coroutine that waits for that scope. `None` for the first coroutine of the run, and if there is no such coroutine.
+    /// is the index of the first coroutine that waits for this one. If there is none, it is the index of the first coroutine of
+    /// a scope around this one, or of the coroutine that waits for that scope. `None` for the first coroutine of the run, and
+    /// if there is no such coroutine.
     #[must_use]
     pub fn parent(&self) -> Option<usize> {
         self.parent

@@ -1,9 +1,10 @@
-//! Cancelling: which tasks see a cancellation, and in which order.
+//! Cancelling: which tasks are cancelled, and in which order they see their cancellation.
 //!
 //! To cancel a scope, this marks the scope and all scopes below it, and queues their tasks, the last started first. The turns in
 //! which the tasks see their cancellation are in [`turn`](super::turn). Scopes that are marked already are skipped.
 //!
-//! A task that waits behind a shield outlives its cancellation, and so defers other cancellations: see [`holds`](super::holds).
+//! A task that waits behind a shield outlives its cancellation, and so puts off other cancellations: see
+//! [`holds`](super::holds).
 
 use std::rc::Rc;
 
@@ -19,7 +20,7 @@ impl Scheduler {
         }
     }
 
-    /// Cancels `scope` for a reason of its own, unless it is cancelled already.
+    /// Cancels `scope` alone, and not with a scope above, unless it is cancelled already.
     pub(crate) fn cancel_by_itself(&self, scope: &Rc<Scope>, reason: &Cancelled) {
         if !scope.is_cancelled() {
             scope.set_cancelled_by_itself();
@@ -71,7 +72,7 @@ impl Scheduler {
         self.wake_sleeping_host();
     }
 
-    /// Queues `task` to see its cancellation, behind the tasks that are queued for theirs.
+    /// Queues `task` to see its cancellation, after all tasks that are queued for this already.
     pub(super) fn cancel_later(&self, task: TaskRef) {
         self.cancelling.borrow_mut().push_back(task);
         self.is_cancelling.set(true);

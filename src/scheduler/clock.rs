@@ -115,8 +115,8 @@ impl Clock {
         self.forget_last_read();
     }
 
-    /// Keeps the time that was just read, for the next look at the clock. This is called only in the last turn of a round. A
-    /// further turn of the round might take long, and the time would then be out of date.
+    /// Keeps the time that was just read, for the next check of the deadlines. This is called only in the last turn of a round.
+    /// A further turn of the round might take long, and the time would then be out of date.
     #[inline]
     pub(super) fn keep_last_read(&self, now: Instant) {
         self.last_read.set(Some(now));

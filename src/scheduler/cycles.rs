@@ -1,9 +1,9 @@
 //! Cycles in a hosted loop: tasks that wait for each other, which no host can resolve.
 //!
 //! A host may still set an event while nothing is ready. So a hosted loop looks only for cycles, each time that it becomes
-//! idle. Two events can close a cycle: a task begins to wait for a task that was started earlier, or a scope opens, so that its
-//! tasks belong to a scope whose owner waits for all of them. Both events are noted, and the search starts from the tasks that
-//! they concern.
+//! idle. Two events can close a cycle. First, a task begins to wait for a task that was started earlier. Second, a scope opens.
+//! Its tasks then belong to a scope above, and the owner of that scope waits for all of them. Both events are noted, and the
+//! search starts from the tasks that they concern.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -82,8 +82,8 @@ impl Scheduler {
         self.joins.borrow_if_used().is_some_and(|joins| !joins.unsearched.is_empty())
     }
 
-    /// Called when a handle of an abortable is gone, or when the work of an abortable is cancelled. The next search looks again
-    /// at the cycles that a handle might have ended. Returns whether there are any.
+    /// Called when the last handle of an abortable was dropped, or when the work of an abortable is cancelled. The next search looks
+    /// again at the cycles that a handle might have ended. Returns whether there are any.
     pub(super) fn look_at_spared_cycles(&self) -> bool {
         let is_any = self.joins.borrow_if_used().is_some_and(|joins| !joins.spared.is_empty());
         if is_any {

@@ -26,7 +26,7 @@ impl Scheduler {
         is_stuck
     }
 
-    /// What each coroutine waits for, one per line.
+    /// Describes what each coroutine waits for, one coroutine per line, for at most 20 coroutines.
     pub(super) fn describe_waits(self: &Rc<Scheduler>) -> String {
         const MAX_LINES: usize = 20;
         let report = Report::new(self, &BTreeSet::new());

@@ -53,7 +53,7 @@ impl Scheduler {
         self.held.borrow_mut().add(thing, blocked_on);
     }
 
-    /// What each coroutine waits for. `asking` is a task that waits for this dump.
+    /// Takes a dump: what each coroutine waits for. `asking` is the task that waits for this dump, if a task does.
     pub(crate) fn take_dump(self: &Rc<Scheduler>, asking: Option<&TaskRef>) -> Dump {
         let Some(root) = self.root_if_open() else { return Dump::default() };
         let tasks = root.all_tasks();
@@ -166,9 +166,9 @@ impl Places {
 
 impl Scheduler {
     /// For each task, the index of its parent in the dump. The parent is the task that started it. If that task is not known or
-    /// has ended, the parent is another earlier task: a task that waits for this one, or else the first task or the owner of a
-    /// scope around it. `tasks` are in the order in which they started. A parent has started before its children, so there are
-    /// no cycles.
+    /// has ended, the parent is a task that started earlier and waits for this one. If there is no such task, the parent is the
+    /// first task or the owner of a scope around this task. `tasks` are in the order in which they started. A parent has
+    /// started before its children, so there are no cycles.
     fn visible_parents(&self, tasks: &[TaskRef], places: &Places) -> Vec<Option<usize>> {
         let mut ancestry = Ancestry::new(tasks);
         let mut parents: Vec<Option<usize>> = Vec::with_capacity(tasks.len());

@@ -16,8 +16,12 @@
 //! - **Scope**: the tasks that are cancelled together. Scopes form a tree ([`scope`]).
 //! - **Domain**: a scope at which errors stop: a run, an `isolate`.
 //! - **Shield**: a scope that a cancellation from above does not enter.
-//! - **Open scope**: a scope that has ended with its first task, while other tasks were left in it. These belong to the scope above.
+//! - **Open scope**: a scope that has ended with its first task, while other tasks were left in it. These tasks belong to the
+//!   scope above.
 //! - **Owner**: the task that waits until a scope has ended or is open.
+//! - **Seeing a cancellation**: a cancelled task sees its cancellation in the turn in which its wait raises `Cancelled`. A task that
+//!   has not ended after that turn **outlives** its cancellation. So does a task that waits at a shield: it sees its cancellation
+//!   later ([`turn`]).
 //! - **Hold**: a task that outlives its cancellation puts off the cancellation of the tasks that wait for it, or for a scope
 //!   around it ([`holds`]).
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
@@ -273,7 +277,7 @@ impl Scheduler {
         }
         self.run_queue.clear();
         drop(self.spare_scope.take());
-        // This may run user code, which may panic: the waiter of a wait that was leaked by `mem::forget` may be the last
+        // This may run user code, which may panic. If a wait was leaked by `mem::forget`, its waiter may have the last
         // reference to a task, and the task may own a value of the user.
         if let Err(payload) = catch(|| drop((left, self.joins.take()))) {
             self.keep_panic(payload);

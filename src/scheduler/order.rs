@@ -2,9 +2,10 @@
 //!
 //! The order that a seed gives never changes: a seed gives the same turns in each later version. The generator is SplitMix64
 //! (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Let `s` be the first number that it gives for
-//! the seed. The permutation of round `r`, counted from 1, is drawn by a generator that starts at `s + r`. For each `last`, from
-//! the number of tasks less one down to 1, that generator gives a number `x`, and the tasks at `last` and at `x * (last + 1) /
-//! 2^64` are exchanged (Fisher, Yates). Seed 0 draws nothing, and neither does a round of one task.
+//! the seed. The permutation of round `r`, counted from 1, is drawn by a generator that starts at `s + r`. The index `last`
+//! goes from the number of tasks less one down to 1. For each `last`, that generator gives a number `x`, and the tasks at
+//! `last` and at `x * (last + 1) / 2^64` are exchanged (Fisher, Yates). Seed 0 draws nothing, and neither does a round of one
+//! task.
 //!
 //! The order of each round is drawn independently of the other rounds. So one round can be set back to first in, first out,
 //! without a change of the others.

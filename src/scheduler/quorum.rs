@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 
 use super::{Scheduler, TaskRef};
 
-/// What the search for deadlocks reads from a quorum.
+/// The data of a quorum that the search for deadlocks reads.
 pub(crate) trait Quorum {
     /// The tasks of the quorum that have not ended.
     fn running(&self) -> Vec<TaskRef>;

@@ -189,7 +189,7 @@ impl Scheduler {
 
     /// Sets the order of the round that has just begun.
     ///
-    /// A task may be queued without being ready, because the reason for which it was queued is gone. A seed gives no order to
+    /// A task may be queued without being ready, because the reason for queueing it no longer exists. A seed gives no order to
     /// such tasks: they are not counted, and come last.
     fn reorder_round(&self, simulated: &Simulated) {
         if let Some(task) = self.run_queue.only() {

@@ -12,7 +12,7 @@ use super::scope::Scope;
 use super::timer_key::TimerKey;
 use super::wait::Waiter;
 
-/// What happens at a deadline.
+/// The action at a deadline.
 pub(crate) enum Timer {
     /// Settles a wait.
     Settle(Waiter),

@@ -17,7 +17,7 @@ use crate::inside::dump::Dump;
 use crate::inside::stall::{Kind, Stall};
 use crate::trace::Frame;
 
-/// What other threads see of a loop that has a view or a watchdog.
+/// The part of a loop that other threads see, if the loop has a view or a watchdog.
 #[derive(Default)]
 pub(crate) struct Watch {
     state: Mutex<State>,
@@ -63,7 +63,7 @@ struct Turn {
 /// How many reports may wait while the watchdog is busy. If there are more, the oldest are dropped.
 const MAX_REPORTS: usize = 64;
 
-/// What the watchdog does next.
+/// The next action of the watchdog.
 pub(crate) enum Next {
     /// The watchdog reports this stall.
     Report(Stall),
@@ -253,7 +253,7 @@ impl Watch {
         state.runs
     }
 
-    /// What the watchdog of run `number` is to do now.
+    /// Returns the next action of the watchdog of run `number`.
     pub(crate) fn next(&self, number: u64) -> Next {
         let mut state = lock(&self.state);
         if let Some(stall) = state.over.pop_front() {

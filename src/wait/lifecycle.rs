@@ -296,8 +296,8 @@ impl<X: WaitState> ActiveWait<X> {
     ///
     /// - The error of a coroutine that the wait waits for, or the error of another part of the wait.
     /// - [`Cancelled`](crate::Cancelled), if the coroutine is cancelled.
-    /// - An error that describes the misuse, if another wait was unfinished when this one began, if this wait has already returned
-    ///   its output, or if `resume` is not the last `Resume` of this coroutine.
+    /// - An error that describes a misuse. There are three misuses: another wait was unfinished when this one began, this wait
+    ///   has already returned its output, or `resume` is not the last `Resume` of this coroutine.
     #[inline]
     pub fn poll(&mut self, resume: &Resume) -> Poll<Result<X::Output>> {
         let task = &resume.task;

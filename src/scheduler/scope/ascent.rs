@@ -1,5 +1,5 @@
-//! Walks up the tree of scopes. There are three uses: to find the scope to which the tasks of an open scope belong, to find the
-//! scope in which shared coroutines run, and to find out whether a scope ends only after another scope.
+//! Walks up the tree of scopes. There are three kinds: walks to the scope to which the tasks of an open scope belong, walks to
+//! the scope in which shared coroutines run, and walks that find out whether a scope ends only after another scope.
 //!
 //! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes
 //! that it passed. A scope that one walk may pass, each later walk may pass as well, because an open scope stays open, and

@@ -31,7 +31,7 @@ use super::task::state::State;
 use super::wait::Waiter;
 use crate::error::{Cancelled, Error, Grouping};
 
-/// What a scope is for.
+/// The purpose of a scope.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScopeKind {
     /// Errors stop at this scope. It ends when everything in it has ended. Examples: a run, an `isolate`.
@@ -89,7 +89,7 @@ pub(crate) struct Scope {
     at_end: Cell<Option<AtEnd>>,
     pub(super) hold: SharedHold,
     /// Empty scopes. Each is in the scope of a task that gave up its wait for this scope. They end when this scope ends, so the
-    /// scopes of those tasks cannot end before.
+    /// scopes of those tasks cannot end earlier than this scope.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     stage: Cell<Stage>,
     /// Whether this scope was cancelled alone, and not with a scope above, because its time was up or its work was aborted.

@@ -72,7 +72,7 @@ where
         match body.resume(Resume { task: resume }) {
             CoroutineState::Yielded(Suspend) => Turn::Suspended,
             CoroutineState::Complete(Outcome(result)) => {
-                // SAFETY: the body is there, and `resume` has returned.
+                // SAFETY: the slot holds the body, and `resume` has returned.
                 unsafe { Self::drop_body(task) };
                 match result {
                     Ok(value) => {
@@ -177,9 +177,9 @@ impl<T: 'static> Task<T> {
             return self.raw.error().map(Err);
         }
         self.raw.change(State::COMPLETED, State::CLOSED);
-        // SAFETY: COMPLETED said that the slot holds the value, which is a `T`: a `Task<T>` is only made by `new`, from a cell of
-        // the same `T`, or by `clone`. With CLOSED set, nothing reads or drops the value again. Nothing borrows it: while
-        // `clone_output` borrows it, COMPLETED is not set.
+        // SAFETY: COMPLETED was set, so the slot holds the value. The value is a `T`: a `Task<T>` is only made by `new`, from a
+        // cell of the same `T`, or by `clone`. With CLOSED set, nothing reads or drops the value again. Nothing borrows it:
+        // while `clone_output` borrows it, COMPLETED is not set.
         Some(Ok(unsafe { (self.raw.vtable.output)(self.raw.0).cast::<T>().read() }))
     }
 
@@ -191,8 +191,8 @@ impl<T: 'static> Task<T> {
         // `clone` is user code. Without this change, it could find this task and take the value during the clone.
         self.raw.change(State::COMPLETED, State::CLOSED);
         let lent = Lent(&self.raw);
-        // SAFETY: COMPLETED said that the slot holds the value, which is a `T` (see `take_output`). COMPLETED stays cleared until
-        // `lent` is dropped, so nothing takes or drops the value meanwhile. `self.raw` keeps the task alive.
+        // SAFETY: COMPLETED was set, so the slot holds the value, which is a `T` (see `take_output`). COMPLETED stays cleared
+        // until `lent` is dropped, so nothing takes or drops the value meanwhile. `self.raw` keeps the task alive.
         let value = clone(unsafe { (self.raw.vtable.output)(self.raw.0).cast::<T>().as_ref() });
         drop(lent);
         Some(Ok(value))

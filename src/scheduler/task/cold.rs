@@ -148,8 +148,8 @@ impl Extra {
             return None;
         }
         let taken = ManuallyDrop::new(std::mem::take(self));
-        // SAFETY: the pointer is neither null nor that of a cold part, so it is from `of_reason`. It is used only here, as `taken` is
-        // not dropped.
+        // SAFETY: the pointer is neither null nor that of a cold part, so it is from `of_reason`. It is used only once, because
+        // `taken` is not dropped.
         Some(Cancelled::from_shared(unsafe { Arc::from_raw(taken.0.cast()) }))
     }
 

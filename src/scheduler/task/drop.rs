@@ -70,7 +70,7 @@ struct Dropping {
 const MAX_DEPTH: usize = 32;
 
 /// Drops what `task` holds. This happens at once, unless [`MAX_DEPTH`] drops are nested already. In that case, the innermost of
-/// these drops does it when its own task is gone.
+/// these drops does this after it has dropped its own task.
 ///
 /// # Panics
 ///

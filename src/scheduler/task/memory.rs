@@ -216,7 +216,8 @@ impl Pool {
             (block, (*block).chunk)
         };
         let next = chunk.free.get();
-        // SAFETY: the task is gone, so its place is free for the pointer. A block has `STEP` bytes or more.
+        // SAFETY: the task no longer exists, so its place in the block is free for the pointer. A block has `STEP` bytes or
+        // more.
         unsafe { (*block).next = next };
         chunk.free.set(block);
         chunk.used.set(chunk.used.get() - 1);

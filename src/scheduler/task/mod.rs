@@ -83,7 +83,7 @@ pub(crate) enum Turn {
 fn peek<T, R>(cell: &Cell<Option<T>>, look: impl FnOnce(Option<&T>) -> R) -> R {
     let value = cell.take();
     let result = look(value.as_ref());
-    // `replace` returns `None`, as the cell is empty. Forgetting it saves a check for something to drop.
+    // `replace` returns `None`, because the cell is empty. Forgetting the `None` saves a check for something to drop.
     std::mem::forget(cell.replace(value));
     result
 }
@@ -189,7 +189,7 @@ impl Header {
     fn with_extra<R>(&self, with: impl FnOnce(&mut Extra) -> R) -> R {
         let mut extra = self.extra.take();
         let result = with(&mut extra);
-        // `replace` returns nothing, as the cell is empty. Forgetting it saves a check for something to drop.
+        // `replace` returns an empty `Extra`, because the cell is empty. Forgetting it saves a check for something to drop.
         std::mem::forget(self.extra.replace(extra));
         result
     }

@@ -58,9 +58,9 @@ bitflags! {
         const WAIT_REFUSED = 1 << 7;
         /// Its scope was cancelled: each of its waits raises, unless it is shielded.
         const CANCELLED = 1 << 8;
-        /// A part of what it waits for has failed.
+        /// A part of its wait has failed.
         const FAILED = 1 << 9;
-        /// It is to be resumed although parts of its wait are pending.
+        /// It has to be resumed although parts of its wait are pending.
         const FORCE_RESUME = 1 << 10;
         /// It waits for a foreign future, which counts as one of its pending parts.
         const POLLING_FUTURE = 1 << 11;
@@ -121,7 +121,7 @@ impl State {
 
 bitflags! {
     /// What a task is blocked on, for dumps and for the report of a deadlock. All bits of [`State`] are in use, so there is no
-    /// room for one more name.
+    /// room for another name.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct BlockedOn: u16 {
         const EVENT = 1;
