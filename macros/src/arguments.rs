@@ -1,9 +1,9 @@
-//! The parameters of a function, and how its coroutine comes to own the arguments.
+//! The parameters of a function, and how its coroutine takes the arguments.
 //!
 //! An `async fn` moves each argument into a local variable of the body, so the argument has two places in the frame. Here the
-//! closure captures the argument, and that is its only place. Captures are dropped first to last, and arguments have to be dropped
-//! last to first, so the arguments are captured last to first. (An `async fn` that was never polled drops its arguments first to
-//! last. To do the same, the coroutine would need the second place.)
+//! closure captures the argument, and the argument has no other place. Captures are dropped first to last, but arguments have
+//! to be dropped last to first. So the arguments are captured last to first. (An `async fn` that was never polled drops its
+//! arguments first to last. To do the same, this coroutine would need a second place for each argument.)
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
@@ -44,8 +44,8 @@ pub fn take(signature: &mut Signature, body: &impl ToTokens) -> Arguments {
         let attrs = &typed.attrs;
         let at = Span::mixed_site().located_at(typed.colon_token.span);
 
-        // After the first argument that becomes a local variable, all further arguments become local variables too: they have
-        // to be dropped before that first one.
+        // If an argument becomes a local variable, all arguments after it become local variables, too, because they have to be
+        // dropped before it.
         if locals.is_empty()
             && let Some(name) = plain(&typed.pat)
         {
@@ -94,8 +94,8 @@ fn is_underscored(name: &Ident) -> bool {
     name.unraw().to_string().starts_with('_')
 }
 
-/// For rustc, capturing an argument is a use. So that rustc still reports an unused argument, this adds another variable with the
-/// same name and place, which is unused.
+/// To rustc, capturing an argument is a use of it, so rustc would not report an unused argument. This function adds a second
+/// variable with the same name and place, which is really unused.
 fn warn_if_unused(attrs: &[Attribute], name: &Ident, body: &TokenStream, before: &mut TokenStream) {
     if !is_underscored(name) && !mentions(body, &name.unraw().to_string()) {
         let at = Span::mixed_site().located_at(name.span());
@@ -103,7 +103,7 @@ fn warn_if_unused(attrs: &[Attribute], name: &Ident, body: &TokenStream, before:
     }
 }
 
-/// Whether the name is among the tokens, or in a literal (which may be a format string).
+/// Whether the name is one of the tokens, or is in a literal. The literal may be a format string.
 fn mentions(tokens: &TokenStream, name: &str) -> bool {
     tokens::any(tokens.clone(), &|tree| match tree {
         TokenTree::Ident(ident) => ident.unraw() == name,
@@ -124,7 +124,8 @@ fn plain_pat(ident: Ident) -> Pat {
     Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident, subpat: None })
 }
 
-/// Whether the pattern moves everything into names. If so, the names are captured, and need no local variables.
+/// Whether the pattern moves everything into names. If it does, the closure captures these names, and no local variables are
+/// needed.
 fn all_plain<'a>(pat: &'a Pat, names: &mut Vec<&'a Ident>) -> bool {
     match pat {
         Pat::Ident(_) => plain(pat).map(|name| names.push(name)).is_some(),
@@ -201,7 +202,7 @@ impl VisitMut for Borrowed<'_> {
         self.bound.truncate(outer);
     }
 
-    // References in a function type belong to the calls of that function, so they are allowed.
+    // References in a function type last only for a call of that function, so they are allowed.
     fn visit_type_bare_fn_mut(&mut self, _: &mut TypeBareFn) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {}
 }

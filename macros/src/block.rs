@@ -1,4 +1,4 @@
-//! `co!`: a block.
+//! `co!`: makes a coroutine from a block.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -12,8 +12,8 @@ use crate::{closure, struct_literal, tokens};
 /// Expands `co! { body }`, and `co! { crate = path; body }`.
 pub fn expand(input: &TokenStream) -> TokenStream {
     // The braces have the place of the whole call, and the hygiene of the user's tokens.
-    let place = input.clone().into_iter().next().map_or_else(Span::call_site, |first| first.span());
-    let brace_token = syn::token::Brace(place.located_at(Span::call_site()));
+    let hygiene = input.clone().into_iter().next().map_or_else(Span::call_site, |first| first.span());
+    let brace_token = syn::token::Brace(hygiene.located_at(Span::call_site()));
     let parser = |input: ParseStream| {
         let mut krate = None;
         if input.peek(Token![crate]) && input.peek2(Token![=]) {
@@ -25,7 +25,8 @@ pub fn expand(input: &TokenStream) -> TokenStream {
     match parser.parse2(tokens::mark(input.clone())) {
         Ok((krate, block)) => expand_block(krate, block),
         Err(error) => {
-            // With the parentheses, the body means what the user intended, so rustc can report the other errors in it.
+            // With the added parentheses, the body means what the user intended. So rustc can report the other errors in the
+            // body.
             if let Some(Repaired { tokens, errors }) = struct_literal::repair(input.clone()) {
                 let block = parser.parse2(tokens::mark(tokens)).map(|(krate, block)| expand_block(krate, block));
                 let block = block.unwrap_or_else(|_| quote!(::core::unimplemented!()));
@@ -45,8 +46,8 @@ fn expand_block(krate: Option<Crate>, block: Block) -> TokenStream {
     tokens::unmark(closure::make(&krate, &name, Span::mixed_site(), None, &TokenStream::new(), block))
 }
 
-/// If the body is only a block, `{ statements }`, the statements in it. rustfmt formats `co!({ body })`, but rustc would report
-/// these braces as unnecessary.
+/// If the body is only a block, `{ statements }`, this returns the statements in the block. Users write such a block because
+/// rustfmt formats `co!({ body })`. rustc would report its braces as unnecessary.
 fn without_braces(stmts: Vec<Stmt>) -> Vec<Stmt> {
     match <[Stmt; 1]>::try_from(stmts) {
         Ok([Stmt::Expr(Expr::Block(inner), None)]) if inner.label.is_none() && inner.attrs.is_empty() => {

@@ -12,8 +12,8 @@ use syn::{Attribute, Block, Expr, ExprClosure, Item, Macro, Pat, PathArguments, 
 use crate::krate::Crate;
 use crate::{expansion, precedence, tokens};
 
-/// Macros whose arguments look like expressions of the body, but are not: these macros make coroutines, streams or futures from
-/// their arguments, or do not run them.
+/// Macros whose arguments look like expressions of the body, but do not belong to it: these macros make coroutines, streams or
+/// futures from their arguments, or do not run their arguments.
 const LEFT_ALONE: [&str; 9] =
     ["co", "join", "quote", "select", "select_biased", "stream", "stringify", "try_join", "try_stream"];
 
@@ -50,9 +50,9 @@ impl VisitMut for Body<'_> {
                 return;
             }
             Expr::Closure(_) | Expr::Const(_) => return,
-            // The length of the array is a constant, so it has no `yield` of the coroutine.
+            // The length of the array is a constant, so no `yield` in it belongs to the coroutine.
             Expr::Repeat(repeat) => return self.visit_expr_mut(&mut repeat.expr),
-            // After the expansion, the parentheses of `match (yield x) {` would be reported as unused.
+            // rustc would report the parentheses of `match (yield x) {` as unused after the expansion.
             Expr::Paren(paren) if is_wait(&paren.expr) && paren.attrs.is_empty() => {
                 *expr = mem::replace(&mut *paren.expr, Expr::PLACEHOLDER);
                 return self.visit_expr_mut(expr);
@@ -62,8 +62,8 @@ impl VisitMut for Body<'_> {
 
         match expr {
             Expr::Yield(prefix) => {
-                if let Some(answer) = prefix.expr.as_deref().and_then(precedence::answer) {
-                    *expr = Expr::Verbatim(answer);
+                if let Some(error) = prefix.expr.as_deref().and_then(precedence::error_for_operand) {
+                    *expr = Expr::Verbatim(error);
                     return;
                 }
                 if let Some(Expr::Try(raise)) = prefix.expr.as_deref_mut() {
@@ -89,7 +89,8 @@ impl VisitMut for Body<'_> {
                 let whole = tokens::place_in_line(&operand, at).unwrap_or(at);
                 self.replace(expr, &attrs, &expansion::poll(self.krate, &operand, at, whole));
             }
-            // The line of an error has to be that of its `?`. rustc takes the line in which the operand begins.
+            // The line of an error has to be the line of its `?`, but rustc uses the line in which the operand begins. So the
+            // operand gets parentheses that have the place of the `?`.
             Expr::Try(raise) => {
                 let at = raise.question_token.span;
                 if tokens::place_in_line(&raise.expr.to_token_stream(), at).is_none() {
@@ -111,8 +112,8 @@ impl VisitMut for Body<'_> {
     fn visit_macro_mut(&mut self, mac: &mut Macro) {
         let Some(name) = mac.path.segments.last().map(|last| last.ident.to_string()) else { return };
         if LEFT_ALONE.contains(&&*name) {
-            if let Some(answer) = precedence::answer_to_macro(mac, &name) {
-                *mac = answer;
+            if let Some(error) = precedence::error_for_macro(mac, &name) {
+                *mac = error;
             }
             return;
         }
@@ -123,7 +124,8 @@ impl VisitMut for Body<'_> {
             self.visit_expr_mut(argument);
             self.rewritten > before
         });
-        // These macros print their argument when they fail. They have to print the text that the user wrote.
+        // When these macros fail, they print their argument. This has to be the text that the user wrote, and not its
+        // expansion.
         if ["assert", "debug_assert"].contains(&&*name)
             && self.rewritten > before
             && let Ok(arguments) = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(written)
@@ -164,8 +166,8 @@ fn is_coroutine(closure: &ExprClosure) -> bool {
     closure.attrs.iter().any(|attr| attr.path().is_ident("coroutine"))
 }
 
-/// Replaces each `yield` inside of a closure or an `async` block by an error. The field says where the `yield` is: in a closure
-/// or in an `async` block.
+/// Replaces each `yield` inside of a closure or an `async` block by an error. The field is the text for the message: "a
+/// closure" or "an `async` block".
 struct Misplaced(&'static str);
 
 impl VisitMut for Misplaced {

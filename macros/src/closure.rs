@@ -9,7 +9,8 @@ use crate::expansion::resume;
 use crate::krate::Crate;
 use crate::tokens;
 
-/// Makes a coroutine that runs `captures` and then `block`. The type of `block` is `output`, or is inferred if `output` is `None`.
+/// Makes a coroutine that runs `captures` and then `block`. The type of `block` is `output`. If `output` is `None`, the type is
+/// inferred.
 ///
 /// `name` is the path of a type that has the name of the coroutine. `line` is the place that traces show for the coroutine
 /// before its first `yield`.
@@ -23,20 +24,21 @@ pub fn make(
 ) -> TokenStream {
     body::rewrite(in_crate, &mut block);
 
-    // The tokens of the expansion have the hygiene of the macro, for which most lints are silent. Their place is the user's block,
-    // so that errors point there.
+    // The tokens of the expansion have the hygiene of the macro, because most lints do not check such tokens. Their place is
+    // the user's block, so that errors point there.
     let written = block.brace_token.span.join();
     let at = Span::mixed_site().located_at(written);
     let resume = resume();
     let krate = in_crate.at(at);
     block.brace_token = syn::token::Brace(at);
 
-    // rust-analyzer treats a closure without any `yield` as an ordinary one, even if its attribute is `#[coroutine]`.
+    // rust-analyzer treats a closure without any `yield` as an ordinary closure, even if it has the attribute `#[coroutine]`.
+    // So a body without a `yield` gets one that never runs.
     let never_yields = !tokens::any(block.to_token_stream(), &|token| token.to_string() == "yield");
     let yields = never_yields.then(|| {
         quote_spanned! {at=>
             if false {
-                // This is dropped first, so that the frame has no place for it.
+                // The old value is dropped before the `yield`, so that the frame has no place for it.
                 ::core::mem::drop(#resume);
                 #resume = yield #krate::by_hand::Suspend;
             }
@@ -49,20 +51,21 @@ pub fn make(
         quote_spanned! {at=>
             #yields
             #captures
-            // If the block never ends, rustc would report what comes after it as unreachable. An `allow` would not compile in a
-            // crate that forbids unreachable code. So the `else` gives rustc another way to the code after the block.
+            // If the block never ends, rustc would report the code after it as unreachable. An `allow` would not compile in a
+            // crate that forbids the lint for unreachable code. So there is an `else`, through which rustc can reach this code.
             let value: #output = if true #block else { #krate::__private::never() };
             #krate::by_hand::Outcome::value(value)
         },
     );
-    // Only the ends of the closure have the hygiene of the user: otherwise rustc would not name the variables in its errors.
+    // Only the first token of the closure and the braces of its body have the hygiene of the user. Without this, rustc would
+    // not name the variables in its errors.
     body.set_span(written);
     let begin = quote_spanned!(written=> static);
     let closure = quote_spanned! {at=>
         #[coroutine]
         #begin move |mut #resume: #krate::by_hand::Resume| -> #krate::by_hand::Outcome<#output> #body
     };
-    // The function records the line of its caller. Each token of the call has the place `line`, so that the recorded line is
+    // The function `coro` records the line of its caller. Each token of this call has the place `line`, so `coro` records
     // `line`.
     let krate = in_crate.at(line);
     quote_spanned!(line=> #krate::__private::coro::<#name, _, _>(#closure))

@@ -1,8 +1,8 @@
 //! The expansions of `yield`, `.await` and `return`, and how to recognize and undo them.
 //!
-//! Undoing is necessary for macros that put their arguments into a coroutine of their own, as in
+//! Undoing is necessary for macros that put their arguments into a coroutine of their own. An example is
 //! `macro_rules! background { ($e:expr) => { spawn(co! { $e }) } }`. The macro of the surrounding coroutine has expanded the
-//! arguments already, because it cannot know what `background!` does with them. The inner `co!` undoes that expansion and expands
+//! arguments already, because it cannot see what `background!` does with them. The inner `co!` undoes that expansion and expands
 //! the arguments again, so that each `yield` belongs to the innermost coroutine.
 
 use proc_macro2::{Span, TokenStream};
@@ -12,18 +12,18 @@ use syn::{Expr, ExprAwait, ExprCall, ExprReturn, ExprTry, Pat, Stmt, Token};
 use crate::krate::Crate;
 use crate::tokens;
 
-/// The variable that holds the last `Resume`. Its span is `mixed_site`, so that it never is a variable of the user.
+/// The variable that holds the last `Resume`. Its span is `mixed_site`, so it is never the same as a variable of the user.
 pub fn resume() -> syn::Ident {
     syn::Ident::new("resume", Span::mixed_site())
 }
 
 /// `yield operand`: begins a wait, and suspends until it is over.
 ///
-/// `begin` and `?` have the place of the user's `yield`, `at`, because both record the line of their caller. `whole` is the
-/// place of the whole expression, and begins in the same line.
+/// `at` is the place of the user's `yield`. `begin` and `?` have this place, because both record the line of their caller.
+/// `whole` is the place of the whole expression, and begins in the same line.
 ///
-/// The operand is an argument of a function, so its temporaries are dropped before the coroutine suspends. It comes first,
-/// because it may contain other waits.
+/// The operand is an argument of a function, so its temporaries are dropped before the coroutine suspends. It is evaluated
+/// first, because it may contain other waits.
 pub fn wait(krate: &Crate, operand: &TokenStream, at: Span, whole: Span) -> TokenStream {
     let resume = resume();
     let ours = Span::mixed_site().located_at(at);
@@ -70,12 +70,12 @@ pub fn end(krate: &Crate, keyword: Token![return], operand: Option<&Expr>) -> To
     quote_spanned!(at=> #keyword #krate::__private::Outcome::value(#operand))
 }
 
-/// A loop that ends with the result of `poll`, in which `given` is the last `Resume`.
+/// A loop that polls until there is a result. In the expression `poll`, `given` is the last `Resume`.
 ///
-/// It is written so that the frame of the suspended coroutine holds only the wait:
+/// The loop has this form so that the frame of the suspended coroutine holds only the wait:
 ///
-/// - there is no `match` with the `yield` in an arm, because the frame would then hold the matched value;
-/// - `resume` is moved and never borrowed, because the frame would hold a borrowed `resume`. `given` is borrowed instead.
+/// - There is no `match` with the `yield` in an arm, because the frame would then hold the matched value.
+/// - `resume` is moved and never borrowed, because the frame would hold a borrowed `resume`. Instead, `given` is borrowed.
 fn suspend_until_ready(krate: &Crate, poll: &TokenStream, ours: Span) -> TokenStream {
     let resume = resume();
     let krate = krate.at(ours);
@@ -93,13 +93,14 @@ fn suspend_until_ready(krate: &Crate, poll: &TokenStream, ours: Span) -> TokenSt
     }
 }
 
-/// `result?`. The line of a `?` is that of its operand, so the operand is in parentheses whose place is in the user's code.
+/// `result?`. rustc uses the line of the operand as the line of a `?`. So the operand is in parentheses that have the place
+/// `whole`.
 fn or_raise(result: &TokenStream, at: Span, whole: Span) -> TokenStream {
     let operand = quote_spanned!(whole=> (#result));
     quote_spanned!(at=> #operand?)
 }
 
-/// The expression as the user wrote it, if it is one that a surrounding coroutine has expanded.
+/// If the macro of a surrounding coroutine has expanded this expression: the expression as the user wrote it.
 pub fn undo(expr: &Expr) -> Option<Expr> {
     match expr {
         Expr::Try(ExprTry { attrs, expr: result, question_token }) if let Expr::Paren(result) = &**result => {

@@ -1,4 +1,4 @@
-//! `#[coro]`: the signature of a function, and messages about what is wrong with it.
+//! `#[coro]`: reads the signature of a function, and reports errors in it.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -109,7 +109,7 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
     let name = sig.ident.unraw().to_string();
     let arguments::Arguments { before, inside } = arguments::take(&mut sig, &block);
     if no_result::is_never_result(&output) {
-        no_result::answer(&mut block);
+        no_result::report(&mut block);
     }
     // The body cannot name a type with `impl Trait`, so this type is inferred there.
     let output = if HasImpl::find_in(&mut output) { None } else { Some(&output) };
@@ -129,7 +129,7 @@ fn expand_function(attribute: &TokenStream, function: Function) -> TokenStream {
     }
 }
 
-/// The errors, and the function without its body, so that its callers compile.
+/// Reports the errors. The function stays, without its body, so that its callers compile.
 fn report(errors: Vec<Error>, attrs: &[Attribute], vis: &Visibility, sig: &Signature) -> TokenStream {
     let errors = errors.into_iter().map(Error::into_compile_error);
     quote! {
@@ -154,9 +154,9 @@ fn check_qualifiers(sig: &Signature, errors: &mut Vec<Error>) {
     }
 }
 
-/// `#[instrument]` of the crate `tracing` enters its span where the function begins and leaves it where the function ends. Below
-/// `#[coro]`, the span would be open only while the coroutine is made. Above `#[coro]`, `#[instrument]` has already put a guard of
-/// the span into the body, and the guard would stay alive across the `yield`s.
+/// `#[instrument]` of the crate `tracing` enters its span where the function begins and leaves it where the function ends. If
+/// the attribute is below `#[coro]`, the span would be open only while the coroutine is made. If it is above `#[coro]`,
+/// `#[instrument]` has already put a guard of the span into the body, and the guard would live across the `yield`s.
 fn check_instrument(attrs: &[Attribute], sig: &Signature, block: Option<&Block>, errors: &mut Vec<Error>) {
     let message = "`#[instrument]` does not work on a `#[coro]` function, because other coroutines run while this one waits: \
                    use `coro.in_span(span)` of the feature `tracing`, which leaves the span while the coroutine waits";
@@ -173,7 +173,7 @@ fn is_guard(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Ident(name) if name.to_string().starts_with("__tracing_attr_"))
 }
 
-/// The `T` of `-> Coro<T>`.
+/// Returns the `T` of `-> Coro<T>`, or an error with the right return type.
 fn output(sig: &Signature) -> syn::Result<&Type> {
     let ReturnType::Type(_, written) = &sig.output else {
         return Err(Error::new_spanned(&sig.ident, "a `#[coro]` function returns a `Coro`: write `-> Coro<()>`"));
@@ -209,7 +209,7 @@ fn output(sig: &Signature) -> syn::Result<&Type> {
     Err(Error::new_spanned(output, message))
 }
 
-/// The first argument, if it is a type and there are at most `max` arguments.
+/// The first generic argument, if it is a type and there are at most `max` arguments.
 fn argument(arguments: &PathArguments, max: usize) -> Option<&Type> {
     match arguments {
         PathArguments::AngleBracketed(arguments) if arguments.args.len() <= max => match arguments.args.first() {

@@ -1,4 +1,5 @@
-//! How an expansion names the crate `tinyield`: a dependency may be renamed or re-exported.
+//! The path by which an expansion names the crate `tinyield`. The path may differ, because a dependency may be renamed or
+//! re-exported.
 
 use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::{Ident, Span, TokenStream};
@@ -15,11 +16,12 @@ pub enum Crate {
 }
 
 impl Crate {
-    /// The crate by the name that it has in the user's `Cargo.toml`.
+    /// Finds the name of the crate in the user's `Cargo.toml`.
     pub fn find() -> Self {
         match crate_name("tinyield") {
             Ok(FoundCrate::Name(name)) => Self::Named(name),
-            // This is the case in the crate's own tests and examples, in a build without Cargo, and if another crate re-exports it.
+            // This happens in the crate's own tests and examples, in a build without Cargo, and if another crate re-exports
+            // `tinyield`.
             Ok(FoundCrate::Itself) | Err(_) => Self::Named("tinyield".to_owned()),
         }
     }

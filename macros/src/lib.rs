@@ -1,14 +1,15 @@
-//! The macros of `tinyield`: [`macro@coro`] makes a coroutine from a function, [`co!`] from a block.
+//! The macros of `tinyield`: [`macro@coro`] makes a coroutine from a function, and [`co!`] makes one from a block.
 //!
 //! Use them from the crate `tinyield`, which re-exports both.
 //!
-//! A body goes through these modules:
+//! These modules work on a body, in this order:
 //!
-//! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field;
-//! 2. `function` reads the signature of a function, `arguments` its parameters, and `block` reads a block; `function`, `arguments`
-//!    and (for the value) `no_result` report common mistakes;
-//! 3. `body` finds each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself, and `expansion` expands it;
-//! 4. `closure` puts the body into the one `#[coroutine]` closure that it becomes;
+//! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field.
+//! 2. `function` reads the signature of a function, and `arguments` reads its parameters. `block` reads a block. `function`,
+//!    `arguments` and `no_result` report common mistakes. (`no_result` reports `Ok(value)` as the value.)
+//! 3. `body` finds each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself. `expansion` expands it,
+//!    and `precedence` reports code that does not mean what it seems to mean.
+//! 4. `closure` puts the body into one `#[coroutine]` closure.
 //! 5. `krate` gives the name of the crate to all of these.
 //!
 //! If the tokens do not parse, `struct_literal` looks for the usual cause, `match yield name { .. }`.
@@ -48,33 +49,33 @@ mod tokens;
 /// - The last expression or `return v` is the value.
 ///
 /// All of these also work in the arguments of macros that take expressions: `println!`, `assert_eq!`, `vec!`. Closures, `async`
-/// blocks and items in the body are not part of it.
+/// blocks and items in the body are not part of the coroutine.
 ///
 /// After `match`, `if`, `while` and `for`, write `(yield name)` or `name.yield`: in `match yield name { .. }`, rustc reads
 /// `name { .. }` as a struct.
 ///
-/// Attributes, docs, visibility, generics, `where` clauses and patterns in parameters stay as they are, also on methods of
-/// traits. Arguments live as long as the coroutine, even if they are unused. They are dropped after the local variables of the
-/// body, the last argument first.
+/// Attributes, docs, visibility, generics, `where` clauses and patterns in parameters stay as they are. This is also true for
+/// methods of traits. Arguments live as long as the coroutine, even if they are unused. They are dropped after the local
+/// variables of the body, the last argument first.
 ///
 /// The only feature that a crate needs is `#![feature(coroutines)]`.
 ///
 /// # The name of the crate
 ///
-/// The macros look up the name of the crate `tinyield` in `Cargo.toml`. If another crate re-exports it, give them its path:
-/// `#[coro(crate = other::tinyield)]` and `co! { crate = other::tinyield; body }`.
+/// The macros look up the name of the crate `tinyield` in `Cargo.toml`. If another crate re-exports `tinyield`, give the macros
+/// its path: `#[coro(crate = other::tinyield)]` and `co! { crate = other::tinyield; body }`.
 ///
 /// # Errors
 ///
-/// It does not compile, and the message says what to write instead, if
+/// In these cases, the code does not compile, and the message says what to write instead:
 ///
-/// - the return type is not `Coro<T>`;
-/// - a parameter is or contains a reference or a lifetime other than `'static`, as in `&self`, because a coroutine outlives the
-///   call that makes it;
-/// - the function is `async` or `const`, or has no body;
-/// - a closure or an `async` block in the body yields;
-/// - the function has the attribute `#[instrument]` of the crate `tracing`;
-/// - the attribute has arguments other than `crate = path`.
+/// - The return type is not `Coro<T>`.
+/// - A parameter has a reference or a lifetime other than `'static`, as in `&self`. This is not possible, because a coroutine
+///   outlives the call that makes it.
+/// - The function is `async` or `const`, or has no body.
+/// - A closure or an `async` block in the body yields.
+/// - The function has the attribute `#[instrument]` of the crate `tracing`.
+/// - The attribute has arguments other than `crate = path`.
 #[proc_macro_attribute]
 pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
     function::expand(&arguments.into(), &item.into()).into()
@@ -89,7 +90,7 @@ pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// };
 /// ```
 ///
-/// The body follows the rules of [`macro@coro`]. It captures by move the variables that it uses.
+/// The body follows the rules of [`macro@coro`]. The variables that it uses are moved into the coroutine.
 ///
 /// If a macro puts one of its arguments into a `co!`, each `yield` in that argument belongs to this `co!`.
 ///

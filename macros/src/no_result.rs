@@ -44,7 +44,7 @@ const KNOWN: [&str; 34] = [
     "usize",
 ];
 
-/// Whether the type is certainly neither a `Result` nor an alias of a `Result`.
+/// Whether it is certain that the type is neither a `Result` nor an alias of a `Result`.
 pub fn is_never_result(output: &Type) -> bool {
     match output {
         Type::Tuple(_) | Type::Array(_) | Type::Slice(_) | Type::Reference(_) | Type::Ptr(_) | Type::BareFn(_) => true,
@@ -56,36 +56,36 @@ pub fn is_never_result(output: &Type) -> bool {
 }
 
 /// Puts an error into each `Ok` and `Err` that is the last expression, or the operand of `return`.
-pub fn answer(body: &mut Block) {
+pub fn report(body: &mut Block) {
     Returns.visit_block_mut(body);
-    answer_block(body);
+    report_in_block(body);
 }
 
-fn answer_block(block: &mut Block) {
+fn report_in_block(block: &mut Block) {
     if let Some(Stmt::Expr(last, None)) = block.stmts.last_mut() {
-        answer_value(last);
+        report_in_value(last);
     }
 }
 
-fn answer_value(value: &mut Expr) {
+fn report_in_value(value: &mut Expr) {
     match value {
-        Expr::Block(block) => answer_block(&mut block.block),
-        Expr::Unsafe(block) => answer_block(&mut block.block),
-        Expr::Paren(paren) => answer_value(&mut paren.expr),
-        Expr::Group(group) => answer_value(&mut group.expr),
+        Expr::Block(block) => report_in_block(&mut block.block),
+        Expr::Unsafe(block) => report_in_block(&mut block.block),
+        Expr::Paren(paren) => report_in_value(&mut paren.expr),
+        Expr::Group(group) => report_in_value(&mut group.expr),
         Expr::If(branches) => {
-            answer_block(&mut branches.then_branch);
+            report_in_block(&mut branches.then_branch);
             if let Some((_, other)) = &mut branches.else_branch {
-                answer_value(other);
+                report_in_value(other);
             }
         }
-        Expr::Match(choice) => choice.arms.iter_mut().for_each(|arm| answer_value(&mut arm.body)),
+        Expr::Match(choice) => choice.arms.iter_mut().for_each(|arm| report_in_value(&mut arm.body)),
         Expr::Call(call) if let Some(corrected) = correct(call) => *value = Expr::Verbatim(corrected),
         _ => {}
     }
 }
 
-/// The error, together with the corrected code, in which rustc can find other errors.
+/// Code that reports the error. It also has the corrected expression, so that rustc can find other errors in it.
 fn correct(call: &ExprCall) -> Option<TokenStream> {
     let Expr::Path(function) = &*call.func else { return None };
     let mut segments = function.path.segments.iter().rev();
@@ -110,7 +110,7 @@ fn correct(call: &ExprCall) -> Option<TokenStream> {
     Some(quote!({ #error #meant }))
 }
 
-/// Visits what belongs to the coroutine itself.
+/// Visits each `return` that belongs to the coroutine itself, and not to a closure or an item in it.
 struct Returns;
 
 impl VisitMut for Returns {
@@ -122,7 +122,7 @@ impl VisitMut for Returns {
         if let Expr::Return(end) = expr
             && let Some(value) = &mut end.expr
         {
-            answer_value(value);
+            report_in_value(value);
         }
     }
 

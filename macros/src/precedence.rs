@@ -7,13 +7,13 @@ use syn::{Expr, ExprTry, Macro, Type};
 
 use crate::krate::Crate;
 
-/// The crates with macros that contain an `.await`, and so work only in an `async` block.
+/// Crates whose macros contain an `.await`. So these macros work only in an `async` block.
 const ASYNC_CRATES: [&str; 7] =
     ["async_std", "futures", "futures_lite", "futures_micro", "futures_util", "smol", "tokio"];
 
-/// The error for a `yield operand` whose operand is a binary operation or a cast to a number. Most probably, only the left side
-/// was to be yielded.
-pub fn answer(operand: &Expr) -> Option<TokenStream> {
+/// The error for a `yield operand` whose operand is a binary operation or a cast to a number. Most probably, the user wanted to
+/// yield only the left side.
+pub fn error_for_operand(operand: &Expr) -> Option<TokenStream> {
     let (at, operator, example) = match operand {
         Expr::Binary(binary) => {
             let operator = binary.op.to_token_stream().to_string();
@@ -35,7 +35,8 @@ fn is_number(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.get_ident().is_some_and(|name| NUMBERS.iter().any(|number| name == number)))
 }
 
-/// `yield a?` means `yield (a?)`. If `a` is a wait, rustc reports an error, with the text of a trait of this crate.
+/// `yield a?` means `yield (a?)`. This puts `a` into a call of a function. If `a` is a wait, rustc reports that `a` does not
+/// implement a trait of `tinyield`, with the message of that trait.
 pub fn check_question(krate: &Crate, raise: &mut ExprTry) {
     let operand = &raise.expr;
     let at = operand.span();
@@ -44,18 +45,18 @@ pub fn check_question(krate: &Crate, raise: &mut ExprTry) {
 }
 
 /// The error for a macro that awaits in place.
-pub fn answer_to_macro(mac: &Macro, name: &str) -> Option<Macro> {
+pub fn error_for_macro(mac: &Macro, name: &str) -> Option<Macro> {
     let first = mac.path.segments.first()?.ident.to_string();
     if mac.path.segments.len() < 2 || !ASYNC_CRATES.contains(&&*first) {
         return None;
     }
-    let cure = match name {
+    let advice = match name {
         "join" | "try_join" => "`yield (a, b)` waits for several at once",
         "select" | "select_biased" => "`yield race((a, b))` waits for the first",
         _ => return None,
     };
     let message = format!(
-        "`{first}::{name}!` awaits in place, which only an `async` block can: {cure}; to use the macro, write \
+        "`{first}::{name}!` awaits in place, which only an `async` block can: {advice}; to use the macro, write \
          `async {{ {first}::{name}!(..) }}.await`"
     );
     let at = mac.path.span();

@@ -1,7 +1,7 @@
-//! Finds `match yield name { .. }` and the like, in which rustc reads `name { .. }` as a struct, and puts parentheses around the
+//! Repairs code such as `match yield name { .. }`, in which rustc reads `name { .. }` as a struct: puts parentheses around the
 //! `yield`.
 //!
-//! It gets only tokens that do not parse. In such tokens, what it finds is never valid code.
+//! It is called only for tokens that do not parse. In such tokens, the code that it repairs is never valid.
 
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
@@ -9,14 +9,15 @@ use quote::quote_spanned;
 /// Keywords before a block. The braces after such a keyword are a block, and not a struct.
 const BEFORE_BLOCKS: [&str; 9] = ["async", "const", "do", "else", "gen", "loop", "move", "try", "unsafe"];
 
-/// The tokens with the parentheses that are missing, and an error for each place.
+/// The tokens with the missing parentheses, and an error for each place where parentheses were missing.
 #[derive(Default)]
 pub struct Repaired {
     pub tokens: TokenStream,
     pub errors: TokenStream,
 }
 
-/// Puts parentheses around each `yield name` before the block of a `match`, `if`, `while` or `for`. `None`: there is no such `yield`.
+/// Puts parentheses around each `yield name` before the block of a `match`, `if`, `while` or `for`. `None` if there is no such
+/// `yield`.
 pub fn repair(tokens: TokenStream) -> Option<Repaired> {
     let mut repaired = Repaired::default();
     let trees = repair_trees(tokens, &mut repaired.errors);
@@ -29,7 +30,7 @@ struct Head {
     keyword: String,
     /// The keyword before the operand: `let` in `if let`, `in` in `for`.
     inner: Option<String>,
-    /// The index of the last `yield` in it.
+    /// The index of the last `yield` in this part.
     prefix: Option<usize>,
 }
 
@@ -116,7 +117,7 @@ fn parenthesize(keyword: &str, inner: Option<&str>, operand: &[TokenTree]) -> (T
     (quote_spanned!(at=> ::core::compile_error! { #message }), repaired)
 }
 
-/// The index of the first operator after the wait, or the length.
+/// The index of the first operator after the wait, or the number of tokens if there is no operator.
 fn operator(operand: &[TokenTree]) -> usize {
     let is_operator = |index: usize| match &operand[index] {
         TokenTree::Punct(punct) if punct.as_char() == '&' => {
@@ -129,7 +130,7 @@ fn operator(operand: &[TokenTree]) -> usize {
     (2..operand.len()).find(|index| is_operator(*index)).unwrap_or(operand.len())
 }
 
-/// The tokens end with a path. This is the index at which it begins.
+/// The index at which the path at the end of the tokens begins.
 fn last_path(tokens: &[TokenTree]) -> usize {
     let is_part = |tree: &TokenTree| match tree {
         TokenTree::Punct(punct) => ['.', ':'].contains(&punct.as_char()),
@@ -144,7 +145,7 @@ fn text(tokens: &[TokenTree]) -> String {
     tokens.iter().map(ToString::to_string).collect()
 }
 
-/// Whether the content of the braces may be that of a struct: `a: 1`, `a`, `..rest`, or nothing.
+/// Whether the content of the braces may be the fields of a struct: `a: 1`, `a`, `..rest`, or nothing.
 fn may_be_fields(group: &Group) -> bool {
     let mut trees = group.stream().into_iter();
     match (trees.next(), trees.next()) {
@@ -157,8 +158,8 @@ fn may_be_fields(group: &Group) -> bool {
     }
 }
 
-/// Whether the token after the braces begins another statement. Otherwise the token may continue the expression, or may be the
-/// block of the `match` after a struct.
+/// Whether the statement ends with the braces. If it does not, the token after the braces may continue the expression, or may
+/// be the block of the `match` after a struct.
 fn ends_statement(next: Option<&TokenTree>) -> bool {
     match next {
         None | Some(TokenTree::Literal(_)) => true,

@@ -1,4 +1,4 @@
-//! Functions on tokens for which `syn` has no parser: `.yield`, the arguments of macros, and places.
+//! Functions for tokens that `syn` cannot parse, such as `.yield` and the arguments of macros, and for the places of tokens.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
@@ -14,12 +14,12 @@ pub fn mark(tokens: TokenStream) -> TokenStream {
     rename_fields(tokens, "yield", MARKER)
 }
 
-/// Turns the fields that are left back into `.yield`, for rustc or another macro.
+/// Turns the remaining marked fields back into `.yield`, for rustc or another macro.
 pub fn unmark(tokens: TokenStream) -> TokenStream {
     rename_fields(tokens, MARKER, "yield")
 }
 
-/// Whether `is_match` is true of a token, at any depth.
+/// Whether `is_match` is true for any token, at any depth of groups.
 pub fn any(tokens: TokenStream, is_match: &impl Fn(&TokenTree) -> bool) -> bool {
     tokens.into_iter().any(|tree| match tree {
         TokenTree::Group(group) => any(group.stream(), is_match),
@@ -34,7 +34,8 @@ pub fn place(expr: &TokenStream) -> Span {
     spans.last().and_then(|last| first.join(last)).unwrap_or(first)
 }
 
-/// The place of an expression up to `last`, its last token, if `last` is in the line in which the expression begins.
+/// The place from the beginning of an expression to `last`, the last token. `None` if `last` is in another line than the
+/// beginning.
 pub fn place_in_line(expr: &TokenStream, last: Span) -> Option<Span> {
     let first = place(expr);
     if first.unwrap().line() == last.unwrap().line() { first.join(last) } else { None }
@@ -48,13 +49,13 @@ pub fn text(tokens: TokenStream) -> String {
     whole.and_then(|whole| whole.source_text()).unwrap_or_else(|| unmark(tokens).to_string())
 }
 
-/// The marked `base.yield`, whose `yield` is at `at`.
+/// The marked form of `base.yield`. Its `yield` has the place `at`.
 pub fn marked_field(base: Expr, at: Span) -> ExprField {
     let member = Member::Named(Ident::new(MARKER, at));
     ExprField { attrs: Vec::new(), base: base.into(), dot_token: Token![.](at), member }
 }
 
-/// The token `yield`, if the field is a marked one.
+/// The token `yield`, if the field is marked.
 pub fn marked(field: &ExprField) -> Option<&Ident> {
     match &field.member {
         Member::Named(name) if name == MARKER => Some(name),
@@ -88,7 +89,8 @@ fn rename_fields(tokens: TokenStream, from: &str, to: &str) -> TokenStream {
 
 /// Rewrites the arguments of a macro that are expressions. An argument ends at a `,`, a `;` or the end of the tokens.
 ///
-/// An argument keeps its tokens if it is not an expression, or if `rewrite` returns false because it did not change it.
+/// An argument keeps its tokens if it is not an expression, or if `rewrite` returns false, which means that `rewrite` has not
+/// changed the argument.
 pub fn rewrite_arguments(tokens: TokenStream, mut rewrite: impl FnMut(&mut Expr) -> bool) -> TokenStream {
     let parser = |input: ParseStream| {
         let mut output = TokenStream::new();

@@ -5,12 +5,13 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// The error that is raised at the `yield` at which a coroutine waits, when the coroutine has to stop.
+/// The error that is raised in a coroutine that has to stop. It is raised at the `yield` at which the coroutine waits.
 ///
-/// `?` passes it on like any other error. A coroutine can see it with [`catch`](crate::catch) and
-/// [`Error::as_cancelled`](crate::Error::as_cancelled), and clean up. Then it raises the same error again, an error that has it as
-/// a [source](std::error::Error::source), or an `anyhow::Error`, [`io::Error`](std::io::Error) or [`LoopError`](crate::LoopError)
-/// that contains it. Any other result is reported among the [`others`](crate::LoopError::others).
+/// `?` passes it on like any other error. A coroutine can see this error with [`catch`](crate::catch) and
+/// [`Error::as_cancelled`](crate::Error::as_cancelled), and clean up. After that, the coroutine has to raise the same error
+/// again. It may also raise an error that has this error as a [source](std::error::Error::source), or an `anyhow::Error`,
+/// [`io::Error`](std::io::Error) or [`LoopError`](crate::LoopError) that contains it. Any other result is reported among the
+/// [`others`](crate::LoopError::others).
 ///
 /// ```
 /// use tinyield::{Event, Loop, Reason, catch, co};
@@ -83,8 +84,8 @@ impl fmt::Debug for Cancelled {
 }
 
 impl StdError for Cancelled {
-    // An `anyhow::Error` of a `Cancelled` has another type, and does not have the `Cancelled` as its source. But it passes
-    // requests on to the `Cancelled`.
+    // An `anyhow::Error` that was made from a `Cancelled` does not have the `Cancelled` as its source, but it passes requests
+    // on to the `Cancelled`. So the `Cancelled` is found by a request.
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
         request.provide_ref(self);
     }
@@ -100,7 +101,7 @@ pub enum Reason {
         /// Where it raised its error. For a panic: where it last waited.
         location: &'static Location<'static>,
     },
-    /// The [`timeout`](crate::timeout) around it ran out.
+    /// The time of the [`timeout`](crate::timeout) around it was up.
     TimedOut,
     /// Another coroutine won the [`race`](crate::race).
     Raced,
@@ -108,6 +109,7 @@ pub enum Reason {
     Aborted,
     /// [`StopHandle::stop`](crate::StopHandle::stop) was called.
     Stopped,
-    /// The [`Runtime`](crate::Runtime), or the future, that ran it was dropped, or nothing waits for it any more.
+    /// The [`Runtime`](crate::Runtime) or the future that ran the coroutine was dropped, or nothing waits for the coroutine any
+    /// more.
     Dropped,
 }

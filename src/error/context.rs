@@ -1,4 +1,4 @@
-//! The links that this crate adds to a chain of errors: a context, and the coroutines of a loop.
+//! The links that this crate adds to a chain of errors. A link is a context, or lists the coroutines of a loop.
 
 use std::error::{Error as StdError, Request};
 use std::fmt;
@@ -45,14 +45,14 @@ impl StdError for WithContext {
     }
 }
 
-/// A link in the chain of sources of a [`LoopError`](super::LoopError). Each link, except the last one, stands for a source of
-/// the user's error, by the number of that source. The last link stands for the coroutines that waited, so that code that prints
-/// the chain, such as `anyhow` and `eyre`, prints them too.
+/// A link in the chain of sources of a [`LoopError`](super::LoopError). Each link except the last one represents a source of
+/// the user's error, and has the number of that source. The last link lists the coroutines that waited. So code that prints the
+/// chain, such as `anyhow` and `eyre`, also prints these coroutines.
 ///
-/// The sources are looked at only on request, as they are user code.
+/// The sources are read only on request, because reading them runs user code.
 pub(super) struct Link {
     error: Error,
-    /// The link stands for the source with the number `depth` in the chain that begins with this error.
+    /// The link represents the source with the number `depth` in the chain that begins with this error.
     base: Error,
     depth: usize,
     next: OnceLock<Box<Link>>,
@@ -66,7 +66,7 @@ impl Link {
     }
 
     /// The link after the source with the number `depth` in the chain of `base`. The error below a context begins a new chain.
-    /// Otherwise each link of a long chain of contexts would need a walk from the top.
+    /// Without this, each link of a long chain of contexts would need a walk from the top.
     fn after(error: &Error, base: &Error, depth: usize) -> Link {
         let inner =
             nth_source(base, depth).and_then(|source| source.downcast_ref::<WithContext>()).map(WithContext::error);
@@ -74,7 +74,7 @@ impl Link {
         Link { error: error.clone(), base, depth, next: OnceLock::new() }
     }
 
-    /// The source that this link stands for. `None` if it stands for the coroutines.
+    /// The source that this link represents. `None` if this is the link that lists the coroutines.
     fn source_of_user(&self) -> Option<&(dyn StdError + 'static)> {
         nth_source(&self.base, self.depth)
     }
@@ -109,7 +109,7 @@ fn nth_source(base: &Error, depth: usize) -> Option<&(dyn StdError + 'static)> {
     Some(error)
 }
 
-/// A clone has no next links. They are made again on request.
+/// A clone does not have the next links. They are made again on request.
 impl Clone for Link {
     fn clone(&self) -> Link {
         let (error, base) = (self.error.clone(), self.base.clone());
@@ -117,7 +117,7 @@ impl Clone for Link {
     }
 }
 
-/// Drops the links without recursion, as the chain may be long.
+/// Drops the links without recursion, because the chain may be long.
 impl Drop for Link {
     fn drop(&mut self) {
         let mut next = self.next.take();

@@ -7,7 +7,8 @@ use crate::trace::Frame;
 
 /// The error that stops a loop in which every coroutine waits for something that can no longer happen.
 ///
-/// Its message lists each stuck coroutine, where it waits, and on what.
+/// Its message lists the stuck coroutines. For each of them, it has the line at which the coroutine waits, and what the
+/// coroutine waits on.
 ///
 /// ```
 /// use tinyield::{Deadlock, Event, Loop, co};
@@ -95,7 +96,7 @@ impl Stuck {
         &self.frame
     }
 
-    /// What it waits on, in words: "an event", "`worker`".
+    /// What it waits on, in words. Examples: "an event", "`worker`".
     #[must_use]
     pub fn waits_on(&self) -> &str {
         &self.waits_on

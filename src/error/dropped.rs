@@ -9,7 +9,7 @@ use super::context::WithContext;
 use super::{Cancelled, Inner, Origin, Raised, Reason};
 
 impl Inner {
-    /// Takes out the errors that this error refers to. Drops the user's error, which may refer to the same errors.
+    /// Takes out the errors that this error refers to. Also drops the user's error, because it may refer to the same errors.
     fn take_links(&mut self) -> Vec<Arc<Inner>> {
         let earlier = self.trace.get_mut().and_then(|trace| trace.earlier.take());
         let mut links: Vec<_> = earlier.into_iter().map(|error| error.0).collect();
@@ -37,7 +37,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Most cancellations never get a trace. Such an error refers to no other.
+        // Most cancellations never get a trace. Such an error refers to no other error.
         if matches!(self.origin, Origin::Cancelled(_)) && self.trace.get().is_none() {
             return;
         }

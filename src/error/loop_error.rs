@@ -1,4 +1,5 @@
-//! The error of a run: the error that was raised first, and the errors that came up while everything else was cancelled.
+//! [`LoopError`], the error of a run: the error that was raised first, and the errors that came up while everything else was
+//! cancelled.
 
 use std::error::{Error as StdError, Request};
 use std::fmt;
@@ -19,13 +20,13 @@ use super::{Error, Reason};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Grouping {
-    /// Real errors, and wrong responses to a cancellation: a coroutine that returns a value, or that ignores the cancellation again
-    /// and again.
+    /// Errors other than cancellations, and wrong responses to a cancellation: a cancelled coroutine that returns a value, or
+    /// that ignores its cancellation again and again.
     #[default]
     Auto,
-    /// None.
+    /// No errors.
     Never,
-    /// Those of `Auto`, and the [`Cancelled`](crate::Cancelled) of every coroutine that was stopped.
+    /// The errors of `Auto`, and the [`Cancelled`](crate::Cancelled) of every coroutine that was stopped.
     Always,
 }
 
@@ -35,9 +36,9 @@ pub enum Grouping {
 /// `{}` prints the message of the first error. `{:?}` also prints its causes and its trace, and the other errors with their causes
 /// and traces.
 ///
-/// Its [sources](std::error::Error::source) print the same text as the sources of the error that was raised first. One more source
-/// follows, which prints the coroutines. So reports of `anyhow` or `eyre` have both. To get a source with its own type, use
-/// [`find`](LoopError::find).
+/// Its [sources](std::error::Error::source) print the same text as the sources of the error that was raised first. One more
+/// source follows, which prints the coroutines that waited. So a report of `anyhow` or `eyre` shows the causes and the
+/// coroutines. To get a source with its own type, use [`find`](LoopError::find).
 ///
 /// ```
 /// use tinyield::{Coro, Loop, coro};
@@ -58,8 +59,8 @@ pub struct LoopError {
     rest: Arc<Rest>,
 }
 
-/// The parts of a `LoopError` that are rarely used. They have an allocation of their own, to keep a `LoopError` small: the frame of
-/// a coroutine has room for one at each `yield` of an `isolate`.
+/// The parts of a `LoopError` that are rarely used. They have an allocation of their own, to keep a `LoopError` small: for each
+/// `yield` of an `isolate`, the frame of the coroutine has room for a `LoopError`.
 struct Rest {
     others: Vec<Error>,
     first_source: Link,
@@ -89,13 +90,14 @@ impl LoopError {
         self.error.find()
     }
 
-    /// The errors that came up while everything else stopped, in order. [`Grouping`] says which are kept.
+    /// The errors that came up while everything else stopped, in the order in which they came up. [`Grouping`] says which of
+    /// them are kept.
     #[must_use]
     pub fn others(&self) -> &[Error] {
         &self.rest.others
     }
 
-    /// Whether a [`StopHandle`](crate::StopHandle) stopped it.
+    /// Whether a [`StopHandle`](crate::StopHandle) stopped the loop.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.error.as_cancelled().is_some_and(|cancelled| *cancelled.why() == Reason::Stopped)
@@ -123,8 +125,8 @@ impl StdError for LoopError {
         Some(&self.rest.first_source)
     }
 
-    // A request gets the `Error`. So if another error contains this one, its trace can go on with the trace of this one: see
-    // `Error::traced`.
+    // A request returns the `Error`. So if another error contains this one, the trace of the other error can continue with the
+    // trace of this one: see `Error::traced`.
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
         request.provide_ref(&self.error);
         self.error.innermost().as_std().provide(request);

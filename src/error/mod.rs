@@ -1,7 +1,7 @@
-//! The errors of the library. [`Error`] is the type that a coroutine raises. The modules below have the other types.
+//! The errors of the library. [`Error`] is the type that a coroutine raises. The modules in this folder have the other types.
 //!
-//! An error is immutable and shared. Its trace is set once. If another coroutine raises the same error again, a new error is
-//! made, which refers to the first one.
+//! An error is shared, and does not change after its trace was set. The trace is set once. If another coroutine raises the same
+//! error again, a new error is made, which refers to the first one.
 
 mod boxed;
 mod cancelled;
@@ -32,18 +32,19 @@ pub use raise::Raise;
 use crate::trace::Frame;
 use crate::work;
 
-/// A `Result` whose error is an [`Error`], unless another type is given. So after `use tinyield::*`, `Result<T, E>` still means the
-/// `Result` of the standard library.
+/// A `Result` whose error is an [`Error`], unless another type is given. So after `use tinyield::*`, `Result<T, E>` is still
+/// the `Result` of the standard library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error raised in a coroutine: any error, with the place where it was raised and the coroutines that waited on it.
+/// An error that was raised in a coroutine. It contains an error of any type, the line at which it was raised, and the
+/// coroutines that waited on it.
 ///
 /// In a coroutine, `?` makes an `Error` from each type that it can [raise](crate::by_hand::Raise). Elsewhere, use [`Error::msg`] or
 /// `From`. Like `anyhow::Error`, `Error` does not implement [`std::error::Error`] itself, but converts into a
 /// `Box<dyn Error + Send + Sync>`. A clone costs one atomic increment and is the same error.
 ///
-/// `{}` prints the message. `{:?}` prints the message, its causes, the [trace](Error::trace), and where it was raised if the
-/// trace does not show that.
+/// `{}` prints the message. `{:?}` prints the message, the causes, and the [trace](Error::trace). If the trace does not show
+/// the line at which the error was raised, `{:?}` prints this line, too.
 ///
 /// ```
 /// use tinyield::Error;
@@ -64,8 +65,8 @@ struct Inner {
 /// The coroutines that waited on an error, outermost first.
 struct Trace {
     frames: Vec<Frame>,
-    /// The earlier failure that caused this error. Its frames come after `frames`. They are copied only on request, because an
-    /// error may be raised again in each of many nested domains.
+    /// The earlier failure that caused this error. Its frames come after `frames`. They are copied only on request: an error
+    /// may be raised again in each of many nested domains, and each copy would be longer than the last one.
     earlier: Option<Error>,
     all: OnceLock<Vec<Frame>>,
 }
@@ -95,12 +96,12 @@ impl Trace {
 enum Origin {
     Raised(Raised),
     Cancelled(Cancelled),
-    /// Raised again by another coroutine. The inner error is the first one, which has a trace of its own.
+    /// An error that another coroutine has raised again. The field is the first error, which has a trace of its own.
     RaisedAgain(Error),
 }
 
-/// An error of the user, with what its chain of sources contains. Sources are user code. So they are looked at when the error is
-/// made, which is inside of a coroutine. The scheduler does not look at them.
+/// An error of the user, and what was found in its chain of sources. Reading the sources runs user code. So they are read when
+/// the error is made, inside of a coroutine, and the scheduler does not read them.
 struct Raised {
     error: Box<dyn StdError + Send + Sync>,
     contains_cancellation: bool,
@@ -112,7 +113,8 @@ struct Raised {
 
 impl Raised {
     fn new(error: Box<dyn StdError + Send + Sync>) -> Raised {
-        // A `LoopError` provides the error that it contains, also through an `anyhow::Error`.
+        // A request to a `LoopError` returns the error that it contains, even if the `LoopError` is inside of an
+        // `anyhow::Error`.
         let contained = request_ref::<Error>(&*error).cloned();
         let innermost = contained.as_ref().filter(|_| error.is::<LoopError>()).map(|inner| inner.innermost().clone());
         Raised { contains_cancellation: contains_cancellation(&*error), contained, innermost, error }
@@ -125,13 +127,13 @@ fn contains_cancellation(error: &(dyn StdError + 'static)) -> bool {
     while let Some(error) = cause {
         work::count();
         if let Some(contained) = request_ref::<Error>(error) {
-            // Its sources were looked at when it was made.
+            // The sources of this error were read when it was made.
             return contained.comes_of_cancellation();
         }
         if request_ref::<Cancelled>(error).is_some() {
             return true;
         }
-        // `source` of an `io::Error` skips the error that it contains, and returns the source of that error.
+        // The `source` of an `io::Error` skips the contained error, and returns the source of that error.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = inner.map_or_else(|| error.source(), |inner| Some(inner));
     }
@@ -146,7 +148,7 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
-        // `source` of each of these skips the error that it contains, and returns the source of that error.
+        // The `source` of each of these types skips the contained error, and returns the source of that error.
         let loop_error = error.downcast_ref::<LoopError>().map(|error| error.error().as_std() as &dyn StdError);
         let boxed = error.downcast_ref::<Boxed>().map(|Boxed(error)| error.as_std() as &dyn StdError);
         let io_error =
@@ -169,7 +171,7 @@ impl Error {
         Error::at(message.to_string().into(), Location::caller())
     }
 
-    /// Inline, so that no box is made for an `Error` that is raised again.
+    /// This is inline, so that no box is made for an `Error` that is raised again.
     #[inline]
     pub(crate) fn at(error: Box<dyn StdError + Send + Sync>, location: &'static Location<'static>) -> Error {
         match error.downcast::<Boxed>() {
@@ -219,7 +221,7 @@ impl Error {
         }
     }
 
-    /// Whether both are the same error, perhaps raised again.
+    /// Whether both are the same error. One of them may be the other one, raised again.
     pub(crate) fn is_same_as(&self, other: &Error) -> bool {
         Arc::ptr_eq(&self.original().0, &other.original().0)
     }
@@ -229,8 +231,8 @@ impl Error {
         Arc::as_ptr(&self.original().0).addr()
     }
 
-    /// The error that was raised, if it is an `E`. The error below a [context](crate::Coro::context) is looked at as well. Other
-    /// sources are not: see [`find`](Error::find).
+    /// The error that was raised, if it is an `E`. If it is a [context](crate::Coro::context), this checks the error below the
+    /// context as well. This does not check other sources: see [`find`](Error::find).
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         let mut error = self.as_std();
@@ -289,23 +291,23 @@ impl Error {
     /// The cancellation, if this is one.
     #[must_use]
     pub fn as_cancelled(&self) -> Option<&Cancelled> {
-        // A cancellation has no context around it, as none is added to it.
+        // No context is ever added to a cancellation, so only the outermost error is checked.
         self.as_std().downcast_ref()
     }
 
-    /// The file and line at which it was raised: the line of the `?`, of the cancelled `yield`, or of the [`Error::msg`] or `From`
-    /// that made it.
+    /// The file and line at which the error was raised. This is the line of the `?`, of the cancelled `yield`, or of the call
+    /// of [`Error::msg`] or `From` that made the error.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.0.location
     }
 
-    /// The coroutines that waited on this error, outermost first. The last one raised the error. Each of the others was the only
-    /// one that waited for the next. The trace is empty until the error has left its coroutine. If the error came up while its
-    /// domain was being cancelled, the trace has at most the 100 innermost frames.
+    /// The coroutines that waited on this error, outermost first. The last one raised the error. Each of the others was the
+    /// only coroutine that waited for the next one. The trace is empty until the error has left its coroutine. If the error
+    /// came up while its domain was being cancelled, the trace has at most the 100 innermost frames.
     ///
-    /// An error that came out of another loop or an [`isolate`](crate::isolate), and was then raised again, has the frames of both
-    /// raises, the outer frames first.
+    /// An error may come out of another loop or an [`isolate`](crate::isolate), and be raised again. Such an error has the
+    /// frames of both raises, the outer frames first.
     #[must_use]
     pub fn trace(&self) -> &[Frame] {
         self.0.trace.get().map_or(&[], Trace::all)
@@ -350,7 +352,7 @@ impl fmt::Debug for Error {
         write!(f, "{self}")?;
         let mut cause = self.as_std().source();
         while let Some(error) = cause {
-            // If this is the link with the coroutines of a loop, these are already in the trace below.
+            // The link with the coroutines of a loop is skipped, because the trace below has these coroutines.
             if !error.downcast_ref::<Link>().is_some_and(Link::is_of_coroutines) {
                 write!(f, "\n  caused by: {error}")?;
             }

@@ -1,4 +1,4 @@
-//! A panic, as an error.
+//! [`Panic`], the error that represents a panic.
 
 use std::any::Any;
 use std::fmt;
@@ -14,7 +14,7 @@ pub struct Panic {
 
 impl Panic {
     pub(crate) fn new(payload: &(dyn Any + Send)) -> Panic {
-        Panic { message: panic::message(payload).unwrap_or("the value of the panic is no text").to_string() }
+        Panic { message: panic::message(payload).unwrap_or("the value of the panic is not text").to_string() }
     }
 
     /// The message of the panic.

@@ -2,13 +2,13 @@
 
 use std::error::Error as StdError;
 
-/// An error that `?` can raise in a coroutine: everything that converts into `Box<dyn Error + Send + Sync>`.
+/// The types of errors that `?` can raise in a coroutine: all types that convert into `Box<dyn Error + Send + Sync>`.
 ///
-/// These are the types that implement [`std::error::Error`], `Send` and `Sync`, and `&str`, `String`, `anyhow::Error`, a
-/// `Box<dyn Error + Send + Sync>`, and [`Error`](crate::Error). Do not implement this trait by hand.
+/// These are all types that implement [`std::error::Error`], `Send` and `Sync`, and in addition `&str`, `String`,
+/// `anyhow::Error`, `Box<dyn Error + Send + Sync>`, and [`Error`](crate::Error). Do not implement this trait by hand.
 ///
 /// A `Box<dyn Error>` without `Send + Sync` cannot be raised, because errors may cross threads. Add `+ Send + Sync` to its
-/// type. If the type is not yours, raise its message:
+/// type. If you cannot change the type, raise the message of the error:
 ///
 /// ```
 /// use std::error::Error;

@@ -1,6 +1,6 @@
 //! A dump: what each coroutine of a loop waits for, at one moment. It is plain data, and its `Display` prints a tree.
 //!
-//! It consists of copies, so it can be sent to other threads and outlive the loop.
+//! A dump consists of copies, so it can be sent to other threads, and can outlive the loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,9 +16,9 @@ use crate::work;
 /// [`View::dump`](crate::View::dump) takes a dump from another thread, and [`dump`](crate::dump()) takes one from inside of the
 /// loop. Taking a dump runs no code of the program. A clone shares the data.
 ///
-/// `{}` prints a tree. Each coroutine is printed once, below its [parent](DumpedTask::parent). Other coroutines that wait for it
-/// refer to the number of its line. Coroutines with the same name, source line and wait are printed once, with their count, if
-/// their parents are printed in the same line.
+/// `{}` prints a tree. Each coroutine is printed once, below its [parent](DumpedTask::parent). If other coroutines wait for it,
+/// their lines refer to the number of its line. Coroutines with the same name, source line and wait share a line if their
+/// parents share a line, too. Such a line begins with the count of its coroutines.
 ///
 /// ```
 /// use tinyield::{Dump, Event, Loop, co, dump, spawn};
@@ -50,7 +50,7 @@ pub struct Dump {
 struct Content {
     tasks: Vec<DumpedTask>,
     statistics: Statistics,
-    /// False if no loop ran when the dump was asked for.
+    /// Whether the loop was running when the dump was requested.
     is_of_run: bool,
 }
 
@@ -60,7 +60,7 @@ pub struct DumpedTask {
     pub(crate) frame: Frame,
     pub(crate) waits_on: String,
     pub(crate) parent: Option<usize>,
-    /// The tasks that it waits for, by their index.
+    /// The indices of the tasks that it waits for.
     pub(crate) waits_for: Vec<usize>,
 }
 
@@ -83,15 +83,17 @@ impl DumpedTask {
         &self.frame
     }
 
-    /// What it waits on, in the words of a [`Deadlock`](crate::Deadlock): "an event", "`worker`", "its turn". For a lock or a
-    /// semaphore, the text has the names of the coroutines that hold it.
+    /// What it waits on, in the words of a [`Deadlock`](crate::Deadlock). Examples: "an event", "`worker`", "its turn". For a
+    /// lock or a semaphore, the text has the names of the coroutines that hold it.
     #[must_use]
     pub fn waits_on(&self) -> &str {
         &self.waits_on
     }
 
-    /// The index, in [`Dump::tasks`], of the coroutine that started this one, or of the first one that waits for it. `None` for the
-    /// first coroutine of the run, and if no such coroutine is left.
+    /// The index, in [`Dump::tasks`], of the coroutine that started this one. If that coroutine is not known or has ended, this
+    /// is the index of the first coroutine that waits for this one. If there is none, it is the index of the first coroutine of
+    /// a scope around this one, or of the coroutine that waits for that scope. `None` for the first coroutine of the run, and
+    /// if there is no such coroutine.
     #[must_use]
     pub fn parent(&self) -> Option<usize> {
         self.parent
@@ -109,8 +111,8 @@ impl Dump {
         &self.content.tasks
     }
 
-    /// The figures of the run at that moment. If the loop is not [observed](crate::Loop::view), they count only the turns up to the
-    /// last moment at which the loop was idle or returned to its host.
+    /// The figures of the run at the moment of the dump. If the loop is not [observed](crate::Loop::view), they count only the
+    /// turns up to the last moment at which the loop was idle or returned to its host.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.content.statistics
@@ -135,7 +137,7 @@ impl fmt::Display for Dump {
     }
 }
 
-/// The lines of a dump, from the top.
+/// The lines of a printed dump, from top to bottom.
 struct Tree<'a> {
     tasks: &'a [DumpedTask],
     lines: Vec<Line>,
@@ -179,8 +181,8 @@ impl Tree<'_> {
         tree
     }
 
-    /// Makes a line of each group of `members` that are alike. The parents of `members` share a line. Returns the lines in
-    /// reverse order.
+    /// Makes one line for each group of `members` that are alike. The parents of all `members` must share a line. Returns the
+    /// lines in reverse order.
     fn group(&self, members: Vec<usize>, depth: usize) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
         let mut known = BTreeMap::new();
@@ -198,8 +200,8 @@ impl Tree<'_> {
         lines
     }
 
-    /// The lines to which line `index` refers: its tasks wait for tasks in them. A task that is printed below the task that waits
-    /// for it needs no reference.
+    /// The lines to which the line `index` refers, because its tasks wait for tasks in those lines. A task that is printed
+    /// below the task that waits for it needs no reference.
     fn references(&self, index: usize) -> BTreeSet<usize> {
         let waits_for = self.lines[index].members.iter().flat_map(|&member| {
             let is_elsewhere = move |other: &&usize| self.tasks[**other].parent != Some(member);

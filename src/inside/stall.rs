@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::trace::Frame;
 
-/// What holds a loop up: the coroutine whose turn does not end, the line at which it was resumed, and the duration of the turn.
+/// The report of a stall: the coroutine whose turn does not end, the line at which the coroutine was resumed, and the duration
+/// of the turn.
 ///
-/// The [watchdog](crate::Builder::watchdog) reports it, and [`View::dump`](crate::View::dump) returns it. It is an error, so `?`
-/// passes it on.
+/// The [watchdog](crate::Builder::watchdog) reports a stall, and [`View::dump`](crate::View::dump) returns one. `Stall`
+/// implements [`Error`](std::error::Error), so `?` passes it on.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,19 +41,20 @@ pub(crate) enum Kind {
     Yielded(&'static Location<'static>),
     /// A turn that has ended together with its coroutine.
     Ended,
-    /// No coroutine runs, and the loop has not looked for requests.
+    /// No coroutine is running, and the loop has not looked for requests.
     NoTurn,
 }
 
 impl Stall {
-    /// The name of the coroutine. If no coroutine runs, because the host does not step or poll the loop, it is `run`.
+    /// The name of the coroutine. If no coroutine is running, for example because the host does not step or poll the loop, the
+    /// name is `run`.
     #[must_use]
     pub fn name(&self) -> &str {
         self.frame.name()
     }
 
-    /// The line of the `yield` at which the coroutine was resumed. In its first turn, the line at which the coroutine was made. If
-    /// no coroutine runs, the line at which the run was started.
+    /// The line of the `yield` at which the coroutine was resumed. In its first turn, this is the line at which the coroutine
+    /// was made. If no coroutine is running, it is the line at which the run was started.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.frame.location()

@@ -1,11 +1,11 @@
-//! The figures of a run.
+//! [`Statistics`], the figures of a run.
 
 use std::time::Duration;
 
 /// Figures of one run of a loop.
 ///
 /// [`Loop::statistics`](crate::Loop::statistics) returns the figures of the last run, and
-/// [`Dump::statistics`](crate::Dump::statistics) those at the moment of the dump.
+/// [`Dump::statistics`](crate::Dump::statistics) returns the figures at the moment of the dump.
 ///
 /// ```
 /// use tinyield::{Loop, co};
@@ -25,13 +25,13 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// How many turns were taken. A turn goes from one `yield` of a coroutine to its next one.
+    /// How many turns were taken. A turn goes from one `yield` of a coroutine to its next `yield`.
     #[must_use]
     pub fn turns(&self) -> u64 {
         self.turns
     }
 
-    /// How many rounds have begun. In a round, each coroutine that was ready when it began has one turn.
+    /// How many rounds have begun. In a round, each coroutine that was ready at the beginning of the round has one turn.
     #[must_use]
     pub fn rounds(&self) -> u64 {
         self.rounds
@@ -49,8 +49,8 @@ impl Statistics {
         self.timers
     }
 
-    /// The longest turn so far, if turns are timed: in a loop that has a [`View`](crate::View), a
-    /// [watchdog](crate::Builder::watchdog) or a [`Recorder`](crate::Recorder).
+    /// The longest turn so far. `None` if the loop does not measure its turns. It measures them if it has a
+    /// [`View`](crate::View), a [watchdog](crate::Builder::watchdog) or a [`Recorder`](crate::Recorder).
     #[must_use]
     pub fn longest_turn(&self) -> Option<Duration> {
         self.longest_turn

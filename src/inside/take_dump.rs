@@ -1,4 +1,4 @@
-//! A dump, taken from inside of the loop.
+//! [`dump`], the wait that takes a dump from inside of the loop.
 //!
 //! The wait adds a wake slot for a function ([`WakeTarget::Call`](crate::scheduler::WakeTarget)), and wakes it. The loop calls the
 //! function between two rounds.
@@ -13,14 +13,14 @@ use crate::error::Result;
 use crate::scheduler::{Scheduler, TaskRef, Waiter, WakeSlot, WakeTarget};
 use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
 
-/// Gives a [`Dump`] of the loop: what each of its coroutines waits for.
+/// A wait for a [`Dump`] of the loop: the `yield` returns what each coroutine of the loop waits for.
 ///
-/// The dump is taken between two rounds. In it, the coroutine that asks for the dump waits for `this dump`. If the loop runs inside
-/// of another loop, the dump has only the coroutines of the inner loop.
+/// The dump is taken between two rounds. In it, the coroutine that asks for the dump waits for `this dump`. If this loop runs
+/// inside of another loop, the dump has only the coroutines of this inner loop.
 ///
-/// Unlike [`Loop::view`](crate::Loop::view), this costs nothing before it is used. But only an observed loop notes what started a
-/// coroutine: see [`Loop::view`](crate::Loop::view). In a loop that is not observed, a coroutine that nothing waits for is listed
-/// below the first coroutine of its scope.
+/// Unlike [`Loop::view`](crate::Loop::view), this function costs nothing until it is used. But only an
+/// [observed](crate::Loop::view) loop notes which coroutine started which. In a loop that is not observed, a coroutine that
+/// nothing waits for is listed below the first coroutine of its scope.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,7 +44,7 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 ///
 /// # Cancellation
 ///
-/// No dump is taken.
+/// If the wait is cancelled, no dump is taken.
 pub fn dump() -> TakeDump {
     TakeDump { stage: Stage::Init }
 }
@@ -61,7 +61,7 @@ enum Stage {
     Over,
 }
 
-/// What the wait shares with the function that the loop calls between two rounds.
+/// The data that the wait shares with the function that the loop calls between two rounds.
 struct Asked {
     scheduler: Rc<Scheduler>,
     wake_slot: Cell<Option<Arc<WakeSlot>>>,

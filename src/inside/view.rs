@@ -1,4 +1,4 @@
-//! Looking into a loop from other threads.
+//! [`View`], a handle to look into a loop from other threads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::dump::Dump;
 use super::stall::Stall;
 use crate::scheduler::Watch;
 
-/// Looks into a loop from any thread. Made by [`Loop::view`](crate::Loop::view).
+/// A handle to look into a loop from any thread. [`Loop::view`](crate::Loop::view) makes it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,22 +35,22 @@ impl View {
 
     /// Wakes the loop, and returns what each of its coroutines waits for, at one moment between two rounds.
     ///
-    /// The loop needs some time for that: about a microsecond for each coroutine. Several threads may ask at the same time, and
-    /// may get the same dump. Do not call this in a signal handler, as it takes locks: let a thread wait for the signal, and call
-    /// it there, as in the example `dump`.
+    /// The loop needs about a microsecond for each of its coroutines to make the dump. Several threads may ask at the same
+    /// time, and may get the same dump. Do not call this function in a signal handler, because it takes locks. Instead, let a
+    /// thread wait for the signal and call this function, as in the example `dump`.
     ///
-    /// If the loop does not run, the dump is empty, and its text is `the loop does not run`. This is the case before the first run,
-    /// after a run, and when the loop no longer exists.
+    /// If the loop is not running, the dump is empty, and its text is `the loop does not run`. A loop is not running before its
+    /// first run, after a run, and when it no longer exists.
     ///
     /// # Errors
     ///
     /// If the loop has not answered within `timeout`. The [`Stall`] has the cause:
     ///
-    /// - A coroutine holds the loop up: its name, the line at which it was resumed, and the duration of its turn. It is the
-    ///   coroutine that has its turn when `timeout` is over. If no turn is long, but the round has many turns, the duration is
-    ///   short.
-    /// - No coroutine runs: the program that steps or polls the loop has not done so. Call [`Runtime::dump`](crate::Runtime::dump)
-    ///   in that program.
+    /// - A coroutine holds the loop up. The stall has its name, the line at which it was resumed, and the duration of its turn.
+    ///   This is the coroutine that has its turn when `timeout` is over. If the round has many short turns, the reported
+    ///   duration is short.
+    /// - No coroutine is running, because the code that has to step or poll the loop has not done so. Call
+    ///   [`Runtime::dump`](crate::Runtime::dump) in that code instead.
     ///
     /// On the thread of the loop itself, the loop cannot answer, so the call returns the [`Stall`] at once.
     pub fn dump(&self, timeout: Duration) -> Result<Dump, Stall> {

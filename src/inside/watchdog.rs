@@ -1,7 +1,7 @@
 //! The watchdog: a thread that looks for turns that take too long.
 //!
-//! While a turn runs, the thread sleeps until that turn would be a stall. While no coroutine runs, the thread sleeps until a turn
-//! begins. So an idle loop does not wake it.
+//! While a turn runs, the thread sleeps until that turn would be a stall. While no coroutine runs, the thread sleeps until a
+//! turn begins. So an idle loop does not wake the thread.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,7 @@ impl Watchdog {
     ///
     /// # Panics
     ///
-    /// If no thread can be started.
+    /// If the thread cannot be started.
     pub(crate) fn start(&self, watch: &Arc<Watch>) -> WatchdogThread {
         let (watchdog, watch) = (self.clone(), watch.clone());
         let number = watch.begin_watch(self.limit);
@@ -62,7 +62,7 @@ impl fmt::Debug for Watchdog {
     }
 }
 
-/// The watchdog thread of a run. Dropping this joins the thread. The run is over by then.
+/// The watchdog thread of a run. Dropping this value joins the thread. It must be dropped after the end of the run.
 #[derive(Debug)]
 pub(crate) struct WatchdogThread {
     thread: Option<JoinHandle<()>>,

@@ -1,4 +1,4 @@
-//! The primitives of loom, and stand-ins for those that loom does not have.
+//! The primitives of loom, and replacements for the primitives that loom does not have.
 
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
@@ -16,7 +16,7 @@ pub(crate) mod thread {
 #[derive(Default)]
 pub(crate) struct Condvar {
     condvar: loom::sync::Condvar,
-    /// Whether the last wait timed out. It is used only under the mutex of the waits, so loom need not model it.
+    /// Whether the last wait timed out. This is used only under the mutex of the waits, so loom need not model it.
     timed_out: std::sync::atomic::AtomicBool,
 }
 
@@ -30,7 +30,7 @@ impl Condvar {
     }
 }
 
-/// Waits at `condvar` while `condition` holds, or until it times out. `guard` is of `mutex`.
+/// Waits at `condvar` until `condition` is false or the wait times out. `guard` is a guard of `mutex`.
 pub(crate) fn wait_while<'guard, T>(
     condvar: &Condvar,
     mutex: &'guard Mutex<T>,
@@ -41,7 +41,7 @@ pub(crate) fn wait_while<'guard, T>(
     use std::sync::atomic::Ordering::Relaxed;
 
     if condition(&mut guard) && !condvar.timed_out.fetch_not(Relaxed) {
-        // The other threads may change the value before the time is over.
+        // This wait times out. The other threads may change the value before that.
         drop(guard);
         loom::thread::yield_now();
         return super::lock(mutex);
@@ -79,11 +79,11 @@ pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     /// A load is an exchange here, for two reasons. First, an exchange gives the newest value, as a real `SeqCst` load does. A
-    /// `SeqCst` load of loom may give an older one. Second, loom remembers only the last access of each atomic. With plain loads,
-    /// it would skip some interleavings of two threads if one thread loads, and the other one loads and exchanges.
+    /// `SeqCst` load of loom may give an older one. Second, loom remembers only the last access of each atomic. With plain
+    /// loads, loom would skip some interleavings of two threads of which one loads, and the other one loads and exchanges.
     ///
-    /// The exchange acquires at most, and never releases. No real load releases: if this one did, loom would not find a missing
-    /// `Release` elsewhere.
+    /// The exchange has at most the order `Acquire`, and never `Release`. No real load releases. If this one did, loom would
+    /// not find a missing `Release` elsewhere.
     #[derive(Default)]
     pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
 
@@ -108,7 +108,8 @@ pub(crate) mod atomic {
     }
 }
 
-/// Loom models whether it is set; the cell of the standard library holds the value.
+/// A cell that is set once. loom models only the flag that says whether the cell is set. A cell of the standard library holds
+/// the value.
 pub(crate) struct OnceLock<T> {
     is_set: atomic::AtomicBool,
     value: std::sync::OnceLock<T>,
@@ -132,7 +133,8 @@ impl<T> Default for OnceLock<T> {
     }
 }
 
-/// Crossbeam's channels. Each operation that does not block is one step of the model. An operation that blocks would block forever.
+/// Crossbeam's channels. Each operation that does not block is one step of the model. An operation that blocks must not be
+/// used: in loom it would block for ever.
 pub(crate) mod channel {
     use std::ops::Deref;
     use std::sync::Arc;
@@ -142,7 +144,7 @@ pub(crate) mod channel {
     use super::Mutex;
 
     pub(crate) struct Sender<T> {
-        /// Present until the drop, which is a step, too.
+        /// The drop of this sender is one step of the model, too. So `drop` takes it out, while it holds the lock of the steps.
         sender: Option<crossbeam_channel::Sender<T>>,
         steps: Arc<Mutex<()>>,
     }

@@ -1,5 +1,5 @@
-//! The primitives through which threads share data. They are those of the standard library and crossbeam's channels, or those of
-//! loom, which checks every order of events.
+//! The primitives through which threads share data. In normal builds, these are the primitives of the standard library and the
+//! channels of crossbeam. In builds for loom, which checks every order of events, these are the primitives of loom.
 
 #[cfg(tinyield_loom)]
 mod loom;
@@ -33,8 +33,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Waits at `condvar` while `condition` holds, but at most for `timeout`. `guard` is a guard of the mutex. Only the version for
-/// loom needs the mutex itself, to lock it again.
+/// Waits at `condvar` while `condition` is true, but at most for `timeout`. `guard` is a guard of the mutex. Only the version
+/// for loom needs the mutex itself, to lock it again.
 #[cfg(not(tinyield_loom))]
 pub(crate) fn wait_while<'guard, T>(
     condvar: &Condvar,

@@ -1,4 +1,4 @@
-//! What a coroutine waits for, in words: for reports of deadlocks and for dumps.
+//! What a coroutine waits for, in words. Reports of deadlocks and dumps use these words.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ pub(super) struct Awaited<'a> {
     pub(super) blocked_on: BlockedOn,
     /// The tasks that are blocked on a semaphore or a lock: this one, or internal tasks that it waits for.
     pub(super) blocked_on_held: Vec<&'a TaskRef>,
-    /// It waits until any one of the coroutines has ended, and for nothing else.
+    /// Whether it waits only until one of these coroutines, any of them, has ended.
     pub(super) is_race: bool,
 }
 

@@ -1,9 +1,10 @@
-//! Cancelling: which tasks see a cancellation, and in which order.
+//! Cancelling: which tasks are cancelled, and in which order they see their cancellation.
 //!
 //! To cancel a scope, this marks the scope and all scopes below it, and queues their tasks, the last started first. The turns in
 //! which the tasks see their cancellation are in [`turn`](super::turn). Scopes that are marked already are skipped.
 //!
-//! A task that waits behind a shield outlives its cancellation, and so defers other cancellations: see [`holds`](super::holds).
+//! A task that waits behind a shield outlives its cancellation, and so puts off other cancellations: see
+//! [`holds`](super::holds).
 
 use std::rc::Rc;
 
@@ -19,7 +20,7 @@ impl Scheduler {
         }
     }
 
-    /// Cancels `scope` for a reason of its own, unless it is cancelled already.
+    /// Cancels `scope` alone, and not with a scope above, unless it is cancelled already.
     pub(crate) fn cancel_by_itself(&self, scope: &Rc<Scope>, reason: &Cancelled) {
         if !scope.is_cancelled() {
             scope.set_cancelled_by_itself();
@@ -57,7 +58,7 @@ impl Scheduler {
         self.cancel_tasks(tasks);
     }
 
-    /// Cancels tasks of scopes that are cancelled, unless they have been before.
+    /// Cancels tasks of cancelled scopes. Skips tasks that are cancelled already.
     pub(super) fn cancel_tasks(&self, mut tasks: Vec<TaskRef>) {
         tasks.retain(|task| {
             work::count();
@@ -71,7 +72,7 @@ impl Scheduler {
         self.wake_sleeping_host();
     }
 
-    /// Queues `task` to see its cancellation, behind the tasks that are queued for theirs.
+    /// Queues `task` to see its cancellation, after all tasks that are queued for this already.
     pub(super) fn cancel_later(&self, task: TaskRef) {
         self.cancelling.borrow_mut().push_back(task);
         self.is_cancelling.set(true);
@@ -103,7 +104,7 @@ impl Scheduler {
 
     // Shared coroutines.
 
-    /// Starts a shared coroutine in a scope of its own. `waiting` waits for it, or has spawned it.
+    /// Starts a shared coroutine in a scope of its own. The task `waiting` waits for the coroutine, or has spawned it.
     pub(crate) fn start_shared(task: &TaskRef, waiting: &TaskRef) {
         if let Some(scope) = waiting.scope() {
             let own = Scope::inside(scope.home_of_shared(), ScopeKind::Shared, None);
@@ -111,8 +112,8 @@ impl Scheduler {
         }
     }
 
-    /// Removes a waiter of a shared coroutine. If it was the last one, and the coroutine was not spawned, the coroutine is
-    /// cancelled, and the scope of the waiter ends only after it.
+    /// Removes a waiter of a shared coroutine. If it was the last waiter, and the coroutine was not spawned, the coroutine is
+    /// cancelled. The scope of the task that waited then ends only after the coroutine.
     pub(crate) fn give_up_shared(task: &TaskRef, key: WaiterKey) {
         let Some(waiter) = task.take_waiter(key) else { return };
         let scope = task.scope().filter(|scope| !scope.is_cancelled());

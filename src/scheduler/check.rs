@@ -1,10 +1,11 @@
-//! In debug builds, a check of the scheduler's own state: of the conditions that have to be true whenever nothing is ready.
+//! A check of the scheduler's own state, in debug builds only. It checks the conditions that have to be true whenever nothing
+//! is ready.
 
 use std::rc::Rc;
 
 use super::{Scheduler, State};
 
-/// How many tasks are checked, so that an idle loop of many tasks stays usable in debug builds.
+/// How many tasks are checked at most. The limit keeps a loop with many tasks usable in debug builds.
 const MAX_CHECKED: usize = 100;
 
 impl Scheduler {

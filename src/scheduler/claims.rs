@@ -1,8 +1,8 @@
 //! Claims: values that were granted to tasks that have not resumed since. Such a task may still give its value back.
 //!
 //! A closed channel or stream is *over* for a task only when no other task can give a value back. The claims of the task itself
-//! do not count, as it gives them up only together with its wait. If they counted, a task that waits for two values would wait
-//! for itself.
+//! do not count, because it gives them up only together with its wait. If they counted, a task that waits for two values would
+//! wait for itself.
 
 use std::num::NonZero;
 use std::ptr::NonNull;
@@ -20,7 +20,7 @@ impl Claimant {
     }
 }
 
-/// Counts the claims, and records whether one task made all of them.
+/// Counts the claims, and records whether one task has made all of them.
 ///
 /// A task makes all claims of one wait in a row, as receivers are served in the order in which they came. So it is enough to
 /// keep the last claimant.

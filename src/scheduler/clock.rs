@@ -1,8 +1,8 @@
 //! The clock of a loop: the clock of the machine, the clock of its host, or, in a simulated loop, a virtual clock. The loop reads
 //! the time only here.
 //!
-//! The virtual clock stands still until [`jump`](Clock::jump) sets it to a later time. [`idle`](super::idle) says when the loop
-//! does this.
+//! The virtual clock stands still until [`jump`](Clock::jump) sets it to a later time. [`idle`](super::idle) decides when this
+//! happens.
 
 use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
@@ -28,9 +28,9 @@ enum Source {
 
 pub(super) struct Clock {
     source: Cell<Source>,
-    /// Earliest deadline. `None`: no timer is set, and the clock is not read.
+    /// The earliest deadline. If it is `None`, no timer is set, and the loop does not read the clock.
     next_due: Cell<Option<DueTime>>,
-    /// The time that was read in the last turn of the round, if any was.
+    /// The time that was read in the last turn of the round, if it was read there.
     last_read: Cell<Option<Instant>>,
     /// Made when the first far deadline is set.
     coarse: OnceCell<CoarseClock>,
@@ -56,7 +56,8 @@ impl Clock {
         Clock { source: Cell::new(Source::Virtual(start)), coarse, ..Clock::new(slack) }
     }
 
-    /// From here on, `now` gives the time. Must be called before a deadline is set. A virtual clock stays as it is.
+    /// From now on, this clock shows the time that `now` returns. This must be called before a deadline is set. It has no
+    /// effect on a virtual clock.
     #[cfg(feature = "tokio")]
     pub(super) fn follow(&self, now: fn() -> Instant) {
         if !self.is_virtual() {
@@ -114,8 +115,8 @@ impl Clock {
         self.forget_last_read();
     }
 
-    /// Keeps the time that was just read, for the next look at the clock. This is called only in the last turn of a round. A
-    /// further turn of the round might take long, and then the time would be out of date.
+    /// Keeps the time that was just read, for the next check of the deadlines. This is called only in the last turn of a round.
+    /// A further turn of the round might take long, and the time would then be out of date.
     #[inline]
     pub(super) fn keep_last_read(&self, now: Instant) {
         self.last_read.set(Some(now));
@@ -125,13 +126,13 @@ impl Clock {
         self.last_read.set(None);
     }
 
-    /// Whether any deadline is set, so that the clock is to be looked at.
+    /// Whether any deadline is set. If so, the loop has to look at the clock.
     #[inline(always)]
     pub(super) fn has_deadline(&self) -> bool {
         self.next_due.get().is_some()
     }
 
-    /// Notes that a timer was set, for a time that is `left` from now.
+    /// Notes that a timer was set for `deadline`, which is `left` from now.
     #[inline]
     pub(super) fn add_deadline(&self, deadline: Instant, left: Duration) {
         if !self.next_due.get().is_some_and(|due| due.is_before(deadline)) {
@@ -149,7 +150,7 @@ impl Clock {
         self.next_due.set(None);
     }
 
-    /// The time, if the earliest deadline has come.
+    /// The time, if the earliest deadline has come. Otherwise `None`.
     #[inline]
     pub(super) fn time_if_due(&self) -> Option<Instant> {
         let due = self.next_due.get()?;

@@ -1,9 +1,9 @@
 //! Cycles in a hosted loop: tasks that wait for each other, which no host can resolve.
 //!
-//! A host may still set an event while nothing is ready, so a hosted loop looks only for cycles, each time that it becomes idle.
-//! Two things close a cycle: a task begins to wait for a task that was started earlier; or a scope opens, and its tasks then
-//! belong to a scope whose owner waits for all of them. Both events are noted, and the search starts from the tasks that they
-//! concern.
+//! A host may still set an event while nothing is ready. So a hosted loop looks only for cycles, each time that it becomes
+//! idle. Two events can close a cycle. First, a task begins to wait for a task that was started earlier. Second, a scope opens.
+//! Its tasks then belong to a scope above, and the owner of that scope waits for all of them. Both events are noted, and the
+//! search starts from the tasks that they concern.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -25,12 +25,12 @@ pub(super) struct Joins {
 
 struct Joined {
     task: TaskRef,
-    /// True: another task has begun to wait for it. False: it has begun to wait at a quorum.
+    /// True if another task has begun to wait for this one. False if this one has begun to wait at a quorum.
     is_target: bool,
 }
 
 impl Joined {
-    /// Whether a cycle may go through the wait that was noted.
+    /// Whether the noted wait may still exist, so that a cycle may go through it.
     fn is_current(&self) -> bool {
         self.is_target || self.task.blocked_on().contains(BlockedOn::COMPLETION)
     }
@@ -70,7 +70,7 @@ impl Scheduler {
         }
     }
 
-    /// Removes `task`, which has ended, so no cycle goes through it.
+    /// Removes `task`, which has ended. No cycle goes through an ended task.
     pub(super) fn forget_join(&self, task: &TaskRef) {
         let mut joins = self.joins.borrow_mut();
         joins.unsearched.remove(&task.id.get());
@@ -82,8 +82,8 @@ impl Scheduler {
         self.joins.borrow_if_used().is_some_and(|joins| !joins.unsearched.is_empty())
     }
 
-    /// Called when a handle of an abortable is gone, or when the work of an abortable is cancelled. The next search looks again
-    /// at the cycles that a handle might have ended. Returns whether there are any.
+    /// Called when the last handle of an abortable was dropped, or when the work of an abortable is cancelled. The next search looks
+    /// again at the cycles that a handle might have ended. Returns whether there are any.
     pub(super) fn look_at_spared_cycles(&self) -> bool {
         let is_any = self.joins.borrow_if_used().is_some_and(|joins| !joins.spared.is_empty());
         if is_any {
@@ -115,14 +115,15 @@ impl Scheduler {
             }
             return false;
         }
-        // A cycle behind a shield is still there when everything else has been cancelled.
+        // The next search has to start from these tasks again: if the cycle is behind a shield, it still exists when everything
+        // else has been cancelled.
         joins.unsearched.extend(joined);
         drop(joins);
         self.stop_stuck(report, || cycle.clone());
         true
     }
 
-    /// The ids of the tasks that existing handles can cancel, by aborting their work.
+    /// The ids of the tasks that an existing handle can cancel, by aborting work.
     fn abortable_tasks(&self) -> BTreeSet<u64> {
         let mut abortable = BTreeSet::new();
         let mut scopes = vec![(self.root(), false)];
@@ -171,7 +172,7 @@ impl Node {
 /// Whether a cycle can be reached from any of `starts`, going from each node to the nodes that wait for it. Such a cycle need not
 /// be a deadlock: one of its tasks may wait for any of several others.
 fn leads_to_cycle(starts: impl Iterator<Item = TaskRef>) -> bool {
-    // True: the node is on the path. False: the search has left the node, which leads to no cycle.
+    // True if the node is on the path. False if the search has left the node, because the node leads to no cycle.
     let mut is_on_path = BTreeMap::new();
     // The keys of the nodes on the path, each with the dependents of its node that the search has not looked at.
     let mut path: Vec<((bool, u64), Vec<Node>)> = Vec::new();

@@ -22,7 +22,7 @@ impl Scheduler {
         self.clock.follow(now);
     }
 
-    /// Switches to the clock of the machine: without the host, the host's clock does not advance.
+    /// Switches to the clock of the machine, because the host's clock does not advance without the host.
     #[cfg(feature = "tokio")]
     pub(crate) fn leave_clock_of_host(&self) {
         self.clock.leave_host();

@@ -1,4 +1,5 @@
-//! Deadlocks: whether nothing can go on any more, which coroutines are stuck, where, and on what.
+//! Deadlocks: whether no task can go on any more. The report names the stuck coroutines, the lines at which they wait, and what
+//! they wait on.
 //!
 //! A run that owns its thread is stuck when nothing is ready, no timer is set, and nothing outside holds a handle that could wake
 //! it. The host of a hosted run may still set an event. So there, only a cycle of coroutines that wait for each other is an
@@ -25,7 +26,7 @@ impl Scheduler {
         is_stuck
     }
 
-    /// What each coroutine waits for, one per line.
+    /// Describes what each coroutine waits for, one coroutine per line, for at most 20 coroutines.
     pub(super) fn describe_waits(self: &Rc<Scheduler>) -> String {
         const MAX_LINES: usize = 20;
         let report = Report::new(self, &BTreeSet::new());
@@ -39,9 +40,9 @@ impl Scheduler {
         self.stop_for_good(error, name, doomed, "waited behind a shield for what can no longer come");
     }
 
-    /// Stops the loop, as it would never end by itself. `name` is the name of the coroutine to which the error is attributed. If
-    /// the loop was stopping already, the remaining tasks are behind shields. Then this drops the tasks `doomed`, each with an
-    /// error that says `what`.
+    /// Stops the loop, because it would never end by itself. `name` is the name of the coroutine to which the error is
+    /// attributed. If the loop was stopping already, the remaining tasks are behind shields. In this case, this drops the tasks
+    /// `doomed`, and reports an error for each of them. `what` is the text of this error.
     pub(super) fn stop_for_good(
         self: &Rc<Scheduler>,
         error: Error,
@@ -67,9 +68,9 @@ impl Scheduler {
         }
     }
 
-    /// Removes from `doomed` the tasks that wait for the work of a [`finally`](crate::finally), and all tasks that wait for
-    /// these tasks: all of them go on when the work has been dropped. If no task would be left then, as in a cycle, this
-    /// removes only the tasks that wait for the work itself. If no task would be left even then, it removes none.
+    /// Removes two groups of tasks from `doomed`: those that wait for the work of a [`finally`](crate::finally), and all tasks
+    /// that wait for those. All of them go on when the work has been dropped. If this would remove all tasks, as in a cycle,
+    /// only the first group is removed. If that would remove all tasks, too, none is removed.
     fn without_those_that_clean_up(&self, doomed: Vec<TaskRef>) -> Vec<TaskRef> {
         let waits_to_clean_up = |scope: &Rc<Scope>| {
             scope.owner().filter(|owner| scope.is_whole() && !scope.is_domain() && owner.has(State::SHIELDED))
@@ -99,7 +100,7 @@ impl Scheduler {
 /// The content of a deadlock's error.
 pub(super) struct Report {
     deadlock: Deadlock,
-    /// The name and place of the coroutine that the error is attributed to.
+    /// The name and the location of the coroutine that the error is attributed to.
     blamed: (String, &'static Location<'static>),
     pub(super) cycle: Vec<TaskRef>,
 }
@@ -147,9 +148,11 @@ pub(super) struct Waits {
 struct Edge {
     waiting: TaskRef,
     on: TaskRef,
-    /// The race that `on` runs in: `waiting` waits for any of its runners, and not for all.
+    /// The race in which `on` is a runner, if there is one: `waiting` waits for any runner of the race, and not for all of
+    /// them.
     race: Option<u64>,
-    /// `waiting` waits for the scope of `on`, and another task of that scope waits for `on` itself. Then the words need not name `on`.
+    /// Whether `waiting` waits only for the scope of `on`, while another task of that scope waits for `on` itself. If so, the
+    /// words need not name `on`.
     is_indirect: bool,
 }
 
@@ -255,7 +258,8 @@ impl Waits {
         search
     }
 
-    /// The task with this id, and a task that blocks it. The blocking task is stuck, and so is each alternative to it.
+    /// The task with this id, and a task that blocks it. The blocking task is stuck, and so is each alternative to it. `None`
+    /// if no task blocks this one.
     fn blocker(&self, id: u64, search: &Search) -> Option<(&TaskRef, &TaskRef)> {
         let is_stuck = |task: &TaskRef| search.stuck.contains(&task.id.get());
         let edges = self.edges.get(&id).map_or(&[][..], Vec::as_slice);

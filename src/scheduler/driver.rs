@@ -1,4 +1,4 @@
-//! How a foreign runtime that belongs to a run is driven. The thread of the loop drives it instead of parking.
+//! How a run drives a foreign runtime that belongs to it. The thread of the loop drives the runtime instead of parking.
 
 use std::any::Any;
 use std::rc::Rc;
@@ -9,9 +9,9 @@ use super::Scheduler;
 
 /// The result of a number of steps of the loop.
 pub(crate) enum Steps {
-    /// Something is ready. The driver drives the foreign runtime once, without blocking, and then calls for the next steps.
+    /// Something is ready. The driver drives the foreign runtime once, without blocking, and then calls `steps` again.
     Ready,
-    /// Nothing is ready until the deadline, or until the waker is woken.
+    /// Nothing is ready until the deadline, or until the waker is called.
     Idle(Option<Instant>),
     /// The run is over.
     Over,

@@ -1,6 +1,7 @@
-//! Taking a dump: what each task waits for now. It relies on the words of a deadlock report ([`deadlock`](super::deadlock)).
+//! Taking a dump: what each task waits for now. It relies on [`deadlock`](super::deadlock) for the waits of the tasks, and on
+//! [`awaited`](super::awaited) for the words.
 //!
-//! It runs no user code: it reads only names and frames, and copies them.
+//! Taking a dump runs no user code: it only reads and copies names and frames.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::{Rc, Weak};
@@ -25,9 +26,9 @@ pub(crate) trait Held {
 /// The semaphores and locks that tasks of a loop have waited for.
 #[derive(Default)]
 pub(super) struct HeldThings {
-    /// By address.
+    /// The key is the address of the semaphore or the lock.
     things: BTreeMap<usize, (Weak<dyn Held>, BlockedOn)>,
-    /// When there are this many entries, those of things that are gone are removed.
+    /// When the list has this many entries, the entries of semaphores and locks that no longer exist are removed.
     prune_at: usize,
 }
 
@@ -52,7 +53,7 @@ impl Scheduler {
         self.held.borrow_mut().add(thing, blocked_on);
     }
 
-    /// What each coroutine waits for. `asking` is a task that waits for this dump.
+    /// Takes a dump: what each coroutine waits for. `asking` is the task that waits for this dump, if a task does.
     pub(crate) fn take_dump(self: &Rc<Scheduler>, asking: Option<&TaskRef>) -> Dump {
         let Some(root) = self.root_if_open() else { return Dump::default() };
         let tasks = root.all_tasks();
@@ -86,12 +87,13 @@ impl Scheduler {
         self.statistics_with(self.root_if_open().map_or(0, |root| root.all_tasks().len()))
     }
 
-    /// The figures of a run in which everything has ended.
+    /// The figures of a run that is over. No timer counts as set.
     pub(crate) fn final_statistics(&self) -> Statistics {
         Statistics { timers: 0, ..self.statistics_with(0) }
     }
 
-    /// Counts turns that were taken.
+    /// Adds the steps of a call of [`run`](Scheduler::run) that has returned. Each step counts as a turn, although a step may
+    /// have no turn.
     pub(crate) fn count_turns(&self, count: usize) {
         self.turns_of_call.set(0);
         self.turns.set(self.turns.get() + count as u64);
@@ -164,9 +166,9 @@ impl Places {
 
 impl Scheduler {
     /// For each task, the index of its parent in the dump. The parent is the task that started it. If that task is not known or
-    /// has ended, the parent is an earlier task: a task that waits for it, or else the first task or the owner of a scope
-    /// around it. `tasks` are in the order in which they started. A parent has started before its children, so there are no
-    /// cycles.
+    /// has ended, the parent is a task that started earlier and waits for this one. If there is no such task, the parent is the
+    /// first task or the owner of a scope around this task. `tasks` are in the order in which they started. A parent has
+    /// started before its children, so there are no cycles.
     fn visible_parents(&self, tasks: &[TaskRef], places: &Places) -> Vec<Option<usize>> {
         let mut ancestry = Ancestry::new(tasks);
         let mut parents: Vec<Option<usize>> = Vec::with_capacity(tasks.len());

@@ -1,4 +1,4 @@
-//! How a task ends, and what follows from it: waiters are settled, its scope and its domain may end.
+//! How a task ends, and what follows: its waiters are settled, and its scope and its domain may end.
 //!
 //! The end of a task is recorded as soon as its body has returned: no user code runs until its scope has recorded the end. The
 //! outcome is decided first; then the waiters are settled and the scopes end. Values that may run user code are dropped last.
@@ -13,7 +13,8 @@ use crate::panic::{Payload, contain, discard};
 use crate::trace::Frame;
 use crate::work;
 
-/// The most frames in the trace of an error that came up while its domain was stopping. In a deep chain, each coroutine may raise one.
+/// The most frames in the trace of an error that came up while its domain was stopping. In a deep chain of coroutines, each
+/// coroutine may raise an error.
 const MAX_FRAMES_OF_OTHERS: usize = 100;
 
 impl Scheduler {
@@ -64,7 +65,8 @@ impl Scheduler {
         if task.has(State::SCOPE_ROOT) && completed {
             self.end_root(&scope);
         }
-        // After `end_root`, which may cancel tasks that were behind a shield until now: they see their cancellation first.
+        // This comes after `end_root`. `end_root` may cancel tasks that were behind a shield until now, and these tasks have to
+        // see their cancellation before the held tasks.
         self.release(&released);
         if !scope.has_tasks() && !scope.is_gone() {
             self.end_empty_scopes(scope);
@@ -75,7 +77,7 @@ impl Scheduler {
         drop((raised, recorded, held, released, on_failure));
     }
 
-    /// A task or a destructor has panicked: ends the task, and stops the loop, or the domain that contains panics.
+    /// Called when a task or a destructor has panicked. Ends the task, and stops the loop, or the domain that contains panics.
     #[inline(never)]
     pub(super) fn end_panicked(self: &Rc<Scheduler>, payload: Payload) {
         self.stop_panicked(payload);
@@ -94,7 +96,7 @@ impl Scheduler {
         self.keep_panic(payload);
         let mut waited = Vec::new();
         let (name, location) = match &task {
-            // An internal task has no name. The coroutine that waits for it is named instead, or the run.
+            // An internal task has no name. So the error names the coroutine that waits for it, or the run.
             Some(task) => {
                 let location = task.location.get();
                 let trace = wait_graph::trace(task, location, usize::MAX);
@@ -137,7 +139,7 @@ impl Scheduler {
         discard(payload);
     }
 
-    /// Drops a coroutine that does not end by itself, and reports that.
+    /// Drops a coroutine that does not end by itself, and reports this as an error.
     pub(super) fn drop_stuck(self: &Rc<Scheduler>, task: TaskRef, what: &str) {
         let location = task.location.get();
         let (name, file, line) = (task.name(), location.file(), location.line());
@@ -154,7 +156,7 @@ impl Scheduler {
     // The outcome.
 
     /// Records the outcome of `task` in the domain that it concerns, and keeps the error for the waiters of `task`. Returns an
-    /// error that the caller drops at the end, as that may run user code.
+    /// error that the caller has to drop at its end, because dropping it may run user code.
     fn record_outcome(
         self: &Rc<Scheduler>,
         task: &TaskRef,
@@ -219,7 +221,7 @@ impl Scheduler {
         };
         task.set_failure(Failure::Raised(error.clone()));
         let name = if task.is_internal() {
-            // A cancellation has no frames.
+            // The error has no frame if it is a cancellation.
             let origin = error.last_frame().cloned();
             let origin = origin.or_else(|| wait_graph::trace(task, error.location(), 1).pop());
             origin.map_or("run".into(), |origin| origin.name().to_string())
@@ -239,7 +241,8 @@ impl Scheduler {
 
     // The ends of scopes.
 
-    /// Called when the first task of `scope` has completed: ends or opens the scope, unless it ends only with all in it.
+    /// Called when the first task of `scope` has completed. Ends or opens the scope, unless the scope ends only when everything
+    /// in it has ended.
     fn end_root(&self, scope: &Rc<Scope>) {
         if scope.is_whole() || scope.is_over() || scope.is_cancelled() {
             // The scope ends when everything in it has ended.
@@ -274,7 +277,7 @@ impl Scheduler {
         self.end_empty_scopes(scope.clone());
     }
 
-    /// Ends `scope` if it is empty, then its parent if that is, and so on.
+    /// Ends `scope` if it is empty. Then ends its parent if the parent is empty, and so on.
     #[inline(never)]
     fn end_empty_scopes(&self, mut scope: Rc<Scope>) {
         // Dropping the failure of a domain runs user code, so the scopes are dropped when all have ended.
@@ -300,7 +303,7 @@ impl Scheduler {
         scope.collapse();
     }
 
-    /// `scope` has ended: settles its owner, or records the end in its race.
+    /// Called when `scope` has ended or opens. Settles its owner, or records the end in its race.
     fn settle_owner(&self, scope: &Rc<Scope>, completed: bool) {
         scope.do_at_end();
         if scope.has_placeholders() {
@@ -325,8 +328,8 @@ impl Scheduler {
     }
 }
 
-/// Prints the coroutines that waited for one that has panicked. The panic hook has printed the message. If stderr cannot be
-/// written to, nothing is printed.
+/// Prints the coroutines that waited for a coroutine that has panicked. The panic hook has already printed the message of the
+/// panic. If stderr cannot be written to, nothing is printed.
 fn print_panic_trace(trace: &[Frame]) {
     if trace.is_empty() {
         return;

@@ -1,9 +1,9 @@
 //! Holds: cancellations that are put off, so that children end before the tasks that started them.
 //!
-//! A task that waits behind a shield outlives its cancellation. Until it has ended, it holds the tasks that wait for it: they see
-//! their own cancellation after that. Tasks that wait for its handle are held one by one. It also holds the owners of the scopes
-//! around it. There may be thousands of such scopes, and each of them may contain a task that holds. So all tasks that hold the
-//! same owners share one [`Hold`].
+//! A task that waits behind a shield outlives its cancellation. Until it has ended, it holds the tasks that wait for it: they
+//! see their own cancellation only after its end. It holds each task that waits for its handle. It also holds the owners of the
+//! scopes around it. There may be thousands of such scopes, and each of them may contain a task that holds. So tasks that hold
+//! the same owners share one [`Hold`].
 
 use std::rc::Rc;
 

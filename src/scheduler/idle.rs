@@ -1,5 +1,5 @@
-//! What the loop does when nothing is ready: the first coroutine that waits in `settled` goes on. If there is none, the clock of
-//! a simulated loop jumps. Otherwise the loop is idle.
+//! What the loop does when nothing is ready. First, one coroutine that waits in `settled` goes on. If there is none, the clock
+//! of a simulated loop jumps. If it cannot jump, the loop is idle.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use super::run::Progress;
 use super::{Key, Scheduler, Waiter};
 
 impl Scheduler {
-    /// Called when nothing is ready. `None` if something may be ready now.
+    /// Called when nothing is ready. Returns `None` if this call may have made something ready.
     #[inline(never)]
     pub(super) fn idle(self: &Rc<Scheduler>) -> Option<Progress> {
         if self.root().is_over() {
@@ -46,8 +46,8 @@ impl Scheduler {
         is_any
     }
 
-    /// Sets the clock of a simulated loop to the end of the wait for the next deadline, unless something outside may still wake the
-    /// loop.
+    /// If the loop is simulated, sets its clock to the end of the wait for the next deadline. Does nothing if something outside
+    /// may still wake the loop. Returns whether the clock was set.
     fn jump(self: &Rc<Scheduler>) -> bool {
         if !self.clock.is_virtual() {
             return false;
@@ -69,7 +69,8 @@ impl Scheduler {
         deadline.is_some()
     }
 
-    /// As [`may_be_woken`](Scheduler::may_be_woken), while the loop runs.
+    /// As [`may_be_woken`](Scheduler::may_be_woken), for a loop that is running. A running loop counts the holders on its own
+    /// thread separately, so this adds them to the count of the inbox first.
     pub(super) fn may_be_woken_now(&self) -> bool {
         if let Some(inbox) = self.inbox.get() {
             inbox.add_local_watchers();

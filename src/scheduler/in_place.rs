@@ -1,4 +1,4 @@
-//! Large values are made in their final place on the heap.
+//! Makes large values directly in their final place on the heap.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use std::rc::Rc;
 #[inline(always)]
 pub(super) fn new_in_place<T>(make: impl FnOnce() -> T) -> Rc<T> {
     let mut place = Rc::<T>::new_uninit();
-    Rc::get_mut(&mut place).expect("it has no other reference").write(make());
+    Rc::get_mut(&mut place).expect("a new `Rc` has no other reference").write(make());
     // SAFETY: it was written in the line before.
     unsafe { place.assume_init() }
 }

@@ -1,5 +1,5 @@
-//! Livelocks: coroutines of a simulated loop are ready again and again, so its clock cannot move. Most often one of them waits for a
-//! time, or for another coroutine, by `yield` in a loop.
+//! Livelocks: coroutines of a simulated loop are ready again and again, so the clock of the loop cannot move. The usual cause
+//! is a coroutine that waits for a time, or for another coroutine, by a `yield` in a loop.
 //!
 //! A long computation with many turns looks the same. So there are two reactions. A run of a `Simulation` fails after a number of
 //! rounds. Few tests need so many rounds, and a test can set the number. The limit is a number of rounds, and not a time, so that
@@ -17,8 +17,8 @@ use crate::trace::Frame;
 
 /// The rounds of a simulated loop during which its clock stood still.
 pub(super) struct Standstill {
-    /// How many rounds have begun since the last of these events: the clock moved, something came from outside, or nothing was
-    /// ready.
+    /// How many rounds have begun since one of these events last happened: the clock moved, something came from outside, or
+    /// nothing was ready.
     rounds: Cell<u64>,
     /// The real time of the first check.
     since: Cell<Option<Instant>>,

@@ -1,11 +1,11 @@
 //! Advice for a panic of tokio whose cause is a missing runtime, or a second runtime.
 //!
-//! tokio does not know this crate, so the messages of tokio cannot give the right advice. This file recognizes such a panic by
-//! its text, because tokio has no type for it.
+//! The messages of tokio are not written for users of this crate, so they do not give the right advice. This file recognizes
+//! such a panic by its text, because tokio has no type for it.
 
 use crate::panic::{Payload, contain, message};
 
-/// How a message of tokio begins, and what to do about it.
+/// Pairs of the beginning of a message of tokio, and the advice for it.
 const ADVICE: [(&str, &str); 2] = [
     (
         "there is no reactor running",
@@ -19,8 +19,8 @@ const ADVICE: [(&str, &str); 2] = [
     ),
 ];
 
-/// Adds the advice to the payload, if the payload has such a message of tokio. With `prints`, it is also printed, below the
-/// message that the panic hook has printed. A simulation may panic many times, so it does not print.
+/// Adds the advice to the payload, if the payload has such a message of tokio. If `prints` is true, the advice is also printed,
+/// below the message that the panic hook has printed. A simulation may panic many times, so it prints no advice.
 pub(super) fn explain(payload: Payload, prints: bool) -> Payload {
     let Some(message) = message(&*payload) else { return payload };
     let Some((_, advice)) = ADVICE.iter().find(|(begin, _)| message.starts_with(begin)) else { return payload };

@@ -1,4 +1,4 @@
-//! The scheduler: it starts tasks, gives each its turns, ends them and cancels them.
+//! The scheduler: it starts tasks, gives them their turns, ends them and cancels them.
 //!
 //! # Glossary
 //!
@@ -7,17 +7,23 @@
 //! - **Step**: one task is taken out of a queue, and has its turn if it can still go on.
 //! - **Round**: one turn of each task that was ready when the round began. Between two rounds the loop looks at the clock and at
 //!   the inbox ([`run`]).
-//! - **Wait**: what a task has yielded. It consists of parts; the task is ready when none is pending ([`wait`]).
-//! - **Waiter**: the entry for one pending part. The thing that the task waits for (a timer, an event, a task) keeps it, and
-//!   settles it when the part is over.
+//! - **Wait**: what a task has yielded. A wait consists of parts. A part that is not over is **pending**. The task is ready
+//!   when no part is pending ([`wait`]).
+//! - **Waiter**: the entry for one pending part. The thing that the task waits for (a timer, an event, a task) stores the
+//!   waiter, and **settles** it when the part is over.
 //! - **Gather**: a wait for all of several waits. **Race**: a wait for the first of several waits. **Leaf**: a wait that a race
 //!   can give up by dropping it, such as `sleep`. In a race of other waits, each wait has a task, a **runner**.
 //! - **Scope**: the tasks that are cancelled together. Scopes form a tree ([`scope`]).
 //! - **Domain**: a scope at which errors stop: a run, an `isolate`.
 //! - **Shield**: a scope that a cancellation from above does not enter.
-//! - **Open scope**: a scope that has ended with its first task, while other tasks were left in it. These belong to the scope above.
+//! - **Open scope**: a scope that has ended with its first task, while other tasks were left in it. These tasks belong to the
+//!   scope above.
 //! - **Owner**: the task that waits until a scope has ended or is open.
-//! - **Hold**: a task that outlives its cancellation puts off the cancellation of tasks that started before it ([`holds`]).
+//! - **Seeing a cancellation**: a cancelled task sees its cancellation in the turn in which its wait raises `Cancelled`. A task that
+//!   has not ended after that turn **outlives** its cancellation. So does a task that waits at a shield: it sees its cancellation
+//!   later ([`turn`]).
+//! - **Hold**: a task that outlives its cancellation puts off the cancellation of the tasks that wait for it, or for a scope
+//!   around it ([`holds`]).
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
 //! - **Wake slot**: the entry by which a foreign waker reaches a task, or a function, of this loop ([`inbox`]).
 //! - **Foreign**: of another crate.
@@ -36,8 +42,9 @@
 //! [`cancel`] marks and queues the tasks to cancel, and [`scope`] is the tree that `end` and `cancel` work on. [`deadlock`] and
 //! [`cycles`] look at the tree when nothing is ready.
 //!
-//! User code (a coroutine, a destructor, a foreign waker) never runs while a cell is borrowed, so it may use the same loop
-//! again. It also never runs between the end of a task's body and the moment at which the scope of the task records that end.
+//! User code (a coroutine, a destructor, a foreign waker) never runs while a cell of the scheduler is borrowed, so user code
+//! may call the same loop. User code also never runs between the end of a task's body and the moment at which the scope of the
+//! task records that end.
 
 mod awaited;
 mod cancel;
@@ -132,20 +139,20 @@ pub(crate) struct Scheduler {
     run_queue: RunQueue,
     timers: RefCell<Option<Timers>>,
     clock: Clock,
-    /// The coroutines that wait until nothing else is ready.
+    /// The waiters of coroutines that wait until nothing else is ready.
     settled: Seldom<WaitQueue<Waiter>>,
     /// The state of a simulated loop. Other loops have none.
     simulated: Option<Box<Simulated>>,
     /// The part of this run that other threads see. Made on first use.
     inbox: OnceCell<Arc<Inbox>>,
-    /// Memory for the content of the inbox, kept from one look to the next.
+    /// Memory for the content of the inbox. It is reused each time that the loop empties the inbox.
     delivery: Cell<Option<Delivery>>,
     wake_slots: RefCell<Slab<(Arc<WakeSlot>, WakeTarget)>>,
     /// The stamp of the last wake slot.
     last_slot: Cell<u64>,
     /// How many wake slots were removed since `wake_slots` last gave memory back.
     slot_removals: Cell<usize>,
-    /// The loop runs: [`run`](Scheduler::run) has not returned.
+    /// Whether the loop is running: [`run`](Scheduler::run) has been called and has not returned.
     is_running: Cell<bool>,
     root: RefCell<Option<Rc<Scope>>>,
     /// A scope that has ended. The next scope is made in its memory.
@@ -157,15 +164,16 @@ pub(crate) struct Scheduler {
     is_cancelling: Cell<bool>,
     /// Counts changes that put the holds of scopes out of date.
     hold_changes: Changes,
-    /// Scopes whose time is up, each with the number of rounds since then.
+    /// Scopes whose time is up, each with the number of rounds that it has been given since then.
     expired: RefCell<Vec<(Rc<Scope>, u8)>>,
-    /// The first panic of user code. It is resumed when the run is over.
+    /// The first panic of user code. The caller of the run resumes it when the run is over.
     panic: RefCell<FirstPanic>,
     /// The task whose code is panicking.
     panicking: RefCell<Option<TaskRef>>,
-    /// A host polls this loop, or a caller steps it: they may still set an event while nothing is ready.
+    /// Whether a host polls this loop, or a caller steps it. The host or the caller may still set an event while nothing is
+    /// ready.
     is_hosted: Cell<bool>,
-    /// The host sleeps, and is to be woken when a task becomes ready.
+    /// Whether the host sleeps. If so, it has to be woken when a task becomes ready.
     is_host_asleep: Cell<bool>,
     #[cfg(feature = "smol")]
     has_foreign_futures: Cell<bool>,
@@ -184,7 +192,7 @@ pub(crate) struct Scheduler {
     turns_of_call: Cell<usize>,
     /// Runs before and after each turn. Most loops have none.
     observer: Option<Box<Observer>>,
-    /// After a panic, the coroutines that waited for the one that panicked are not printed.
+    /// Whether a panic prints no trace, that is, no list of the coroutines that waited for the one that panicked.
     hides_panic_trace: bool,
     /// Where the run was started.
     location: &'static Location<'static>,
@@ -255,12 +263,12 @@ impl Scheduler {
     }
 
     pub(crate) fn root(&self) -> Rc<Scope> {
-        self.root.borrow().clone().expect("the root scope is there until the run is over")
+        self.root.borrow().clone().expect("the root scope exists until the run is over")
     }
 
-    /// Releases everything when all tasks have ended, so that nothing keeps the scheduler alive.
+    /// Called when all tasks have ended. Drops everything that could keep the scheduler alive.
     pub(crate) fn close(&self) {
-        // Only the fields with content are taken out. To take out all of them would cost half as much as a short run.
+        // Only the fields with content are taken out. Taking out all of them would cost half as much as a short run.
         let timers = if self.timers.borrow().is_some() { self.timers.take() } else { None };
         let wake_slots = if self.wake_slots.borrow().is_empty() { None } else { Some(self.wake_slots.take()) };
         let left = (self.root.take(), (timers, self.settled.take()), wake_slots, self.expired.take());
@@ -269,7 +277,8 @@ impl Scheduler {
         }
         self.run_queue.clear();
         drop(self.spare_scope.take());
-        // This may run user code, which may panic: a wait that was forgotten may have kept the value of its coroutine until now.
+        // This may run user code, which may panic. If a wait was leaked by `mem::forget`, its waiter may have the last
+        // reference to a task, and the task may own a value of the user.
         if let Err(payload) = catch(|| drop((left, self.joins.take()))) {
             self.keep_panic(payload);
         }
@@ -277,7 +286,7 @@ impl Scheduler {
 
     fn keep_panic(&self, payload: Payload) {
         let other = self.panic.borrow_mut().keep(payload);
-        // Its destructor is user code, so it runs after the borrow has ended.
+        // The destructor of the payload is user code, so it runs after the borrow has ended.
         if let Some(other) = other {
             discard(other);
         }

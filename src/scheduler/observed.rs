@@ -1,8 +1,8 @@
 //! The second copy of the main loop: for simulated loops, and for loops that something observes.
 //!
-//! It is chosen once per call of [`run`](Scheduler::run). So a loop that nothing observes takes no additional instructions in a
-//! turn. The run queue and the last id are compared before and after each turn. If a task became ready in the turn and its id is
-//! new, the turn has started it. Otherwise the turn has woken it.
+//! The copy is chosen once per call of [`run`](Scheduler::run). So a loop without an observer takes no additional instructions
+//! in a turn. The observed loop compares the run queue and the last id before and after each turn. If a task became ready in
+//! the turn and its id is new, the turn has started it. Otherwise the turn has woken it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -23,7 +23,7 @@ pub(crate) struct Observer {
     watch: Option<Arc<Watch>>,
     recorder: Option<RunRecorder>,
     current: RefCell<Option<Current>>,
-    /// How many tasks of the next round were looked at.
+    /// How many tasks of the next round the observer has looked at.
     seen_ready: Cell<usize>,
     longest_turn: Cell<Duration>,
     starters: RefCell<Starters>,
@@ -54,7 +54,7 @@ struct Current {
     from: &'static Location<'static>,
     /// The last id before the turn.
     last_id: u64,
-    /// The scope of the task was cancelled before the turn.
+    /// Whether the scope of the task was cancelled before the turn.
     was_cancelled: bool,
     /// Why the scope was cancelled, if this is the turn in which the task sees its cancellation.
     cancelled: Option<Cancelled>,
@@ -67,7 +67,7 @@ struct Starters {
     starters: HashMap<u64, u64>,
     /// The coroutine that started each internal task.
     coroutines: HashMap<u64, Frame>,
-    /// When there are this many entries, those of tasks that have ended are removed.
+    /// When there are this many entries, the entries of tasks that have ended are removed.
     prune_at: usize,
 }
 
@@ -107,13 +107,13 @@ impl Observer {
 }
 
 impl Scheduler {
-    /// Whether the second copy of the main loop is to be used.
+    /// Whether to use the second copy of the main loop.
     #[inline(always)]
     pub(super) fn is_observed(&self) -> bool {
         self.is_simulated() || self.observer.is_some()
     }
 
-    /// As [`steps`](Scheduler::steps), with the order of the rounds, the record, and the observer.
+    /// As [`steps`](Scheduler::steps). Also sets the order of the rounds, records the turns, and calls the observer.
     #[cold]
     #[inline(never)]
     pub(super) fn observed_steps(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
@@ -198,7 +198,8 @@ impl Scheduler {
         let cancelled = cancelled.filter(|_| !task.has(State::CANCEL_DEFERRED));
         let frame = (self.last_id.get() > last_id).then(|| observer.frame_of(&task));
         let turn = Turn { id: task.id.get(), last_id, is_internal: task.is_internal(), frame };
-        // This may be the last reference, and drop a value of the user. Its destructor counts as part of the turn.
+        // This may be the last reference to the task, and the drop may run a destructor of the user. The destructor counts as
+        // part of the turn.
         drop(task);
         let ended = Instant::now();
         let duration = ended.saturating_duration_since(began);
@@ -220,7 +221,7 @@ impl Scheduler {
         }
     }
 
-    /// Notes the tasks that have become ready since the last call, that is, in `phase`.
+    /// Notes the tasks that have become ready since the last call. All of them have become ready in `phase`.
     fn note_ready(&self, observer: &Observer, phase: &Phase<'_>) {
         let seen = observer.seen_ready.replace(self.run_queue.next_round_len());
         if observer.seen_ready.get() <= seen {

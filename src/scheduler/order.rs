@@ -2,12 +2,13 @@
 //!
 //! The order that a seed gives never changes: a seed gives the same turns in each later version. The generator is SplitMix64
 //! (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Let `s` be the first number that it gives for
-//! the seed. The permutation of round `r`, counted from 1, is drawn by a generator that starts at `s + r`. For each `last`, from
-//! the number of tasks less one down to 1, that generator gives a number `x`, and the tasks at `last` and at `x * (last + 1) /
-//! 2^64` are exchanged (Fisher, Yates). Seed 0 draws nothing, and neither does a round of one task.
+//! the seed. The permutation of round `r`, counted from 1, is drawn by a generator that starts at `s + r`. The index `last`
+//! goes from the number of tasks less one down to 1. For each `last`, that generator gives a number `x`, and the tasks at
+//! `last` and at `x * (last + 1) / 2^64` are exchanged (Fisher, Yates). Seed 0 draws nothing, and neither does a round of one
+//! task.
 //!
-//! The order of each round is drawn by itself. So one round can be set back to first in, first out, without a change of the other
-//! rounds.
+//! The order of each round is drawn independently of the other rounds. So one round can be set back to first in, first out,
+//! without a change of the others.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -40,7 +41,7 @@ impl Order {
         Order::Given(Rc::new(rounds))
     }
 
-    /// The seed that gives this order, if one does.
+    /// The seed that gives this order, if there is such a seed.
     pub(super) fn seed(&self) -> Option<u64> {
         match self {
             Order::FirstInFirstOut => Some(0),
@@ -53,7 +54,8 @@ impl Order {
         matches!(self, Order::FirstInFirstOut)
     }
 
-    /// The order of round `round` of `count` tasks: for each turn the index of its task. `None`: first in, first out.
+    /// The order of the round with number `round` and `count` tasks: for each turn, the index of its task. `None` means first
+    /// in, first out.
     pub(super) fn of_round(&self, round: u64, count: usize) -> Option<Vec<usize>> {
         let order = match self {
             Order::FirstInFirstOut => None,
@@ -67,12 +69,12 @@ impl Order {
     }
 }
 
-/// `order`, fitted to a round of `count` tasks, which may be fewer or more.
+/// Fits `order` to a round of `count` tasks. The round may have fewer or more tasks than `order`.
 fn fitted(order: &[usize], count: usize) -> Vec<usize> {
     order.iter().copied().filter(|&index| index < count).chain(order.len()..count).collect()
 }
 
-/// Draws a permutation of `count`.
+/// Draws a permutation of the numbers from 0 to `count - 1`.
 fn draw(seed: u64, round: u64, count: usize) -> Vec<usize> {
     let mut numbers = SplitMix64(SplitMix64(seed).next().wrapping_add(round));
     let mut order: Vec<usize> = (0..count).collect();
@@ -82,7 +84,7 @@ fn draw(seed: u64, round: u64, count: usize) -> Vec<usize> {
     order
 }
 
-/// A generator of random numbers, by its state.
+/// A generator of random numbers. The field is its state.
 struct SplitMix64(u64);
 
 impl SplitMix64 {
@@ -104,7 +106,7 @@ impl SplitMix64 {
 mod tests {
     use super::*;
 
-    /// The reference implementation gives these for the state 1234567.
+    /// The reference implementation gives these numbers for the state 1234567.
     #[test]
     fn the_numbers_are_those_of_split_mix_64() {
         let mut numbers = SplitMix64(1_234_567);

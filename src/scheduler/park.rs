@@ -1,4 +1,4 @@
-//! A run with nothing ready sleeps: it parks its thread, or leaves the waker of its host in the inbox.
+//! When nothing is ready, a run sleeps: it parks its thread, or stores the waker of its host in the inbox.
 //!
 //! It relies on [`inbox`](super::inbox), which wakes the thread or the host, and on [`deadlines`](super::deadlines), which says
 //! how long the sleep may be.
@@ -10,7 +10,7 @@ use super::Scheduler;
 use super::inbox::EndOfWatch;
 
 impl Scheduler {
-    /// Notes that a task waits for a future that is not the library's own: it may need a reactor.
+    /// Notes that a task waits for a future that is not the library's own. Such a future may need a reactor.
     #[cfg(feature = "smol")]
     pub(super) fn note_foreign_future(&self) {
         self.has_foreign_futures.set(true);
@@ -29,10 +29,10 @@ impl Scheduler {
     /// Stores `waker`. It is woken when a task becomes ready, and when the loop has to look for a deadlock. Returns false if a
     /// task is ready already.
     pub(crate) fn set_host_waker(&self, waker: &Waker) -> bool {
-        // This comes first: to clone the waker, and to drop the previous waker, runs foreign code, which may make a task ready.
+        // This comes first: cloning the waker and dropping the previous waker runs foreign code, which may make a task ready.
         self.host_may_sleep();
-        // A virtual clock jumps when nothing outside can wake the loop any more. So the host of a simulated loop is woken for
-        // that, too.
+        // A virtual clock jumps when nothing outside can wake the loop any more. So the host of a simulated loop has to be
+        // woken when the last holder is gone.
         let is_virtual = self.clock.is_virtual();
         let has_timers = !is_virtual && self.may_time_help();
         let is_checked = is_virtual || !self.is_hosted.get() || self.has_joined();
@@ -45,12 +45,12 @@ impl Scheduler {
         sleeps
     }
 
-    /// Notes that the host is about to sleep, unless a task becomes ready before.
+    /// Notes that the host is about to sleep. If a task becomes ready, the host is woken.
     pub(crate) fn host_may_sleep(&self) {
         self.is_host_asleep.set(true);
     }
 
-    /// Notes that the host polls the loop, or is about to: it need not be woken.
+    /// Notes that the host polls the loop, or is about to poll it. So the host need not be woken.
     pub(crate) fn host_is_awake(&self) {
         self.is_host_asleep.set(false);
         // The host may have slept for long, so the time is read again.

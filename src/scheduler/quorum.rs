@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 
 use super::{Scheduler, TaskRef};
 
-/// What the search for deadlocks reads from a quorum.
+/// The data of a quorum that the search for deadlocks reads.
 pub(crate) trait Quorum {
     /// The tasks of the quorum that have not ended.
     fn running(&self) -> Vec<TaskRef>;
@@ -22,7 +22,7 @@ pub(crate) trait Quorum {
 pub(super) struct Quorums {
     /// The key is the last id of a range of tasks. The value has the first id of the range, and the quorum.
     by_last_id: BTreeMap<u64, (u64, Weak<dyn Quorum>)>,
-    /// When there are this many ranges, those of quorums that are gone are removed.
+    /// When there are this many ranges, the ranges of quorums that no longer exist are removed.
     prune_at: usize,
 }
 

@@ -1,7 +1,7 @@
 //! What a simulated run did: its turns, and the rounds that were not first in, first out.
 //!
-//! Some runs never end, and their record must not use up the memory. So the record keeps the first turns and rounds, and a hash
-//! of all later turns.
+//! Some runs never end, and the record of such a run must not use up the memory. So the record keeps the first turns and
+//! rounds, and a hash of all later turns.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -23,11 +23,11 @@ pub(crate) struct Record {
     pub(crate) reordered: Vec<Round>,
     /// How many tasks are in the orders of these rounds.
     reordered_tasks: usize,
-    /// Whether to note the tasks of these rounds.
+    /// Whether to note the tasks of the reordered rounds.
     pub(super) with_tasks: bool,
 }
 
-/// One turn: the task, by its id, and where it continued.
+/// One turn: the id of the task, and the line at which the task continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
     pub(crate) task: u64,
@@ -47,23 +47,25 @@ pub(crate) struct Round {
     pub(crate) number: u64,
     /// For each turn, the index of its task in the order in which the tasks became ready.
     pub(crate) order: Vec<usize>,
-    /// The tasks, in the order in which they became ready, if they are noted: the name of each, and where it goes on.
+    /// The tasks, in the order in which they became ready: the name of each, and the line at which it continues. Empty if tasks
+    /// are not noted.
     pub(crate) tasks: Vec<Frame>,
 }
 
 impl Record {
     /// How many turns are kept.
     pub(crate) const MAX_TURNS: usize = 1 << 20;
-    /// How many tasks the orders that are kept may have in total.
+    /// The maximum number of tasks in all kept orders together.
     const MAX_REORDERED_TASKS: usize = 1 << 20;
-    /// How many rounds of several tasks are kept. The search for a failing order looks at no more.
+    /// How many rounds of several tasks are kept. The search for a failing order does not look at more rounds.
     pub(crate) const MAX_SIZES: usize = 800;
 
     pub(crate) fn new(with_tasks: bool) -> Record {
         Record { with_tasks, ..Record::default() }
     }
 
-    /// `is_first`: this is the first turn of its task. Then `name` is called, if the turn is one of those that are kept.
+    /// `is_first` says whether this is the first turn of its task. If it is, and if the turn is kept, `name` is called for the
+    /// name of the task.
     pub(super) fn add_turn(&mut self, turn: Turn, is_first: bool, name: impl FnOnce() -> Cow<'static, str>) {
         self.turn_count += 1;
         if self.turns.len() == Record::MAX_TURNS {
@@ -112,7 +114,7 @@ impl Record {
         self.sizes.iter().copied().collect()
     }
 
-    /// A hash over every turn, which is the same on each machine (FNV-1a).
+    /// A hash of all turns (FNV-1a). It does not depend on the machine.
     pub(crate) fn hash(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325;
         for Turn { task, location } in &self.turns {

@@ -1,7 +1,7 @@
-//! Running: rounds, and what happens between two rounds. The turns are in [`turn`](super::turn).
+//! The main loop: rounds, and the steps between two rounds. The turns are in [`turn`](super::turn).
 //!
-//! Cancellations come first: while tasks wait to see theirs, no other task has a turn. Otherwise the run queue is taken in
-//! rounds. Between two rounds the loop looks at the inbox and at the clock.
+//! Cancellations come first: while a task is queued to see its cancellation, no other task has a turn. Otherwise the tasks of
+//! the run queue have their turns, in rounds. Between two rounds the loop looks at the inbox and at the clock.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -26,8 +26,8 @@ pub(crate) enum Progress {
 }
 
 impl Scheduler {
-    /// Takes at most `budget` steps, and subtracts the number of steps from `budget`. A panic of user code does not leave this
-    /// function: it stops the loop, and is kept for [`take_panic`](Scheduler::take_panic).
+    /// Takes at most `budget` steps, and subtracts the number of steps that were taken from `budget`. A panic of user code does
+    /// not leave this function: it stops the loop, and is kept for [`take_panic`](Scheduler::take_panic).
     pub(crate) fn run(self: &Rc<Scheduler>, budget: &mut usize) -> Progress {
         let _running = Running::new(self);
         with_own_depth(|| {
@@ -80,7 +80,7 @@ impl Scheduler {
         self.run_queue.begin_round()
     }
 
-    /// Whether to look at the clock and the inbox.
+    /// Whether the loop has to look at the clock and at the inbox.
     #[inline(always)]
     pub(super) fn may_have_news(&self) -> bool {
         self.clock.has_deadline() || self.is_signalled()
@@ -153,7 +153,8 @@ impl Scheduler {
         }
     }
 
-    /// Whether user code that ran between two rounds has woken a task of this loop.
+    /// Whether something has come in since the loop last looked at the inbox. For example, user code that ran between two
+    /// rounds may have woken a task.
     pub(super) fn is_locally_woken(&self) -> bool {
         self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
     }
@@ -191,7 +192,8 @@ impl Scheduler {
         }
     }
 
-    /// Cancels the scopes whose time is up, unless their work may complete in the same round: then the work wins.
+    /// Cancels the scopes whose time is up. If the work of such a scope may complete in the same round, the scope is not
+    /// cancelled yet: the work wins.
     fn cancel_expired(self: &Rc<Scheduler>) {
         let reason = Cancelled::new(Reason::TimedOut);
         // The scopes are only borrowed here. Dropping one may panic, so they are dropped when all of them have been looked at.
@@ -214,7 +216,7 @@ impl Scheduler {
     }
 }
 
-/// While a `Running` lives, the scheduler runs: wake-ups from its own thread go directly to it.
+/// While a value of this type exists, the scheduler is running, and wake-ups from its own thread go directly to the run queue.
 struct Running<'a> {
     scheduler: &'a Scheduler,
 }

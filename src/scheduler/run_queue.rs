@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use super::task::TaskRef;
 use crate::capacity::KEPT_CAPACITY;
 
-/// The tasks to resume. A round consists of the tasks that are ready when it begins. Tasks that become ready meanwhile are in the
-/// next round.
+/// The tasks to resume. A round consists of the tasks that are ready when it begins. Tasks that become ready during a round are
+/// in the next round.
 #[derive(Default)]
 pub(crate) struct RunQueue {
     queues: UnsafeCell<Queues>,
@@ -52,13 +52,13 @@ impl RunQueue {
         RunQueue { queues: UnsafeCell::new(queues) }
     }
 
-    /// Not a `RefCell`: a turn takes five nanoseconds, and checking the flag would take a tenth of that.
+    /// This is not a `RefCell`: a turn takes five nanoseconds, and checking the flag of a `RefCell` would take a tenth of that.
     #[inline(always)]
     fn with<R>(&self, change: impl FnOnce(&mut Queues) -> R) -> R {
-        // SAFETY: `RunQueue` is not `Sync`, and this is the only place that borrows the queues. It is private. No `change` below
-        // calls it again, and none runs other code than that of `Vec`, `SmallVec` and `std::mem`: they move tasks, and clone
-        // pointers to them, and never drop one. So there is no second borrow while this one lasts, and `R` cannot hold a
-        // reference into it.
+        // SAFETY: `RunQueue` is not `Sync`, and this private function is the only place that borrows the queues. No `change`
+        // below calls this function. Each `change` runs only code of `Vec`, `SmallVec` and `std::mem`, and this code moves
+        // tasks or clones pointers to tasks, but never drops a task. So there is no second borrow while this one lasts, and `R`
+        // cannot hold a reference into it.
         change(unsafe { &mut *self.queues.get() })
     }
 
@@ -67,8 +67,8 @@ impl RunQueue {
         self.with(|queues| queues.next_round.push(task));
     }
 
-    /// As [`push`](RunQueue::push), for a short caller: the code that grows the queue is not inlined, so the caller saves no
-    /// registers for it.
+    /// As [`push`](RunQueue::push), for a short caller. The code that grows the queue is not inlined here, so the caller need
+    /// not save registers for it.
     #[inline(always)]
     pub(crate) fn push_in_place(&self, task: TaskRef) {
         if self.with(|queues| queues.next_round.len() == queues.next_round.capacity()) {
@@ -90,13 +90,13 @@ impl RunQueue {
         self.with(|queues| queues.round.pop())
     }
 
-    /// Begins a round with what is ready, when the last one is over. False if nothing is ready.
+    /// Begins a round of all tasks that are ready. The last round must be over. Returns false if no task is ready.
     #[inline(always)]
     pub(crate) fn begin_round(&self) -> bool {
         self.with(|queues| {
             if queues.next_round.len() == 1 && queues.round.capacity() != 0 {
-                // `swap` is not used here. It would load as one word what was just stored in several parts, and the processor
-                // would wait for these stores.
+                // `swap` is not used here. The fields of the queue were just stored one by one. `swap` would load several of
+                // them as one word, and the processor would wait for these stores.
                 queues.round.extend(queues.next_round.pop());
                 queues.rounds += 1;
             } else {
@@ -111,8 +111,9 @@ impl RunQueue {
         })
     }
 
-    /// Begins a round of one task, when the last one is over, and takes the task: as [`begin_round`](RunQueue::begin_round) and
-    /// [`pop`](RunQueue::pop), in half of their instructions. `None` if not exactly one is ready, or if memory is to be given back.
+    /// Begins a round of one task, and takes the task. The last round must be over. This does the same as
+    /// [`begin_round`](RunQueue::begin_round) and [`pop`](RunQueue::pop), in half of their instructions. `None` if no task or
+    /// several tasks are ready, or if the queue has to give memory back.
     #[inline(always)]
     pub(crate) fn take_only(&self) -> Option<TaskRef> {
         self.with(|queues| {
@@ -149,7 +150,7 @@ impl RunQueue {
         self.with(|queues| queues.next_round.is_empty())
     }
 
-    /// The last task of this round, if only one is left. It stays in the queue.
+    /// The last task of this round, if only one task is left in the round. The task stays in the queue.
     pub(crate) fn only(&self) -> Option<TaskRef> {
         let task = self.with(|queues| if queues.round.len() == 1 { queues.round.pop() } else { None })?;
         let again = task.clone();
@@ -157,14 +158,14 @@ impl RunQueue {
         Some(task)
     }
 
-    /// Takes out the rest of this round, first to last.
+    /// Takes out the remaining tasks of this round, first to last.
     pub(crate) fn take_round(&self) -> Vec<TaskRef> {
         let mut round = self.with(|queues| std::mem::take(&mut queues.round));
         round.reverse();
         round
     }
 
-    /// Sets the rest of this round, first to last. The queue of the round must be empty.
+    /// Sets the remaining tasks of this round, first to last. The queue of the round must be empty.
     pub(crate) fn put_round(&self, mut round: Vec<TaskRef>) {
         round.reverse();
         let empty = self.with(|queues| std::mem::replace(&mut queues.round, round));

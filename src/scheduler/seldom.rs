@@ -1,4 +1,5 @@
-//! State that few loops, or few scopes, have. Until it is used, it takes one word, and making or dropping it costs nothing.
+//! State that few loops, or few scopes, have. Until the state is used, it takes one word, and making or dropping it costs
+//! nothing.
 
 use std::cell::{OnceCell, Ref, RefCell, RefMut};
 

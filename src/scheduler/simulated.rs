@@ -1,6 +1,6 @@
 //! The state of a simulated loop: the order of its rounds, and a record of its turns.
 //!
-//! Its rounds are taken by the second copy of the main loop ([`observed`](super::observed)).
+//! The second copy of the main loop ([`observed`](super::observed)) runs simulated loops.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -22,9 +22,9 @@ pub(crate) struct Simulated {
     rounds: Cell<u64>,
     record: Option<RefCell<Record>>,
     standstill: Standstill,
-    /// Something came from outside, so the same seed need not give the same turns.
+    /// Whether something has come from outside. If so, the same seed need not give the same turns.
     came_from_outside: Cell<bool>,
-    /// When the clock began to wait for something outside, in real time.
+    /// The real time at which the clock began to wait for something outside.
     waits_since: Cell<Option<Instant>>,
     is_reported: Cell<bool>,
     jumps: Jumps,
@@ -49,7 +49,7 @@ const LONG: Duration = Duration::from_hours(365 * 24);
 const BEFORE_REPORT: Duration = Duration::from_secs(3);
 
 impl Simulated {
-    /// The run fails after `max_rounds` during which its clock stood still.
+    /// The run fails after `max_rounds` rounds during which its clock stood still.
     pub(crate) fn new(start: Instant, order: Order, record: Option<Record>, max_rounds: Option<u64>) -> Simulated {
         let record = record.map(RefCell::new);
         Simulated {
@@ -65,7 +65,7 @@ impl Simulated {
         }
     }
 
-    /// Counts a round in which `size` tasks are ready, if any is. Returns its number.
+    /// Counts a round in which `size` tasks are ready, unless `size` is 0. Returns the number of the last counted round.
     fn count_round(&self, size: usize) -> u64 {
         if size > 0 {
             self.rounds.set(self.rounds.get() + 1);
@@ -105,9 +105,10 @@ impl Scheduler {
         }
     }
 
-    /// The loop is idle, and its thread is about to wait. If the clock of a simulated loop has waited for something outside for
-    /// long, this prints a warning, once. The waker that counts as outside may be held by a coroutine of the same loop. Then
-    /// the clock and this coroutine wait for each other for ever. Returns the time at which to call this again.
+    /// Called when the loop is idle and its thread is about to wait. If the clock of a simulated loop has waited for something
+    /// outside for long, this prints a warning, once. The waker that counts as outside may belong to a coroutine of the same
+    /// loop. In that case, the clock and this coroutine wait for each other for ever. Returns the time at which to call this
+    /// again.
     pub(crate) fn warn_if_it_waits_for_long(self: &Rc<Scheduler>) -> Option<Instant> {
         let simulated = self.simulated.as_ref().filter(|simulated| !simulated.is_reported.get())?;
         self.deadline()?;
@@ -129,7 +130,7 @@ impl Scheduler {
         None
     }
 
-    /// Counts a jump of the clock. If there were many, and the program may have no end, this prints a warning, once.
+    /// Counts a jump of the clock. If there were many jumps, and the program may have no end, prints a warning, once.
     pub(super) fn count_jump(self: &Rc<Scheduler>) {
         let Some(simulated) = &self.simulated else { return };
         let jumps = &simulated.jumps;
@@ -188,7 +189,7 @@ impl Scheduler {
 
     /// Sets the order of the round that has just begun.
     ///
-    /// A task may be queued without being ready, because the reason for which it was queued is gone. A seed gives no order to
+    /// A task may be queued without being ready, because the reason for queueing it no longer exists. A seed gives no order to
     /// such tasks: they are not counted, and come last.
     fn reorder_round(&self, simulated: &Simulated) {
         if let Some(task) = self.run_queue.only() {

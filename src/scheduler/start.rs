@@ -9,7 +9,7 @@ use super::task::protocol::{Outcome, Resume, Suspend};
 use super::task::state::State;
 use super::{Scheduler, Scope, TaskRef};
 
-/// The name of the task that stands for the host.
+/// The name of the task that represents the host.
 struct HostTask;
 
 impl TaskName for HostTask {
@@ -33,7 +33,7 @@ impl Scheduler {
         task.replace_scope(Some(scope));
     }
 
-    /// Starts a task in a scope that a destructor has cancelled while the wait began: the task never runs.
+    /// Starts a task in a scope that was cancelled while the wait began, by a destructor. Such a task never runs.
     #[cold]
     fn start_cancelled(task: &TaskRef, scope: Rc<Scope>) {
         task.replace_scope(Some(scope.clone()));

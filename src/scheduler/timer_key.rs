@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     pub(super) slot: u32,
-    /// Counts up, so that equal deadlines fire in the order in which they were set.
+    /// The number of the timer. Timers with equal deadlines fire in the order of their numbers, which is the order in which
+    /// they were set.
     pub(super) stamp: u32,
 }

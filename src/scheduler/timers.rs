@@ -12,7 +12,7 @@ use super::scope::Scope;
 use super::timer_key::TimerKey;
 use super::wait::Waiter;
 
-/// What happens at a deadline.
+/// The action at a deadline.
 pub(crate) enum Timer {
     /// Settles a wait.
     Settle(Waiter),
@@ -22,16 +22,17 @@ pub(crate) enum Timer {
 
 /// The timers of a loop.
 ///
-/// Recent deadlines are in a heap. When this heap is full, its entries become a sorted list, a [`Run`]. These lists are in a
-/// second heap, by their first entry. So of a million deadlines, all but a few thousand are in sorted lists: they stay where
-/// they are, and are read in order.
+/// Recent deadlines are in a heap. When this heap is full, its entries become a sorted list, a [`Run`]. A second heap has these
+/// lists, ordered by their first entry. So of a million deadlines, all but a few thousand are in sorted lists. These deadlines
+/// do not move, and are read in order.
 ///
-/// A timer that is cancelled leaves its entry. Such entries are swept out before they outnumber the others by far.
+/// The entry of a cancelled timer stays at first. All such entries are removed as soon as they outnumber the timers by more
+/// than 32.
 pub(crate) struct Timers {
     heap: QuaternaryHeap<Entry>,
     runs: QuaternaryHeap<Run>,
     timers: Slab<Stamped>,
-    /// Empty. Its memory is used for the next timers that fire.
+    /// An empty list. Its memory is used for the next timers that fire.
     due: Vec<Timer>,
     /// How many entries belong to timers that were cancelled.
     cancelled: usize,
@@ -45,7 +46,7 @@ pub(super) const AT_ONCE: usize = 1024;
 /// How many entries a full heap has. Together they take 32 KiB.
 const RUN: usize = 2048;
 
-/// A timer with its stamp. The stamp is inside of each variant, so that the whole takes two words.
+/// A timer with its stamp. The stamp is inside of each variant, so that a value takes two words.
 enum Stamped {
     Settle(u32, Waiter),
     Expire(u32, Rc<Scope>),
@@ -78,7 +79,7 @@ impl Stamped {
 /// In the order of entries, the entry that fires first is the greatest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
-    /// In nanoseconds since the loop's own zero.
+    /// In nanoseconds since [`zero`](Timers::zero).
     deadline: u64,
     key: TimerKey,
 }
@@ -106,7 +107,7 @@ impl PartialOrd for Entry {
 #[derive(PartialEq, Eq)]
 struct Run {
     first: Entry,
-    /// From the last to the second.
+    /// The other entries, from the last one to the second one.
     rest: Vec<Entry>,
 }
 
@@ -223,7 +224,7 @@ impl Timers {
         self.shrink();
     }
 
-    /// The next deadline. `None` if no timer is set, or all are set to never.
+    /// The next deadline. `None` if no timer is set, or if none of the timers that are set ever fires.
     pub(crate) fn next(&mut self) -> Option<Instant> {
         let mut first = self.first()?;
         while !self.is_set(first.key) {
@@ -234,10 +235,10 @@ impl Timers {
         if first.deadline == NEVER { None } else { self.zero.checked_add(Duration::from_nanos(first.deadline)) }
     }
 
-    /// Takes the first timers that are due at `now`, [`AT_ONCE`] of them at most.
+    /// Takes the first timers that are due at `now`, but at most [`AT_ONCE`].
     ///
-    /// Taking them one by one, and waking a task in between, would make a million sleeps two fifths slower: each step would wait
-    /// for memory.
+    /// If each timer was taken alone, and its task woken before the next timer was taken, a million sleeps would be two fifths
+    /// slower: each step would wait for memory.
     pub(crate) fn take_due(&mut self, now: u64) -> Vec<Timer> {
         let mut due = std::mem::take(&mut self.due);
         while due.len() < AT_ONCE
@@ -258,7 +259,8 @@ impl Timers {
         due
     }
 
-    /// Takes back the list that [`take_due`](Timers::take_due) returned, when it is empty, to use its memory again.
+    /// Takes back the list that [`take_due`](Timers::take_due) returned, to use its memory again. The caller has emptied the
+    /// list.
     pub(crate) fn keep(&mut self, due: Vec<Timer>) {
         self.due = due;
     }

@@ -1,4 +1,4 @@
-//! Turns: a task is resumed once, and what it did is recorded.
+//! Turns: a task is resumed once, and then queued again, left waiting, or ended.
 //!
 //! It relies on [`task`](super::task) to resume the coroutine, and on [`end`](super::end) for tasks that have ended. [`run`](super::run)
 //! and the observed loop choose the task.
@@ -21,7 +21,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether a task that was queued has its turn now. If this returns true, the task has not ended, and does not run.
+    /// Whether a task that was queued has its turn now. If this returns true, the task has not ended and is not running.
     #[inline(always)]
     pub(super) fn may_resume(task: &Header) -> bool {
         const NEEDS_CHECK: State = State::SLOW.union(State::ENDED).union(State::RUNNING);
@@ -44,7 +44,7 @@ impl Scheduler {
         is_due
     }
 
-    /// Resumes `task` once, if it can be resumed. Before that, clears the bits `cleared`.
+    /// Clears the bits `cleared` and resumes `task` once, unless the task has ended or is running.
     #[inline(always)]
     pub(super) fn turn(self: &Rc<Scheduler>, task: TaskRef, cleared: State) {
         if !task.has(State::ENDED | State::RUNNING) {
@@ -53,7 +53,7 @@ impl Scheduler {
         }
     }
 
-    /// Resumes `task` by `resume`.
+    /// Calls `resume` to resume `task`. Then queues the task if it is ready, and ends it if its body has returned.
     #[inline(always)]
     fn turn_with(self: &Rc<Scheduler>, task: TaskRef, resume: impl FnOnce(&TaskRef) -> Turn) {
         let guard = PanicGuard::new(self, task);
@@ -80,7 +80,8 @@ impl Scheduler {
     fn suspend_slow(self: &Rc<Scheduler>, task: TaskRef) {
         task.unset(State::RUNNING);
         if task.has(State::CANCELLED) && !task.has(State::SHIELDED) {
-            // The coroutine was written by hand, and has suspended without waiting for anything.
+            // There are three cases. A coroutine that was written without macros has suspended without a wait. Or a task was
+            // cancelled while it polled a future. Or a task has swallowed too many cancellations.
             if task.is_doomed() || task.count_cancellation() {
                 return self.drop_stuck(task, &format!("was cancelled {MAX_SWALLOWED} times in a row and went on"));
             }
@@ -96,12 +97,13 @@ impl Scheduler {
         loop {
             let task = self.cancelling.borrow_mut().pop_front();
             match task {
-                // The task whose failure started the cancellation has ended already.
+                // A task may have ended since it was queued here. An example is the task whose failure started the
+                // cancellation.
                 Some(task) if task.is_ended() => {}
                 Some(task) => return Some(task),
                 None => {
                     self.is_cancelling.set(false);
-                    // Empty: no destructor runs under the borrow.
+                    // The queue is empty, so no destructor runs under the borrow.
                     self.cancelling.borrow_mut().shrink_to(KEPT_CAPACITY);
                     return None;
                 }
@@ -130,7 +132,7 @@ impl Scheduler {
         } else if task.cold(|cold| cold.held_by > 0).unwrap_or(false) {
             task.set(State::CANCEL_DEFERRED);
         } else {
-            // This turn also serves any other reason to resume it.
+            // This turn also serves every other reason to resume the task, so `FORCE_RESUME` is cleared.
             self.turn(task.clone(), State::FORCE_RESUME);
         }
         if !task.is_ended() {
@@ -139,7 +141,7 @@ impl Scheduler {
     }
 }
 
-/// Holds a task while code of its coroutine runs. If that panics, the task goes to `panicking`.
+/// Owns a task while code of its coroutine runs. If that code panics, the guard stores the task in `panicking`.
 pub(super) struct PanicGuard<'a> {
     scheduler: &'a Scheduler,
     task: Option<TaskRef>,
@@ -153,12 +155,12 @@ impl PanicGuard<'_> {
 
     #[inline]
     pub(super) fn task(&self) -> &TaskRef {
-        self.task.as_ref().expect("the task is there until `defuse`")
+        self.task.as_ref().expect("the guard has its task until `defuse`")
     }
 
     #[inline]
     pub(super) fn defuse(mut self) -> TaskRef {
-        self.task.take().expect("the task is there until `defuse`")
+        self.task.take().expect("the guard has its task until `defuse`")
     }
 }
 

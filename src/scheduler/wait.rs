@@ -1,7 +1,7 @@
-//! How a task waits: a wait begins, counts its pending parts, and polls foreign futures.
+//! How a task waits: it begins a wait, counts the pending parts, and polls futures.
 //!
-//! Each pending part has a [`Waiter`], kept by what the task waits for. A task is queued when its last part is settled, or at
-//! once when a part has failed.
+//! Each pending part has a [`Waiter`], which is stored in the thing that the task waits for. A task is queued when its last
+//! part is settled, or at once when a part has failed.
 
 use std::panic::Location;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use super::{Scheduler, Scope, WakeTarget};
 use crate::error::{Cancelled, Error, Reason, Result};
 use crate::panic::contain;
 
-/// One pending part of what a task waits for.
+/// The entry for one pending part of a task's wait.
 pub(crate) struct Waiter(TaskRef);
 
 impl Waiter {
@@ -26,7 +26,8 @@ impl Waiter {
         Waiter(task.clone())
     }
 
-    /// Notes that the part is done. If it was the last one, or may decide a race, the task becomes ready.
+    /// Notes that the part is over. If it was the last pending part, or if it may decide a race of leaves, the task becomes
+    /// ready.
     #[inline]
     pub(crate) fn settle(self) {
         if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
@@ -49,7 +50,7 @@ impl Waiter {
         self.release();
     }
 
-    /// As [`settle`](Waiter::settle), for a task of `scheduler`, which is running.
+    /// As [`settle`](Waiter::settle), for a task of `scheduler`. The loop of `scheduler` must be running.
     #[inline(always)]
     pub(crate) fn settle_on(self, scheduler: &Scheduler) {
         if self.0.has(State::SLOW | State::QUEUED | State::RUNNING | State::ENDED) {
@@ -68,7 +69,7 @@ impl Waiter {
         self.release();
     }
 
-    /// Notes that the task no longer waits for the part. If it was the last one that was pending, the task becomes ready.
+    /// Notes that the task no longer waits for the part. If it was the last pending part, the task becomes ready.
     pub(crate) fn give_up(self) {
         if self.count_down() == 0 {
             Scheduler::enqueue(&self.0);
@@ -86,8 +87,9 @@ impl Waiter {
         pending
     }
 
-    /// Drops the reference to the task. If the task has ended and had forgotten this wait, this may be the last reference. Then
-    /// its value is dropped here, and a panic of the value's destructor must not keep other waiters from being settled.
+    /// Drops the reference to the task. If the task has ended and its wait was leaked by `mem::forget`, this may be the last
+    /// reference. In this case, the value of the task is dropped here. If the value's destructor panics, the other waiters must
+    /// still be settled.
     #[inline]
     fn release(self) {
         if self.0.is_ended() {
@@ -105,14 +107,16 @@ impl Waiter {
 /// The bits that say whether a running task may wait by the fast path.
 const FAST: State = State::RUNNING.union(State::SLOW);
 
-/// The last future that it polled was pending: it waits for the future, or was woken by it in this turn.
+/// The last future that the task polled was pending. The task waits for this future, or the future has woken the task in this
+/// turn.
 const FUTURE_PENDING: State = State::POLLING_FUTURE.union(State::FUTURE_WOKEN);
 
 /// A wait began in this turn.
 const HAS_WAIT: State = State::WAIT_BEGUN.union(State::FUTURE_WOKEN);
 
 impl Header {
-    /// Begins a wait at `location`. False if the task must not wait. Polling the wait then raises an error with the reason.
+    /// Begins a wait at `location`. Returns false if the task must not wait. A poll of the wait then raises an error with the
+    /// reason.
     #[inline]
     pub(crate) fn begin_wait(&self, shielded: bool, location: &'static Location<'static>) -> bool {
         const MAY_BEGIN: State = FAST.union(HAS_WAIT);
@@ -131,7 +135,7 @@ impl Header {
         }
         self.location.set(location);
         if self.has(State::CANCELLED) {
-            // The future that the task has polled is given up, because another poll would only raise the cancellation.
+            // The task gives up the future that it has polled, because another poll would only raise the cancellation.
             self.give_up_future();
         }
         if self.has(HAS_WAIT) || self.pending.get() != 0 {
@@ -147,9 +151,9 @@ impl Header {
         true
     }
 
-    /// Whether the wait of this task was over when a timeout, an abort or a race cancelled the task. Then the coroutine gets the
-    /// value that has arrived, and sees the cancellation at its next wait. If the task has lost a race and the wait can give its
-    /// value back, the wait gives it back instead, because the race ignores the value of a loser.
+    /// Whether the wait of this task was over when a timeout, an abort or a race cancelled the task. Then the coroutine gets
+    /// the value that has arrived, and sees the cancellation at its next wait. There is one exception: if the task has lost a
+    /// race, and the wait can give its value back, the wait does so, because the race ignores the value of a loser.
     pub(crate) fn keeps_arrived(&self, gives_back: bool) -> bool {
         const NOT_OVER: State = State::WAIT_REFUSED.union(State::WAIT_BEGUN).union(State::FAILED);
         let is_kept = |scope: Rc<Scope>| match scope.cancelled().as_ref().map(Cancelled::why) {
@@ -178,7 +182,7 @@ impl Header {
         Some(Error::cancelled(reason, self.location.get()))
     }
 
-    /// The answer to a poll of a future, if this task must not poll a future now.
+    /// The result of a poll of a future, if this task must not poll a future now. `None` if it may.
     #[inline(never)]
     fn refuse_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
         if !self.has(State::RUNNING) {
@@ -211,7 +215,7 @@ impl Header {
 }
 
 impl TaskRef {
-    /// Polls a future of the library in the name of this task, which runs.
+    /// Polls a future of the library for this task, which is running.
     #[inline]
     pub(crate) fn poll_future<F: Future>(
         &self,
@@ -221,7 +225,7 @@ impl TaskRef {
         self.poll_any_future::<false, F>(future, location)
     }
 
-    /// As [`poll_future`](TaskRef::poll_future), for a future of a user: it may need a reactor.
+    /// As [`poll_future`](TaskRef::poll_future), for a future of the user. Such a future may need a reactor.
     #[inline]
     pub(crate) fn poll_foreign_future<F: Future>(
         &self,
@@ -244,11 +248,12 @@ impl TaskRef {
         }
         self.location.set(location);
         let wake_slot = self.wake_slot().unwrap_or_else(|| self.new_wake_slot());
-        // SAFETY: the cold part of this task keeps the wake slot alive, and gives it up only when the task ends. That is after its
-        // coroutine, which runs now (RUNNING), has returned to the scheduler. `waker` and `poll` are dropped before it returns.
+        // SAFETY: the cold part of this task keeps the wake slot alive, and gives it up only when the task ends. The task ends
+        // only after its coroutine, which is running now (RUNNING), has returned to the scheduler. `waker` and `poll` are
+        // dropped before this function returns.
         let (waker, poll) = unsafe { (WakeSlot::lend(wake_slot), (*wake_slot).begin_poll()) };
         let Some(mut poll) = poll else {
-            // The coroutine suspends with nothing pending, and so has its next turn in the next round.
+            // The coroutine suspends with no pending part, so it has its next turn in the next round.
             return Poll::Pending;
         };
         match future.poll(&mut Context::from_waker(&waker)) {
@@ -265,7 +270,7 @@ impl TaskRef {
                     return Poll::Ready(Err(second_wait(location)));
                 }
                 if poll.note_pending() {
-                    // It suspends with nothing pending, as in a `yield`.
+                    // The coroutine suspends with no pending part, as at a `yield` without a wait.
                     if was_polled {
                         self.stop_polling_future();
                     }
@@ -278,7 +283,7 @@ impl TaskRef {
                 }
                 #[cfg(feature = "smol")]
                 if FOREIGN && poll.note_foreign() {
-                    // Only an idle loop drives a reactor, so this is noted only for a future that is pending.
+                    // Only an idle loop drives a reactor, so only a pending future is noted.
                     self.with_scheduler(|scheduler| scheduler.note_foreign_future());
                 }
                 Poll::Pending
@@ -295,7 +300,7 @@ impl TaskRef {
         pointer
     }
 
-    /// Called when the shield at which the task waits is dropped: from here on, a cancellation is raised at its waits again.
+    /// Called when the shield at which the task waits is dropped. From now on, a cancellation is raised at its waits again.
     pub(crate) fn leave_shield(&self) {
         self.unset(State::SHIELDED);
         // A running task is not queued here: when it suspends, the loop checks whether to queue it.
@@ -305,8 +310,8 @@ impl TaskRef {
         }
     }
 
-    /// As [`wake_on`](TaskRef::wake_on), but does nothing and returns false if the task runs: it may begin another wait in this
-    /// turn, and would miss the wake-up.
+    /// As [`wake_on`](TaskRef::wake_on), but if the task is running, this does nothing and returns false. A running task may
+    /// begin another wait in this turn, and would then miss the wake-up.
     #[inline]
     pub(super) fn wake_unless_running(&self, scheduler: &Scheduler) -> bool {
         let may_wake = !self.has(State::RUNNING);
@@ -316,9 +321,9 @@ impl TaskRef {
         may_wake
     }
 
-    /// Wakes the task, as its waker was called. This has no effect unless the task waits for a future: the waker may be an old
-    /// one, of a future that is gone. `scheduler` is that of the task, and runs. So no host has to be woken, and no user code
-    /// runs here.
+    /// Wakes the task, because its waker was called. This has no effect unless the task waits for a future: the waker may
+    /// belong to an earlier future. `scheduler` is the scheduler of the task, and its loop is running. So no host has to be
+    /// woken, and no user code runs here.
     #[inline]
     pub(super) fn wake_on(&self, scheduler: &Scheduler) {
         const QUEUED_OR_NOT_DUE: State = State::QUEUED.union(State::RUNNING).union(State::ENDED);

@@ -1,4 +1,5 @@
-//! Which tasks wait for which: the one graph that traces, the order of cancellation and the search for deadlocks use.
+//! Which tasks wait for which. Traces, the order of cancellation and the search for deadlocks use this graph. It relies on the
+//! waiters of tasks and on the owners of scopes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
@@ -43,8 +44,9 @@ pub(super) fn has_waiter_in_its_scope(task: &TaskRef) -> bool {
     task.waiting_tasks().into_iter().any(is_in_it)
 }
 
-/// The tasks whose own scope ends with its first task, by an owner that nevertheless waits for them. For each task, this is the
-/// owner of the nearest scope above that ends only when all tasks in it have ended. The key is the id of this owner.
+/// Groups tasks by an owner that waits for them indirectly. The owner is that of the nearest scope above the task that ends
+/// only when all tasks in it have ended. Only tasks whose own scope is not such a scope are listed. The key is the id of the
+/// owner.
 pub(super) fn by_owner_around(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
     let mut by_owner = BTreeMap::<u64, Vec<TaskRef>>::new();
     let mut known = BTreeMap::<usize, Option<TaskRef>>::new();
@@ -74,7 +76,8 @@ pub(super) fn by_owner_around(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> 
     by_owner
 }
 
-/// `tasks`, those that wait for them or for a scope around them, those that wait for these, and so on.
+/// `tasks`, and all tasks that wait for them, directly or through other tasks. A task that waits for a scope waits for all
+/// tasks in it and below.
 pub(super) fn all_dependents(tasks: Vec<TaskRef>) -> Vec<TaskRef> {
     let mut all = Vec::new();
     let mut seen = BTreeSet::new();
@@ -106,7 +109,7 @@ pub(super) fn trace(task: &TaskRef, location: &'static Location<'static>, max: u
     trace_with_contexts(task, location, max).0
 }
 
-/// As [`trace`], with the contexts that these coroutines add to errors, innermost first.
+/// As [`trace`]. Also returns the contexts that these coroutines add to errors, innermost first.
 pub(super) fn trace_with_contexts(
     task: &TaskRef,
     location: &'static Location<'static>,
@@ -145,13 +148,14 @@ fn is_in_same_domain(one: &TaskRef, other: &TaskRef) -> bool {
     }
 }
 
-/// A number of the race in which `task` is the first task of a runner. No other race has this number.
+/// If `task` is the first task of a runner of a race: a number that identifies the race.
 pub(super) fn race_of(task: &TaskRef) -> Option<u64> {
     let group = task.scope().filter(|_| task.has(State::SCOPE_ROOT))?.group()?;
     Some(Rc::as_ptr(&group).addr() as u64)
 }
 
-/// The name of `task`, and where it goes on. An internal task stands for the coroutine that waits for it.
+/// The name of `task`, and the line at which it continues. For an internal task, these are the name and the line of the
+/// coroutine that waits for it.
 pub(super) fn place_of(task: &TaskRef) -> Frame {
     let trace = trace(task, task.location.get(), 1);
     trace.last().cloned().unwrap_or_else(|| Frame::new("run".into(), task.location.get()))

@@ -1,9 +1,9 @@
-//! The wait queue: first in, first out. An entry that gives up may leave from any place.
+//! The wait queue: first in, first out. An entry that gives up may leave the queue from any position.
 
 use slab::Slab;
 
-/// A queue from which any entry may leave, in constant time. An entry that is served may leave the line and stay aside, until its
-/// owner takes it.
+/// A queue from which any entry may leave, in constant time. A served entry may leave the line and stay aside until its owner
+/// takes it out.
 pub(crate) struct WaitQueue<T> {
     nodes: Slab<Node<T>>,
     first: u32,
@@ -20,7 +20,7 @@ struct Node<T> {
     after: u32,
 }
 
-/// The index of no entry.
+/// An index that no entry has.
 const NO_INDEX: u32 = u32::MAX;
 
 /// Identifies an entry. After the entry has left, the key identifies nothing.
@@ -72,7 +72,7 @@ impl<T> WaitQueue<T> {
     fn insert(&mut self, value: T, is_in_line: bool, before: u32) -> Key {
         self.stamp = self.stamp.wrapping_add(1);
         let index = self.nodes.insert(Node { value, stamp: self.stamp, is_in_line, before, after: NO_INDEX });
-        assert!(index < NO_INDEX as usize, "fewer than 2^32 - 1 wait in one queue");
+        assert!(index < NO_INDEX as usize, "fewer than 2^32 - 1 entries in one queue");
         Key { index: index as u32, stamp: self.stamp }
     }
 

@@ -1,6 +1,6 @@
 //! The inbox of a run, and the wake slots in it: how foreign wakers and other threads reach a task or a function of the loop.
 //!
-//! The inbox is made on first use. It relies on [`inbox`](super::inbox), the part that other threads see.
+//! The inbox is made on first use. This file relies on [`inbox`](super::inbox), the part that other threads see.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ impl Scheduler {
                 inbox.close();
             }
             if self.is_running.get() {
-                // SAFETY: while `is_running` is set, a `Running` borrows the scheduler. When it is dropped, it calls `end_run`,
-                // and only then does its borrow end.
+                // SAFETY: while `is_running` is set, a `Running` borrows the scheduler. When the `Running` is dropped, it calls
+                // `end_run`. Its borrow ends only after that.
                 unsafe { inbox.begin_run(self) };
             }
             inbox
@@ -34,7 +34,7 @@ impl Scheduler {
 
     /// Whether a holder outside could wake this loop, or has already woken it.
     pub(super) fn may_be_woken(&self) -> bool {
-        // The signal is read last: a holder signals before it leaves.
+        // The signal is read last: a holder that wakes the loop signals before it stops being a holder.
         let may_be_woken = |inbox: &Arc<Inbox>| inbox.is_watched() || inbox.may_guest_wake() || inbox.is_signalled();
         self.inbox.get().is_some_and(may_be_woken)
     }
@@ -55,7 +55,8 @@ impl Scheduler {
         let index = wake_slot.key.index;
         let is_there = wake_slots.get(index).is_some_and(|(there, _)| there.key == wake_slot.key);
         let removed = is_there.then(|| wake_slots.remove(index));
-        // To shrink takes time in proportion to the capacity, and has no effect while the last slot is in use.
+        // Shrinking takes time in proportion to the capacity, and has no effect while the last slot is in use. So it is tried
+        // only when no slot is left, or after many removals.
         let removals = self.slot_removals.replace(self.slot_removals.get() + 1);
         let is_time = wake_slots.is_empty() || removals > wake_slots.capacity();
         if is_time && wake_slots.capacity() > 4 * wake_slots.len() + KEPT_CAPACITY {

@@ -17,13 +17,13 @@ use crate::inside::dump::Dump;
 use crate::inside::stall::{Kind, Stall};
 use crate::trace::Frame;
 
-/// What other threads see of a loop that has a view or a watchdog.
+/// The part of a loop that other threads see, if the loop has a view or a watchdog.
 #[derive(Default)]
 pub(crate) struct Watch {
     state: Mutex<State>,
-    /// There are requests that the loop has not answered.
+    /// Whether there are requests that the loop has not answered.
     is_asked: AtomicBool,
-    /// Notifies the watchdog when a turn begins while the watchdog rests, when a stall is over, and when the run is over.
+    /// Notifies the watchdog in three cases: a turn begins while the watchdog rests, a stall is over, or the run is over.
     changed: Condvar,
 }
 
@@ -31,15 +31,14 @@ pub(crate) struct Watch {
 struct State {
     run: Option<Running>,
     requests: Vec<Arc<Request>>,
-    /// The watchdog waits for a turn to begin, without a limit of time.
+    /// Whether the watchdog waits, without a timeout, for a turn to begin.
     is_resting: bool,
-    /// A turn of this length is a stall. Set if there is a watchdog.
+    /// A turn of this length or more is a stall. Set if there is a watchdog.
     limit: Option<Duration>,
-    /// The watchdog has reported the current turn.
+    /// Whether the watchdog has reported the current turn.
     is_reported: bool,
-    /// Reports of stalls that are over, which the watchdog still has to make. Each stall has a report that says that it is
-    /// over. If the watchdog has not reported the stall while it lasted, another report comes before that one. It says that the
-    /// stall lasts.
+    /// The reports that the watchdog still has to make of stalls that are over. For each stall, one report says that the stall
+    /// is over. If the watchdog did not report the stall while it lasted, a report that the stall lasts comes first.
     over: VecDeque<Stall>,
     /// How many runs have ended.
     runs: u64,
@@ -61,18 +60,18 @@ struct Turn {
     began: Instant,
 }
 
-/// How many reports may wait for the watchdog while it is busy. The oldest are lost.
+/// How many reports may wait while the watchdog is busy. If there are more, the oldest are dropped.
 const MAX_REPORTS: usize = 64;
 
-/// What the watchdog does next.
+/// The next action of the watchdog.
 pub(crate) enum Next {
-    /// It reports this.
+    /// The watchdog reports this stall.
     Report(Stall),
-    /// It waits for that long, or for a change.
+    /// The watchdog waits for a change, but no longer than this.
     Wait(Duration),
-    /// It waits for a change.
+    /// The watchdog waits for a change.
     Rest,
-    /// It ends.
+    /// The thread of the watchdog ends.
     End,
 }
 
@@ -110,7 +109,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 // For the loop.
 
 impl Watch {
-    /// Notes that a run begins on this thread, and ends a run that was forgotten.
+    /// Notes that a run begins on this thread. If the run before it was leaked by `mem::forget`, this ends that run.
     pub(crate) fn begin_run(&self, inbox: &Arc<Inbox>, location: &'static Location<'static>) {
         self.end_run();
         let (thread, looked_at) = (thread::current().id(), Instant::now());
@@ -142,7 +141,7 @@ impl Watch {
         }
     }
 
-    /// `to` is where the coroutine has yielded. `None` if it has ended.
+    /// `to` is the line at which the coroutine has yielded. It is `None` if the coroutine has ended.
     pub(super) fn end_turn(&self, ended: Instant, to: Option<&'static Location<'static>>) {
         let mut state = lock(&self.state);
         let is_reported = mem::take(&mut state.is_reported);
@@ -171,7 +170,7 @@ impl Watch {
         self.is_asked.load(Ordering::Relaxed)
     }
 
-    /// Answers all requests. `take` makes the dump, and is called if there is a request.
+    /// Answers all requests. `take` makes the dump. It is called only if there is a request.
     pub(super) fn answer(&self, take: impl FnOnce() -> Dump) {
         self.is_asked.store(false, Ordering::Relaxed);
         let requests = mem::take(&mut lock(&self.state).requests);
@@ -194,7 +193,7 @@ impl Watch {
 // For views.
 
 impl Watch {
-    /// Requests a dump from the loop, and blocks until it is there, for at most `timeout`.
+    /// Requests a dump from the loop. Blocks until the loop has answered, but for at most `timeout`.
     pub(crate) fn dump(&self, timeout: Duration) -> Result<Dump, Stall> {
         let asked = Instant::now();
         let deadline = asked.checked_add(timeout);
@@ -208,8 +207,8 @@ impl Watch {
         let inbox = run.inbox.clone();
         state.requests.push(request.clone());
         drop(state);
-        // If the loop sees the wake-up, it sees this store, too: `wake_parked` takes the lock of the inbox after the store, and
-        // the loop takes the same lock later.
+        // If the loop notices the wake-up, it also reads the value of this store: `wake_parked` takes the lock of the inbox
+        // after the store, and the loop takes the same lock later.
         self.is_asked.store(true, Ordering::Relaxed);
         inbox.wake_parked();
         let mut answer = lock(&request.answer);
@@ -246,15 +245,15 @@ impl Watch {
 // For the watchdog.
 
 impl Watch {
-    /// Notes that a watchdog begins: a turn that has lasted for `limit` is a stall. Returns the number of the run, which no other
-    /// run has.
+    /// Notes that a watchdog begins. From now on, a turn that has lasted for `limit` is a stall. Returns the number of the run.
+    /// No two runs have the same number.
     pub(crate) fn begin_watch(&self, limit: Duration) -> u64 {
         let mut state = lock(&self.state);
         state.limit = Some(limit);
         state.runs
     }
 
-    /// What the watchdog of run `number` is to do now.
+    /// Returns the next action of the watchdog of run `number`.
     pub(crate) fn next(&self, number: u64) -> Next {
         let mut state = lock(&self.state);
         if let Some(stall) = state.over.pop_front() {
@@ -280,7 +279,7 @@ impl Watch {
         }
     }
 
-    /// Blocks the watchdog until something has changed, or for `limit`.
+    /// Blocks the thread of the watchdog until something has changed, but for at most `limit`.
     pub(crate) fn wait(&self, number: u64, limit: Option<Duration>) {
         let state = lock(&self.state);
         // The state may have changed since `next`.

@@ -1,4 +1,4 @@
-//! Gathers: collections and tuples of waits. The parts begin together, and a gather is ready when all its parts are.
+//! Gathers: collections and tuples of waits. All parts begin together, and a gather is ready when all its parts are ready.
 
 use super::lifecycle::private::Sealed;
 use super::lifecycle::{Wait, WaitState};
@@ -25,7 +25,8 @@ macro_rules! for_tuples {
 
 pub(crate) use for_tuples;
 
-/// Implements a trait with a wait as its `State` ([`Wait`], `Spawnable`) for `()`, and for collections and tuples of it.
+/// Implements a trait ([`Wait`] or `Spawnable`) for `()`, and for collections and tuples of types that implement the trait. The
+/// `State` of the trait has to be a wait.
 macro_rules! for_shapes {
     ($Trait:ident, $Output:ident $(, $Kind:ident)?) => {
         impl $Trait for () {
@@ -122,7 +123,7 @@ macro_rules! methods_of_collections {
     };
 }
 
-/// The error of a part, for waits whose `take` may raise an error of which the task was not notified before.
+/// The error of a part. `None` unless the `take` of the wait may raise an error of which the task was not notified.
 #[inline(always)]
 fn late_failure<X: WaitState>(wait: &X) -> Option<Error> {
     if X::RAISES_LATE { wait.failure() } else { None }
@@ -130,7 +131,7 @@ fn late_failure<X: WaitState>(wait: &X) -> Option<Error> {
 
 impl Sealed for () {}
 
-/// A wait without parts: the other coroutines have one turn each.
+/// A wait without parts. It lasts until the next round, so each other coroutine that is ready has one turn before.
 #[allow(private_interfaces)]
 impl WaitState for () {
     type Output = ();

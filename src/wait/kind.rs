@@ -1,6 +1,6 @@
-//! The two kinds of waits in a race. A leaf has started nothing, so the race gives it up by dropping it. Work has started tasks, so
-//! the race has to wait for its end. The kinds are types, so that the state of a race of leaves has no room for tasks, and the
-//! state of a race of work has no room for leaves.
+//! The two kinds of waits in a race. A leaf starts no task, so a race can give it up by dropping it. All other waits are work.
+//! A race that has any work starts a task for each of its waits, and has to wait until these tasks have ended. The kinds are
+//! types, so that the state of a race of leaves has no room for tasks, and the state of a race of work has no room for leaves.
 
 use super::lifecycle::WaitState;
 
@@ -20,12 +20,12 @@ pub trait RaceKind {
     fn of_work<L: WaitState, W: WaitState<Output = L::Output>>(work: W) -> Self::State<L, W>;
 }
 
-/// A wait that has started nothing.
+/// The kind of a wait that a race can give up by dropping it.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Leaf {}
 
-/// A wait for coroutines.
+/// The kind of all other waits.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Work {}
@@ -41,7 +41,7 @@ impl RaceKind for Leaf {
     }
 
     fn of_work<L: WaitState, W: WaitState<Output = L::Output>>(_: W) -> L {
-        unreachable!("leaves are no work")
+        unreachable!("a leaf is not work")
     }
 }
 
@@ -52,7 +52,7 @@ impl RaceKind for Work {
     type State<L: WaitState, W: WaitState<Output = L::Output>> = W;
 
     fn of_leaves<L: WaitState, W: WaitState<Output = L::Output>>(_: L) -> W {
-        unreachable!("work is no leaf")
+        unreachable!("work is not a leaf")
     }
 
     fn of_work<L: WaitState, W: WaitState<Output = L::Output>>(work: W) -> W {

@@ -1,7 +1,8 @@
-//! The life of a wait: a coroutine yields a [`Wait`], which becomes a [`WaitState`], which is polled as an [`ActiveWait`].
+//! The life of a wait. A coroutine yields a [`Wait`]. The wait is converted into its [`WaitState`], and the coroutine polls the
+//! state as an [`ActiveWait`].
 //!
-//! All waits of coroutines are begun and polled here. This file relies on the scheduler: a part that is not ready registers a
-//! `Waiter`, which counts as pending, and the coroutine continues when nothing is pending.
+//! All waits of coroutines begin and are polled here. This file relies on the scheduler: each part that is not ready registers
+//! a `Waiter`, which counts as pending, and the coroutine continues when no part is pending.
 
 use std::panic::Location;
 use std::task::Poll;
@@ -11,7 +12,7 @@ use super::map::Map;
 use crate::error::{Error, Result};
 use crate::scheduler::{Header, Outcome, Resume, State, Task, TaskName, TaskRef, second_wait, stale_resume};
 
-/// A value that a coroutine can `yield`: the coroutine waits until it is ready, and the `yield` returns its `Output`.
+/// A value that a coroutine can `yield`: the coroutine waits until the value is ready, and the `yield` returns its `Output`.
 ///
 /// The [page of the crate](crate#what-can-be-yielded) lists all waits. The trait is sealed: to make a new kind of wait, write
 /// a coroutine.
@@ -81,7 +82,7 @@ pub trait Wait: private::Sealed {
         Map::new(self, change)
     }
 
-    /// A task that waits for this and ends with its output.
+    /// Makes a task that waits for this wait, and ends with the output of this wait.
     #[doc(hidden)]
     #[track_caller]
     fn into_task(self) -> private::AnyTask<Self::Output>
@@ -92,9 +93,9 @@ pub trait Wait: private::Sealed {
     }
 }
 
-/// A wait that owns all its data. It begins once. When all its parts are ready, its output is taken once.
+/// The state of a wait. It owns all its data. It begins once, and when all its parts are ready, its output is taken once.
 ///
-/// If it is dropped before that, it gives up: it removes every waiter that it has registered.
+/// If the state is dropped before its output is taken, the wait gives up: it removes every waiter that it has registered.
 #[doc(hidden)]
 #[allow(private_interfaces)]
 pub trait WaitState: private::Sealed + 'static {
@@ -103,25 +104,26 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether a cancellation is put off until the wait is over.
     const SHIELDED: bool = false;
 
-    /// Whether dropping it gives back everything that has arrived: a message to its channel, a permit to its semaphore.
+    /// Whether dropping the state gives back everything that has arrived. For example, a message goes back to its channel, and
+    /// a permit to its semaphore.
     const GIVES_BACK: bool = false;
 
-    /// Whether [`take`](WaitState::take) may raise an error of which the task was not notified when the error came up. If so, a
-    /// collection of waits looks for errors before it takes any output, so that no output is lost.
+    /// Whether [`take`](WaitState::take) may raise an error of which the task was not notified when the error came up. If it
+    /// may, a collection of waits looks for errors before it takes any output, so that no output is lost.
     const RAISES_LATE: bool = false;
 
-    /// Begins to wait for `task`: registers a `Waiter` for each part that is not ready.
+    /// Begins the wait of `task`: registers a `Waiter` for each part that is not ready.
     fn begin(&mut self, task: &TaskRef);
 
     /// Whether all parts are ready.
     fn is_ready(&self) -> bool;
 
-    /// Whether its output is a value that can be lost. False if the output only reports the end of the wait.
+    /// Whether the output is a value that can be lost. False if the output only says that the wait is over.
     fn carries_value(&self) -> bool {
         false
     }
 
-    /// Whether it is ready and has an output. It has none if a cancellation has ended the task that it waits for.
+    /// Whether the wait is ready and has an output. A wait for a task that was ended by a cancellation has no output.
     fn has_value(&self) -> bool {
         self.is_ready() && !self.has_failed()
     }
@@ -136,10 +138,11 @@ pub trait WaitState: private::Sealed + 'static {
         self.failure().is_some()
     }
 
-    /// Decides the races in this wait: if one leaf of a race is ready, the race gives up the other leaves.
+    /// Decides the races of leaves in this wait. If a leaf of a race is ready, the race gives up its other leaves.
     fn decide_races(&mut self) {}
 
-    /// The output, or the error of a part. It is an error if a part is not ready, which only misuse can cause.
+    /// Takes the output, or returns the error of a part. If a part is not ready, this returns an error. Only misuse can cause
+    /// that.
     fn take(&mut self) -> Result<Self::Output>;
 
     /// What the `yield` returns when `error` is raised at it.
@@ -153,7 +156,7 @@ pub(crate) mod private {
 
     pub trait Sealed {}
 
-    /// Keeps the scheduler's type out of a public signature.
+    /// A wrapper that keeps a type of the scheduler out of a public signature.
     #[allow(missing_debug_implementations)]
     pub struct AnyTask<T>(pub(crate) Task<T>);
 }
@@ -176,7 +179,7 @@ macro_rules! inherent_map {
 
 pub(crate) use inherent_map;
 
-/// Implements [`Wait`] for a type that is its own [`WaitState`]. Write `leaf` if a race can give it up by dropping it.
+/// Implements [`Wait`] for a type that is its own [`WaitState`]. Write `leaf` if a race can give up the wait by dropping it.
 macro_rules! wait_is_its_state {
     ($wait:ident $(<$T:ident>)? => $output:ty) => {
         $crate::wait::lifecycle::wait_is_its_state!($wait $(<$T>)? => $output, Work);
@@ -211,7 +214,7 @@ impl TaskName for Internal {
     const NAME: &'static str = "";
 }
 
-/// A task that waits for `state` and ends with its output.
+/// Makes a task that waits for `state`, and ends with the output of `state`.
 #[track_caller]
 pub(crate) fn task_of<X: WaitState>(state: X) -> Task<X::Output> {
     // A trace has to show the line of the user, and not a line of this function.
@@ -225,9 +228,9 @@ pub(crate) fn task_of<X: WaitState>(state: X) -> Task<X::Output> {
     )
 }
 
-/// Polls until the result is ready, and suspends the coroutine in between.
+/// Polls until the result is ready, and suspends the coroutine between two polls.
 ///
-/// `$resume` is the variable with the last `Resume`; `$poll` is the expression that polls.
+/// `$resume` is the variable with the last `Resume`. `$poll` is the expression that polls.
 macro_rules! suspend_until {
     ($resume:ident, $poll:expr) => {
         loop {
@@ -251,7 +254,7 @@ pub(crate) fn polled_after_completion() -> Error {
 
 /// A wait that has begun. [Poll](ActiveWait::poll) it at once, and after each resumption until it is ready.
 ///
-/// If it is dropped before that, it gives up: no waiter stays registered.
+/// If it is dropped before it is ready, the wait gives up: no waiter stays registered.
 #[must_use = "a wait that has begun has to be polled"]
 pub struct ActiveWait<X: WaitState> {
     state: X,
@@ -284,17 +287,17 @@ impl<X: WaitState> ActiveWait<X> {
         }
     }
 
-    /// Returns the output when the wait is ready. While it is pending, suspend the coroutine, and poll again after it was
-    /// resumed.
+    /// Returns the output when the wait is ready. While the wait is pending, suspend the coroutine, and poll again after the
+    /// coroutine was resumed.
     ///
     /// The first poll is always pending, because each wait ends the turn.
     ///
     /// # Errors
     ///
-    /// - The error of what it waits for.
+    /// - The error of a coroutine that the wait waits for, or the error of another part of the wait.
     /// - [`Cancelled`](crate::Cancelled), if the coroutine is cancelled.
-    /// - An error that describes the misuse, if another wait was unfinished when this one began, if this wait has already returned
-    ///   its output, or if `resume` is not the last `Resume` of this coroutine.
+    /// - An error that describes a misuse. There are three misuses: another wait was unfinished when this one began, this wait
+    ///   has already returned its output, or `resume` is not the last `Resume` of this coroutine.
     #[inline]
     pub fn poll(&mut self, resume: &Resume) -> Poll<Result<X::Output>> {
         let task = &resume.task;
@@ -334,7 +337,7 @@ impl<X: WaitState> ActiveWait<X> {
             return Poll::Pending;
         }
         if task.has(State::CANCELLED) && self.state.has_failed() {
-            // The domain has recorded this error already, so the coroutine gets its cancellation.
+            // The domain has recorded this error already. So the coroutine gets its own cancellation, and not this error.
             task.reset_cancel_count();
             return self.poll_cancelled(task);
         }

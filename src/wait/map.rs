@@ -1,4 +1,4 @@
-//! Waits with an output of another type.
+//! [`Map`], a wait whose output is converted by a closure.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! The types of waits, and the traits of the arguments of the functions that make them.
 //!
 //! The functions in the root of the crate, such as [`race`](crate::race) and [`spawn`](crate::spawn), return these types. Few
-//! programs have to name these types: most yield such a value at once. The trait [`Wait`] itself is in the root.
+//! programs have to name these types, because most programs yield such a value at once. The trait [`Wait`] itself is in the
+//! root.
 
 pub(crate) mod gather;
 pub(crate) mod kind;

@@ -1,5 +1,5 @@
-//! A task in a scope of its own: what [`timeout`](crate::timeout), [`isolate`](crate::isolate) and [`shield`](crate::shield)
-//! wait for.
+//! A task in a scope of its own. [`timeout`](crate::timeout), [`isolate`](crate::isolate) and [`shield`](crate::shield) wait
+//! for such a task.
 
 use std::rc::Rc;
 
@@ -8,7 +8,8 @@ use super::lifecycle::{Wait, polled_after_completion};
 use crate::error::Result;
 use crate::scheduler::{Scheduler, Scope, ScopeKind, Task, TaskRef};
 
-/// A task that runs in a scope below the task that waits for it. If it is dropped before the scope has ended, it cancels the scope.
+/// A task that runs in a scope below the task that waits for it. If this value is dropped before the scope has ended or is
+/// open, the scope is cancelled.
 pub(crate) struct Scoped<T: 'static> {
     task: Task<T>,
     scope: Option<Rc<Scope>>,
@@ -26,7 +27,7 @@ impl<T> Scoped<T> {
         self.task.raw()
     }
 
-    /// Starts the task in a new scope. `waiting` waits until everything in the scope has ended.
+    /// Starts the task in a new scope. `waiting` waits until the scope has ended or is open.
     pub(crate) fn begin(&mut self, waiting: &TaskRef, kind: ScopeKind) {
         if let Some(scope) = Scope::below(waiting, kind) {
             Scheduler::start_root(self.task.raw(), &scope);
@@ -34,7 +35,7 @@ impl<T> Scoped<T> {
         }
     }
 
-    /// The scope. `None` before the task has started, and after the scope was taken.
+    /// The scope. `None` before the task has started, and after [`take_ended`](Scoped::take_ended).
     pub(crate) fn scope(&self) -> Option<&Rc<Scope>> {
         self.scope.as_ref()
     }
@@ -48,7 +49,7 @@ impl<T> Scoped<T> {
         self.task.raw().has_value()
     }
 
-    /// Takes the scope. It is an error if the scope has not ended.
+    /// Takes the scope. Returns an error if the scope has not ended and is not open.
     pub(crate) fn take_ended(&mut self) -> Result<Rc<Scope>> {
         self.scope.take_if(|scope| scope.is_over()).ok_or_else(polled_after_completion)
     }

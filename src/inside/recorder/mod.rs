@@ -1,4 +1,4 @@
-//! A recorder keeps the last events of the loops that have it, and writes them for Perfetto.
+//! A recorder keeps the last events of the loops that use it, and writes them as a trace for Perfetto.
 //!
 //! [`ring`], a ring buffer, keeps the events. [`perfetto`] makes packets from them, and [`protobuf`] encodes the packets.
 
@@ -19,14 +19,15 @@ pub(crate) use self::ring::{End, WokenBy};
 use self::ring::{Event, Ring, TaskKey};
 use crate::error::Cancelled;
 
-/// A flight recorder: it keeps the last events of the loops that have it.
+/// A flight recorder: it keeps the last events of the loops that use it.
 ///
 /// The events are the start, the turns, the wake-ups, the cancellation and the end of each coroutine. A recorder is a handle: its
 /// clones share the events. [`write_perfetto`](Recorder::write_perfetto) may be called at any time and from any thread, also while
 /// a loop runs. Several loops may share a recorder, one after the other, or at the same time on several threads.
 ///
-/// [`Builder::record`](crate::Builder::record) gives a recorder to a loop. A recorded turn costs some hundred nanoseconds more, and
-/// an event takes about 100 bytes. The name and line of a coroutine that has ended are removed together with its last event.
+/// [`Builder::record`](crate::Builder::record) gives a recorder to a loop. Recording makes each turn a few hundred nanoseconds
+/// longer, and an event takes about 100 bytes. The name and line of a coroutine that has ended are removed together with its
+/// last event.
 ///
 /// ```
 /// use tinyield::{Loop, Recorder, co};
@@ -66,7 +67,8 @@ impl Recorder {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many events are kept now, by kind. The recorder counts them as they come and go, so this takes constant time.
+    /// How many events are kept now, by kind. The recorder counts each event when it is added and when it is dropped, so this
+    /// takes constant time.
     #[must_use]
     pub fn recorded(&self) -> Recorded {
         self.ring().recorded()
@@ -74,23 +76,24 @@ impl Recorder {
 
     /// Writes the events as a trace for [Perfetto](https://ui.perfetto.dev), which shows the file in a browser.
     ///
-    /// Each coroutine has a track, below the track of the coroutine that started it. The thread has a track with all turns. When a
-    /// turn wakes a coroutine, an arrow leads from that turn to the next turn of the coroutine. All times are in real time since
-    /// the recorder was made, also in a simulated loop.
+    /// Each coroutine has a track, below the track of the coroutine that started it. The thread has a track with all turns.
+    /// When a turn wakes a coroutine, an arrow leads from that turn to the next turn of the coroutine. All times are real
+    /// times, counted from the moment at which the recorder was made. This is so in a simulated loop, too.
     ///
-    /// This first copies the events, and then writes the copy. The loops go on while it writes, and the events stay in the
-    /// recorder. While it copies, a loop that has an event to record waits: about 0.2 s for a million events. The copy takes as
-    /// much memory as the events.
+    /// This function first copies the events, and then writes the copy. The events stay in the recorder. Copying a million
+    /// events takes about 0.2 s. During that time, a loop that has to record an event waits. While the copy is written, the
+    /// loops go on. The copy takes as much memory as the events.
     ///
     /// # Errors
     ///
-    /// The error that `writer` returns. After an error, `writer` is not called again. The events stay in the recorder.
+    /// The error that `writer` returns. After an error, `writer` is not called again. The events stay in the recorder in this
+    /// case, too.
     pub fn write_perfetto(&self, writer: impl Write) -> io::Result<()> {
         let snapshot = self.ring().clone();
         perfetto::write(&snapshot, writer)
     }
 
-    /// Begins the record of a run on this thread.
+    /// Begins to record a run on this thread.
     pub(crate) fn begin_run(&self) -> RunRecorder {
         let thread = thread::current().name().unwrap_or("unnamed").to_string();
         RunRecorder { recorder: self.clone(), run: self.ring().begin_run(thread) }
@@ -163,7 +166,7 @@ impl RunRecorder {
         let (key, at) = (self.key(task), self.time(at));
         let mut ring = self.recorder.ring();
         if ring.know(key, name, None, location) {
-            // The task was unknown until now: it was started outside of any turn.
+            // The recorder did not have this task until now, so the task was started outside of any turn.
             return ring.push(key, Event::Started { at, by: None });
         }
         ring.push(key, Event::Woken { at, by });

@@ -1,7 +1,7 @@
 //! The packets of a Perfetto trace.
 //!
-//! The messages and their fields are those of `protos/perfetto/trace` in Perfetto's sources. Only the fields that are used are
-//! listed here.
+//! The messages and their fields are defined in `protos/perfetto/trace` in Perfetto's sources. This file lists only the fields
+//! that it uses.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufWriter, Write};
@@ -86,7 +86,7 @@ pub(super) fn write(ring: &Ring, writer: impl Write) -> io::Result<()> {
     let mut trace = Trace { ring, tracks: Tracks::default(), writer: BufWriter::new(writer), is_first: true };
     let result = trace.write();
     if result.is_err() {
-        // The destructor of the `BufWriter` would try again to write what is left in its buffer.
+        // The destructor of the `BufWriter` would try to write the rest of its buffer again.
         let _unwritten = trace.writer.into_parts();
     }
     result
@@ -160,7 +160,8 @@ impl<W: Write> Trace<'_, W> {
         Ok(())
     }
 
-    /// The coroutines that have a track: those with events and all their ancestors, in the order in which they started.
+    /// The coroutines that have a track, in the order in which they started. These are the coroutines with events, and all
+    /// their ancestors.
     fn coroutines(&self) -> BTreeSet<TaskKey> {
         let mut coroutines = BTreeSet::new();
         for (key, _) in self.ring.events() {
@@ -175,7 +176,8 @@ impl<W: Write> Trace<'_, W> {
         coroutines
     }
 
-    /// Writes a slice for each coroutine, from its start to its end, as far as these were recorded.
+    /// Writes a slice for each coroutine, from its start to its end. If the start is not recorded, the slice begins at the
+    /// first recorded event. If there is no end, the slice stays open.
     fn lifetimes(&mut self) -> io::Result<()> {
         let mut spans = BTreeMap::<TaskKey, (u64, Option<(u64, End)>)>::new();
         for (key, event) in self.ring.events() {
@@ -232,8 +234,8 @@ impl<W: Write> Trace<'_, W> {
                     let name = ring.coroutine(key).and_then(|key| ring.known(key)).map_or("run", |known| &known.name);
                     let own = ring.coroutine(key).map(|key| self.tracks.coroutine(key));
                     let thread = self.tracks.thread(key.run);
-                    // Arrows connect the tracks of coroutines. A turn of no known coroutine has its arrows at the track of the
-                    // thread.
+                    // Arrows connect the tracks of coroutines. If the coroutine of a turn is not known, the arrows of the turn
+                    // are at the track of the thread.
                     for track in std::iter::once(thread).chain(own) {
                         let mut message = Message::default()
                             .number(event::TYPE, event::SLICE_BEGIN)
@@ -290,7 +292,7 @@ impl<W: Write> Trace<'_, W> {
 
 /// The arrows between turns. Each leads from the turn in which a task was woken or started to the next turn of that task.
 ///
-/// The wake-ups and starts of a turn come after the turn in the ring. Events of other runs may be in between.
+/// In the ring, the wake-ups and starts of a turn follow the event of the turn. Events of other runs may be between them.
 #[derive(Default)]
 struct Arrows {
     /// The arrows that leave a turn, by the index of the event of that turn.
@@ -315,7 +317,7 @@ impl Arrows {
                 Event::Woken { by: WokenBy::Task(by), .. } | Event::Started { by: Some(by), .. } => *by,
                 _ => continue,
             };
-            // The turn is unknown if it was dropped to make room.
+            // The turn is not known if its event was dropped to make room.
             if let Some((turn, _)) = last_turns.get(&key.run).filter(|(_, task)| *task == by) {
                 let arrow = index as u64 + 1;
                 arrows.leaving.entry(*turn).or_default().push(arrow);
@@ -353,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tracks_of_late_runs_are_not_those_of_early_ones() {
+    fn late_runs_have_other_tracks_than_early_runs() {
         let mut tracks = Tracks::default();
         let mut numbers = BTreeSet::from([PROCESS_TRACK]);
         let runs = [1, 2, 1 << 24, 1 + (1 << 24), 1 << 32, 1 + (1 << 32)];
@@ -365,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn arrows_of_runs_whose_events_alternate_are_those_of_each_run_alone() {
+    fn arrows_do_not_change_if_the_events_of_several_runs_alternate() {
         let here = Location::caller();
         let turn = || Event::Turn { began: 0, ended: 0, from: here, to: here };
         let woken = |by| Event::Woken { at: 0, by: WokenBy::Task(by) };

@@ -1,4 +1,4 @@
-//! The wire format of protocol buffers, as far as traces need it: numbers, text, and messages in messages.
+//! The part of the wire format of protocol buffers that traces need: numbers, text, and messages in messages.
 //!
 //! <https://protobuf.dev/programming-guides/encoding/>
 
@@ -52,7 +52,8 @@ impl Message {
         self.varint(u64::from(field) << 3 | wire_type as u64);
     }
 
-    /// Seven bits a byte, the lowest bits first. The high bit is set if another byte follows.
+    /// Each byte has seven bits of the value, and the lowest bits come first. The high bit of a byte is set if another byte
+    /// follows.
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push(value as u8 | 0x80);
@@ -66,7 +67,7 @@ impl Message {
 mod tests {
     use super::*;
 
-    /// The examples are those of the page on the encoding (above).
+    /// The examples are from the page that is linked above.
     #[test]
     fn messages_are_encoded_as_the_specification_shows() {
         assert_eq!(Message::default().number(1, 150).bytes(), [0x08, 0x96, 0x01]);

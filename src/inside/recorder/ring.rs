@@ -1,4 +1,4 @@
-//! The last events, and the names, parents and lines of their tasks.
+//! The ring buffer of a recorder: the last events, and the names, parents and lines of their tasks.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -10,16 +10,16 @@ use crate::work;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recorded {
-    /// The coroutines that the events are about.
+    /// The coroutines that have events.
     pub coroutines: usize,
     /// Starts of coroutines.
     pub starts: usize,
-    /// Turns: each from a `yield` of a coroutine to its next one. The turns of internal tasks, which the library starts for some
-    /// waits, count, too.
+    /// Turns. A turn goes from one `yield` of a coroutine to its next `yield`. The turns of internal tasks, which the library
+    /// starts for some waits, count, too.
     pub turns: usize,
-    /// Wake-ups, by another coroutine, by a timer or from outside.
+    /// Wake-ups, by another coroutine, by a timer or from outside. The wake-ups of internal tasks count, too.
     pub wakes: usize,
-    /// Of these, the wake-ups by another coroutine.
+    /// How many of the [`wakes`](Recorded::wakes) were wake-ups by another coroutine or by an internal task.
     pub wakes_by_coroutines: usize,
     /// Cancellations.
     pub cancellations: usize,
@@ -29,7 +29,7 @@ pub struct Recorded {
     pub dropped: u64,
 }
 
-/// A task, in one of the runs.
+/// Identifies a task of one of the recorded runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TaskKey {
     pub(super) run: u64,
@@ -63,7 +63,7 @@ pub(super) enum Event {
     },
 }
 
-/// What has made a task ready.
+/// The cause that has made a task ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WokenBy {
     /// The task with this id, in its turn.
@@ -81,7 +81,7 @@ pub(crate) enum End {
     Panicked,
 }
 
-/// What is known of a task.
+/// The data of a task that has events, or that has not ended.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     /// Empty if the task is internal.
@@ -89,7 +89,7 @@ pub(super) struct Known {
     /// The coroutine that started it. If an internal task started it: the coroutine to which that internal task belongs.
     pub(super) parent: Option<u64>,
     pub(super) location: &'static Location<'static>,
-    /// How many events of it are kept.
+    /// How many events of this task are kept.
     events: usize,
     has_ended: bool,
 }
@@ -100,7 +100,7 @@ impl Known {
     }
 }
 
-/// A run that is not over, or of which a task is still known.
+/// A run that is not over, or that has a known task.
 #[derive(Clone)]
 struct Run {
     thread: String,
@@ -139,7 +139,7 @@ impl Ring {
         self.last_run
     }
 
-    /// Notes that the run is over. From now on, a task of it stays known only while one of its events is kept.
+    /// Notes that the run is over. From now on, a task of this run stays known only while one of its events is kept.
     pub(super) fn end_run(&mut self, number: u64) {
         let Some(run) = self.runs.get_mut(&number) else { return };
         run.is_over = true;
@@ -171,14 +171,16 @@ impl Ring {
         }
     }
 
-    /// How many runs are not over, or have an event that is kept.
+    /// The number of runs that are not over or have an event that is kept.
     pub(super) fn run_count(&self) -> usize {
         self.runs.len()
     }
 
-    /// Notes the name and line of a task, and in whose turn it was started. True if the task was unknown before.
+    /// Notes the name and the line of a task, and the task that started it, `by`. Returns whether the task was not known
+    /// before.
     ///
-    /// Internal tasks may start one another in a long chain. So the coroutine that a task belongs to is looked up once, here.
+    /// Internal tasks may start one another in a long chain. So the coroutine to which a task belongs is looked up only once,
+    /// here.
     pub(super) fn know(
         &mut self,
         key: TaskKey,
@@ -246,8 +248,8 @@ impl Ring {
         self.runs.get(&run).map_or("", |run| &run.thread)
     }
 
-    /// The coroutine that a task belongs to. A coroutine belongs to itself, and an internal task to the nearest coroutine above it.
-    /// `None` if there is no such coroutine, or if it is no longer known.
+    /// The coroutine to which a task belongs. A coroutine belongs to itself. An internal task belongs to the nearest coroutine
+    /// above it. `None` if there is no such coroutine, or if it is no longer known.
     pub(super) fn coroutine(&self, key: TaskKey) -> Option<TaskKey> {
         work::count();
         let known = self.known(key)?;
@@ -266,7 +268,7 @@ impl Ring {
 }
 
 impl Recorded {
-    /// The counter of the kind of `event`. Of internal tasks, only turns and wake-ups are counted.
+    /// The counter for `event`. For internal tasks, only turns and wake-ups are counted.
     fn counter_of(&mut self, event: &Event, is_coroutine: bool) -> Option<&mut usize> {
         match event {
             Event::Turn { .. } => Some(&mut self.turns),

@@ -1,9 +1,9 @@
-//! Walks up the tree of scopes. They find the scope to which the tasks of an open scope belong, the scope in which shared
-//! coroutines run, and whether a scope ends only after another scope.
+//! Walks up the tree of scopes. There are three kinds: walks to the scope to which the tasks of an open scope belong, walks to
+//! the scope in which shared coroutines run, and walks that find out whether a scope ends only after another scope.
 //!
-//! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes that
-//! it passed. If one walk may pass a scope, each later walk may pass it, too: an open scope stays open, and scopes move only up.
-//! So a shortcut is right while the scope that it leads to is in the tree.
+//! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes
+//! that it passed. A scope that one walk may pass, each later walk may pass as well, because an open scope stays open, and
+//! scopes move only up. So a shortcut is valid while its target is in the tree.
 
 use std::collections::BTreeSet;
 use std::rc::{Rc, Weak};
@@ -16,7 +16,7 @@ use crate::work;
 /// A walk that passes no more scopes than this leaves no shortcuts.
 const SHORT: usize = 8;
 
-/// Where walks up from a scope have led. The references are weak, so that no chain of scopes keeps itself alive.
+/// The results of earlier walks up from a scope. The references are weak, so that no chain of scopes keeps itself alive.
 #[derive(Default)]
 pub(in crate::scheduler) struct Shortcuts {
     holder: Weak<Scope>,
@@ -50,7 +50,8 @@ impl Scope {
         self.is_domain() || self.is_shield()
     }
 
-    /// Goes up while `passes` is true for a scope. Once `passes` is true for a scope, it must stay true for that scope.
+    /// Goes up from this scope to the first scope for which `passes` is false, or to the root. Once `passes` is true for a
+    /// scope, it must stay true for that scope.
     fn ascend(
         self: &Rc<Scope>,
         passes: impl Fn(&Scope) -> bool,
@@ -61,7 +62,7 @@ impl Scope {
         while passes(&scope) {
             work::count();
             let known = scope.shortcuts().and_then(|mut shortcuts| shortcut(&mut shortcuts).upgrade());
-            // A scope that is gone has left its content to its parent.
+            // A scope that is gone has passed its content on to its parent.
             let Some(above) = known.filter(|known| !known.is_gone()).or_else(|| scope.parent()) else { break };
             passed.push(std::mem::replace(&mut scope, above));
         }
@@ -107,8 +108,8 @@ impl Scope {
     /// Whether this scope ends only after `other`: because `other` is inside of it, or because a scope inside of it ends only
     /// after `other`.
     ///
-    /// It searches upwards from `other` and downwards from this scope, in turn, as either way may be long. The search that ends
-    /// first gives the answer.
+    /// It searches upwards from `other` and downwards from this scope. Either search may be long, so the two take steps
+    /// alternately, and the search that ends first gives the answer.
     fn waits_for(self: &Rc<Scope>, other: &Rc<Scope>) -> bool {
         let mut seen = BTreeSet::new();
         let mut above = vec![other.clone()];

@@ -1,4 +1,5 @@
-//! The errors of a scope: the failure of a domain, the errors after it, and which domain receives an error.
+//! The errors of a scope: the failure of a domain, the errors that came up after the failure, and which domain receives an
+//! error.
 //!
 //! It relies on the tree only to go up from one domain to the next.
 
@@ -14,7 +15,7 @@ impl Scope {
         self.failure.get().cloned()
     }
 
-    /// Makes `error` the failure. False if there is one already.
+    /// Makes `error` the failure of this domain. Returns false if there is a failure already.
     pub(in crate::scheduler) fn set_failure(&self, error: Error) -> bool {
         self.failure.set(error).is_ok()
     }
@@ -32,7 +33,7 @@ impl Scope {
         }
     }
 
-    /// Adds errors from this scope, for example those of a loop on another thread.
+    /// Adds errors that came up in this scope to the responsible domain. An example is the errors of a loop on another thread.
     pub(crate) fn add_others(self: &Rc<Scope>, errors: &[Error]) {
         let domain = self.responsible_domain();
         errors.iter().for_each(|error| domain.add_other(error.clone()));
@@ -77,7 +78,8 @@ impl Scope {
         domain
     }
 
-    /// Stores the domain around this failed domain: a failure that no task takes is reported there.
+    /// Called when this failed domain has ended. Stores the domain around it: if no task takes the failure, the failure is
+    /// reported there.
     pub(in crate::scheduler) fn keep_surroundings(&self, parent: &Rc<Scope>) {
         *self.responsible.borrow_mut() = Some(parent.domain());
         if self.owner.borrow().is_none() {
@@ -90,7 +92,8 @@ impl Scope {
     pub(crate) fn report_untaken(&self) {
         let above = self.next_responsible().map(|above| above.responsible_domain());
         if let (Some(failure), Some(above)) = (self.failure(), above.filter(|above| above.keeps_all_errors())) {
-            // Skipped if that domain has failed with the same error, which was raised again there.
+            // The failure is skipped if the domain above has failed with the same error, because the error was raised again
+            // there.
             if !above.failure.get().is_some_and(|known| known.is_same_as(&failure)) {
                 above.add_other(failure);
             }

@@ -18,7 +18,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Makes `count` scopes below that of `owner`. The owner waits for one of them to complete, and for all of them to end.
+    /// Makes `count` scopes below the scope of `owner`. The owner waits until each of them has ended or is open.
     pub(crate) fn below(owner: &TaskRef, count: usize) -> Option<Rc<Group>> {
         let parent = owner.scope()?;
         let group = Rc::new(Group::default());

@@ -1,5 +1,5 @@
-//! The data of holds: the tasks whose cancellation is put off by tasks of a scope. [`holds`](crate::scheduler::holds) makes and
-//! releases them.
+//! The data of holds: which cancellations the tasks of a scope put off. [`holds`](crate::scheduler::holds) makes and releases
+//! holds.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -11,9 +11,9 @@ use crate::scheduler::TaskRef;
 pub(in crate::scheduler) struct Hold {
     pub(in crate::scheduler) owner: Option<TaskRef>,
     pub(in crate::scheduler) around: Option<Rc<Hold>>,
-    /// This hold, or one around it, has an owner.
+    /// Whether this hold, or a hold around it, has an owner.
     pub(in crate::scheduler) holds_any: bool,
-    /// The count of changes when this hold was made.
+    /// The value of [`Changes`] when this hold was made.
     pub(in crate::scheduler) changes: u64,
 }
 
@@ -27,7 +27,8 @@ impl SharedHold {
     }
 }
 
-/// Counts changes of the owners and parents from which a [`Hold`] was made. A hold from before a change is not used again.
+/// Counts changes of the owners and parents from which a [`Hold`] was made. A hold that was made before the last change is not
+/// used for further tasks.
 #[derive(Default)]
 pub(in crate::scheduler) struct Changes(pub(in crate::scheduler) Cell<u64>);
 

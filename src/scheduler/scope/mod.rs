@@ -1,11 +1,12 @@
 //! Scopes: which tasks are cancelled together. This folder has the data of scopes, which form a tree.
 //!
-//! Each task belongs to one scope. A cancelled scope cancels what is in it and below it, except below a shield. An error goes up
-//! to the nearest scope that is a domain. [`end`](super::end) ends scopes, and [`cancel`](super::cancel) cancels them.
+//! Each task belongs to one scope. The cancellation of a scope cancels all tasks in and below the scope, except below a shield.
+//! An error goes up to the nearest scope that is a domain. [`end`](super::end) ends scopes, and [`cancel`](super::cancel)
+//! cancels them.
 //!
-//! This file has the kinds of scopes, how a scope is made, and its state. [`tree`] has its place in the tree, [`errors`] the
-//! errors that it keeps, and [`owner`] what waits for it. [`ascent`] walks up the tree, [`group`] has the scopes of a race, and
-//! [`hold`] has the cancellations that tasks of a scope put off.
+//! This file has the kinds of scopes, their state, and the functions that make them. [`tree`] has the place of a scope in the
+//! tree, [`errors`] has the errors of a scope, and [`owner`] has the task or the race that waits for it. [`ascent`] walks up
+//! the tree, [`group`] has the scopes of a race, and [`hold`] has the cancellations that tasks of a scope put off.
 
 mod ascent;
 mod errors;
@@ -30,20 +31,20 @@ use super::task::state::State;
 use super::wait::Waiter;
 use crate::error::{Cancelled, Error, Grouping};
 
-/// What a scope is for.
+/// The purpose of a scope.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScopeKind {
-    /// Errors stop here. It ends when all in it have ended: a run, an `isolate`.
+    /// Errors stop at this scope. It ends when everything in it has ended. Examples: a run, an `isolate`.
     Domain(Grouping),
     /// A domain in which a panic is an error, too.
     Contained(Grouping),
-    /// Errors pass through. It is over when its first task has completed, and what is left belongs to the parent: a `timeout`, a
-    /// runner of a `race`.
+    /// Errors pass through this scope. It is over when its first task has completed. The remaining tasks then belong to the
+    /// parent. Examples: a `timeout`, a runner of a `race`.
     Subtree,
-    /// A subtree that ends when all in it have ended: an `abortable`, the work of a `finally`.
+    /// A subtree that ends when everything in it has ended. Examples: an `abortable`, the work of a `finally`.
     Whole,
-    /// A subtree for a shared coroutine, right below a domain or a shield: it is not cancelled with the scope of its first
-    /// waiter, as other tasks may wait for it.
+    /// A subtree for a shared coroutine, directly below a domain or a shield. It is not cancelled together with the scope of
+    /// the first task that waits for it, because other tasks may wait for it, too.
     Shared,
     /// A subtree that a cancellation from above does not enter.
     Shield,
@@ -55,12 +56,12 @@ impl ScopeKind {
     }
 }
 
-/// How far a scope has come.
+/// Whether a scope is running, open or gone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Running,
-    /// Its first task has completed, and its owner goes on. The tasks that are left in it belong to the parent. They are not
-    /// moved there: in nested scopes they would be moved again and again.
+    /// Its first task has completed, and its owner goes on. The remaining tasks belong to the parent. They are not moved there,
+    /// because in nested scopes they would be moved again and again.
     Open,
     /// It is empty, and has left its parent.
     Gone,
@@ -70,7 +71,7 @@ pub(crate) struct Scope {
     scheduler: Rc<Scheduler>,
     kind: ScopeKind,
     parent: RefCell<Option<Rc<Scope>>>,
-    /// The nearest domain above, unless this is a domain. It stays the same when this scope moves.
+    /// The nearest domain above. `None` if this scope is a domain. It stays the same when this scope moves.
     domain: Option<Rc<Scope>>,
     tasks: RefCell<Vec<TaskRef>>,
     subscopes: RefCell<Vec<Rc<Scope>>>,
@@ -79,7 +80,7 @@ pub(crate) struct Scope {
     /// Set when the scope is cancelled.
     cancelled: OnceCell<Cancelled>,
     failure: OnceCell<Error>,
-    /// Cached ancestor domain that receives errors once this one is cancelled.
+    /// For a domain: the domain above that receives the errors of this domain after its cancellation. This is a cache.
     responsible: RefCell<Option<Rc<Scope>>>,
     seldom: Seldom<SeldomUsed>,
     /// Settled when the scope ends.
@@ -88,12 +89,12 @@ pub(crate) struct Scope {
     at_end: Cell<Option<AtEnd>>,
     pub(super) hold: SharedHold,
     /// Empty scopes. Each is in the scope of a task that gave up its wait for this scope. They end when this scope ends, so the
-    /// scopes of those tasks cannot end before.
+    /// scopes of those tasks cannot end earlier than this scope.
     placeholders: RefCell<Vec<Rc<Scope>>>,
     stage: Cell<Stage>,
-    /// This scope was cancelled alone, and not with a scope above: its time was up, or its work was aborted.
+    /// Whether this scope was cancelled alone, and not with a scope above, because its time was up or its work was aborted.
     cancelled_by_itself: Cell<bool>,
-    /// A handle exists that can abort it.
+    /// Whether a handle exists that can abort the work of this scope.
     is_abortable: Cell<bool>,
 }
 
@@ -115,7 +116,7 @@ impl Scope {
         root
     }
 
-    /// Makes a scope below that of `owner`. The owner waits for the new scope to end.
+    /// Makes a scope below the scope of `owner`. The owner waits until the new scope has ended or is open.
     pub(crate) fn below(owner: &TaskRef, kind: ScopeKind) -> Option<Rc<Scope>> {
         Some(Scope::inside(owner.scope()?, kind, Some(Waiter::new(owner))))
     }
@@ -166,17 +167,17 @@ impl Scope {
         })
     }
 
-    /// Makes a new scope of a [recycled](Scope::recycle) one. It is not yet among the subscopes of its parent.
+    /// Turns a [recycled](Scope::recycle) scope into a new one. The new scope is not yet among the subscopes of its parent.
     fn renew(&mut self, kind: ScopeKind, parent: &Rc<Scope>) {
         self.kind = kind;
         self.domain = (!kind.is_domain()).then(|| parent.domain());
         self.stage.set(Stage::Running);
     }
 
-    /// Keeps the memory of this scope, which has ended, for the next scope, if nothing else refers to it.
+    /// Called when this scope has ended. Keeps its memory for the next scope, if nothing else refers to this scope.
     pub(crate) fn recycle(mut self: Rc<Scope>) {
         let Some(scope) = Rc::get_mut(&mut self) else { return };
-        // Only a domain has a failure, or errors after it.
+        // The failure need not be checked, because only a domain has one.
         let is_plain = scope.kind == ScopeKind::Subtree
             && scope.cancelled.get().is_none()
             && !scope.seldom.is_used()
@@ -212,13 +213,13 @@ impl Scope {
         self.stage.get() == Stage::Open
     }
 
-    /// Whether a task is directly in it.
+    /// Whether a task is directly in this scope, and not only in a scope below.
     #[inline]
     pub(super) fn has_tasks(&self) -> bool {
         !self.tasks.borrow().is_empty()
     }
 
-    /// Whether it was cancelled because its own time was up, or its work was aborted, and not with a scope above.
+    /// Whether it was cancelled alone, and not with a scope above, because its time was up or its work was aborted.
     pub(crate) fn is_cancelled_by_itself(&self) -> bool {
         self.cancelled_by_itself.get()
     }
@@ -248,7 +249,8 @@ impl Scope {
         self.kind.is_domain()
     }
 
-    /// Whether a shared coroutine runs in it. False when that has completed: the tasks that it left behind belong to the parent.
+    /// Whether a shared coroutine runs in it. False when the shared coroutine has completed: the remaining tasks belong to the
+    /// parent.
     pub(super) fn is_shared(&self) -> bool {
         self.kind == ScopeKind::Shared && !self.is_open()
     }
@@ -262,7 +264,7 @@ impl Scope {
         RefMut::map(self.seldom.borrow_mut(), |seldom| &mut seldom.shortcuts)
     }
 
-    /// Whether it ends only when all in it have ended, and not with its first task.
+    /// Whether it ends only when everything in it has ended, and not with its first task.
     pub(super) fn is_whole(&self) -> bool {
         self.is_domain() || self.kind == ScopeKind::Whole
     }
@@ -294,11 +296,11 @@ impl Scope {
         self.cancelled.get().is_some()
     }
 
-    /// Marks it as cancelled. False if it was before.
+    /// Marks it as cancelled. Returns false if it was cancelled before.
     pub(super) fn set_cancelled(&self, reason: &Cancelled) -> bool {
         let is_new = self.cancelled.set(reason.clone()).is_ok();
         if is_new && self.is_abortable.replace(false) {
-            // A host that sleeps is woken by the cancellation itself.
+            // The host need not be woken here, because the cancellation wakes it.
             self.scheduler.look_at_spared_cycles();
         }
         is_new

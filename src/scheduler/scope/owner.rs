@@ -1,4 +1,4 @@
-//! Who waits for a scope: its owner or the race that it runs in, and what ends with that wait.
+//! The owner of a scope, or the race in which the scope runs. Also the timer or the handle that ends together with the scope.
 //!
 //! It relies on [`Group`] for races, and on [`Waiter`] for the owner.
 
@@ -10,15 +10,15 @@ use crate::scheduler::TimerKey;
 use crate::scheduler::task::TaskRef;
 use crate::scheduler::wait::Waiter;
 
-/// What ends together with a scope. The wait for the scope may last longer than the scope, if it is a part of a gather. A timer
-/// or a handle that did not end with the scope could hide a deadlock, because the loop would count it as something that can still
-/// wake a task.
+/// A timer or a handle that ends together with a scope. The wait for the scope may last longer than the scope, if the wait is a
+/// part of a gather. A timer or a handle that did not end with the scope could hide a deadlock, because the loop would count it
+/// as something that can still wake a task.
 pub(crate) enum AtEnd {
     CancelTimer(TimerKey),
     Notify(Rc<dyn OnScopeEnd>),
 }
 
-/// Called when a scope has ended, for code that is not its owner.
+/// Code that is not the owner of a scope, and is called when the scope has ended.
 pub(crate) trait OnScopeEnd {
     /// Must not run user code.
     fn scope_ended(&self);
@@ -33,13 +33,13 @@ impl Scope {
         }
     }
 
-    /// Sets what ends together with the scope.
+    /// Sets the timer or the handle that ends together with the scope.
     pub(crate) fn set_at_end(&self, at_end: AtEnd) {
         self.at_end.set(Some(at_end));
     }
 
-    /// Ends what [`set_at_end`](Scope::set_at_end) has set. This is called when the scope ends, and when the wait for it ends.
-    /// Only the first call has an effect.
+    /// Ends the timer or the handle of [`set_at_end`](Scope::set_at_end). This is called when the scope ends, and when the wait
+    /// for the scope ends. Only the first call has an effect.
     #[inline]
     pub(crate) fn do_at_end(&self) {
         match self.at_end.take() {
@@ -49,7 +49,7 @@ impl Scope {
         }
     }
 
-    /// Makes `owner` wait until this scope, which has no owner, has ended.
+    /// Makes `owner` wait until this scope has ended. The scope must not have an owner.
     pub(crate) fn set_owner(&self, owner: Waiter) {
         self.note_change();
         let before = self.owner.replace(Some(owner));
@@ -68,7 +68,7 @@ impl Scope {
         }
     }
 
-    /// Notes that the owner gives up. Returns whether the scope still runs.
+    /// Notes that the owner gives up its wait. Returns whether the scope is still running.
     pub(crate) fn disown(&self) -> bool {
         if let Some(owner) = self.take_owner() {
             owner.give_up();

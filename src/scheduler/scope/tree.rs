@@ -1,6 +1,6 @@
 //! The tree of scopes: which tasks and scopes are in a scope, and how they enter, leave and move.
 //!
-//! A task and a scope store their index in the list that they are in, so each leaves the list in constant time.
+//! Each task and each scope stores its index in the list that it is in. So it can leave the list in constant time.
 
 use std::rc::Rc;
 
@@ -45,7 +45,7 @@ impl Scope {
         subscopes.push(scope.clone());
     }
 
-    /// Removes it from its parent, which is returned.
+    /// Removes this scope from its parent, and returns the parent.
     pub(in crate::scheduler) fn leave_parent(&self) -> Option<Rc<Scope>> {
         let parent = self.parent.take()?;
         let mut subscopes = parent.subscopes.borrow_mut();
@@ -60,9 +60,9 @@ impl Scope {
         Some(parent)
     }
 
-    /// Moves the scopes of shared coroutines out of this shield, to the scope in which they would run without the shield. So the
-    /// shared coroutines go on for the tasks outside of the shield that wait for them. Returns that scope, and the scopes that
-    /// moved.
+    /// Moves the scopes of shared coroutines out of this shield, to the scope in which they would run without the shield. So
+    /// these coroutines continue, because tasks outside of the shield may wait for them. Returns that scope, and the scopes
+    /// that moved.
     pub(in crate::scheduler) fn move_shared_out(&self) -> Option<(Rc<Scope>, Vec<Rc<Scope>>)> {
         if !self.is_shield() {
             return None;
@@ -142,12 +142,12 @@ impl Scope {
         !self.placeholders.borrow().is_empty()
     }
 
-    /// Takes out the placeholders: this scope has ended, so the scopes around them may end, too.
+    /// Takes out the placeholders, because this scope has ended. The scopes around the placeholders may now end, too.
     pub(in crate::scheduler) fn take_placeholders(&self) -> Vec<Rc<Scope>> {
         self.placeholders.take()
     }
 
-    /// Makes the root run again: everything had ended, and the host starts a task.
+    /// Called when a host starts a task. If everything had ended before, the root is running again.
     pub(in crate::scheduler) fn reopen(&self) {
         self.stage.set(Stage::Running);
     }
@@ -156,13 +156,13 @@ impl Scope {
         self.stage.set(Stage::Gone);
     }
 
-    /// Notes that the first task has completed, and that others are left.
+    /// Notes that the first task has completed while other tasks are left.
     pub(in crate::scheduler) fn set_open(&self) {
         self.stage.set(Stage::Open);
     }
 
-    /// If only one scope is left in this open scope, that scope takes its place. So there are never more nested scopes than tasks
-    /// in them.
+    /// If this open scope contains only one scope and no task, that scope takes its place. So there are never more nested
+    /// scopes than tasks in them.
     pub(in crate::scheduler) fn collapse(&self) {
         if !self.is_open() || self.has_tasks() || self.subscopes.borrow().len() != 1 {
             return;

@@ -1,7 +1,7 @@
 //! The memory of a task: its header, then a slot for the body or the value.
 //!
-//! Only this file uses the types of both. The bits of [`State`] say what the slot holds: neither `COMPLETED` nor `CLOSED`: the
-//! body; `COMPLETED`: the value; `CLOSED`: nothing.
+//! Only this file names the types of the body and of the value. Two bits of [`State`] say what the slot holds: the value if
+//! `COMPLETED` is set, nothing if `CLOSED` is set, and the body if neither is set.
 
 use std::alloc::Layout;
 use std::any::type_name;
@@ -24,7 +24,8 @@ struct TaskCell<T, C> {
     slot: UnsafeCell<Slot<T, C>>,
 }
 
-/// `repr(C)`, so that both fields are at its own address, which [`TaskCell::output`] casts.
+/// `repr(C)` puts both fields at the address of the union. [`TaskCell::output`] relies on this: it casts a pointer to the
+/// union.
 #[repr(C)]
 union Slot<T, C> {
     body: ManuallyDrop<C>,
@@ -52,8 +53,8 @@ where
     ///
     /// `task` is the header of a live `TaskCell<T, C>`.
     unsafe fn slot(task: NonNull<Header>) -> *mut Slot<T, C> {
-        // SAFETY: by contract `task` points to the first field of a live cell of these types (`repr(C)`), and was made from a
-        // pointer to the whole of it, in `Task::new`.
+        // SAFETY: by contract `task` points to the first field of a live cell of these types (`repr(C)`). `Task::new` made it
+        // from a pointer to the whole cell.
         unsafe { task.cast::<Self>().as_ref().slot.get() }
     }
 
@@ -64,14 +65,14 @@ where
     unsafe fn resume(task: NonNull<Header>, resume: TaskRef) -> Turn {
         // SAFETY: by contract.
         let slot = unsafe { Self::slot(task) };
-        // SAFETY: the slot holds the body, and nothing else refers to it: only this function and `drop_body` use it, and neither
-        // is called while this one runs (the caller has set RUNNING). The cell is on the heap and never moves, and the body is
-        // dropped in place before the slot is used for anything else: it is pinned.
+        // SAFETY: the slot holds the body, and nothing else refers to the body: only this function and `drop_body` use it, and
+        // neither is called while this function runs (the caller has set RUNNING). The cell is on the heap and never moves, and
+        // the body is dropped in place before the slot is used for anything else: it is pinned.
         let body = unsafe { Pin::new_unchecked(&mut *(*slot).body) };
         match body.resume(Resume { task: resume }) {
             CoroutineState::Yielded(Suspend) => Turn::Suspended,
             CoroutineState::Complete(Outcome(result)) => {
-                // SAFETY: the body is there, and `resume` has returned.
+                // SAFETY: the slot holds the body, and `resume` has returned.
                 unsafe { Self::drop_body(task) };
                 match result {
                     Ok(value) => {
@@ -93,9 +94,10 @@ where
     unsafe fn drop_body(task: NonNull<Header>) {
         // SAFETY: by contract.
         let (slot, header) = unsafe { (Self::slot(task), task.as_ref()) };
-        // Set first: if a destructor panics, what is left of the body is not dropped again.
+        // This comes before the drop: if a destructor panics, the rest of the body is not dropped again.
         header.set(State::CLOSED);
-        // SAFETY: the slot held the body until now, nothing refers to it, and with CLOSED set nothing will again.
+        // SAFETY: the slot held the body until now, and nothing refers to the body. CLOSED is set, so nothing will use it
+        // again.
         unsafe { ManuallyDrop::drop(&mut (*slot).body) };
     }
 
@@ -120,7 +122,7 @@ where
 
     /// # Safety
     ///
-    /// `task` is the header of a `TaskCell<T, C>` with an empty slot, to which no reference is left.
+    /// `task` is the header of a `TaskCell<T, C>` whose slot is empty. No other reference to the cell is left.
     unsafe fn free(task: NonNull<Header>) {
         // SAFETY: by contract.
         let is_pooled = unsafe { task.as_ref() }.has(State::POOLED);
@@ -169,28 +171,28 @@ impl<T: 'static> Task<T> {
         &self.raw
     }
 
-    /// Takes the value, if there is one. Otherwise returns the error that the task has raised, if it has.
+    /// Takes the value, if there is one. Otherwise returns the error of the task, if it has one.
     pub(crate) fn take_output(&self) -> Option<Result<T>> {
         if !self.raw.has(State::COMPLETED) {
             return self.raw.error().map(Err);
         }
         self.raw.change(State::COMPLETED, State::CLOSED);
-        // SAFETY: COMPLETED said that the slot holds the value, which is a `T`: a `Task<T>` is only made by `new`, from a cell of
-        // the same `T`, or by `clone`. With CLOSED set, nothing reads or drops the value again. Nothing borrows it: while
-        // `clone_output` borrows it, COMPLETED is not set.
+        // SAFETY: COMPLETED was set, so the slot holds the value. The value is a `T`: a `Task<T>` is only made by `new`, from a
+        // cell of the same `T`, or by `clone`. With CLOSED set, nothing reads or drops the value again. Nothing borrows it:
+        // while `clone_output` borrows it, COMPLETED is not set.
         Some(Ok(unsafe { (self.raw.vtable.output)(self.raw.0).cast::<T>().read() }))
     }
 
-    /// Clones the value, if there is one. Otherwise returns the error that the task has raised, if it has.
+    /// Clones the value, if there is one. Otherwise returns the error of the task, if it has one.
     pub(crate) fn clone_output(&self, clone: fn(&T) -> T) -> Option<Result<T>> {
         if !self.raw.has(State::COMPLETED) {
             return self.raw.error().map(Err);
         }
-        // `clone` is user code: it could find this task and take the value while it is being cloned.
+        // `clone` is user code. Without this change, it could find this task and take the value during the clone.
         self.raw.change(State::COMPLETED, State::CLOSED);
         let lent = Lent(&self.raw);
-        // SAFETY: COMPLETED said that the slot holds the value, which is a `T` (see `take_output`). COMPLETED stays cleared until
-        // `lent` is dropped, so nothing takes or drops the value meanwhile. `self.raw` keeps the task alive.
+        // SAFETY: COMPLETED was set, so the slot holds the value, which is a `T` (see `take_output`). COMPLETED stays cleared
+        // until `lent` is dropped, so nothing takes or drops the value meanwhile. `self.raw` keeps the task alive.
         let value = clone(unsafe { (self.raw.vtable.output)(self.raw.0).cast::<T>().as_ref() });
         drop(lent);
         Some(Ok(value))
@@ -214,11 +216,11 @@ impl Drop for Lent<'_> {
 
 /// The name of a coroutine, known at compile time.
 pub trait TaskName {
-    /// The name. Empty if reports are to leave the task out.
+    /// The name. It is empty if reports leave the task out.
     const NAME: &'static str;
 }
 
-/// The name of a coroutine that was made without macros: that of its type.
+/// The name of a coroutine that was made without macros: the name of its type.
 pub(crate) struct TypeName<C>(PhantomData<C>);
 
 impl<C> TaskName for TypeName<C> {

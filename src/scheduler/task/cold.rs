@@ -1,5 +1,7 @@
-//! What few tasks have: the cold part, which is made when a task first needs it. Most tasks that were cancelled need only the
-//! reason, and have that in its place.
+//! The cold part of a task: fields that few tasks need. It is made when a task first needs one of them. Most cancelled tasks
+//! need only the reason of their cancellation. They store the reason in place of a cold part.
+//!
+//! It relies on [`memory`] for the memory of the cold part.
 
 use std::alloc::Layout;
 use std::borrow::Cow;
@@ -20,13 +22,13 @@ use crate::scheduler::wait_queue::WaitQueue;
 #[cfg(test)]
 mod tests;
 
-/// The part that few tasks have.
+/// The fields that few tasks need.
 #[derive(Default)]
 pub(crate) struct Cold {
     pub(crate) name: Option<Cow<'static, str>>,
-    /// The contexts that are added to errors that leave it, innermost first.
+    /// The contexts that are added to each error that leaves the task, innermost first.
     pub(crate) contexts: Vec<Rc<str>>,
-    /// The span of its turns. Entering, leaving and dropping it is user code.
+    /// The span of its turns. Entering, leaving and dropping the span runs user code.
     #[cfg(feature = "tracing")]
     pub(in crate::scheduler) span: Option<Rc<tracing::Span>>,
     pub(in crate::scheduler) failure: Option<Failure>,
@@ -34,14 +36,15 @@ pub(crate) struct Cold {
     /// Called if the task ends without a value.
     pub(crate) on_failure: Option<Weak<dyn OnFailure>>,
     pub(in crate::scheduler) wake_slot: Option<Arc<WakeSlot>>,
-    /// With [`State::SAW_CANCELLATION`]: how many cancellations it has swallowed in a row. This is one less than were raised, so it
-    /// is -1 after a wait at a shield.
+    /// How many cancellations in a row the task has swallowed, if [`State::SAW_CANCELLATION`] is set. The last one that was
+    /// raised does not count yet, so this is one less than the number of raised ones. After a wait at a shield it is -1,
+    /// because none was raised since.
     pub(super) swallowed: i8,
-    /// Whether its memory is a block of a chunk (see [`memory`]).
+    /// Whether the memory of this cold part is a block of a chunk (see [`memory`]).
     is_pooled: bool,
     /// The tasks whose cancellation is put off until this one has ended.
     pub(in crate::scheduler) holds: Vec<TaskRef>,
-    /// Tasks whose cancellation is put off for this task and for other ones.
+    /// Further tasks whose cancellation is put off, by this task and by other tasks together.
     pub(in crate::scheduler) holds_owners: Option<Rc<Hold>>,
     /// How many tasks put off the cancellation of this one.
     pub(in crate::scheduler) held_by: u32,
@@ -58,24 +61,26 @@ impl Cold {
 pub(in crate::scheduler) enum Failure {
     /// The error that the task raised, or the error with which its cancelled domain failed.
     Raised(Error),
-    /// It was cancelled, and ended with an error that was raised at this place. The error is seldom needed, so it is made on
-    /// request.
+    /// The task was cancelled, and has ended with an error that was raised at this location. The error is seldom needed, so it
+    /// is made on request.
     Cancelled(Cancelled, &'static Location<'static>),
 }
 
-/// Called when a task has ended without a value, for code that is not one of its waiters.
+/// Code that is not a waiter of a task, and is called when the task has ended without a value.
 pub(crate) trait OnFailure {
-    /// The error of the task is known. Must not run user code.
+    /// Called when the error of the task has been recorded. It must not run user code.
     fn task_failed(&self);
 }
 
-/// What a task has besides its header: nothing, a cold part, or, if it has ended, the reason of its cancellation. All in one word,
-/// because many tasks that are cancelled at once need the reason and nothing else.
+/// What a task has besides its header: nothing, a cold part, or the reason of its cancellation. Only a task that has ended has
+/// a bare reason. One word is enough for each of these. This matters when many tasks are cancelled at once, as most of them
+/// need only the reason.
 ///
-/// The word is null, the address of a cold part plus [`COLD`], or that of an `Arc<Reason>`. Only that of a cold part is odd.
+/// The word is null, the address of a cold part plus [`COLD`], or the pointer of an `Arc<Reason>`. It is odd only if it stands
+/// for a cold part.
 pub(super) struct Extra(*const u8);
 
-/// One check of this bit tells whether there is a cold part.
+/// This bit of the word is set if there is a cold part.
 const COLD: usize = 1;
 
 const _: () = assert!(align_of::<Cold>() > COLD && align_of::<Reason>() > COLD);
@@ -92,7 +97,7 @@ impl Extra {
         Extra(Arc::into_raw(reason.into_shared()).cast())
     }
 
-    /// A new cold part. Its memory is that of tasks, and not a `Box`, because many tasks may get one at once.
+    /// A new cold part. It is allocated like a task, and not as a `Box`, because many tasks may get a cold part at once.
     #[inline(never)]
     fn of_cold(failure: Option<Failure>) -> Extra {
         let (place, pooled) = memory::allocate(Layout::new::<Cold>());
@@ -110,28 +115,28 @@ impl Extra {
     #[inline]
     fn place(&self) -> Option<NonNull<Cold>> {
         let is_cold = self.0.addr() & COLD != 0;
-        // SAFETY: the bit says that `of_cold` has added it to an address that is not null.
+        // SAFETY: the bit is set, so `of_cold` has added it to an address that is not null.
         is_cold.then(|| unsafe { NonNull::new_unchecked(self.0.wrapping_sub(COLD).cast_mut().cast()) })
     }
 
     #[inline]
     pub(super) fn cold(&self) -> Option<&Cold> {
-        // SAFETY: `of_cold` has written it, and this owns it until `drop`.
+        // SAFETY: `of_cold` has written the cold part, and `self` owns it until `drop`.
         self.place().map(|place| unsafe { place.as_ref() })
     }
 
     #[inline]
     pub(super) fn cold_mut(&mut self) -> Option<&mut Cold> {
-        // SAFETY: `of_cold` has written it. This owns it until `drop`, and is borrowed mutably itself.
+        // SAFETY: `of_cold` has written the cold part. `self` owns it until `drop`, and is borrowed mutably here.
         self.place().map(|mut place| unsafe { place.as_mut() })
     }
 
-    /// The cold part, which is made if there is none. A reason moves there, with `location`.
+    /// Returns the cold part, and makes it if there is none. A reason moves into it, together with `location`.
     pub(super) fn cold_or_new(&mut self, location: &'static Location<'static>) -> &mut Cold {
         if self.place().is_none() {
             *self = Extra::of_cold(self.take_reason().map(|reason| Failure::Cancelled(reason, location)));
         }
-        self.cold_mut().expect("it was made if it was not there")
+        self.cold_mut().expect("a missing cold part was just made")
     }
 
     pub(super) fn is_reason(&self) -> bool {
@@ -143,8 +148,8 @@ impl Extra {
             return None;
         }
         let taken = ManuallyDrop::new(std::mem::take(self));
-        // SAFETY: the pointer is neither null nor that of a cold part, so it is from `of_reason`. It is used only here, as `taken` is
-        // not dropped.
+        // SAFETY: the pointer is neither null nor that of a cold part, so it is from `of_reason`. It is used only once, because
+        // `taken` is not dropped.
         Some(Cancelled::from_shared(unsafe { Arc::from_raw(taken.0.cast()) }))
     }
 

@@ -1,8 +1,9 @@
 //! Dropping a task, without much recursion.
 //!
-//! A body that never started, or a value that nobody took, may own the last reference to another task, and so on, a hundred
-//! thousand deep. Dropped one inside the other, they would overflow the stack. So only the first few are dropped that way: deeper
-//! ones go on a list. A stack belongs to a thread and not to a loop, and so does the list.
+//! A body that never started, or a value that was never taken, may own the last reference to another task. That task may own
+//! the next one, and so on, for a hundred thousand tasks. If each drop ran inside of the drop before it, the stack would
+//! overflow. So only the first [`MAX_DEPTH`] drops are nested. Deeper tasks go on a list, and are dropped from there. The list
+//! belongs to the thread, and not to a loop, because a stack belongs to a thread, too.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -17,7 +18,7 @@ impl Drop for TaskRef {
         let refs = self.refs.get() - 1;
         self.refs.set(refs);
         if refs == 0 {
-            // By value, so that the handle stays in a register.
+            // The handle is passed by value, so that it stays in a register.
             TaskRef::drop_last(ManuallyDrop::new(TaskRef(self.0)));
         }
     }
@@ -39,7 +40,7 @@ impl TaskRef {
         }
     }
 
-    /// Drops what is in the slot and the error, so that dropping the last reference frees the task at once.
+    /// Drops the content of the slot, and the error. After that, dropping the last reference frees the task at once.
     fn empty(&self) {
         if self.has(State::COMPLETED) {
             // SAFETY: COMPLETED says that the slot holds the value.
@@ -59,20 +60,21 @@ thread_local! {
 }
 
 struct Dropping {
-    /// How many tasks are being dropped, one inside the other.
+    /// How many drops of tasks are nested now.
     depth: usize,
-    /// The tasks that were to be dropped deeper than [`MAX_DEPTH`].
+    /// The tasks whose drops would be nested deeper than [`MAX_DEPTH`].
     later: Vec<TaskRef>,
 }
 
-/// How many tasks are dropped one inside the other. A task that is deeper outlives the one that owned it.
+/// The maximum number of nested drops. A task that is deeper than this outlives the task that owned it.
 const MAX_DEPTH: usize = 32;
 
-/// Drops what `task` holds: at once, or, at [`MAX_DEPTH`], right after the tasks around it.
+/// Drops what `task` holds. This happens at once, unless [`MAX_DEPTH`] drops are nested already. In that case, the innermost of
+/// these drops does this after it has dropped its own task.
 ///
 /// # Panics
 ///
-/// If destructors panic, with the first of these panics, when all have run.
+/// If a destructor panics. The first such panic is resumed when all destructors have run.
 fn drop_nested(task: TaskRef) {
     let mut task = Some(task);
     let entered = DROPPING.try_with(|dropping| {
@@ -105,8 +107,8 @@ fn drop_nested(task: TaskRef) {
     panicked.resume();
 }
 
-/// Runs `run` as if no task was being dropped on this thread. A loop that runs in a destructor relies on its own tasks being
-/// dropped at once: one may hold what another one waits for.
+/// Runs `run` as if no task was being dropped on this thread. A loop that runs in a destructor needs its own tasks to be
+/// dropped at once: a dropped task may own something, such as a permit, that another task waits for.
 pub(in crate::scheduler) fn with_own_depth<R>(run: impl FnOnce() -> R) -> R {
     /// Puts the outer state back, also after a panic.
     struct Outer(Dropping);

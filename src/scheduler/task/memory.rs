@@ -3,9 +3,9 @@
 //! A program starts and ends tasks of few sizes all the time. Taking a block from a chunk, or giving it back, takes a tenth of
 //! the instructions of a general allocator. A task never leaves its thread, so the chunks belong to the thread and need no lock.
 //!
-//! A thread has chunks while it has a loop. Without one, its tasks come from the global allocator. The first chunk of a size is small, and
-//! each further one is larger. A chunk without tasks is freed. Two of each size are kept until the last loop of the thread has ended,
-//! so that a few tasks which start and end in turn do not make and free chunks.
+//! A thread has chunks while it has a loop. Without one, its tasks come from the global allocator. The first chunk of a size is
+//! small, and each further one is larger. A chunk without tasks is freed, except for two chunks of each size: these are kept
+//! until the last loop of the thread has ended. So a few tasks that start and end in turn do not make and free chunks.
 //!
 //! [`cell`](super::cell) and [`cold`](super::cold) use it.
 
@@ -25,17 +25,18 @@ const IS_USED: bool = !cfg!(any(miri, fuzzing, tinyield_plain_memory));
 
 /// The size of a block is a multiple of this, in bytes.
 const STEP: usize = 16;
-/// Larger tasks come from the global allocator.
+/// The size of the largest block, in bytes. Larger tasks come from the global allocator.
 const MAX_BLOCK: usize = 512;
 /// Each block begins with the pointer to its chunk. The task follows.
 const PREFIX: usize = ALIGN;
-/// The alignment of blocks and of tasks. A header has an `u64`.
+/// The alignment of blocks and of tasks. A header has a `u64`.
 const ALIGN: usize = align_of::<Chunk>();
 /// The first chunk of a size has this number of blocks. Each further one has twice as many, up to [`MAX_BLOCKS`].
 const MIN_BLOCKS: usize = 4;
 const MAX_BLOCKS: usize = 128;
 
-/// Memory for a task or its cold part, and the bit that says whether it is a block of a chunk.
+/// Allocates memory for a task or for a cold part. Also returns the bit `POOLED` if the memory is a block of a chunk, and no
+/// bit otherwise.
 #[inline(never)]
 pub(super) fn allocate(layout: Layout) -> (NonNull<u8>, State) {
     let block = if IS_USED { POOL.try_with(|pool| pool.take(layout)).ok().flatten() } else { None };
@@ -66,14 +67,15 @@ pub(super) unsafe fn release(place: NonNull<u8>, layout: Layout, is_pooled: bool
 
 /// # Safety
 ///
-/// As for [`release`], of a block.
+/// As for [`release`]. `place` is in a block of a chunk.
 #[inline(never)]
 unsafe fn release_block(place: NonNull<u8>) {
-    // SAFETY: by contract, `place` is from the pool of this thread. If that is gone, the chunk leaks and is never used again.
+    // SAFETY: by contract, `place` is from the pool of this thread. If the pool is gone, the chunk leaks and is never used
+    // again.
     let _ = POOL.try_with(|pool| unsafe { pool.give_back(place) });
 }
 
-/// While it exists, this thread has chunks.
+/// While a value of this type exists, this thread has chunks.
 pub(in crate::scheduler) struct InUse(PhantomData<*const ()>);
 
 impl InUse {
@@ -90,7 +92,7 @@ impl Drop for InUse {
 }
 
 thread_local! {
-    // Without a destructor, so that it can be used for as long as the thread runs, on targets with native thread-locals.
+    // The pool has no destructor. So, on targets with native thread-locals, it can be used for as long as the thread runs.
     static POOL: Pool = const { Pool::new() };
 }
 
@@ -104,7 +106,8 @@ struct Pool {
 
 /// The chunks with blocks of one size.
 struct Class {
-    /// The first chunk that has a free block. The others follow. A chunk without tasks is in this list only if it is alone there.
+    /// The first chunk in the list of chunks with free blocks. A chunk without tasks is in this list only if the list has no
+    /// other chunk.
     open: Cell<Option<ChunkPtr>>,
     /// A chunk without tasks that is not in the list.
     spare: Cell<Option<ChunkPtr>>,
@@ -128,12 +131,12 @@ struct Chunk {
 #[repr(C)]
 struct Block {
     chunk: ChunkPtr,
-    /// Only while the block is free: the task has the same place.
+    /// Used only while the block is free. Otherwise the task is at this address.
     next: *mut Block,
 }
 
-/// A chunk that is not freed yet, with the right to use all of its memory. [`Pool::free`] takes such a pointer. After that, no
-/// pointer to the chunk is used.
+/// A pointer to a chunk that is not freed yet, with the right to use all of the chunk's memory. [`Pool::free`] takes such a
+/// pointer. After that, no pointer to the chunk is used.
 #[derive(Clone, Copy)]
 struct ChunkPtr(NonNull<Chunk>);
 
@@ -142,7 +145,7 @@ impl Deref for ChunkPtr {
 
     #[inline]
     fn deref(&self) -> &Chunk {
-        // SAFETY: the chunk is not freed yet. All that changes in its head is in `Cell`s.
+        // SAFETY: the chunk is not freed yet. The fields of its head that change are `Cell`s.
         unsafe { self.0.as_ref() }
     }
 }
@@ -168,7 +171,8 @@ impl Pool {
     }
 
     fn remove_loop(&self) {
-        // Saturating: on targets without native thread-locals, a destructor of another one may get a new pool.
+        // The subtraction saturates. On targets without native thread-locals, the pool may be dropped before another
+        // thread-local whose destructor drops a loop. That destructor gets a new pool, which has counted no loop.
         self.loops.set(self.loops.get().saturating_sub(1));
         if self.loops.get() == 0 {
             self.free_empty_chunks();
@@ -212,25 +216,27 @@ impl Pool {
             (block, (*block).chunk)
         };
         let next = chunk.free.get();
-        // SAFETY: the task is gone, so its place is free for the pointer. A block has `STEP` bytes or more.
+        // SAFETY: the task no longer exists, so its place in the block is free for the pointer. A block has `STEP` bytes or
+        // more.
         unsafe { (*block).next = next };
         chunk.free.set(block);
         chunk.used.set(chunk.used.get() - 1);
         let was_full = next.is_null();
         if was_full || self.is_surplus(chunk) {
-            self.file(chunk, was_full);
+            self.update_list(chunk, was_full);
         }
     }
 
-    /// Whether it has no tasks and is to leave the list.
+    /// Whether the chunk has no tasks and has to leave the list.
     #[inline]
     fn is_surplus(&self, chunk: ChunkPtr) -> bool {
         chunk.used.get() == 0 && (!chunk.is_alone() || self.loops.get() == 0)
     }
 
-    /// Puts `chunk`, which has a free block, where it belongs.
+    /// Updates the list for `chunk`, which has just got a free block. A chunk that was full enters the list, and a surplus
+    /// chunk leaves it.
     #[inline(never)]
-    fn file(&self, chunk: ChunkPtr, was_full: bool) {
+    fn update_list(&self, chunk: ChunkPtr, was_full: bool) {
         let class = &self.classes[chunk.class];
         if was_full {
             if let Some(empty) = class.empty_in_list() {
@@ -245,7 +251,7 @@ impl Pool {
         }
     }
 
-    /// Keeps a chunk without tasks, or frees it. It is not in the list.
+    /// Keeps a chunk without tasks as the spare one, or frees it. The chunk is not in the list.
     fn retire(&self, chunk: ChunkPtr) {
         let spare = &self.classes[chunk.class].spare;
         if self.loops.get() != 0 && spare.get().is_none() {
@@ -271,7 +277,7 @@ impl Pool {
         }
     }
 
-    /// Puts a chunk into the list of a class, which is empty.
+    /// Puts a chunk into the empty list of a class.
     #[cold]
     #[inline(never)]
     fn open_chunk(&self, index: usize) -> ChunkPtr {

@@ -1,13 +1,14 @@
 //! A task: one coroutine in one piece of memory, behind a thin, counted pointer.
 //!
-//! It begins with a [`Header`], which has the same layout for all tasks. A slot follows: it holds the body of the coroutine while
-//! that lives, and its value afterwards (see [`cell`]). The header has a table of functions that are made for the types of both.
+//! It begins with a [`Header`], which has the same layout for all tasks. A slot follows. It holds the body of the coroutine
+//! until the body has returned, and then the value (see [`cell`]). The header points to a table of functions, which are made
+//! for the types of the body and of the value.
 //!
-//! All of a task stays on the thread of its loop. Functions that run in each turn are inline. Functions that are rare, or would
+//! A task never leaves the thread of its loop. Functions that run in each turn are inline. Functions that are rare, or would
 //! add code to each coroutine, are out of line and take `&Header`, so that the handle stays in a register.
 //!
-//! This file has the header and its fields. [`mod@cold`] has what few tasks have, [`mod@reference`] is the pointer, [`waiters`] the tasks
-//! that wait for this one, and [`swallowed`] counts cancellations.
+//! This file has the header and its fields. [`mod@cold`] has the fields that few tasks need, and [`mod@reference`] has the
+//! pointer. [`waiters`] has the waiters of a task, and [`swallowed`] counts cancellations.
 
 pub(crate) mod cell;
 mod cold;
@@ -45,12 +46,12 @@ use crate::error::Error;
 pub(crate) struct Header {
     vtable: &'static VTable,
     refs: Cell<u32>,
-    /// How many parts of its wait are pending. At zero, the task is ready.
+    /// How many parts of its wait are pending. If none is, the task is ready.
     pub(crate) pending: Cell<u32>,
     pub(super) state: Cell<State>,
     /// Its index in the list of its scope.
     pub(super) index: Cell<u32>,
-    /// Tasks are numbered in the order in which they start, from 1. 0: not started.
+    /// Tasks are numbered from 1, in the order in which they start. 0 means that the task has not started.
     pub(crate) id: Cell<u64>,
     scope: Cell<Option<Rc<Scope>>>,
     /// The first waiter. The others are in the cold part.
@@ -59,7 +60,7 @@ pub(crate) struct Header {
     extra: Cell<Extra>,
 }
 
-/// What depends on the types of the coroutine and its value. The functions are those of a `TaskCell` (see [`cell`]).
+/// The part of a task that depends on the types of the coroutine and its value. [`cell`] has the functions.
 pub(super) struct VTable {
     name: &'static str,
     resume: unsafe fn(NonNull<Header>, TaskRef) -> Turn,
@@ -77,12 +78,12 @@ pub(crate) enum Turn {
     Raised(Error),
 }
 
-/// Looks at what is in `cell`. `look` must not use the same cell.
+/// Calls `look` with the content of `cell`. `look` must not use the same cell.
 #[inline]
 fn peek<T, R>(cell: &Cell<Option<T>>, look: impl FnOnce(Option<&T>) -> R) -> R {
     let value = cell.take();
     let result = look(value.as_ref());
-    // `replace` returns `None`, as the cell is empty. Forgetting it saves a check for something to drop.
+    // `replace` returns `None`, because the cell is empty. Forgetting the `None` saves a check for something to drop.
     std::mem::forget(cell.replace(value));
     result
 }
@@ -148,7 +149,7 @@ impl Header {
         self.has(State::COMPLETED) && !self.has(State::DISCARDED)
     }
 
-    /// Whether its end needs no more than leaving its scope and settling one waiter.
+    /// Whether the end of the task consists only of leaving its scope and settling its first waiter.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         self.with_extra(|extra| extra.is_none()) && !self.has(State::UNUSUAL)
@@ -159,7 +160,7 @@ impl Header {
         self.cold(|cold| cold.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.vtable.name))
     }
 
-    /// Whether the library made it to carry a wait, so that reports leave it out.
+    /// Whether the library made this task to carry a wait. Reports leave such a task out.
     pub(crate) fn is_internal(&self) -> bool {
         self.name().is_empty()
     }
@@ -173,7 +174,7 @@ impl Header {
         self.scope.replace(scope)
     }
 
-    /// Looks at its scheduler, if it has one. `look` must not use the scope of this task.
+    /// Calls `look` with the scheduler of the task, if it has one. `look` must not use the scope of this task.
     #[inline]
     pub(crate) fn with_scheduler<R>(&self, look: impl FnOnce(&Scheduler) -> R) -> Option<R> {
         peek(&self.scope, |scope| scope.map(|scope| look(scope.scheduler())))
@@ -183,22 +184,22 @@ impl Header {
         peek(&self.scope, |scope| scope.map(|scope| scope.scheduler().clone()))
     }
 
-    /// Uses what it has besides the header. `with` must reach it only by its argument.
+    /// Calls `with` with what the task has besides the header. `with` must access it only through its argument.
     #[inline]
     fn with_extra<R>(&self, with: impl FnOnce(&mut Extra) -> R) -> R {
         let mut extra = self.extra.take();
         let result = with(&mut extra);
-        // `replace` returns nothing, as the cell is empty. Forgetting it saves a check for something to drop.
+        // `replace` returns an empty `Extra`, because the cell is empty. Forgetting it saves a check for something to drop.
         std::mem::forget(self.extra.replace(extra));
         result
     }
 
-    /// Uses the cold part, if there is one. `with` must reach it only by its argument.
+    /// Calls `with` with the cold part, if there is one. `with` must access it only through its argument.
     pub(crate) fn cold<R>(&self, with: impl FnOnce(&mut Cold) -> R) -> Option<R> {
         self.with_extra(|extra| extra.cold_mut().map(with))
     }
 
-    /// Uses the cold part, which is made if there is none. `with` must reach it only by its argument.
+    /// Calls `with` with the cold part, which is made if there is none. `with` must access it only through its argument.
     pub(crate) fn cold_mut<R>(&self, with: impl FnOnce(&mut Cold) -> R) -> R {
         self.with_extra(|extra| with(extra.cold_or_new(self.location.get())))
     }
@@ -206,7 +207,7 @@ impl Header {
     /// Notes why it has ended without a value.
     pub(in crate::scheduler) fn set_failure(&self, failure: Failure) {
         match failure {
-            // Its location does not change any more, so only the reason is to be stored.
+            // The location of the task does not change any more, so only the reason has to be stored.
             Failure::Cancelled(reason, location)
                 if std::ptr::eq(location, self.location.get()) && self.with_extra(|extra| extra.is_none()) =>
             {
@@ -218,7 +219,7 @@ impl Header {
 
     pub(crate) fn error(&self) -> Option<Error> {
         if self.with_extra(|extra| extra.is_reason()) {
-            // The cold part that is made now takes the reason, and then keeps the error.
+            // This makes a cold part, which takes the reason. The error is stored there below.
             self.cold_mut(|_| ());
         }
         self.cold(|cold| {
@@ -233,11 +234,11 @@ impl Header {
         .flatten()
     }
 
-    /// The slot in which foreign wakers find this task, if it has one.
+    /// The wake slot by which foreign wakers reach this task, if it has one.
     #[inline]
     pub(super) fn wake_slot(&self) -> Option<*const WakeSlot> {
-        // SAFETY: only functions of this thread use the cold part, and none that changes it is called while this one looks. The
-        // result does not borrow it.
+        // SAFETY: only functions of this thread use the cold part, and no function that changes it is called while this
+        // function reads it. The result does not borrow it.
         let extra = unsafe { &*self.extra.as_ptr() };
         extra.cold()?.wake_slot.as_ref().map(Arc::as_ptr)
     }

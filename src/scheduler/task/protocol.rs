@@ -9,10 +9,10 @@ use std::panic::Location;
 use super::TaskRef;
 use crate::error::{Error, Raise, Result};
 
-/// What a coroutine is resumed with, each time: its access to the loop, with which it [begins](Resume::begin) to wait.
+/// The argument of each resumption of a coroutine. It gives the coroutine access to the loop, to [begin](Resume::begin) a wait.
 ///
-/// It belongs to the coroutine that it was given to. Used anywhere else, or after that coroutine has ended, it raises an
-/// error and does nothing.
+/// It belongs to the coroutine that was resumed with it. If other code uses it, or if it is used after that coroutine has
+/// ended, the use raises an error and has no other effect.
 pub struct Resume {
     pub(crate) task: TaskRef,
 }
@@ -23,8 +23,8 @@ impl fmt::Debug for Resume {
     }
 }
 
-/// What a coroutine yields. The loop resumes it when the wait that it [began](Resume::begin) is over, or, if it waits for
-/// nothing, in the next round.
+/// What a coroutine yields. The loop resumes the coroutine when the wait that it [began](Resume::begin) is over. If the
+/// coroutine waits for nothing, the loop resumes it in the next round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspend;
 

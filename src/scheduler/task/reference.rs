@@ -1,7 +1,7 @@
-//! The pointer to a task: one word, with a count. It resumes the coroutine, and drops its body.
+//! [`TaskRef`], the counted pointer to a task. It takes one word. Its methods resume the coroutine and drop its body.
 //!
-//! The bits of [`State`] say whether the body is there and whether it runs. The table of the task has the functions for its
-//! types. [`drop`](super::drop) frees the task with the last pointer.
+//! The bits of [`State`] say whether the task has its body, and whether the body is running. The table of the task has the
+//! functions for its types. [`drop`](super::drop) frees the task when the last pointer is dropped.
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -19,7 +19,7 @@ impl TaskRef {
         self.0.as_ptr()
     }
 
-    /// A reference to the task of [`as_ptr`](TaskRef::as_ptr) that is not counted. `None` if it is null.
+    /// An uncounted reference to `task`, a pointer that [`as_ptr`](TaskRef::as_ptr) returned. `None` if the pointer is null.
     ///
     /// # Safety
     ///
@@ -33,12 +33,13 @@ impl TaskRef {
         self.0 == other.0
     }
 
-    /// Resumes the coroutine once, and clears the bits `cleared` before. The task stays [`RUNNING`](State::RUNNING): the caller
-    /// clears that bit together with others.
+    /// Clears the bits `cleared`, and then resumes the coroutine once. If the coroutine returns a value,
+    /// [`RUNNING`](State::RUNNING) is clear afterwards. Otherwise it is still set, and the caller clears it together with other
+    /// bits.
     ///
     /// # Panics
     ///
-    /// If the coroutine panics, with the same payload.
+    /// If the coroutine panics. The panic has the same payload.
     ///
     /// # Safety
     ///
@@ -48,15 +49,16 @@ impl TaskRef {
         #[cfg(feature = "tracing")]
         let _in_span = if self.has(State::IN_SPAN) { self.enter_span() } else { None };
         self.change(cleared, State::RUNNING | State::BEGUN);
-        // SAFETY: the table is that of the cell that the header is part of. ENDED was not set, so the slot holds the body.
+        // SAFETY: the table belongs to the cell that the header is part of. ENDED was not set, so the slot holds the body.
         // RUNNING was not set, so the body is not being resumed.
         unsafe { (self.vtable.resume)(self.0, self.clone()) }
     }
 
-    /// Drops the coroutine where it stands, if it is there and does not run.
+    /// Drops the body of the coroutine, unless the task has ended or is running.
     pub(in crate::scheduler) fn drop_body(&self) {
         if !self.has(State::ENDED | State::RUNNING) {
-            // SAFETY: the table is that of the cell. The slot holds the body, which is not being resumed.
+            // SAFETY: the table belongs to the cell that the header is part of. The slot holds the body, which is not being
+            // resumed.
             unsafe { (self.vtable.drop_body)(self.0) };
         }
     }
@@ -77,7 +79,8 @@ impl Clone for TaskRef {
     #[inline]
     fn clone(&self) -> TaskRef {
         let count = self.refs.get();
-        // A count that overflows would free a task in use. Only a program that forgets 2^32 clones gets here. `Rc` aborts, too.
+        // If the count overflowed, a task in use could be freed. Only a program that forgets 2^32 clones gets here. `Rc` aborts
+        // in this case, too.
         if count == u32::MAX {
             std::process::abort();
         }

@@ -11,10 +11,10 @@ use super::state::State;
 use super::{Header, TaskRef};
 use crate::scheduler::Scheduler;
 
-/// A span that a task has entered for one turn. It is left when this is dropped, also by a panic.
+/// A span that a task has entered for one turn. Dropping this value leaves the span, also after a panic.
 pub(super) struct InSpan {
     span: Rc<Span>,
-    /// For finding the tasks that were started in the turn.
+    /// The data to find the tasks that were started in the turn.
     started: Option<Started>,
 }
 

@@ -2,29 +2,29 @@
 //!
 //! | bit | set by | cleared by |
 //! |---|---|---|
-//! | `RUNNING` | `resume`, before the coroutine runs | the scheduler, after the turn |
+//! | `RUNNING` | `resume`, before the coroutine runs | `resume`, when the body returns a value; otherwise the scheduler |
 //! | `QUEUED` | the code that pushes the task into the run queue | `resume`, or the scheduler, if the task is not due |
-//! | `COMPLETED` | `resume`, when the body has returned a value | the code that takes the value |
-//! | `CLOSED` | the code that empties the slot: body dropped, value taken | `resume`, when it has written the value; the end of a clone of the value |
+//! | `COMPLETED` | `resume`, when the body returns a value; the end of a clone | the code that takes, clones or drops the value |
+//! | `CLOSED` | dropping the body; taking, cloning or dropping the value | `resume`, when it writes the value; the end of a clone |
 //! | `BEGUN` | the first `resume` | never |
 //! | `SHIELDED` | a shielded wait, when it begins and when it is polled | each `resume`; dropping the shield |
 //! | `WAIT_BEGUN` | `begin_wait` | each `resume` |
-//! | `WAIT_REFUSED` | `begin_wait`, when the task is cancelled or another wait is unfinished | each `resume` |
+//! | `WAIT_REFUSED` | `begin_wait`, when the task is cancelled or another wait is unfinished | each `resume`; a wait that begins |
 //! | `CANCELLED` | the cancellation of its scope | never |
-//! | `FAILED` | a part of its wait that fails | the next `begin_wait` |
-//! | `FORCE_RESUME` | a part that fails, or that is over in a race, the end of a shield, a suspension without a wait after a cancellation | the turn |
+//! | `FAILED` | the failure of a part of its wait | the next `begin_wait` |
+//! | `FORCE_RESUME` | the failure of a part; `settle` in a race of leaves; `leave_shield`; `suspend_slow` | the scheduler, before a turn |
 //! | `POLLING_FUTURE` | `poll_future`, when the future is pending | its waker, its completion, the next wait of a cancelled task |
 //! | `SCOPE_ROOT` | `start_root` | never |
 //! | `SAW_CANCELLATION` | the cancellation, when it is raised | `discard_value` |
-//! | `CANCEL_DEFERRED` | the cancellation, when a task that it waits for holds it | the end of that task |
+//! | `CANCEL_DEFERRED` | `cancelling_turn`, if another task holds the task | `release`, when no task holds it any more |
 //! | `SPAWNED` | `spawn` of a `Shared`, `JoinHandle::shared` | never |
 //! | `JOIN_NOTED` | `note_joined`, in a hosted loop | never |
 //! | `DISCARDED` | the coroutine of a thread's closure, before it returns the late value | never |
-//! | `RACING` | a race of leaves, when it begins | the end of the wait, the next `begin_wait` |
+//! | `RACING` | a race of leaves, when it begins | the end of the wait; the next `begin_wait` |
 //! | `FUTURE_WOKEN` | `poll_future`, when the future is pending and has called the waker | each `resume`; its completion |
-//! | `IN_SPAN` | `in_span`, and the start by a task with a span | never |
+//! | `IN_SPAN` | `in_span`; the end of a turn with a span, for the tasks that were started in that turn | never |
 //! | `POOLED` | `Task::new` | never |
-//! | `BLOCKED_ON` | what the task waits for, when the wait begins | the next wait |
+//! | `BLOCKED_ON` | each part of a wait, when the wait begins | the next wait |
 
 use bitflags::bitflags;
 
@@ -51,45 +51,48 @@ bitflags! {
         const BEGUN = 1 << 4;
         /// The task waits at a shield.
         const SHIELDED = 1 << 5;
-        /// A wait began in this turn: the task is requeued even if it is ready.
+        /// A wait began in this turn. Its first poll is pending even if it is ready, because each wait ends the turn.
         const WAIT_BEGUN = 1 << 6;
-        /// It may not begin the wait that it tried to: it is cancelled, or another wait is unfinished or began in the same turn.
+        /// The task tried to begin a wait, but may not: it is cancelled, or another wait is unfinished or began in the same
+        /// turn.
         const WAIT_REFUSED = 1 << 7;
         /// Its scope was cancelled: each of its waits raises, unless it is shielded.
         const CANCELLED = 1 << 8;
-        /// A part of what it waits for has failed.
+        /// A part of its wait has failed.
         const FAILED = 1 << 9;
-        /// It is to be resumed although parts of its wait are pending.
+        /// It has to be resumed although parts of its wait are pending.
         const FORCE_RESUME = 1 << 10;
         /// It waits for a foreign future, which counts as one of its pending parts.
         const POLLING_FUTURE = 1 << 11;
         /// It is the first task of its scope.
         const SCOPE_ROOT = 1 << 12;
-        /// A cancellation was raised in it, so its end is checked as an answer to that.
+        /// A cancellation was raised in the task. So its end is checked: a value may be a wrong answer to the cancellation.
         const SAW_CANCELLATION = 1 << 13;
-        /// Its cancellation is put off until nothing that it waits for holds it.
+        /// Its cancellation is put off until no task holds it any more.
         const CANCEL_DEFERRED = 1 << 14;
         /// A shared coroutine that runs on without waiters.
         const SPAWNED = 1 << 15;
         /// It may be in the list of tasks from which a search for cycles starts.
         const JOIN_NOTED = 1 << 16;
-        /// Its value came after its cancellation and is to be dropped, unless `raise` finds an error in it.
+        /// Its value came after its cancellation. The value is dropped, unless `raise` finds an error in it.
         const DISCARDED = 1 << 17;
-        /// A part of its wait is a race of leaves: it is resumed when any part is settled, and finds out which.
+        /// A part of its wait is a race of leaves. The task is resumed when any part is settled, and the race then looks for
+        /// the leaf that is over.
         const RACING = 1 << 18;
-        /// The future that it polled in this turn was pending, and has woken it already: it is queued at the end of the turn.
+        /// The future that the task polled in this turn was pending, and has already called the waker. The task is queued at
+        /// the end of the turn.
         const FUTURE_WOKEN = 1 << 19;
         /// Its turns are in a span of `tracing`.
         #[cfg(feature = "tracing")]
         const IN_SPAN = 1 << 20;
         /// Its memory is a block of a chunk (see [`memory`](super::memory)).
         const POOLED = 1 << 21;
-        /// What it is blocked on: a [`BlockedOn`], in the bits that are left.
+        /// What it is blocked on: a [`BlockedOn`], in the remaining bits.
         const BLOCKED_ON = u32::MAX << FIRST_OF_BLOCKED_ON;
 
         /// The task will not be resumed again.
         const ENDED = Self::COMPLETED.bits() | Self::CLOSED.bits();
-        /// With any of these bits, a wait is more than counting its pending parts.
+        /// If any of these bits is set, the number of pending parts is not enough to decide how a wait goes on.
         const SLOW =
             Self::CANCELLED.bits() | Self::FAILED.bits() | Self::WAIT_REFUSED.bits() | Self::RACING.bits();
         /// Bits that describe one turn only.
@@ -97,7 +100,7 @@ bitflags! {
             | Self::WAIT_BEGUN.bits()
             | Self::WAIT_REFUSED.bits()
             | Self::FUTURE_WOKEN.bits();
-        /// With any of these bits, the end of a task is more than settling its first waiter.
+        /// If any of these bits is set, the end of a task has more steps than settling its first waiter.
         const UNUSUAL = Self::SLOW.bits()
             | Self::FORCE_RESUME.bits()
             | Self::POLLING_FUTURE.bits()
@@ -118,7 +121,7 @@ impl State {
 
 bitflags! {
     /// What a task is blocked on, for dumps and for the report of a deadlock. All bits of [`State`] are in use, so there is no
-    /// room for one more name.
+    /// room for another name.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct BlockedOn: u16 {
         const EVENT = 1;

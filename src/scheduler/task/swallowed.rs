@@ -1,17 +1,18 @@
-//! The cancellations that were raised in a task: how many in a row it has swallowed, and whether its end is checked as an answer
-//! to one.
+//! Counts the cancellations that a task has swallowed in a row. Also notes whether the end of a task is checked, because a
+//! cancellation was raised in it.
 
 use super::Header;
 use super::state::State;
 
-/// A cancelled coroutine that goes on waiting without a shield is dropped after this many cancellations in a row.
+/// A cancelled coroutine that has swallowed this number of cancellations in a row is dropped when it waits again without a
+/// shield.
 pub(crate) const MAX_SWALLOWED: i8 = 100;
 
 impl Header {
-    /// Counts one more cancellation. Returns whether it has swallowed too many.
+    /// Counts one more cancellation. Returns whether the task has swallowed too many.
     pub(in crate::scheduler) fn count_cancellation(&self) -> bool {
         if !self.has_seen_cancellation() {
-            // Most tasks end after the first, so that one needs no cold part.
+            // Most tasks end after their first cancellation. To count that one, no cold part is needed.
             self.set(State::SAW_CANCELLATION);
             return false;
         }
@@ -19,12 +20,12 @@ impl Header {
         self.is_doomed()
     }
 
-    /// Whether it has swallowed so many cancellations that it is to be dropped.
+    /// Whether the task has swallowed so many cancellations that it has to be dropped.
     pub(in crate::scheduler) fn is_doomed(&self) -> bool {
         self.cold(|cold| cold.swallowed >= MAX_SWALLOWED).unwrap_or(false)
     }
 
-    /// Whether a cancellation was raised in it, so that its end is checked as an answer to it.
+    /// Whether a cancellation was raised in the task. If so, the end of the task is checked.
     pub(in crate::scheduler) fn has_seen_cancellation(&self) -> bool {
         self.has(State::SAW_CANCELLATION)
     }
@@ -35,7 +36,7 @@ impl Header {
         self.change(State::SAW_CANCELLATION, State::DISCARDED);
     }
 
-    /// Starts the count of cancellations in a row anew: it has waited at a shield.
+    /// Restarts the count of cancellations in a row, because the task has waited at a shield.
     pub(crate) fn reset_cancel_count(&self) {
         if self.has_seen_cancellation() {
             self.cold_mut(|cold| cold.swallowed = -1);

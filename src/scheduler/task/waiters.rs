@@ -1,6 +1,6 @@
 //! The waiters of a task: they are settled when it ends.
 //!
-//! Most tasks have one, which is kept in the header. The others are in the cold part.
+//! The first waiter is in the header, and most tasks have no other. Further waiters are in the cold part.
 
 use super::{Header, TaskRef, peek};
 use crate::scheduler::wait::Waiter;
@@ -15,10 +15,10 @@ pub(crate) enum WaiterKey {
 }
 
 impl Header {
-    /// Adds a waiter, to be settled when this task ends.
+    /// Adds a waiter, which is settled when this task ends.
     pub(crate) fn add_waiter(&self, waiter: Waiter) -> WaiterKey {
         let has_further = self.cold(|cold| cold.waiters.len() != 0).unwrap_or(false);
-        // If the first has given up, the others still come before this one.
+        // If the first waiter has given up, this one must still come after the further waiters.
         if self.has_waiter() || has_further {
             return WaiterKey::Further(self.cold_mut(|cold| cold.waiters.push_back(waiter)));
         }
@@ -37,7 +37,7 @@ impl Header {
         self.waiter.take()
     }
 
-    /// Whether the first waiter is there.
+    /// Whether the task has a first waiter.
     pub(crate) fn has_waiter(&self) -> bool {
         peek(&self.waiter, |waiter| waiter.is_some())
     }
@@ -62,13 +62,13 @@ impl Header {
         }
     }
 
-    /// Takes the waiters out, in the order in which they came.
+    /// Takes the waiters out, in the order in which they were added.
     pub(in crate::scheduler) fn take_waiters(&self) -> impl Iterator<Item = Waiter> {
         let mut first = self.waiter.take();
         std::iter::from_fn(move || first.take().or_else(|| self.cold(|cold| cold.waiters.pop_front()).flatten()))
     }
 
-    /// The task that has waited longest for this one, if it has not ended.
+    /// The task that has waited longest for this one. `None` if that task has ended.
     pub(in crate::scheduler) fn first_waiting_task(&self) -> Option<TaskRef> {
         let first = peek(&self.waiter, |waiter| waiter.map(|waiter| waiter.task().clone()));
         let first = first
@@ -76,7 +76,7 @@ impl Header {
         first.filter(|task| !task.is_ended())
     }
 
-    /// The tasks that wait for this one. A task that has ended and has forgotten a wait is left out.
+    /// The tasks that wait for this one. A task that has ended without giving up its wait (by `mem::forget`) is left out.
     pub(in crate::scheduler) fn waiting_tasks(&self) -> Vec<TaskRef> {
         let mut tasks = Vec::new();
         peek(&self.waiter, |waiter| tasks.extend(waiter.map(|waiter| waiter.task().clone())));

@@ -1,7 +1,7 @@
 use super::*;
 
 fn references(reason: &Cancelled) -> usize {
-    // The clone has one more.
+    // The clone in the next line is one more reference.
     Arc::strong_count(&reason.clone().into_shared()) - 1
 }
 
@@ -26,14 +26,14 @@ fn a_reason_moves_to_the_cold_part() {
     let cold = extra.cold().unwrap();
     let Some(Failure::Cancelled(moved, at)) = &cold.failure else { panic!("the reason has moved") };
     assert!(*moved == reason && std::ptr::eq(*at, location));
-    // It is not made again.
+    // The second call returns the same cold part.
     assert_eq!(extra.cold_or_new(location).held_by, 7);
     drop(extra);
     assert_eq!(references(&reason), 1);
 }
 
 #[test]
-fn nothing_has_no_cold_part_until_one_is_made() {
+fn an_empty_extra_has_no_cold_part_until_one_is_made() {
     let mut extra = Extra::default();
     assert!(extra.is_none() && !extra.is_reason() && extra.cold_mut().is_none() && extra.take_reason().is_none());
     let cold = extra.cold_or_new(Location::caller());

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A block that is filled with a number, so that a test notices if another one overlaps it.
+/// A block that is filled with a number, so that a test notices if another block overlaps it.
 struct Filled {
     place: NonNull<u8>,
     size: usize,
@@ -39,7 +39,7 @@ fn chunks(pool: &Pool) -> usize {
     pool.classes.iter().map(|class| class.chunks.get()).sum()
 }
 
-/// Every third block first, then the others from the end.
+/// Gives back every third block first, and then the others, last to first.
 fn give_all_back(pool: &Pool, blocks: Vec<Filled>) {
     let mut others = Vec::new();
     for (index, block) in blocks.into_iter().enumerate() {
@@ -97,7 +97,7 @@ fn chunks_with_tasks_outlive_the_loop_and_are_freed_with_the_last_task() {
     let blocks: Vec<_> = (0..10).map(|_| fill(&pool, 100, 1)).collect();
     pool.remove_loop();
     assert_eq!(chunks(&pool), 2);
-    // A loop that ends meanwhile leaves them alone, too.
+    // The end of another loop does not free these chunks either.
     pool.add_loop();
     pool.remove_loop();
     assert_eq!(chunks(&pool), 2);
@@ -105,7 +105,7 @@ fn chunks_with_tasks_outlive_the_loop_and_are_freed_with_the_last_task() {
     assert_eq!(chunks(&pool), 0);
 }
 
-/// However many tasks there are, one that starts and ends, or a few that do so in any order, make no chunk and free none.
+/// This holds for any number of tasks that stay alive, and for any order in which the few others end.
 #[test]
 fn tasks_that_start_and_end_in_turn_make_no_chunks() {
     let pool = pool_of_a_loop();
