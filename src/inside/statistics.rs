@@ -26,6 +26,8 @@ pub struct Statistics {
 
 impl Statistics {
     /// How many turns were taken. A turn goes from one `yield` of a coroutine to its next `yield`.
+    ///
+    /// The cancellation of a coroutine that has not begun also counts as a turn.
     #[must_use]
     pub fn turns(&self) -> u64 {
         self.turns

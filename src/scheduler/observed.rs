@@ -138,7 +138,7 @@ impl Scheduler {
             } else if self.begin_observed_round(given - *budget) {
                 self.simulated_round_has_begun();
             } else if !self.is_cancelling.get()
-                && !self.is_locally_woken()
+                && !self.is_signalled()
                 && let Some(progress) = self.idle()
             {
                 return progress;

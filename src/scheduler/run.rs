@@ -53,7 +53,7 @@ impl Scheduler {
                 self.ready_turn(task);
             } else if !self.begin_round()
                 && !self.is_cancelling.get()
-                && !self.is_locally_woken()
+                && !self.is_signalled()
                 && let Some(progress) = self.idle()
             {
                 return progress;
@@ -151,12 +151,6 @@ impl Scheduler {
                 call();
             }
         }
-    }
-
-    /// Whether something has come in since the loop last looked at the inbox. For example, user code that ran between two
-    /// rounds may have woken a task.
-    pub(super) fn is_locally_woken(&self) -> bool {
-        self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
     }
 
     #[inline(never)]

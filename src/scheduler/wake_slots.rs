@@ -26,7 +26,8 @@ impl Scheduler {
         })
     }
 
-    /// Whether something has come in from outside.
+    /// Whether something has come in since the loop last looked at the inbox: from another thread, or from user code that has woken a
+    /// task on this thread.
     #[inline]
     pub(super) fn is_signalled(&self) -> bool {
         self.inbox.get().is_some_and(|inbox| inbox.is_signalled())
