@@ -99,7 +99,7 @@ fn slow(cancelled: Arc<Semaphore>) -> Coro<String> {
 
 // The server.
 
-/// How many threads the server has, and so how a handler runs its coroutine.
+/// The number of threads of the server. It decides how a handler runs its coroutine.
 #[derive(Clone, Copy, Debug)]
 enum Threads {
     One,

@@ -1,4 +1,4 @@
-//! A bug that shows in some orders of the turns, and the report of the simulation that finds it.
+//! A bug that shows only in some orders of the turns, and the report of the simulation that finds this bug.
 //!
 //! A test would be `Simulation::new().seeds(0..1000).check(close_during_a_transfer)`, and would fail with that report.
 #![feature(coroutines)]

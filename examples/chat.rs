@@ -1,7 +1,7 @@
 //! A chat server: what one client says is sent to all others. On Ctrl-C the server sends goodbye to every client before it ends.
 //!
-//! `cargo run --example chat -- 127.0.0.1:7000` serves until Ctrl-C; connect with `nc 127.0.0.1 7000`. Without arguments it lets a few
-//! clients talk to each other, stops, and prints what they have read.
+//! `cargo run --example chat -- 127.0.0.1:7000` serves until Ctrl-C; connect with `nc 127.0.0.1 7000`. Without arguments, a few clients
+//! talk to each other. Then the server stops, and the program prints the messages that the clients have read.
 
 #![feature(coroutines)]
 
@@ -20,7 +20,7 @@ use tinyield::{Coro, Event, Loop, LoopError, co, coro, finally, isolate, race, s
 const BACKLOG: usize = 64;
 /// The longest message. A longer line is several messages.
 const MAX_LINE: u64 = 4096;
-/// How long a client may take to read what is left when the server stops.
+/// How long a client may take to read the remaining messages when the server stops.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// All clients, by number.
@@ -30,7 +30,7 @@ struct Room {
 }
 
 impl Room {
-    /// Sends a message to all but one. No client makes the others wait.
+    /// Sends a message to all clients but one. A slow client does not make the others wait.
     fn send(&self, from: usize, message: &str) {
         let message: Rc<str> = message.into();
         for (&number, client) in &*self.clients.borrow() {
@@ -70,7 +70,7 @@ fn serve_client(room: Room, number: usize, stream: Async<TcpStream>, stop: Event
     room.send(number, &format!("client {number} joins\n"));
     let listening = race((read(room.clone(), number, stream.clone()), stop.wait()));
     let leave = move || {
-        // Its sender is dropped, so `write` ends when it has written what is left.
+        // Its sender is dropped, so `write` ends when it has written the remaining messages.
         room.clients.borrow_mut().remove(&number);
         room.send(number, &format!("client {number} leaves\n"));
     };
@@ -78,8 +78,8 @@ fn serve_client(room: Room, number: usize, stream: Async<TcpStream>, stop: Event
     (&*stream).write_all(b"server: goodbye\n").await?;
 }
 
-/// Serves one client. An error or a panic there ends this client only. If the client does not read, it is cut off when
-/// the server stops.
+/// Serves one client. An error or a panic of this client does not affect the other clients. If the client does not read, it is disconnected
+/// when the server stops.
 #[coro]
 fn host_client(room: Room, number: usize, stream: Async<TcpStream>, stop: Event) -> Coro<()> {
     let client = serve_client(room, number, stream, stop.clone());
@@ -112,7 +112,8 @@ fn accept_all(listener: Async<TcpListener>, stop: Event) -> Coro<()> {
     }
 }
 
-/// Serves clients until the server is to stop. All of them have ended when this ends, as the domain waits for what runs in it.
+/// Serves clients until the server is to stop. When this coroutine ends, all clients have ended, because the domain waits for everything
+/// that runs in it.
 #[coro]
 fn serve(listener: Async<TcpListener>, stop: Event) -> Coro<()> {
     (yield isolate(accept_all(listener, stop)))?

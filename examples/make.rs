@@ -1,4 +1,4 @@
-//! A small `make -j`: targets run commands when what they depend on is built, a limited number at a time.
+//! A small `make -j`. A target runs its command when its dependencies are built. A limited number of commands run at a time.
 //!
 //! Each target is a `Shared`: it is built once, however many targets depend on it. A command that takes too long is killed. An
 //! error stops everything, and is printed with the chain of targets that waited for it.
@@ -12,7 +12,7 @@ use std::time::Duration;
 use smol::process::Command;
 use tinyield::{Coro, Loop, Semaphore, Shared, co, coro, timeout};
 
-/// A target, what it depends on, and its command.
+/// A target, its dependencies, and its command.
 type Rule = (&'static str, &'static [&'static str], &'static str);
 
 const GOOD: &[Rule] = &[
@@ -27,7 +27,7 @@ const GOOD: &[Rule] = &[
 const BROKEN: &[Rule] = &[
     ("main.o", &[], "exit 3"),
     ("app", &["main.o"], "echo never"),
-    ("manual", &[], "exec sleep 60"), // `exec`: the command itself is killed, and not only its shell
+    ("manual", &[], "exec sleep 60"), // with `exec`, the kill reaches the command, and not only its shell
     ("all", &["app", "manual"], "true"),
 ];
 
@@ -35,7 +35,7 @@ const CIRCULAR: &[Rule] = &[("all", &["app"], "true"), ("app", &["main.o"], "tru
 
 const SLOW: &[Rule] = &[("all", &[], "exec sleep 60")];
 
-/// What a build has in common.
+/// The state that all targets of a build share.
 #[derive(Clone)]
 struct Build {
     jobs: Semaphore,
@@ -55,7 +55,7 @@ fn build_target(build: Build, command: &'static str, dependencies: Vec<Shared<()
     }
 }
 
-/// The targets that are made already, and the names of those that are being made, the outermost first.
+/// The targets that were made, and the names of the targets that are being made, the outermost first.
 #[derive(Default)]
 struct Targets {
     made: BTreeMap<&'static str, Shared<()>>,

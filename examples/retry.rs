@@ -1,4 +1,4 @@
-//! A client retries with a backoff that doubles, against a service on loopback that fails three times.
+//! A client retries its requests, and doubles the pause after each failure. The service, on loopback, fails three times.
 //!
 //! `main` runs it with pauses of milliseconds. The tests, `cargo test --example retry`, run the same code in simulated time, with
 //! pauses of hours.
@@ -100,7 +100,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const BACKOFF: Backoff = Backoff { first: HOUR, longest: Duration::from_secs(5 * 3600), attempts: 6, limit: HOUR };
 
-    /// Fails this many times.
+    /// Makes attempts. The first `failures` of them fail.
     fn flaky(failures: u32) -> impl Fn() -> Coro<u32> {
         let calls = Rc::new(Cell::new(0));
         move || {

@@ -82,8 +82,7 @@ fn main() -> Result<(), LoopError> {
         }
         let loops = listeners.into_iter().zip(counts);
         let loops: Vec<_> = loops.map(|(listener, count)| run_in_loop(move || shard(listener, count))).collect();
-        // When all clients have their answers, the race is decided. It cancels the loops, and they have ended when the `yield`
-        // returns.
+        // When all clients have their answers, the race is decided. It cancels the loops. When the `yield` returns, the loops have ended.
         yield race((co! { yield loops; }, all_clients(address)));
     };
     Loop::new().run(main)?;

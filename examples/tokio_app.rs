@@ -31,7 +31,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 fn main() -> Result<(), BoxError> {
     let urls: Vec<String> = std::env::args().skip(1).collect();
-    // All that the coroutines await, and the server of the self-test, runs on this thread.
+    // The server of the self-test, and everything that the coroutines await, run on this thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if urls.is_empty() {
@@ -103,7 +103,7 @@ struct Served {
 
 const FILES: usize = 12;
 
-/// File `n` has `n` times 100,000 bytes. The first request for some files fails, and that for some others hangs.
+/// File `n` has `n` times 100,000 bytes. For some files, the first request fails. For some other files, it hangs.
 async fn file(Path(number): Path<usize>, State(served): State<Arc<Mutex<Served>>>) -> Result<Vec<u8>, StatusCode> {
     /// If a client gives up, its handler is dropped, and so is this value.
     struct Running(Arc<Mutex<Served>>);

@@ -1,4 +1,5 @@
-//! Counts the words of a large file: one loop, and a loop on each of several threads, each of which counts a part of the file.
+//! Counts the words of a large file, with one loop, and with several loops. Each loop has a thread of its own, and counts a part of the
+//! file.
 //!
 //! `cargo run --release --example word_count -- 400 1 8` makes a file of 400 MB, and counts its words with 1 loop and with 8 loops, in
 //! turn. It prints the best time of each.
@@ -25,7 +26,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A text of `size` bytes. Returns how many words it has.
+/// Writes a text of `size` bytes. Returns the number of its words.
 fn write_text(path: &Path, size: u64) -> io::Result<u64> {
     const TEXT: &[u8] = b"to be, or not to be, that is the question:\nwhether 'tis nobler in the mind to suffer\n";
     let mut out = BufWriter::new(File::create(path)?);
@@ -38,7 +39,8 @@ fn write_text(path: &Path, size: u64) -> io::Result<u64> {
     Ok(words(TEXT) * (size / TEXT.len() as u64) + words(&TEXT[..size as usize % TEXT.len()]))
 }
 
-/// How many words begin in `text`. `after_space`: whether a space came before `text`.
+/// The number of words that begin in `text`. `after_space` says whether the byte before `text` is white space. Afterwards, it says this of
+/// the last byte of `text`.
 fn count_words(text: &[u8], after_space: &mut bool) -> u64 {
     let mut words = 0;
     for byte in text {
@@ -73,7 +75,7 @@ fn count_part(path: PathBuf, start: u64, end: u64) -> Coro<u64> {
     }
 }
 
-/// Counts all words, by this number of loops.
+/// Counts all words, with this number of loops.
 #[coro]
 fn count(path: PathBuf, size: u64, loops: u64) -> Coro<u64> {
     let parts = (0..loops).map(|part| (size * part / loops, size * (part + 1) / loops));

@@ -1,4 +1,4 @@
-//! Abortable work: when the `yield` returns, the work and all that it started have ended.
+//! Abortable work: when the `yield` returns, the work and everything that it started have ended.
 #![feature(coroutines)]
 
 mod common;
@@ -215,7 +215,7 @@ fn other_thread_aborts_work_that_waits_for_ever() {
     assert!(handle.is_aborted());
 }
 
-/// The handle is made when the work runs already, and the thread may be faster than the loop.
+/// The remote handle is made before the work begins, or while the work runs. The other thread may use it before the loop has its next turn.
 #[test]
 fn remote_handle_can_be_made_at_any_time() {
     for before in [true, false] {
@@ -327,7 +327,7 @@ fn abort_of_aborted_work_changes_nothing() {
     assert_eq!(cleaned.get(), 1);
 }
 
-/// The destructor runs when the work has its value, and before it is over.
+/// The destructor runs after the work has returned its value, and before the work is over.
 #[test]
 fn work_whose_destructor_aborts_it_has_its_value() {
     struct Aborts(RefCell<Option<AbortHandle>>);

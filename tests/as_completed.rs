@@ -199,7 +199,7 @@ fn isolate_and_hand_out(items: Rc<Cell<Option<AsCompleted<usize>>>>) -> Coro<()>
     assert_eq!(failed.unwrap_err().to_string(), "failed");
 }
 
-/// Items of an `as_completed` in another domain, which fails ten turns later.
+/// Items of an `as_completed` in another domain. The domain fails ten turns later.
 fn items_of_a_failing_domain(coros: impl FnOnce() -> Vec<Coro<usize>> + 'static) -> Coro<AsCompleted<usize>> {
     co! {
         let items = Rc::new(Cell::new(None));
@@ -333,7 +333,7 @@ fn loaded(load: Load, turns: usize) -> Coro<usize> {
 }
 
 #[test]
-fn limit_starts_so_many_at_a_time_and_takes_from_the_iterator_lazily() {
+fn limit_starts_that_many_at_a_time_and_takes_from_the_iterator_lazily() {
     let load = Load::default();
     let made = Rc::new(Cell::new(0));
     let main = {
@@ -385,7 +385,7 @@ fn an_endless_iterator_is_not_advanced_after_the_items_are_dropped() {
     assert_eq!(load.running.get(), 0);
 }
 
-/// Items that were requested and kept are started, also if the iterator over them is dropped.
+/// Items that were requested and kept are started, even if the iterator over them is dropped.
 #[test]
 fn requested_items_are_started_although_the_iterator_is_dropped() {
     let main = co! {
@@ -459,7 +459,7 @@ fn items_with_a_limit_that_are_never_started_raise_the_error_of_the_failed_domai
 }
 
 #[test]
-fn iterator_with_a_limit_ends_after_what_was_started_when_the_domain_has_failed() {
+fn iterator_with_a_limit_ends_after_its_started_items_when_the_domain_has_failed() {
     for limit in [1, 3, 10] {
         let got = outside_of_a_failed_domain(limit, false);
         assert_eq!(got, vec![Err("inside".to_string()); limit.min(4)], "limit {limit}");
@@ -467,7 +467,7 @@ fn iterator_with_a_limit_ends_after_what_was_started_when_the_domain_has_failed(
 }
 
 #[test]
-fn what_is_left_of_a_limited_iterator_is_dropped_when_one_has_failed() {
+fn the_rest_of_a_limited_iterator_is_dropped_when_a_coroutine_has_failed() {
     let alive = Alive::new();
     let kept: Rc<Cell<Option<AsCompleted<()>>>> = Rc::default();
     let (tokens, keeps, holds) = (alive.clone(), kept.clone(), alive.token());
@@ -487,7 +487,7 @@ fn what_is_left_of_a_limited_iterator_is_dropped_when_one_has_failed() {
     drop(kept);
 }
 
-/// A coroutine waits for an item whose coroutine waits for it.
+/// A coroutine waits for an item, and the coroutine of this item waits for the first coroutine.
 #[test]
 fn cycle_through_an_item_with_a_limit_is_found_in_a_hosted_loop() {
     for (limit, before) in [(1, 0), (2, 0), (5, 0), (1, 3), (2, 3)] {
@@ -521,8 +521,8 @@ fn cycle_through_an_item_with_a_limit_is_found_in_a_hosted_loop() {
     }
 }
 
-/// When a coroutine ends, the next one starts, and the second item waits for that one. The first one waits for the host, so this is no
-/// cycle.
+/// With a limit of 1, the second coroutine starts when the first one ends, and the second item waits for it. The first coroutine waits for
+/// the host, so there is no cycle.
 #[test]
 fn items_with_a_limit_that_the_host_can_settle_are_no_cycle() {
     let event = Event::new();

@@ -1,4 +1,4 @@
-//! Any future as a coroutine: where it is polled and how often, how it is dropped, and what becomes of its wakers.
+//! Any future as a coroutine: where and how often it is polled, how it is dropped, and the effects of its wakers.
 #![feature(coroutines)]
 
 mod common;

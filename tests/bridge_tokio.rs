@@ -334,8 +334,8 @@ fn poll_outside_of_a_runtime_says_what_to_do() {
 }
 
 #[test]
-fn what_to_do_about_a_plain_await_is_printed_except_in_a_simulation() {
-    let name = "what_to_do_about_a_plain_await_is_printed_except_in_a_simulation";
+fn advice_about_a_plain_await_is_printed_except_in_a_simulation() {
+    let name = "advice_about_a_plain_await_is_printed_except_in_a_simulation";
     let printed = common::in_child(name, || {
         let sleeps = || co! { tokio::time::sleep(ms(1)).await };
         panic_of(|| Loop::new().run(sleeps()));

@@ -1,5 +1,4 @@
-//! Cancellation: when a coroutine fails, which others are cancelled, in which order, what they see, and what they may
-//! do.
+//! Cancellation after a failure: which other coroutines are cancelled, in which order, what they see, and what they may do.
 #![feature(coroutines)]
 
 mod common;

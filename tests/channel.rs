@@ -118,11 +118,11 @@ fn receivers_are_served_first_in_first_out_and_are_not_overtaken() {
         }
         yield;
         sender.try_send(1)?;
-        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty), "it is for who waited first");
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty), "the message is for the receiver that waited first");
         sender.try_send(2)?;
         sender.try_send(3)?;
         sender.try_send(4)?;
-        assert_eq!(receiver.try_recv(), Ok(1), "there is one more than are waited for, and all are received in order");
+        assert_eq!(receiver.try_recv(), Ok(1), "four messages for three waiting receivers leave one, and the order stays");
         yield turns(2);
         log
     };
@@ -140,7 +140,7 @@ fn senders_are_served_first_in_first_out_and_are_not_overtaken() {
         }
         yield;
         assert_eq!(receiver.try_recv(), Ok(0));
-        assert_eq!(sender.try_send(9), Err(TrySendError::Full(9)), "the room was for who waited first");
+        assert_eq!(sender.try_send(9), Err(TrySendError::Full(9)), "the room is for the sender that waited first");
         drop(sender);
         yield collects(receiver)
     };
@@ -237,7 +237,7 @@ fn try_recv_gets_the_oldest_message_although_another_receiver_has_a_claim() {
         let main = co! {
             sender.try_send(0)?;
             let claims = yield spawn(claims);
-            yield; // one of them is to be received, when the turns have been taken
+            yield; // now `claims` waits; it will take one of the messages after its turns
             sender.try_send(1)?;
             sender.try_send(2)?;
             let own = (receiver.try_recv()?, (yield receiver.recv())?);

@@ -1,4 +1,4 @@
-//! Deadlocks: found exactly and at once, never a false alarm, and reported so that the user sees where to look.
+//! Deadlocks: they are found exactly and at once, without false alarms, and the report names the places where the coroutines wait.
 #![feature(coroutines)]
 
 mod common;
@@ -99,7 +99,7 @@ fn error_lists_what_a_run_of_a_bare_wait_is_stuck_on() {
 }
 
 #[test]
-fn waiter_at_a_shield_is_listed_with_what_is_inside_of_it() {
+fn waiter_at_a_shield_is_listed_with_the_coroutines_inside_of_it() {
     let base = line!();
     let main = co! {
         yield shield((never(), shield((co! { pending::<()>().await }.named("other"), ()))));
@@ -235,7 +235,7 @@ fn timeout_of_unlimited_duration_does_not_count_as_a_timer() {
 }
 
 #[test]
-fn deadlock_while_stopping_is_reported_and_what_is_behind_shields_is_dropped() {
+fn deadlock_while_stopping_is_reported_and_the_work_behind_shields_is_dropped() {
     let bodies = Alive::new();
     let held = bodies.token();
     let polite = co! {

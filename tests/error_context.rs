@@ -46,7 +46,7 @@ fn contexts_add_up_from_the_inside_to_the_outside() {
 }
 
 #[test]
-fn a_context_outside_of_an_isolate_does_not_change_what_it_gives() {
+fn a_context_outside_of_an_isolate_does_not_change_its_error() {
     let main = co! {
         let inside = yield isolate(fails().context("inside"));
         assert_eq!(inside.unwrap_err().to_string(), "inside");

@@ -265,7 +265,7 @@ fn an_error_of_another_loop_that_is_raised_again_has_the_frames_of_both_loops() 
     };
     let error = error_of(main.named("outer"));
     assert_eq!(names(error.error()), ["outer", "inner"]);
-    let inner = error.error().downcast_ref::<LoopError>().expect("it is what the other loop failed with");
+    let inner = error.error().downcast_ref::<LoopError>().expect("it is the error of the other loop");
     assert_eq!(inner.error().downcast_ref::<Kapow>(), Some(&Kapow(2)));
 }
 

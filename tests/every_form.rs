@@ -2,7 +2,7 @@
 //!
 //! `ci/editor` checks this file with rust-analyzer, which must not report an error. So there is no `.yield` in a `#[coro]` function:
 //! see `postfix.rs`.
-// Each form is written out as users write it, also where clippy knows a shorter one.
+// Each form is written out as users write it, even if clippy has a shorter form.
 #![allow(
     clippy::multiple_bound_locations,
     clippy::manual_unwrap_or_default,

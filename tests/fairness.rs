@@ -209,8 +209,8 @@ fn waiting_coroutines_of_all_kinds_take_no_steps() {
         .collect();
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime((waits, turns(1_000)));
-    // The gathering task, the coroutines that wait, and the internal tasks of the timeouts. From then on, the ready one
-    // alone.
+    // These steps are those of the gathering task, of the waiting coroutines, and of the internal tasks of the timeouts. After them, only
+    // the ready coroutine takes steps.
     for _ in 0..1 + 30_000 + 1 + 10_000 {
         ran(&mut runtime);
     }

@@ -109,7 +109,7 @@ fn work_that_never_began_is_not_cleaned_up() {
 }
 
 #[test]
-fn cleanup_comes_after_all_that_the_work_started() {
+fn cleanup_runs_after_everything_that_the_work_started_has_ended() {
     let log = Log::new();
     let polite = |name| {
         let log = log.clone();
@@ -221,7 +221,7 @@ fn bracket_closes_if_the_function_that_makes_the_use_panics() {
 
 /// The opening continues, the use does not begin, and the resource is closed.
 #[test]
-fn cancellation_during_the_opening_closes_what_was_opened() {
+fn cancellation_during_the_opening_closes_the_resource() {
     let log = Log::new();
     let gate = Event::new();
     let used = Counter::new();
@@ -340,7 +340,7 @@ fn cleanup_that_has_begun_ends_although_the_runtime_is_dropped() {
 
 /// The program is given up after any number of turns. Each body that began is cleaned up once.
 #[test]
-fn cleanups_in_a_stream_in_a_race_in_a_domain_that_contains_panics_are_as_many_as_the_bodies() {
+fn each_body_has_one_cleanup_in_a_stream_in_a_race_in_a_domain_that_contains_panics() {
     silence_panics("the third");
     let mut outcomes = std::collections::BTreeSet::new();
     for turns in 0..60 {

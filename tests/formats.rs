@@ -121,7 +121,7 @@ fn debug_of_a_wait_for_the_clock_the_loop_or_a_stream_names_it() {
 }
 
 #[test]
-fn debug_of_what_looks_into_a_loop_names_it() {
+fn debug_of_the_tools_that_look_into_a_loop_names_them() {
     let mut event_loop = Loop::builder().watchdog(ms(50), |_| {}).build();
     assert!(debug(&event_loop).contains("Watchdog { limit: 50ms, .. }"), "{event_loop:?}");
     assert_eq!(debug(&event_loop.view()), "View { .. }");

@@ -1,5 +1,4 @@
-//! What a coroutine takes in memory: its handle, its header and its frame, compared with the same `async fn`, and how
-//! often it allocates.
+//! The memory of a coroutine: its handle, its header and its frame, compared with the same `async fn`, and the number of its allocations.
 //!
 //! The sizes of handles are exact. Those of headers and frames are upper bounds, for the nightly of
 //! `rust-toolchain.toml`. If one gets smaller, lower the number. `--nocapture` prints them.
@@ -314,7 +313,7 @@ fn awaiting_a_future_that_wakes_itself_allocates_nothing() {
 
 #[test]
 fn handles_are_thin() {
-    // A coroutine is one pointer, whatever it gives; there is room for `None`, too.
+    // A `Coro` is one pointer, for any type of value. An `Option<Coro>` has the same size.
     assert_eq!(size_of::<Coro<()>>(), 8);
     assert_eq!(size_of::<Coro<[u64; 100]>>(), 8);
     assert_eq!(size_of::<Option<Coro<[u64; 100]>>>(), 8);

@@ -1,4 +1,4 @@
-//! How the cost of an operation grows, counted in steps of the library and in allocations, and never in time.
+//! The growth of the cost of operations. The cost is counted in steps of the library and in allocations, never in time.
 //!
 //! In a release build the library counts no steps, and only the allocations are compared.
 #![feature(coroutines)]

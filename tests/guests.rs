@@ -1,4 +1,4 @@
-//! A guest is a loop that a task of another loop, its host, polls. The host waits for a guest exactly if something can wake the guest.
+//! A guest is a loop that a task of another loop, its host, polls. The host waits for a guest if and only if something can wake the guest.
 #![feature(coroutines)]
 
 mod common;

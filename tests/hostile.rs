@@ -1,7 +1,7 @@
-//! Code that misuses the library: by the protocol of coroutines written by hand, in destructors, in `Clone`, with
-//! wakers. None of it is unsound, and the loop keeps its promises to all other coroutines.
+//! Code that misuses the library: through the protocol of coroutines written by hand, in destructors, in `Clone`, and with wakers. None of
+//! this code is unsound, and it does not affect the other coroutines of the loop.
 //!
-//! The wakers of hosts that misbehave are in `hostile_wakers.rs`, as they need `unsafe`.
+//! The wakers of hosts that misbehave are in `hostile_wakers.rs`, because they need `unsafe`.
 #![feature(coroutines, coroutine_trait)]
 #![forbid(unsafe_code)]
 

@@ -111,7 +111,7 @@ fn cleanups_run_when_a_panic_is_contained() {
     assert_eq!(log.take(), ["cleaned up"]);
 }
 
-/// A domain that is given up contains its panics, as its errors.
+/// A domain that is given up contains its panics, like its errors.
 #[test]
 fn panic_of_a_domain_that_was_given_up_is_contained() {
     let alive = Alive::new();

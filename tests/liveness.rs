@@ -1,6 +1,5 @@
-//! No loop hangs, no coroutine starves, and no value is lost. The tests have futures that are always ready, values that
-//! arrive while a coroutine is being cancelled, and errors that come up between the end of a task and the end of its
-//! scope.
+//! No loop hangs, no coroutine starves, and no value is lost. The tests have futures that are always ready, values that arrive while a
+//! coroutine is being cancelled, and errors that are raised between the end of a task and the end of its scope.
 #![feature(coroutines)]
 
 mod common;

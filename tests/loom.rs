@@ -4,11 +4,11 @@
 //! To run them: `RUSTFLAGS="--cfg tinyield_loom" cargo test --no-default-features --release --test loom`. The flag is not called
 //! `loom`, because some dependencies use that flag, too, and do not build with it.
 //!
-//! Loom has mutexes, atomics, threads and parking of its own. Everything else is one step for loom, which nothing interrupts: the
-//! counts of an `Arc`, and the operations of crossbeam's channels, which remote ends and pools use. So the models check what the
-//! library does before and after these steps. They do not check calls that block inside of crossbeam, such as
-//! [`RemoteSender::send`] without room. Time does not pass in a model: a thread without work ends at once. The bridges to smol and
-//! async-std are not built. Loom treats `SeqCst` as `AcqRel`, so it may try orders that cannot happen.
+//! Loom has its own mutexes, condition variables, atomics, threads and parking. Everything else is one step for loom, which nothing
+//! interrupts: the counts of an `Arc`, and the operations of crossbeam's channels, which remote ends use. So the models check the code of
+//! the library before and after these steps. They do not check calls that block inside of crossbeam, such as [`RemoteSender::send`] without
+//! room. Time does not pass in a model: every other wait for work in a pool times out, after the other threads have had a chance to run.
+//! The bridges to smol, async-std and tokio are not built. Loom treats `SeqCst` as `AcqRel`, so it may try orders that cannot happen.
 //!
 //! [`RemoteSender::send`]: tinyield::channel::RemoteSender::send
 #![cfg(tinyield_loom)]

@@ -1,7 +1,6 @@
 //! The macros in a crate that forbids lints: an `allow` in an expansion would not compile here.
 //!
-//! Nothing here awaits a future: the `pin!` of the standard library, which `.await` uses, does not compile where `unused` is
-//! forbidden.
+//! Nothing here awaits a future. `.await` uses the `pin!` of the standard library, which does not compile where `unused` is forbidden.
 #![feature(coroutines)]
 #![deny(warnings)]
 #![forbid(unsafe_code, unused)]

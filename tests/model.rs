@@ -21,8 +21,8 @@ use random::with_fixed_seed;
 
 const PROGRAMS: u32 = 3_000;
 
-/// Bytes of all values, or of a few values. With few values, a program has few kinds of statements and more of each,
-/// and so finds what many kinds at once hide ("Swarm Testing", Groce et al., 2012).
+/// Bytes of all values, or of a few values. With few values, a program has few kinds of statements, and more statements of each kind. So it
+/// finds defects that many kinds at once would hide ("Swarm Testing", Groce et al., 2012).
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let few_values = vec(ANY, 4..32).prop_flat_map(|few| vec(select(few), 0..400));
     prop_oneof![vec(ANY, 0..400), few_values]
@@ -31,7 +31,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn random_programs_match_the_simulator() {
     let programs = std::env::var("TINYIELD_PROGRAMS").map(|count| count.parse().expect("a number of programs"));
-    // A difference is made smaller as a program, not as bytes: without one byte, all that follows it would change.
+    // The program is made smaller, not its bytes: if one byte were removed, all later bytes would have another meaning.
     let config = Config {
         cases: programs.unwrap_or(PROGRAMS),
         max_shrink_iters: 0,

@@ -1,5 +1,6 @@
-//! A program without any prefix `yield`. The prefix may go away (rust-lang/rust#148313), and then users keep their code by this form.
-// Each form is written out as users write it, also where clippy knows a shorter one.
+//! A program without any prefix `yield`. If rustc removes the prefix form (rust-lang/rust#148313), programs in the postfix form still
+//! compile.
+// Each form is written out as users write it, even if clippy has a shorter form.
 #![allow(clippy::manual_unwrap_or_default, clippy::manual_unwrap_or)]
 #![feature(coroutines)]
 #![deny(warnings)]

@@ -1,4 +1,4 @@
-//! Races of waits that are no coroutines: one is over, the others are given up, and nothing is lost.
+//! Races of waits that are not coroutines: one is over, the others are given up, and no message or permit is lost.
 #![feature(coroutines)]
 
 mod common;
@@ -81,7 +81,7 @@ fn each_leaf_can_win() {
     assert_eq!(run(main), 0);
 }
 
-/// A task with a race of leaves looks itself at whether the other parts of its gather are ready: nothing counts them.
+/// A task with a race of leaves is resumed whenever any part of its wait is settled. So it has to check whether the other parts are ready.
 #[test]
 fn each_wait_can_be_over_in_a_gather_with_a_race_of_leaves() {
     let (never, set) = (Event::new(), Event::new());
@@ -348,7 +348,7 @@ fn races_of_leaves_can_be_nested_and_gathered() {
     assert_eq!(run(main).0, 1);
 }
 
-/// As for any wait: a value that has arrived when a timeout cancels its coroutine is not lost.
+/// As for any wait, a value that has arrived before the coroutine is cancelled is not lost.
 #[test]
 fn value_that_has_arrived_is_kept_when_an_abort_cancels_whether_it_is_mapped_or_not() {
     for is_mapped in [false, true] {
@@ -415,7 +415,7 @@ fn deadlock_names_the_alternatives_of_a_race() {
     assert_eq!(stuck(&error), [("main", "an event or a channel")]);
 }
 
-/// In a stepped loop only a cycle is an error. A race against an event that the host may set is no cycle.
+/// In a stepped loop only a cycle is an error. A race against an event that the host may set is not a cycle.
 #[test]
 fn race_with_a_leaf_is_no_cycle() {
     let way_out = Event::new();

@@ -53,7 +53,7 @@ enum Node {
     Abortable(Box<Node>, u8),
     /// Counts the bodies that have begun, and the cleanups that have ended.
     Finally(Box<Node>),
-    /// Counts what is opened, and what is closed.
+    /// Counts the opened and the closed resources.
     Bracket(Box<Node>),
     /// A stream, with the number of values that are read before it is dropped.
     Stream(Box<Node>, u8),
@@ -135,7 +135,7 @@ struct World {
     is_done_contained: Rc<Cell<bool>>,
     /// The numbers of the coroutines that have begun and not ended.
     begun: Rc<RefCell<Vec<usize>>>,
-    /// How many bodies of a `finally` have begun, and resources were opened, less the cleanups that have ended.
+    /// The number of `finally` bodies that have begun and of resources that were opened, minus the number of cleanups that have ended.
     uncleaned: Rc<Cell<isize>>,
     /// A part of the program contains panics.
     contains_panics: Rc<Cell<bool>>,

@@ -1,5 +1,5 @@
-//! A loop that waits in async-io's reactor. It finds a deadlock there, also that of a loop inside a loop. Without a reactor, it parks its
-//! thread.
+//! A loop that waits in async-io's reactor. It finds a deadlock there, and so does a loop inside a loop. Without a reactor, a loop parks
+//! its thread.
 #![feature(coroutines)]
 #![cfg(feature = "smol")]
 
@@ -25,7 +25,7 @@ fn stuck() -> Coro<()> {
     yield Event::new().wait();
 }
 
-/// Leaves a waker in the reactor, which drops it when it looks at its timers again.
+/// Leaves a waker in the reactor. The reactor drops this waker when it checks its timers the next time.
 #[coro]
 fn leaves_waker_in_reactor() -> Coro<()> {
     smol::future::or(Timer::after(LONG), Timer::after(ms(5))).await;

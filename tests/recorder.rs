@@ -1,4 +1,4 @@
-//! The recorder: what it keeps, and what an independent reader of protocol buffers finds in the file that it writes.
+//! The recorder: the events that it keeps, and the content of its file, as an independent reader of protocol buffers finds it.
 
 #![feature(coroutines)]
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use prost::Message;
 use tinyield::{Coro, Event, Loop, Recorder, as_completed, co, coro, run_in_thread, sleep, spawn, timeout};
 
-/// What is used of the messages in `protos/perfetto/trace` of Perfetto.
+/// The parts of the messages in `protos/perfetto/trace` of Perfetto that these tests use.
 mod proto {
     #[derive(Clone, PartialEq, prost::Message)]
     pub struct Trace {
@@ -146,7 +146,7 @@ fn the_counts_are_those_of_the_run() {
 }
 
 #[test]
-fn the_file_has_what_the_recorder_counts() {
+fn the_file_has_the_events_that_the_recorder_counts() {
     let recorder = recorded(co! {
         let event = Event::new();
         let waiter = { let event = event.clone(); co! { yield event.wait(); } };
@@ -321,7 +321,7 @@ fn steps_of(work: impl FnOnce()) -> u64 {
 }
 
 #[test]
-fn writing_what_as_completed_started_one_after_the_other_is_linear() {
+fn writing_coroutines_that_as_completed_started_one_after_the_other_is_linear() {
     let steps = |count| {
         let recorder = recorded(one_after_the_other(count));
         steps_of(|| recorder.write_perfetto(io::sink()).unwrap())
@@ -394,7 +394,7 @@ fn the_counts_are_those_of_the_events_that_are_kept() {
 }
 
 #[test]
-fn counting_what_is_kept_costs_the_same_for_any_number_of_events() {
+fn counting_the_kept_events_costs_the_same_for_any_number_of_events() {
     let recorder = recorded(ping_pong(100));
     assert_eq!(steps_of(|| assert!(recorder.recorded().turns > 200 && format!("{recorder:?}").len() > 100)), 0);
 }

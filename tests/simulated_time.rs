@@ -1,4 +1,4 @@
-//! Simulated loops: when the clock stands still, when it jumps, and what the loop prints about that.
+//! Simulated loops: when the clock stands still, when it jumps, and which warnings the loop prints.
 #![feature(coroutines)]
 
 use std::cell::{Cell, RefCell};
@@ -90,7 +90,7 @@ fn the_clock_stands_still_while_a_closure_runs_on_a_thread() {
 }
 
 #[test]
-fn the_clock_stands_still_while_a_remote_handle_may_set_what_a_coroutine_waits_for() {
+fn the_clock_stands_still_while_a_remote_handle_may_set_the_event_of_a_waiting_coroutine() {
     let event = Event::new();
     let remote = event.remote();
     let (sender, receiver) = mpsc::channel();
@@ -194,7 +194,7 @@ const BEYOND: &str = "deadlock: nothing is ready, the only timers are set beyond
                       outside can wake the loop";
 
 #[test]
-fn a_clock_that_has_come_to_its_end_says_so() {
+fn the_deadlock_at_the_end_of_the_clock_says_why() {
     let turns = Rc::new(Cell::new(0));
     let ticker = {
         let turns = turns.clone();
@@ -379,7 +379,7 @@ fn settled_works_in_a_real_loop_and_when_it_is_stepped() {
     let result = loop {
         match runtime.step() {
             Step::Ran => {}
-            Step::Idle(_) => panic!("a coroutine waits for just that"),
+            Step::Idle(_) => panic!("`settled` goes on when nothing else is ready"),
             Step::Done(result) => break result,
         }
     };
@@ -423,7 +423,7 @@ fn nothing_comes_from_outside_in_a_run_of_coroutines_alone() {
     assert!(!event_loop.came_from_outside());
 }
 
-// What a loop writes to the standard error. Each of these tests runs this test binary again, with itself alone.
+// The warnings that a loop writes to the standard error. Each of these tests runs this test binary again, with this test only.
 
 const VARIABLE: &str = "NEVER_ENDS";
 
@@ -444,7 +444,7 @@ fn lines_said_by(test: &str, count: usize) -> Vec<String> {
 
 /// A waker that a sleeping coroutine of the same loop holds counts as held outside. The loop reports this, and continues to wait.
 #[test]
-fn a_clock_that_waits_for_long_says_so() {
+fn a_clock_that_waits_for_long_is_reported() {
     if std::env::var_os(VARIABLE).is_some() {
         let (sender, receiver) = async_channel::bounded::<u32>(1);
         let sends = co! { yield sleep(HOUR); sender.send(1).await?; };
@@ -452,14 +452,14 @@ fn a_clock_that_waits_for_long_says_so() {
         simulated().run((sends.named("sends"), receives.named("receives"))).unwrap();
         panic!("the clock has jumped");
     }
-    let said = lines_said_by("a_clock_that_waits_for_long_says_so", 3);
+    let said = lines_said_by("a_clock_that_waits_for_long_is_reported", 3);
     assert!(said[0].contains("a simulated clock has waited for 3 s"), "{said:?}");
     assert!(said[1].starts_with("  `sends` waits at ") && said[1].ends_with(" on a timer"), "{said:?}");
     assert!(said[2].starts_with("  `receives` waits at ") && said[2].ends_with(" on a future"), "{said:?}");
 }
 
 #[test]
-fn a_clock_that_stands_still_because_coroutines_are_always_ready_says_so() {
+fn a_clock_that_stands_still_because_coroutines_are_always_ready_is_reported() {
     if std::env::var_os(VARIABLE).is_some() {
         let is_done = Rc::new(Cell::new(false));
         let waits = {
@@ -470,7 +470,7 @@ fn a_clock_that_stands_still_because_coroutines_are_always_ready_says_so() {
         Loop::builder().simulated(7).build().run((waits.named("waits"), sets.named("sets"))).unwrap();
         panic!("the clock has jumped");
     }
-    let said = lines_said_by("a_clock_that_stands_still_because_coroutines_are_always_ready_says_so", 3);
+    let said = lines_said_by("a_clock_that_stands_still_because_coroutines_are_always_ready_is_reported", 3);
     assert!(said[0].contains("the clock of a simulated loop with seed 7 has stood still for "), "{said:?}");
     assert!(said[0].contains("livelock: the clock has not moved for "), "{said:?}");
     assert!(said[1].starts_with("  `waits` at ") && said[1].contains(file!()), "{said:?}");

@@ -114,7 +114,7 @@ fn each_order_of_a_round_comes_up() {
     assert!(counts.values().all(|count| (140..260).contains(count)), "{counts:?}");
 }
 
-// What `check` says.
+// The reports of `check`.
 
 fn report_of<W: Wait>(simulation: Simulation, program: impl Fn() -> W) -> String {
     let checked = catch_unwind(AssertUnwindSafe(|| simulation.check(program)));
@@ -184,7 +184,7 @@ fn a_report_has_the_message_of_a_panic_its_place_and_its_coroutine() {
 }
 
 #[test]
-fn a_panic_of_the_closure_itself_and_of_a_value_count_as_failures() {
+fn panics_of_the_closure_itself_and_of_a_value_count_as_failures() {
     let report = report_of(Simulation::new(), || -> Coro<()> { panic!("no program") });
     assert!(report.contains("panicked: no program"), "{report}");
     struct Bomb;
@@ -231,7 +231,8 @@ fn two_runs_that_differ_because_of_a_thread_are_reported_with_the_reason() {
         count.set(count.get() + 1);
         let order = if count.get() == 1 { [1, 2] } else { [2, 1] };
         co! {
-            // This has the effect of threads that end in another order. The thread acts when the loop waits for it, so the turns before are the same.
+            // The effect is that of threads that end in another order. The loop waits until the thread acts, so the turns before that are
+            // the same.
             let (event, (go, gone)) = (Event::new(), mpsc::channel());
             let remote = event.remote();
             thread::spawn(move || gone.recv().map(|()| remote.set()));
@@ -254,7 +255,7 @@ fn two_runs_that_differ_because_of_a_thread_are_reported_with_the_reason() {
 }
 
 #[test]
-fn a_failure_that_does_not_come_again_is_reported() {
+fn a_failure_that_does_not_repeat_is_reported() {
     let is_first = Cell::new(true);
     let report = report_of(Simulation::new(), || {
         let fails = is_first.replace(false);
@@ -280,7 +281,7 @@ fn a_report_says_that_something_came_from_outside() {
 }
 
 #[test]
-fn a_program_that_fails_first_in_first_out_is_reported_with_what_makes_it_pass() {
+fn a_program_that_fails_first_in_first_out_is_reported_with_the_exchange_that_makes_it_pass() {
     let line = line!() + 4;
     let program = || {
         let value = Rc::new(Cell::new(None));
@@ -323,8 +324,8 @@ fn a_first_turn_has_the_line_of_the_function_or_of_the_block() {
 
 #[test]
 fn two_tasks_that_both_have_to_be_out_of_place_are_found() {
-    // It fails if `a` sees in round 3 what `b` did in that round, and if, two rounds later, `c` sees what `d` did in
-    // that one.
+    // The program fails if `a` sees a change that `b` makes in the same round, and if, in a later round, `c` sees a change that `d` makes
+    // in that same later round. One moved turn is not enough.
     let report = report_of(Simulation::new().seeds(0..1_000), || {
         let flags = Rc::new(Cell::new([false; 3]));
         let set = |flag: usize, turns: usize, flags: &Rc<Cell<[bool; 3]>>| {
@@ -503,7 +504,7 @@ fn a_livelock_after_no_rounds_is_refused() {
     assert!(text_of(refused.unwrap_err()).contains("a program needs a round to run"));
 }
 
-// The environment variable. It belongs to the process, so these run this test binary again.
+// The environment variable. It belongs to the whole process, so these tests run this test binary again.
 
 /// Runs one of the tests below with the variable, and returns its output.
 fn run_with_seed(test: &str, value: &str) -> String {
@@ -530,7 +531,7 @@ fn the_variable_runs_one_seed_alone_and_prints_its_panic() {
     let output = run_with_seed("body_of_the_tests_of_the_variable", "421");
     assert!(output.contains("1 runs"), "{output}");
     assert!(output.contains("fails with seed 421"), "{output}");
-    // By the hook in the first run, and in the report.
+    // The hook prints the panic in the first run, and the report has it too.
     assert!(output.contains("printed as always\n"), "{output}");
     assert!(output.contains("test result: ok. 1 passed"), "{output}");
 }

@@ -165,7 +165,7 @@ fn the_clock_of_a_simulated_loop_waits_for_the_futures_of_others() {
     Loop::builder().simulated(1).build().run(program).unwrap();
 }
 
-/// Each turn of two sleepers, and what they do when the clock is at the same time.
+/// Four coroutines that sleep for the same times. Each logs its number after each sleep.
 #[coro]
 fn sleepers(log: Rc<RefCell<Vec<u32>>>) -> Coro<()> {
     let sleeper = |number: u32| {
@@ -221,7 +221,7 @@ fn timers_of_the_same_instant_fire_in_the_same_round_in_the_order_of_the_seed() 
 }
 
 #[test]
-fn a_timeout_of_zero_gives_what_is_ready_at_once_whatever_the_seed() {
+fn a_timeout_of_zero_gives_the_value_of_ready_work_with_any_seed() {
     Simulation::new().check(|| {
         co! {
             let ready = yield timeout(co! { 1 }, Duration::ZERO);

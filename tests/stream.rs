@@ -276,7 +276,7 @@ fn stuck(main: Coro<()>) -> Vec<(String, String)> {
 }
 
 #[test]
-fn report_says_who_waits_for_a_reader_and_who_for_a_value() {
+fn report_distinguishes_waits_for_a_reader_from_waits_for_a_value() {
     let never = Event::new();
     let main = co! {
         let unread = stream(|out| co! { yield out.emit(1); yield out.emit(2); }.named("unread"));
@@ -299,8 +299,7 @@ fn isolate_around_the_first_next_waits_for_the_coroutine_of_the_stream() {
     let words: Vec<_> = words.iter().map(|(name, words)| (&**name, &**words)).collect();
     assert_eq!(words, [("main", "`source`"), ("source", "a reader of its stream")]);
 
-    // With all reads of the stream inside of the `isolate`, the `isolate` ends, because the stream is dropped inside of
-    // it.
+    // If all reads of the stream are inside of the `isolate`, the `isolate` ends, because the stream is dropped inside of it.
     let main = co! {
         let values = numbers(3);
         (yield isolate(co! {
@@ -496,7 +495,7 @@ fn emit_that_has_not_begun_keeps_the_stream_from_its_end() {
     assert_eq!(run(reads), None);
 }
 
-/// Returns how a reader outside of the domain of a stream ends. The coroutine of the stream fails after `turns` turns. A clone of its
+/// Returns the result of a reader outside of the domain of a stream. The coroutine of the stream fails after `turns` turns. A clone of its
 /// emitter is kept, and offers `offered` values, which the reader gets first.
 fn read_after_failure(turns: usize, offered: u32) -> (Vec<u32>, String) {
     let kept = Rc::new(Cell::new(None));

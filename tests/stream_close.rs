@@ -1,4 +1,4 @@
-//! Closing a stream cancels its coroutine. The `yield` returns when that coroutine has cleaned up and ended.
+//! Closing a stream cancels its coroutine. The `yield` of the close returns when this coroutine has cleaned up and ended.
 #![feature(coroutines)]
 
 mod common;
@@ -50,7 +50,7 @@ fn close_returns_when_the_coroutine_has_cleaned_up() {
 }
 
 #[test]
-fn close_waits_for_what_the_coroutine_has_started() {
+fn close_waits_for_everything_that_the_coroutine_has_started() {
     let log = Log::new();
     let inner = log.clone();
     run(co! {

@@ -1,4 +1,4 @@
-//! One program that uses every operation. It is stopped at each of its places, in every way in which a program can be stopped.
+//! One program that uses every operation. The program is stopped at each of its places, in every possible way.
 //!
 //! After each run, every value, capture and body is dropped, every thread has ended, the loop can run again, and the
 //! error is the right one.
@@ -259,7 +259,7 @@ fn drop_run(runtime: Runtime<'_, u32>, world: &World) -> usize {
 fn run_to_end() -> Outcome {
     let outcome = run(usize::MAX, Way::Not);
     assert_eq!(outcome.result.as_ref().expect("the run was not dropped").as_ref().unwrap().as_ref().unwrap(), &VALUE);
-    // In the domain that fails, in the timeout that fires, and in the race.
+    // Coroutines clean up in the domain that fails, in the timeout that fires, and in the race.
     let mut cleaned = outcome.cleaned.clone();
     assert!(matches!(cleaned.remove(0), Reason::Failed { .. }));
     assert_eq!(cleaned, [Reason::TimedOut, Reason::Raced]);

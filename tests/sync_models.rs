@@ -369,7 +369,7 @@ proptest! {
         let mut event_loop = Loop::new();
         let mut world = World::<bool>::new(&mut event_loop);
         let (mut is_set, mut waiting, mut expected) = (false, Vec::<usize>::new(), Vec::new());
-        // Through the remote handle, on another thread, if there is one and the operation asks for it.
+        // Uses the remote handle, on another thread, if there is one and the operation asks for it.
         let act = |handle: &Option<RemoteEvent>, remote: bool, on_handle: fn(&RemoteEvent), on_event: fn(&Event)| {
             match handle {
                 Some(handle) if remote => {

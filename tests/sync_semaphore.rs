@@ -62,7 +62,7 @@ fn acquiring_a_free_permit_takes_one_turn() {
 }
 
 #[test]
-fn no_coroutine_barges_in_between_release_and_wake_up() {
+fn no_coroutine_overtakes_the_waiter_between_the_release_and_its_turn() {
     let log = Log::new();
     let semaphore = Semaphore::new(1);
     let main = co! {

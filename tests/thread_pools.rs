@@ -73,7 +73,7 @@ fn closures_that_wait_for_each_other_wake_all_idle_threads_of_their_pool() {
     assert_eq!(leaders, ROUNDS);
 }
 
-/// Gives up on `count` closures that wait behind a busy thread. Returns by how many bytes the memory of this thread has grown.
+/// Gives up on `count` closures that wait behind a busy thread. Returns the growth of the memory of this thread, in bytes.
 #[coro]
 fn give_up_behind_a_busy_thread(count: usize) -> Coro<isize> {
     let pool = ThreadPool::new(1);
@@ -154,7 +154,7 @@ fn a_loop_that_a_cancelled_closure_begins_is_cancelled_at_once() {
     assert!(is_err);
 }
 
-/// A limit on the address space, so that no stack of another thread fits in.
+/// A limit on the address space, so that the stack of another thread does not fit.
 #[cfg(target_os = "linux")]
 mod refused {
     use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
@@ -185,7 +185,7 @@ mod refused {
         });
     }
 
-    /// Runs a second closure on `pool`, which has two threads and may start none for it.
+    /// Runs two closures on `pool`, which may have two threads. The system refuses the second thread.
     fn second_waits_for_the_first(pool: ThreadPool) {
         let (stop, stopped) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
@@ -227,8 +227,8 @@ mod refused {
     }
 
     #[test]
-    fn a_closure_of_which_the_pool_has_no_other_thread_than_its_own_raises() {
-        in_child("a_closure_of_which_the_pool_has_no_other_thread_than_its_own_raises", || {
+    fn a_closure_raises_if_the_only_thread_of_its_pool_waits_for_it() {
+        in_child("a_closure_raises_if_the_only_thread_of_its_pool_waits_for_it", || {
             let pool = ThreadPool::new(2);
             let inner = pool.clone();
             let nested = pool.run_in_thread(move || {

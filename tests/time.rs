@@ -598,8 +598,8 @@ fn an_idle_loop_waits_once_for_its_deadline() {
         }
     }
     assert!(Instant::now() >= at);
-    // A few spurious wake-ups of the thread are possible, but the loop does not poll. If the thread got no processor until the deadline,
-    // the loop was never idle.
+    // A few spurious wake-ups of the thread are possible, but the loop does not poll. If the thread gets no processor until the deadline,
+    // the loop is never idle.
     assert!(idles <= 5, "{idles}");
 }
 

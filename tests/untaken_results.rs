@@ -1,5 +1,5 @@
-//! The result of a loop on a thread that nothing takes, because the loop has dropped its own future. It is dropped on that thread
-//! when the loop has ended, even if something else keeps the closure in which the loop ran.
+//! A loop on a thread has dropped its own future, so nothing takes its result. The result is dropped on that thread when the loop has
+//! ended, even if something else keeps the closure in which the loop ran.
 #![feature(coroutines)]
 #![cfg(feature = "smol")]
 

@@ -392,7 +392,7 @@ fn a_host_that_polls_is_woken_for_a_dump() {
         thread::yield_now();
     }
     assert!(common::poll(&mut runtime, &waker).is_pending());
-    assert_eq!(asker.join().unwrap(), 0); // there is no coroutine but that of the library
+    assert_eq!(asker.join().unwrap(), 0); // the only coroutine is that of the library
 }
 
 #[test]
@@ -549,7 +549,7 @@ fn a_dump_does_not_show_a_waiter_of_an_isolate_waiting_on_the_waits_inside() {
 }
 
 #[test]
-fn a_dump_names_the_holder_of_each_thing_and_says_or_for_a_race() {
+fn a_dump_names_the_holders_of_locks_and_permits_and_says_or_for_a_race() {
     let main = co! {
         let (lock, semaphore, quit) = (Lock::new(()), Semaphore::new(1), Event::new());
         let holds_lock = { let (lock, quit) = (lock.clone(), quit.clone()); co! { let _held = yield lock.acquire(); yield quit.wait(); } };

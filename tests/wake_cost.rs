@@ -46,7 +46,7 @@ fn allocations(work: impl FnOnce()) -> usize {
 const FEW: usize = 1_000;
 const MANY: usize = 10 * FEW;
 
-/// By how many the allocations of this thread rise from `FEW` to `MANY` rounds, after a run that warms up.
+/// The allocations of this thread in `MANY` rounds, minus those in `FEW` rounds, after a run that warms up.
 fn rise(work: impl Fn(usize)) -> isize {
     work(FEW);
     let few = allocations(|| work(FEW));
@@ -124,7 +124,7 @@ fn a_wake_up_from_another_coroutine_does_not_allocate() {
     assert_eq!(rise(run), 0);
 }
 
-/// An async-channel allocates a listener for each `recv` that waits. A bare poll of the same futures shows how many these are.
+/// An async-channel allocates a listener for each `recv` that waits. A bare poll of the same futures shows the number of these allocations.
 #[test]
 fn a_channel_between_two_coroutines_allocates_no_more_than_the_channel_itself() {
     let players = |rounds| {

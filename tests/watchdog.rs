@@ -1,4 +1,4 @@
-//! The watchdog: it reports turns that take too long. No test relies on a time: a turn is held up until the report is there.
+//! The watchdog: it reports turns that take too long. No test relies on a time: a turn blocks until the report has arrived.
 
 #![feature(coroutines)]
 

@@ -1,8 +1,8 @@
 //! The alarms of the watchdog, and which of them are false.
 //!
-//! A turn of the soak takes longer than the limit for two reasons only, and then the alarm is right. The system runs other programs on the
-//! thread's core in the middle of the turn: then the thread was ready and did not run for that time. Or the turn is one of the coroutine
-//! `loops`, which runs an inner loop, and so waits for the threads of that loop.
+//! An alarm is right in two cases. In the first case, the system runs other programs on the core of the thread in the middle of a turn. For
+//! that time, the thread is ready, but does not run. In the second case, the turn is one of the coroutine `loops`. This coroutine runs an
+//! inner loop, and so waits for the threads of that loop. No other turn of the soak takes longer than the limit.
 
 use std::fs;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl Alarms {
     }
 }
 
-/// As [`time_without_core`], with the time for which the main thread waits for a core now. Linux adds that time when the thread runs
-/// again. So this waits until the count changes, for a second at most: a thread that blocks for another reason does not change it.
+/// As [`time_without_core`], including the current wait of the main thread for a core. Linux adds this wait when the thread runs again. So
+/// this function waits until the count changes, for a second at most. If the thread blocks for another reason, the count does not change.
 fn time_without_core_until_it_runs() -> Duration {
     let before = time_without_core();
     (0..100)
@@ -74,7 +74,7 @@ fn time_without_core_until_it_runs() -> Duration {
         .unwrap_or(before)
 }
 
-/// For how long the main thread was ready to run and had no core. Zero on systems that do not count it.
+/// For how long the main thread was ready to run and had no core. Zero on systems that do not count this time.
 fn time_without_core() -> Duration {
     let pid = std::process::id();
     let nanos = fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat"))

@@ -6,8 +6,9 @@
 //! cargo run --release --example soak -- 10s 7 1234   # with seed 7, from run 1234 on
 //! ```
 //!
-//! It checks after each run that nothing is left: no values, coroutines, permits or running closures. At the end it checks
-//! that memory stayed flat. Half of the runs of a `Loop` have a watchdog and a recorder. The watchdog must not give a false alarm. The first failed check ends the program with a non-zero exit code.
+//! After each run, the soak checks that no values, coroutines, permits or running closures are left. At the end, it checks that memory
+//! stayed flat. Half of the runs of a `Loop` have a watchdog and a recorder. The watchdog must not give a false alarm. The first failed
+//! check ends the program with a non-zero exit code.
 #![feature(coroutines)]
 
 mod alarms;
@@ -31,7 +32,7 @@ use load::program;
 use measure::Measure;
 use run::{Random, Run, TimerThread};
 
-/// A run that takes longer hangs. Normal runs take a few milliseconds.
+/// A run that takes longer counts as hung. Normal runs take a few milliseconds.
 const HANG_LIMIT: Duration = Duration::from_secs(60);
 
 /// How the loop is run.

@@ -178,7 +178,7 @@ impl Drop for EndChecks {
     }
 }
 
-/// A thread that runs jobs after a delay, even if the run that submitted them has ended.
+/// A thread that runs jobs after a delay, even if the run that submitted these jobs has ended.
 #[derive(Clone)]
 pub struct TimerThread(Sender<(Instant, Job)>);
 

@@ -403,7 +403,7 @@ fn drop_half_way_waits_for_a_loop_on_its_own_thread() {
     });
 }
 
-/// `drops` makes a wait that receives the future of its own loop, and drops it.
+/// `drops` makes a wait. This wait receives the future of its own loop, and drops this future.
 fn check_cancelled_and_not_waited_for(drops: fn(mpsc::Receiver<HostedWith<()>>) -> Coro<()>) {
     let (send, receive) = mpsc::channel();
     let (tell, told) = mpsc::channel();

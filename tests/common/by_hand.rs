@@ -38,7 +38,7 @@ pub fn forgets_wait<W: Wait + 'static, T: 'static>(wait: W, value: T) -> Coro<T>
 pub struct OpenWait<W: Wait>(Rc<RefCell<Option<ActiveWait<W::State>>>>);
 
 impl<W: Wait> OpenWait<W> {
-    /// Drops the wait. The coroutine that began it is resumed, as it waits for nothing any more.
+    /// Drops the wait. The coroutine that began this wait is resumed, because it no longer waits for anything.
     pub fn drop_wait(&self) {
         let wait = self.0.take();
         drop(wait.expect("the wait has begun and was not dropped before"));

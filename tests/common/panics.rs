@@ -20,7 +20,7 @@ pub fn text_of(payload: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// Prints no panics whose message begins with `prefix`, from now on and for all tests of this process.
+/// From now on, panics whose message begins with `prefix` are not printed, in all tests of this process.
 pub fn silence_panics(prefix: &'static str) {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

@@ -123,7 +123,7 @@ fn waker_of_an_ended_coroutine_does_not_prevent_a_deadlock() {
 
 #[test]
 fn waker_kept_by_a_stuck_coroutine_prevents_a_deadlock_until_it_is_dropped() {
-    // The loop cannot know where a waker is, so it waits until a thread drops it.
+    // The loop cannot find out where a waker is, so it waits until a thread drops the waker.
     let gate = Gate::new();
     let (waits, forsakes) = (gate.clone(), gate.clone());
     let thread = std::thread::spawn(move || {

@@ -82,7 +82,7 @@ fn cycle_behind_a_shield_ends_a_stepped_loop_while_other_shields_go_on() {
 }
 
 #[test]
-fn dropping_a_runtime_drops_what_is_stuck_behind_shields() {
+fn dropping_a_runtime_drops_the_work_that_is_stuck_behind_shields() {
     let drops = Counter::new();
     let guard = drops.guard();
     let mut event_loop = Loop::new();
@@ -92,8 +92,8 @@ fn dropping_a_runtime_drops_what_is_stuck_behind_shields() {
     assert_eq!(drops.get(), 1);
 }
 
-/// An `as_completed` of two coroutines: one waits for this coroutine, the other one for `gate`. This coroutine waits for the item of
-/// `index`.
+/// A coroutine makes an `as_completed` of two others: one waits for the first coroutine, the other one for `gate`. The first coroutine
+/// waits for the item with this `index`.
 #[coro]
 fn waits_for_item(index: usize, gate: Event) -> Coro<()> {
     let own: Rc<RefCell<Option<Shared<()>>>> = Rc::default();
@@ -252,7 +252,8 @@ fn cycle_through_a_shield_that_an_abort_cannot_end_is_an_error_of_a_stepped_loop
     let outer = co! { yield shield(main); };
     let mut event_loop = Loop::new();
     let mut runtime = event_loop.runtime(outer);
-    // The abort does not reach the coroutine in the shield. So it ends neither the work that waits at the shield nor what waits for the work.
+    // The abort does not reach the coroutine in the shield. So it ends neither the work that waits at the shield, nor the coroutine that
+    // waits for the work.
     let error = to_idle_or_end(&mut runtime).unwrap().unwrap_err();
     assert!(deadlock(&error).cycle().contains(&"waits".into()), "{error:?}");
 }
@@ -291,7 +292,7 @@ fn cycle_that_is_closed_when_a_timeout_leaves_a_coroutine_behind_is_an_error_of_
         let opens = gate.clone();
         let own: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
         let seen = own.clone();
-        // A cycle: the coroutine that is left behind waits for a coroutine that waits for everything that was started inside.
+        // The cycle: the coroutine that is left behind waits for another coroutine. That one waits for everything that was started inside.
         let work = co! {
             let left_behind = co! { let outer = seen.borrow_mut().take().unwrap(); yield outer; };
             yield spawn(left_behind);

@@ -72,8 +72,8 @@ fn a_wake_up_beside_as_completed_costs_the_same_beside_ten_times_as_many() {
     });
 }
 
-/// The cost of a hundred wake-ups of a stepped loop in which `count` coroutines wait for a shared one. At each wake-up,
-/// the shared one yields what `acts` makes.
+/// The cost of a hundred wake-ups of a stepped loop in which `count` coroutines wait for a shared one. At each wake-up, the shared
+/// coroutine yields a new coroutine from `acts`.
 fn cost_beside_dependents(count: usize, acts: impl Fn() -> Coro<()> + 'static) -> Cost {
     const WAKE_UPS: usize = 100;
     let event = Event::new();

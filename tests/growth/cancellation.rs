@@ -1,4 +1,4 @@
-//! How the cost of a cancellation grows: nothing visits a task again that is already cancelled.
+//! How the cost of a cancellation grows: a task that is already cancelled is never visited again.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::common::{FOREVER, forever};
 use crate::{assert_linear, look_at, run};
 
 #[test]
-fn cancelling_what_as_completed_has_started_is_linear() {
+fn cancelling_the_coroutines_of_as_completed_is_linear() {
     assert_linear(|count| {
         let main = co! {
             let items: Vec<_> = (yield as_completed((0..count).map(|_| co! { yield forever(); }))).collect();

@@ -1,5 +1,5 @@
-//! Which types are `Send` and `Sync`. Nothing in the crate implements these traits by hand, so they follow from the fields of a type.
-//! This file does not compile if a type gains or loses one of them.
+//! Which types are `Send` and `Sync`. For nearly all types, these traits follow from the fields of the type. This file does not compile if
+//! a type gains or loses one of the traits.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -25,7 +25,7 @@ macro_rules! assert_not_implemented {
     };
 }
 
-/// For types that point to a task, to the state of a loop, or to what coroutines of one thread share.
+/// For types that point to a task, to the state of a loop, or to data that the coroutines of one thread share.
 macro_rules! assert_stays_on_its_thread {
     ($($type:ty),+ $(,)?) => {
         assert_not_implemented!(Send: $($type),+);

@@ -10,7 +10,7 @@ use super::second_waits::is_refused;
 use crate::common::by_hand::{forgets_wait, until_ready};
 use crate::common::{Alive, LONG, OnDrop, forever, forget, ms, simulated, turns};
 
-/// Forgets a wait for `wait`, has a second one refused, and waits again when the forgotten one is over.
+/// Forgets a wait for `wait`, and begins a second wait, which is refused. Waits again when the forgotten wait is over.
 fn waits_again_after_forgetting<W: Wait + 'static>(wait: W) -> Coro<()> {
     Coro::from_coroutine(
         #[coroutine]

@@ -1,5 +1,5 @@
-//! A coroutine written by hand waits for one thing at a time. A second wait, begun in the same turn or while the first
-//! one is unfinished, raises when it is polled. Nothing is lost and nothing leaks then.
+//! A coroutine written by hand waits for one thing at a time. A second wait, begun in the same turn or while the first one is unfinished,
+//! raises an error when it is polled. The first wait loses nothing, and nothing leaks.
 
 use std::future::pending;
 use std::pin::pin;

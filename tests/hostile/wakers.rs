@@ -130,7 +130,7 @@ fn future_polls_another_with_an_old_resume_while_it_is_polled_itself() {
                 let Poll::Ready(Ok(waker)) = old.poll_future(pin!(wakes).as_mut()) else { panic!("it was ready") };
                 left -= 1;
                 if left == 0 {
-                    // A wait is refused while the outer future is unfinished. If it were accepted, no other could begin in this
+                    // A wait is refused while the outer future is unfinished. If this wait were accepted, no other wait could begin in this
                     // turn.
                     drop(old.begin((sleep(ms(0)), co! { yield; })));
                 }

@@ -83,7 +83,8 @@ fn a_remote_receiver_makes_room_and_its_end_closes() {
             Err(TryRecvError::Empty) => 0,
             Err(TryRecvError::Closed) => panic!("the sender is still there"),
         });
-        // There is room for one, and for as many more as were received; then `send` fails, because the receiver is gone.
+        // There is room for one message, and for one more after each message that was received. Then `send` fails, because the receiver is
+        // gone.
         let main = co! {
             let mut sent = 0;
             while (yield sender.send(sent + 1)).is_ok() {
@@ -94,7 +95,7 @@ fn a_remote_receiver_makes_room_and_its_end_closes() {
         let (sent, sender) = Loop::new().run(main).unwrap();
         let received = thread.join().unwrap();
         assert!(received <= sent && sent <= received + 1, "sent {sent}, received {received}");
-        assert!(sender.is_empty(), "what nobody can receive is dropped");
+        assert!(sender.is_empty(), "messages that nobody can receive are dropped");
     });
 }
 
@@ -204,6 +205,6 @@ fn of_three_handles_that_close_a_channel_at_once_exactly_one_reports_success() {
         let closed_here = receiver.close();
         let closed_there = threads.map(|thread| thread.join().unwrap());
         let times = usize::from(closed_here) + closed_there.map(usize::from).iter().sum::<usize>();
-        assert_eq!(times, 1, "so many say that it was they");
+        assert_eq!(times, 1, "the number of calls of `close` that returned true");
     });
 }

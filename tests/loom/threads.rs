@@ -43,7 +43,7 @@ fn map_on_two_threads_keeps_the_order() {
     });
 }
 
-/// Pairs of jobs, one pair after the other. Each job waits for the other one of its pair.
+/// Runs pairs of jobs, one pair after the other. Each job waits for the other job of its pair.
 fn meet(times: usize) {
     let (pool, came) = (ThreadPool::new(2), Arc::new(AtomicUsize::new(0)));
     for time in 1..=times {
@@ -63,7 +63,7 @@ fn jobs_that_wait_for_each_other_have_a_thread_each() {
     check_bounded(1, || meet(1));
 }
 
-/// One of the threads may yield, and the other one leave, when the second two jobs arrive.
+/// When the second pair of jobs arrives, one of the threads may be yielding, and the other one may be ending.
 #[test]
 fn jobs_that_wait_for_each_other_have_a_thread_each_after_earlier_ones() {
     check_bounded(1, || meet(2));

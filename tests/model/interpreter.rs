@@ -92,7 +92,7 @@ fn start(body: &Body, world: &World) -> Coro<Value> {
     coroutine(body, world, None, |value| value)
 }
 
-/// As [`start`], with the end at which it gives the values of a stream, and with what it does with its own value.
+/// As [`start`]. The coroutine gives the values of a stream to `emitter`, and passes its own value to `finish`.
 fn coroutine<T: 'static>(body: &Body, world: &World, emitter: Option<Emits>, finish: fn(Value) -> T) -> Coro<T> {
     let (body, world) = (body.clone(), world.clone());
     let name = format!("c{}", body.id);

@@ -33,7 +33,7 @@ pub enum Grouping {
 pub enum Drive {
     /// By `Loop::run`, where waiting for nothing is a deadlock.
     Run,
-    /// Step by step. If it is idle without a deadline, it is stopped; if it is idle again, it is dropped.
+    /// Step by step. If the loop is idle without a deadline, it is stopped. If it is idle again, it is dropped.
     Step,
     /// Step by step, and stopped when the log has this number of lines.
     StopAt(usize),
@@ -50,7 +50,7 @@ pub struct Body {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
-    /// Yields a wait, and logs what that gives.
+    /// Yields a wait, and logs its output.
     Wait {
         wait: Wait,
         catch: bool,
@@ -94,7 +94,7 @@ pub enum Statement {
     Stop,
     /// Ends the coroutine.
     Return,
-    /// Yields a turn this number of times in a row, and catches what that raises.
+    /// Yields a turn this number of times in a row, and catches the errors.
     Swallow(usize),
 }
 
@@ -130,7 +130,8 @@ pub enum Part {
     Finally(Box<[Body; 2]>),
     /// The opening, the use, and the closing.
     Bracket(Box<[Body; 3]>),
-    /// The next value of the oldest stream that the coroutine keeps, or else of the oldest that was left, or a turn if there is none.
+    /// The next value of the oldest stream that the coroutine keeps. If it keeps none: of the oldest stream that was left to all. If there
+    /// is no stream: a turn.
     Next,
     /// Gives a value, or is a turn if the coroutine is not that of a stream.
     Emit,

@@ -1,5 +1,4 @@
-//! Panics in destructors: of locals, of captures, of values and of errors, also while another panic or an error stops
-//! the loop.
+//! Panics in destructors: of locals, of captures, of values and of errors, even while another panic or an error stops the loop.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -97,7 +96,7 @@ fn panic_in_the_destructor_of_an_error_comes_out_of_run() {
     let main = co! { drop(yield isolate(co! { yield; Err(Explosive)?; })); yield forever(); };
     assert_eq!(panic_of(|| Loop::new().run((waits_forever(log.clone(), "1"), main))), "an error's destructor");
     assert_eq!(log.take(), ["1"]);
-    // The loop does not keep this error, because it came up while the loop was stopping.
+    // The loop does not keep this error, because it was raised while the loop was stopping.
     let main = (co! { let _ = yield catch(forever()); Err(Explosive)?; }, co! { yield; yield; Err("first")?; });
     let mut event_loop = Loop::builder().grouping(tinyield::Grouping::Never).build();
     assert_eq!(panic_of(|| event_loop.run(main)), "an error's destructor");
@@ -146,7 +145,7 @@ impl<B> fmt::Display for Failed<B> {
 
 impl<B> std::error::Error for Failed<B> {}
 
-/// Panics when it is dropped, also during another panic.
+/// Panics when it is dropped, even during another panic.
 struct Relentless;
 
 impl Drop for Relentless {

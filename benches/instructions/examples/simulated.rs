@@ -1,5 +1,5 @@
-//! What simulated time costs: `cargo run --release --example simulated`. With the argument `threads` it also runs a thousand
-//! timeouts of 1 ms around 50 ms of work on a thread, each of which has to be in time: that takes 50 s.
+//! Measures the cost of simulated time: `cargo run --release --example simulated`. With the argument `threads`, it also runs a thousand
+//! timeouts of 1 ms, each around 50 ms of work on a thread. All of this work has to be in time. This takes 50 s.
 
 #![feature(coroutines)]
 

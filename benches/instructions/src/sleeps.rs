@@ -36,7 +36,7 @@ fn sleeper(number: u64, rounds: u64, start: Instant, asleep: Rc<Cell<u64>>) -> C
     }
 }
 
-/// Blocks the loop until all sleeps are due, so that they fire together, whatever the speed of the machine.
+/// Blocks the loop until all sleeps are due, so that they fire together, independent of the speed of the machine.
 #[coro]
 fn block_until_due(rounds: u64, start: Instant, asleep: Rc<Cell<u64>>) -> Coro<()> {
     let mut end = start;

@@ -71,7 +71,7 @@ pub fn channel_of_one(rounds: u64) -> u64 {
     rounds
 }
 
-/// Without the extra turns, sender and receiver take turns in such an order that neither has to wait.
+/// Without the extra turns, the sender and the receiver take turns in an order in which neither has to wait.
 pub fn channel_of_one_with_waits(rounds: u64) -> u64 {
     let (sender, receiver) = channel::bounded(1);
     let sending = co! {
@@ -126,7 +126,7 @@ pub fn semaphore(rounds: u64) -> u64 {
     TASKS * rounds
 }
 
-/// What a race gives: a message, or the request to stop.
+/// The output of a race: a message, or the request to stop.
 type Next = Option<u64>;
 
 /// Takes messages until the event is set.

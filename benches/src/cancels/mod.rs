@@ -34,10 +34,10 @@ pub fn workloads() -> Vec<Workload> {
     }]
 }
 
-/// The tasks that have started and not ended.
+/// The number of tasks that have started and not ended.
 type Alive = Rc<Cell<usize>>;
 
-/// A task holds it from its start to its end.
+/// A task holds a guard from its start to its end.
 struct Guard(Alive);
 
 impl Guard {

@@ -52,7 +52,7 @@ pub fn drop_join_set<P: Peer>() -> Measured {
     })
 }
 
-/// Without a runtime: the futures are no tasks.
+/// Without a runtime: the futures are not tasks.
 pub fn drop_futures_unordered() -> Measured {
     let mut measured = None;
     for _ in 0..2 {

@@ -71,7 +71,7 @@ pub fn workloads() -> Vec<Workload> {
     ]
 }
 
-/// Whether the sender yields before every 64th message. Without that, the two sides may alternate in such a way that neither ever
+/// Whether the sender yields before every 64th message. If it does not, the two sides may alternate in such a way that neither side ever
 /// waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::harness::{Measured, per_op};
 
-/// Runs it `times` times on one loop, which makes `ops` operations in total.
+/// Runs the coroutine of `make` `times` times on one loop, which does `ops` operations in total.
 fn timed(ops: u64, times: u64, make: impl Fn() -> Coro<u64>, expected: u64) -> Measured {
     let mut event_loop = Loop::new();
     per_op(ops, || {

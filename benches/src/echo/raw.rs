@@ -66,7 +66,7 @@ fn client(mut stream: TcpStream, number: usize, warm: Rc<Cell<Option<Instant>>>,
                 assert_eq!(back, message);
             }
             finished.update(|finished| finished + 1);
-            // A late event may resume it once more.
+            // A late event may resume this task once more.
             loop {
                 yield;
             }
@@ -88,7 +88,7 @@ fn server(mut stream: TcpStream) -> Task {
     )
 }
 
-/// Reads what has arrived. After a stale event that may be nothing.
+/// Reads the bytes that have arrived. After a stale event, there may be none.
 fn read_some(stream: &mut TcpStream, space: &mut [u8]) -> usize {
     match stream.read(space) {
         Ok(read) => read,

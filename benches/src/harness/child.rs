@@ -14,7 +14,7 @@ use super::workload::{Contender, Measured, Workload};
 /// The argument that turns this program into a child that measures one contender.
 pub const MEASURE: &str = "--measure";
 
-/// A child that takes longer hangs.
+/// A child that takes longer counts as hung.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Measures a contender once, in a child process of the same program.

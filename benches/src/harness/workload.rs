@@ -108,7 +108,7 @@ pub struct Workload {
     pub what: &'static str,
     /// The unit of each figure of a contender. Lower is better for all of them.
     pub units: &'static [&'static str],
-    /// Whether contenders run on one core, because wake-ups across cores take longer than everything that the libraries do.
+    /// Whether contenders run on one core. Wake-ups across cores take longer than all work of the libraries, and would hide it.
     pub pinned: bool,
     pub contenders: Vec<Contender>,
 }

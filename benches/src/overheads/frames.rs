@@ -8,7 +8,7 @@ use crate::harness::{Measured, machine};
 const BODIES: usize = 10_000;
 const LONG: Duration = Duration::from_secs(60);
 
-/// In the order of the figures.
+/// The bodies, in the order of the figures.
 pub const UNITS: &[&str] = &[
     "bytes, an empty body",
     "bytes, 3 yields",

@@ -16,8 +16,8 @@ pub struct Plan {
     pub longest: Duration,
 }
 
-/// Starts when all tasks have started, and as many sleeps have ended as will be measured, as a warm-up. So the creation of
-/// tasks is not timed, and during the measurement every task sleeps or is due.
+/// The clock starts after a warm-up: all tasks have started, and as many sleeps have ended as will be measured. So the creation of tasks is
+/// not timed, and during the measurement, every task sleeps or is due.
 pub struct Naps {
     plan: Plan,
     made: Instant,
@@ -54,7 +54,7 @@ impl Naps {
         nap(self.begun.get(), self.plan.longest)
     }
 
-    /// Counts a sleep that has ended. After the last measured one it ends the process, because sleepers may have seconds left.
+    /// Counts a sleep that has ended. After the last measured sleep, it ends the process, because other tasks may still sleep for seconds.
     pub fn woken(&self, nap: Duration) {
         self.meant.update(|meant| meant + nap);
         if self.started.get() < self.plan.tasks {

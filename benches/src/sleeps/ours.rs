@@ -18,7 +18,7 @@ fn sleeper(number: usize, woken: Rc<Cell<usize>>) -> Coro<()> {
     woken.update(|woken| woken + 1);
 }
 
-/// What tokio and monoio allow themselves: they round each deadline up to a millisecond.
+/// The slack of tokio and monoio: they round each deadline up to a millisecond.
 const SLACK: Duration = Duration::from_millis(1);
 
 fn with_slack() -> Loop {

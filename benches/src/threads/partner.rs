@@ -26,7 +26,8 @@ impl Count {
             if now >= value {
                 return;
             }
-            // It fails if the number has grown in the meantime, or if a signal arrives. The loop looks again in both cases.
+            // This call fails if the number has grown in the meantime, or if a signal arrives. In both cases, the loop checks the number
+            // again.
             let _ = futex::wait(&self.0, futex::Flags::PRIVATE, now, None);
         }
     }

@@ -13,7 +13,7 @@ use crate::peers::{AsyncStd, Compio, LocalPool, Monoio, Smol, SmolStatic, TokioL
 /// How often the message goes to and fro.
 const RALLIES: u64 = 200_000;
 
-/// A future that wakes itself once. All contenders await the same one, and no shortcut of their own.
+/// A future that wakes itself once. All contenders await this future, and use no shortcut of their own.
 async fn wake_self() {
     yield_now().await;
 }
@@ -28,7 +28,7 @@ async fn serve(sender: async_channel::Sender<u64>, receiver: async_channel::Rece
     ball
 }
 
-/// Waits for the message, and sends it back, as often as it comes.
+/// Sends the message back each time it arrives.
 async fn answer(sender: async_channel::Sender<u64>, receiver: async_channel::Receiver<u64>) {
     while let Ok(ball) = receiver.recv().await {
         if sender.send(ball + 1).await.is_err() {
@@ -37,8 +37,8 @@ async fn answer(sender: async_channel::Sender<u64>, receiver: async_channel::Rec
     }
 }
 
-/// Two tasks that send a message to and fro through oneshot channels, for the crate that the channels are from. Each message brings
-/// the channel for the answer.
+/// Two tasks that send a message to and fro through oneshot channels, for each crate with such channels. Each message brings the channel
+/// for the answer.
 macro_rules! oneshots {
     ($name:ident, $($crate_path:ident)::+) => {
         mod $name {

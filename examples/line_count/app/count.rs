@@ -71,7 +71,7 @@ pub fn count(mut file: impl Read, locale: Locale) -> io::Result<Counts> {
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
-    // In blocks that fit a `u8` counter, so that the compiler can vectorize the sum.
+    // The blocks are so short that a `u8` can count their lines. So the compiler can vectorize the sum.
     bytes.chunks(255).map(|block| u64::from(block.iter().map(|&byte| u8::from(byte == b'\n')).sum::<u8>())).sum()
 }
 
@@ -120,7 +120,7 @@ fn kind(character: char, in_word: bool) -> Kind {
         // Not white space in Unicode, but `wc` treats it as a non-breaking space.
         '\u{2060}' => Kind::Space,
         _ if character.is_whitespace() => Kind::Space,
-        // Inside a word, printable or not makes no difference, and the check is slow.
+        // Inside a word, it makes no difference whether a character is printable, and this check is slow.
         _ if in_word || is_printable(character) => Kind::Printable,
         _ => Kind::Other,
     }

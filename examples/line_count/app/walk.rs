@@ -11,8 +11,8 @@ pub type Found = Result<PathBuf, (PathBuf, io::Error)>;
 
 /// Lists the files that `paths` name, and all files in and below the directories among them.
 ///
-/// Links inside a directory are not followed, so the search cannot loop. Sockets, devices and other special files are left
-/// out, because reading them might never end.
+/// Links inside a directory are not followed, so the search always ends. Sockets, devices and other special files are left out, because
+/// reading them might never end.
 pub fn list_files(paths: &[PathBuf]) -> Vec<Found> {
     let mut found = Vec::new();
     for path in paths {

@@ -1,4 +1,4 @@
-//! What the log says of the output of a wait and of errors. The simulator uses the same words.
+//! The words of the log for the output of a wait and for errors. The simulator uses the same words.
 
 use tinyield::{Aborted, Deadlock, Error, LoopError, Panic, Reason, TimedOut};
 
@@ -68,7 +68,7 @@ pub fn describe_all(output: &PartsOutput, caught: &mut Option<Error>) -> String 
         texts.push(match part {
             (Some(output), _) => describe(output, caught),
             (_, Some(output)) => describe_result(output, caught, describe),
-            _ => unreachable!("one of the two is there"),
+            _ => unreachable!("each part has one of the two"),
         });
     }
     format!("[{}]", texts.join(", "))

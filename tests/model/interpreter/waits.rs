@@ -1,7 +1,7 @@
 //! The waits of the language, as waits of tinyield.
 //!
-//! They are of many types, and a program decides which one it is. So a wait is a tuple of options of which at most one
-//! is `Some`, and waits for that one.
+//! Waits have many types, and a program selects one of them at run time. So a wait is a tuple of options, at most one of which is `Some`.
+//! The tuple waits for this one.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub type PartOutput = (
 pub type LeafWait = (Option<Sleep>, Option<EventWait>, Option<EventWaitTimeout>);
 pub type LeafOutput = (Option<()>, Option<()>, Option<bool>);
 
-/// An output of a gather is that of the part, or that of the caught part.
+/// For each part of a gather: its output, or, if the part is caught, its result.
 pub type PartsOutput = Vec<(Option<PartOutput>, Option<Result<PartOutput, Error>>)>;
 
 pub fn leaf(leaf: Leaf, world: &World) -> LeafWait {

@@ -28,7 +28,7 @@ pub struct World {
 pub type Emitted = (Value, usize);
 pub type Emits = Emitter<Emitted>;
 
-/// What a coroutine keeps.
+/// The handles and the streams that a coroutine keeps.
 #[derive(Default)]
 pub struct Kept {
     pub handles: VecDeque<JoinHandle<Value>>,
@@ -65,7 +65,7 @@ impl World {
         self.log.borrow_mut().push(line);
     }
 
-    /// What a run has left behind at its end, in words. Empty if it has left nothing.
+    /// Describes everything that a run has left behind at its end. Empty if there is nothing.
     pub fn leftovers(&self) -> String {
         let (shared, streams) = (self.shared.take(), self.streams.take());
         drop((shared, streams));
@@ -89,7 +89,7 @@ impl World {
 /// A local variable of a coroutine that logs when the coroutine begins and how it ends.
 pub struct Life {
     id: usize,
-    /// The index of the statement where it is.
+    /// The index of the current statement.
     pub at: Cell<usize>,
     pub end: Cell<&'static str>,
     pub world: World,
@@ -101,7 +101,7 @@ impl Life {
         Life { id, at: Cell::new(0), end: Cell::new("stops"), world: world.clone() }
     }
 
-    /// The value that it gives at a statement of its stream.
+    /// The value that the coroutine gives to its stream at the current statement.
     pub fn value(&self) -> Emitted {
         (self.id, self.at.get())
     }

@@ -1,7 +1,7 @@
 //! Makes programs from bytes, so that a fuzzer or a random generator can search through them.
 //!
-//! Each decision takes one byte. When the bytes run out, each further decision is the first choice. `fuzz/corpus` holds
-//! such bytes, so a change of the decisions makes other programs of it.
+//! Each decision takes one byte. When the bytes run out, each further decision is the first choice. `fuzz/corpus` holds such bytes, so a
+//! change of the decisions turns them into other programs.
 
 use super::{Body, Drive, EVENTS, Grouping, Leaf, Limit, PERMITS, Part, Program, SHARED, Statement, Wait};
 
@@ -29,7 +29,7 @@ impl Program {
             6 => Drive::StopAt(choices.of(24)),
             _ => Drive::DropAt(choices.of(24)),
         };
-        // Before the main coroutine, which would use up the bytes.
+        // The shared coroutines come first, because the main coroutine would use up the bytes.
         let shared = (0..SHARED).map(|_| choices.body_of(MAX_DEPTH - 1, MAX_STATEMENTS_IN_SHARED)).collect();
         let main = choices.body_of(0, MAX_STATEMENTS_IN_MAIN);
         let mut program = Program { grouping, drive, main, shared };

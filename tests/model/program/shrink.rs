@@ -1,6 +1,6 @@
 //! Makes programs smaller by one step at a time, to find the smallest one that still shows a difference.
 //!
-//! A program is shrunk as a program and not as bytes: without one of its bytes, all that follows it would change.
+//! The program is made smaller, not its bytes: if one byte were removed, all later bytes would have another meaning.
 
 use super::{Body, Drive, Grouping, Leaf, Limit, Part, Program, Statement, Wait};
 
@@ -72,7 +72,7 @@ impl Edit {
                 return;
             }
             let statement = &mut body.statements[index];
-            // The statements of a coroutine that it would start, in its place.
+            // Replaces the statement by the statements of a coroutine that it would start.
             let count = statement.bodies().len();
             for nth in 0..count {
                 if self.is_here() {

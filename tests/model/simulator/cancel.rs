@@ -8,8 +8,8 @@ use super::Simulator;
 use super::state::{ScopeId, ScopeKind, TaskId};
 
 impl Simulator<'_> {
-    /// Cancels all tasks in `scope` and below, down to any shield, last started first. What is cancelled already is
-    /// not looked at again.
+    /// Cancels all tasks in `scope` and below, down to any shield, last started first. Tasks and scopes that are already cancelled are not
+    /// visited again.
     pub(super) fn cancel(&mut self, scope: ScopeId, why: &str) {
         if self.scopes[scope].cancelled.is_none() {
             self.scopes[scope].cancelled = Some(why.to_string());
@@ -89,8 +89,8 @@ impl Simulator<'_> {
         self.tasks.iter().any(|other| other.holds.as_ref().is_some_and(|held| held.contains(&task)))
     }
 
-    /// `task` has outlived its cancellation: puts off that of the tasks that wait for it or for a scope around it. A
-    /// task that started later has had its turn already.
+    /// `task` has outlived its cancellation. Puts off the cancellation of the tasks that wait for it or for a scope around it. A task that
+    /// started later has already had its turn.
     fn hold_waiters(&mut self, task: TaskId) {
         if self.tasks[task].holds.is_some() {
             return;

@@ -1,6 +1,5 @@
-//! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is a deadlock in
-//! every way of driving the loop. There is one exception: if an abort handle exists that can end the cycle, the caller
-//! that steps the loop may still use it.
+//! Deadlocks: nothing is ready, no timer runs, and nothing outside can help. A cycle of waiting tasks is a deadlock in every way of driving
+//! the loop. There is one exception: if an abort handle can end the cycle, the caller that steps the loop may still use this handle.
 
 use super::state::{Scope, ScopeKind, TaskId};
 use super::{ROOT, Simulator};
@@ -19,7 +18,8 @@ impl Simulator<'_> {
             self.observed.is_blame_open = !cycle.is_empty();
             return self.stop(failure, &format!("failed {blamed}"));
         }
-        // What is left waits behind shields, or for a task that does: the latter is cancelled when that one has ended.
+        // Each remaining task waits behind a shield, or for a task behind a shield. In the second case, it is cancelled when that task has
+        // ended.
         self.add_other(ROOT, failure);
         let free: Vec<_> = stuck.into_iter().rev().filter(|&task| !self.tasks[task].is_deferred).collect();
         for task in self.without_those_that_clean_up(free) {
@@ -86,8 +86,7 @@ impl Simulator<'_> {
     /// The tasks for which `is_free` is true can go on, whatever they wait for.
     fn is_cyclic_without(&self, is_free: impl Fn(TaskId) -> bool) -> bool {
         let waits: Vec<_> = (0..self.tasks.len()).map(|task| self.waits_for(task)).collect();
-        // At first, every task that waits for others counts as stuck. Those that can go on are taken out, until none
-        // can.
+        // At first, every task that waits for others counts as stuck. The tasks that can go on are taken out, until no task can go on.
         let mut is_stuck: Vec<bool> =
             waits.iter().enumerate().map(|(task, waits)| !waits.is_empty() && !is_free(task)).collect();
         loop {

@@ -33,7 +33,7 @@ impl<'a> Simulator<'a> {
         Failure { is_cancelled: true, ..self.failure(format!("cancelled({why})")) }
     }
 
-    /// What the log says of the output of a part of the wait of `task`. Notes an error that is given as a value.
+    /// The words of the log for the output of a part of the wait of `task`. Notes an error that is given as a value.
     pub(super) fn describe(&mut self, task: TaskId, part: &WaitPart<'a>) -> String {
         match &part.awaited {
             Awaited::Task(other) => match self.tasks[*other].error.clone() {
@@ -97,7 +97,7 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// What the log says of the error of a domain, if it has failed.
+    /// The words of the log for the error of a domain, if the domain has failed.
     pub(super) fn loop_error(&self, scope: ScopeId) -> Option<String> {
         let Scope { failure, others, .. } = &self.scopes[scope];
         let mut others: Vec<_> = others.iter().map(|other| other.text.clone()).collect();

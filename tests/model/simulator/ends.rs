@@ -102,7 +102,7 @@ impl Simulator<'_> {
                 self.tasks[task].error = Some(failure.clone());
                 let why = format!("failed {}", self.blamed(task));
                 let own = self.domain(scope);
-                // A domain that was given up contains its errors, unless those around it are failing too.
+                // A domain that was given up contains its errors, unless the domain around it is failing too.
                 let is_contained = domain != own && self.scopes[domain].failure.is_none();
                 self.cancel_shields(scope, if is_contained { own } else { domain }, &why);
                 match &self.scopes[domain].failure {
@@ -120,7 +120,8 @@ impl Simulator<'_> {
         }
     }
 
-    /// The coroutine that is named as the one that failed: `task`, or, if that is internal, the coroutine for which it does its work.
+    /// The name of the coroutine that counts as the failed one. This is `task`, or, if `task` is internal, the coroutine for which it
+    /// works.
     fn blamed(&self, task: TaskId) -> String {
         if !self.is_internal(task) {
             return self.name(task);
@@ -135,7 +136,7 @@ impl Simulator<'_> {
         }
     }
 
-    /// `domain` has ended, and no task takes its failure. It is among the other errors of the parent, if that fails too.
+    /// `domain` has ended, and no task takes its failure. It is among the other errors of the parent, if the parent fails too.
     pub(super) fn report_untaken(&mut self, domain: ScopeId) {
         let (Some(failure), Some(parent)) = (self.scopes[domain].failure.clone(), self.scopes[domain].parent) else {
             return;
@@ -151,7 +152,7 @@ impl Simulator<'_> {
         }
     }
 
-    /// Adds an error that came up after the first one of `domain`.
+    /// Adds an error that was raised after the first error of `domain`.
     pub(super) fn add_other(&mut self, domain: ScopeId, failure: Failure) {
         let Scope { kind, others, .. } = &mut self.scopes[domain];
         if *kind != ScopeKind::Domain(Grouping::Never) && others.iter().all(|known| known.id != failure.id) {

@@ -1,6 +1,6 @@
-//! The order of a round, as the documentation of simulated loops promises it.
+//! The order of a round, as the documentation of simulated loops specifies it.
 
-/// Gives `round`, which is the round of this number, the order that `seed` draws for it. Returns whether that changes anything.
+/// Puts the tasks of `round` into the order that `seed` draws for the round with this number. Returns whether that changes the order.
 pub fn permute(round: &mut [usize], seed: u64, number: u64) -> bool {
     if seed == 0 {
         return false;

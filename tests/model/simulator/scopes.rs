@@ -17,7 +17,7 @@ impl Simulator<'_> {
         matches!(self.scopes[scope].kind, ScopeKind::Domain(_))
     }
 
-    /// Whether `scope` ends when all in it have ended, and not with its first task.
+    /// Whether `scope` ends when all tasks in it have ended, and not with its first task.
     pub(super) fn is_whole(&self, scope: ScopeId) -> bool {
         self.is_domain(scope) || matches!(self.scopes[scope].kind, ScopeKind::Abortable | ScopeKind::Guarded)
     }

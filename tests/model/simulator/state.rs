@@ -26,7 +26,7 @@ pub struct Failure {
 /// A coroutine that was started.
 pub struct Task<'a> {
     pub work: Work<'a>,
-    /// The index of the statement where it is.
+    /// The index of the current statement.
     pub at: usize,
     /// The number of times that it still has to do this statement.
     pub repeats: usize,
@@ -122,7 +122,7 @@ pub enum TimedLeaf {
 pub struct ActiveWait<'a> {
     pub parts: Vec<WaitPart<'a>>,
     pub is_shield: bool,
-    /// It is over when any part is, and not all: a race of leaves.
+    /// The wait is a race of leaves: it is over when any part is over.
     pub is_race: bool,
 }
 
@@ -142,18 +142,18 @@ pub enum Awaited<'a> {
     Task(TaskId),
     Spawn(&'a Body),
     SpawnShared(usize),
-    /// Was spawned: the task, if the program keeps a handle of it.
+    /// A coroutine that was spawned: its task, if the program keeps a handle of it.
     Spawned(Option<TaskId>),
     Sleep(Deadline),
     Event(usize),
-    /// With whether the event was set in time.
+    /// The flag says whether the event was set in time.
     EventTimeout(usize, Deadline, bool),
-    /// With whether it has the permit.
+    /// The flag says whether the task has the permit.
     Acquire(usize, bool),
     Timeout(Work<'a>, Deadline),
     Isolate(&'a Body, Grouping),
     Contain(&'a Body),
-    /// With its handle.
+    /// The number is that of its handle.
     Abortable(&'a Body, usize),
     Shield(Work<'a>),
     Race(&'a [Body]),
@@ -185,9 +185,9 @@ impl From<TimedLeaf> for Awaited<'_> {
 pub enum ScopeKind {
     Domain(Grouping),
     Timeout,
-    /// It ends when all in it have ended.
+    /// It ends when all tasks in it have ended.
     Abortable,
-    /// The work of a `finally`. It ends when all in it have ended.
+    /// The work of a `finally`. It ends when all tasks in it have ended.
     Guarded,
     Runner,
     Shield,
@@ -209,10 +209,10 @@ pub struct Scope {
     pub failure: Option<Failure>,
     /// A panic inside is an error of this domain.
     pub contains_panics: bool,
-    /// The errors of a domain that came up after the first.
+    /// The errors of a domain that were raised after the first.
     pub others: Vec<Failure>,
     pub has_ended: bool,
-    /// The race that it is a runner of.
+    /// The race of which this scope is a runner.
     pub race: Option<usize>,
     pub has_won: bool,
     /// It was cancelled because its own time was up, or by its own handle.
@@ -243,7 +243,7 @@ impl Scope {
 /// A coroutine that gives values one by one.
 pub struct Stream<'a> {
     pub body: &'a Body,
-    /// Once it has started.
+    /// Set when the coroutine has started.
     pub task: Option<TaskId>,
     /// Its coroutine may still give values.
     pub has_emitter: bool,

@@ -74,7 +74,7 @@ impl<'a> Simulator<'a> {
         if is_served && !has_value { self.tasks[(*task)?].error.clone() } else { None }
     }
 
-    /// A reader gives up. The value that it was to get is for the next one.
+    /// A reader gives up. A value that was granted to it goes to the next reader.
     pub(super) fn leave(&mut self, waiter: Waiter, stream: StreamId) {
         let Stream { offers, readers, .. } = &mut self.streams[stream];
         readers.retain(|reader| reader.waiter != waiter);
@@ -94,7 +94,7 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// A handle of the stream, or a wait for its value, is gone. With the last of them, the coroutine is cancelled.
+    /// A handle of the stream, or a wait for its value, is gone. When the last of these is gone, the coroutine is cancelled.
     pub(super) fn drop_holder(&mut self, stream: StreamId) {
         self.streams[stream].holders -= 1;
         if self.streams[stream].holders > 0 {

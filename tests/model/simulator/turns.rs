@@ -48,8 +48,8 @@ impl<'a> Simulator<'a> {
         self.error_to_raise(task).is_some() || self.is_ready(task)
     }
 
-    /// Whether a queued task counts in the order of its round. A task is also resumed when a part fails whose error is
-    /// caught. It does not go on then, but its turn counts.
+    /// Whether a queued task counts in the order of its round. A task is also resumed when a part has failed and the error of this part is
+    /// caught. The task does not go on then, but its turn counts.
     pub(super) fn is_counted(&self, task: TaskId) -> bool {
         let Task { has_ended, is_deferred, wait, .. } = &self.tasks[task];
         let has_failed = wait.iter().flat_map(|wait| &wait.parts).any(|part| self.error_of_part(part).is_some());
@@ -129,9 +129,8 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// Whether the wait of `task` was over when a timeout, an abort or a race cancelled `task`: then it gets what has arrived.
-    /// But a loser of a race gives a permit or a value of a stream back, if it waits by a `Hold`, a `RaceLeaves` or a
-    /// `RaceNext`.
+    /// Whether the wait of `task` was over when a timeout, an abort or a race cancelled `task`. Then the task gets the value that has
+    /// arrived. But a loser of a race gives a permit or a value of a stream back, if it waits by a `Hold`, a `RaceLeaves` or a `RaceNext`.
     fn keeps_arrived(&self, task: TaskId) -> bool {
         let Some(wait) = &self.tasks[task].wait else { return false };
         let has_completed = |task: TaskId| self.tasks[task].has_ended && self.tasks[task].error.is_none();
