@@ -223,7 +223,7 @@ pub mod __private {
 
     /// The operand of the `?` in `yield operand?`.
     #[diagnostic::on_unimplemented(
-        message = "`yield` takes all that follows it, so this `?` is for `{Self}`, which is no `Result`",
+        message = "`yield` applies to the whole expression after it, so this `?` applies to `{Self}`, which is not a `Result`",
         label = "this is not a `Result`, but its output may be one",
         note = "to raise the error that the wait gives, write `(yield a)?` or `a.yield?`"
     )]

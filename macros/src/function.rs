@@ -201,8 +201,8 @@ fn output(sig: &Signature) -> syn::Result<&Type> {
         _ => {
             let value = tokens::text(output.to_token_stream());
             format!(
-                "a `#[coro]` function returns a `Coro`: write `-> Coro<{value}>`; or, if this is an alias of a `Coro`, write \
-                 the type that it stands for"
+                "a `#[coro]` function returns a `Coro`: write `-> Coro<{value}>`; if this type is an alias of a `Coro`, \
+                 write the `Coro` instead of the alias"
             )
         }
     };

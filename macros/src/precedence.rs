@@ -23,8 +23,8 @@ pub fn error_for_operand(operand: &Expr) -> Option<TokenStream> {
         _ => return None,
     };
     let message = format!(
-        "`yield` takes all that follows it, so this yields the result of `{operator}`: write `{example}` to use the output of the \
-         wait, or put parentheses around all of what is yielded"
+        "`yield` applies to the whole expression after it, so this yields the result of `{operator}`: write `{example}` to use the \
+         output of the wait; to yield that result, put the whole expression in parentheses"
     );
     Some(quote_spanned!(at=> ::core::compile_error!(#message)))
 }
@@ -56,7 +56,7 @@ pub fn error_for_macro(mac: &Macro, name: &str) -> Option<Macro> {
         _ => return None,
     };
     let message = format!(
-        "`{first}::{name}!` awaits in place, which only an `async` block can: {advice}; to use the macro, write \
+        "`{first}::{name}!` awaits the futures itself, which works only in an `async` block: {advice}; to use the macro, write \
          `async {{ {first}::{name}!(..) }}.await`"
     );
     let at = mac.path.span();
