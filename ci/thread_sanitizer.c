@@ -1,11 +1,11 @@
 // Reports the operations of the precompiled standard library to the thread sanitizer.
 //
-// The sanitizer sees only the operations of code that was compiled with it. The standard library was not. So of its locks the
-// sanitizer sees only the fast paths, which are inlined into the code that uses them. Each function here replaces a slow path
-// (with the linker's `--wrap`), calls it, and reports its effect. This hides no race of the project, because it reports only
-// what the function guarantees to its callers.
+// The sanitizer sees only the operations of code that was compiled with it. The standard library was not compiled with it. The fast
+// paths of its locks are inlined into the code that uses them, so the sanitizer sees these, but it does not see the slow paths.
+// Each function here replaces a slow path (with the linker's `--wrap`), calls the slow path, and reports its effect. This hides no
+// race of the project, because a function reports only the synchronization that the slow path guarantees to its callers.
 //
-// A standard library that was compiled with the sanitizer (the target x86_64-unknown-linux-gnutsan) needs none of this.
+// With a standard library that was compiled with the sanitizer (the target x86_64-unknown-linux-gnutsan), none of this is needed.
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@ void __tsan_release(void *address);
 #define REAL(name) JOIN(__real_, name)
 #define WRAP(name) JOIN(__wrap_, name)
 
-// A contended lock was acquired. The release is inlined.
+// Each of these acquires a contended lock. The release of the lock is inlined, so the sanitizer sees it.
 
 void REAL(MUTEX_LOCK)(void *mutex);
 void WRAP(MUTEX_LOCK)(void *mutex) {
@@ -39,7 +39,7 @@ void WRAP(RWLOCK_WRITE)(void *lock) {
     __tsan_acquire(lock);
 }
 
-// To wait for a condition releases the mutex and acquires it again.
+// Waiting for a condition releases the mutex and acquires it again.
 
 void REAL(CONDVAR_WAIT)(void *condvar, void *mutex);
 void WRAP(CONDVAR_WAIT)(void *condvar, void *mutex) {
@@ -56,9 +56,10 @@ bool WRAP(CONDVAR_WAIT_TIMEOUT)(void *condvar, void *mutex, uint64_t seconds, ui
     return in_time;
 }
 
-// The effects of a `Once` are visible to all later callers. Callers that find it completed check it inlined, with a load from
-// the address of the `Once`. Callers that wait for it do so in `Once::call`. The closure is a `&mut dyn FnMut(&OnceState)`: two
-// pointers. `call_mut` is the second function in its vtable, after the three words with which every vtable begins.
+// The effects of a `Once` are visible to all later callers. If the `Once` is completed, a caller notices this in inlined code, which
+// loads from the address of the `Once`. Otherwise the caller runs the closure, or waits for it, in `Once::call`. The closure is a
+// `&mut dyn FnMut(&OnceState)`, which is two pointers: its data and its vtable. Every vtable begins with three words. `call_mut` is
+// the second function after these.
 
 enum { CALL_MUT = 4, VTABLE_LENGTH = 5 };
 
@@ -82,8 +83,9 @@ void WRAP(ONCE_CALL)(void *once, bool ignore_poison, void *data, void *const *vt
     __tsan_acquire(once);
 }
 
-// The sanitizer does not support fences. `Arc` drops a count with `fetch_sub(Release)`, and the last drop is followed by
-// `fence(Acquire)`. So this treats it as `fetch_sub(AcqRel)`, which means the same for the last drop.
+// The sanitizer does not support fences. When an `Arc` is dropped, its count goes down with `fetch_sub(Release)`, and after the last
+// drop there is a `fence(Acquire)`. So this function treats the `fetch_sub(Release)` as `fetch_sub(AcqRel)`, which has the same
+// effect for the last drop.
 
 enum { RELEASE = 3, ACQUIRE_RELEASE = 4 };
 

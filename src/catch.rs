@@ -1,4 +1,4 @@
-//! Catching what a wait raises.
+//! Catching the errors that a wait raises.
 
 use crate::error::{Error, Result};
 use crate::scheduler::TaskRef;

@@ -72,8 +72,8 @@ impl<T: 'static> Coro<T> {
         self.task
     }
 
-    /// Makes a [`Shared`]. Many coroutines may wait for it, even after it has finished. The coroutine runs once, and each waiter
-    /// gets a clone of its value.
+    /// Makes a [`Shared`] from this coroutine. Many coroutines may wait for the `Shared`, even after it has finished. It runs only once,
+    /// and each waiter gets a clone of its value.
     ///
     /// ```
     /// use tinyield::{Coro, Loop, Shared, co, coro};
@@ -179,7 +179,7 @@ where
     /// Makes a coroutine that takes the value out of the `Result`. If this coroutine gives `Ok`, the new coroutine gives the value.
     /// If this coroutine gives `Err`, the new coroutine raises the error.
     ///
-    /// Use it for closures on threads that return a `Result`. The error has the line of this call.
+    /// Use it for a closure that runs on a thread and returns a `Result`. The location of the error is the line of this call.
     ///
     /// ```
     /// use tinyield::{Loop, co, run_in_thread};

@@ -92,12 +92,13 @@ impl Loop {
     /// assert_eq!(Loop::new().run(main_task()).unwrap(), "result");
     /// ```
     ///
-    /// A loop handles no signals: Ctrl-C ends the process without cleaning up, unless a handler calls [`StopHandle::stop`]. After a
-    /// `fork`, only the process that made the loop may use it: the child process does not have the threads and wakers of the loop.
+    /// A loop handles no signals: Ctrl-C ends the process without cleanup. To stop the loop instead, let a thread wait for the signal
+    /// and call [`StopHandle::stop`]. After a `fork`, only the process that made the loop may use it: the child process does not have
+    /// the threads and wakers of the loop.
     ///
     /// # Errors
     ///
-    /// The first error that a coroutine raised, a [`Deadlock`](crate::Deadlock), or an error because the loop was
+    /// The first error that a coroutine raised, a [`Deadlock`](crate::Deadlock), or the error of a loop that was
     /// [stopped](StopHandle::stop). When `run` returns the error, every other coroutine has been cancelled and has ended, and
     /// closures on threads have returned.
     ///
@@ -181,8 +182,8 @@ impl Loop {
     /// Whether anything came from outside in the last run of a [simulated](Builder::simulated) loop. If so, another run with the
     /// same seed may take other turns.
     ///
-    /// This is true if a closure ran on a thread, if another thread woke the loop, if a foreign future woke it while it was idle,
-    /// or if a [`StopHandle`] was used. It is false for a loop that is not simulated.
+    /// This is true if a closure was given to a thread, if another thread woke the loop, if a foreign future woke the loop while it
+    /// was idle, or if a [`StopHandle`] stopped it. It is false for a loop that is not simulated.
     ///
     /// ```
     /// use tinyield::{Loop, co, run_in_thread};
@@ -198,11 +199,11 @@ impl Loop {
         self.simulated.as_ref().is_some_and(|simulated| simulated.timeline.came_from_outside())
     }
 
-    /// Makes a handle that looks into this loop from any thread, while it runs.
+    /// Makes a handle that shows on any thread what this loop does while it runs.
     ///
     /// Later runs are observed: each turn is timed, and noted in a place that other threads can read. This costs some tens of
-    /// nanoseconds a turn (`benches/README.md` has figures). Runs of a loop without a view, a [watchdog](Builder::watchdog) or a
-    /// [recorder](Builder::record) cost nothing more. An observed loop also notes which coroutine started which. A view does not
+    /// nanoseconds per turn (`benches/README.md` has figures). Runs of a loop without a view, a [watchdog](Builder::watchdog) and a
+    /// [recorder](Builder::record) do not have this cost. An observed loop also notes which coroutine started which. A view does not
     /// count as something that can wake the loop, so the run may still end with a [`Deadlock`](crate::Deadlock).
     ///
     /// ```
@@ -265,37 +266,40 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Several errors may come up while the loop stops. This sets which of them are kept.
+    /// Sets which errors are kept if further errors are raised while the loop stops because of the first one.
     pub fn grouping(mut self, grouping: Grouping) -> Builder {
         self.grouping = grouping;
         self
     }
 
-    /// Makes a loop with a virtual clock, in which the order of the turns is drawn from `seed`. It is for tests: hours by its clock
-    /// pass in milliseconds, and the same seed gives the same turns.
+    /// Makes a loop with a virtual clock, in which `seed` decides the order of the turns. It is for tests: hours by its clock pass in
+    /// milliseconds, and the same seed gives the same turns.
     ///
     /// **Time.** The clock stands still while a coroutine is ready, while a closure runs on a [thread](crate::run_in_thread), and
     /// while anything outside holds a waker or a remote handle that a coroutine waits for. Otherwise it jumps to the next deadline.
     /// If there is no deadline, the run ends with a [`Deadlock`](crate::Deadlock). [`sleep`](crate::sleep()),
-    /// [`sleep_until`](crate::sleep_until), [`timeout`](crate::timeout()), [`Event::wait_timeout`](crate::Event::wait_timeout) and
-    /// [`now`](crate::now()) use this clock. The virtual clock begins at the real time at which the run begins. If the last run
-    /// of the same loop ended at a later time by its own clock, the virtual clock begins at that later time. Other clocks are
-    /// real: [`Instant::now`](std::time::Instant::now), [`elapsed`](std::time::Instant::elapsed), and the timers of other crates.
-    /// The virtual clock waits for such timers.
+    /// [`sleep_until`](crate::sleep_until), [`interval`](crate::interval()), [`timeout`](crate::timeout()),
+    /// [`Event::wait_timeout`](crate::Event::wait_timeout) and [`now`](crate::now()) use this clock.
     ///
-    /// The clock ends 584 years after the start of a run. A program that only sleeps has a deadlock at that time. To run a program
-    /// that never ends, put it into a [`timeout`](crate::timeout()).
+    /// The virtual clock begins at the real time at which the run begins. If the last run of the same loop ended at a later time by
+    /// its own clock, the virtual clock begins at that later time. Other clocks are real: [`Instant::now`](std::time::Instant::now),
+    /// [`elapsed`](std::time::Instant::elapsed), and the timers of other crates. The virtual clock waits for the timers of other
+    /// crates.
+    ///
+    /// The clock ends 584 years after the start of a run. A program that sleeps again and again, without end, has a deadlock at that
+    /// time. To run a program that never ends, put it into a [`timeout`](crate::timeout()).
     ///
     /// A coroutine that checks a condition again and again, with a `yield` in between, is always ready, so the clock never moves.
     /// After three seconds and a million rounds, the loop writes a warning to the standard error, once, with the names of the
-    /// coroutines that are ready. It also writes a warning when the clock has waited for something outside for three seconds.
+    /// coroutines that are ready. It also writes a warning in two other cases: if the clock has waited for something outside for three
+    /// seconds, and if a program has run for three seconds while its clock went on by a year or more.
     ///
-    /// **Order.** Each round is a permutation of the coroutines that were ready when it began, so each coroutine still has one turn
-    /// a round. Seed 0 is first in, first out, as in a loop that is not simulated. The same binary with the same seed and the same
+    /// **Order.** In each round, every coroutine that was ready when the round began has one turn, and the seed decides the order of
+    /// these turns. Seed 0 is first in, first out, as in a loop that is not simulated. The same binary with the same seed and the same
     /// input takes the same turns. This is not promised if something comes from outside, such as from threads: see
-    /// [`came_from_outside`](Loop::came_from_outside). Later versions draw the same orders for a seed.
+    /// [`came_from_outside`](Loop::came_from_outside). In later versions, a seed gives the same orders.
     ///
-    /// A simulated loop can be run in all ways in which other loops can be run. With [`step`](crate::Runtime::step) and
+    /// A simulated loop can be run in each way in which other loops can be run. With [`step`](crate::Runtime::step) and
     /// [`poll`](crate::Runtime::poll) the clock jumps by itself, and does not wait for the host, so an [`Idle`](crate::Idle) has no
     /// deadline. A loop inside of a simulated loop has a clock of its own.
     ///
@@ -328,11 +332,11 @@ impl Builder {
     /// thread.
     ///
     /// The watchdog measures real time. So it also reports a turn in which the thread got no processor for longer than `limit`, or
-    /// in which a panic took long to print its backtrace. If `report` panics, the panic hook prints the panic, and the watchdog
+    /// in which the backtrace of a panic took long to print. If `report` panics, the panic hook prints the panic, and the watchdog
     /// continues.
     ///
-    /// A stall that begins and ends while `report` runs is reported afterwards. Of such reports, the last 64 are kept. The end of a
-    /// run waits for `report`. So `report` must not wait for a lock that the caller of [`run`](Loop::run) holds: that would be a
+    /// A stall that begins and ends while `report` runs is reported afterwards. The last 64 of these reports are kept. A run ends only
+    /// when `report` has returned. So `report` must not wait for a lock that the caller of [`run`](Loop::run) holds: that would be a
     /// deadlock that nothing detects.
     ///
     /// ```

@@ -14,11 +14,11 @@ use crate::spawn::Spawnable;
 
 /// One run of a loop, which the caller steps or polls. Made by [`Loop::runtime`](crate::Loop::runtime).
 ///
-/// The host uses either [`step`](Runtime::step) or [`poll`](Runtime::poll) for the whole run.
+/// For the whole run, use only [`step`](Runtime::step), or only [`poll`](Runtime::poll).
 ///
 /// # Cancellation
 ///
-/// If a `Runtime` is dropped before the run is done, the drop cancels everything in the run, and returns when all of that has
+/// If a `Runtime` is dropped before the run is done, the drop cancels everything in the run, and waits until everything has
 /// ended. If something in the run panicked, the drop resumes the panic.
 #[must_use = "nothing runs before this is stepped or polled"]
 pub struct Runtime<'a, T: 'static> {
@@ -46,8 +46,8 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// When the next timer is due, with the [slack](crate::Builder::timer_slack) of the loop. `None` if there is no timer, and in
-    /// a [simulated](crate::Builder::simulated) loop, whose clock jumps by itself.
+    /// The time at which the next timer is due, plus the [slack](crate::Builder::timer_slack) of the loop. `None` if there is no
+    /// timer, and in a [simulated](crate::Builder::simulated) loop, whose clock jumps by itself.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -55,7 +55,7 @@ impl Idle {
 
     /// Blocks the thread until the deadline, or until something outside wakes the loop. If neither happens, it blocks for ever.
     ///
-    /// It may return early. If it does, the next step is idle again.
+    /// It may return early. Then the next step returns [`Step::Idle`] again.
     pub fn wait(self) {
         self.inbox.park(self.deadline);
     }
@@ -98,14 +98,14 @@ impl<'a, T: 'static> Runtime<'a, T> {
         }
     }
 
-    /// Gives coroutines their turns. Use it for a host that is a future.
+    /// Gives coroutines their turns. Use it if the host is a future.
     ///
     /// If coroutines are ready all the time, a poll takes at least 256 turns. After that, it returns when about 25 microseconds
     /// have passed, and after 4,096 turns in any case. The polls of a [simulated](crate::Builder::simulated) loop do not depend on
     /// the time: each takes 768 turns.
     ///
-    /// When nothing is ready, the waker of `context` is woken as soon as something outside wakes the loop. The host has to poll
-    /// again by itself when the next timer is due: see [`deadline`](Runtime::deadline).
+    /// When nothing is ready, the waker of `context` is woken as soon as something outside wakes the loop. It is not woken for timers:
+    /// the host itself has to poll again when the next timer is due. See [`deadline`](Runtime::deadline).
     ///
     /// ```
     /// use std::future::poll_fn;
@@ -132,7 +132,7 @@ impl<'a, T: 'static> Runtime<'a, T> {
         polled
     }
 
-    /// What each coroutine waits for now. A [`View`](crate::View) does the same for other threads.
+    /// Returns what each coroutine waits for now. On other threads, [`View::dump`](crate::View::dump) returns the same.
     ///
     /// ```
     /// use tinyield::{Event, Loop, Step, co};
@@ -148,7 +148,7 @@ impl<'a, T: 'static> Runtime<'a, T> {
         self.run.dump()
     }
 
-    /// The figures of this run. Counting the tasks takes time in proportion to their number.
+    /// Returns the figures of this run. This takes time in proportion to the number of tasks, because it counts them.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.run.statistics()
@@ -157,8 +157,8 @@ impl<'a, T: 'static> Runtime<'a, T> {
     /// Starts coroutines in the background, from outside of the loop. It takes the same arguments as [`spawn`](crate::spawn), and
     /// returns the handles.
     ///
-    /// The coroutines have their first turns in the next steps. The run ends only when they have ended, too. Once the run has
-    /// failed or was stopped, this drops the coroutines, and starts nothing.
+    /// The coroutines have their first turns in the next steps. The run ends only when they have ended, too. If the run has failed or
+    /// was stopped before, this drops the coroutines and starts none of them.
     ///
     /// ```
     /// use tinyield::{Event, Loop, Step, co};
@@ -177,8 +177,8 @@ impl<'a, T: 'static> Runtime<'a, T> {
         self.run.spawn(coroutines.into_state())
     }
 
-    /// When the next timer is due, with the [slack](crate::Builder::timer_slack) of the loop: the latest time at which the host
-    /// has to step or poll again. `None` if there is no timer, and in a [simulated](crate::Builder::simulated) loop, whose clock
+    /// The time at which the next timer is due, plus the [slack](crate::Builder::timer_slack) of the loop. The host has to step or poll
+    /// again at this time, at the latest. `None` if there is no timer, and in a [simulated](crate::Builder::simulated) loop, whose clock
     /// jumps by itself.
     ///
     /// The deadline does not show whether a coroutine is ready. The results of [`step`](Runtime::step) and [`poll`](Runtime::poll)

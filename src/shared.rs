@@ -8,21 +8,22 @@ use crate::wait::lifecycle::Wait;
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::map::Map;
 
-/// A coroutine that many coroutines may wait for. The first waiter starts it, and each waiter gets a clone of its value.
+/// A coroutine that many coroutines may wait for. The first waiter or [`spawn`](crate::spawn) starts it, and each waiter gets a clone
+/// of its value.
 ///
-/// Made by [`Coro::shared`](crate::Coro::shared). It belongs to the run of its first waiter, and to the [`isolate`](crate::isolate)
-/// around that waiter: its domain. When it has finished, it can be yielded on any loop.
+/// Made by [`Coro::shared`](crate::Coro::shared). It belongs to the run in which it was started. Its domain is the innermost
+/// [`isolate`](crate::isolate) in which it was started, or the whole run. When it has finished, it can be yielded on any loop.
 ///
 /// # Errors
 ///
-/// If its domain fails, waiters outside that domain get the domain's error. A waiter on another loop gets an error while the
-/// coroutine has not finished.
+/// If its domain fails, waiters outside that domain get the domain's error. If the coroutine has not finished, a waiter on another
+/// loop gets an error.
 ///
 /// # Cancellation
 ///
 /// When a waiter gives up, the coroutine continues for the others. When the last waiter gives up, the coroutine is cancelled,
-/// unless it was [spawned](crate::spawn). If that waiter gave up because of a [`timeout`](crate::timeout) or a
-/// [`race`](crate::race), the timeout or race returns when the coroutine has ended.
+/// unless it was [spawned](crate::spawn). If the last waiter gave up because of a [`timeout`](crate::timeout) or a
+/// [`race`](crate::race), the timeout or race returns only when the coroutine has ended.
 pub struct Shared<T: 'static> {
     task: Task<T>,
     clone: fn(&T) -> T,
@@ -76,7 +77,7 @@ impl<T: 'static> fmt::Debug for Shared<T> {
 }
 
 impl<T: 'static> Shared<T> {
-    /// A wait for this with an output of another type. See [`Wait::map`](crate::Wait::map).
+    /// Makes a wait for this coroutine with an output of another type. See [`Wait::map`](crate::Wait::map).
     pub fn map<F, U>(&self, change: F) -> Map<Shared<T>, F>
     where
         F: FnOnce(T) -> U + 'static,

@@ -33,12 +33,12 @@ use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_complet
 ///
 /// # Cancellation
 ///
-/// A cancelled coroutine cannot start other coroutines: they are dropped.
+/// A cancelled coroutine cannot start other coroutines. The coroutines that it tries to start are dropped.
 pub fn spawn<S: Spawnable>(coroutines: S) -> Spawn<S> {
     Spawn(coroutines)
 }
 
-/// What [`spawn`](crate::spawn) takes: coroutines, and collections and tuples of them. Sealed.
+/// The trait of everything that [`spawn`](crate::spawn) takes: coroutines, and collections and tuples of them. It is sealed.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be spawned",
     label = "this is not a coroutine",
@@ -168,7 +168,7 @@ impl<H: Startable> WaitState for Starting<H> {
 /// A coroutine in the background, which [`spawn`](crate::spawn) started.
 ///
 /// When the handle is yielded, it waits for the coroutine, and gives its value once. When the handle is dropped, the coroutine
-/// continues. A handle does not cancel. To end a coroutine early, make it [`abortable`](crate::abortable), or start it in a
+/// continues. A handle cannot cancel its coroutine. To end a coroutine early, make it [`abortable`](crate::abortable), or start it in a
 /// [`timeout`](crate::timeout).
 pub struct JoinHandle<T: 'static> {
     task: Task<T>,

@@ -1,4 +1,4 @@
-//! Runs programs made from bytes on tinyield and on a naive simulator, and compares the two.
+//! Makes a program from bytes, runs it on tinyield and on a naive simulator, and compares the two runs.
 #![feature(coroutines)]
 #![no_main]
 

@@ -74,7 +74,7 @@ impl Event {
         self.state.flag().is_set()
     }
 
-    /// Waits until the event is set. If it is set already, the `yield` only lets the other coroutines run.
+    /// Waits until the event is set. If it is set already, the `yield` only lets the other coroutines run once.
     ///
     /// # Cancellation
     ///
@@ -83,7 +83,7 @@ impl Event {
         EventWait { event: self.clone(), stage: Stage::Init }
     }
 
-    /// Waits until the event is set, but no longer than `limit`, counted from the `yield`. Returns whether the event was set.
+    /// Waits until the event is set, but not longer than `limit`, counted from the `yield`. Returns whether the event was set.
     ///
     /// [`Duration::MAX`] means no limit.
     ///

@@ -52,7 +52,7 @@ impl<T> Lock<T> {
         Lock { semaphore: Semaphore::new(1), data: Rc::new(Cell::new(Some(Box::new(data)))) }
     }
 
-    /// Waits for the lock. If it is free, the `yield` only lets the other coroutines run.
+    /// Waits for the lock. If it is free, the `yield` only lets the other coroutines run once.
     ///
     /// # Cancellation
     ///

@@ -1,10 +1,11 @@
 //! Events, semaphores, locks, barriers and channels.
 //!
-//! They coordinate the coroutines of one thread, on any of its loops, without atomics. All of them are handles: a clone refers to
-//! the same object. An [`Event`] and the ends of a [`channel`] have a method `remote`, which makes a handle for other threads.
+//! They coordinate the coroutines of one thread, on any of its loops. All of them are handles: a clone refers to the same object. An
+//! [`Event`] and the ends of a [`channel`] have a method `remote`, which makes a handle for other threads. Without such a handle, they
+//! use no atomics.
 //!
-//! The handles are also in the root of the crate. Two kinds of types are only here, because few programs have to name them: the
-//! waits that the methods return, such as [`EventWait`], and the statistics, such as [`EventStatistics`].
+//! The handles are also in the root of the crate. Two kinds of types are only here, because few programs need their names: the waits
+//! that the methods return, such as [`EventWait`], and the statistics, such as [`EventStatistics`].
 
 mod barrier;
 pub mod channel;

@@ -61,7 +61,7 @@ impl SharedFlag {
 
 /// A handle to an [`Event`](crate::Event) for other threads. Made by [`Event::remote`](crate::Event::remote).
 ///
-/// The handle may outlive the loops whose coroutines wait, and the event itself. After that, it is a flag without waiters.
+/// The handle may outlive the event, and the loops whose coroutines wait for the event. Then it is a flag that nothing waits for.
 ///
 /// ```
 /// use tinyield::{Event, Loop};

@@ -77,7 +77,7 @@ impl Semaphore {
         Semaphore { state: Rc::new(RefCell::new(state)) }
     }
 
-    /// Waits for a permit. If one is free, the `yield` only lets the other coroutines run.
+    /// Waits for a permit. If a permit is free, the `yield` only lets the other coroutines run once.
     ///
     /// # Cancellation
     ///
@@ -87,7 +87,7 @@ impl Semaphore {
         Acquire { permit: Some(Permit { semaphore: self.clone(), key: Key::NONE }) }
     }
 
-    /// Returns a permit, if one is free.
+    /// Returns a permit, if any is free.
     ///
     /// ```
     /// use tinyield::Semaphore;
@@ -118,7 +118,7 @@ impl Semaphore {
         state.permits - state.entries.aside()
     }
 
-    /// Returns which coroutines hold permits, and how many wait for one.
+    /// Returns which coroutines hold permits, and how many coroutines wait for a permit.
     ///
     /// ```
     /// use tinyield::{Loop, Semaphore, co};
@@ -179,7 +179,7 @@ impl fmt::Debug for Semaphore {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SemaphoreStatistics {
-    /// The number of permits, free or not.
+    /// The number of all permits, free and held.
     pub permits: usize,
     /// The number of free permits.
     pub available: usize,

@@ -1,5 +1,5 @@
-//! The cancellation of a closure on a thread. The closure checks for it, or the cancellation stops what blocks the closure: the
-//! loops that it runs, and the future that it polls.
+//! The cancellation of a closure on a thread. The closure can check for it. The cancellation also stops the loops that the closure
+//! runs, and wakes the closure if it polls a future.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -22,7 +22,7 @@ pub(crate) struct Cancellation {
 struct Listeners {
     /// Loops that the closure runs.
     loops: Slab<Arc<Inbox>>,
-    /// Wakes the closure, if it polls a future.
+    /// Wakes the closure. Present while the closure polls a future.
     waker: Option<Waker>,
 }
 
@@ -42,11 +42,11 @@ impl Cancellation {
         }
     }
 
-    /// Stops the loop when this is cancelled. Returns the key with which [`remove_loop`](Cancellation::remove_loop) takes it out again.
+    /// Adds a loop that is stopped when the closure is cancelled. Returns its key for [`remove_loop`](Cancellation::remove_loop).
     pub(super) fn add_loop(&self, inbox: &Arc<Inbox>) -> usize {
         let key = lock(&self.listeners).loops.insert(inbox.clone());
-        // `cancel` writes the reason before it takes the loops. The reason is read after the insertion: if `cancel` has missed the loop,
-        // this read finds the reason.
+        // `cancel` writes the reason before it takes the loops, and the reason is read here after the insertion. So if `cancel` has
+        // missed the loop, this read finds the reason.
         if let Some(reason) = self.reason() {
             inbox.stop(reason.why().clone());
         }
@@ -61,7 +61,7 @@ impl Cancellation {
         }
     }
 
-    /// Is ready once this is cancelled. Only one future at a time may poll it.
+    /// Returns `Ready` once the closure is cancelled. Only one future at a time may call this.
     #[cfg(feature = "async-std")]
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
         let waker = &context.waker();
@@ -70,8 +70,8 @@ impl Cancellation {
             let old = std::mem::replace(&mut lock(&self.listeners).waker, new);
             drop(old);
         }
-        // `cancel` writes the reason before it takes the waker. The reason is read after the waker is stored: if `cancel` has
-        // missed the waker, this read finds the reason.
+        // `cancel` writes the reason before it takes the waker, and the reason is read here after the waker is stored. So if
+        // `cancel` has missed the waker, this read finds the reason.
         if self.reason().is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -1,5 +1,5 @@
-//! A closure that was given to a pool, without its types: this is what most code needs. A thread-local holds the closure that
-//! runs on the thread.
+//! A closure that was given to a pool: its cancellation, and the closure that waits for it. Most code does not need the types of the
+//! closure, so they are erased. A thread-local value holds the closure that runs on the thread.
 
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock, Weak};
@@ -17,13 +17,15 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Closure>>> = const { RefCell::new(None) };
 }
 
-/// `B` has the function to call, and later its result. Most code does not use `B`, and sees a closure without this type.
+/// A closure that was given to a pool. The body `B` has the function to call, and later its result. By default, the type of the
+/// body is erased.
 pub(crate) struct Closure<B: ?Sized = dyn Send + Sync> {
     pub(crate) cancellation: Cancellation,
     /// The closure that waits for this one.
     awaited_by: Mutex<Weak<Closure>>,
-    /// The queue of the threads that may run the closure.
+    /// The queue of the pool whose threads may run the closure.
     pub(super) queue: Arc<Queue>,
+    /// How many [`Hold`]s of this closure exist.
     holds: AtomicUsize,
     /// See [`Closure::spare_for`].
     spare: OnceLock<Arc<Pool>>,
@@ -45,13 +47,13 @@ impl Closure {
         Closure::with_current(Arc::clone)
     }
 
-    /// Calls `f` with the closure that runs on this thread, if one does.
+    /// Calls `f` with the closure that runs on this thread. `None` if no closure runs here.
     pub(super) fn with_current<R>(f: impl FnOnce(&Arc<Closure>) -> R) -> Option<R> {
-        // A thread that is ending has no thread-locals any more, and runs no closure.
+        // A thread that is ending may have no thread-local values any more. Such a thread runs no closure.
         CURRENT.try_with(|current| current.borrow().as_ref().map(f)).ok().flatten()
     }
 
-    /// Calls `f` on this thread. During the call, `closure` is the current closure.
+    /// Calls `f` on this thread. During the call, [`Closure::current`] returns `closure`. Catches a panic of `f`.
     pub(super) fn call<R>(closure: Arc<Closure>, f: impl FnOnce() -> R) -> std::thread::Result<R> {
         CURRENT.with(|current| current.replace(Some(closure)));
         let result = panic::catch(f);
@@ -59,7 +61,7 @@ impl Closure {
         result
     }
 
-    /// This closure, the one that waits for it, and so on.
+    /// This closure, the closure that waits for it, the closure that waits for that one, and so on.
     pub(super) fn chain(self: &Arc<Closure>) -> Vec<Arc<Closure>> {
         let mut chain = Vec::new();
         let mut next = Some(self.clone());
@@ -76,8 +78,8 @@ impl Closure {
 
     /// The spare pool, of one thread, for work that this closure gives to `pool`. `None` if `pool` itself runs the work.
     ///
-    /// A closure that waits for work of its own pool could wait for itself. So, if all threads of the pool are held, each such
-    /// closure gets one more thread, which runs the work that the closure waits for.
+    /// If all threads of a pool waited for work of this pool, they would wait for each other forever. So if all threads of the pool are
+    /// held, each closure that waits for such work gets one more thread, which runs this work.
     pub(super) fn spare_for(self: &Arc<Closure>, pool: &Pool) -> Option<Arc<Pool>> {
         let closure = self.chain().into_iter().find(|closure| closure.queue.is_of(pool))?;
         pool.is_exhausted().then(|| closure.spare.get_or_init(|| pool.spare()).clone())
@@ -95,7 +97,7 @@ fn weak(closure: Option<&Arc<Closure>>) -> Weak<Closure> {
     closure.map_or_else(|| Weak::<Closure<()>>::new(), Arc::downgrade)
 }
 
-/// While this exists, the thread of a closure counts as held: the closure waits for a loop.
+/// While this exists, the thread of a closure counts as held: the closure waits for a loop or for a foreign future.
 pub(crate) struct Hold(Arc<Closure>);
 
 impl Hold {
@@ -115,7 +117,7 @@ impl Drop for Hold {
     }
 }
 
-/// Connects a loop with the closure that runs it: the loop is cancelled with the closure.
+/// Connects a loop with the closure that runs it: when the closure is cancelled, the loop is stopped.
 pub(crate) struct InnerLoop {
     hold: Hold,
     inbox: Arc<Inbox>,
@@ -124,7 +126,7 @@ pub(crate) struct InnerLoop {
 }
 
 impl InnerLoop {
-    /// For a loop that begins on this thread; `None` if no closure runs here.
+    /// Connects a loop that begins on this thread. `None` if no closure runs here.
     pub(crate) fn new(inbox: impl FnOnce() -> Arc<Inbox>) -> Option<InnerLoop> {
         let closure = Closure::current()?;
         let inbox = inbox();

@@ -1,4 +1,4 @@
-//! A closure that was given to a pool, and the coroutine that waits for it.
+//! The handle of a closure that was given to a pool, and the coroutine that waits for the closure.
 
 use std::future::poll_fn;
 use std::io;
@@ -25,11 +25,11 @@ pub(crate) struct Job<F, R> {
     closure: Arc<Closure<Body<F, R>>>,
 }
 
-/// What the handle shares with the thread.
+/// The part that the handle shares with the thread.
 struct Body<F, R> {
     state: Mutex<State<F, R>>,
     location: &'static Location<'static>,
-    /// The number of the closure in the queue. Only the handle uses it. It is not in the handle, so that the handle is one pointer.
+    /// The number of the closure in the queue. Only the handle uses it. It is stored here so that the handle is only one pointer.
     number: AtomicU64,
 }
 
@@ -37,7 +37,7 @@ struct State<F, R> {
     stage: Stage<F, R>,
     /// Woken when the closure has ended.
     waker: Option<Waker>,
-    /// The handle is gone, so nothing will take the result.
+    /// The handle was dropped, so nothing will take the result.
     is_abandoned: bool,
 }
 
@@ -54,7 +54,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    /// Calls `f` on a thread of `pool`, now or when a thread is free.
+    /// Calls `f` on a thread of `pool`, or of a spare pool (see [`Closure::spare_for`]), as soon as a thread is free.
     pub(crate) fn start(pool: &Arc<Pool>, f: F, location: &'static Location<'static>) -> Job<F, R> {
         let current = Closure::current();
         let spare = current.as_ref().and_then(|current| current.spare_for(pool));
@@ -71,7 +71,7 @@ where
 impl<F, R> Job<F, R> {
     /// Returns the result of the closure when it has ended.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Result<std::thread::Result<R>>> {
-        // Cloning or dropping a waker runs foreign code, so nothing is locked then.
+        // Cloning or dropping a waker runs foreign code, so this is not done under the lock.
         let mut new = None;
         loop {
             let mut state = lock(&self.closure.body.state);
@@ -100,7 +100,7 @@ impl<F, R> Job<F, R> {
         self.poll(context).map_ok(|result| result.unwrap_or_else(|payload| resume_unwind(payload)))
     }
 
-    /// Cancels the closure. Returns true if the closure has not begun: then it never begins.
+    /// Cancels the closure. Returns true if the closure has not begun. In this case, it never begins.
     pub(crate) fn cancel(&self, reason: Cancelled) -> bool {
         let is_withdrawn = self.closure.queue.withdraw(self.closure.body.number.load(Relaxed));
         if !is_withdrawn {
@@ -109,8 +109,8 @@ impl<F, R> Job<F, R> {
         is_withdrawn
     }
 
-    /// Notes that the closure of this thread awaits the job. While the result exists, this thread counts as held. Another
-    /// closure may have awaited the job before.
+    /// Notes that the closure that runs on this thread now awaits the job. While the returned [`Hold`] exists, this thread counts as
+    /// held. If another closure has awaited the job before, it no longer counts as the waiting one.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(crate) fn set_awaited_here(&self) -> Option<Hold> {
         let here = Closure::current();
@@ -126,8 +126,8 @@ impl<F, R> Job<F, R> {
     }
 }
 
-/// Other code may keep the closure for longer than its handle: a future that began in it, or a closure that it waits for. So a
-/// result that nothing will take is dropped: here if the closure has ended, and otherwise on its thread, when it ends.
+/// A closure may exist for longer than its handle: for example, a future that was polled in it has a [`Hold`] of it. So this drops a
+/// result that nothing will take. If the closure has not ended yet, its thread drops the result when it ends.
 impl<F, R> Drop for Job<F, R> {
     fn drop(&mut self) {
         let mut state = lock(&self.closure.body.state);
@@ -135,7 +135,7 @@ impl<F, R> Drop for Job<F, R> {
         let waker = state.waker.take();
         let has_ended = matches!(state.stage, Stage::Ended(_));
         let result = has_ended.then(|| std::mem::replace(&mut state.stage, Stage::Over));
-        // Dropping either may run user code.
+        // Dropping the waker or the result may run user code.
         drop(state);
         drop((waker, result));
     }
@@ -183,7 +183,7 @@ impl<F, R> Body<F, R> {
     }
 }
 
-/// A coroutine that calls `f` on a thread of `pool`. `f` may return `None` only after it was cancelled.
+/// Makes a coroutine that calls `f` on a thread of `pool`. `f` may return `None` only after it was cancelled.
 #[track_caller]
 pub(crate) fn run_on<N, F, R>(pool: impl FnOnce() -> Arc<Pool> + 'static, f: F) -> Coro<R>
 where
@@ -212,14 +212,14 @@ where
             }
             let mut join = ActiveWait::begin_at(&resume, shield(joined(job, location)).into_state(), location);
             let Some(value) = suspend_until!(resume, join.poll(&resume))? else { return Outcome(Err(cancelled)) };
-            // Only a `raise` that waits for this coroutine looks at the value. No other waiter gets it.
+            // No waiter gets the value. Only `raise` and `run_in_loop` still look whether it is an error.
             resume.task.discard_value();
             Outcome::value(value)
         },
     )
 }
 
-/// A coroutine that waits until the closure has ended, and returns its value.
+/// Makes a coroutine that waits until the closure has ended, and returns the value of the closure.
 fn joined<F: 'static, R: 'static>(job: Job<F, R>, location: &'static Location<'static>) -> Coro<R> {
     Coro::from_named::<Internal, _>(
         #[coroutine]

@@ -1,4 +1,4 @@
-//! Blocking work, on threads that are reused.
+//! Blocking work: closures run on pools of threads, and coroutines wait for them.
 
 mod cancellation;
 mod closure;
@@ -22,13 +22,13 @@ use crate::error::Cancelled;
 use crate::scheduler::{Outcome, Resume, TaskName};
 use crate::wait::{ActiveWait, Wait, suspend_until};
 
-/// Runs `f` on a thread, and returns what `f` returns. At most 500 closures run at once; the rest queue.
+/// Runs `f` on a thread, and returns the value of `f`. At most 500 closures run at once. The others wait in a queue.
 ///
-/// The threads are shared by the whole process, and kept for a few seconds when they have nothing to do. A closure that may
-/// fail returns a `Result`, and [`raise`](Coro::raise) makes an error of it.
+/// The whole process shares the threads. A thread that has nothing to do is kept for a few seconds. A closure that may fail
+/// returns a `Result`, and [`raise`](Coro::raise) raises its error.
 ///
-/// `f` may run a loop that uses `run_in_thread` in turn, to any depth. A closure that runs a loop does not count towards the 500:
-/// its loop may wait for a closure in the queue.
+/// `f` may run a loop whose coroutines use `run_in_thread` again, to any depth. A closure that runs a loop does not count towards
+/// the 500, because its loop may wait for a closure in the queue.
 ///
 /// ```
 /// use tinyield::{Loop, co, run_in_thread};
@@ -40,12 +40,12 @@ use crate::wait::{ActiveWait, Wait, suspend_until};
 /// assert!(Loop::new().run(main).unwrap() > 1);
 /// ```
 ///
-/// A timeout or a race around this coroutine waits until the closure has returned, because a closure cannot be stopped from
-/// outside. So a closure that may take long calls [`checkpoint`].
+/// If `f` has begun, a timeout or a race around this coroutine waits until `f` has returned, because nothing can stop `f` from
+/// outside. So a closure that may take long should call [`checkpoint`].
 ///
 /// # Errors
 ///
-/// It raises an error if no thread could be started, and no other thread of the pool is going to take `f`.
+/// It raises an error if no thread can be started for `f`, and the pool has no other thread that will run `f`.
 ///
 /// # Panics
 ///
@@ -56,9 +56,11 @@ use crate::wait::{ActiveWait, Wait, suspend_until};
 /// If `f` has not begun, it never begins: it is removed from the queue and dropped.
 ///
 /// If `f` has begun, [`checkpoint`] and [`is_cancelled`] inside of `f` report the cancellation, and a loop that `f` runs is
-/// cancelled for the same reason. The coroutine ends only when `f` has returned. The value of `f` is dropped. There is one
-/// exception: an error that [`raise`](Coro::raise) would have raised is added to the [`others`](crate::LoopError::others). An error
-/// that is the [`Cancelled`], or has it as a cause, is not added.
+/// cancelled for the same reason. The coroutine ends only when `f` has returned. The value of `f` is dropped.
+///
+/// There is one exception: [`raise`](Coro::raise) still raises an error that `f` returns. If the loop is stopping because of another
+/// error, the error of `f` is added to the [`others`](crate::LoopError::others). After a timeout or a lost race, it stops the loop, as
+/// any error does. An error that is the [`Cancelled`], or has it as a cause, counts as the cancellation, and does neither.
 #[track_caller]
 pub fn run_in_thread<F, R>(f: F) -> Coro<R>
 where
@@ -68,10 +70,10 @@ where
     run_on::<RunInThread, _, _>(Pool::shared, move || Some(f()))
 }
 
-/// Whether the coroutine or the future that waits for this closure was cancelled. Returns false outside of [`run_in_thread`].
+/// Whether the coroutine or the future that waits for this closure was cancelled. Outside of [`run_in_thread`], it returns false.
 ///
-/// Two other kinds of work count as such a closure: a loop that has a thread of its own, such as that of `to_smol_with`, and a
-/// future that async-std runs on a thread.
+/// Two other kinds of work count as a closure of [`run_in_thread`]: a loop that has a thread of its own, such as the loop of
+/// `to_smol_with`, and a future that `from_async_std` runs on a thread.
 ///
 /// ```
 /// assert!(!tinyield::thread::is_cancelled());
@@ -81,8 +83,8 @@ pub fn is_cancelled() -> bool {
     checkpoint().is_err()
 }
 
-/// Returns an error if the coroutine or the future that waits for this closure was cancelled, so that the closure can end early. It
-/// may be called at any depth of calls inside of [`run_in_thread`].
+/// Returns an error if the coroutine or the future that waits for this closure was cancelled, so that the closure can end early. Any
+/// function that the closure calls may call it.
 ///
 /// ```
 /// use tinyield::{Cancelled, Loop, co, run_in_thread, thread};
@@ -102,7 +104,7 @@ pub fn is_cancelled() -> bool {
 /// # Errors
 ///
 /// The [`Cancelled`] of the coroutine that waits. If a future waits, the reason is [dropped](crate::Reason::Dropped). Outside of
-/// [`run_in_thread`] (see [`is_cancelled`]) it never returns an error.
+/// [`run_in_thread`], it never returns an error: see [`is_cancelled`].
 pub fn checkpoint() -> std::result::Result<(), Cancelled> {
     let reason = Closure::with_current(|closure| closure.cancellation.reason().cloned());
     reason.flatten().map_or(Ok(()), Err)
@@ -110,18 +112,18 @@ pub fn checkpoint() -> std::result::Result<(), Cancelled> {
 
 /// A pool of threads that runs at most a fixed number of closures at once.
 ///
-/// It is a handle: clones share the threads. Threads are started when needed. They end when the last handle is gone and no work is
-/// left.
+/// It is a handle: clones share the threads. A thread is started when it is needed. It ends when it has had nothing to do for a few
+/// seconds. When the last handle is gone, all threads end as soon as no work is left.
 ///
 /// # Nested use
 ///
-/// A closure may run a loop that uses the same pool. If all threads of the pool wait for such loops, each of these closures
-/// gets one more thread, for the work that it waits for. The pool then has more than `max` threads, but at most `max` of its
-/// closures work. The others wait for a loop. Without the extra threads, there would be an error or a deadlock. A program that
-/// calls two libraries may not show that both use one pool.
+/// A closure may run a loop that uses the same pool. If all threads of the pool wait for such loops, each of these closures gets
+/// one more thread, which runs the work that the closure waits for. The pool then has more than `max` threads, but at most `max`
+/// of its closures work, and the others wait for a loop. Without the extra threads, the closures would wait for each other
+/// forever. It may be hard to see that a program uses a pool in this way, for example if two libraries share the pool.
 ///
-/// A closure may wait for another closure of its pool in another way, for example at a channel of the standard library. It then
-/// counts as a closure that works. If all threads wait like this, the pool is stuck.
+/// A closure may also wait for another closure of its pool in another way, for example at a channel of the standard library. Such
+/// a closure gets no extra thread. If all threads wait like this, the pool is stuck.
 ///
 /// ```
 /// use tinyield::{Loop, ThreadPool};
@@ -136,7 +138,7 @@ pub struct ThreadPool {
 }
 
 impl ThreadPool {
-    /// A pool of at most `max` threads.
+    /// Makes a pool of at most `max` threads.
     ///
     /// # Panics
     ///
@@ -159,7 +161,11 @@ impl ThreadPool {
         run_on::<RunInThread, _, _>(move || pool, move || Some(f()))
     }
 
-    /// Calls `f` with each of `xs`, on the threads of this pool, and returns the results in the order of `xs`.
+    /// Calls `f` with each element of `xs`, on the threads of this pool, and returns the results in the order of `xs`.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_in_thread`], for each call.
     ///
     /// # Panics
     ///
@@ -178,7 +184,7 @@ impl ThreadPool {
         let f = Arc::new(f);
         let location = Location::caller();
         let mut calls = Vec::new();
-        // `map` with a closure is not used here: the line of each call would then be the line in that closure.
+        // This is a `for` loop and not `Iterator::map`: in the closure of `map`, the location of the caller would be lost.
         for x in xs {
             let f = f.clone();
             calls.push(self.run_in_thread(move || f(x)));

@@ -1,7 +1,7 @@
-//! Threads that run the work of one queue.
+//! Pools: threads that run the work of one queue.
 //!
-//! One lock guards all numbers on which these decisions depend: to start a thread, to end a thread, and to refuse work because the
-//! system starts no thread.
+//! A pool decides when to start a thread, when to end a thread, and when to refuse work because the system starts no thread. One
+//! lock guards all numbers on which these decisions depend.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use std::{fmt, io};
 use crate::panic::contain;
 use crate::primitives::{Condvar, Mutex, MutexGuard, lock, process_wide, thread, wait_while};
 
-/// How many closures the pool of the process runs at once, as in the `blocking` crate.
+/// How many closures the pool of the process runs at once. The `blocking` crate has the same limit.
 const SHARED_MAX: usize = 500;
 
-/// How long a thread without work is kept.
+/// How long a thread without work is kept before it ends.
 const KEEP_ALIVE: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(5) };
 
-/// When this many closures have come one at a time, a thread gives its time to others once before it parks.
+/// After this many closures in a row that came one at a time, a thread yields to other threads once before it parks.
 const YIELDS_AFTER: u32 = if cfg!(tinyield_loom) { 1 } else { 64 };
 
-/// A closure as a thread uses it: its types are erased.
+/// A closure whose types are erased: a thread can run it or refuse it.
 pub(super) trait Work: Send + Sync {
     /// Runs the closure on this thread.
     fn run(self: Arc<Self>);
@@ -29,13 +29,13 @@ pub(super) trait Work: Send + Sync {
     fn refuse(self: Arc<Self>, error: &io::Error);
 }
 
-/// A queue of work and the threads that serve it. When it is dropped, the threads run the work that is left, and end.
+/// A queue of work and the threads that serve it. When the pool is dropped, the threads run the remaining work, and end.
 pub(crate) struct Pool {
     queue: Arc<Queue>,
 }
 
 impl Pool {
-    /// A pool of at most `max` threads.
+    /// Makes a pool of at most `max` threads.
     pub(super) fn bounded(max: usize) -> Arc<Pool> {
         Pool::new(max, true, None)
     }
@@ -46,13 +46,14 @@ impl Pool {
         SHARED.clone()
     }
 
-    /// A second pool of the whole process, for loops and futures: any number of them may wait for each other.
+    /// The pool of the whole process for loops and foreign futures. It has no limit, because any number of them may wait for each
+    /// other.
     pub(crate) fn unlimited() -> Arc<Pool> {
         process_wide! { static UNLIMITED: Arc<Pool> = Pool::new(usize::MAX, false, None); }
         UNLIMITED.clone()
     }
 
-    /// A pool of one thread that does work for this pool.
+    /// Makes a pool of one thread that does work for this pool.
     pub(super) fn spare(&self) -> Arc<Pool> {
         Pool::new(1, true, Some(self.queue.root().clone()))
     }
@@ -66,8 +67,8 @@ impl Pool {
         &self.queue
     }
 
-    /// Adds `work` at the end of the queue, and returns its number there. If no thread can be started and no other thread will take
-    /// `work`, it is refused before this returns.
+    /// Adds `work` at the end of the queue, and returns its number in the queue. If no thread can be started and no other thread will
+    /// take `work`, `work` is refused before this function returns.
     pub(super) fn push(&self, work: Arc<dyn Work>) -> u64 {
         let mut state = lock(&self.queue.state);
         let number = state.work.push(work);
@@ -79,7 +80,7 @@ impl Pool {
         number
     }
 
-    /// Whether the pool may start no further thread, and all its threads are held.
+    /// Whether all threads of the pool are held, and the limit allows no further thread.
     pub(super) fn is_exhausted(&self) -> bool {
         let state = lock(&self.queue.state);
         state.threads >= self.queue.limit(&state) && state.threads <= state.held
@@ -106,7 +107,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// What a pool shares with its threads.
+/// The state that a pool shares with its threads.
 pub(super) struct Queue {
     max: usize,
     /// Whether held threads count towards `max`.
@@ -114,7 +115,7 @@ pub(super) struct Queue {
     /// The queue for which this one does work.
     parent: Option<Arc<Queue>>,
     state: Mutex<State>,
-    /// Where threads park until there is work for them.
+    /// Threads without work park here.
     wake_ups: Condvar,
 }
 
@@ -122,39 +123,39 @@ pub(super) struct Queue {
 struct State {
     work: Waiting,
     threads: usize,
-    /// Threads that are parked, and were not woken.
+    /// The number of threads that are parked and were not woken.
     parked: usize,
-    /// Threads that were woken, and have not looked for work yet.
+    /// The number of threads that were woken and have not looked for work yet.
     woken: usize,
-    /// Threads that have given their time to others, and will look for work once more.
+    /// The number of threads that yield to other threads now, and will then look for work again.
     yielding: usize,
-    /// How many closures in a row left the queue empty when a thread took them.
+    /// How many closures in a row were the only work in the queue when a thread took them.
     lone: u32,
-    /// Whether the pool is gone, so that no more work arrives.
+    /// The pool was dropped, so no more work arrives.
     is_closed: bool,
-    /// Threads whose closure waits for a loop. That loop may wait for work in this queue, so nothing may rely on the return of such
-    /// a thread.
+    /// The number of threads whose closure waits for a loop or for a foreign future. This loop or future may itself wait for work in
+    /// this queue, so nothing may rely on such a thread becoming free.
     held: usize,
 }
 
 impl State {
-    /// Threads without work.
+    /// The number of threads without work.
     fn idle(&self) -> usize {
         self.parked + self.woken + self.yielding
     }
 
-    /// Takes the work that arrived first.
+    /// Takes the oldest work out of the queue.
     fn take_work(&mut self) -> Option<Arc<dyn Work>> {
         let work = self.work.pop()?;
         self.lone = if self.work.len() == 0 { self.lone.saturating_add(1) } else { 0 };
         Some(work)
     }
 
-    /// Counts a parked thread as woken, if there is work for it. Returns whether it did. The caller then has to notify it.
+    /// If there is work for a parked thread, counts the thread as woken and returns true. The caller then has to notify the thread.
     ///
-    /// No thread is woken while another thread is about to look for work. When that thread takes work, and more work is left,
-    /// it wakes the next one. So while closures are short, few threads run all of them. If each closure woke a thread, most of
-    /// these threads would find no work.
+    /// No thread is woken while another thread is about to look for work. If that thread takes work and leaves more work in the
+    /// queue, it wakes the next thread. So while closures are short, few threads run all of them. If each closure woke a thread,
+    /// most of these threads would find no work.
     fn reserve_wake(&mut self) -> bool {
         let is_needed = self.work.len() > 0 && self.parked > 0 && self.woken + self.yielding == 0;
         if is_needed {
@@ -165,7 +166,7 @@ impl State {
     }
 }
 
-/// Work in the order of arrival.
+/// The work that waits for a thread, in the order of arrival.
 #[derive(Default)]
 struct Waiting {
     /// Sorted by number. Removed work leaves an empty place. When more than half of the places are empty, the empty places are
@@ -225,7 +226,7 @@ impl Queue {
 
     /// Takes the work with this number out of the queue. Returns false if a thread has taken it already.
     pub(super) fn withdraw(&self, number: u64) -> bool {
-        // A thread that was woken for it may find no work. It then waits again.
+        // A thread that was woken for this work may find no work. It then parks again.
         let work = lock(&self.state).work.remove(number);
         work.is_some()
     }
@@ -234,7 +235,7 @@ impl Queue {
         self.parent.as_ref().unwrap_or(self)
     }
 
-    /// Whether this is the queue of `pool`, or does work for it.
+    /// Whether this is the queue of `pool` or of one of its spare pools.
     pub(super) fn is_of(self: &Arc<Queue>, pool: &Pool) -> bool {
         Arc::ptr_eq(self.root(), pool.queue.root())
     }
@@ -243,7 +244,7 @@ impl Queue {
         if self.counts_held { self.max } else { self.max.saturating_add(state.held) }
     }
 
-    /// Counts one more thread if there is work for it, and returns whether it did. The caller then has to start the thread.
+    /// If there is work for one more thread, counts the thread and returns true. The caller then has to start the thread.
     fn reserve_thread(&self, state: &mut State) -> bool {
         let is_needed = state.work.len() > state.idle() && state.threads < self.limit(state);
         state.threads += usize::from(is_needed);
@@ -256,8 +257,8 @@ impl Queue {
         let mut state = lock(&self.state);
         state.threads -= 1;
         if state.threads > state.held {
-            // Another thread, which is not held, will take the work. It may be about to start. If it cannot be started, its own call of
-            // this function refuses the work.
+            // Another thread, which is not held, will take the work. If that thread is about to start and the start fails, its own
+            // call of this function refuses the work.
             return;
         }
         let refused: Vec<_> = std::iter::from_fn(|| state.work.pop()).collect();
@@ -267,7 +268,7 @@ impl Queue {
         }
     }
 
-    /// Unlocks the state, and wakes a thread if there is work and no thread was woken for it.
+    /// Unlocks the state. Before that, decides whether a parked thread has to be woken for the work, and wakes it afterwards.
     fn unlock_and_wake(&self, mut state: MutexGuard<'_, State>) {
         let is_wake_needed = state.reserve_wake();
         drop(state);
@@ -276,10 +277,10 @@ impl Queue {
         }
     }
 
-    /// What a thread does from its start to its end.
+    /// Runs on each thread of the pool, from its start to its end.
     fn serve(self: Arc<Queue>) {
         let mut state = lock(&self.state);
-        // The limit may go down when another thread is no longer held. Then there is one thread too many.
+        // When a thread is no longer held, the limit may go down. If there is then one thread too many, this thread ends.
         while state.threads <= self.limit(&state) {
             if let Some(work) = state.take_work() {
                 self.unlock_and_wake(state);
@@ -303,15 +304,15 @@ impl Queue {
             }
         }
         state.threads -= 1;
-        // If there was one thread too many, this thread may be the one that was woken for the work.
+        // This thread may have been woken for work. If it ends because there is one thread too many, another thread is woken.
         self.unlock_and_wake(state);
     }
 
-    /// Gives the time of this thread to others, such as a loop that has got the result of one closure and gives the next one to the
-    /// pool. That closure then needs no system call to wake this thread.
+    /// Yields to other threads once, before this thread parks. In this time, a loop may take the result of one closure, and give the
+    /// next closure to the pool. Then no system call is needed to wake this thread for the next closure.
     ///
-    /// This is for closures that come one at a time. With several closures at once, measurements showed that the loop and a
-    /// thread that yields take turns after each closure. Probably Linux lets a woken thread preempt one that has yielded.
+    /// This helps only if closures come one at a time. If there are several closures at once, the loop and the yielding thread
+    /// switch after each closure, as measurements showed. Probably Linux lets a woken thread preempt a thread that has yielded.
     fn yield_once<'state>(&'state self, mut state: MutexGuard<'state, State>) -> MutexGuard<'state, State> {
         state.yielding += 1;
         drop(state);
@@ -321,8 +322,8 @@ impl Queue {
         state
     }
 
-    /// Parks this thread until it is woken, or the pool is gone, or [`KEEP_ALIVE`] is over. In this last case it returns false, if there
-    /// is no work.
+    /// Parks this thread until it is woken, the pool is dropped, or [`KEEP_ALIVE`] is over. Returns false if only the time is over,
+    /// and there is no work.
     fn park<'state>(&'state self, mut state: MutexGuard<'state, State>) -> (MutexGuard<'state, State>, bool) {
         state.parked += 1;
         let is_unneeded = |state: &mut State| state.woken == 0 && !state.is_closed;
@@ -333,7 +334,7 @@ impl Queue {
         } else {
             state.parked -= 1;
         }
-        // Work may be left for this thread: another thread, which yielded when the work arrived, has not woken this one yet.
+        // There may be work although this thread was not woken: no thread is woken while another thread yields.
         let is_needed = is_woken || state.is_closed || state.work.len() > 0;
         (state, is_needed)
     }
@@ -351,10 +352,10 @@ mod tests {
         fn refuse(self: Arc<NoWork>, _: &io::Error) {}
     }
 
-    /// A push starts no thread for work that the threads without work can take, and wakes none while one of them yields. So a parked
-    /// thread must not end before it has looked for that work.
+    /// If there are enough threads without work, a push starts no thread. While one of them yields, a push wakes no thread either. So
+    /// a parked thread must not end before it has looked for work.
     #[test]
-    fn thread_whose_keep_alive_is_over_takes_the_work_that_was_left_to_it() {
+    fn parked_thread_takes_waiting_work_when_its_keep_alive_is_over() {
         let pool = Pool::new(8, false, None);
         let queue = &pool.queue;
         let mut state = lock(&queue.state);

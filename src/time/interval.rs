@@ -13,7 +13,7 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 ///
 /// The first tick is one `period` after the first `tick` is yielded. Each further tick is one `period` after the tick before,
 /// however long the coroutine takes in between. If the coroutine is in time, the number of missed ticks is 0. If it takes longer
-/// than a period, it gets only one tick at once, and no burst of ticks: the other ticks that have passed are missed.
+/// than a period, it gets one tick at once, and the other ticks that have passed are missed. So there is no burst of ticks.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,7 +38,7 @@ pub fn interval(period: Duration) -> Interval {
     Interval { state: Rc::new(State { period, next: Cell::new(None) }) }
 }
 
-/// Ticks, a fixed period apart. Made by [`interval`](crate::interval).
+/// A series of ticks, a fixed period apart. Made by [`interval`](crate::interval).
 pub struct Interval {
     state: Rc<State>,
 }
@@ -62,8 +62,8 @@ impl State {
 }
 
 impl Interval {
-    /// Waits for the next tick. If the time of the tick has passed already, the other coroutines run once. Returns the number of
-    /// ticks that were missed.
+    /// Waits for the next tick. If the time of the tick has passed already, the `yield` only lets the other coroutines run once. Returns
+    /// the number of ticks that were missed.
     ///
     /// A tick that is given up, by a race for example, is not lost: the next `tick` waits for it.
     ///

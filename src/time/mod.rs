@@ -1,8 +1,8 @@
 //! The types of the waits for time.
 //!
 //! The functions [`sleep`](crate::sleep()), [`sleep_until`](crate::sleep_until), [`timeout`](crate::timeout()),
-//! [`interval`](crate::interval()), [`now`](crate::now()) and [`settled`](crate::settled()) return them. Few programs have to name
-//! these types.
+//! [`interval`](crate::interval()), [`now`](crate::now()) and [`settled`](crate::settled()) return them. Few programs need
+//! the names of these types.
 
 pub(crate) mod interval;
 pub(crate) mod now;

@@ -10,9 +10,10 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 
 /// Returns the time by the clock of the loop.
 ///
-/// In a [simulated](crate::Builder::simulated) loop, this is the virtual clock, which [`sleep`](crate::sleep()) and the other waits
-/// use. In any other loop, it is [`Instant::now`]. So a coroutine that reads the time in this way can be tested in simulated time.
-/// The time never goes backwards. Like each `yield`, this lets the other coroutines run once.
+/// In a [simulated](crate::Builder::simulated) loop, this is the time of the virtual clock, which [`sleep`](crate::sleep()) and the
+/// other waits use. In a loop that `to_tokio` makes, it is the time of tokio's clock. In any other loop, it is [`Instant::now`].
+/// So a coroutine that reads the time in this way can be tested in simulated time. The time never goes backwards. Like each `yield`,
+/// this lets the other coroutines run once.
 ///
 /// ```
 /// use std::time::Duration;

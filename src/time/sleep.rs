@@ -8,10 +8,10 @@ use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
 use crate::wait::lifecycle::private::Sealed;
 use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_completion};
 
-/// Waits for `duration` by the clock of the loop, counted from the `yield`. The wait is never shorter. It is longer only if the
-/// loop is busy, or by the [slack](crate::Builder::timer_slack) of the loop.
+/// Waits for `duration` by the clock of the loop, counted from the `yield`. The wait is never shorter. It is longer if the loop is busy,
+/// and it may be longer by the [slack](crate::Builder::timer_slack) of the loop.
 ///
-/// [`Duration::MAX`] is forever. A duration of zero lets the other coroutines run once.
+/// [`Duration::MAX`] means forever. A duration of zero lets the other coroutines run once.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -30,7 +30,8 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep { until: Until::After(duration) }
 }
 
-/// Waits until `deadline` by the clock of the loop. If the deadline has passed already, the other coroutines run once.
+/// Waits until `deadline` by the clock of the loop. If the deadline has passed already, the `yield` only lets the other coroutines run
+/// once.
 ///
 /// ```
 /// use std::time::Duration;

@@ -10,12 +10,12 @@ use crate::wait::scoped::Scoped;
 
 /// Waits for `wait`, but not longer than `limit`. Returns `Ok` with the output, or `Err(`[`TimedOut`]`)`.
 ///
-/// The time counts from the `yield`. When the time is over, all that `wait` started is cancelled. The `yield` returns when all of
-/// that has ended. If the work finishes in the same round in which the time is over, it is still in time. [`Duration::MAX`] means
+/// The time counts from the `yield`. When the time is over, everything that `wait` started is cancelled. The `yield` returns when all
+/// of this has ended. If the work finishes in the same round in which the time is over, it is still in time. [`Duration::MAX`] means
 /// no limit.
 ///
 /// If the work returns a value in response to the cancellation, the timeout returns `Ok` with this value. If a closure on a thread
-/// returns too late, its result is dropped.
+/// returns too late, its value is dropped. But [`raise`](crate::Coro::raise) still raises an error that the closure returns.
 ///
 /// A timeout around a closure on a thread waits until the closure has returned: nothing can stop a closure that does not check
 /// [`thread::checkpoint`](crate::thread::checkpoint).
@@ -37,7 +37,7 @@ use crate::wait::scoped::Scoped;
 ///
 /// # Cancellation
 ///
-/// All that `wait` started is cancelled first, and then the coroutine that waits.
+/// First everything that `wait` started is cancelled, and then the coroutine that waits.
 #[track_caller]
 #[inline]
 pub fn timeout<W: Wait>(wait: W, limit: Duration) -> Timeout<W::Output> {

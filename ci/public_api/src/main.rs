@@ -1,4 +1,4 @@
-//! Prints the public API that a JSON file of rustdoc describes, one item a line: `public_api <file>`.
+//! Prints the public API that a JSON file of rustdoc describes, one item per line: `public_api <file>`.
 
 use std::process::exit;
 use std::{env, io};

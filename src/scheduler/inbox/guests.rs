@@ -1,4 +1,6 @@
-//! Guests: the loops that tasks of a loop poll, and whether something may wake them.
+//! Guests: the loops that tasks of another loop, their host, poll.
+//!
+//! A host reports a deadlock only if nothing can wake any of its guests. So each inbox has a list of the guests that may be woken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -8,18 +10,18 @@ use crate::primitives::atomic::Ordering::Relaxed;
 use crate::primitives::lock;
 use crate::work;
 
-/// The loops that tasks of this loop poll, and that may be woken: they have timers, or are watched, or have such guests. A guest
-/// has the waker of its host's task, but is not counted as a holder of that waker. So a guest keeps its host from reporting a
-/// deadlock only while one of these three conditions is true.
+/// The guests of this loop that may be woken: each of them has a timer, is watched, or has such guests itself. A guest has the
+/// waker of its host's task, but is not counted as a holder of that waker. So a guest keeps its host from reporting a deadlock
+/// only while one of these three conditions is true.
 ///
-/// A loop is added, by its own thread, when it begins to sleep and when it gets its first watcher. A loop that nothing can wake
-/// any more stays in the list until the host looks at its guests. So each time that a loop is added costs the host at most one
-/// look at a loop that nothing can wake.
+/// If one of the conditions is true, a guest is added by its own thread when it begins to sleep. It is also added when it gets its
+/// first watcher. A guest that nothing can wake any more stays in the list until the host looks at its guests. So for each
+/// addition, the host looks at most once at a guest that nothing can wake.
 #[derive(Default)]
 pub(super) struct Guests {
-    /// By address.
+    /// Sorted by the address of the inbox.
     loops: BTreeMap<usize, Weak<Inbox>>,
-    /// When there are this many entries, those of loops that are gone are removed.
+    /// When there are this many entries, the entries of loops that no longer exist are removed.
     prune_at: usize,
 }
 
@@ -47,9 +49,10 @@ impl Guests {
 enum Guest {
     /// Something can wake the guest, and the guest then wakes a task of the host.
     MayWake,
-    /// Only the guests of the guest could wake it.
+    /// Only the guests of this guest could wake it.
     MayBeWoken,
-    /// The task that polled the guest waits for something else now, but may wait for the guest again without another poll.
+    /// The task that polled the guest waits for something else now. The guest stays in the list, because the task may wait for it
+    /// again without another poll of the guest.
     NotAwaited,
     /// Nothing can wake the guest. If that changes, the guest is added again.
     Asleep,
@@ -67,7 +70,7 @@ impl Inbox {
             work::count();
             let mut state = lock(&guest.state);
             if state.is_guest {
-                // The host of this guest is a guest already, too, or does not sleep.
+                // This loop is in the list of its host already. So the host is in the list of its own host, or does not sleep.
                 break;
             }
             let Some(host) = state.host.as_ref().and_then(Weak::upgrade) else { break };
@@ -78,8 +81,7 @@ impl Inbox {
         }
     }
 
-    /// Whether a holder outside, or a timer, could still wake a loop that a task of this loop polls, directly or through other
-    /// loops.
+    /// Whether a holder outside, or a timer, could still wake a guest of this loop, or a guest of a guest, and so on.
     pub(crate) fn may_guest_wake(self: &Arc<Inbox>) -> bool {
         if lock(&self.state).guests.is_empty() {
             return false;
@@ -114,13 +116,14 @@ impl Inbox {
     fn as_guest_of(&self, host: &Arc<Inbox>) -> Guest {
         let mut state = lock(&self.state);
         let guest = match &state.parked {
-            // Another loop polls it now, or the task that polled it has ended.
+            // A task of another loop polls the guest now, or the task that polled it has ended.
             Parked::Task { wake_slot, .. } if !Arc::ptr_eq(&wake_slot.inbox, host) || wake_slot.is_retired() => {
                 Guest::Asleep
             }
             Parked::Task { wake_slot, .. } if !wake_slot.local.awaits() => Guest::NotAwaited,
             Parked::Task { has_timers: true, .. } => Guest::MayWake,
-            // If the inbox is signalled, a holder is about to wake the task, and is still counted.
+            // If the inbox is signalled, a holder has taken the parked task out, and is about to wake it. This holder still counts as
+            // a watcher, so the inbox is watched.
             Parked::Nothing | Parked::Thread(_) | Parked::Host(..) if state.closed || !self.signalled.load(Relaxed) => {
                 Guest::Asleep
             }

@@ -1,11 +1,13 @@
-//! Wake-ups from the loop's own thread, while it runs: no lock, no allocation, no atomic read-modify-write.
+//! Wake-ups from the loop's own thread, while the loop runs. They take no lock and no atomic read-modify-write, and allocate
+//! memory only if a list has to grow.
 //!
 //! Most futures that wake their own task do so while they are polled. Such a wake-up is noted at the wake slot, and the task is
-//! queued at the end of its turn, as after a `yield`. A wake-up of another task queues that task at once. Any other wake-up goes
-//! to a list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
+//! queued at the end of its turn, as after a `yield`. A wake-up of a task that does not run queues that task at once. Any other
+//! wake-up goes to a list that only the loop's own thread uses. The list is served between two rounds, as the inbox is.
 //!
-//! A waker that is dropped or used up on this thread is kept with its counts, one per slot, for the next clone. Spare wakers are
-//! dropped when the loop stops running, and before the loop checks whether anything outside could wake it.
+//! If a waker is dropped or consumed on this thread, it is kept with its counts as the *spare* waker of its slot, for the next
+//! clone. A slot keeps one spare waker. Spare wakers are dropped when the loop stops running, and before the loop checks whether
+//! anything outside could wake it.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -31,7 +33,8 @@ pub(in crate::scheduler) struct LocalWakes {
     owner: u64,
     /// The list is not empty. Only the loop's own thread reads and writes this field and the next one.
     is_signalled: AtomicBool,
-    /// The scheduler of the loop, while the loop runs. The scheduler looks at its run queue and at the list before it goes idle.
+    /// The scheduler of the loop, while the loop runs, and null otherwise. A scheduler that runs looks at its run queue and at the
+    /// list before it becomes idle, so nothing has to wake the loop.
     scheduler: AtomicPtr<Scheduler>,
     list: UnsafeCell<List>,
 }
@@ -39,23 +42,23 @@ pub(in crate::scheduler) struct LocalWakes {
 #[derive(Default)]
 struct List {
     woken: Vec<SlotKey>,
-    /// Memory for the next list.
+    /// An empty list, whose memory is used when `woken` is taken out.
     spare: Vec<SlotKey>,
-    /// How many watchers were added in this run, minus those that were removed.
+    /// How many watchers were added, minus how many were removed, since [`LocalWakes::take_watchers`] was last called.
     watchers: isize,
     /// The slots that may have a spare waker.
     with_spare: Vec<Arc<WakeSlot>>,
-    /// When there are this many slots, the retired ones are removed.
+    /// When `with_spare` has this many slots, the retired ones are removed.
     prune_at: usize,
 }
 
 // SAFETY: the only field that is not `Sync` is `list`. Only `with` refers to it, and only on the thread whose number is
-// `owner`. No two threads ever have the same number, so no other thread reads or writes the list while that thread may. To drop
-// the list needs exclusive access, and its content is `Send`.
+// `owner`. No two threads ever have the same number, so no other thread ever reads or writes the list through a shared
+// reference. Dropping the list needs exclusive access, and its content is `Send`.
 unsafe impl Sync for LocalWakes {}
 
 impl Default for LocalWakes {
-    /// Made on the thread of the loop.
+    /// Must be called on the thread of the loop, which becomes the owner.
     fn default() -> LocalWakes {
         LocalWakes {
             owner: this_thread(),
@@ -67,14 +70,14 @@ impl Default for LocalWakes {
 }
 
 impl LocalWakes {
-    /// Uses the list, if this is the loop's own thread.
+    /// Calls `change` with the list, if this is the loop's own thread. Otherwise returns `None`.
     #[inline]
     fn with<R>(&self, change: impl FnOnce(&mut List) -> R) -> Option<R> {
         if !self.is_here() {
             return None;
         }
-        // SAFETY: this is the thread `owner`, and so the only one that gets here. No `change` below calls this again, or any code but
-        // that of `Vec` and of atomics, so there is no second borrow while this one lasts.
+        // SAFETY: this is the thread `owner`, and no other thread gets here. Each `change` below calls only code of `Vec` and of
+        // atomics, and none of them calls `with` again. So there is no second borrow while this one lasts.
         Some(change(unsafe { &mut *self.list.get() }))
     }
 
@@ -89,19 +92,20 @@ impl LocalWakes {
         }
     }
 
-    /// Sends wake-ups to the inbox, from here on.
+    /// From here on, wake-ups go to the inbox.
     pub(in crate::scheduler) fn close(&self) {
         if self.is_here() {
             self.scheduler.store(null_mut(), Relaxed);
         }
     }
 
-    /// Takes the number of watchers that were counted here, and sets it to zero.
+    /// Returns the number of watchers that were counted here, and sets it to zero.
     pub(in crate::scheduler) fn take_watchers(&self) -> isize {
         self.with(|list| std::mem::take(&mut list.watchers)).unwrap_or(0)
     }
 
-    /// Counts watchers. False if they have to be counted in the inbox: on another thread, or for a loop that does not run.
+    /// Adds `count` to the watchers that are counted here. Returns false if the inbox has to count them instead: on another thread,
+    /// or if the loop does not run.
     #[inline]
     pub(in crate::scheduler) fn count_watcher(&self, count: isize) -> bool {
         let is_counted = self.with(|list| {
@@ -112,13 +116,13 @@ impl LocalWakes {
         is_counted.unwrap_or(false)
     }
 
-    /// `Some` on the loop's own thread.
+    /// Returns `Some` only on the loop's own thread.
     #[inline]
     pub(in crate::scheduler) fn here(&self) -> Option<Here<'_>> {
         self.is_here().then_some(Here(self, PhantomData))
     }
 
-    /// Takes out a slot that may have a spare waker, if there is one.
+    /// Takes one slot out of the list of slots that may have a spare waker. `None` if this list is empty.
     #[inline]
     pub(in crate::scheduler) fn next_with_spare(&self) -> Option<Arc<WakeSlot>> {
         let slot = self.with(|list| {
@@ -144,7 +148,7 @@ impl LocalWakes {
         self.is_signalled.load(Relaxed)
     }
 
-    /// Takes the list. [`keep`](LocalWakes::keep) takes its memory back.
+    /// Takes the list out. Afterwards, [`keep`](LocalWakes::keep) gets the list back, to use its memory again.
     #[inline]
     pub(in crate::scheduler) fn take(&self) -> Vec<SlotKey> {
         let taken = self.with(|list| {
@@ -155,7 +159,7 @@ impl LocalWakes {
         taken.unwrap_or_default()
     }
 
-    /// Keeps the memory of a list for another one.
+    /// Keeps the memory of a list that was taken out, for a later list.
     #[inline]
     pub(in crate::scheduler) fn keep(&self, mut list: Vec<SlotKey>) {
         list.clear();
@@ -166,22 +170,22 @@ impl LocalWakes {
     }
 }
 
-/// A loop, seen from its own thread.
+/// The local wake-ups of a loop. A value of this type exists only on the loop's own thread.
 #[derive(Clone, Copy)]
 pub(in crate::scheduler) struct Here<'a>(&'a LocalWakes, PhantomData<*const ()>);
 
 impl Here<'_> {
-    /// The scheduler, if it runs.
+    /// The scheduler of the loop, if it runs.
     #[inline]
     fn scheduler(&self) -> Option<&Scheduler> {
-        // SAFETY: this is the loop's own thread, and only this thread stores here: `open` the address of a scheduler, and `close`
-        // null. By the contract of `open`, the scheduler is there, and may be borrowed, until `close`. Nothing that this file
-        // does with the result runs user code, so nothing calls `close` meanwhile.
+        // SAFETY: this is the loop's own thread, and only this thread stores a pointer here: `open` stores the address of a
+        // scheduler, and `close` stores null. By the contract of `open`, the scheduler is alive, and may be borrowed, until
+        // `close` is called. While this file uses the result, it runs no user code, so nothing calls `close` meanwhile.
         unsafe { self.0.scheduler.load(Relaxed).as_ref() }
     }
 
-    /// Wakes `slot`, which belongs to this loop and is not retired. False if the wake-up has to go to the inbox, as the loop does
-    /// not run.
+    /// Wakes `slot`, which belongs to this loop and is not retired. Returns false if the loop does not run: then the wake-up has
+    /// to go to the inbox.
     #[inline]
     pub(in crate::scheduler) fn wake(&self, slot: &WakeSlot) -> bool {
         let marks = &slot.local;
@@ -194,9 +198,9 @@ impl Here<'_> {
         if marked & LISTED != 0 {
             return true;
         }
-        // SAFETY: a slot that is not retired is in the table of its scheduler: this thread, on which the scheduler runs, retires
-        // a slot before it removes it. The table is emptied only when the scheduler no longer runs, and here it runs. The table
-        // owns a reference to the task.
+        // SAFETY: a slot that is not retired is in the table of its scheduler, because each slot is retired before it is removed,
+        // both on this thread. The table is emptied only when the scheduler no longer runs, and here it runs. The table owns a
+        // reference to the task.
         let task = unsafe { TaskRef::lend(marks.task.load(Relaxed)) };
         if !task.is_some_and(|task| task.wake_unless_running(scheduler)) {
             self.list(slot);
@@ -204,8 +208,8 @@ impl Here<'_> {
         true
     }
 
-    /// As [`wake`](Here::wake) and [`keep_spare`](Here::keep_spare), in the usual case: a task waits for a future. False if nothing was
-    /// done.
+    /// Does both [`wake`](Here::wake) and [`keep_spare`](Here::keep_spare) in the usual case, in which the slot wakes a task that
+    /// does not run. Returns false if it did nothing.
     #[inline(always)]
     pub(in crate::scheduler) fn wake_and_keep_spare(&self, slot: &WakeSlot) -> bool {
         let marks = &slot.local;
@@ -218,7 +222,7 @@ impl Here<'_> {
         let task = unsafe { TaskRef::lend(marks.task.load(Relaxed)) };
         let Some(task) = task.filter(|task| !task.has(State::RUNNING)) else { return false };
         marks.set(marked | SPARE);
-        // This is the last call, so this function need not save registers for it.
+        // This call comes last, so that the function need not save registers for it.
         task.wake_on(scheduler);
         true
     }
@@ -232,7 +236,7 @@ impl Here<'_> {
     }
 
     /// Keeps a waker of `slot`, with its counts, for the next clone. So neither the drop nor the clone takes an atomic
-    /// read-modify-write. False if the caller has to drop the waker.
+    /// read-modify-write. Returns false if the waker is not kept: then the caller has to drop it.
     #[inline]
     pub(in crate::scheduler) fn keep_spare(&self, slot: &Arc<WakeSlot>) -> bool {
         let marks = &slot.local;
@@ -254,7 +258,7 @@ impl Here<'_> {
             list.with_spare.push(slot);
             if list.with_spare.len() < list.prune_at { Vec::new() } else { std::mem::take(&mut list.with_spare) }
         });
-        // This is done outside of `with`, because dropping a waker uses the list.
+        // The rest is done outside of `with`, because dropping a waker uses the list.
         let mut noted = noted.unwrap_or_default();
         if noted.is_empty() {
             return;
@@ -273,7 +277,7 @@ impl Here<'_> {
         });
     }
 
-    /// Takes out the spare waker of `slot`. False if there is none.
+    /// Takes out the spare waker of `slot`. Returns false if there is none.
     #[inline]
     pub(in crate::scheduler) fn take_spare(&self, slot: &WakeSlot) -> bool {
         let marked = slot.local.get();

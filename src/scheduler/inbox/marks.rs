@@ -1,38 +1,39 @@
-//! What the loop's own thread notes at a wake slot: whether it is in a list, and the wake-ups in a poll.
+//! The marks of a wake slot: whether the slot is in a list, and whether it was woken during a poll.
 //!
-//! Only that one thread may use it: [`local`](super::local) compares the threads.
+//! Only the loop's own thread may use the marks. [`local`](super::local) checks on which thread it is.
 
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use crate::scheduler::{Header, TaskRef};
 
-/// What the loop's own thread notes at a wake slot. No other thread reads or writes it, so loads and stores are enough to change it.
+/// The marks of a wake slot. Only the loop's own thread reads or writes them, so a load and a store are enough to change them.
 pub(in crate::scheduler) struct LocalMarks {
     /// The task that the slot wakes, or null if it wakes a function. Never changed.
     pub(super) task: AtomicPtr<Header>,
     bits: AtomicU8,
-    /// How many futures in a row were ready when the task polled them.
+    /// How many polls in a row found their future ready.
     ready_polls: AtomicU32,
 }
 
-/// After this many futures in a row that were ready at once, the task takes a turn, so that other tasks have theirs.
+/// After this many polls in a row that found their future ready, the task suspends until the next round, so that other tasks have
+/// their turns.
 const MAX_READY_POLLS: u32 = 256;
 
 /// The slot is in the list.
 pub(super) const LISTED: u8 = 1;
-/// The task of the slot polls a future: a wake-up need not go to the list.
+/// The task of the slot is polling a future: a wake-up is only noted, as [`WOKEN`].
 pub(super) const POLLED: u8 = 1 << 1;
 /// The slot was woken in this poll.
 pub(super) const WOKEN: u8 = 1 << 2;
-/// A waker of the slot is kept as a spare one.
+/// The slot has a spare waker.
 pub(super) const SPARE: u8 = 1 << 3;
 /// The slot is in the list of those that may have a spare waker.
 pub(super) const WITH_SPARE: u8 = 1 << 4;
 /// The loop has noted that the task waits for foreign futures.
 #[cfg(feature = "smol")]
 const FOREIGN: u8 = 1 << 5;
-/// The task waits for a future, or polls one: a wake-up is of use to it.
+/// The task waits for a future, or polls one, so a wake-up has an effect.
 const AWAITS: u8 = 1 << 6;
 
 impl LocalMarks {
@@ -60,7 +61,7 @@ impl LocalMarks {
         self.set(self.get() & !LISTED);
     }
 
-    /// Whether the task waits for a future, so that a wake-up is of use to it.
+    /// Whether the task waits for a future, so that a wake-up has an effect.
     pub(in crate::scheduler) fn awaits(&self) -> bool {
         self.get() & AWAITS != 0
     }
@@ -70,7 +71,8 @@ impl LocalMarks {
         self.set(self.get() & !AWAITS);
     }
 
-    /// Notes the wake-ups in a poll, until the result is dropped. `None` if the task has to take a turn first.
+    /// Begins a poll, which ends when the result is dropped. Until then, wake-ups are only noted. `None` if the task has to suspend
+    /// until the next round first.
     #[inline]
     pub(in crate::scheduler) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
         let before = self.get();
@@ -87,8 +89,7 @@ impl LocalMarks {
 /// A poll of a future, on the loop's own thread.
 pub(in crate::scheduler) struct LocalPoll<'a> {
     marks: &'a LocalMarks,
-    /// The task polls another future already, by hand, and this poll takes place inside of that one. Wake-ups are noted for the
-    /// outer poll.
+    /// This poll takes place inside of another poll of the same task. Wake-ups are noted for the outer poll.
     is_nested: bool,
     /// The bits that are cleared when the poll is over.
     over: u8,
@@ -103,7 +104,7 @@ impl LocalPoll<'_> {
         ready_polls.store(ready_polls.load(Relaxed) + 1, Relaxed);
     }
 
-    /// Notes that the future is a foreign one. Returns whether this is the first foreign future of this slot.
+    /// Notes that the future is foreign. Returns whether it is the first foreign future of this slot.
     #[cfg(feature = "smol")]
     #[inline]
     pub(in crate::scheduler) fn note_foreign(&self) -> bool {

@@ -1,9 +1,11 @@
-//! Wake-ups from outside: from other threads, from foreign futures, from handles that outlive the loop.
+//! Wake-ups from outside: from other threads, from foreign futures, and from handles that outlive the loop.
 //!
-//! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it. Code outside gets the
-//! address as a `Waker`, and these wakers are counted: while no code outside holds one, nothing outside can wake the loop.
-//! [`Parked`] is what sleeps until something comes in. [`guests`] are the loops that tasks of this loop poll. [`local`] has the
-//! wake-ups from the loop's own thread, which take no lock.
+//! The inbox is the only part of a run that other threads touch, apart from the watch of an observed loop. A [`WakeSlot`] is an
+//! address in the inbox. Code outside gets a `Waker` for this address, and these wakers are counted. While nothing outside holds
+//! such a waker, other threads cannot make a task ready. They can only stop the loop, or ask it for a dump.
+//!
+//! [`Parked`] is the thread, the host or the task that sleeps until something comes in. [`guests`] are the loops that tasks of
+//! this loop poll. [`local`] has the wake-ups from the loop's own thread, which take no lock.
 
 mod guests;
 mod local;
@@ -33,7 +35,7 @@ use crate::primitives::{Mutex, lock, thread};
 pub(crate) struct Inbox {
     /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
-    /// How many wake slots have holders outside. While the loop runs, its own thread counts separately: see
+    /// How many wake slots have holders outside. While the loop runs, its own thread has a separate count: see
     /// [`begin_run`](Inbox::begin_run).
     watchers: AtomicUsize,
     /// A task of another loop has polled this one.
@@ -49,30 +51,31 @@ struct State {
     closed: bool,
     parked: Parked,
     guests: Guests,
-    /// The loop whose task polled this one last.
+    /// The loop whose task last polled this loop.
     host: Option<Weak<Inbox>>,
-    /// That loop has this one among its guests.
+    /// Whether `host` has this loop in its list of guests.
     is_guest: bool,
 }
 
-/// Memory for what is taken out of the inbox, kept by the loop, so that a wake-up allocates nothing.
+/// The content that the loop has taken out of the inbox. The loop keeps the empty list and puts it into the inbox the next time,
+/// so that few wake-ups allocate memory.
 #[derive(Default)]
 pub(crate) struct Delivery {
     pub(crate) woken: Vec<Arc<WakeSlot>>,
-    /// Why the loop is to stop, if it is to stop.
+    /// The reason, if the loop was requested to stop.
     pub(crate) stop: Option<Reason>,
 }
 
 impl Delivery {
-    /// Gives back the memory of an unusually long list, which is empty now.
+    /// Gives back memory if the list, which is empty now, was unusually long.
     pub(crate) fn shrink(&mut self) {
         self.woken.shrink_to(KEPT_CAPACITY);
     }
 }
 
 impl Inbox {
-    /// Whether something has come in. The loads are relaxed, so the answer may be late. A loop that is about to park does not
-    /// rely on it: [`park`](Inbox::park) looks again under the lock.
+    /// Whether something has come in. The loads are relaxed, so the answer may be out of date. A loop that is about to park does not
+    /// rely on this answer: [`park`](Inbox::park) looks again under the lock.
     #[inline]
     pub(crate) fn is_signalled(&self) -> bool {
         self.signalled.load(Relaxed) || self.local.is_signalled()
@@ -84,7 +87,7 @@ impl Inbox {
         self.signalled.load(Relaxed)
     }
 
-    /// Takes out what has come in, other than local wake-ups. The list of `delivery` is empty.
+    /// Moves everything that has come in, other than local wake-ups, to `delivery`, whose list must be empty.
     pub(crate) fn take(&self, delivery: &mut Delivery) {
         self.signalled.store(false, Relaxed);
         let mut state = lock(&self.state);
@@ -94,9 +97,9 @@ impl Inbox {
 
     /// Notes that the loop runs: wake-ups from its own thread go to its scheduler, until [`end_run`](Inbox::end_run) is called.
     ///
-    /// While the loop runs, its own thread has a count of watchers of its own, which takes no atomic read-modify-write. Other
-    /// threads use only the common count. So the common count may wrap meanwhile, or be zero too early. The two counts are added
-    /// when the run ends, before anything relies on the sum.
+    /// While the loop runs, its own thread has a separate count of watchers, which takes no atomic read-modify-write. Other threads
+    /// use only the common count. So in the meantime the common count may wrap around, or may be zero too early. When `end_run` is
+    /// called, the separate count is added to the common count, before anything relies on the sum.
     ///
     /// # Safety
     ///
@@ -114,22 +117,22 @@ impl Inbox {
         self.local.close();
     }
 
-    /// Adds the watchers that were counted on the loop's own thread, so that [`is_watched`](Inbox::is_watched) is right also while
-    /// the loop runs.
+    /// Adds the separate count of the loop's own thread to the common count, so that [`is_watched`](Inbox::is_watched) is right. It
+    /// may be called while the loop runs.
     pub(super) fn add_local_watchers(self: &Arc<Inbox>) {
-        // Nothing outside holds a spare waker. Dropping it changes the local count, so the local count is taken afterwards.
+        // Spare wakers go first, because nothing outside holds them. Dropping one changes the separate count.
         while let Some(slot) = self.local.next_with_spare() {
             WakeSlot::drop_spare(&slot);
         }
         let added = self.local.take_watchers();
         if added != 0 {
-            // A holder signals before it leaves, so this thread sees the signal from here on.
+            // A holder signals before it is removed from the count, so this thread sees the signal from here on.
             self.watchers.fetch_add(added.cast_unsigned(), AcqRel);
             self.become_guest();
         }
     }
 
-    /// Changes the state so that the loop looks at it. The caller wakes what is returned.
+    /// Changes the state, and signals the loop to look at it. The caller has to wake the returned `Parked`.
     fn deliver(&self, change: impl FnOnce(&mut State)) -> Parked {
         let mut state = lock(&self.state);
         if state.closed {
@@ -145,19 +148,19 @@ impl Inbox {
         self.request_stop(reason).wake();
     }
 
-    /// Makes the loop cancel everything, once the caller has woken what is returned.
+    /// As [`stop`](Inbox::stop), but the caller has to wake the returned `Parked`.
     pub(crate) fn request_stop(&self, reason: Reason) -> Parked {
         self.deliver(|state| {
             state.stop.get_or_insert(reason);
         })
     }
 
-    /// Takes back a request to stop. False if there is none, or the loop has seen it.
+    /// Takes back a request to stop. Returns false if there is none, or if the loop has seen it already.
     pub(crate) fn take_stop(&self) -> bool {
         lock(&self.state).stop.take().is_some()
     }
 
-    /// Wakes the thread or the host that sleeps, so that the loop checks its state again.
+    /// Wakes the loop, so that it checks its state again.
     pub(crate) fn wake_parked(&self) {
         self.deliver(|_| {}).wake();
     }
@@ -168,16 +171,16 @@ impl Inbox {
     }
 
     fn add_watcher(self: &Arc<Inbox>) {
-        // On another thread, the loop need not become a guest here. The other thread has cloned one of two kinds of wakers.
-        // Either the waker is counted already, or it was lent for a poll. That poll is over before the loop sleeps.
+        // On another thread, the loop need not become a guest here. A clone of a counted waker adds no watcher. So the other thread
+        // has cloned a waker that was lent for a poll, and that poll is over before the loop sleeps.
         if !self.local.count_watcher(1) && self.watchers.fetch_add(1, Relaxed) == 0 && self.local.is_here() {
             self.become_guest();
         }
     }
 
     fn remove_watcher(&self) {
-        // A loop that runs on this thread looks for a deadlock before it sleeps. Any other loop may be parked because it was
-        // watched, so it is woken.
+        // If the local count takes the change, the loop runs on this thread, and looks for a deadlock before it sleeps. Any other
+        // loop may be parked because it was watched, so it is woken.
         if !self.local.count_watcher(-1) && self.watchers.fetch_sub(1, AcqRel) == 1 {
             self.end_watch();
         }
@@ -192,7 +195,8 @@ impl Inbox {
         let parked = std::mem::take(&mut state.parked);
         drop(state);
         if self.local.is_here() {
-            // The waker may be dropped inside the reactor that the host waits in. async-io ignores a wake-up from there.
+            // The reactor in which the host waits may be dropping the last waker, on this thread. async-io ignores a wake-up that
+            // comes from inside of its reactor.
             parked.wake_elsewhere();
         } else {
             parked.wake();
@@ -203,8 +207,8 @@ impl Inbox {
     pub(crate) fn park(&self, deadline: Option<Instant>) {
         let mut state = lock(&self.state);
         if let Parked::Host(..) | Parked::Task { .. } = state.parked {
-            // The waker of a host is dropped before this thread can be unparked: its drop is foreign code, which may park the
-            // thread, too.
+            // The waker of a host is dropped before the handle of this thread is stored. Dropping it runs foreign code, which may
+            // park the thread too, and so use up an `unpark` that was meant for the code below.
             let host = std::mem::take(&mut state.parked);
             drop(state);
             host.release();
@@ -228,8 +232,8 @@ impl Inbox {
         }
     }
 
-    /// Stores `waker`, which is woken when something comes in. Returns false if something has come in already. `has_timers` is
-    /// true if the loop has timers.
+    /// Stores `waker`, which is woken when something comes in. Returns false if something has come in already. `has_timers` says
+    /// whether the loop has timers.
     pub(crate) fn set_host_waker(self: &Arc<Inbox>, waker: &Waker, end_of_watch: EndOfWatch, has_timers: bool) -> bool {
         if let Some(wake_slot) = WakeSlot::of(waker)
             && wake_slot.inbox.local.is_here()
@@ -261,7 +265,7 @@ impl Inbox {
         }
     }
 
-    /// As [`set_host_waker`](Inbox::set_host_waker), if a task of a loop of this thread polls this one.
+    /// As [`set_host_waker`](Inbox::set_host_waker), for the waker of a task of another loop of this thread.
     fn set_host_task(self: &Arc<Inbox>, wake_slot: Arc<WakeSlot>, has_timers: bool) -> bool {
         let mut state = lock(&self.state);
         if self.is_signalled() {
@@ -284,13 +288,13 @@ impl Inbox {
         true
     }
 
-    /// Closes the inbox, as the loop is gone: what comes in from now on is dropped.
+    /// Closes the inbox, because the run is over. Everything that comes in afterwards is dropped.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
         let (woken, parked) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.parked));
         drop(state);
-        // A thread may wait for a loop that another thread has run to its end.
+        // Another thread may still be parked here, by `Idle::wait`. It returns.
         parked.release();
         drop(woken);
     }

@@ -1,4 +1,4 @@
-//! What sleeps until something comes into an inbox: a thread, a host, or a task of another loop.
+//! The thread, the host or the task of another loop that sleeps until something comes into an inbox.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -7,7 +7,7 @@ use super::WakeSlot;
 use crate::panic::{catch, contain, discard};
 use crate::primitives::thread::{self, Thread};
 
-/// What sleeps until something comes in.
+/// The sleeper of an inbox, which is woken when something comes in.
 #[derive(Default)]
 #[must_use = "it sleeps until it is woken"]
 pub(crate) enum Parked {
@@ -15,8 +15,8 @@ pub(crate) enum Parked {
     Nothing,
     Thread(Thread),
     Host(Waker, EndOfWatch),
-    /// A task of another loop of this thread polls the loop. This loop is not counted as a holder of the wake slot of that task:
-    /// the other loop waits only if this loop is watched, or has a timer.
+    /// A task of another loop of this thread polls the loop. The loop is not counted as a holder of that task's wake slot.
+    /// Instead, the other loop looks whether this loop may be woken (see [`guests`](super::guests)).
     Task {
         wake_slot: Arc<WakeSlot>,
         has_timers: bool,
@@ -26,14 +26,14 @@ pub(crate) enum Parked {
 /// Whether a sleeping host is woken when the last holder outside has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndOfWatch {
-    /// It is not woken: the loop has a deadline, or the loop is hosted and need not look for a cycle.
+    /// The host is not woken: the loop has a timer, or is hosted and need not look for a cycle.
     Ignored,
-    /// It is woken: the loop has to look for a deadlock.
+    /// The host is woken: the loop has to look for a deadlock, or its virtual clock may jump now.
     Awaited,
 }
 
 impl Parked {
-    /// Wakes what sleeps. Never called under a lock, because the waker of a host is foreign code.
+    /// Wakes the sleeper. Never called under a lock, because the waker of a host is foreign code.
     pub(crate) fn wake(self) {
         match self {
             Parked::Nothing => {}
@@ -43,7 +43,7 @@ impl Parked {
         }
     }
 
-    /// Wakes what sleeps, from another thread. If no thread can be started, it does so from this thread.
+    /// Starts a thread that wakes the sleeper. If no thread can be started, this thread wakes it.
     pub(super) fn wake_elsewhere(self) {
         match self {
             Parked::Host(waker, _) => {
@@ -57,7 +57,7 @@ impl Parked {
         }
     }
 
-    /// Drops what sleeps, because nothing will wake it any more. A thread that is parked returns early.
+    /// Drops the waker of the sleeper, because this inbox does not wake it any more. A thread is unparked.
     pub(super) fn release(self) {
         match self {
             Parked::Nothing => {}

@@ -1,4 +1,4 @@
-//! The number of a thread. By this number, a loop recognizes its own thread.
+//! Numbers of threads. A loop recognizes its own thread by its number.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,8 +11,8 @@ thread_local! {
     static THREAD: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The number of this thread, from 1. It can be read while the thread ends, too, because the thread-local value has no
-/// destructor.
+/// The number of this thread. The numbers begin at 1. A number can also be read while the thread ends, because the thread-local
+/// value has no destructor.
 pub(super) fn this_thread() -> u64 {
     THREAD.with(|thread| {
         if thread.get() == 0 {

@@ -1,4 +1,4 @@
-//! Wake slots, by which foreign wakers and other threads reach a loop, and the wakers for them.
+//! Wake slots, and the wakers for them. Foreign code and other threads wake a loop through these wakers.
 
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -13,13 +13,13 @@ use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::scheduler::TaskRef;
 
-/// What a wake slot wakes.
+/// The task that a wake slot wakes, or the function that it calls.
 pub(crate) enum WakeTarget {
     Task(TaskRef),
     Call(Rc<dyn Fn()>),
 }
 
-/// An entry of a loop that may be woken from outside.
+/// An entry by which code outside can wake a loop.
 pub(crate) struct WakeSlot {
     pub(super) inbox: Arc<Inbox>,
     pub(crate) key: SlotKey,
@@ -30,7 +30,8 @@ pub(crate) struct WakeSlot {
     pub(in crate::scheduler) local: LocalMarks,
 }
 
-/// The high bit of the count of holders: nothing is left to wake, and wakers are no longer counted as holders.
+/// The high bit of the count of holders: the slot has nothing to wake any more, and its holders no longer count as watchers of the
+/// loop.
 const RETIRED: usize = 1 << (usize::BITS - 1);
 
 impl WakeSlot {
@@ -48,25 +49,25 @@ impl WakeSlot {
         })
     }
 
-    /// A waker to be lent, not kept: it is not counted, but its clones are.
+    /// Makes a waker to lend for a poll. It is not counted, but its clones are.
     ///
     /// # Safety
     ///
     /// `wake_slot` came from [`Arc::as_ptr`], and an `Arc` of it lives for as long as the waker that is returned.
     #[inline]
     pub(crate) unsafe fn lend(wake_slot: *const WakeSlot) -> ManuallyDrop<Waker> {
-        // SAFETY: `VTABLE` needs a pointer of an `Arc` that is alive whenever the waker is used, and by contract this is one. The
-        // waker's own `drop` never runs, so it needs no count of its own.
+        // SAFETY: `VTABLE` needs the pointer of an `Arc` that is alive whenever the waker is used. By contract, `wake_slot` is such a
+        // pointer. The waker's own `drop` never runs, so it needs no count of its own.
         ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(wake_slot.cast(), &VTABLE)) })
     }
 
-    /// A waker to be kept outside.
+    /// Makes a waker that is counted, to keep outside.
     pub(crate) fn waker(wake_slot: &Arc<WakeSlot>) -> Waker {
         // SAFETY: `wake_slot` is borrowed for longer than this line.
         unsafe { WakeSlot::lend(Arc::as_ptr(wake_slot)) }.deref().clone()
     }
 
-    /// The slot that `waker` wakes, if it is one of this crate.
+    /// The slot that `waker` wakes, if `waker` is one of this crate.
     pub(super) fn of(waker: &Waker) -> Option<Arc<WakeSlot>> {
         if !std::ptr::eq(waker.vtable(), &raw const VTABLE) {
             return None;
@@ -76,13 +77,13 @@ impl WakeSlot {
         Some(Arc::clone(&*unsafe { borrow(waker.data()) }))
     }
 
-    /// Notes that the slot was taken out of the inbox: the next wake-up adds it again. If a wake-up of another thread found the
-    /// slot in the inbox, that thread has not added it again. What that thread wrote before its wake-up is visible from here on.
+    /// Notes that the slot was taken out of the inbox: the next wake-up adds it again. If another thread has woken the slot while
+    /// it was in the inbox, that thread has not added it again. Everything that it wrote before is visible from here on.
     pub(crate) fn acknowledge(&self) {
         self.woken.swap(false, AcqRel);
     }
 
-    /// Notes that nothing is left to wake.
+    /// Notes that the slot has nothing to wake any more.
     pub(crate) fn retire(&self) {
         let holders = self.holders.fetch_or(RETIRED, AcqRel);
         if holders != 0 && holders & RETIRED == 0 {
@@ -90,7 +91,7 @@ impl WakeSlot {
         }
     }
 
-    /// Whether nothing is left to wake.
+    /// Whether the slot has nothing to wake any more.
     pub(in crate::scheduler) fn is_retired(&self) -> bool {
         self.holders.load(Relaxed) & RETIRED != 0
     }
@@ -101,8 +102,8 @@ impl WakeSlot {
         self.local.unlist();
     }
 
-    /// The loop's own thread begins to poll a future with a waker of this slot. The poll ends when the result is dropped. `None`
-    /// if the task has to take a turn first.
+    /// Begins a poll of a future with a waker of this slot, on the loop's own thread. The poll ends when the result is dropped.
+    /// `None` if the task has to suspend until the next round first.
     #[inline]
     pub(in crate::scheduler) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
         self.local.begin_poll()
@@ -137,7 +138,8 @@ impl WakeSlot {
     fn hold(&self) {
         let holders = self.holders.fetch_add(1, Relaxed);
         if holders & !RETIRED > RETIRED / 2 {
-            // 2^62 clones were forgotten, and the count would overflow. As with `Arc`, this ends the process.
+            // On a 64-bit machine, this happens when 2^62 clones were forgotten, and the count would overflow. As with `Arc`, this
+            // ends the process.
             std::process::abort();
         }
         if holders == 0 {
@@ -145,10 +147,11 @@ impl WakeSlot {
         }
     }
 
-    /// Drops the spare waker that the loop's own thread has kept, if there is one.
+    /// Drops the spare waker of the slot, if there is one. Does nothing on another thread.
     pub(in crate::scheduler) fn drop_spare(this: &Arc<WakeSlot>) {
         if this.inbox.local.here().is_some_and(|here| here.take_spare(this)) {
-            // SAFETY: the spare waker was one of `VTABLE` with this data. It is taken out, and so used up here, once.
+            // SAFETY: the spare waker was a waker of `VTABLE` with this data. `take_spare` has taken it out, so it is used up here,
+            // and only once.
             unsafe { drop_counts(Arc::as_ptr(this).cast()) };
         }
     }
@@ -172,9 +175,10 @@ const _: () = {
 
 /// # Safety
 ///
-/// `data` is that of a waker of [`VTABLE`] which is alive during the call.
+/// `data` is the data of a waker of [`VTABLE`], and this waker is alive during the call.
 unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<WakeSlot>> {
-    // SAFETY: by contract `data` came from `Arc::into_raw` and its count is still held by the waker. `ManuallyDrop` leaves it there.
+    // SAFETY: by contract, `data` is the pointer of an `Arc`. The waker has a count of this `Arc`, or is a lent one: then another count
+    // exists for as long as the waker (see `lend`). `ManuallyDrop` changes no count.
     ManuallyDrop::new(unsafe { Arc::from_raw(data.cast()) })
 }
 
@@ -241,10 +245,10 @@ unsafe fn drop_waker(data: *const ()) {
 
 /// # Safety
 ///
-/// As [`borrow`]. The waker is used up, and is not kept as a spare one.
+/// As [`borrow`]. The waker is used up, and is not kept as the spare waker.
 #[inline(never)]
 unsafe fn drop_counts(data: *const ()) {
-    // SAFETY: by contract the waker is used up, so the count of the `Arc` that it holds is given up here.
+    // SAFETY: by contract, the waker is used up, so its count of the `Arc` is released here.
     let wake_slot = ManuallyDrop::into_inner(unsafe { borrow(data) });
     wake_slot.release();
 }

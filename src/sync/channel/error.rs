@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// The channel is closed. Gives back the message that was not sent.
+/// The channel is closed. The error gives back the message that was not sent.
 ///
 /// `?` raises this error if the message is `Send` and `Sync`, because errors may go to other threads. If the message is not `Send`
 /// and `Sync`, raise an error without the message:
@@ -42,7 +42,7 @@ impl<T> fmt::Display for SendError<T> {
 
 impl<T> Error for SendError<T> {}
 
-/// There is no room in the channel, or it is closed. Gives back the message that was not sent.
+/// The channel has no room, or is closed. The error gives back the message that was not sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There is no room, or coroutines wait for room.
@@ -59,7 +59,7 @@ impl<T> TrySendError<T> {
         }
     }
 
-    /// Whether there was no room.
+    /// Whether there was no room, or coroutines waited for room.
     pub fn is_full(&self) -> bool {
         matches!(self, TrySendError::Full(_))
     }
@@ -90,7 +90,7 @@ impl<T> fmt::Display for TrySendError<T> {
 
 impl<T> Error for TrySendError<T> {}
 
-/// The channel is closed, and nothing is left in it.
+/// The channel is closed, and no message will come any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
 
@@ -105,20 +105,20 @@ impl Error for RecvError {}
 /// There is no message in the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// There is no message yet, or coroutines wait for the next one.
+    /// There is no message now, but one may still come. Or coroutines wait for the next message.
     Empty,
     /// There is no message, and none will come: the channel is closed.
     Closed,
 }
 
 impl TryRecvError {
-    /// Whether there is no message yet.
+    /// Whether this is [`Empty`](TryRecvError::Empty): a message may still come.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == TryRecvError::Empty
     }
 
-    /// Whether the channel is closed.
+    /// Whether the channel is closed and no message will come any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         *self == TryRecvError::Closed

@@ -3,7 +3,7 @@
 //! The names and the errors are those of `async-channel`. A channel is closed when all ends of one side are gone, or by a call of
 //! `close`. The messages in a closed channel can still be received. Coroutines of one thread are served in the order in which they
 //! began to wait, and no other coroutine of that thread overtakes them. The [remote](Sender::remote) ends are for other threads.
-//! Where other ends yield, a remote end blocks its thread.
+//! To wait, a remote end blocks its thread.
 //!
 //! ```
 //! use tinyield::channel::{Receiver, bounded};
@@ -100,7 +100,8 @@ pub use self::send::Send;
 use self::local::{Channel, End};
 use self::state::{RECEIVERS, SENDERS};
 
-/// Makes a channel with room for `capacity` messages. A coroutine that sends one more waits until a message has been received.
+/// Makes a channel with room for `capacity` messages. If the channel is full, a coroutine that sends waits until a message was
+/// received.
 ///
 /// If a receiver gives up, its message comes back into the channel (see [`Receiver::recv`]). Then the channel may hold more
 /// messages than its capacity: one more for each message that came back. If a remote end was ever made, such messages take no room.
@@ -173,7 +174,7 @@ impl<T: 'static> Sender<T> {
     ///
     /// # Errors
     ///
-    /// Returns the message if it could not be sent, and why: the channel is full, or closed.
+    /// If the channel is full or closed, the error says which, and has the message.
     #[inline]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         self.0.try_send(message)
@@ -234,10 +235,10 @@ impl<T: 'static> Receiver<T> {
     ///
     /// # Cancellation
     ///
-    /// No message is lost. When a coroutine is the first in the queue, it is handed a message. It takes the message when its
-    /// `yield` is over. In a gather, this may be much later, because the other parts have to be ready, too. In between, the
-    /// coroutine may give up, for example because of a timeout or a lost race. Then the message goes back into the channel as the
-    /// oldest one, and the next receiver gets it.
+    /// No message is lost. The first coroutine in the queue is handed the next message, and takes it when its `yield` is over. In a
+    /// gather, this may be much later, because the other parts have to be ready, too. In the meantime, the coroutine may give up, for
+    /// example because of a timeout or a lost race. Then the message goes back into the channel as the oldest one, and the next
+    /// receiver gets it.
     ///
     /// So while a gather holds a message of a closed channel, the other receivers keep waiting. If another part of the same gather
     /// waits for the end of this channel, the gather waits for itself:
@@ -255,7 +256,7 @@ impl<T: 'static> Receiver<T> {
     /// assert!(error.error().downcast_ref::<Deadlock>().is_some());
     /// ```
     ///
-    /// Receive the first message in a `yield` of its own instead. Several `recv` in one gather do not wait for each other.
+    /// To avoid this, receive the first message in a separate `yield`. Several `recv` in one gather do not wait for each other.
     pub fn recv(&self) -> Recv<T> {
         Recv::new(self.0.clone())
     }
@@ -264,15 +265,15 @@ impl<T: 'static> Receiver<T> {
     ///
     /// # Errors
     ///
-    /// [`TryRecvError::Empty`] if there is no message now. [`TryRecvError::Closed`] if no message will come any more:
-    /// [`recv`](Receiver::recv) returns an error in the same case.
+    /// [`TryRecvError::Empty`] if there is no message now. [`TryRecvError::Closed`] if the channel is closed and no message will come
+    /// any more.
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.0.try_recv()
     }
 
-    /// Iterates over the messages that can be received now. Each step is a [`try_recv`](Receiver::try_recv). No other coroutine
-    /// runs in between.
+    /// Iterates over the messages that can be received now. Each step is a [`try_recv`](Receiver::try_recv). No other coroutine runs
+    /// between two steps.
     ///
     /// ```
     /// use tinyield::channel::{Receiver, unbounded};

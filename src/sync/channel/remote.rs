@@ -9,13 +9,13 @@ use crate::primitives::channel::Select;
 
 /// Sends messages from other threads. Made by [`Sender::remote`](super::Sender::remote).
 ///
-/// Clones send to the same channel. When all senders of a channel are gone, it is closed.
+/// Clones send to the same channel. When all senders of a channel are gone, the channel is closed.
 pub struct RemoteSender<T>(RemoteEnd<T, SENDERS>);
 
 /// Receives messages on other threads. Made by [`Receiver::remote`](super::Receiver::remote).
 ///
-/// Clones receive from the same channel, and each message goes to one receiver. When all receivers of a channel are gone, it is
-/// closed.
+/// Clones receive from the same channel, and each message goes to one receiver. When all receivers of a channel are gone, the channel
+/// is closed, and the messages in it are dropped.
 pub struct RemoteReceiver<T>(RemoteEnd<T, RECEIVERS>);
 
 end_methods!(RemoteSender<T>);
@@ -102,7 +102,7 @@ impl<T> RemoteReceiver<T> {
         Ok(message)
     }
 
-    /// Iterates over the messages until the channel is closed and no message is left. Blocks the thread while there is none.
+    /// Iterates over the messages until the channel is closed and no message is left. Blocks the thread while there is no message.
     pub fn iter(&self) -> impl Iterator<Item = T> {
         std::iter::from_fn(|| self.recv().ok())
     }

@@ -11,7 +11,7 @@ use crate::scheduler::{BlockedOn, Key, TaskRef};
 use crate::wait::private::Sealed;
 use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
 
-/// A [`Wait`] for room in a channel: see [`Sender::send`](super::Sender::send).
+/// A [`Wait`] that sends a message, when there is room for it: see [`Sender::send`](super::Sender::send).
 ///
 /// Its output is a `Result<(), SendError<T>>`.
 #[must_use = "the message is not sent before this is yielded"]
