@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut event_loop = Loop::builder().watchdog(Duration::from_millis(50), report).build();
     event_loop.run((1..=3).map(resize).collect::<Vec<_>>())?;
 
-    // All of them are reported when the run is over.
+    // When the run is over, all stalls have been reported.
     let over = stalls.try_iter().find(|stall| stall.is_over()).expect("the stall was reported");
     let (from, to) = (over.location(), over.yielded_at().expect("it has yielded"));
     println!("`{}` held the loop up between line {} and line {}", over.name(), from.line(), to.line());

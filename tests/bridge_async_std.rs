@@ -150,7 +150,7 @@ fn a_future_that_is_not_send_is_built_and_stays_on_its_thread() {
 }
 
 #[test]
-fn an_error_value_is_the_output_also_of_a_cancelled_future() {
+fn an_error_value_is_the_output_and_a_cancelled_future_gives_none() {
     let failing = from_async_std(async { Err::<(), _>("a value") });
     assert_eq!(Loop::new().run(failing).unwrap(), Err("a value"));
     // A cancelled future gives no output: it is dropped where it waits.

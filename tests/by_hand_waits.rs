@@ -125,7 +125,7 @@ fn polls_once_too_often<W: Wait + 'static>(wait: W) -> Option<String> {
                     Poll::Pending => resume = yield Suspend,
                 }
             };
-            // At the latest, the value is dropped with the wait.
+            // The wait may keep a value, and drops it at the latest when it is dropped itself.
             let _ = format!("{begun:?}");
             Outcome::value(match begun.poll(&resume) {
                 Poll::Ready(Err(error)) => Some(error.to_string()),

@@ -165,7 +165,7 @@ fn coroutine_cancelled_before_it_begins_never_begins() {
         yield spawn((never(), never()));
         let _ = yield (co! { Err("first")?; }, never(), vec![never()], &shared, timeout(never(), FOREVER));
     };
-    // The two spawned coroutines had their turn before the first one failed. No other had.
+    // The two spawned coroutines had their first turn before a part of the gather failed. No other `never` has begun.
     Loop::new().run(main).unwrap_err();
     assert_eq!(begun.get(), 2);
     assert_eq!(bodies.get(), 0);

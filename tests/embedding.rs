@@ -510,7 +510,7 @@ fn an_idle_wait_on_another_thread_returns_when_the_loop_is_polled() {
         idle.wait();
         done.send(()).unwrap();
     });
-    // As soon as the thread sleeps, the waker of a poll replaces it.
+    // If the thread sleeps, a poll stores its waker in place of the thread, and unparks the thread.
     let start = Instant::now();
     while is_done.recv_timeout(ms(5)).is_err() {
         assert!(start.elapsed() < LONG, "the thread still sleeps");

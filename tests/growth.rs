@@ -87,7 +87,8 @@ fn look_at(error: &LoopError) -> usize {
     error.to_string().len() + error.others().len() + error.error().trace().len()
 }
 
-/// The bytes that `main` has allocated after it did its work `count` times. `main` measures them in its cell before it ends.
+/// Runs `main`, which does its work `count` times, and stores in the cell how many bytes are allocated then. Returns how many of these bytes
+/// were not allocated before the run.
 fn kept_by(main: impl Fn(usize, Rc<Cell<isize>>) -> Coro<()>, count: usize) -> isize {
     let before = allocations::live();
     let kept = Rc::new(Cell::new(0));

@@ -35,10 +35,10 @@ fn a_guest_that_becomes_watched_while_it_and_its_host_sleep_is_waited_for() {
         let main = co! {
             let waits = yield spawn(poll(&nested(&event, depth)));
             for _ in 0..3 {
-                // The host is idle, and looks at its guests, which nothing can wake.
+                // During this sleep, the host is idle, and looks at its guests. Nothing can wake them.
                 yield sleep(ms(1));
                 let remote = event.remote();
-                // Now something can wake the guest, and then nothing any more.
+                // Until `remote` is dropped, something can wake the guest.
                 yield;
                 drop(remote);
             }

@@ -218,7 +218,7 @@ fn a_deadlock_without_timers_says_that_none_runs() {
 }
 
 #[test]
-fn a_stopped_loop_is_stopped_at_the_time_at_which_it_was() {
+fn a_stop_by_a_coroutine_ends_a_simulated_run_and_counts_as_from_outside() {
     let mut event_loop = simulated();
     let stop = event_loop.stop_handle();
     let program = co! {

@@ -231,8 +231,8 @@ fn two_runs_that_differ_because_of_a_thread_are_reported_with_the_reason() {
         count.set(count.get() + 1);
         let order = if count.get() == 1 { [1, 2] } else { [2, 1] };
         co! {
-            // The effect is that of threads that end in another order. The loop waits until the thread acts, so the turns before that are
-            // the same.
+            // The runs have different orders, as if threads had ended in different orders. The loop waits until the thread acts, so the turns
+            // before that are the same.
             let (event, (go, gone)) = (Event::new(), mpsc::channel());
             let remote = event.remote();
             thread::spawn(move || gone.recv().map(|()| remote.set()));

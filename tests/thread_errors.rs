@@ -276,7 +276,7 @@ fn an_error_of_a_thread_keeps_its_cause() {
 
 #[test]
 fn a_stop_while_waiting_for_a_thread_is_seen_there() {
-    // As a thread that waits for signals does.
+    // This thread stops the loop, as a thread that waits for signals would.
     let mut event_loop = Loop::new();
     let handle = event_loop.stop_handle();
     let (begun, begin) = mpsc::channel();
@@ -429,7 +429,7 @@ fn a_map_of_nothing_gives_nothing_and_one_that_panics_panics() {
 }
 
 #[test]
-fn an_idle_loop_waits_for_its_threads_without_turning() {
+fn an_idle_loop_takes_no_steps_while_it_waits_for_its_threads() {
     let (begun, begin) = mpsc::channel();
     let (go, goes) = mpsc::channel();
     let mut event_loop = Loop::new();

@@ -518,7 +518,7 @@ fn dumps_and_views_are_for_any_thread() {
 }
 
 #[test]
-fn a_dump_does_not_show_a_waiter_of_an_isolate_waiting_on_the_waits_inside() {
+fn a_dump_shows_a_waiter_of_an_isolate_waiting_only_on_coroutines_that_nothing_inside_waits_for() {
     #[coro]
     fn leaf(event: Event) -> Coro<()> {
         yield event.wait();

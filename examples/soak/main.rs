@@ -72,7 +72,8 @@ const HOSTS: &[Host] = &[
 ];
 
 impl Host {
-    /// Only a `Loop` has a stop handle, `Loop::run` cannot be dropped, and only `Loop::run` reports deadlocks.
+    /// Only a `Loop` has a stop handle, and `Loop::run` cannot be dropped. Deadlocks are injected only under `Loop::run`, because a loop that
+    /// is stepped or polled by its host does not report them.
     fn supports(self, fault: Fault) -> bool {
         match fault {
             Fault::Stop => matches!(self, Host::Run | Host::Steps),

@@ -430,7 +430,7 @@ fn loop_whose_closure_drops_its_future_is_cancelled_and_not_waited_for() {
 }
 
 #[test]
-fn loop_that_waits_for_the_loop_that_drops_it_is_not_waited_for() {
+fn loop_that_is_dropped_by_a_loop_for_which_it_waits_is_not_waited_for() {
     let (send, receive) = mpsc::channel::<HostedWith<()>>();
     let (tell, told) = mpsc::channel();
     let (wait, waits) = mpsc::channel();
@@ -455,7 +455,7 @@ fn loop_that_waits_for_the_loop_that_drops_it_is_not_waited_for() {
 }
 
 #[test]
-fn an_inner_loop_that_was_moved_out_waits_when_it_drops_the_outer_loop() {
+fn loop_that_is_dropped_by_a_loop_for_which_it_no_longer_waits_is_waited_for() {
     let (send, receive) = mpsc::channel::<HostedWith<()>>();
     let (hand, handed) = mpsc::channel();
     let ended = Arc::new(AtomicBool::new(false));

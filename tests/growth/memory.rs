@@ -65,7 +65,7 @@ fn a_loop_keeps_little_of_the_memory_of_a_burst() {
     }
 }
 
-/// One task is ready in each round, from then on.
+/// After the burst, one task is ready in each round.
 #[test]
 fn a_loop_with_one_task_keeps_little_of_the_memory_of_a_burst() {
     let main = co! {

@@ -9,7 +9,7 @@
 //! - waits: gathers, events, permits handed over in order, timers, and what happens when a wait is given up
 //!   ([`waits`]);
 //! - internal tasks: what `finally` and `bracket` do one after the other ([`internal`]);
-//! - streams: which reader gets which value, and what ends when a reader or the coroutine does ([`streams`]);
+//! - streams: which reader gets which value, and what happens when a reader or the coroutine ends ([`streams`]);
 //! - failure: which domain an error belongs to, and what is reported ([`ends`], [`scopes`]);
 //! - cancellation: which tasks, in which order, and what is put off behind shields ([`cancel`]);
 //! - deadlocks and cycles ([`deadlock`]);

@@ -16,9 +16,11 @@ type Body = Pin<Box<dyn Coroutine<u64, Yield = Step, Return = u64>>>;
 enum Step {
     /// Lets the others run.
     Turn,
-    /// Runs these children and waits for all. `Many` makes them with the argument.
+    /// Runs this child, and waits for it.
     One(Body),
+    /// Runs these children, and waits for both.
     Two(Body, Body),
+    /// Runs this number of children, and waits for all. The function makes each child from the last field.
     Many(u64, fn(u32) -> Body, u32),
 }
 

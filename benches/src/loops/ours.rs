@@ -1,4 +1,4 @@
-//! A loop, a block, and a child.
+//! Makes a loop, and runs a block that yields a child.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! The same coroutines under another loop.
+//! The same coroutines in a loop under `Loop::run`, and in a loop that smol polls.
 
 use std::rc::Rc;
 

@@ -35,7 +35,7 @@ pub fn workloads() -> Vec<Workload> {
     vec![
         Workload {
             name: "ready-await",
-            what: "await a ready future in a coroutine; raw polls it without a coroutine; the poll is a call",
+            what: "await a ready future in a coroutine; raw polls it in a bare coroutine; the poll is a call",
             units: &["ns per future"],
             pinned: false,
             contenders: vec![

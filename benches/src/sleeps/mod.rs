@@ -47,7 +47,7 @@ pub fn workloads() -> Vec<Workload> {
             "one task sleeps for 0 to 1 ms, repeatedly; each time it waits in the kernel",
             Plan { tasks: 1, sleeps: 500, longest: Duration::from_millis(1) },
         ),
-        // From here on, a sleep is due every one to four microseconds, so that fast contenders keep up.
+        // From here on, on average, a sleep is due every one or two microseconds, so that fast contenders keep up.
         again(
             "sleep-100",
             "100 tasks sleep for 0 to 200 us, repeatedly",

@@ -7,12 +7,12 @@ use super::state::{
 use crate::model::program::Grouping;
 
 impl<'a> Simulator<'a> {
-    /// Begins the wait of `task`, which runs, for all of `parts`.
+    /// The running `task` begins to wait for all of `parts`.
     pub(super) fn wait(&mut self, task: TaskId, parts: Vec<(Awaited<'a>, bool)>, is_shield: bool) {
         self.begin_wait(task, parts, is_shield, false);
     }
 
-    /// Begins the wait of `task` for the first of `parts`.
+    /// The running `task` begins to wait for the first of `parts`.
     pub(super) fn race_leaves(&mut self, task: TaskId, parts: Vec<(Awaited<'a>, bool)>) {
         self.begin_wait(task, parts, false, true);
     }
@@ -263,7 +263,7 @@ impl<'a> Simulator<'a> {
     }
 
     /// `task` no longer waits for `other`. A shared coroutine is cancelled when its last waiter gives up, unless it was
-    /// spawned. The scope of that waiter ends after it.
+    /// spawned. The scope of that waiter does not end before the shared coroutine.
     fn give_up_shared(&mut self, task: TaskId, other: TaskId) {
         let Task { scope, has_ended, .. } = self.tasks[other];
         let is_abandoned = self.shared.contains(&Some(other)) && self.tasks[other].waiters.is_empty();
