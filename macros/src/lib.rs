@@ -6,7 +6,8 @@
 //!
 //! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field.
 //! 2. `function` reads the signature of a function, and `arguments` reads its parameters. `block` reads a block. `function`,
-//!    `arguments` and `no_result` report common mistakes. (`no_result` reports `Ok(value)` as the value.)
+//!    `arguments` and `no_result` report common mistakes. (`no_result` reports `Ok(value)` in place of the value, and
+//!    `Err(error)` in place of `Err(error)?`.)
 //! 3. `body` finds each `yield`, `.yield`, `.await` and `return` that belongs to the coroutine itself. `expansion` expands it,
 //!    and `precedence` reports code that does not mean what it seems to mean.
 //! 4. `closure` puts the body into one `#[coroutine]` closure.

@@ -158,8 +158,8 @@ fn may_be_fields(group: &Group) -> bool {
     }
 }
 
-/// Whether the statement ends with the braces. If it does not, the token after the braces may continue the expression, or may
-/// be the block of the `match` after a struct.
+/// Whether the statement ends with the braces. If it does not, the braces may really be a struct: the token after them may
+/// continue the expression, or may be the block of the `match`.
 fn ends_statement(next: Option<&TokenTree>) -> bool {
     match next {
         None | Some(TokenTree::Literal(_)) => true,

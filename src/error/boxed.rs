@@ -1,5 +1,5 @@
-//! An [`Error`] in a `Box<dyn Error>`. `Error` itself does not implement `std::error::Error`, because `?` takes every type that
-//! implements that trait.
+//! An [`Error`] in a `Box<dyn Error>`. `Error` itself cannot implement `std::error::Error`: every type that implements that trait
+//! converts into `Error`, and for `Error` itself, this conversion would overlap with `From<T> for T` of the standard library.
 
 use std::error::{Error as StdError, Request};
 use std::fmt;

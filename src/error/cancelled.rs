@@ -10,8 +10,9 @@ use std::sync::Arc;
 /// `?` passes it on like any other error. A coroutine can see this error with [`catch`](crate::catch) and
 /// [`Error::as_cancelled`](crate::Error::as_cancelled), and clean up. After that, the coroutine has to raise the same error
 /// again. It may also raise an error that has this error as a [source](std::error::Error::source), or an `anyhow::Error`,
-/// [`io::Error`](std::io::Error) or [`LoopError`](crate::LoopError) that contains it. Any other result is reported among the
-/// [`others`](crate::LoopError::others).
+/// [`io::Error`](std::io::Error) or [`LoopError`](crate::LoopError) that contains it. If it raises another error or returns a value
+/// while the loop stops, this error or value is reported among the [`others`](crate::LoopError::others). After a timeout, an
+/// abort or a lost race, a value is not reported, and another error stops the loop.
 ///
 /// ```
 /// use tinyield::{Event, Loop, Reason, catch, co};

@@ -291,7 +291,7 @@ impl Error {
     /// The cancellation, if this is one.
     #[must_use]
     pub fn as_cancelled(&self) -> Option<&Cancelled> {
-        // No context is ever added to a cancellation, so only the outermost error is checked.
+        // When a coroutine is cancelled, its cancellation gets no context. So only the outermost error is checked.
         self.as_std().downcast_ref()
     }
 

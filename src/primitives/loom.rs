@@ -11,8 +11,8 @@ pub(crate) mod thread {
     }
 }
 
-/// A condition variable. Time does not pass in loom. So every other wait times out, after the other threads have had a chance to
-/// run. The remaining waits never time out.
+/// A condition variable. Time does not pass in loom. So the waits that have to block alternate: the first one times out after the
+/// other threads have had a chance to run, the second one never times out, and so on.
 #[derive(Default)]
 pub(crate) struct Condvar {
     condvar: loom::sync::Condvar,
@@ -80,7 +80,7 @@ pub(crate) mod atomic {
 
     /// A load is an exchange here, for two reasons. First, an exchange gives the newest value, as a real `SeqCst` load does. A
     /// `SeqCst` load of loom may give an older one. Second, loom remembers only the last access of each atomic. With plain
-    /// loads, loom would skip some interleavings of two threads of which one loads, and the other one loads and exchanges.
+    /// loads, loom would skip some interleavings in which one thread loads, and another thread loads and then exchanges.
     ///
     /// The exchange has at most the order `Acquire`, and never `Release`. No real load releases. If this one did, loom would
     /// not find a missing `Release` elsewhere.
@@ -144,7 +144,7 @@ pub(crate) mod channel {
     use super::Mutex;
 
     pub(crate) struct Sender<T> {
-        /// The drop of this sender is one step of the model, too. So `drop` takes it out, while it holds the lock of the steps.
+        /// Dropping the sender is one step of the model, too. So `drop` locks `steps`, and empties this field under the lock.
         sender: Option<crossbeam_channel::Sender<T>>,
         steps: Arc<Mutex<()>>,
     }

@@ -28,7 +28,8 @@ macro_rules! process_wide {
 #[cfg(not(tinyield_loom))]
 pub(crate) use process_wide;
 
-/// Locks `mutex`. A panic under the lock does not poison it: no user code runs under the lock, and each change is complete.
+/// Locks `mutex`. If a thread has panicked under the lock, the value is still valid, so the poison is ignored: no user code runs
+/// under the lock, and each change is complete.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -32,7 +32,7 @@ impl CoarseClock {
         CoarseClock { at: Instant::now(), tick }
     }
 
-    /// No coarse clock: the exact clock is read for each deadline.
+    /// No coarse clock: each check whether a timer is due reads the exact clock.
     pub(super) fn unknown() -> CoarseClock {
         CoarseClock { at: Instant::now(), tick: UNKNOWN }
     }

@@ -13,8 +13,8 @@ use crate::panic::{Payload, contain, discard};
 use crate::trace::Frame;
 use crate::work;
 
-/// The most frames in the trace of an error that came up while its domain was stopping. In a deep chain of coroutines, each
-/// coroutine may raise an error.
+/// The maximum number of frames in the trace of an error that came up while its domain was stopping. In a deep chain of
+/// coroutines, each coroutine may raise an error. Without this limit, the memory for all these traces would be quadratic.
 const MAX_FRAMES_OF_OTHERS: usize = 100;
 
 impl Scheduler {
@@ -201,9 +201,9 @@ impl Scheduler {
         }
     }
 
-    /// Records that a task has failed: its domain is cancelled, or gets one more error if it is cancelled already. If the owner
-    /// of the domain has given up, a domain further out is responsible. The error does not make that further domain fail. If that
-    /// domain has failed already, the error is one more of its errors. Otherwise it is recorded in no domain.
+    /// Records that a task has failed. Its domain is cancelled, or gets one more error if it has failed already. If the domain
+    /// has not failed, but was cancelled from outside, a domain further out is responsible. The error does not make that further
+    /// domain fail. If that domain has failed already, the error is one more of its errors. Otherwise it is recorded in no domain.
     fn record_failure(&self, task: &TaskRef, scope: &Rc<Scope>, error: Error) -> Error {
         let domain = scope.responsible_domain();
         let own = scope.domain();
@@ -254,7 +254,8 @@ impl Scheduler {
         let Some(parent) = scope.leave_parent() else { return };
         scope.set_gone();
         self.settle_owner(scope, true);
-        // If the owner has forgotten its wait, the parent may have waited only for this scope to end.
+        // The parent may be empty now, and then it ends, too. For example, a shared coroutine in the background was the last one
+        // in the parent. Or the owner has leaked its wait by `mem::forget`, and has ended before this scope.
         if parent.is_empty() {
             self.end_empty_scopes(parent);
         }

@@ -46,8 +46,8 @@ impl Scheduler {
         is_any
     }
 
-    /// If the loop is simulated, sets its clock to the end of the wait for the next deadline. Does nothing if something outside
-    /// may still wake the loop. Returns whether the clock was set.
+    /// If the loop is simulated, and nothing outside can wake it, moves its clock to the next deadline, plus the timer slack, and
+    /// returns true. If that deadline has passed already, the clock does not move. In all other cases, returns false.
     fn jump(self: &Rc<Scheduler>) -> bool {
         if !self.clock.is_virtual() {
             return false;

@@ -22,8 +22,8 @@
 //! - **Seeing a cancellation**: a cancelled task sees its cancellation in the turn in which its wait raises `Cancelled`. A task that
 //!   has not ended after that turn **outlives** its cancellation. So does a task that waits at a shield: it sees its cancellation
 //!   later ([`turn`]).
-//! - **Hold**: a task that outlives its cancellation puts off the cancellation of the tasks that wait for it, or for a scope
-//!   around it ([`holds`]).
+//! - **Hold**: what puts off a cancellation. A task that outlives its cancellation **holds** the tasks that wait for it, and the
+//!   owners of the scopes around it. A held task sees its own cancellation only when no task holds it any more ([`holds`]).
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
 //! - **Wake slot**: the entry by which a foreign waker reaches a task, or a function, of this loop ([`inbox`]).
 //! - **Foreign**: of another crate.

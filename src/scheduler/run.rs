@@ -186,8 +186,8 @@ impl Scheduler {
         }
     }
 
-    /// Cancels the scopes whose time is up. If the work of such a scope may complete in the same round, the scope is not
-    /// cancelled yet: the work wins.
+    /// Cancels the scopes whose time is up. If the work of such a scope may complete in the next round or in the one after it, the
+    /// scope is not cancelled yet: if the work completes, it wins.
     fn cancel_expired(self: &Rc<Scheduler>) {
         let reason = Cancelled::new(Reason::TimedOut);
         // The scopes are only borrowed here. Dropping one may panic, so they are dropped when all of them have been looked at.

@@ -33,7 +33,8 @@ impl Scheduler {
         task.replace_scope(Some(scope));
     }
 
-    /// Starts a task in a scope that was cancelled while the wait began, by a destructor. Such a task never runs.
+    /// Starts a task in a scope that is cancelled already. Such a task never runs. Examples: a destructor has cancelled the
+    /// scope while the wait that starts the task began, or a host starts a task in a run that is stopping.
     #[cold]
     fn start_cancelled(task: &TaskRef, scope: Rc<Scope>) {
         task.replace_scope(Some(scope.clone()));

@@ -1,6 +1,7 @@
-//! The key of a timer. A [`Scope`](super::Scope) keeps the key of its time limit, and a timer may keep a scope.
+//! The key of a timer. It has a file of its own, because [`scope`](super::scope) and [`timers`](super::timers) both use it: a
+//! scope stores the key of its timer, and a timer may store a scope.
 
-/// Identifies a timer. After the timer has fired, the key identifies nothing.
+/// Identifies a timer. After the timer has fired or was cancelled, the key identifies nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerKey {
     pub(super) slot: u32,

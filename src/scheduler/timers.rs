@@ -26,8 +26,8 @@ pub(crate) enum Timer {
 /// lists, ordered by their first entry. So of a million deadlines, all but a few thousand are in sorted lists. These deadlines
 /// do not move, and are read in order.
 ///
-/// The entry of a cancelled timer stays at first. All such entries are removed as soon as they outnumber the timers by more
-/// than 32.
+/// When a timer is cancelled, its entry is not removed at once. All such entries are removed as soon as they outnumber the
+/// timers by more than 32.
 pub(crate) struct Timers {
     heap: QuaternaryHeap<Entry>,
     runs: QuaternaryHeap<Run>,

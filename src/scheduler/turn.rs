@@ -80,8 +80,8 @@ impl Scheduler {
     fn suspend_slow(self: &Rc<Scheduler>, task: TaskRef) {
         task.unset(State::RUNNING);
         if task.has(State::CANCELLED) && !task.has(State::SHIELDED) {
-            // There are three cases. A coroutine that was written without macros has suspended without a wait. Or a task was
-            // cancelled while it polled a future. Or a task has swallowed too many cancellations.
+            // A cancelled task gets here in three cases: its coroutine was written without macros and has suspended without a
+            // wait, or the task was cancelled while it polled a future, or it has swallowed too many cancellations.
             if task.is_doomed() || task.count_cancellation() {
                 return self.drop_stuck(task, &format!("was cancelled {MAX_SWALLOWED} times in a row and went on"));
             }

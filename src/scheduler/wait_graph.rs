@@ -44,9 +44,9 @@ pub(super) fn has_waiter_in_its_scope(task: &TaskRef) -> bool {
     task.waiting_tasks().into_iter().any(is_in_it)
 }
 
-/// Groups tasks by an owner that waits for them indirectly. The owner is that of the nearest scope above the task that ends
-/// only when all tasks in it have ended. Only tasks whose own scope is not such a scope are listed. The key is the id of the
-/// owner.
+/// Groups tasks by the owner that waits for them indirectly. Going up from the scope of a task, this finds the nearest scope that
+/// is [whole](super::Scope::is_whole): it ends only when all tasks in it have ended. The owner of that scope waits for the task.
+/// A task that is directly in a whole scope is not listed. The key is the id of the owner.
 pub(super) fn by_owner_around(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> {
     let mut by_owner = BTreeMap::<u64, Vec<TaskRef>>::new();
     let mut known = BTreeMap::<usize, Option<TaskRef>>::new();

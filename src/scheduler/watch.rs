@@ -51,7 +51,7 @@ struct Running {
     turn: Option<Turn>,
     /// How many turns have begun.
     turns: u64,
-    /// When the last turn ended, or the run began.
+    /// When the loop last ended a turn, answered requests, or began the run.
     looked_at: Instant,
 }
 

@@ -123,7 +123,7 @@ macro_rules! methods_of_collections {
     };
 }
 
-/// The error of a part. `None` unless the `take` of the wait may raise an error of which the task was not notified.
+/// The error of a part, if the wait [may raise an error late](WaitState::RAISES_LATE). For all other waits, this is `None`.
 #[inline(always)]
 fn late_failure<X: WaitState>(wait: &X) -> Option<Error> {
     if X::RAISES_LATE { wait.failure() } else { None }
@@ -131,7 +131,7 @@ fn late_failure<X: WaitState>(wait: &X) -> Option<Error> {
 
 impl Sealed for () {}
 
-/// A wait without parts. It lasts until the next round, so each other coroutine that is ready has one turn before.
+/// A wait without parts. It lasts until the next round, so each other coroutine that is ready has one turn first.
 #[allow(private_interfaces)]
 impl WaitState for () {
     type Output = ();

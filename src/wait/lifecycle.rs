@@ -70,9 +70,9 @@ pub trait Wait: private::Sealed {
     /// # drop(sender);
     /// ```
     ///
-    /// All waits of the library also have `map` as a method of their own, so that [`Wait`] need not be imported. Only tuples need
-    /// the import. For an array or an `Option`, `map` is the method of the standard library: put the array or the `Option` into a
-    /// tuple, or map the outputs after the `yield`.
+    /// All waits of the library also have `map` as a method of their own, so that [`Wait`] need not be imported. Only tuples and
+    /// `Vec`s need the import. For an array or an `Option`, `map` is the method of the standard library: put the array or the
+    /// `Option` into a tuple, or map the outputs after the `yield`.
     fn map<F, U>(self, change: F) -> Map<Self, F>
     where
         Self: Sized,
@@ -290,7 +290,7 @@ impl<X: WaitState> ActiveWait<X> {
     /// Returns the output when the wait is ready. While the wait is pending, suspend the coroutine, and poll again after the
     /// coroutine was resumed.
     ///
-    /// The first poll is always pending, because each wait ends the turn.
+    /// The first poll is pending even if the wait is over already, because each wait ends the turn. Only an error is raised at once.
     ///
     /// # Errors
     ///

@@ -62,7 +62,7 @@ mod event {
 
 const PROCESS_TRACK: u64 = 1;
 
-/// The numbers of the tracks in this file.
+/// The numbers of the tracks in the written trace.
 #[derive(Default)]
 struct Tracks {
     numbers: HashMap<TaskKey, u64>,

@@ -2,8 +2,8 @@
 //! the scope in which shared coroutines run, and walks that find out whether a scope ends only after another scope.
 //!
 //! Scopes may be nested thousands deep, and each task may have to walk up. So a long walk leaves [`Shortcuts`] in the scopes
-//! that it passed. A scope that one walk may pass, each later walk may pass as well, because an open scope stays open, and
-//! scopes move only up. So a shortcut is valid while its target is in the tree.
+//! that it passed. If one walk may pass a scope, each later walk may pass it, too, because an open scope stays open, and scopes
+//! move only up. So a shortcut is valid while its target is in the tree.
 
 use std::collections::BTreeSet;
 use std::rc::{Rc, Weak};

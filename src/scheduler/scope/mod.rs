@@ -80,10 +80,12 @@ pub(crate) struct Scope {
     /// Set when the scope is cancelled.
     cancelled: OnceCell<Cancelled>,
     failure: OnceCell<Error>,
-    /// For a domain: the domain above that receives the errors of this domain after its cancellation. This is a cache.
+    /// For a domain: the domain above that receives the errors of this domain after its cancellation. While this domain is in the
+    /// tree, this is a cache. When a failed domain has ended, it has no parent any more, and this field refers to the domain that
+    /// was around it.
     responsible: RefCell<Option<Rc<Scope>>>,
     seldom: Seldom<SeldomUsed>,
-    /// Settled when the scope ends.
+    /// Settled when the scope ends or opens.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
     at_end: Cell<Option<AtEnd>>,

@@ -1,5 +1,5 @@
-//! Counts the cancellations that a task has swallowed in a row. Also notes whether the end of a task is checked, because a
-//! cancellation was raised in it.
+//! Counts the cancellations that a task has swallowed in a row. Also notes whether a cancellation was raised in the task: if so,
+//! the end of the task is checked.
 
 use super::Header;
 use super::state::State;
