@@ -66,7 +66,6 @@ impl<X: WaitState> WaitState for Catching<X> {
     type Output = std::result::Result<X::Output, Error>;
 
     const SHIELDED: bool = X::SHIELDED;
-    const GIVES_BACK: bool = X::GIVES_BACK;
 
     fn begin(&mut self, task: &TaskRef) {
         self.0.begin(task);
@@ -74,6 +73,10 @@ impl<X: WaitState> WaitState for Catching<X> {
 
     fn carries_value(&self) -> bool {
         self.0.carries_value()
+    }
+
+    fn gives_back(&self) -> bool {
+        self.0.gives_back()
     }
 
     fn has_value(&self) -> bool {

@@ -4,9 +4,11 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 
-use tinyield::{Coro, Error, Loop, LoopError, catch, co, coro, isolate, run_in_thread};
+use tinyield::{Coro, Error, Loop, LoopError, Reason, catch, co, coro, isolate, run_in_thread, sleep, spawn, timeout};
 
 #[coro]
 fn fails() -> Coro<()> {
@@ -79,10 +81,10 @@ fn anyhow_prints_the_coroutines_of_a_run() {
     let text = format!("{:?}", main().unwrap_err());
     assert!(text.starts_with("disk full\n\nCaused by:\n"), "{text}");
     assert!(text.contains("coroutines, outermost first:"), "{text}");
-    assert!(text.contains("settings at tests/error_context.rs:18"), "{text}");
-    assert!(text.contains("fails at tests/error_context.rs:13"), "{text}");
+    assert!(text.contains("settings at tests/error_context.rs:20"), "{text}");
+    assert!(text.contains("fails at tests/error_context.rs:15"), "{text}");
     let text = format!("{:?}", main().map_err(|error| error.context("starting")).unwrap_err());
-    assert!(text.starts_with("starting\n") && text.contains("settings at tests/error_context.rs:18"), "{text}");
+    assert!(text.starts_with("starting\n") && text.contains("settings at tests/error_context.rs:20"), "{text}");
 }
 
 #[test]
@@ -203,4 +205,24 @@ fn the_work_to_print_nested_contexts_is_linear() {
     };
     let (few, many) = (steps(100), steps(1_000));
     assert!(many <= 11 * few + 100, "{few} steps for 100 contexts, and {many} for 1,000");
+}
+
+/// `waits` is not cancelled itself: the coroutine for which it waits is cancelled by a timeout.
+#[test]
+fn a_context_is_not_added_to_the_cancellation_of_another_coroutine() {
+    let place = Rc::new(RefCell::new(None));
+    let found = place.clone();
+    let limited = co! {
+        *place.borrow_mut() = Some(yield spawn(co! { yield sleep(common::LONG); }));
+        yield sleep(common::LONG);
+    };
+    let waits = co! {
+        while found.borrow().is_none() { yield; }
+        let handle = found.take().unwrap();
+        yield handle
+    };
+    let main = co! { let _ = yield (timeout(limited, common::ms(1)), waits.context("waits")); };
+    let error = Loop::builder().simulated(0).build().run(main).unwrap_err();
+    assert!(error.error().is_cancelled(), "{error:?}");
+    assert_eq!(error.error().as_cancelled().unwrap().reason(), Reason::TimedOut);
 }

@@ -371,6 +371,34 @@ fn value_that_has_arrived_is_kept_when_an_abort_cancels_whether_it_is_mapped_or_
     }
 }
 
+/// A coroutine that loses an outer race keeps the value of a handle, which would be lost otherwise. A message goes back.
+#[test]
+fn winner_of_a_race_of_leaves_decides_whether_its_value_is_kept_when_an_outer_race_is_lost() {
+    for handle_wins in [true, false] {
+        let (go, never, got) = (Event::new(), Event::new(), Rc::new(Cell::new(None)));
+        let (sender, jobs) = unbounded();
+        let main = {
+            let (go, got, jobs) = (go.clone(), got.clone(), jobs.clone());
+            co! {
+                let (ends, sends, wins) = (if handle_wins { go.clone() } else { never.clone() }, go.clone(), go.clone());
+                let handle = yield spawn(co! { yield ends.wait(); 7 });
+                yield spawn(co! { yield sends.wait(); if !handle_wins { sender.try_send(8)?; } });
+                let loses = co! { got.set(Some(yield race((handle, jobs.recv().map(|job| job.unwrap()))))); };
+                let wins = co! { yield wins.wait(); };
+                let races = yield spawn(co! { yield race((loses, wins)); });
+                for _ in 0..5 { yield; }
+                // In the next round, the value of the inner race arrives first, and then the outer race is lost.
+                go.set();
+                yield races;
+                never.set();
+            }
+        };
+        run(main);
+        assert_eq!(got.get(), handle_wins.then_some(7));
+        assert_eq!(jobs.try_recv().ok(), (!handle_wins).then_some(8));
+    }
+}
+
 #[test]
 fn value_that_has_arrived_is_kept_when_a_timeout_cancels() {
     let (sender, receiver) = unbounded();

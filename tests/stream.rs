@@ -360,6 +360,30 @@ fn value_of_a_gather_is_not_lost_when_another_stream_has_failed() {
     assert_eq!(run(main), (Some(1), Some(2), None));
 }
 
+/// As above, with a message of a channel, and with the failed stream in a race of leaves.
+#[test]
+fn message_of_a_gather_is_not_lost_when_a_stream_in_a_race_has_failed() {
+    let main = co! {
+        let mailbox = Rc::new(Cell::new(None));
+        let given = mailbox.clone();
+        let failed = yield isolate(co! {
+            let broken = stream(|out| co! { yield out.emit(1); yield; Err("broken")?; });
+            yield broken.next();
+            given.set(Some(broken));
+            yield forever();
+        });
+        assert!(failed.is_err());
+        let (broken, never): (Stream<u32>, _) = (mailbox.take().unwrap(), Event::new());
+        let (sender, jobs) = tinyield::channel::unbounded();
+        sender.try_send(7)?;
+        let next = (jobs.recv(), race((broken.next(), never.wait().map(|()| None))));
+        let both = yield isolate(co! { yield next });
+        assert_eq!(both.unwrap_err().to_string(), "broken");
+        jobs.try_recv()?
+    };
+    assert_eq!(run(main), 7);
+}
+
 #[test]
 fn stream_that_drops_its_own_reader_is_cancelled_at_its_next_emit() {
     let alive = Alive::new();

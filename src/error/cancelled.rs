@@ -73,7 +73,7 @@ impl fmt::Display for Cancelled {
             Reason::Raced => f.write_str("another coroutine won the race"),
             Reason::Aborted => f.write_str("aborted"),
             Reason::Stopped => f.write_str("the loop was told to stop"),
-            Reason::Dropped => f.write_str("its run was dropped before the end"),
+            Reason::Dropped => f.write_str("dropped, because nothing waits for it any more"),
         }
     }
 }

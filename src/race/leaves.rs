@@ -47,9 +47,6 @@ impl<T> Same<T> for T {
 pub trait Contest: 'static {
     type Output: 'static;
 
-    /// Whether a leaf gives back a value that has arrived.
-    const GIVES_BACK: bool;
-
     fn len(&self) -> usize;
 
     /// Begins the leaves in order, and stops at the first one that is over at once.
@@ -62,6 +59,8 @@ pub trait Contest: 'static {
     fn give_up_others(&mut self, winner: usize);
 
     fn carries_value(&self, winner: usize) -> bool;
+
+    fn gives_back(&self, winner: usize) -> bool;
 
     fn has_value(&self, winner: usize) -> bool;
 
@@ -95,8 +94,6 @@ const INLINE: usize = 2;
 impl<X: WaitState> Contest for List<X> {
     type Output = X::Output;
 
-    const GIVES_BACK: bool = X::GIVES_BACK;
-
     fn len(&self) -> usize {
         SmallVec::len(self)
     }
@@ -123,6 +120,10 @@ impl<X: WaitState> Contest for List<X> {
         self[winner].as_ref().is_some_and(X::carries_value)
     }
 
+    fn gives_back(&self, winner: usize) -> bool {
+        self[winner].as_ref().is_some_and(X::gives_back)
+    }
+
     fn has_value(&self, winner: usize) -> bool {
         self[winner].as_ref().is_some_and(X::has_value)
     }
@@ -144,8 +145,6 @@ macro_rules! tuple {
             $($rest::Output: Same<$first::Output>,)*
         {
             type Output = $first::Output;
-
-            const GIVES_BACK: bool = $first::GIVES_BACK $(|| $rest::GIVES_BACK)*;
 
             fn len(&self) -> usize {
                 [stringify!($first), $(stringify!($rest)),*].len()
@@ -180,6 +179,15 @@ macro_rules! tuple {
                 tuple!(@each self, leaf, index => {
                     if index == winner {
                         return leaf.as_ref().is_some_and(WaitState::carries_value);
+                    }
+                }, $first $($rest)*);
+                false
+            }
+
+            fn gives_back(&self, winner: usize) -> bool {
+                tuple!(@each self, leaf, index => {
+                    if index == winner {
+                        return leaf.as_ref().is_some_and(WaitState::gives_back);
                     }
                 }, $first $($rest)*);
                 false
@@ -259,8 +267,6 @@ impl<C: Contest> Sealed for Leaves<C> {}
 impl<C: Contest> WaitState for Leaves<C> {
     type Output = C::Output;
 
-    const GIVES_BACK: bool = C::GIVES_BACK;
-
     fn begin(&mut self, task: &TaskRef) {
         task.set(State::RACING);
         self.contest.begin(task);
@@ -268,6 +274,10 @@ impl<C: Contest> WaitState for Leaves<C> {
 
     fn carries_value(&self) -> bool {
         self.winner().is_some_and(|winner| self.contest.carries_value(winner))
+    }
+
+    fn gives_back(&self) -> bool {
+        self.winner().is_some_and(|winner| self.contest.gives_back(winner))
     }
 
     fn is_ready(&self) -> bool {

@@ -216,7 +216,11 @@ impl Scheduler {
         let error = if is_known {
             error
         } else {
-            let (trace, contexts) = wait_graph::trace_with_contexts(task, error.location(), max_frames);
+            let (trace, mut contexts) = wait_graph::trace_with_contexts(task, error.location(), max_frames);
+            if error.is_cancelled() {
+                // With a context it would no longer be recognized as a cancellation.
+                contexts.clear();
+            }
             contexts.into_iter().fold(error, Error::with_context).traced(trace)
         };
         task.set_failure(Failure::Raised(error.clone()));

@@ -154,11 +154,11 @@ impl Header {
     /// Whether the wait of this task was over when a timeout, an abort or a race cancelled the task. Then the coroutine gets
     /// the value that has arrived, and sees the cancellation at its next wait. There is one exception: if the task has lost a
     /// race, and the wait can give its value back, the wait does so, because the race ignores the value of a loser.
-    pub(crate) fn keeps_arrived(&self, gives_back: bool) -> bool {
+    pub(crate) fn keeps_arrived(&self, gives_back: impl FnOnce() -> bool) -> bool {
         const NOT_OVER: State = State::WAIT_REFUSED.union(State::WAIT_BEGUN).union(State::FAILED);
         let is_kept = |scope: Rc<Scope>| match scope.cancelled().as_ref().map(Cancelled::why) {
             Some(Reason::TimedOut | Reason::Aborted) => true,
-            Some(Reason::Raced) => !gives_back,
+            Some(Reason::Raced) => !gives_back(),
             _ => false,
         };
         self.pending.get() == 0 && !self.has(NOT_OVER) && self.scope().is_some_and(is_kept)

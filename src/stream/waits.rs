@@ -54,7 +54,6 @@ impl<T: 'static> Wait for Next<T> {
 impl<T: 'static> WaitState for Next<T> {
     type Output = Option<T>;
 
-    const GIVES_BACK: bool = true;
     /// A reader finds the end when the body of the coroutine is dropped. At that moment, the error of the coroutine is not known
     /// yet.
     const RAISES_LATE: bool = true;
@@ -71,6 +70,10 @@ impl<T: 'static> WaitState for Next<T> {
     }
 
     fn carries_value(&self) -> bool {
+        true
+    }
+
+    fn gives_back(&self) -> bool {
         true
     }
 

@@ -208,13 +208,15 @@ wait_is_its_state!(leaf AcquireLock<T> => LockGuard<T>);
 impl<T: 'static> WaitState for AcquireLock<T> {
     type Output = LockGuard<T>;
 
-    const GIVES_BACK: bool = true;
-
     fn begin(&mut self, task: &TaskRef) {
         self.acquire.begin_as(task, BlockedOn::LOCK);
     }
 
     fn carries_value(&self) -> bool {
+        true
+    }
+
+    fn gives_back(&self) -> bool {
         true
     }
 

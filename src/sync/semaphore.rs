@@ -292,13 +292,15 @@ wait_is_its_state!(leaf Acquire => Permit);
 impl WaitState for Acquire {
     type Output = Permit;
 
-    const GIVES_BACK: bool = true;
-
     fn begin(&mut self, task: &TaskRef) {
         self.begin_as(task, BlockedOn::SEMAPHORE);
     }
 
     fn carries_value(&self) -> bool {
+        true
+    }
+
+    fn gives_back(&self) -> bool {
         true
     }
 

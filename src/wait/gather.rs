@@ -92,7 +92,6 @@ for_shapes!(Wait, Output, Kind);
 /// The methods of [`WaitState`] that are the same for all collections.
 macro_rules! methods_of_collections {
     () => {
-        const GIVES_BACK: bool = X::GIVES_BACK;
         const RAISES_LATE: bool = X::RAISES_LATE;
 
         fn begin(&mut self, task: &TaskRef) {
@@ -107,6 +106,10 @@ macro_rules! methods_of_collections {
 
         fn carries_value(&self) -> bool {
             self.iter().any(X::carries_value)
+        }
+
+        fn gives_back(&self) -> bool {
+            self.iter().all(X::gives_back)
         }
 
         fn has_value(&self) -> bool {
@@ -212,7 +215,6 @@ macro_rules! tuple {
         impl<$($part: WaitState),+> WaitState for ($($part,)+) {
             type Output = ($($part::Output,)+);
 
-            const GIVES_BACK: bool = $($part::GIVES_BACK)&&+;
             const RAISES_LATE: bool = $($part::RAISES_LATE)||+;
 
             fn begin(&mut self, task: &TaskRef) {
@@ -228,6 +230,11 @@ macro_rules! tuple {
             fn carries_value(&self) -> bool {
                 let ($($part,)+) = self;
                 $($part.carries_value())||+
+            }
+
+            fn gives_back(&self) -> bool {
+                let ($($part,)+) = self;
+                $($part.gives_back())&&+
             }
 
             fn has_value(&self) -> bool {

@@ -104,10 +104,6 @@ pub trait WaitState: private::Sealed + 'static {
     /// Whether a cancellation is put off until the wait is over.
     const SHIELDED: bool = false;
 
-    /// Whether dropping the state gives back everything that has arrived. For example, a message goes back to its channel, and
-    /// a permit to its semaphore.
-    const GIVES_BACK: bool = false;
-
     /// Whether [`take`](WaitState::take) may raise an error of which the task was not notified when the error came up. If it
     /// may, a collection of waits looks for errors before it takes any output, so that no output is lost.
     const RAISES_LATE: bool = false;
@@ -120,6 +116,12 @@ pub trait WaitState: private::Sealed + 'static {
 
     /// Whether the output is a value that can be lost. False if the output only says that the wait is over.
     fn carries_value(&self) -> bool {
+        false
+    }
+
+    /// Whether dropping the state gives back everything that has arrived. For example, a message goes back to its channel, and
+    /// a permit to its semaphore.
+    fn gives_back(&self) -> bool {
         false
     }
 
@@ -325,7 +327,7 @@ impl<X: WaitState> ActiveWait<X> {
             self.state.decide_races();
         }
         if task.has(State::CANCELLED) && !X::SHIELDED {
-            if task.keeps_arrived(X::GIVES_BACK) && self.state.carries_value() && self.state.has_value() {
+            if task.keeps_arrived(|| self.state.gives_back()) && self.state.carries_value() && self.state.has_value() {
                 return Poll::Ready(self.state.take());
             }
             return self.poll_cancelled(task);

@@ -74,7 +74,6 @@ where
     type Output = U;
 
     const SHIELDED: bool = X::SHIELDED;
-    const GIVES_BACK: bool = X::GIVES_BACK;
     const RAISES_LATE: bool = X::RAISES_LATE;
 
     fn begin(&mut self, task: &TaskRef) {
@@ -87,6 +86,10 @@ where
 
     fn carries_value(&self) -> bool {
         self.state.carries_value()
+    }
+
+    fn gives_back(&self) -> bool {
+        self.state.gives_back()
     }
 
     fn has_value(&self) -> bool {

@@ -115,8 +115,6 @@ impl<T: 'static> Wait for Recv<T> {
 impl<T: 'static> WaitState for Recv<T> {
     type Output = std::result::Result<T, RecvError>;
 
-    const GIVES_BACK: bool = true;
-
     fn begin(&mut self, task: &TaskRef) {
         task.note_blocked_on(BlockedOn::CHANNEL);
         let claimant = Claimant::new(task);
@@ -128,6 +126,10 @@ impl<T: 'static> WaitState for Recv<T> {
     }
 
     fn carries_value(&self) -> bool {
+        true
+    }
+
+    fn gives_back(&self) -> bool {
         true
     }
 
