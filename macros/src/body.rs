@@ -14,7 +14,7 @@ use crate::{expansion, precedence, tokens};
 
 /// Macros whose arguments look like expressions of the body, but do not belong to it: these macros make coroutines, streams or
 /// futures from their arguments, or do not run their arguments.
-const LEFT_ALONE: [&str; 9] =
+const UNEXPANDED_MACROS: [&str; 9] =
     ["co", "join", "quote", "select", "select_biased", "stream", "stringify", "try_join", "try_stream"];
 
 /// Expands a body in which each `.yield` is [marked](tokens::mark).
@@ -111,7 +111,7 @@ impl VisitMut for Body<'_> {
 
     fn visit_macro_mut(&mut self, mac: &mut Macro) {
         let Some(name) = mac.path.segments.last().map(|last| last.ident.to_string()) else { return };
-        if LEFT_ALONE.contains(&&*name) {
+        if UNEXPANDED_MACROS.contains(&&*name) {
             if let Some(error) = precedence::error_for_macro(mac, &name) {
                 *mac = error;
             }

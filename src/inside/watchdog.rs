@@ -49,7 +49,7 @@ impl Watchdog {
                     contain(|| report(&stall));
                 }
                 Next::Wait(left) => watch.wait(number, Some(left)),
-                Next::Rest => watch.wait(number, None),
+                Next::WaitForChange => watch.wait(number, None),
                 Next::End => return,
             }
         }

@@ -107,7 +107,7 @@ impl Scheduler {
     /// Starts a shared coroutine in a scope of its own. The task `waiting` waits for the coroutine, or has spawned it.
     pub(crate) fn start_shared(task: &TaskRef, waiting: &TaskRef) {
         if let Some(scope) = waiting.scope() {
-            let own = Scope::inside(scope.home_of_shared(), ScopeKind::Shared, None);
+            let own = Scope::inside(scope.scope_for_shared(), ScopeKind::Shared, None);
             Scheduler::start_root(task, &own);
         }
     }
@@ -124,7 +124,7 @@ impl Scheduler {
             let own = waiter.task().scope();
             let reason = own.as_ref().and_then(|own| own.cancelled());
             if let Some(own) = own {
-                scope.hold_open(own);
+                scope.keep_open(own);
             }
             scope.scheduler().cancel(&scope, &reason.unwrap_or_else(|| Cancelled::new(Reason::Dropped)));
         }

@@ -55,9 +55,9 @@ impl Scheduler {
     }
 
     /// Notes that `scope` has opened: its tasks now belong to a scope above, and the owner of that scope now waits for them, too.
-    pub(super) fn note_join_of_holder(&self, scope: &Rc<Scope>) {
+    pub(super) fn note_join_of_owner(&self, scope: &Rc<Scope>) {
         if self.is_hosted.get()
-            && let Some(owner) = scope.holder().owner()
+            && let Some(owner) = scope.nearest_closed().owner()
         {
             self.note_joined(&owner, true);
         }

@@ -34,21 +34,21 @@ impl Scheduler {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    pub(super) fn stop_stuck(self: &Rc<Scheduler>, report: Report, doomed: impl Fn() -> Vec<TaskRef>) {
+    pub(super) fn stop_stuck(self: &Rc<Scheduler>, report: Report, to_drop: impl Fn() -> Vec<TaskRef>) {
         let (name, location) = report.blamed;
         let error = Error::at(Box::new(report.deadlock), location);
-        self.stop_for_good(error, name, doomed, "waited behind a shield for what can no longer come");
+        self.stop_for_good(error, name, to_drop, "waited behind a shield for what can no longer come");
     }
 
     /// Stops the loop, because it would never end by itself. `name` is the name of the coroutine to which the error is
     /// attributed. If the loop was stopping already, the remaining tasks are behind shields. In this case, this drops the tasks
-    /// `doomed`, and reports an error for each of them. `what` is the text of this error.
+    /// `to_drop`, and reports an error for each of them. `message` is the text of this error.
     pub(super) fn stop_for_good(
         self: &Rc<Scheduler>,
         error: Error,
         name: String,
-        doomed: impl FnOnce() -> Vec<TaskRef>,
-        what: &str,
+        to_drop: impl FnOnce() -> Vec<TaskRef>,
+        message: &str,
     ) {
         let root = self.root();
         let location = error.location();
@@ -56,37 +56,37 @@ impl Scheduler {
             return self.cancel(&root, &Cancelled::new(Reason::Failed { name, location }));
         }
         root.add_other(error);
-        let mut doomed = self.without_those_that_clean_up(doomed());
-        doomed.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
-        for task in doomed {
+        let mut to_drop = self.without_cleanup_waiters(to_drop());
+        to_drop.sort_unstable_by_key(|task| std::cmp::Reverse(task.id.get()));
+        for task in to_drop {
             task.set(State::CANCELLED);
             self.begin_turn(&task, true);
-            match catch(|| self.drop_stuck(task, what)) {
+            match catch(|| self.drop_stuck(task, message)) {
                 Ok(()) => self.end_turn(false),
                 Err(payload) => self.end_panicked(payload),
             }
         }
     }
 
-    /// Removes two groups of tasks from `doomed`: those that wait for the work of a [`finally`](crate::finally), and all tasks
+    /// Removes two groups of tasks from `to_drop`: those that wait for the work of a [`finally`](crate::finally), and all tasks
     /// that wait for those. All of them go on when the work has been dropped. If this would remove all tasks, as in a cycle,
     /// only the first group is removed. If that would remove all tasks, too, none is removed.
-    fn without_those_that_clean_up(&self, doomed: Vec<TaskRef>) -> Vec<TaskRef> {
+    fn without_cleanup_waiters(&self, to_drop: Vec<TaskRef>) -> Vec<TaskRef> {
         let waits_to_clean_up = |scope: &Rc<Scope>| {
             scope.owner().filter(|owner| scope.is_whole() && !scope.is_domain() && owner.has(State::SHIELDED))
         };
         let cleaning: Vec<_> = self.root().all_scopes().iter().filter_map(waits_to_clean_up).collect();
         if cleaning.is_empty() {
-            return doomed;
+            return to_drop;
         }
         let ids = |tasks: &[TaskRef]| tasks.iter().map(|task| task.id.get()).collect::<BTreeSet<_>>();
         for spared in [ids(&wait_graph::all_dependents(cleaning.clone())), ids(&cleaning)] {
-            let rest: Vec<_> = doomed.iter().filter(|task| !spared.contains(&task.id.get())).cloned().collect();
+            let rest: Vec<_> = to_drop.iter().filter(|task| !spared.contains(&task.id.get())).cloned().collect();
             if !rest.is_empty() {
                 return rest;
             }
         }
-        doomed
+        to_drop
     }
 
     /// The tasks that have not ended, except those whose cancellation is put off.

@@ -271,7 +271,7 @@ impl Scheduler {
     fn open(&self, scope: &Rc<Scope>) {
         let moved = scope.move_shared_out();
         scope.set_open();
-        self.note_join_of_holder(scope);
+        self.note_join_of_owner(scope);
         self.settle_owner(scope, true);
         // Tasks that were behind a shield until now have not seen the cancellation yet.
         if let Some(reason) = scope.parent().and_then(|parent| parent.cancelled()) {

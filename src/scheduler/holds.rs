@@ -29,7 +29,7 @@ impl Scheduler {
         waiting.iter().for_each(put_off);
         task.cold_mut(|cold| {
             cold.holds = waiting;
-            cold.holds_owners = owners;
+            cold.shared_hold = owners;
         });
     }
 
@@ -62,7 +62,7 @@ impl Scheduler {
     /// Takes out the tasks that `task` has held, because it ends. The caller passes them to [`release`](Scheduler::release), and
     /// then drops them.
     pub(super) fn take_held(task: &TaskRef) -> Vec<TaskRef> {
-        let taken = task.cold(|cold| (std::mem::take(&mut cold.holds), cold.holds_owners.take()));
+        let taken = task.cold(|cold| (std::mem::take(&mut cold.holds), cold.shared_hold.take()));
         let Some((mut held, mut owners)) = taken else { return Vec::new() };
         while let Some(mut hold) = owners.and_then(Rc::into_inner) {
             work::count();

@@ -22,6 +22,7 @@
 //! - **Seeing a cancellation**: a cancelled task sees its cancellation in the turn in which its wait raises `Cancelled`. A task that
 //!   has not ended after that turn **outlives** its cancellation. So does a task that waits at a shield: it sees its cancellation
 //!   later ([`turn`]).
+//! - **Swallowing a cancellation**: a task that has seen its cancellation waits again, without a shield ([`task::swallowed`]).
 //! - **Hold**: what puts off a cancellation. A task that outlives its cancellation **holds** the tasks that wait for it, and the
 //!   owners of the scopes around it. A held task sees its own cancellation only when no task holds it any more ([`holds`]).
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
@@ -64,6 +65,7 @@ mod holds;
 mod idle;
 mod in_place;
 mod inbox;
+mod lazy_box;
 mod livelock;
 mod missing_runtime;
 mod observed;
@@ -74,7 +76,6 @@ mod record;
 mod run;
 mod run_queue;
 mod scope;
-mod seldom;
 mod simulated;
 mod start;
 mod task;
@@ -130,8 +131,8 @@ use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
 use cycles::Joins;
 use in_place::new_in_place;
+use lazy_box::LazyBox;
 use run_queue::RunQueue;
-use seldom::Seldom;
 use timers::Timers;
 
 /// One run of a loop.
@@ -140,7 +141,7 @@ pub(crate) struct Scheduler {
     timers: RefCell<Option<Timers>>,
     clock: Clock,
     /// The waiters of coroutines that wait until nothing else is ready.
-    settled: Seldom<WaitQueue<Waiter>>,
+    settled: LazyBox<WaitQueue<Waiter>>,
     /// The state of a simulated loop. Other loops have none.
     simulated: Option<Box<Simulated>>,
     /// The part of this run that other threads see. Made on first use.
@@ -181,11 +182,11 @@ pub(crate) struct Scheduler {
     #[cfg(feature = "tokio")]
     driver: OnceCell<Rc<dyn Driver>>,
     /// In a hosted loop: where the next search for cycles starts.
-    joins: Seldom<Joins>,
+    joins: LazyBox<Joins>,
     /// The quorums of `as_completed`. The search for deadlocks reads them.
-    quorums: Seldom<Quorums>,
+    quorums: LazyBox<Quorums>,
     /// The semaphores and locks that tasks have waited for. Dumps name their holders.
-    held: Seldom<HeldThings>,
+    held: LazyBox<HeldThings>,
     /// How many turns had been taken at the last return of [`run`](Scheduler::run).
     turns: Cell<u64>,
     /// If the loop is observed: how many turns the current call of [`run`](Scheduler::run) had taken when its last round began.
@@ -218,7 +219,7 @@ impl Scheduler {
             run_queue: RunQueue::new(),
             timers: RefCell::default(),
             clock,
-            settled: Seldom::default(),
+            settled: LazyBox::default(),
             simulated,
             inbox: OnceCell::new(),
             delivery: Cell::default(),
@@ -241,9 +242,9 @@ impl Scheduler {
             has_foreign_futures: Cell::new(false),
             #[cfg(feature = "tokio")]
             driver: OnceCell::new(),
-            joins: Seldom::default(),
-            quorums: Seldom::default(),
-            held: Seldom::default(),
+            joins: LazyBox::default(),
+            quorums: LazyBox::default(),
+            held: LazyBox::default(),
             turns: Cell::new(0),
             turns_of_call: Cell::new(0),
             observer,

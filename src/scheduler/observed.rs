@@ -31,14 +31,14 @@ pub(crate) struct Observer {
 
 /// The phase in which tasks have become ready.
 enum Phase<'a> {
-    Turn(&'a Turn),
+    Turn(&'a EndedTurn),
     /// Between two turns, and not by a timer.
     Outside,
     Timers,
 }
 
 /// A turn that is over.
-struct Turn {
+struct EndedTurn {
     id: u64,
     /// The last id before the turn.
     last_id: u64,
@@ -197,7 +197,7 @@ impl Scheduler {
         });
         let cancelled = cancelled.filter(|_| !task.has(State::CANCEL_DEFERRED));
         let frame = (self.last_id.get() > last_id).then(|| observer.frame_of(&task));
-        let turn = Turn { id: task.id.get(), last_id, is_internal: task.is_internal(), frame };
+        let turn = EndedTurn { id: task.id.get(), last_id, is_internal: task.is_internal(), frame };
         // This may be the last reference to the task, and the drop may run a destructor of the user. The destructor counts as
         // part of the turn.
         drop(task);
@@ -249,7 +249,7 @@ impl Scheduler {
         }
     }
 
-    fn note_starter(&self, observer: &Observer, task: &TaskRef, turn: &Turn) {
+    fn note_starter(&self, observer: &Observer, task: &TaskRef, turn: &EndedTurn) {
         let mut starters = observer.starters.borrow_mut();
         if starters.starters.len() >= starters.prune_at {
             let alive: HashSet<u64> = self.root().all_tasks().iter().map(|task| task.id.get()).collect();

@@ -22,7 +22,7 @@ pub(crate) enum Timer {
 
 /// The timers of a loop.
 ///
-/// Recent deadlines are in a heap. When this heap is full, its entries become a sorted list, a [`Run`]. A second heap has these
+/// Recent deadlines are in a heap. When this heap is full, its entries become a sorted list, a [`SortedRun`]. A second heap has these
 /// lists, ordered by their first entry. So of a million deadlines, all but a few thousand are in sorted lists. These deadlines
 /// do not move, and are read in order.
 ///
@@ -30,7 +30,7 @@ pub(crate) enum Timer {
 /// timers by more than 32.
 pub(crate) struct Timers {
     heap: QuaternaryHeap<Entry>,
-    runs: QuaternaryHeap<Run>,
+    runs: QuaternaryHeap<SortedRun>,
     timers: Slab<Stamped>,
     /// An empty list. Its memory is used for the next timers that fire.
     due: Vec<Timer>,
@@ -105,33 +105,33 @@ impl PartialOrd for Entry {
 
 /// Sorted entries.
 #[derive(PartialEq, Eq)]
-struct Run {
+struct SortedRun {
     first: Entry,
     /// The other entries, from the last one to the second one.
     rest: Vec<Entry>,
 }
 
-impl Run {
-    fn new(mut sorted: Vec<Entry>) -> Option<Run> {
-        sorted.pop().map(|first| Run { first, rest: sorted })
+impl SortedRun {
+    fn new(mut sorted: Vec<Entry>) -> Option<SortedRun> {
+        sorted.pop().map(|first| SortedRun { first, rest: sorted })
     }
 
-    fn retain(mut self, keep: impl Fn(&Entry) -> bool) -> Option<Run> {
+    fn retain(mut self, keep: impl Fn(&Entry) -> bool) -> Option<SortedRun> {
         self.rest.push(self.first);
         self.rest.retain(keep);
         self.rest.shrink_to_fit();
-        Run::new(self.rest)
+        SortedRun::new(self.rest)
     }
 }
 
-impl Ord for Run {
-    fn cmp(&self, other: &Run) -> Ordering {
+impl Ord for SortedRun {
+    fn cmp(&self, other: &SortedRun) -> Ordering {
         self.first.cmp(&other.first)
     }
 }
 
-impl PartialOrd for Run {
-    fn partial_cmp(&self, other: &Run) -> Option<Ordering> {
+impl PartialOrd for SortedRun {
+    fn partial_cmp(&self, other: &SortedRun) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
@@ -196,7 +196,7 @@ impl Timers {
     fn add_run(&mut self) {
         let mut entries: Vec<Entry> = self.heap.drain().collect();
         entries.sort_unstable();
-        self.runs.extend(Run::new(entries));
+        self.runs.extend(SortedRun::new(entries));
     }
 
     pub(crate) fn is_set(&self, key: TimerKey) -> bool {

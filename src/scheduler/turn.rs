@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::task::Turn;
+use super::task::TurnEnd;
 use super::task::swallowed::MAX_SWALLOWED;
 use super::{Header, Scheduler, State, TaskRef};
 use crate::capacity::KEPT_CAPACITY;
@@ -55,21 +55,21 @@ impl Scheduler {
 
     /// Calls `resume` to resume `task`. Then queues the task if it is ready, and ends it if its body has returned.
     #[inline(always)]
-    fn turn_with(self: &Rc<Scheduler>, task: TaskRef, resume: impl FnOnce(&TaskRef) -> Turn) {
+    fn turn_with(self: &Rc<Scheduler>, task: TaskRef, resume: impl FnOnce(&TaskRef) -> TurnEnd) {
         let guard = PanicGuard::new(self, task);
         let turn = resume(guard.task());
         let task = guard.defuse();
         match turn {
-            Turn::Suspended if !task.has(State::SLOW | State::ENDED) => {
+            TurnEnd::Suspended if !task.has(State::SLOW | State::ENDED) => {
                 let is_ready = task.pending.get() == 0;
                 task.change(State::RUNNING, if is_ready { State::QUEUED } else { State::empty() });
                 if is_ready {
                     self.run_queue.push(task);
                 }
             }
-            Turn::Suspended => self.suspend_slow(task),
-            Turn::Completed => self.end_completed(task),
-            Turn::Raised(error) => {
+            TurnEnd::Suspended => self.suspend_slow(task),
+            TurnEnd::Completed => self.end_completed(task),
+            TurnEnd::Raised(error) => {
                 task.unset(State::RUNNING);
                 self.end(task, Some(error));
             }
@@ -82,7 +82,7 @@ impl Scheduler {
         if task.has(State::CANCELLED) && !task.has(State::SHIELDED) {
             // A cancelled task gets here in three cases: its coroutine was written without macros and has suspended without a
             // wait, or the task was cancelled while it polled a future, or it has swallowed too many cancellations.
-            if task.is_doomed() || task.count_cancellation() {
+            if task.has_swallowed_too_many() || task.count_cancellation() {
                 return self.drop_stuck(task, &format!("was cancelled {MAX_SWALLOWED} times in a row and went on"));
             }
             task.set(State::FORCE_RESUME);

@@ -31,7 +31,7 @@ pub(super) fn dependents(task: &TaskRef) -> Vec<TaskRef> {
 
 /// The owner of the scope of `task`, if the owner waits for all tasks in the scope, and is not a direct dependent.
 pub(super) fn owner_that_waits_for_all(task: &TaskRef) -> Option<TaskRef> {
-    let scope = task.scope()?.holder();
+    let scope = task.scope()?.nearest_closed();
     let waits_for_all = scope.is_whole() && (scope.is_domain() || !task.has(State::SCOPE_ROOT));
     if waits_for_all { scope.owner() } else { None }
 }

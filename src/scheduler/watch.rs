@@ -48,14 +48,14 @@ struct Running {
     inbox: Arc<Inbox>,
     thread: ThreadId,
     location: &'static Location<'static>,
-    turn: Option<Turn>,
+    turn: Option<RunningTurn>,
     /// How many turns have begun.
     turns: u64,
     /// When the loop last ended a turn, answered requests, or began the run.
     looked_at: Instant,
 }
 
-struct Turn {
+struct RunningTurn {
     frame: Frame,
     began: Instant,
 }
@@ -70,7 +70,7 @@ pub(crate) enum Next {
     /// The watchdog waits for a change, but no longer than this.
     Wait(Duration),
     /// The watchdog waits for a change.
-    Rest,
+    WaitForChange,
     /// The thread of the watchdog ends.
     End,
 }
@@ -84,12 +84,12 @@ impl Running {
                 duration: self.looked_at.max(asked).elapsed(),
                 kind: Kind::NoTurn,
             },
-            Turn::stall,
+            RunningTurn::stall,
         )
     }
 }
 
-impl Turn {
+impl RunningTurn {
     fn stall(&self) -> Stall {
         Stall { frame: self.frame.clone(), duration: self.began.elapsed(), kind: Kind::Running }
     }
@@ -133,7 +133,7 @@ impl Watch {
         let mut state = lock(&self.state);
         state.is_reported = false;
         if let Some(run) = &mut state.run {
-            run.turn = Some(Turn { frame, began });
+            run.turn = Some(RunningTurn { frame, began });
             run.turns += 1;
         }
         if mem::take(&mut state.is_resting) {
@@ -262,7 +262,7 @@ impl Watch {
         let is_reported = state.is_reported;
         let Some(run) = state.run.as_ref().filter(|_| state.runs == number) else { return Next::End };
         match &run.turn {
-            Some(_) if is_reported => Next::Rest,
+            Some(_) if is_reported => Next::WaitForChange,
             Some(turn) => {
                 let stall = turn.stall();
                 let left = state.limit.unwrap_or(Duration::MAX).saturating_sub(stall.duration);
@@ -274,7 +274,7 @@ impl Watch {
             }
             None => {
                 state.is_resting = true;
-                Next::Rest
+                Next::WaitForChange
             }
         }
     }

@@ -19,7 +19,7 @@ const SHORT: usize = 8;
 /// The results of earlier walks up from a scope. The references are weak, so that no chain of scopes keeps itself alive.
 #[derive(Default)]
 pub(in crate::scheduler) struct Shortcuts {
-    holder: Weak<Scope>,
+    nearest_closed: Weak<Scope>,
     /// The nearest scope above that is a domain, a shield, or the scope of a shared coroutine.
     home: Weak<Scope>,
     /// The domain up to which a failure has cancelled the shields. The weak reference keeps the address of the domain from being
@@ -29,12 +29,12 @@ pub(in crate::scheduler) struct Shortcuts {
 
 impl Scope {
     /// The scope to which the tasks of this scope belong: this one, or, if it is open, the nearest one above that is not open.
-    pub(in crate::scheduler) fn holder(self: &Rc<Scope>) -> Rc<Scope> {
-        self.ascend(Scope::is_open, |shortcuts| &mut shortcuts.holder)
+    pub(in crate::scheduler) fn nearest_closed(self: &Rc<Scope>) -> Rc<Scope> {
+        self.ascend(Scope::is_open, |shortcuts| &mut shortcuts.nearest_closed)
     }
 
     /// The scope for shared coroutines that are started in this one: the nearest domain or shield.
-    pub(in crate::scheduler) fn home_of_shared(self: &Rc<Scope>) -> Rc<Scope> {
+    pub(in crate::scheduler) fn scope_for_shared(self: &Rc<Scope>) -> Rc<Scope> {
         let mut home = self.clone();
         loop {
             // A shortcut must not lead past the scope of a shared coroutine, because that scope may move out of a shield.
@@ -99,7 +99,7 @@ impl Scope {
     }
 
     /// Makes `waiting` end only after this scope, unless this scope ends only after `waiting`.
-    pub(in crate::scheduler) fn hold_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
+    pub(in crate::scheduler) fn keep_open(self: &Rc<Scope>, waiting: Rc<Scope>) {
         if !self.waits_for(&waiting) {
             self.add_placeholder_in(waiting);
         }
@@ -121,7 +121,7 @@ impl Scope {
             }
             if seen.insert(Rc::as_ptr(&scope)) {
                 above.extend(scope.parent());
-                above.extend(scope.held_open());
+                above.extend(scope.scopes_kept_open());
             }
             let Some(scopes) = &mut below else { continue };
             let Some(scope) = scopes.pop() else { return false };

@@ -25,11 +25,11 @@ impl Scope {
         if self.grouping() == Grouping::Never {
             return;
         }
-        let mut seldom = self.seldom.borrow_mut();
+        let mut cold = self.cold.borrow_mut();
         // The same error may arrive twice. A task behind a shield is not cancelled, and may raise an error again that another
         // task has raised. An isolate whose owner gave up may raise such an error too, and its error may arrive first.
-        if seldom.known.insert(error.identity()) {
-            seldom.others.push(error);
+        if cold.known.insert(error.identity()) {
+            cold.others.push(error);
         }
     }
 
@@ -40,9 +40,9 @@ impl Scope {
     }
 
     pub(crate) fn take_others(&self) -> Vec<Error> {
-        self.seldom.borrow_mut_if_used().map_or_else(Vec::new, |mut seldom| {
-            seldom.known.clear();
-            std::mem::take(&mut seldom.others)
+        self.cold.borrow_mut_if_used().map_or_else(Vec::new, |mut cold| {
+            cold.known.clear();
+            std::mem::take(&mut cold.others)
         })
     }
 
@@ -114,7 +114,7 @@ impl Scope {
 /// Dropping an error runs user code, which may panic. All errors are dropped, and then the first panic is resumed.
 impl Drop for Scope {
     fn drop(&mut self) {
-        if self.failure.get().is_none() && self.seldom.borrow_if_used().is_none_or(|seldom| seldom.others.is_empty()) {
+        if self.failure.get().is_none() && self.cold.borrow_if_used().is_none_or(|cold| cold.others.is_empty()) {
             return;
         }
         let mut panicked = FirstPanic::default();

@@ -25,7 +25,7 @@ use self::hold::SharedHold;
 pub(crate) use self::owner::{AtEnd, OnScopeEnd};
 use super::Scheduler;
 use super::in_place::new_in_place;
-use super::seldom::Seldom;
+use super::lazy_box::LazyBox;
 use super::task::TaskRef;
 use super::task::state::State;
 use super::wait::Waiter;
@@ -84,7 +84,7 @@ pub(crate) struct Scope {
     /// tree, this is a cache. When a failed domain has ended, it has no parent any more, and this field refers to the domain that
     /// was around it.
     responsible: RefCell<Option<Rc<Scope>>>,
-    seldom: Seldom<SeldomUsed>,
+    cold: LazyBox<Cold>,
     /// Settled when the scope ends or opens.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
@@ -102,7 +102,7 @@ pub(crate) struct Scope {
 
 /// State that few scopes have.
 #[derive(Default)]
-struct SeldomUsed {
+struct Cold {
     /// The errors that came up after the failure of a domain.
     others: Vec<Error>,
     /// The identities of these errors.
@@ -157,7 +157,7 @@ impl Scope {
             cancelled: OnceCell::new(),
             failure: OnceCell::new(),
             responsible: RefCell::default(),
-            seldom: Seldom::default(),
+            cold: LazyBox::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
             at_end: Cell::default(),
@@ -182,7 +182,7 @@ impl Scope {
         // The failure need not be checked, because only a domain has one.
         let is_plain = scope.kind == ScopeKind::Subtree
             && scope.cancelled.get().is_none()
-            && !scope.seldom.is_used()
+            && !scope.cold.is_used()
             && scope.group.get_mut().is_none();
         if is_plain {
             scope.domain = None;
@@ -259,11 +259,11 @@ impl Scope {
 
     /// The shortcuts that walks up from here have left, if there are any.
     pub(super) fn shortcuts(&self) -> Option<RefMut<'_, Shortcuts>> {
-        self.seldom.borrow_mut_if_used().map(|seldom| RefMut::map(seldom, |seldom| &mut seldom.shortcuts))
+        self.cold.borrow_mut_if_used().map(|cold| RefMut::map(cold, |cold| &mut cold.shortcuts))
     }
 
     pub(super) fn shortcuts_mut(&self) -> RefMut<'_, Shortcuts> {
-        RefMut::map(self.seldom.borrow_mut(), |seldom| &mut seldom.shortcuts)
+        RefMut::map(self.cold.borrow_mut(), |cold| &mut cold.shortcuts)
     }
 
     /// Whether it ends only when everything in it has ended, and not with its first task.

@@ -67,7 +67,7 @@ impl Scope {
         if !self.is_shield() {
             return None;
         }
-        let home = self.parent()?.home_of_shared();
+        let home = self.parent()?.scope_for_shared();
         let (shared, others) = self.subscopes.take().into_iter().partition::<Vec<_>, _>(|below| below.is_shared());
         for below in others {
             work::count();
@@ -133,7 +133,7 @@ impl Scope {
     }
 
     /// The scopes that end only after this one, because of its placeholders.
-    pub(in crate::scheduler) fn held_open(&self) -> Vec<Rc<Scope>> {
+    pub(in crate::scheduler) fn scopes_kept_open(&self) -> Vec<Rc<Scope>> {
         self.placeholders.borrow().iter().filter_map(|placeholder| placeholder.parent()).collect()
     }
 

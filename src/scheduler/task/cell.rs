@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 
 use super::protocol::{Outcome, Resume, Suspend};
 use super::state::State;
-use super::{Header, TaskRef, Turn, VTable, memory};
+use super::{Header, TaskRef, TurnEnd, VTable, memory};
 use crate::error::Result;
 
 #[repr(C)]
@@ -62,7 +62,7 @@ where
     ///
     /// `task` is the header of a live `TaskCell<T, C>` whose slot holds the body, which is not being resumed. `resume` is a
     /// reference to the same task.
-    unsafe fn resume(task: NonNull<Header>, resume: TaskRef) -> Turn {
+    unsafe fn resume(task: NonNull<Header>, resume: TaskRef) -> TurnEnd {
         // SAFETY: by contract.
         let slot = unsafe { Self::slot(task) };
         // SAFETY: the slot holds the body, and nothing else refers to the body: only this function and `drop_body` use it, and
@@ -70,7 +70,7 @@ where
         // the body is dropped in place before the slot is used for anything else: it is pinned.
         let body = unsafe { Pin::new_unchecked(&mut *(*slot).body) };
         match body.resume(Resume { task: resume }) {
-            CoroutineState::Yielded(Suspend) => Turn::Suspended,
+            CoroutineState::Yielded(Suspend) => TurnEnd::Suspended,
             CoroutineState::Complete(Outcome(result)) => {
                 // SAFETY: the slot holds the body, and `resume` has returned.
                 unsafe { Self::drop_body(task) };
@@ -80,9 +80,9 @@ where
                         unsafe { (*slot).output = ManuallyDrop::new(value) };
                         // SAFETY: by contract.
                         unsafe { task.as_ref() }.change(State::CLOSED | State::RUNNING, State::COMPLETED);
-                        Turn::Completed
+                        TurnEnd::Completed
                     }
-                    Err(error) => Turn::Raised(error),
+                    Err(error) => TurnEnd::Raised(error),
                 }
             }
         }

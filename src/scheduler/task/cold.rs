@@ -45,7 +45,7 @@ pub(crate) struct Cold {
     /// The tasks whose cancellation is put off until this one has ended.
     pub(in crate::scheduler) holds: Vec<TaskRef>,
     /// Further tasks whose cancellation is put off, by this task and by other tasks together.
-    pub(in crate::scheduler) holds_owners: Option<Rc<Hold>>,
+    pub(in crate::scheduler) shared_hold: Option<Rc<Hold>>,
     /// How many tasks put off the cancellation of this one.
     pub(in crate::scheduler) held_by: u32,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Cold {
 impl Cold {
     /// Whether the cancellation of any other task is put off until this one has ended.
     pub(in crate::scheduler) fn holds_any(&self) -> bool {
-        !self.holds.is_empty() || self.holds_owners.is_some()
+        !self.holds.is_empty() || self.shared_hold.is_some()
     }
 }
 

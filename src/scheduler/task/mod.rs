@@ -63,7 +63,7 @@ pub(crate) struct Header {
 /// The part of a task that depends on the types of the coroutine and its value. [`cell`] has the functions.
 pub(super) struct VTable {
     name: &'static str,
-    resume: unsafe fn(NonNull<Header>, TaskRef) -> Turn,
+    resume: unsafe fn(NonNull<Header>, TaskRef) -> TurnEnd,
     drop_body: unsafe fn(NonNull<Header>),
     output: unsafe fn(NonNull<Header>) -> NonNull<()>,
     drop_output: unsafe fn(NonNull<Header>),
@@ -72,7 +72,7 @@ pub(super) struct VTable {
 }
 
 /// How a turn ended.
-pub(crate) enum Turn {
+pub(crate) enum TurnEnd {
     Suspended,
     Completed,
     Raised(Error),

@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use super::state::State;
-use super::{Header, Turn};
+use super::{Header, TurnEnd};
 
 /// A counted pointer to a task. Neither `Send` nor `Sync`.
 pub(crate) struct TaskRef(pub(super) NonNull<Header>);
@@ -45,7 +45,7 @@ impl TaskRef {
     ///
     /// None of the bits `ENDED` and `RUNNING` is set.
     #[inline]
-    pub(in crate::scheduler) unsafe fn resume(&self, cleared: State) -> Turn {
+    pub(in crate::scheduler) unsafe fn resume(&self, cleared: State) -> TurnEnd {
         #[cfg(feature = "tracing")]
         let _in_span = if self.has(State::IN_SPAN) { self.enter_span() } else { None };
         self.change(cleared, State::RUNNING | State::BEGUN);

@@ -17,11 +17,11 @@ impl Header {
             return false;
         }
         self.cold_mut(|cold| cold.swallowed = cold.swallowed.saturating_add(1));
-        self.is_doomed()
+        self.has_swallowed_too_many()
     }
 
     /// Whether the task has swallowed so many cancellations that it has to be dropped.
-    pub(in crate::scheduler) fn is_doomed(&self) -> bool {
+    pub(in crate::scheduler) fn has_swallowed_too_many(&self) -> bool {
         self.cold(|cold| cold.swallowed >= MAX_SWALLOWED).unwrap_or(false)
     }
 

@@ -3,15 +3,15 @@
 
 use std::cell::{OnceCell, Ref, RefCell, RefMut};
 
-pub(super) struct Seldom<T>(OnceCell<Box<RefCell<T>>>);
+pub(super) struct LazyBox<T>(OnceCell<Box<RefCell<T>>>);
 
-impl<T> Default for Seldom<T> {
-    fn default() -> Seldom<T> {
-        Seldom(OnceCell::new())
+impl<T> Default for LazyBox<T> {
+    fn default() -> LazyBox<T> {
+        LazyBox(OnceCell::new())
     }
 }
 
-impl<T: Default> Seldom<T> {
+impl<T: Default> LazyBox<T> {
     /// The state, if it was ever used.
     #[inline]
     pub(super) fn borrow_if_used(&self) -> Option<Ref<'_, T>> {
