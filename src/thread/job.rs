@@ -126,8 +126,8 @@ impl<F, R> Job<F, R> {
     }
 }
 
-/// Other code may keep the closure for longer than its handle: a future that began in it, or a closure that it waits for. So a
-/// result that nothing will take is dropped: here if the closure has ended, and otherwise on its thread, when it ends.
+/// Other code may keep the closure for longer than its handle: the thread that runs it, a future that it has polled, or a run that it
+/// has started. So a result that nothing will take is dropped: here if the closure has ended, and otherwise on its thread, when it ends.
 impl<F, R> Drop for Job<F, R> {
     fn drop(&mut self) {
         let mut state = lock(&self.closure.body.state);

@@ -117,8 +117,8 @@ pub fn checkpoint() -> std::result::Result<(), Cancelled> {
 ///
 /// A closure may run a loop that uses the same pool. If all threads of the pool wait for such loops, each of these closures
 /// gets one more thread, for the work that it waits for. The pool then has more than `max` threads, but at most `max` of its
-/// closures work. The others wait for a loop. Without the extra threads, there would be an error or a deadlock. A program that
-/// calls two libraries may not show that both use one pool.
+/// closures work. The others wait for a loop. Without the extra threads, there would be an error or a deadlock. Such a
+/// nested use is easy to overlook: a program may call two libraries, and not know that both use the same pool.
 ///
 /// A closure may wait for another closure of its pool in another way, for example at a channel of the standard library. It then
 /// counts as a closure that works. If all threads wait like this, the pool is stuck.

@@ -13,8 +13,8 @@ use crate::work;
 /// deadlock only while one of these three conditions is true.
 ///
 /// A loop is added, by its own thread, when it begins to sleep and when it gets its first watcher. A loop that nothing can wake
-/// any more stays in the list until the host looks at its guests. So each time that a loop is added costs the host at most one
-/// look at a loop that nothing can wake.
+/// any more stays in the list until the host looks at its guests. So for each time that a loop was added, the host looks at
+/// most once at a loop that nothing can wake.
 #[derive(Default)]
 pub(super) struct Guests {
     /// By address.
@@ -49,7 +49,8 @@ enum Guest {
     MayWake,
     /// Only the guests of the guest could wake it.
     MayBeWoken,
-    /// The task that polled the guest waits for something else now, but may wait for the guest again without another poll.
+    /// The task that polled the guest waits for no future now, so a wake-up by the guest is of no use to it. This may change without
+    /// another poll of the guest.
     NotAwaited,
     /// Nothing can wake the guest. If that changes, the guest is added again.
     Asleep,

@@ -16,7 +16,7 @@ pub(in crate::scheduler) struct LocalMarks {
     ready_polls: AtomicU32,
 }
 
-/// After this many futures in a row that were ready at once, the task takes a turn, so that other tasks have theirs.
+/// After this many futures in a row that were ready at once, the task suspends, so that other tasks have their turns.
 const MAX_READY_POLLS: u32 = 256;
 
 /// The slot is in the list.
@@ -70,7 +70,7 @@ impl LocalMarks {
         self.set(self.get() & !AWAITS);
     }
 
-    /// Notes the wake-ups in a poll, until the result is dropped. `None` if the task has to take a turn first.
+    /// Notes the wake-ups in a poll, until the result is dropped. `None` if the task has to suspend first.
     #[inline]
     pub(in crate::scheduler) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
         let before = self.get();

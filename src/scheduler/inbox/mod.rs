@@ -1,8 +1,8 @@
 //! Wake-ups from outside: from other threads, from foreign futures, from handles that outlive the loop.
 //!
-//! The inbox is the only part of a loop that other threads touch. A [`WakeSlot`] is an address in it. Code outside gets the
-//! address as a `Waker`, and these wakers are counted: while no code outside holds one, nothing outside can wake the loop.
-//! [`Parked`] is what sleeps until something comes in. [`guests`] are the loops that tasks of this loop poll. [`local`] has the
+//! Of the scheduler, other threads touch only the inbox and the watch (`watch.rs`). A [`WakeSlot`] is an address in the inbox. Code
+//! outside gets the address as a `Waker`, and these wakers are counted: while no code outside holds one, nothing outside can wake the
+//! loop. [`Parked`] is what sleeps until something comes in. [`guests`] are the loops that tasks of this loop poll. [`local`] has the
 //! wake-ups from the loop's own thread, which take no lock.
 
 mod guests;

@@ -15,8 +15,8 @@ pub(crate) enum Parked {
     Nothing,
     Thread(Thread),
     Host(Waker, EndOfWatch),
-    /// A task of another loop of this thread polls the loop. This loop is not counted as a holder of the wake slot of that task:
-    /// the other loop waits only if this loop is watched, or has a timer.
+    /// A task of another loop of this thread polls the loop. This loop is not counted as a holder of the wake slot of that task. So it
+    /// keeps the other loop from reporting a deadlock only while it may be woken itself (see `guests.rs`).
     Task {
         wake_slot: Arc<WakeSlot>,
         has_timers: bool,

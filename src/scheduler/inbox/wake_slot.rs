@@ -102,7 +102,7 @@ impl WakeSlot {
     }
 
     /// The loop's own thread begins to poll a future with a waker of this slot. The poll ends when the result is dropped. `None`
-    /// if the task has to take a turn first.
+    /// if the task has to suspend first.
     #[inline]
     pub(in crate::scheduler) fn begin_poll(&self) -> Option<LocalPoll<'_>> {
         self.local.begin_poll()
