@@ -94,7 +94,8 @@ where
     ///
     /// The iterator is called lazily, in the turns of the coroutines: for the next wait to start, or to find out whether there is
     /// one more item. So the iterator may make each wait at the moment at which it is needed, and the iterator may be endless.
-    /// When the [`AsCompleted`] is dropped, the coroutines that were started run on, and no more are started.
+    /// When the [`AsCompleted`] is dropped, the coroutines that were started run on. After that, no more are started, except for items
+    /// that the [`AsCompleted`] has already returned.
     ///
     /// ```
     /// use tinyield::{Coro, Loop, as_completed, co, coro};

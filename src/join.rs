@@ -52,7 +52,7 @@ fn failure_of(task: &TaskRef, is_registered: bool) -> Option<Error> {
     )))
 }
 
-/// The wait for a task that has no other owner. So the task has no other waiter.
+/// The wait of a `Coro` or a `JoinHandle`. Nothing else can wait for its task, so the task has no other waiter.
 #[doc(hidden)]
 #[allow(missing_debug_implementations)]
 pub struct JoinOwned<T: 'static> {

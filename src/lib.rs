@@ -265,7 +265,7 @@ pub mod __private {
     /// is unreachable.
     #[cold]
     pub fn never<T>() -> T {
-        unreachable!("the condition of this branch is `false`")
+        unreachable!("the condition of this `if` is `true`")
     }
 
     /// Makes a wait that has not begun. The caller stores it in its final place, where [`begin`] begins it. If the wait began

@@ -190,7 +190,7 @@ impl<T> Drop for Reader<T> {
     }
 }
 
-/// The end of a [`stream`] through which its coroutine emits values.
+/// The handle by which the coroutine of a [`stream`] emits values.
 ///
 /// A clone emits values into the same stream. The stream ends when all its emitters are gone.
 pub struct Emitter<T: 'static> {

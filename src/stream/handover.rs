@@ -58,7 +58,7 @@ impl<T> Handover<T> {
         offers.sort_unstable_by_key(|(number, _)| *number);
         for (_, place) in offers {
             work::count();
-            // A task that fails may withdraw other offers.
+            // `fail` may wake the host of a loop. The host is user code, and may withdraw other offers. So each offer is looked up again.
             let waiter = self.state.borrow_mut().offer_mut(place).and_then(|offer| offer.waiter.take());
             if let Some(waiter) = waiter {
                 waiter.fail();
