@@ -12,11 +12,11 @@ use crate::inside::stall::Stall;
 use crate::inside::statistics::Statistics;
 use crate::inside::view::View;
 use crate::inside::watchdog::Watchdog;
+use crate::last_run::LastRun;
 use crate::run::{Observation, Run, Settings, SimulationSettings};
 use crate::runtime::Runtime;
 use crate::scheduler::{Order, Watch};
 use crate::stop::{Stop, StopHandle};
-use crate::timeline::Timeline;
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
@@ -50,7 +50,7 @@ pub struct Loop {
 #[derive(Debug)]
 struct Simulated {
     seed: u64,
-    timeline: Arc<Timeline>,
+    last_run: Arc<LastRun>,
 }
 
 impl Loop {
@@ -159,9 +159,9 @@ impl Loop {
     #[track_caller]
     fn start<W: Wait>(&mut self, wait: W) -> Run<W::Output> {
         let AnyTask(main) = wait.into_task();
-        let simulation = self.simulated.as_ref().map(|Simulated { seed, timeline }| {
-            let (timeline, order) = (timeline.clone(), Order::of_seed(*seed));
-            Box::new(SimulationSettings { timeline, order, record: None, max_rounds: None })
+        let simulation = self.simulated.as_ref().map(|Simulated { seed, last_run }| {
+            let (last_run, order) = (last_run.clone(), Order::of_seed(*seed));
+            Box::new(SimulationSettings { last_run, order, record: None, max_rounds: None })
         });
         let is_observed = self.watch.is_some() || self.recorder.is_some();
         let observation = is_observed.then(|| {
@@ -196,7 +196,7 @@ impl Loop {
     /// ```
     #[must_use]
     pub fn came_from_outside(&self) -> bool {
-        self.simulated.as_ref().is_some_and(|simulated| simulated.timeline.came_from_outside())
+        self.simulated.as_ref().is_some_and(|simulated| simulated.last_run.came_from_outside())
     }
 
     /// Makes a handle that shows on any thread what this loop does while it runs.
@@ -385,7 +385,7 @@ impl Builder {
     /// Makes the loop.
     #[must_use]
     pub fn build(self) -> Loop {
-        let simulated = self.seed.map(|seed| Simulated { seed, timeline: Arc::default() });
+        let simulated = self.seed.map(|seed| Simulated { seed, last_run: Arc::default() });
         Loop {
             grouping: self.grouping,
             simulated,

@@ -106,7 +106,9 @@ mod event_loop;
 mod finally;
 pub mod inside;
 mod isolate;
+mod iterations;
 mod join;
+mod last_run;
 mod panic;
 mod primitives;
 mod race;
@@ -126,10 +128,8 @@ mod stream;
 pub mod sync;
 pub mod thread;
 pub mod time;
-mod timeline;
 mod trace;
 pub mod wait;
-mod work;
 
 pub use abortable::{AbortHandle, Abortable, Aborted, RemoteAbortHandle, abortable};
 pub use as_completed::{AsCompleted, as_completed};
@@ -192,8 +192,8 @@ mod readme {}
 #[doc(hidden)]
 pub mod __private {
     pub use crate::by_hand::Outcome;
+    pub use crate::iterations::counted as iterations;
     pub use crate::scheduler::TaskName;
-    pub use crate::work::steps;
 
     use std::ops::Coroutine;
     use std::panic::Location;

@@ -20,13 +20,13 @@ use crate::error::{LoopError, Reason};
 use crate::inside::dump::Dump;
 use crate::inside::statistics::Statistics;
 use crate::inside::watchdog::WatchdogThread;
+use crate::last_run::LastRun;
 use crate::panic::discard;
 #[cfg(feature = "tokio")]
 use crate::scheduler::{Driver, Steps};
 use crate::scheduler::{Inbox, Observer, Progress, Record, Scheduler, Scope, Simulated, Task, Watch};
 use crate::stop::Stop;
 use crate::thread::InnerLoop;
-use crate::timeline::Timeline;
 use crate::wait::WaitState;
 
 /// A [`poll`](Run::poll) looks at the clock after this number of steps.
@@ -49,7 +49,7 @@ pub(crate) struct Run<T: 'static> {
     scheduler: Rc<Scheduler>,
     main: Task<T>,
     stop: Option<Arc<Stop>>,
-    timeline: Option<Arc<Timeline>>,
+    last_run: Option<Arc<LastRun>>,
     watch: Option<Arc<Watch>>,
     watchdog: Option<WatchdogThread>,
     is_done: bool,
@@ -63,12 +63,12 @@ impl<T: 'static> Run<T> {
     /// `location` is the line in which the user started the run.
     pub(crate) fn start(main: Task<T>, settings: Settings, location: &'static Location<'static>) -> Run<T> {
         let Settings { grouping, stop, simulation, observation, hides_panic_trace, timer_slack } = settings;
-        let (timeline, simulated) = match simulation {
+        let (last_run, simulated) = match simulation {
             None => (None, None),
             Some(simulation) => {
-                let SimulationSettings { timeline, order, record, max_rounds } = *simulation;
-                let simulated = Simulated::new(timeline.begin_run(), order, record, max_rounds);
-                (Some(timeline), Some(Box::new(simulated)))
+                let SimulationSettings { last_run, order, record, max_rounds } = *simulation;
+                let simulated = Simulated::new(last_run.begin_next(), order, record, max_rounds);
+                (Some(last_run), Some(Box::new(simulated)))
             }
         };
         let (watch, watchdog, observer) = match observation {
@@ -96,7 +96,7 @@ impl<T: 'static> Run<T> {
         let inner = InnerLoop::new(|| scheduler.inbox().clone());
         let statistics = Statistics::default();
         let mut run =
-            Run { scheduler, main, stop, timeline, watch, watchdog: None, is_done: false, statistics, _inner: inner };
+            Run { scheduler, main, stop, last_run, watch, watchdog: None, is_done: false, statistics, _inner: inner };
         // This comes last: if no thread can be started, it panics, and then the drop of `run` ends the run.
         run.watchdog = run.watch.as_ref().zip(watchdog).map(|(watch, watchdog)| watchdog.start(watch));
         run
@@ -226,7 +226,7 @@ impl<T: 'static> Run<T> {
 
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
         self.begin_hosted();
-        let is_simulated = self.timeline.is_some();
+        let is_simulated = self.last_run.is_some();
         let mut end = None;
         let batches = if is_simulated { BATCHES_IF_SIMULATED } else { BATCHES_PER_POLL };
         for _ in 0..batches {
@@ -322,8 +322,8 @@ impl<T: 'static> Run<T> {
         if let Some(stop) = &self.stop {
             stop.end_run();
         }
-        if let Some(timeline) = &self.timeline {
-            timeline.end_run(self.scheduler.now(), self.scheduler.came_from_outside());
+        if let Some(last_run) = &self.last_run {
+            last_run.set(self.scheduler.now(), self.scheduler.came_from_outside());
         }
         self.statistics = self.scheduler.final_statistics();
         self.scheduler.close();

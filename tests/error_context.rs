@@ -198,10 +198,10 @@ fn a_hundred_thousand_contexts_are_looked_through_printed_and_dropped_without_re
 fn the_work_to_print_nested_contexts_is_linear() {
     let steps = |depth: usize| {
         let error = anyhow::Error::from(error_of(nested_contexts(depth)));
-        let before = tinyield::__private::steps();
+        let before = tinyield::__private::iterations();
         let text = format!("{error:?}");
         assert!(text.contains("deep"));
-        tinyield::__private::steps().zip(before).map_or(0, |(after, before)| after - before)
+        tinyield::__private::iterations().zip(before).map_or(0, |(after, before)| after - before)
     };
     let (few, many) = (steps(100), steps(1_000));
     assert!(many <= 11 * few + 100, "{few} steps for 100 contexts, and {many} for 1,000");

@@ -1,6 +1,6 @@
-//! The growth of the cost of operations. The cost is counted in steps of the library and in allocations, never in time.
+//! The growth of the cost of operations. The cost is counted in iterations of the library and in allocations, never in time.
 //!
-//! In a release build the library counts no steps, and only the allocations are compared.
+//! In a release build the library counts no iterations, and only the allocations are compared.
 #![feature(coroutines)]
 
 mod common;
@@ -33,21 +33,21 @@ use tinyield::{Coro, Grouping, Loop, LoopError};
 
 #[derive(Clone, Copy, Debug)]
 struct Cost {
-    steps: u64,
+    iterations: u64,
     allocations: usize,
 }
 
-fn steps() -> u64 {
-    tinyield::__private::steps().unwrap_or(0)
+fn iterations() -> u64 {
+    tinyield::__private::iterations().unwrap_or(0)
 }
 
 fn total_cost() -> Cost {
-    Cost { steps: steps(), allocations: allocations::count() }
+    Cost { iterations: iterations(), allocations: allocations::count() }
 }
 
 fn cost_since(before: Cost) -> Cost {
     let after = total_cost();
-    Cost { steps: after.steps - before.steps, allocations: after.allocations - before.allocations }
+    Cost { iterations: after.iterations - before.iterations, allocations: after.allocations - before.allocations }
 }
 
 fn cost_of(work: impl FnOnce()) -> Cost {
@@ -65,7 +65,7 @@ const MANY: usize = 10 * FEW;
 fn assert_linear(work: impl Fn(usize)) {
     work(FEW);
     let (few, many) = (cost_of(|| work(FEW)), cost_of(|| work(MANY)));
-    let is_linear = many.steps <= 20 * few.steps + 100 && many.allocations <= 20 * few.allocations + 100;
+    let is_linear = many.iterations <= 20 * few.iterations + 100 && many.allocations <= 20 * few.allocations + 100;
     assert!(is_linear, "{FEW}: {few:?}; {MANY}: {many:?}");
 }
 
@@ -73,8 +73,8 @@ fn assert_linear(work: impl Fn(usize)) {
 #[track_caller]
 fn assert_independent(beside: impl Fn(usize) -> Cost) {
     let (few, many) = (beside(FEW), beside(MANY));
-    // A larger map may take a few steps more.
-    let is_same = many.steps <= few.steps + few.steps / 10 && many.allocations <= few.allocations + 10;
+    // A larger map may take a few iterations more.
+    let is_same = many.iterations <= few.iterations + few.iterations / 10 && many.allocations <= few.allocations + 10;
     assert!(is_same, "beside {FEW}: {few:?}; beside {MANY}: {many:?}");
 }
 

@@ -314,7 +314,7 @@ fn one_after_the_other(count: usize) -> Coro<u32> {
 
 /// The steps that `work` takes inside of the library. 0 in a release build.
 fn steps_of(work: impl FnOnce()) -> u64 {
-    let steps = || tinyield::__private::steps().unwrap_or(0);
+    let steps = || tinyield::__private::iterations().unwrap_or(0);
     let before = steps();
     work();
     steps() - before

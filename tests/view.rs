@@ -202,10 +202,10 @@ fn the_work_for_a_dump_is_linear() {
             yield;
             yield;
             yield;
-            let before = tinyield::__private::steps().unwrap();
+            let before = tinyield::__private::iterations().unwrap();
             let dump = yield dump();
             let text = dump.to_string();
-            let steps = tinyield::__private::steps().unwrap() - before;
+            let steps = tinyield::__private::iterations().unwrap() - before;
             quit.set();
             drop(permit);
             assert!(text.lines().count() < 10, "{text}");
@@ -594,9 +594,9 @@ fn a_semaphore_used_in_two_loops_in_turn_is_noted_once() {
                 let (a, b) = (semaphore.clone(), semaphore.clone());
                 Loop::new().run((co! { let _held = yield a.acquire(); yield; yield; }, co! { drop(yield b.acquire()); }))?;
             }
-            let before = tinyield::__private::steps();
+            let before = tinyield::__private::iterations();
             yield dump();
-            tinyield::__private::steps().zip(before).map(|(after, before)| after - before)
+            tinyield::__private::iterations().zip(before).map(|(after, before)| after - before)
         };
         Loop::new().run(main).unwrap()
     };
@@ -609,9 +609,9 @@ fn a_turn_costs_the_same_below_ten_times_as_many_internal_tasks() {
         let mut event_loop = Loop::new();
         let _view = event_loop.view();
         let main = (0..depth).fold(co! {}, |inner, _| finally(inner, || ()));
-        let before = tinyield::__private::steps();
+        let before = tinyield::__private::iterations();
         event_loop.run(main).unwrap();
-        tinyield::__private::steps().zip(before).map_or(0, |(after, before)| after - before)
+        tinyield::__private::iterations().zip(before).map_or(0, |(after, before)| after - before)
     };
     let (few, many) = (steps(1000), steps(10_000));
     assert!(many <= 15 * few, "{few} steps at a depth of 1000, and {many} at 10,000");

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::{Error, line};
-use crate::work;
+use crate::iterations;
 
 /// An error with a message as its context.
 pub(super) struct WithContext {
@@ -103,7 +103,7 @@ impl Link {
 fn nth_source(base: &Error, depth: usize) -> Option<&(dyn StdError + 'static)> {
     let mut error: &(dyn StdError + 'static) = base.as_std();
     for _ in 0..depth {
-        work::count();
+        iterations::count();
         error = error.source()?;
     }
     Some(error)

@@ -29,8 +29,8 @@ pub use loop_error::{Grouping, LoopError};
 pub use panicked::Panic;
 pub use raise::Raise;
 
+use crate::iterations;
 use crate::trace::Frame;
-use crate::work;
 
 /// A `Result` whose error is an [`Error`], unless another type is given. So after `use tinyield::*`, `Result<T, E>` is still
 /// the `Result` of the standard library.
@@ -82,10 +82,10 @@ impl Trace {
         }
         self.all.get_or_init(|| {
             let mut all = Vec::new();
-            all.extend(self.frames.iter().inspect(|_| work::count()).cloned());
+            all.extend(self.frames.iter().inspect(|_| iterations::count()).cloned());
             let mut next = self.earlier.as_ref();
             while let Some(trace) = next.and_then(|error| error.0.trace.get()) {
-                all.extend(trace.frames.iter().inspect(|_| work::count()).cloned());
+                all.extend(trace.frames.iter().inspect(|_| iterations::count()).cloned());
                 next = trace.earlier.as_ref();
             }
             all
@@ -125,7 +125,7 @@ impl Raised {
 fn contains_cancellation(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        work::count();
+        iterations::count();
         if let Some(contained) = request_ref::<Error>(error) {
             // The sources of this error were read when it was made.
             return contained.comes_of_cancellation();
@@ -144,7 +144,7 @@ fn contains_cancellation(error: &(dyn StdError + 'static)) -> bool {
 fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
-        work::count();
+        iterations::count();
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
@@ -317,7 +317,7 @@ impl Error {
     pub(crate) fn last_frame(&self) -> Option<&Frame> {
         let mut error = self.innermost().original();
         while let Origin::Raised(Raised { contained: Some(inner), .. }) = &error.0.origin {
-            work::count();
+            iterations::count();
             error = inner.innermost().original();
         }
         error.0.trace.get()?.frames.last()

@@ -8,8 +8,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::statistics::Statistics;
+use crate::iterations;
 use crate::trace::Frame;
-use crate::work;
 
 /// What each coroutine of a loop waits for, at one moment between two rounds.
 ///
@@ -187,7 +187,7 @@ impl Tree<'_> {
         let mut lines: Vec<Line> = Vec::new();
         let mut known = BTreeMap::new();
         for member in members {
-            work::count();
+            iterations::count();
             let task = &self.tasks[member];
             let (file, line, column) = (task.location().file(), task.location().line(), task.location().column());
             let line = *known.entry((task.name(), file, line, column, task.waits_on())).or_insert_with(|| {
@@ -207,7 +207,7 @@ impl Tree<'_> {
             let is_elsewhere = move |other: &&usize| self.tasks[**other].parent != Some(member);
             self.tasks[member].waits_for.iter().filter(is_elsewhere)
         });
-        waits_for.inspect(|_| work::count()).map(|&other| self.line_of[other]).collect()
+        waits_for.inspect(|_| iterations::count()).map(|&other| self.line_of[other]).collect()
     }
 
     fn write_line(&self, f: &mut fmt::Formatter<'_>, index: usize) -> fmt::Result {

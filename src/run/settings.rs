@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::error::Grouping;
 use crate::inside::recorder::Recorder;
 use crate::inside::watchdog::Watchdog;
+use crate::last_run::LastRun;
 use crate::scheduler::{Order, Record, Watch};
 use crate::stop::Stop;
-use crate::timeline::Timeline;
 
 /// The settings that a run gets from its loop.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub(crate) struct Observation {
 
 #[derive(Debug)]
 pub(crate) struct SimulationSettings {
-    pub(crate) timeline: Arc<Timeline>,
+    pub(crate) last_run: Arc<LastRun>,
     pub(crate) order: Order,
     /// The record of the turns, if they are recorded.
     pub(crate) record: Option<Record>,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::{Scheduler, Scope, ScopeKind, State, TaskRef, WaiterKey};
 use crate::error::{Cancelled, Error, Reason};
-use crate::work;
+use crate::iterations;
 
 impl Scheduler {
     /// Cancels all that is in `scope` and below, except behind shields.
@@ -44,7 +44,7 @@ impl Scheduler {
     pub(super) fn cancel_all(&self, mut tasks: Vec<TaskRef>, mut scopes: Vec<Rc<Scope>>, reason: &Cancelled) {
         let mut shielded = Vec::new();
         while let Some(scope) = scopes.pop() {
-            work::count();
+            iterations::count();
             if scope.is_shield() {
                 shielded.extend(scope.own_tasks());
             } else if scope.set_cancelled(reason) {
@@ -61,7 +61,7 @@ impl Scheduler {
     /// Cancels tasks of cancelled scopes. Skips tasks that are cancelled already.
     pub(super) fn cancel_tasks(&self, mut tasks: Vec<TaskRef>) {
         tasks.retain(|task| {
-            work::count();
+            iterations::count();
             let is_new = !task.has(State::CANCELLED);
             task.set(State::CANCELLED);
             is_new

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::deadlock::Report;
 use super::{BlockedOn, Quorum, Scheduler, Scope, State, TaskRef, wait_graph};
-use crate::work;
+use crate::iterations;
 
 /// Where the next search for a cycle starts.
 #[derive(Default)]
@@ -128,7 +128,7 @@ impl Scheduler {
         let mut abortable = BTreeSet::new();
         let mut scopes = vec![(self.root(), false)];
         while let Some((scope, is_inside)) = scopes.pop() {
-            work::count();
+            iterations::count();
             let sees_abort = !scope.is_shield() && !scope.is_cancelled() && (is_inside || scope.is_abortable());
             if sees_abort {
                 let tasks = scope.tasks().into_iter().filter(|task| !task.has(State::SHIELDED));
@@ -180,7 +180,7 @@ fn leads_to_cycle(starts: impl Iterator<Item = TaskRef>) -> bool {
         let mut next = Some(Node::Task(start));
         loop {
             if let Some(node) = next.take() {
-                work::count();
+                iterations::count();
                 let key = node.key();
                 match is_on_path.get(&key) {
                     Some(true) => return true,

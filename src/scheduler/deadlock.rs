@@ -12,9 +12,9 @@ use std::rc::Rc;
 use super::awaited::{Awaited, HELD};
 use super::{BlockedOn, Quorum, Scheduler, Scope, State, TaskRef, wait_graph};
 use crate::error::{Cancelled, Deadlock, Error, NoDeadline, Reason, Stuck};
+use crate::iterations;
 use crate::panic::catch;
 use crate::trace::Frame;
-use crate::work;
 
 impl Scheduler {
     /// Stops the loop if nothing is ready and nothing can change that.
@@ -244,7 +244,7 @@ impl Waits {
         let mut to_check: Vec<u64> = stuck.iter().copied().collect();
         let mut search = Search { stuck, free };
         while let Some(id) = to_check.pop() {
-            work::count();
+            iterations::count();
             if !search.stuck.contains(&id) || self.blocker(id, &search).is_some() {
                 continue;
             }

@@ -11,8 +11,8 @@ use super::deadlock::Waits;
 use super::{BlockedOn, Scheduler, Scope, State, TaskRef};
 use crate::inside::Statistics;
 use crate::inside::dump::{Dump, DumpedTask};
+use crate::iterations;
 use crate::trace::Frame;
-use crate::work;
 
 /// A thing that some coroutines hold and others wait for: a semaphore or a lock.
 pub(crate) trait Held {
@@ -63,7 +63,7 @@ impl Scheduler {
         let holders = self.holders_by_waiting();
         let mut dumped = Vec::with_capacity(tasks.len());
         for (task, parent) in tasks.iter().zip(parents).filter(|(task, _)| !task.is_internal()) {
-            work::count();
+            iterations::count();
             let awaited = waits.awaited(task);
             let waits_on = if asking.is_some_and(|asking| asking.is(task)) {
                 "this dump".to_string()
@@ -137,7 +137,7 @@ impl Scheduler {
             }
             let words: Rc<str> = format!("held by {}", names.join(" and ")).into();
             for waiting in thing.waiting() {
-                work::count();
+                iterations::count();
                 by_waiting.insert((waiting.id.get(), blocked_on.bits()), words.clone());
             }
         }
@@ -173,7 +173,7 @@ impl Scheduler {
         let mut ancestry = Ancestry::new(tasks);
         let mut parents: Vec<Option<usize>> = Vec::with_capacity(tasks.len());
         for task in tasks {
-            work::count();
+            iterations::count();
             let starter = self.observer.as_ref().and_then(|observer| observer.starter_of(task.id.get()));
             // A starter that has ended is not in the dump.
             let starter = starter.and_then(|starter| places.of(starter));
@@ -210,7 +210,7 @@ impl Ancestry {
         }
         let mut next = task.scope();
         while let Some(scope) = next.and_then(|scope| self.with_candidate(scope)) {
-            work::count();
+            iterations::count();
             if let Some(parent) = self.candidates(&scope).find(is_before) {
                 return Some(parent.id.get());
             }
@@ -232,7 +232,7 @@ impl Ancestry {
         while let Some(scope) = &next
             && self.candidates(scope).next().is_none()
         {
-            work::count();
+            iterations::count();
             let from = address(scope);
             passed.push(from);
             next = match self.above.get(&from) {

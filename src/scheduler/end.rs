@@ -9,9 +9,9 @@ use super::task::Failure;
 use super::turn::PanicGuard;
 use super::{Scheduler, Scope, State, TaskRef, missing_runtime, wait_graph};
 use crate::error::{Cancelled, Error, Grouping, Panic, Reason};
+use crate::iterations;
 use crate::panic::{Payload, contain, discard};
 use crate::trace::Frame;
-use crate::work;
 
 /// The maximum number of frames in the trace of an error that came up while its domain was stopping. In a deep chain of
 /// coroutines, each coroutine may raise an error. Without this limit, the memory for all these traces would be quadratic.
@@ -288,7 +288,7 @@ impl Scheduler {
         // Dropping the failure of a domain runs user code, so the scopes are dropped when all have ended.
         let mut passed = Vec::new();
         while scope.is_empty() && !scope.is_gone() {
-            work::count();
+            iterations::count();
             let is_settled = scope.is_over();
             scope.set_gone();
             let parent = scope.leave_parent();

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::scope::hold::Hold;
 use super::{Scheduler, Scope, State, TaskRef};
-use crate::work;
+use crate::iterations;
 
 impl Scheduler {
     /// Called because `task` outlives its cancellation. Until `task` has ended, the cancellation of the tasks that wait for it is
@@ -40,7 +40,7 @@ impl Scheduler {
         let mut next = Some(scope.clone());
         let mut hold = None;
         while let Some(scope) = next {
-            work::count();
+            iterations::count();
             hold = scope.hold.0.borrow().upgrade().filter(|hold| hold.changes == changes);
             if hold.is_some() {
                 break;
@@ -65,7 +65,7 @@ impl Scheduler {
         let taken = task.cold(|cold| (std::mem::take(&mut cold.holds), cold.shared_hold.take()));
         let Some((mut held, mut owners)) = taken else { return Vec::new() };
         while let Some(mut hold) = owners.and_then(Rc::into_inner) {
-            work::count();
+            iterations::count();
             held.extend(hold.owner.take());
             owners = hold.around.take();
         }
@@ -75,7 +75,7 @@ impl Scheduler {
     /// Cancels each task of `held` that no other task holds.
     pub(super) fn release(&self, held: &[TaskRef]) {
         for task in held {
-            work::count();
+            iterations::count();
             let is_free = task.cold_mut(|cold| {
                 cold.held_by -= 1;
                 cold.held_by == 0
@@ -89,6 +89,6 @@ impl Scheduler {
 }
 
 fn put_off(task: &TaskRef) {
-    work::count();
+    iterations::count();
     task.cold_mut(|cold| cold.held_by += 1);
 }

@@ -11,8 +11,8 @@ use super::task::drop::with_own_depth;
 use super::timers::{self, Timer};
 use super::{Scheduler, TaskRef, WakeTarget};
 use crate::error::{Cancelled, Reason};
+use crate::iterations;
 use crate::panic::catch;
-use crate::work;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl Scheduler {
             let Some(mut due) = self.timers.borrow_mut().as_mut().map(|timers| timers.take_due(count)) else {
                 break;
             };
-            due.iter().for_each(|_| work::count());
+            due.iter().for_each(|_| iterations::count());
             let may_be_more = due.len() == timers::AT_ONCE;
             for timer in due.drain(..) {
                 match timer {
@@ -192,7 +192,7 @@ impl Scheduler {
         let reason = Cancelled::new(Reason::TimedOut);
         // The scopes are only borrowed here. Dropping one may panic, so they are dropped when all of them have been looked at.
         for (scope, rounds) in &self.expired.take() {
-            work::count();
+            iterations::count();
             // The scope gets one round for the tasks that are ready now. If one of these tasks has made the work of the scope
             // ready, the scope gets one more round, for that work.
             let may_complete = match rounds {

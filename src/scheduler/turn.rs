@@ -10,7 +10,7 @@ use super::task::swallowed::MAX_SWALLOWED;
 use super::{Header, Scheduler, State, TaskRef};
 use crate::capacity::KEPT_CAPACITY;
 use crate::error::{Cancelled, Error, Reason};
-use crate::work;
+use crate::iterations;
 
 impl Scheduler {
     #[inline(always)]
@@ -114,7 +114,7 @@ impl Scheduler {
     /// Gives `task` the turn in which it sees its cancellation.
     #[inline(never)]
     pub(super) fn cancelling_turn(self: &Rc<Scheduler>, task: TaskRef) {
-        work::count();
+        iterations::count();
         if task.has(State::ENDED | State::RUNNING) {
             return;
         }

@@ -6,8 +6,8 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use super::{State, TaskRef};
+use crate::iterations;
 use crate::trace::Frame;
-use crate::work;
 
 /// The tasks that wait for `task`: its waiters, and, if it is the first task of its scope, the owner of that scope.
 fn direct_dependents(task: &TaskRef) -> Vec<TaskRef> {
@@ -55,7 +55,7 @@ pub(super) fn by_owner_around(tasks: &[TaskRef]) -> BTreeMap<u64, Vec<TaskRef>> 
         let mut next = task.scope().filter(|scope| !scope.is_whole());
         let mut owner = None;
         while let Some(scope) = next {
-            work::count();
+            iterations::count();
             let address = Rc::as_ptr(&scope).addr();
             if scope.is_whole() {
                 owner = scope.owner();
@@ -84,7 +84,7 @@ pub(super) fn all_dependents(tasks: Vec<TaskRef>) -> Vec<TaskRef> {
     let mut seen_scopes = BTreeSet::new();
     let mut next = tasks;
     while let Some(task) = next.pop() {
-        work::count();
+        iterations::count();
         if !seen.insert(task.id.get()) {
             continue;
         }
@@ -93,7 +93,7 @@ pub(super) fn all_dependents(tasks: Vec<TaskRef>) -> Vec<TaskRef> {
         while let Some(scope) = around
             && seen_scopes.insert(Rc::as_ptr(&scope))
         {
-            work::count();
+            iterations::count();
             next.extend(scope.owner());
             around = scope.parent();
         }
@@ -120,7 +120,7 @@ pub(super) fn trace_with_contexts(
     let mut seen = BTreeSet::new();
     let mut next = Some((task.clone(), location));
     while let Some((task, location)) = next {
-        work::count();
+        iterations::count();
         if frames.len() == max || !seen.insert(task.id.get()) {
             break;
         }

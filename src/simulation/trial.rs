@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::hook::{self, Seen};
 use crate::error::{Deadlock, Error, Grouping, Livelock, LoopError};
+use crate::last_run::LastRun;
 use crate::panic::{Payload, discard};
 use crate::run::{Run, Settings, SimulationSettings};
 use crate::scheduler::{Order, Record};
-use crate::timeline::Timeline;
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
@@ -85,7 +85,7 @@ impl<W: Wait> Program<'_, W> {
     /// Runs the program once.
     pub(super) fn run(&self, order: Order, mode: Mode) -> Trial {
         let Mode { prints, with_tasks, max_rounds } = mode;
-        let timeline = Arc::<Timeline>::default();
+        let last_run = Arc::<LastRun>::default();
         let AnyTask(main) = match hook::watch(prints, || (self.build)().into_task()) {
             Ok(main) => main,
             Err((payload, seen)) => {
@@ -100,7 +100,7 @@ impl<W: Wait> Program<'_, W> {
         }
         let record = Record::new(with_tasks);
         let simulation = SimulationSettings {
-            timeline: timeline.clone(),
+            last_run: last_run.clone(),
             order,
             record: Some(record),
             max_rounds: Some(max_rounds),
@@ -128,7 +128,7 @@ impl<W: Wait> Program<'_, W> {
                 Some(failure)
             }
         };
-        Trial { failure, record: run.take_record(), came_from_outside: timeline.came_from_outside() }
+        Trial { failure, record: run.take_record(), came_from_outside: last_run.came_from_outside() }
     }
 }
 

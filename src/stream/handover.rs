@@ -11,8 +11,8 @@ use std::cell::{Cell, RefCell};
 
 pub(super) use self::state::{Got, OfferPlace, ReaderPlace};
 use self::state::{NotServed, Offer, Reader, State};
+use crate::iterations;
 use crate::scheduler::{Claimant, OnFailure, TaskRef, Waiter};
-use crate::work;
 
 pub(super) struct Handover<T> {
     state: RefCell<State<T>>,
@@ -57,7 +57,7 @@ impl<T> Handover<T> {
         drop(state);
         offers.sort_unstable_by_key(|(number, _)| *number);
         for (_, place) in offers {
-            work::count();
+            iterations::count();
             // `fail` may wake the host of a loop. The host is user code, and may withdraw other offers. So each offer is looked up again.
             let waiter = self.state.borrow_mut().offer_mut(place).and_then(|offer| offer.waiter.take());
             if let Some(waiter) = waiter {
@@ -79,7 +79,7 @@ impl<T> Handover<T> {
     #[inline(never)]
     fn serve(&self) {
         loop {
-            work::count();
+            iterations::count();
             let mut state = self.state.borrow_mut();
             let Some(claimant) = state.first_waiting() else { return };
             let served = match state.grant(claimant) {

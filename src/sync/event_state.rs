@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::notify::{Listener, Listeners};
 use super::remote_event::{Flag, RemoteEvent, SharedFlag};
+use crate::iterations;
 use crate::scheduler::{BlockedOn, Key, Scheduler, TaskRef, Timer, TimerKey, WaitQueue, Waiter};
-use crate::work;
 
 #[derive(Default)]
 pub(super) struct EventState {
@@ -199,7 +199,7 @@ impl EventState {
         let remote = RemoteEvent::new(link.shared.clone());
         if !link.waits_listen.replace(true) {
             self.queue.borrow_mut().for_each_mut(|entry| {
-                work::count();
+                iterations::count();
                 let is_timed = matches!(entry.pending, Pending::Timed(..));
                 entry.listener = entry.pending.scheduler().map(|scheduler| link.listen(&scheduler, is_timed));
             });

@@ -123,7 +123,8 @@ pub fn checkpoint() -> std::result::Result<(), Cancelled> {
 /// forever. It may be hard to see that a program uses a pool in this way, for example if two libraries share the pool.
 ///
 /// A closure may also wait for another closure of its pool in another way, for example at a channel of the standard library. Such
-/// a closure gets no extra thread. If all threads wait like this, the pool is stuck.
+/// a closure gets no extra thread. If all threads wait like this, the pool is stuck. Two pools can also be stuck if their closures
+/// run loops that use the other pool: an extra thread runs only work of the pool to which the closure itself belongs.
 ///
 /// ```
 /// use tinyield::{Loop, ThreadPool};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use tinyield::{Coro, Event, Loop, Shared, Step, as_completed, co, coro, run_in_thread, sleep, spawn, timeout};
 
 use crate::common::{FOREVER, ms, simulated, to_idle};
-use crate::{Cost, allocations, assert_independent, cost_of, cost_since, run, steps, total_cost};
+use crate::{Cost, allocations, assert_independent, cost_of, cost_since, iterations, run, total_cost};
 
 /// The cost of a hundred wake-ups of a stepped loop in which `parked` runs. Each wake-up resumes a coroutine that yields a handle.
 fn cost_of_wake_ups(parked: Coro<()>) -> Cost {
@@ -165,11 +165,11 @@ fn starting_shared_coroutines_costs_the_same_below_ten_times_as_many_timeouts() 
             co! {
                 // The first one also finds the scope in which all of them run.
                 yield co! {}.shared();
-                let before = Cost { steps: steps(), allocations: allocations::count() };
+                let before = Cost { iterations: iterations(), allocations: allocations::count() };
                 for _ in 0..100 {
                     yield co! {}.shared();
                 }
-                Cost { steps: steps() - before.steps, allocations: allocations::count() - before.allocations }
+                Cost { iterations: iterations() - before.iterations, allocations: allocations::count() - before.allocations }
             }
         };
         run(below_timeouts(count, act)).unwrap()
@@ -184,9 +184,9 @@ fn a_short_run_in_a_closure_costs_the_same_beside_ten_times_as_many_open_ones() 
                 (0..count).map(|_| Loop::new().into_runtime(co! { yield Event::new().wait(); })).collect();
             let cost = cost_of(|| (0..100).for_each(|_| Loop::new().run(co! { yield; }).unwrap()));
             drop(open);
-            (cost.steps, cost.allocations)
+            (cost.iterations, cost.allocations)
         };
-        let (steps, allocations) = Loop::new().run(run_in_thread(closure)).unwrap();
-        Cost { steps, allocations }
+        let (iterations, allocations) = Loop::new().run(run_in_thread(closure)).unwrap();
+        Cost { iterations, allocations }
     });
 }

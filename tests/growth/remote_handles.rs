@@ -5,7 +5,7 @@ use std::time::Duration;
 use tinyield::channel::unbounded;
 use tinyield::{Coro, Event, Loop, co, spawn};
 
-use crate::{Cost, allocations, assert_independent, assert_linear, cost_of, steps, total_cost};
+use crate::{Cost, allocations, assert_independent, assert_linear, cost_of, iterations, total_cost};
 
 const HANDLES: usize = 100;
 
@@ -80,7 +80,7 @@ fn a_wait_that_begins_between_remote_handles_costs_the_same_beside_ten_times_as_
                 yield event.wait_timeout(Duration::ZERO);
             }
             event.set();
-            Cost { steps: steps() - before.steps, allocations: allocations::count() - before.allocations }
+            Cost { iterations: iterations() - before.iterations, allocations: allocations::count() - before.allocations }
         };
         Loop::new().run(main).unwrap()
     });

@@ -9,7 +9,7 @@ use std::panic::Location;
 
 use super::protobuf::Message;
 use super::ring::{End, Event, Ring, TaskKey, WokenBy};
-use crate::work;
+use crate::iterations;
 
 mod trace {
     pub const PACKET: u32 = 1;
@@ -169,7 +169,7 @@ impl<W: Write> Trace<'_, W> {
             while let Some(key) = next
                 && coroutines.insert(key)
             {
-                work::count();
+                iterations::count();
                 next = self.ring.parent(key);
             }
         }

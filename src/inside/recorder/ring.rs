@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::Location;
 
-use crate::work;
+use crate::iterations;
 
 /// How many events a [`Recorder`](crate::Recorder) keeps, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl Ring {
         let Some(run) = self.runs.get_mut(&number) else { return };
         run.is_over = true;
         for task in std::mem::take(&mut run.live) {
-            work::count();
+            iterations::count();
             let key = TaskKey { run: number, task };
             if let Some(known) = self.tasks.get_mut(&key) {
                 known.has_ended = true;
@@ -237,7 +237,7 @@ impl Ring {
     }
 
     pub(super) fn events(&self) -> impl Iterator<Item = (TaskKey, &Event)> {
-        self.events.iter().inspect(|_| work::count()).map(|(key, event)| (*key, event))
+        self.events.iter().inspect(|_| iterations::count()).map(|(key, event)| (*key, event))
     }
 
     pub(super) fn known(&self, key: TaskKey) -> Option<&Known> {
@@ -251,7 +251,7 @@ impl Ring {
     /// The coroutine to which a task belongs. A coroutine belongs to itself. An internal task belongs to the nearest coroutine
     /// above it. `None` if there is no such coroutine, or if it is no longer known.
     pub(super) fn coroutine(&self, key: TaskKey) -> Option<TaskKey> {
-        work::count();
+        iterations::count();
         let known = self.known(key)?;
         if known.is_coroutine() { Some(key) } else { self.parent(key) }
     }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
 use super::{Inbox, Parked};
+use crate::iterations;
 use crate::primitives::atomic::Ordering::Relaxed;
 use crate::primitives::lock;
-use crate::work;
 
 /// The guests of this loop that may be woken: each of them has a timer, is watched, or has such guests itself. A guest has the
 /// waker of its host's task, but is not counted as a holder of that waker. So a guest keeps its host from reporting a deadlock
@@ -51,8 +51,8 @@ enum Guest {
     MayWake,
     /// Only the guests of this guest could wake it.
     MayBeWoken,
-    /// The task that polled the guest waits for something else now. The guest stays in the list, because the task may wait for it
-    /// again without another poll of the guest.
+    /// The task that polled the guest waits for no future now, so a wake-up by the guest has no effect. The guest stays in the
+    /// list, because the task may wait for it again without another poll of the guest.
     NotAwaited,
     /// Nothing can wake the guest. If that changes, the guest is added again.
     Asleep,
@@ -67,7 +67,7 @@ impl Inbox {
         }
         let mut guest = self.clone();
         loop {
-            work::count();
+            iterations::count();
             let mut state = lock(&guest.state);
             if state.is_guest {
                 // This loop is in the list of its host already. So the host is in the list of its own host, or does not sleep.
@@ -91,7 +91,7 @@ impl Inbox {
         while let Some(host) = hosts.pop() {
             let mut last = 0;
             loop {
-                work::count();
+                iterations::count();
                 let next = lock(&host.state).guests.next(last);
                 let Some((address, guest)) = next else { break };
                 last = address;

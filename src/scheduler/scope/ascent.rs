@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use smallvec::SmallVec;
 
 use super::Scope;
-use crate::work;
+use crate::iterations;
 
 /// A walk that passes no more scopes than this leaves no shortcuts.
 const SHORT: usize = 8;
@@ -60,7 +60,7 @@ impl Scope {
         let mut passed = SmallVec::<[Rc<Scope>; SHORT]>::new();
         let mut scope = self.clone();
         while passes(&scope) {
-            work::count();
+            iterations::count();
             let known = scope.shortcuts().and_then(|mut shortcuts| shortcut(&mut shortcuts).upgrade());
             // A scope that is gone has passed its content on to its parent.
             let Some(above) = known.filter(|known| !known.is_gone()).or_else(|| scope.parent()) else { break };
@@ -83,7 +83,7 @@ impl Scope {
         let mut passed = SmallVec::<[Rc<Scope>; SHORT]>::new();
         let mut next = Some(self.clone());
         while let Some(scope) = next.filter(|scope| !Rc::ptr_eq(scope, domain)) {
-            work::count();
+            iterations::count();
             if scope.shortcuts().is_some_and(|known| std::ptr::eq(known.shields_cancelled_to.as_ptr(), &**domain)) {
                 break;
             }
@@ -115,7 +115,7 @@ impl Scope {
         let mut above = vec![other.clone()];
         let mut below = Some(vec![self.clone()]);
         while let Some(scope) = above.pop() {
-            work::count();
+            iterations::count();
             if Rc::ptr_eq(self, &scope) {
                 return true;
             }
@@ -125,7 +125,7 @@ impl Scope {
             }
             let Some(scopes) = &mut below else { continue };
             let Some(scope) = scopes.pop() else { return false };
-            work::count();
+            iterations::count();
             if Rc::ptr_eq(other, &scope) {
                 return true;
             }

@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use super::{Scope, ScopeKind};
 use crate::error::{Error, Grouping};
+use crate::iterations;
 use crate::panic::FirstPanic;
-use crate::work;
 
 impl Scope {
     pub(crate) fn failure(&self) -> Option<Error> {
@@ -68,7 +68,7 @@ impl Scope {
             && domain.cancelled.get().is_some()
             && let Some(above) = domain.next_responsible()
         {
-            work::count();
+            iterations::count();
             passed.push(std::mem::replace(&mut domain, above));
         }
         // Domains may be nested thousands deep, and each may look for its responsible domain: the result is cached.

@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::{Scope, ScopeKind};
+use crate::iterations;
 use crate::scheduler::task::TaskRef;
 use crate::scheduler::wait::Waiter;
-use crate::work;
 
 /// The scopes of a race. The first that completes wins, and the others are cancelled.
 #[derive(Default)]
@@ -58,7 +58,7 @@ impl Group {
             losers = self.scopes.take();
             self.winner.set(losers.iter().position(|other| Rc::ptr_eq(other, scope)));
             losers.retain(|other| {
-                work::count();
+                iterations::count();
                 !other.is_over()
             });
             losers.reverse();

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::{Scope, ScopeKind, Stage};
 use crate::capacity::{KEPT_CAPACITY, give_memory_back};
+use crate::iterations;
 use crate::scheduler::task::TaskRef;
-use crate::work;
 
 // A list may give memory back whenever its length is a multiple of `KEPT_CAPACITY`. With a power of two, this check takes no
 // longer than a check for an empty list.
@@ -70,11 +70,11 @@ impl Scope {
         let home = self.parent()?.scope_for_shared();
         let (shared, others) = self.subscopes.take().into_iter().partition::<Vec<_>, _>(|below| below.is_shared());
         for below in others {
-            work::count();
+            iterations::count();
             self.adopt(&below);
         }
         for below in &shared {
-            work::count();
+            iterations::count();
             home.adopt(below);
             *below.parent.borrow_mut() = Some(home.clone());
             below.note_change();
@@ -91,7 +91,7 @@ impl Scope {
         let mut tasks = self.tasks();
         let mut open: Vec<_> = self.subscopes();
         while let Some(scope) = open.pop() {
-            work::count();
+            iterations::count();
             if scope.is_open() {
                 tasks.extend(scope.tasks());
                 open.extend(scope.subscopes());
@@ -109,7 +109,7 @@ impl Scope {
         let mut scopes = vec![self.clone()];
         let mut index = 0;
         while let Some(scope) = scopes.get(index) {
-            work::count();
+            iterations::count();
             let below = scope.subscopes();
             scopes.extend(below);
             index += 1;
@@ -121,7 +121,7 @@ impl Scope {
     pub(in crate::scheduler) fn all_tasks(self: &Rc<Scope>) -> Vec<TaskRef> {
         let mut tasks = Vec::new();
         for scope in self.all_scopes() {
-            tasks.extend(scope.tasks.borrow().iter().cloned().inspect(|_| work::count()));
+            tasks.extend(scope.tasks.borrow().iter().cloned().inspect(|_| iterations::count()));
         }
         tasks.sort_unstable_by_key(|task| task.id.get());
         tasks

@@ -3,9 +3,9 @@
 //! The first waiter is in the header, and most tasks have no other. Further waiters are in the cold part.
 
 use super::{Header, TaskRef, peek};
+use crate::iterations;
 use crate::scheduler::wait::Waiter;
 use crate::scheduler::wait_queue::Key;
-use crate::work;
 
 /// Where a task keeps one of its waiters.
 #[derive(Clone, Copy)]
@@ -82,7 +82,7 @@ impl Header {
         peek(&self.waiter, |waiter| tasks.extend(waiter.map(|waiter| waiter.task().clone())));
         self.cold(|cold| tasks.extend(cold.waiters.iter().map(|waiter| waiter.task().clone())));
         tasks.retain(|task| {
-            work::count();
+            iterations::count();
             !task.is_ended()
         });
         tasks

@@ -33,10 +33,10 @@ impl Simulator<'_> {
     }
 
     /// Where shared coroutines run that start in `scope`: in the nearest domain, or in a shield that is nearer.
-    pub(super) fn home_of_shared(&self, scope: ScopeId) -> ScopeId {
+    pub(super) fn scope_for_shared(&self, scope: ScopeId) -> ScopeId {
         match self.scopes[scope].parent {
             Some(parent) if !self.is_domain(scope) && self.scopes[scope].kind != ScopeKind::Shield => {
-                self.home_of_shared(parent)
+                self.scope_for_shared(parent)
             }
             _ => scope,
         }
@@ -44,7 +44,7 @@ impl Simulator<'_> {
 
     /// Moves the shared coroutines that run in this shield to where they would run without it. Returns their scopes.
     pub(super) fn move_shared_out(&mut self, shield: ScopeId) -> Vec<ScopeId> {
-        let home = self.home_of_shared(self.scopes[shield].parent.expect("a shield is in another scope"));
+        let home = self.scope_for_shared(self.scopes[shield].parent.expect("a shield is in another scope"));
         let mut shared = self.scopes_in(shield);
         shared.retain(|&below| self.scopes[below].kind == ScopeKind::Shared);
         for &below in &shared {
@@ -111,7 +111,7 @@ impl Simulator<'_> {
         }
         for &below in &scopes {
             let is_shared = self.scopes[below].kind == ScopeKind::Shared;
-            self.scopes[below].parent = Some(if is_shared { self.home_of_shared(parent) } else { parent });
+            self.scopes[below].parent = Some(if is_shared { self.scope_for_shared(parent) } else { parent });
         }
         self.end_scope(scope, true);
         // Until now, a shield protected this scope.

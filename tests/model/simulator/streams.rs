@@ -19,7 +19,7 @@ impl<'a> Simulator<'a> {
     /// Begins to wait for the next value. The coroutine starts with the first reader.
     pub(super) fn read(&mut self, waiter: Waiter, stream: StreamId) {
         if self.streams[stream].task.is_none() {
-            let home = self.home_of_shared(self.tasks[waiter.0].scope);
+            let home = self.scope_for_shared(self.tasks[waiter.0].scope);
             let scope = self.add_scope(ScopeKind::Shared, Some(home), None);
             let task = self.start(Work::Body(self.streams[stream].body), scope, true);
             self.tasks[task].emits = Some(stream);

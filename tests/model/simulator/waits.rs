@@ -151,7 +151,7 @@ impl<'a> Simulator<'a> {
             Some(task) => task,
             None => {
                 let body = &self.program.expect("`run` sets it").shared[shared];
-                let inner = self.add_scope(ScopeKind::Shared, Some(self.home_of_shared(scope)), None);
+                let inner = self.add_scope(ScopeKind::Shared, Some(self.scope_for_shared(scope)), None);
                 let task = self.start(Work::Body(body), inner, true);
                 self.shared[shared] = Some(task);
                 task

@@ -5,20 +5,20 @@
 
 #[cfg(debug_assertions)]
 thread_local! {
-    static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    static COUNT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// Counts one iteration. Does nothing in a release build.
 #[inline(always)]
 pub(crate) fn count() {
     #[cfg(debug_assertions)]
-    let _ = STEPS.try_with(|steps| steps.set(steps.get() + 1));
+    let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 
 /// The iterations that this thread has counted so far. `None` in a release build, which does not count.
-pub fn steps() -> Option<u64> {
+pub fn counted() -> Option<u64> {
     #[cfg(debug_assertions)]
-    return STEPS.try_with(std::cell::Cell::get).ok();
+    return COUNT.try_with(std::cell::Cell::get).ok();
     #[cfg(not(debug_assertions))]
     None
 }
