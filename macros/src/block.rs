@@ -22,13 +22,13 @@ pub fn expand(input: &TokenStream) -> TokenStream {
         }
         Ok((krate, Block { brace_token, stmts: without_braces(Block::parse_within(input)?) }))
     };
-    match parser.parse2(tokens::mark(input.clone())) {
+    match parser.parse2(tokens::prepare(input.clone())) {
         Ok((krate, block)) => expand_block(krate, block),
         Err(error) => {
             // With the added parentheses, the body means what the user intended. So rustc can report the other errors in the
             // body.
             if let Some(Repaired { tokens, errors }) = struct_literal::repair(input.clone()) {
-                let block = parser.parse2(tokens::mark(tokens)).map(|(krate, block)| expand_block(krate, block));
+                let block = parser.parse2(tokens::prepare(tokens)).map(|(krate, block)| expand_block(krate, block));
                 let block = block.unwrap_or_else(|_| quote!(::core::unimplemented!()));
                 return quote!({ #errors #block });
             }

@@ -52,12 +52,12 @@ impl Parse for Function {
 
 /// Expands `#[coro(attribute)] function`.
 pub fn expand(attribute: &TokenStream, function: &TokenStream) -> TokenStream {
-    match syn::parse2::<Function>(tokens::mark(function.clone())) {
+    match syn::parse2::<Function>(tokens::prepare(function.clone())) {
         Ok(function) => tokens::unmark(expand_function(attribute, function)),
         Err(error) => {
             // rustc has already reported the syntax error, but its message does not help.
             if let Some(Repaired { tokens, errors }) = struct_literal::repair(function.clone()) {
-                let function = syn::parse2::<Function>(tokens::mark(tokens));
+                let function = syn::parse2::<Function>(tokens::prepare(tokens));
                 let function = function.map(|function| tokens::unmark(expand_function(attribute, function)));
                 let function = function.unwrap_or_default();
                 return quote!(#errors #function);

@@ -4,7 +4,8 @@
 //!
 //! These modules work on a body, in this order:
 //!
-//! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field.
+//! 1. `tokens` turns `.yield`, which `syn` cannot parse, into a field. `fragments` keeps the arguments of a user's `macro_rules!`
+//!    together.
 //! 2. `function` reads the signature of a function, and `arguments` reads its parameters. `block` reads a block. `function`,
 //!    `arguments` and `no_result` report common mistakes. (`no_result` reports `Ok(value)` in place of the value, and
 //!    `Err(error)` in place of `Err(error)?`.)
@@ -22,6 +23,7 @@ mod block;
 mod body;
 mod closure;
 mod expansion;
+mod fragments;
 mod function;
 mod krate;
 mod no_result;

@@ -6,12 +6,19 @@ use syn::parse::discouraged::Speculative;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, ExprField, Member, Token};
 
+use crate::fragments;
+
 /// The name of the field that stands for `.yield` while `syn` parses the tokens.
 const MARKER: &str = "__tinyield_yield";
 
 /// Turns each `.yield` into a field that `syn` can parse.
-pub fn mark(tokens: TokenStream) -> TokenStream {
+fn mark(tokens: TokenStream) -> TokenStream {
     rename_fields(tokens, "yield", MARKER)
+}
+
+/// Prepares the tokens of a body or a function for `syn`.
+pub fn prepare(tokens: TokenStream) -> TokenStream {
+    fragments::parenthesize(mark(tokens))
 }
 
 /// Turns the remaining marked fields back into `.yield`, for rustc or another macro.

@@ -1,0 +1,154 @@
+//! Coroutines in the expansion of a user's `macro_rules!`: each argument keeps its grouping, as in any other expansion.
+#![feature(coroutines)]
+#![deny(warnings)]
+
+use tinyield::{Coro, Loop, co, coro};
+
+fn run<T: 'static>(coro: Coro<T>) -> T {
+    Loop::new().run(coro).unwrap()
+}
+
+macro_rules! double {
+    ($a:expr) => {
+        co! { yield; $a * 2 }
+    };
+}
+
+macro_rules! negative {
+    ($a:expr) => {
+        co! { -$a }
+    };
+}
+
+macro_rules! opposite {
+    ($a:expr) => {
+        co! { !$a }
+    };
+}
+
+macro_rules! text {
+    ($a:expr) => {
+        co! { format!("{}", $a * 2) }
+    };
+}
+
+macro_rules! check {
+    ($a:expr) => {
+        co! { if !$a { Err("the check failed")?; } }
+    };
+}
+
+macro_rules! call {
+    ($f:expr, $x:expr) => {
+        co! { yield; $f($x) }
+    };
+}
+
+macro_rules! times {
+    ($name:ident, $a:expr) => {
+        #[coro]
+        fn $name(x: i32) -> Coro<i32> {
+            yield;
+            $a * x
+        }
+    };
+}
+
+macro_rules! size_of_value {
+    ($name:ident, $t:ty) => {
+        #[coro]
+        fn $name(value: &'static $t) -> Coro<usize> {
+            yield;
+            size_of_val(value)
+        }
+    };
+}
+
+macro_rules! labelled {
+    ($name:ident, $l:lifetime) => {
+        #[coro]
+        fn $name() -> Coro<u32> {
+            $l: loop {
+                yield;
+                break $l 3;
+            }
+        }
+    };
+}
+
+/// Uses each kind of fragment in a place where extra parentheses would not compile, or would be reported.
+macro_rules! every_fragment {
+    ($b:block, $s:stmt, $p:pat, $t:ty, $m:meta, $v:vis, $path:path, $l:literal, $i:item, $e:expr) => {
+        co! {
+            #[$m]
+            $v struct Local($t);
+            $i
+            $s;
+            let local = Local($l);
+            if let $p = Some(local.0) { yield; }
+            let Local(value) = local;
+            let sum = loop { break $b };
+            let first = $path(value).unwrap_or($l);
+            let list = [$e, $e];
+            (sum, first, list, added(), $e)
+        }
+    };
+}
+
+times!(three_times, 1 + 2);
+size_of_value!(size_of_fn, dyn Fn() + Send);
+labelled!(three, 'out);
+
+#[test]
+fn expression_with_an_operator_is_one_operand() {
+    assert_eq!(run(double!(1 + 2)), 6);
+    assert_eq!(run(negative!(1 + 2)), -3);
+    assert!(!run(opposite!(1 < 2)));
+    assert_eq!(run(three_times(5)), 15);
+    assert_eq!(run(call!(|x| x + 1, 3)), 4);
+}
+
+#[test]
+fn expression_in_the_argument_of_a_macro_is_one_operand() {
+    assert_eq!(run(text!(1 + 2)), "6");
+}
+
+#[test]
+fn condition_is_one_operand() {
+    assert!(Loop::new().run(check!(1 == 2)).is_err());
+    run(check!(1 == 1));
+}
+
+#[test]
+fn expression_that_yields_is_one_operand() {
+    assert_eq!(run(double!(1 + yield co! { 2 })), 6);
+    assert_eq!(run(double!(1 + co! { 2 }.yield)), 6);
+    assert_eq!(run(negative!(co! { 2 }.yield)), -2);
+}
+
+#[test]
+fn type_with_bounds_is_one_operand() {
+    assert_eq!(run(size_of_fn(&|| ())), 0);
+}
+
+#[test]
+fn lifetime_can_be_a_label() {
+    assert_eq!(run(three()), 3);
+}
+
+#[test]
+fn every_kind_of_fragment_compiles_without_warnings() {
+    let all = every_fragment!(
+        { let one = 1; one + 1 },
+        let _unused = 1 + 2,
+        Some(1 | 7..=9),
+        u8,
+        derive(Clone, Copy),
+        pub,
+        Some,
+        7,
+        fn added() -> u8 { 4 },
+        2 * 3
+    );
+    assert_eq!(run(all), (2, 7, [6, 6], 4, 6));
+}
