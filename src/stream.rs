@@ -18,7 +18,7 @@ use crate::wait::Wait;
 
 /// Makes a coroutine that gives values one by one.
 ///
-/// `body` gets an [`Emitter`], and returns the coroutine. Inside, `yield out.emit(value)` waits until the value was taken. Outside,
+/// `body` gets an [`Emitter`], and returns the coroutine. Inside, `yield out.emit(value)` waits until a reader gets the value. Outside,
 /// `yield stream.next()` gives `Some` value, or `None` when the coroutine has ended. The coroutine begins with the first `next`.
 ///
 /// ```
@@ -203,7 +203,9 @@ impl<T> Emitter<T> {
         Emitter { handover }
     }
 
-    /// Emits a value, and waits until the reader has taken it.
+    /// Emits a value, and waits until a reader gets it.
+    ///
+    /// If that reader gives up before it continues, for example because it loses a race, the next reader gets the value.
     ///
     /// # Errors
     ///

@@ -399,6 +399,29 @@ fn winner_of_a_race_of_leaves_decides_whether_its_value_is_kept_when_an_outer_ra
     }
 }
 
+/// The event carries no value, so nothing is lost if the whole wait is given up.
+#[test]
+fn message_goes_back_if_a_coroutine_that_waits_for_it_and_for_an_event_loses_a_race() {
+    let (go, got) = (Event::new(), Rc::new(Cell::new(None)));
+    let (sender, jobs) = unbounded();
+    let main = {
+        let (got, jobs) = (got.clone(), jobs.clone());
+        co! {
+            let (first, second) = (go.clone(), go.clone());
+            let wins = co! { yield first.wait(); };
+            let loses = co! { yield; yield; got.set(Some((yield (jobs.recv(), second.wait())).0)); };
+            let races = yield spawn(co! { yield race((loses, wins)); });
+            for _ in 0..6 { yield; }
+            // Both parts of the wait are over now, and the other coroutine of the race ends before it has a turn.
+            sender.try_send(5)?;
+            go.set();
+            yield races;
+        }
+    };
+    run(main);
+    assert_eq!((got.get(), jobs.try_recv()), (None, Ok(5)));
+}
+
 #[test]
 fn value_that_has_arrived_is_kept_when_a_timeout_cancels() {
     let (sender, receiver) = unbounded();

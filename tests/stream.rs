@@ -384,6 +384,59 @@ fn message_of_a_gather_is_not_lost_when_a_stream_in_a_race_has_failed() {
     assert_eq!(run(main), 7);
 }
 
+/// A coroutine that waits for several things takes their outputs only when all are there. The stream does not wait for that.
+#[test]
+fn stream_goes_on_when_its_value_is_granted_to_a_part_of_a_gather() {
+    let main = co! {
+        let values = numbers(4);
+        assert_eq!(yield (values.next(), values.next()), (Some(0), Some(1)));
+        assert_eq!(yield vec![values.next(), values.next(), values.next()], [Some(2), Some(3), None]);
+
+        let done = Event::new();
+        let sets = done.clone();
+        let values = stream(move |out| co! { yield out.emit(1); sets.set(); yield out.emit(2); });
+        assert_eq!((yield (values.next(), done.wait())).0, Some(1));
+        yield values.next()
+    };
+    assert_eq!(run(main), Some(2));
+}
+
+/// The value is offered when the gather begins.
+#[test]
+fn stream_goes_on_when_its_offered_value_is_granted_to_a_part_of_a_gather() {
+    let main = co! {
+        let values = numbers(3);
+        assert_eq!(yield values.next(), Some(0));
+        for _ in 0..3 { yield; }
+        yield (values.next(), values.next())
+    };
+    assert_eq!(run(main), (Some(1), Some(2)));
+}
+
+/// The reader loses a race in the round in which it was granted the value. The coroutine goes on, and the next reader gets the value.
+#[test]
+fn value_that_a_reader_gives_back_is_not_lost_when_the_stream_has_gone_on() {
+    let main = co! {
+        let emitted = Rc::new(Cell::new(0));
+        let (counts, go) = (emitted.clone(), Event::new());
+        let (begins, wins) = (go.clone(), go.clone());
+        let values = stream(move |out| co! {
+            yield begins.wait();
+            for value in 1..=2 { yield out.emit(value); counts.set(value); }
+        });
+        let next = values.next();
+        let reads = co! { (yield next).is_some() };
+        let races = yield spawn(co! { yield race((reads, co! { for _ in 0..3 { yield; } yield wins.wait(); false })) });
+        for _ in 0..5 { yield; }
+        go.set();
+        assert!(!yield races);
+        for _ in 0..5 { yield; }
+        assert_eq!(emitted.get(), 1);
+        (yield values.next(), yield values.next(), yield values.next())
+    };
+    assert_eq!(run(main), (Some(1), Some(2), None));
+}
+
 #[test]
 fn stream_that_drops_its_own_reader_is_cancelled_at_its_next_emit() {
     let alive = Alive::new();

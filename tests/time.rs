@@ -675,3 +675,13 @@ fn a_shared_whose_last_waiter_is_inside_of_it_is_cancelled_when_that_gives_up() 
     };
     assert!(simulated().run(main).unwrap());
 }
+
+#[test]
+fn now_in_a_gather_is_the_time_at_which_the_yield_begins() {
+    let main = co! {
+        let start = yield now();
+        let (time, ()) = yield (now(), sleep(LONG));
+        (time - start, (yield now()) - start)
+    };
+    assert_eq!(simulated().run(main).unwrap(), (Duration::ZERO, LONG));
+}

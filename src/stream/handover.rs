@@ -82,13 +82,18 @@ impl<T> Handover<T> {
             iterations::count();
             let mut state = self.state.borrow_mut();
             let Some(claimant) = state.first_waiting() else { return };
-            let served = match state.grant(claimant) {
-                None if self.has_ended() && state.has_no_claim_of_others(claimant) => state.serve_first(Reader::End),
-                served => served,
+            let (served, emitter) = match state.grant(claimant) {
+                None if self.has_ended() && state.has_no_claim_of_others(claimant) => {
+                    (state.serve_first(Reader::End), None)
+                }
+                granted => granted.unwrap_or_default(),
             };
             drop(state);
-            let Some(Reader::Waiting(waiter)) = served else { return };
-            waiter.settle();
+            let Some(Reader::Waiting(reader)) = served else { return };
+            reader.settle();
+            if let Some(emitter) = emitter {
+                emitter.settle();
+            }
         }
     }
 
@@ -99,15 +104,13 @@ impl<T> Handover<T> {
         let state = &mut *guard;
         let number = state.next;
         state.next += 1;
-        let mut offer = Offer { value, waiter: Some(Waiter::new(task)), number, is_granted: false };
         // A shortcut for `serve`: this is the only free offer, and one reader waits.
         if state.sole_offer.is_none()
             && !state.has_free()
             && let Some(reader @ Reader::Waiting(_)) = &mut state.sole
         {
             let place = OfferPlace::Sole(number);
-            offer.is_granted = true;
-            state.sole_offer = Some(offer);
+            state.sole_offer = Some(Offer { value, waiter: None, number, is_granted: true, was_granted: true });
             if let Reader::Waiting(waiter) = reader {
                 let granted = Reader::Granted(place, Claimant::new(waiter.task()));
                 if let Reader::Waiting(waiter) = std::mem::replace(reader, granted) {
@@ -117,25 +120,26 @@ impl<T> Handover<T> {
             }
             return place;
         }
+        let waiter = Some(Waiter::new(task));
+        let offer = Offer { value, waiter, number, is_granted: false, was_granted: false };
         let key = state.offers.push_back(offer);
         drop(guard);
         self.serve();
         OfferPlace::Queue(key)
     }
 
-    pub(super) fn is_taken(&self, offer: OfferPlace) -> bool {
-        self.state.borrow().offer(offer).is_none()
+    /// Whether a reader was granted the value. It may have given the value back.
+    pub(super) fn was_granted(&self, offer: OfferPlace) -> bool {
+        self.state.borrow().offer(offer).is_none_or(|offer| offer.was_granted)
     }
 
-    /// Withdraws the offer of a coroutine that gives up. A value that a reader has been granted stays.
+    /// Withdraws the offer of a coroutine that gives up. A value that a reader was granted stays, even if that reader has given it
+    /// back.
     pub(super) fn withdraw(&self, place: OfferPlace) {
         let mut state = self.state.borrow_mut();
         let Some(offer) = state.offer_mut(place) else { return };
         let waiter = offer.waiter.take();
-        let withdrawn = if offer.is_granted { None } else { state.remove_offer(place) };
-        if let Some(offer) = &withdrawn {
-            state.given_back.remove(&offer.number);
-        }
+        let withdrawn = if offer.was_granted { None } else { state.remove_offer(place) };
         drop(state);
         if let Some(waiter) = waiter {
             waiter.give_up();
@@ -186,10 +190,7 @@ impl<T> Handover<T> {
             },
         };
         drop(state);
-        let Some(Offer { value, waiter, .. }) = taken else { return Got::End };
-        if let Some(waiter) = waiter {
-            waiter.settle();
-        }
+        let Some(Offer { value, .. }) = taken else { return Got::End };
         if self.has_ended() {
             // This may have been the last granted value that could come back to other readers.
             self.serve();

@@ -1,4 +1,4 @@
-//! The waits of a stream: for the next value, and until a value was taken.
+//! The waits of a stream: for the next value, and until a reader gets a value.
 
 use std::fmt;
 use std::rc::Rc;
@@ -117,7 +117,7 @@ impl<T> Drop for Next<T> {
     }
 }
 
-/// A [`Wait`] until a value was taken from a [`stream`](crate::stream).
+/// A [`Wait`] until a reader of a [`stream`](crate::stream) gets a value.
 #[must_use = "the value is not given before this is yielded"]
 pub struct Emit<T: 'static> {
     handover: Rc<Handover<T>>,
@@ -141,7 +141,7 @@ impl<T> Emit<T> {
 
     fn is_refused(&self) -> bool {
         match self.stage {
-            EmitStage::Offered(place) => self.handover.is_closed() && !self.handover.is_taken(place),
+            EmitStage::Offered(place) => self.handover.is_closed() && !self.handover.was_granted(place),
             EmitStage::Refused => true,
             EmitStage::Init(_) | EmitStage::Done => false,
         }
@@ -186,7 +186,7 @@ impl<T: 'static> WaitState for Emit<T> {
 
     fn is_ready(&self) -> bool {
         match self.stage {
-            EmitStage::Offered(place) => self.handover.is_taken(place),
+            EmitStage::Offered(place) => self.handover.was_granted(place),
             EmitStage::Init(_) | EmitStage::Refused => false,
             EmitStage::Done => true,
         }
@@ -198,7 +198,7 @@ impl<T: 'static> WaitState for Emit<T> {
 
     fn take(&mut self) -> Result<()> {
         match self.stage {
-            EmitStage::Offered(place) if self.handover.is_taken(place) => {
+            EmitStage::Offered(place) if self.handover.was_granted(place) => {
                 self.stage = EmitStage::Done;
                 Ok(())
             }

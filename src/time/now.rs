@@ -1,19 +1,19 @@
 //! The time by the clock of the loop.
 
 use std::fmt;
-use std::rc::Rc;
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::scheduler::{Scheduler, TaskRef};
+use crate::scheduler::TaskRef;
 use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// Returns the time by the clock of the loop.
 ///
 /// In a [simulated](crate::Builder::simulated) loop, this is the time of the virtual clock, which [`sleep`](crate::sleep()) and the
 /// other waits use. In a loop that `to_tokio` makes, it is the time of tokio's clock. In any other loop, it is [`Instant::now`].
-/// So a coroutine that reads the time in this way can be tested in simulated time. The time never goes backwards. Like each `yield`,
-/// this lets the other coroutines run once.
+/// So a coroutine that reads the time in this way can be tested in simulated time. The time never goes backwards.
+///
+/// It is the time at which the `yield` begins. Then, as with each `yield`, the other coroutines run once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,14 +36,14 @@ use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_sta
 ///
 /// There is nothing to clean up.
 pub fn now() -> Now {
-    Now { scheduler: None }
+    Now { time: None }
 }
 
 /// The [`Wait`](crate::Wait) that [`now`](crate::now()) returns.
 #[must_use = "it gives the time when it is yielded"]
 pub struct Now {
-    /// The loop. Present from the beginning of the wait until the time is taken.
-    scheduler: Option<Rc<Scheduler>>,
+    /// Present from the beginning of the wait until the time is taken.
+    time: Option<Instant>,
 }
 
 impl fmt::Debug for Now {
@@ -59,14 +59,14 @@ impl WaitState for Now {
     type Output = Instant;
 
     fn begin(&mut self, task: &TaskRef) {
-        self.scheduler = task.scheduler();
+        self.time = task.scheduler().map(|scheduler| scheduler.now());
     }
 
     fn is_ready(&self) -> bool {
-        self.scheduler.is_some()
+        self.time.is_some()
     }
 
     fn take(&mut self) -> Result<Instant> {
-        self.scheduler.take().map(|scheduler| scheduler.now()).ok_or_else(polled_after_completion)
+        self.time.take().ok_or_else(polled_after_completion)
     }
 }

@@ -109,7 +109,7 @@ macro_rules! methods_of_collections {
         }
 
         fn gives_back(&self) -> bool {
-            self.iter().all(X::gives_back)
+            self.iter().all(|part| !part.carries_value() || part.gives_back())
         }
 
         fn has_value(&self) -> bool {
@@ -234,7 +234,7 @@ macro_rules! tuple {
 
             fn gives_back(&self) -> bool {
                 let ($($part,)+) = self;
-                $($part.gives_back())&&+
+                $((!$part.carries_value() || $part.gives_back()))&&+
             }
 
             fn has_value(&self) -> bool {

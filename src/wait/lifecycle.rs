@@ -38,7 +38,8 @@ pub trait Wait: private::Sealed {
     #[doc(hidden)]
     type Kind: RaceKind;
 
-    /// The same wait with an output of another type: `change` is called with the output when the wait is over.
+    /// The same wait with an output of another type: `change` is called with the output when the wait is over and
+    /// the coroutine continues. If the coroutine waits for several things at once, this is when all of them are over.
     ///
     /// It starts no coroutine and does not allocate. Use it to give all waits of a [`race`](crate::race) the same type of output.
     ///
@@ -119,8 +120,8 @@ pub trait WaitState: private::Sealed + 'static {
         false
     }
 
-    /// Whether dropping the state gives back everything that has arrived. For example, a message goes back to its channel, and
-    /// a permit to its semaphore.
+    /// Whether dropping the state gives back every value that has arrived. For example, a message goes back to its channel, and a
+    /// permit to its semaphore. Not used if the wait carries no value.
     fn gives_back(&self) -> bool {
         false
     }

@@ -42,11 +42,13 @@ pub(in crate::stream) enum OfferPlace {
 
 pub(super) struct Offer<T> {
     pub(super) value: T,
-    /// Present while a coroutine waits until the value is taken.
+    /// Present while a coroutine waits until a reader is granted the value.
     pub(super) waiter: Option<Waiter>,
     /// Its place in the order in which values were offered.
     pub(super) number: u64,
     pub(super) is_granted: bool,
+    /// It is granted, or was granted to a reader that gave it back.
+    pub(super) was_granted: bool,
 }
 
 pub(super) enum Reader {
@@ -64,6 +66,9 @@ pub(in crate::stream) enum Got<T> {
     /// It still waits.
     Nothing,
 }
+
+/// The reader that was granted an offer, and the coroutine that waits until the offer is granted.
+pub(super) type Granted = (Option<Reader>, Option<Waiter>);
 
 /// The reader still waits.
 pub(super) struct NotServed;
@@ -149,9 +154,9 @@ impl<T> State<T> {
         self.offers.len() != 0 || !self.given_back.is_empty()
     }
 
-    /// Grants the oldest free offer to the first reader that waits, and returns the reader. Offers that were given back are older
-    /// than offers that were never granted.
-    pub(super) fn grant(&mut self, claimant: Claimant) -> Option<Reader> {
+    /// Grants the oldest free offer to the first reader that waits. Offers that were given back are older than offers that were
+    /// never granted. `None` if no offer is free.
+    pub(super) fn grant(&mut self, claimant: Claimant) -> Option<Granted> {
         let place = match self.given_back.pop_first() {
             Some((_, place)) => place,
             None => {
@@ -160,11 +165,13 @@ impl<T> State<T> {
                 OfferPlace::Queue(key)
             }
         };
-        self.offer_mut(place)?.is_granted = true;
+        let offer = self.offer_mut(place)?;
+        (offer.is_granted, offer.was_granted) = (true, true);
+        let emitter = offer.waiter.take();
         if !self.has_sole_waiting() {
             self.claims.add(claimant);
         }
-        self.serve_first(Reader::Granted(place, claimant))
+        Some((self.serve_first(Reader::Granted(place, claimant)), emitter))
     }
 
     /// Takes the offer that was granted to a reader. `None` if the reader has found the end.

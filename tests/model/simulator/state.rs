@@ -257,7 +257,7 @@ pub struct Stream<'a> {
 
 pub struct Offer {
     pub value: String,
-    /// The task that waits until the value is taken, unless it has given up.
+    /// The task that waits until a reader is granted the value.
     pub emitter: Option<Waiter>,
     /// The reader that will take it.
     pub reader: Option<Waiter>,

@@ -41,13 +41,19 @@ impl<'a> Simulator<'a> {
         while let Some(reader) = self.streams[stream].readers.iter().position(|reader| !reader.is_served) {
             let Stream { has_emitter, offers, readers, .. } = &mut self.streams[stream];
             let waiter = readers[reader].waiter;
-            match offers.iter_mut().find(|offer| offer.reader.is_none()) {
-                Some(offer) => offer.reader = Some(waiter),
-                None if !*has_emitter => {}
+            let emitter = match offers.iter_mut().find(|offer| offer.reader.is_none()) {
+                Some(offer) => {
+                    offer.reader = Some(waiter);
+                    offer.emitter.take()
+                }
+                None if !*has_emitter => None,
                 None => return,
-            }
+            };
             readers[reader].is_served = true;
             self.settle(waiter);
+            if let Some(emitter) = emitter {
+                self.settle(emitter);
+            }
         }
     }
 
@@ -59,11 +65,7 @@ impl<'a> Simulator<'a> {
         let Some(index) = offers.iter().position(|offer| offer.reader == Some(waiter)) else {
             return failure.map_or(Ok(None), Err);
         };
-        let Offer { value, emitter, .. } = offers.remove(index);
-        if let Some(emitter) = emitter {
-            self.settle(emitter);
-        }
-        Ok(Some(value))
+        Ok(Some(offers.remove(index).value))
     }
 
     /// The error of the coroutine, for a reader that has found the end.
@@ -85,13 +87,9 @@ impl<'a> Simulator<'a> {
         self.drop_holder(stream);
     }
 
-    /// A task that emits gives up. If a reader has been granted its value, the value stays.
+    /// A task that emits gives up. If a reader was granted its value, the value stays.
     pub(super) fn withdraw(&mut self, waiter: Waiter, stream: StreamId) {
-        let offers = &mut self.streams[stream].offers;
-        offers.retain(|offer| offer.emitter != Some(waiter) || offer.reader.is_some());
-        for offer in offers.iter_mut().filter(|offer| offer.emitter == Some(waiter)) {
-            offer.emitter = None;
-        }
+        self.streams[stream].offers.retain(|offer| offer.emitter != Some(waiter));
     }
 
     /// A handle of the stream, or a wait for its value, is gone. When the last of these is gone, the coroutine is cancelled.

@@ -130,17 +130,20 @@ impl<'a> Simulator<'a> {
     }
 
     /// Whether the wait of `task` was over when a timeout, an abort or a race cancelled `task`. Then the task gets the value that has
-    /// arrived. But a loser of a race gives a permit or a value of a stream back, if it waits by a `Hold`, a `RaceLeaves` or a `RaceNext`.
+    /// arrived. But a loser of a race gives permits and values of streams back, if it has got no other values.
     fn keeps_arrived(&self, task: TaskId) -> bool {
         let Some(wait) = &self.tasks[task].wait else { return false };
         let has_completed = |task: TaskId| self.tasks[task].has_ended && self.tasks[task].error.is_none();
         let decisive = if wait.is_race { wait.parts.iter().find(|part| part.is_ready) } else { None };
         let deciding = decisive.map_or(&wait.parts[..], std::slice::from_ref);
-        let carries_value = deciding.iter().any(|part| match part.awaited {
-            Awaited::Task(_) | Awaited::Runners(_) | Awaited::Acquire(..) | Awaited::Next(_) => true,
+        let given_back = |part: &WaitPart| matches!(part.awaited, Awaited::Acquire(..) | Awaited::Next(_));
+        let kept = |part: &WaitPart| match part.awaited {
+            Awaited::Task(_) | Awaited::Runners(_) => true,
             Awaited::Scope(scope, _) => self.scopes[scope].kind != ScopeKind::Shield,
             _ => false,
-        });
+        };
+        let carries_value = deciding.iter().any(|part| given_back(part) || kept(part));
+        let gives_back = !deciding.iter().any(kept);
         let have_values = wait.parts.iter().enumerate().all(|(index, part)| match &part.awaited {
             Awaited::Next(_) => self.error_of_next((task, index), part).is_none(),
             Awaited::Task(other) => has_completed(*other),
@@ -151,13 +154,6 @@ impl<'a> Simulator<'a> {
             Awaited::Runners(runners) => runners.iter().any(|(scope, _)| self.scopes[*scope].has_won),
             _ => true,
         });
-        let gives_back = match self.tasks[task].work {
-            Work::Body(body) => matches!(
-                body.statements.get(self.tasks[task].at),
-                Some(Statement::Hold(_) | Statement::RaceLeaves { .. } | Statement::RaceNext { .. })
-            ),
-            _ => false,
-        };
         !wait.is_shield
             && carries_value
             && have_values
