@@ -26,7 +26,7 @@ use crate::panic::discard;
 use crate::scheduler::{Driver, Steps};
 use crate::scheduler::{Inbox, Observer, Progress, Record, Scheduler, Scope, Simulated, Task, Watch};
 use crate::stop::Stop;
-use crate::thread::InnerLoop;
+use crate::thread::LoopInClosure;
 use crate::wait::WaitState;
 
 /// A [`poll`](Run::poll) looks at the clock after this number of steps.
@@ -56,7 +56,7 @@ pub(crate) struct Run<T: 'static> {
     /// The figures of the run at its end.
     statistics: Statistics,
     /// The link to the closure in which this run takes place, if the closure is on a thread of a pool.
-    _inner: Option<InnerLoop>,
+    _inner: Option<LoopInClosure>,
 }
 
 impl<T: 'static> Run<T> {
@@ -93,7 +93,7 @@ impl<T: 'static> Run<T> {
         if let Some(watch) = &watch {
             watch.begin_run(scheduler.inbox(), location);
         }
-        let inner = InnerLoop::new(|| scheduler.inbox().clone());
+        let inner = LoopInClosure::new(|| scheduler.inbox().clone());
         let statistics = Statistics::default();
         let mut run =
             Run { scheduler, main, stop, last_run, watch, watchdog: None, is_done: false, statistics, _inner: inner };

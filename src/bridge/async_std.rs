@@ -11,7 +11,7 @@ use crate::coro::Coro;
 use crate::panic::catch;
 use crate::reactor::ReactorTimer;
 use crate::scheduler::TaskName;
-use crate::thread::{Closure, Hold, Pool, run_on};
+use crate::thread::{Closure, HeldThread, Pool, run_on};
 use crate::wait::Wait;
 
 /// Makes a future that runs `wait` in a loop inside of an async-std program. It is for `task::block_on` or `task::spawn_local`. For
@@ -159,7 +159,7 @@ where
     run_on::<FromAsyncStd, _, _>(Pool::unlimited, move || {
         let closure = Closure::current().expect("this is a closure on a thread");
         // The future may wait for loops, and these loops may wait for threads of the same pool. So this thread counts as held.
-        let _hold = Hold::new(closure.clone());
+        let _held_thread = HeldThread::new(closure.clone());
         let mut running = pin!(async move {
             let mut future = pin!(build());
             poll_fn(|context| match closure.cancellation.poll(context) {

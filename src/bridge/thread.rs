@@ -10,7 +10,7 @@ use super::host::{polled_again, stage};
 use crate::error::{Cancelled, Grouping, LoopError, Reason};
 use crate::panic::FirstPanic;
 use crate::run::{Run, Settings};
-use crate::thread::{Hold, Job, Pool};
+use crate::thread::{HeldThread, Job, Pool};
 use crate::wait::Wait;
 use crate::wait::private::AnyTask;
 
@@ -20,7 +20,7 @@ pub(super) struct Threaded<T: Send + 'static> {
     /// The job on the thread, from the first poll until the future is ready.
     job: Option<RunJob<T>>,
     /// Present if a closure awaits this job. Then the thread of the closure counts as held.
-    hold: Option<Hold>,
+    held_thread: Option<HeldThread>,
     grouping: Grouping,
     /// The function that the user called.
     name: &'static str,
@@ -61,7 +61,14 @@ impl<T: Send + 'static> Threaded<T> {
         run: impl FnOnce(Grouping) -> Result<T, LoopError> + Send + 'static,
     ) -> Threaded<T> {
         let location = Location::caller();
-        Threaded { run: Some(Box::new(run)), job: None, hold: None, grouping: Grouping::default(), name, location }
+        Threaded {
+            run: Some(Box::new(run)),
+            job: None,
+            held_thread: None,
+            grouping: Grouping::default(),
+            name,
+            location,
+        }
     }
 
     pub(super) fn set_grouping(&mut self, grouping: Grouping) {
@@ -74,11 +81,11 @@ impl<T: Send + 'static> Threaded<T> {
             self.job = Some(Job::start(&Pool::unlimited(), Box::new(move || run(grouping)), self.location));
         }
         let Some(job) = &mut self.job else { panic!("{}", polled_again(self.name)) };
-        self.hold = job.set_awaited_here();
+        self.held_thread = job.set_awaited_here();
         // The poll calls the waker, which is foreign code. If the waker panics, the job is still in `self`, where `drop` cancels
         // it.
         let ended = ready!(job.poll(context));
-        (self.job, self.hold) = (None, None);
+        (self.job, self.held_thread) = (None, None);
         Poll::Ready(match ended {
             Ok(result) => result.unwrap_or_else(|payload| resume_unwind(payload)),
             Err(refused) => Err(LoopError::new(refused, Vec::new())),
@@ -111,7 +118,7 @@ impl<T: Send + 'static> fmt::Debug for Threaded<T> {
 /// destructor of a thread-local value, the thread-local values that `block_on` needs may no longer exist.
 fn wait_for<F, R>(job: &Job<F, R>) -> Result<R, crate::Error> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let _hold = job.set_awaited_here();
+    let _held_thread = job.set_awaited_here();
     loop {
         match job.poll(&Context::from_waker(&waker)) {
             Poll::Ready(ended) => return ended.map(|result| result.unwrap_or_else(|payload| resume_unwind(payload))),

@@ -25,7 +25,7 @@ pub(crate) struct Closure<B: ?Sized = dyn Send + Sync> {
     awaited_by: Mutex<Weak<Closure>>,
     /// The queue of the pool whose threads may run the closure.
     pub(super) queue: Arc<Queue>,
-    /// How many [`Hold`]s of this closure exist.
+    /// How many [`HeldThread`]s of this closure exist.
     holds: AtomicUsize,
     /// See [`Closure::spare_for`].
     spare: OnceLock<Arc<Pool>>,
@@ -98,18 +98,18 @@ fn weak(closure: Option<&Arc<Closure>>) -> Weak<Closure> {
 }
 
 /// While this exists, the thread of a closure counts as held: the closure waits for a loop or for a foreign future.
-pub(crate) struct Hold(Arc<Closure>);
+pub(crate) struct HeldThread(Arc<Closure>);
 
-impl Hold {
-    pub(crate) fn new(closure: Arc<Closure>) -> Hold {
+impl HeldThread {
+    pub(crate) fn new(closure: Arc<Closure>) -> HeldThread {
         if closure.holds.fetch_add(1, SeqCst) == 0 {
             closure.queue.hold_thread();
         }
-        Hold(closure)
+        HeldThread(closure)
     }
 }
 
-impl Drop for Hold {
+impl Drop for HeldThread {
     fn drop(&mut self) {
         if self.0.holds.fetch_sub(1, SeqCst) == 1 {
             self.0.queue.release_thread();
@@ -118,25 +118,25 @@ impl Drop for Hold {
 }
 
 /// Connects a loop with the closure that runs it: when the closure is cancelled, the loop is stopped.
-pub(crate) struct InnerLoop {
-    hold: Hold,
+pub(crate) struct LoopInClosure {
+    held_thread: HeldThread,
     inbox: Arc<Inbox>,
     /// The key of the loop in the cancellation of the closure.
     key: usize,
 }
 
-impl InnerLoop {
+impl LoopInClosure {
     /// Connects a loop that begins on this thread. `None` if no closure runs here.
-    pub(crate) fn new(inbox: impl FnOnce() -> Arc<Inbox>) -> Option<InnerLoop> {
+    pub(crate) fn new(inbox: impl FnOnce() -> Arc<Inbox>) -> Option<LoopInClosure> {
         let closure = Closure::current()?;
         let inbox = inbox();
         let key = closure.cancellation.add_loop(&inbox);
-        Some(InnerLoop { hold: Hold::new(closure), inbox, key })
+        Some(LoopInClosure { held_thread: HeldThread::new(closure), inbox, key })
     }
 }
 
-impl Drop for InnerLoop {
+impl Drop for LoopInClosure {
     fn drop(&mut self) {
-        self.hold.0.cancellation.remove_loop(self.key, &self.inbox);
+        self.held_thread.0.cancellation.remove_loop(self.key, &self.inbox);
     }
 }

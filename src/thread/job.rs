@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::closure::Closure;
 #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
-use super::closure::Hold;
+use super::closure::HeldThread;
 use super::pool::{Pool, Work};
 use crate::coro::Coro;
 use crate::error::{Cancelled, Error, Reason, Result};
@@ -109,13 +109,13 @@ impl<F, R> Job<F, R> {
         is_withdrawn
     }
 
-    /// Notes that the closure that runs on this thread now awaits the job. While the returned [`Hold`] exists, this thread counts as
+    /// Notes that the closure that runs on this thread now awaits the job. While the returned [`HeldThread`] exists, this thread counts as
     /// held. If another closure has awaited the job before, it no longer counts as the waiting one.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
-    pub(crate) fn set_awaited_here(&self) -> Option<Hold> {
+    pub(crate) fn set_awaited_here(&self) -> Option<HeldThread> {
         let here = Closure::current();
         self.closure.set_awaited_by(here.as_ref());
-        here.map(Hold::new)
+        here.map(HeldThread::new)
     }
 
     /// Whether the closure of the job runs on this thread, or waits for a closure that runs on this thread.
@@ -126,7 +126,7 @@ impl<F, R> Job<F, R> {
     }
 }
 
-/// A closure may exist for longer than its handle: for example, a future that was polled in it has a [`Hold`] of it. So this drops a
+/// A closure may exist for longer than its handle: for example, a future that was polled in it has a [`HeldThread`] of it. So this drops a
 /// result that nothing will take. If the closure has not ended yet, its thread drops the result when it ends.
 impl<F, R> Drop for Job<F, R> {
     fn drop(&mut self) {

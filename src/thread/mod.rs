@@ -10,8 +10,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
-pub(crate) use self::closure::Hold;
-pub(crate) use self::closure::{Closure, InnerLoop};
+pub(crate) use self::closure::HeldThread;
+pub(crate) use self::closure::{Closure, LoopInClosure};
 #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 pub(crate) use self::job::Job;
 pub(crate) use self::job::run_on;

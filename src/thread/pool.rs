@@ -121,7 +121,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    work: Waiting,
+    work: WaitingWork,
     threads: usize,
     /// The number of threads that are parked and were not woken.
     parked: usize,
@@ -130,7 +130,7 @@ struct State {
     /// The number of threads that yield to other threads now, and will then look for work again.
     yielding: usize,
     /// How many closures in a row were the only work in the queue when a thread took them.
-    lone: u32,
+    taken_alone: u32,
     /// The pool was dropped, so no more work arrives.
     is_closed: bool,
     /// The number of threads whose closure waits for a loop or for a foreign future. This loop or future may itself wait for work in
@@ -147,7 +147,7 @@ impl State {
     /// Takes the oldest work out of the queue.
     fn take_work(&mut self) -> Option<Arc<dyn Work>> {
         let work = self.work.pop()?;
-        self.lone = if self.work.len() == 0 { self.lone.saturating_add(1) } else { 0 };
+        self.taken_alone = if self.work.len() == 0 { self.taken_alone.saturating_add(1) } else { 0 };
         Some(work)
     }
 
@@ -168,7 +168,7 @@ impl State {
 
 /// The work that waits for a thread, in the order of arrival.
 #[derive(Default)]
-struct Waiting {
+struct WaitingWork {
     /// Sorted by number. Removed work leaves an empty place. When more than half of the places are empty, the empty places are
     /// removed.
     places: VecDeque<(u64, Option<Arc<dyn Work>>)>,
@@ -176,7 +176,7 @@ struct Waiting {
     last_number: u64,
 }
 
-impl Waiting {
+impl WaitingWork {
     fn len(&self) -> usize {
         self.places.len() - self.empty
     }
@@ -291,7 +291,7 @@ impl Queue {
             if state.is_closed {
                 break;
             }
-            if state.lone >= YIELDS_AFTER {
+            if state.taken_alone >= YIELDS_AFTER {
                 state = self.yield_once(state);
                 if state.work.len() > 0 {
                     continue;
