@@ -16,10 +16,12 @@ use crate::error::{Cancelled, Error, Reason, Result};
 use crate::scheduler::{AtEnd, OnScopeEnd, Scope, ScopeKind, TaskRef};
 use crate::spawn::{JoinHandle, Spawnable, Starting};
 use crate::sync::Listener;
+use crate::wait::active::task_of;
 use crate::wait::kind::Work;
-use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{Wait, WaitState, inherent_map, task_of};
 use crate::wait::scoped::Scoped;
+use crate::wait::state::WaitState;
+use crate::wait::state::private::Sealed;
+use crate::wait::yieldable::{Wait, inherent_map};
 
 /// Makes work, and a handle that can end it. When the [`Abortable`] is yielded, it gives `Ok` with the output of `wait`, or
 /// `Err(`[`Aborted`]`)`.

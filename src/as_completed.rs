@@ -7,6 +7,7 @@
 mod completion;
 mod limit;
 mod slots;
+mod source;
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -14,14 +15,15 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use self::completion::Completion;
-use self::limit::Source;
 use self::slots::Slot;
+use self::source::Source;
 use crate::coro::Coro;
 use crate::error::{Error, Result};
 use crate::scheduler::{BlockedOn, TaskRef, Waiter};
-use crate::wait::lifecycle::{Wait, WaitState, polled_after_completion, wait_is_its_state};
 use crate::wait::map::Map;
 use crate::wait::private::Sealed;
+use crate::wait::state::{WaitState, polled_after_completion};
+use crate::wait::yieldable::{Wait, wait_is_its_state};
 
 pub use self::limit::StartLimited;
 

@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::scheduler::TaskRef;
-use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{Wait, WaitState, inherent_map};
+use crate::wait::state::WaitState;
+use crate::wait::state::private::Sealed;
+use crate::wait::yieldable::{Wait, inherent_map};
 
 /// Waits for `wait`. If `wait` raises an error, this returns the error as a value.
 ///

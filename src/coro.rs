@@ -11,8 +11,9 @@ use crate::join::JoinOwned;
 use crate::scheduler::{Outcome, Resume, Suspend, Task, TaskName, TypeName};
 use crate::shared::{Shareable, Shared};
 use crate::trace::Frame;
-use crate::wait::lifecycle::private::{AnyTask, Sealed};
-use crate::wait::lifecycle::{ActiveWait, Internal, Wait, inherent_map, suspend_until};
+use crate::wait::active::{ActiveWait, Internal, suspend_until};
+use crate::wait::state::private::{AnyTask, Sealed};
+use crate::wait::yieldable::{Wait, inherent_map};
 
 /// A coroutine that has not started. When it finishes, it has a value of type `T`.
 ///

@@ -9,9 +9,11 @@ use crate::coro::Coro;
 use crate::error::{Error, Result};
 use crate::scheduler::{Outcome, Resume, ScopeKind, State, TaskRef};
 use crate::shield::shield;
-use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{ActiveWait, Internal, Wait, WaitState, suspend_until};
+use crate::wait::active::{ActiveWait, Internal, suspend_until};
 use crate::wait::scoped::Scoped;
+use crate::wait::state::WaitState;
+use crate::wait::state::private::Sealed;
+use crate::wait::yieldable::Wait;
 
 /// Waits for `wait`, then calls `cleanup`, and waits for what `cleanup` returns. Then it gives the output of `wait`, or raises its
 /// error.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use crate::error::{Grouping, LoopError, Result};
 use crate::scheduler::{ScopeKind, TaskRef};
-use crate::wait::lifecycle::{Wait, WaitState, wait_is_its_state};
 use crate::wait::scoped::Scoped;
+use crate::wait::state::WaitState;
+use crate::wait::yieldable::{Wait, wait_is_its_state};
 
 /// Waits for `wait` in a failure domain of its own. Returns `Ok` with the output, or `Err` with the error that stopped the domain.
 ///

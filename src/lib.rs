@@ -170,7 +170,7 @@ pub use time::sleep::{sleep, sleep_until};
 pub use time::timeout::{TimedOut, timeout};
 pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
-pub use wait::lifecycle::Wait;
+pub use wait::yieldable::Wait;
 
 // The code of the guide and of the README is compiled and run as part of the tests. Most blocks leave out the feature
 // attribute, and some use the bridges to smol and to tokio.

@@ -15,9 +15,10 @@ pub use self::leaves::Same;
 use self::runners::Runners;
 use crate::wait::gather::for_tuples;
 use crate::wait::kind::{RaceKind, Work};
-use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{Wait, WaitState};
 use crate::wait::map::Map;
+use crate::wait::state::WaitState;
+use crate::wait::state::private::Sealed;
+use crate::wait::yieldable::Wait;
 
 /// Waits for the first of several waits that is over, and returns its output. The others are given up: a coroutine is
 /// cancelled, with all that it started, and has ended when the `yield` returns.

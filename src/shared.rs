@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::join::JoinShared;
 use crate::scheduler::{Task, TaskRef};
-use crate::wait::lifecycle::Wait;
-use crate::wait::lifecycle::private::Sealed;
 use crate::wait::map::Map;
+use crate::wait::state::private::Sealed;
+use crate::wait::yieldable::Wait;
 
 /// A coroutine that many coroutines may wait for. The first waiter or [`spawn`](crate::spawn) starts it, and each waiter gets a clone
 /// of its value.

@@ -8,8 +8,9 @@ use crate::join::{JoinOwned, start};
 use crate::scheduler::{Scheduler, State, Task, TaskRef};
 use crate::shared::{Shareable, Shared};
 use crate::wait::gather::for_shapes;
-use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_completion};
+use crate::wait::state::private::Sealed;
+use crate::wait::state::{WaitState, polled_after_completion};
+use crate::wait::yieldable::{Wait, inherent_map};
 
 /// Starts coroutines in the background. The `yield` returns their handles, and does not wait for the coroutines.
 ///

@@ -6,13 +6,14 @@ use std::rc::{Rc, Weak};
 
 use slab::Slab;
 
-use super::limit::Source;
 use super::slots::{Slot, Slots};
+use super::source::Source;
 use crate::coro::Coro;
 use crate::error::Error;
 use crate::panic::contain;
 use crate::scheduler::{Outcome, Quorum, Resume, Scheduler, Task, TaskRef};
-use crate::wait::lifecycle::{ActiveWait, Internal, Wait, suspend_until};
+use crate::wait::active::{ActiveWait, Internal, suspend_until};
+use crate::wait::yieldable::Wait;
 
 /// A reporter: it waits for `coro`, and ends with the same result.
 fn reporting<T: 'static>(coro: Coro<T>, mut end: End<T>, location: &'static Location<'static>) -> Coro<T> {

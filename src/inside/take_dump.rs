@@ -11,7 +11,8 @@ use std::sync::Arc;
 use super::dump::Dump;
 use crate::error::Result;
 use crate::scheduler::{Scheduler, TaskRef, Waiter, WakeSlot, WakeTarget};
-use crate::wait::lifecycle::{WaitState, polled_after_completion, wait_is_its_state};
+use crate::wait::state::{WaitState, polled_after_completion};
+use crate::wait::yieldable::wait_is_its_state;
 
 /// A wait for a [`Dump`] of the loop: the `yield` returns what each coroutine of the loop waits for.
 ///

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
-use crate::wait::lifecycle::private::Sealed;
-use crate::wait::lifecycle::{Wait, WaitState, inherent_map, polled_after_completion};
+use crate::wait::state::private::Sealed;
+use crate::wait::state::{WaitState, polled_after_completion};
+use crate::wait::yieldable::{Wait, inherent_map};
 
 /// Waits for `duration` by the clock of the loop, counted from the `yield`. The wait is never shorter. It is longer if the loop is busy,
 /// and it may be longer by the [slack](crate::Builder::timer_slack) of the loop.

@@ -1,7 +1,8 @@
 //! Gathers: collections and tuples of waits. All parts begin together, and a gather is ready when all its parts are ready.
 
-use super::lifecycle::private::Sealed;
-use super::lifecycle::{Wait, WaitState};
+use super::state::WaitState;
+use super::state::private::Sealed;
+use super::yieldable::Wait;
 use crate::error::{Error, Result};
 use crate::scheduler::TaskRef;
 

@@ -2,7 +2,7 @@
 //! A race that has any work starts a task for each of its waits, and has to wait until these tasks have ended. The kinds are
 //! types, so that the state of a race of leaves has no room for tasks, and the state of a race of work has no room for leaves.
 
-use super::lifecycle::WaitState;
+use super::state::WaitState;
 
 /// The kind of a wait, and of a race of such waits.
 #[doc(hidden)]

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use super::lifecycle::private::Sealed;
-use super::lifecycle::{Wait, WaitState, polled_after_completion};
+use super::state::private::Sealed;
+use super::state::{WaitState, polled_after_completion};
 use crate::error::{Error, Result};
 use crate::scheduler::TaskRef;
 
-/// A [`Wait`] with an output of another type. Returned by [`Wait::map`].
+/// A [`Wait`](crate::Wait) with an output of another type. Returned by [`Wait::map`](crate::Wait::map).
 #[must_use = "nothing is waited for before this is yielded"]
 pub struct Map<W, F> {
-    wait: W,
-    change: F,
+    pub(super) wait: W,
+    pub(super) change: F,
 }
 
 impl<W, F> Map<W, F> {
@@ -28,38 +28,17 @@ impl<W: fmt::Debug, F> fmt::Debug for Map<W, F> {
 
 impl<W, F> Sealed for Map<W, F> {}
 
-impl<W, F, U> Wait for Map<W, F>
-where
-    W: Wait,
-    F: FnOnce(W::Output) -> U + 'static,
-    U: 'static,
-{
-    type Output = U;
-    type State = Mapping<W::State, F>;
-    type Kind = W::Kind;
-
-    fn into_state(self) -> Mapping<W::State, F> {
-        Mapping { state: self.wait.into_state(), change: Some(self.change) }
-    }
-}
-
-impl<W, F> Map<W, F> {
-    /// The same wait with an output of another type. See [`Wait::map`].
-    pub fn map<G, U>(self, change: G) -> Map<Self, G>
-    where
-        Self: Wait,
-        G: FnOnce(<Self as Wait>::Output) -> U + 'static,
-        U: 'static,
-    {
-        Map::new(self, change)
-    }
-}
-
 #[doc(hidden)]
 #[allow(missing_debug_implementations)]
 pub struct Mapping<X, F> {
     state: X,
     change: Option<F>,
+}
+
+impl<X, F> Mapping<X, F> {
+    pub(super) fn new(state: X, change: F) -> Mapping<X, F> {
+        Mapping { state, change: Some(change) }
+    }
 }
 
 impl<X, F> Sealed for Mapping<X, F> {}

@@ -4,18 +4,18 @@
 //! programs have to name these types, because most programs yield such a value at once. The trait [`Wait`] itself is in the
 //! root.
 
+pub(crate) mod active;
 pub(crate) mod gather;
 pub(crate) mod kind;
-pub(crate) mod lifecycle;
 pub(crate) mod map;
 pub(crate) mod scoped;
+pub(crate) mod state;
+pub(crate) mod yieldable;
 
+pub(crate) use active::{ActiveWait, Internal, suspend_until};
 pub(crate) use gather::{for_shapes, for_tuples};
-#[allow(unused_imports)] // some may be unused here, as other modules import them from `lifecycle`
-pub(crate) use lifecycle::{
-    ActiveWait, Internal, Wait, WaitState, inherent_map, polled_after_completion, private, suspend_until,
-    wait_is_its_state,
-};
+pub(crate) use state::{WaitState, polled_after_completion, private};
+pub(crate) use yieldable::{Wait, inherent_map, wait_is_its_state};
 
 pub use self::map::Map;
 pub use crate::as_completed::{NextCompleted, StartAsCompleted, StartLimited};

@@ -3,8 +3,9 @@
 
 use std::rc::Rc;
 
-use super::lifecycle::private::AnyTask;
-use super::lifecycle::{Wait, polled_after_completion};
+use super::state::polled_after_completion;
+use super::state::private::AnyTask;
+use super::yieldable::Wait;
 use crate::error::Result;
 use crate::scheduler::{Scheduler, Scope, ScopeKind, Task, TaskRef};
 
