@@ -17,16 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
 
 use super::marks::{LISTED, POLLED, SPARE, WITH_SPARE, WOKEN};
 use super::this_thread::{is_this_thread, this_thread};
-use super::wake_slot::WakeSlot;
+use super::wake_slot::{SlotKey, WakeSlot};
 use crate::capacity::KEPT_CAPACITY;
 use crate::scheduler::{Scheduler, State, TaskRef};
-
-/// Identifies a wake slot: by its index, and by a stamp that no other slot of the loop ever has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SlotKey {
-    pub(crate) index: usize,
-    pub(crate) stamp: u64,
-}
 
 /// The wake-ups of a loop that come from its own thread.
 pub(in crate::scheduler) struct LocalWakes {
@@ -122,9 +115,18 @@ impl LocalWakes {
         self.is_here().then_some(Here(self, PhantomData))
     }
 
+    /// Drops all spare wakers.
+    pub(in crate::scheduler) fn drop_spares(&self) {
+        while let Some(here) = self.here()
+            && let Some(slot) = self.next_with_spare()
+        {
+            here.drop_spare(&slot);
+        }
+    }
+
     /// Takes one slot out of the list of slots that may have a spare waker. `None` if this list is empty.
     #[inline]
-    pub(in crate::scheduler) fn next_with_spare(&self) -> Option<Arc<WakeSlot>> {
+    fn next_with_spare(&self) -> Option<Arc<WakeSlot>> {
         let slot = self.with(|list| {
             let slot = list.with_spare.pop();
             if slot.is_none() && list.with_spare.capacity() > KEPT_CAPACITY {
@@ -266,7 +268,7 @@ impl Here<'_> {
         noted.retain(|slot| {
             let is_retired = slot.is_retired();
             if is_retired {
-                WakeSlot::drop_spare(slot);
+                self.drop_spare(slot);
                 slot.local.set(slot.local.get() & !WITH_SPARE);
             }
             !is_retired
@@ -275,6 +277,15 @@ impl Here<'_> {
             list.prune_at = 2 * noted.len() + 4;
             list.with_spare = noted;
         });
+    }
+
+    /// Drops the spare waker of `slot`, if there is one.
+    fn drop_spare(&self, slot: &Arc<WakeSlot>) {
+        if self.take_spare(slot) {
+            // SAFETY: the spare waker was a waker of this slot, with its counts. `take_spare` has taken it out, so it is used up
+            // here, and only once.
+            unsafe { WakeSlot::drop_counts(Arc::as_ptr(slot)) };
+        }
     }
 
     /// Takes out the spare waker of `slot`. Returns false if there is none.

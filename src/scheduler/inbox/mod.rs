@@ -13,6 +13,7 @@ mod marks;
 mod parked;
 mod this_thread;
 mod wake_slot;
+mod waker;
 
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -20,8 +21,8 @@ use std::time::Instant;
 
 use self::guests::Guests;
 use self::local::LocalWakes;
-pub(super) use self::local::SlotKey;
 pub(crate) use self::parked::{EndOfWatch, Parked};
+pub(super) use self::wake_slot::SlotKey;
 pub(crate) use self::wake_slot::{WakeSlot, WakeTarget};
 use super::Scheduler;
 use crate::capacity::KEPT_CAPACITY;
@@ -121,9 +122,7 @@ impl Inbox {
     /// may be called while the loop runs.
     pub(super) fn add_local_watchers(self: &Arc<Inbox>) {
         // Spare wakers go first, because nothing outside holds them. Dropping one changes the separate count.
-        while let Some(slot) = self.local.next_with_spare() {
-            WakeSlot::drop_spare(&slot);
-        }
+        self.local.drop_spares();
         let added = self.local.take_watchers();
         if added != 0 {
             // A holder signals before it is removed from the count, so this thread sees the signal from here on.

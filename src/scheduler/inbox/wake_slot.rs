@@ -1,17 +1,20 @@
-//! Wake slots, and the wakers for them. Foreign code and other threads wake a loop through these wakers.
+//! Wake slots, as data: the key and the state of a slot, and the counts of its holders. [`waker`](super::waker) makes wakers of them.
 
-use std::mem::ManuallyDrop;
-use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::local::{Here, SlotKey};
+use super::Inbox;
 use super::marks::{LocalMarks, LocalPoll};
-use super::{Inbox, Parked};
 use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::scheduler::TaskRef;
+
+/// Identifies a wake slot: by its index, and by a stamp that no other slot of the loop ever has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotKey {
+    pub(crate) index: usize,
+    pub(crate) stamp: u64,
+}
 
 /// The task that a wake slot wakes, or the function that it calls.
 pub(crate) enum WakeTarget {
@@ -26,7 +29,7 @@ pub(crate) struct WakeSlot {
     /// The number of wakers of this slot that are held outside, and the bit [`RETIRED`].
     holders: AtomicUsize,
     /// The slot is in the inbox already.
-    woken: AtomicBool,
+    pub(super) woken: AtomicBool,
     pub(in crate::scheduler) local: LocalMarks,
 }
 
@@ -47,34 +50,6 @@ impl WakeSlot {
             woken: AtomicBool::new(false),
             local: LocalMarks::new(task),
         })
-    }
-
-    /// Makes a waker to lend for a poll. It is not counted, but its clones are.
-    ///
-    /// # Safety
-    ///
-    /// `wake_slot` came from [`Arc::as_ptr`], and an `Arc` of it lives for as long as the waker that is returned.
-    #[inline]
-    pub(crate) unsafe fn lend(wake_slot: *const WakeSlot) -> ManuallyDrop<Waker> {
-        // SAFETY: `VTABLE` needs the pointer of an `Arc` that is alive whenever the waker is used. By contract, `wake_slot` is such a
-        // pointer. The waker's own `drop` never runs, so it needs no count of its own.
-        ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(wake_slot.cast(), &VTABLE)) })
-    }
-
-    /// Makes a waker that is counted, to keep outside.
-    pub(crate) fn waker(wake_slot: &Arc<WakeSlot>) -> Waker {
-        // SAFETY: `wake_slot` is borrowed for longer than this line.
-        unsafe { WakeSlot::lend(Arc::as_ptr(wake_slot)) }.deref().clone()
-    }
-
-    /// The slot that `waker` wakes, if `waker` is one of this crate.
-    pub(super) fn of(waker: &Waker) -> Option<Arc<WakeSlot>> {
-        if !std::ptr::eq(waker.vtable(), &raw const VTABLE) {
-            return None;
-        }
-        // SAFETY: `VTABLE` is private, so `waker` was made in this file, from `VTABLE` and the pointer of an `Arc`. `waker` is
-        // borrowed, so that `Arc` is alive, and `borrow` does not change its count.
-        Some(Arc::clone(&*unsafe { borrow(waker.data()) }))
     }
 
     /// Notes that the slot was taken out of the inbox: the next wake-up adds it again. If another thread has woken the slot while
@@ -109,33 +84,8 @@ impl WakeSlot {
         self.local.begin_poll()
     }
 
-    #[inline]
-    pub(crate) fn wake(this: &Arc<WakeSlot>) {
-        WakeSlot::wake_with(this, Parked::wake);
-    }
-
-    /// Wakes the slot. If its loop sleeps, `wake_parked` wakes the loop.
-    #[inline]
-    pub(super) fn wake_with(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
-        this.wake_from(this.inbox.local.here(), || WakeSlot::deliver(this, wake_parked));
-    }
-
-    /// Wakes the slot. If this is not possible on this thread, calls `deliver`, which puts the slot into the inbox.
-    #[inline(always)]
-    fn wake_from(&self, here: Option<Here<'_>>, deliver: impl FnOnce()) {
-        if !self.is_retired() && !here.is_some_and(|here| here.wake(self)) {
-            deliver();
-        }
-    }
-
-    #[inline(never)]
-    fn deliver(this: &Arc<WakeSlot>, wake_parked: fn(Parked)) {
-        if !this.woken.swap(true, AcqRel) {
-            wake_parked(this.inbox.deliver(|state| state.woken.push(Arc::clone(this))));
-        }
-    }
-
-    fn hold(&self) {
+    /// Counts one more waker that is held outside.
+    pub(super) fn hold(&self) {
         let holders = self.holders.fetch_add(1, Relaxed);
         if holders & !RETIRED > RETIRED / 2 {
             // On a 64-bit machine, this happens when 2^62 clones were forgotten, and the count would overflow. As with `Arc`, this
@@ -147,13 +97,17 @@ impl WakeSlot {
         }
     }
 
-    /// Drops the spare waker of the slot, if there is one. Does nothing on another thread.
-    pub(in crate::scheduler) fn drop_spare(this: &Arc<WakeSlot>) {
-        if this.inbox.local.here().is_some_and(|here| here.take_spare(this)) {
-            // SAFETY: the spare waker was a waker of `VTABLE` with this data. `take_spare` has taken it out, so it is used up here,
-            // and only once.
-            unsafe { drop_counts(Arc::as_ptr(this).cast()) };
-        }
+    /// Gives up the counts of a waker: the waker is no longer a holder, and its count of the `Arc` is released.
+    ///
+    /// # Safety
+    ///
+    /// `slot` came from [`Arc::as_ptr`] or [`Arc::into_raw`]. A waker has one count of this `Arc` and is one of the holders, and both
+    /// are used up here.
+    #[inline(never)]
+    pub(super) unsafe fn drop_counts(slot: *const WakeSlot) {
+        // SAFETY: by contract, the count of the waker is used up here, and the `Arc` is alive until then.
+        let slot = unsafe { Arc::from_raw(slot) };
+        slot.release();
     }
 
     fn release(&self) {
@@ -163,92 +117,7 @@ impl WakeSlot {
     }
 }
 
-/// The data of each waker is an `Arc<WakeSlot>` as a raw pointer. Each waker, except a lent one, has one count of the `Arc` and
-/// is one of the holders. All functions may be called from any thread, as `Waker` demands: `WakeSlot` is `Send + Sync`, as its
-/// fields are.
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
-
 const _: () = {
     const fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<WakeSlot>();
 };
-
-/// # Safety
-///
-/// `data` is the data of a waker of [`VTABLE`], and this waker is alive during the call.
-unsafe fn borrow(data: *const ()) -> ManuallyDrop<Arc<WakeSlot>> {
-    // SAFETY: by contract, `data` is the pointer of an `Arc`. The waker has a count of this `Arc`, or is a lent one: then another count
-    // exists for as long as the waker (see `lend`). `ManuallyDrop` changes no count.
-    ManuallyDrop::new(unsafe { Arc::from_raw(data.cast()) })
-}
-
-/// # Safety
-///
-/// As [`borrow`].
-unsafe fn clone_waker(data: *const ()) -> RawWaker {
-    // SAFETY: by contract.
-    let wake_slot = unsafe { borrow(data) };
-    if wake_slot.inbox.local.here().is_some_and(|here| here.take_spare(&wake_slot)) {
-        // The clone takes over the counts of the spare waker.
-        return RawWaker::new(data, &VTABLE);
-    }
-    wake_slot.hold();
-    RawWaker::new(Arc::into_raw(Arc::clone(&wake_slot)).cast(), &VTABLE)
-}
-
-/// # Safety
-///
-/// As [`borrow`]. The waker is used up.
-unsafe fn wake(data: *const ()) {
-    // SAFETY: by contract.
-    let wake_slot = unsafe { borrow(data) };
-    let is_done = wake_slot.inbox.local.here().is_some_and(|here| here.wake_and_keep_spare(&wake_slot));
-    if !is_done {
-        // SAFETY: by contract. The waker is used up there.
-        unsafe { wake_slow(data) }
-    }
-}
-
-/// # Safety
-///
-/// As [`borrow`]. The waker is used up.
-#[inline(never)]
-unsafe fn wake_slow(data: *const ()) {
-    // The waker first wakes, and only then stops being a holder. So a loop that finds no holder finds the wake-up when it looks
-    // again.
-    // SAFETY: by contract, for both.
-    unsafe {
-        wake_by_ref(data);
-        drop_waker(data);
-    }
-}
-
-/// # Safety
-///
-/// As [`borrow`].
-unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: by contract.
-    WakeSlot::wake(&*unsafe { borrow(data) });
-}
-
-/// # Safety
-///
-/// As [`borrow`]. The waker is used up.
-unsafe fn drop_waker(data: *const ()) {
-    // SAFETY: by contract.
-    let wake_slot = unsafe { borrow(data) };
-    if !wake_slot.inbox.local.here().is_some_and(|here| here.keep_spare(&wake_slot)) {
-        // SAFETY: by contract. The waker is not kept.
-        unsafe { drop_counts(data) };
-    }
-}
-
-/// # Safety
-///
-/// As [`borrow`]. The waker is used up, and is not kept as the spare waker.
-#[inline(never)]
-unsafe fn drop_counts(data: *const ()) {
-    // SAFETY: by contract, the waker is used up, so its count of the `Arc` is released here.
-    let wake_slot = ManuallyDrop::into_inner(unsafe { borrow(data) });
-    wake_slot.release();
-}
