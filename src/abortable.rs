@@ -16,12 +16,12 @@ use crate::error::{Cancelled, Error, Reason, Result};
 use crate::scheduler::{AtEnd, OnScopeEnd, Scope, ScopeKind, TaskRef};
 use crate::spawn::{JoinHandle, Spawnable, Starting};
 use crate::sync::Listener;
-use crate::wait::active::task_of;
-use crate::wait::kind::Work;
-use crate::wait::scoped::Scoped;
-use crate::wait::state::WaitState;
-use crate::wait::state::private::Sealed;
-use crate::wait::yieldable::{Wait, inherent_map};
+use crate::waiting::active::task_of;
+use crate::waiting::kind::Work;
+use crate::waiting::scoped::Scoped;
+use crate::waiting::state::WaitState;
+use crate::waiting::state::private::Sealed;
+use crate::waiting::yieldable::{Wait, inherent_map};
 
 /// Makes work, and a handle that can end it. When the [`Abortable`] is yielded, it gives `Ok` with the output of `wait`, or
 /// `Err(`[`Aborted`]`)`.

@@ -20,10 +20,10 @@ use self::source::Source;
 use crate::coro::Coro;
 use crate::error::{Error, Result};
 use crate::scheduler::{BlockedOn, TaskRef, Waiter};
-use crate::wait::map::Map;
-use crate::wait::private::Sealed;
-use crate::wait::state::{WaitState, polled_after_completion};
-use crate::wait::yieldable::{Wait, wait_is_its_state};
+use crate::waiting::map::Map;
+use crate::waiting::private::Sealed;
+use crate::waiting::state::{WaitState, polled_after_completion};
+use crate::waiting::yieldable::{Wait, wait_is_its_state};
 
 pub use self::limit::StartLimited;
 
@@ -162,7 +162,7 @@ where
 {
     type Output = AsCompleted<<I::Item as Wait>::Output>;
     type State = StartAll<<I::Item as Wait>::Output>;
-    type Kind = crate::wait::kind::Work;
+    type Kind = crate::waiting::kind::Work;
 
     fn into_state(self) -> Self::State {
         let coros = self.waits.into_iter().map(|wait| coro_of(wait, self.location)).collect();

@@ -50,13 +50,13 @@ use std::task::Poll;
 
 pub use crate::error::Raise;
 pub use crate::scheduler::{Outcome, Resume, Suspend};
-pub use crate::wait::active::ActiveWait;
+pub use crate::waiting::active::ActiveWait;
 /// The former name of [`ActiveWait`].
 #[doc(hidden)]
-pub use crate::wait::active::ActiveWait as Begun;
+pub use crate::waiting::active::ActiveWait as Begun;
 
 use crate::error::Result;
-use crate::wait::yieldable::Wait;
+use crate::waiting::yieldable::Wait;
 
 impl Resume {
     /// Begins to wait for `wait`. The line of the caller is the line of this wait in traces.

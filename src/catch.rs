@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::scheduler::TaskRef;
-use crate::wait::state::WaitState;
-use crate::wait::state::private::Sealed;
-use crate::wait::yieldable::{Wait, inherent_map};
+use crate::waiting::state::WaitState;
+use crate::waiting::state::private::Sealed;
+use crate::waiting::yieldable::{Wait, inherent_map};
 
 /// Waits for `wait`. If `wait` raises an error, this returns the error as a value.
 ///

@@ -11,9 +11,9 @@ use crate::join::JoinOwned;
 use crate::scheduler::{Outcome, Resume, Suspend, Task, TaskName, TypeName};
 use crate::shared::{Shareable, Shared};
 use crate::trace::Frame;
-use crate::wait::active::{ActiveWait, Internal, suspend_until};
-use crate::wait::state::private::{AnyTask, Sealed};
-use crate::wait::yieldable::{Wait, inherent_map};
+use crate::waiting::active::{ActiveWait, Internal, suspend_until};
+use crate::waiting::state::private::{AnyTask, Sealed};
+use crate::waiting::yieldable::{Wait, inherent_map};
 
 /// A coroutine that has not started. When it finishes, it has a value of type `T`.
 ///
@@ -229,7 +229,7 @@ inherent_map!([T] Coro<T>);
 impl<T: 'static> Wait for Coro<T> {
     type Output = T;
     type State = JoinOwned<T>;
-    type Kind = crate::wait::kind::Work;
+    type Kind = crate::waiting::kind::Work;
 
     fn into_state(self) -> JoinOwned<T> {
         JoinOwned::new(self.task)

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Grouping, LoopError};
-use crate::inside::recorder::Recorder;
-use crate::inside::stall::Stall;
-use crate::inside::statistics::Statistics;
 use crate::inside::view::View;
 use crate::inside::watchdog::Watchdog;
 use crate::last_run::LastRun;
+use crate::reports::recorder::Recorder;
+use crate::reports::stall::Stall;
+use crate::reports::statistics::Statistics;
 use crate::run::{Observation, Run, Settings, SimulationSettings};
 use crate::runtime::Runtime;
 use crate::scheduler::{Order, Watch};
 use crate::stop::{Stop, StopHandle};
-use crate::wait::Wait;
-use crate::wait::private::AnyTask;
+use crate::waiting::Wait;
+use crate::waiting::private::AnyTask;
 
 /// A single-threaded event loop.
 ///

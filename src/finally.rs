@@ -9,11 +9,11 @@ use crate::coro::Coro;
 use crate::error::{Error, Result};
 use crate::scheduler::{Outcome, Resume, ScopeKind, State, TaskRef};
 use crate::shield::shield;
-use crate::wait::active::{ActiveWait, Internal, suspend_until};
-use crate::wait::scoped::Scoped;
-use crate::wait::state::WaitState;
-use crate::wait::state::private::Sealed;
-use crate::wait::yieldable::Wait;
+use crate::waiting::active::{ActiveWait, Internal, suspend_until};
+use crate::waiting::scoped::Scoped;
+use crate::waiting::state::WaitState;
+use crate::waiting::state::private::Sealed;
+use crate::waiting::yieldable::Wait;
 
 /// Waits for `wait`, then calls `cleanup`, and waits for what `cleanup` returns. Then it gives the output of `wait`, or raises its
 /// error.

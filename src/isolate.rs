@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::error::{Grouping, LoopError, Result};
 use crate::scheduler::{ScopeKind, TaskRef};
-use crate::wait::scoped::Scoped;
-use crate::wait::state::WaitState;
-use crate::wait::yieldable::{Wait, wait_is_its_state};
+use crate::waiting::scoped::Scoped;
+use crate::waiting::state::WaitState;
+use crate::waiting::yieldable::{Wait, wait_is_its_state};
 
 /// Waits for `wait` in a failure domain of its own. Returns `Ok` with the output, or `Err` with the error that stopped the domain.
 ///

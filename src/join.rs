@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use crate::error::{Error, Result};
 use crate::scheduler::{Scheduler, Task, TaskRef, Waiter, WaiterKey};
-use crate::wait::state::private::Sealed;
-use crate::wait::state::{WaitState, polled_after_completion};
+use crate::waiting::state::private::Sealed;
+use crate::waiting::state::{WaitState, polled_after_completion};
 
 /// Starts `task` in the scope of `starter`.
 #[inline]

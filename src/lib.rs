@@ -114,6 +114,7 @@ mod primitives;
 mod race;
 #[cfg(any(feature = "smol", feature = "async-std"))]
 mod reactor;
+mod reports;
 mod run;
 mod run_in_loop;
 mod runtime;
@@ -130,6 +131,7 @@ pub mod thread;
 pub mod time;
 mod trace;
 pub mod wait;
+mod waiting;
 
 pub use abortable::{AbortHandle, Abortable, Aborted, RemoteAbortHandle, abortable};
 pub use as_completed::{AsCompleted, as_completed};
@@ -145,13 +147,13 @@ pub use coro::Coro;
 pub use error::{Cancelled, Deadlock, Error, Grouping, LoopError, Panic, Reason, Result, Stuck};
 pub use event_loop::{Builder, Loop};
 pub use finally::{bracket, finally};
-pub use inside::dump::Dump;
-pub use inside::recorder::Recorder;
-pub use inside::stall::Stall;
 pub use inside::take_dump::dump;
 pub use inside::view::View;
 pub use isolate::isolate;
 pub use race::race;
+pub use reports::dump::Dump;
+pub use reports::recorder::Recorder;
+pub use reports::stall::Stall;
 pub use run_in_loop::run_in_loop;
 pub use runtime::{Idle, Runtime, Step};
 pub use shared::Shared;
@@ -170,7 +172,7 @@ pub use time::sleep::{sleep, sleep_until};
 pub use time::timeout::{TimedOut, timeout};
 pub use tinyield_macros::{co, coro};
 pub use trace::Frame;
-pub use wait::yieldable::Wait;
+pub use waiting::yieldable::Wait;
 
 // The code of the guide and of the README is compiled and run as part of the tests. Most blocks leave out the feature
 // attribute, and some use the bridges to smol and to tokio.
@@ -200,7 +202,7 @@ pub mod __private {
 
     use crate::by_hand::{ActiveWait, Resume, Suspend};
     use crate::coro::Coro;
-    use crate::wait::WaitState;
+    use crate::waiting::WaitState;
 
     /// The name of a block.
     #[derive(Debug)]

@@ -13,12 +13,12 @@ use std::marker::PhantomData;
 use self::leaves::Leaves;
 pub use self::leaves::Same;
 use self::runners::Runners;
-use crate::wait::gather::for_tuples;
-use crate::wait::kind::{RaceKind, Work};
-use crate::wait::map::Map;
-use crate::wait::state::WaitState;
-use crate::wait::state::private::Sealed;
-use crate::wait::yieldable::Wait;
+use crate::waiting::gather::for_tuples;
+use crate::waiting::kind::{RaceKind, Work};
+use crate::waiting::map::Map;
+use crate::waiting::state::WaitState;
+use crate::waiting::state::private::Sealed;
+use crate::waiting::yieldable::Wait;
 
 /// Waits for the first of several waits that is over, and returns its output. The others are given up: a coroutine is
 /// cancelled, with all that it started, and has ended when the `yield` returns.

@@ -17,17 +17,17 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::settings::{Observation, Settings, SimulationSettings};
 use crate::error::{LoopError, Reason};
-use crate::inside::dump::Dump;
-use crate::inside::statistics::Statistics;
 use crate::inside::watchdog::WatchdogThread;
 use crate::last_run::LastRun;
 use crate::panic::discard;
+use crate::reports::dump::Dump;
+use crate::reports::statistics::Statistics;
 #[cfg(feature = "tokio")]
 use crate::scheduler::{Driver, Steps};
 use crate::scheduler::{Inbox, Observer, Progress, Record, Scheduler, Scope, Simulated, Task, Watch};
 use crate::stop::Stop;
 use crate::thread::LoopInClosure;
-use crate::wait::WaitState;
+use crate::waiting::WaitState;
 
 /// A [`poll`](Run::poll) looks at the clock after this number of steps.
 const STEPS_PER_BATCH: usize = 128;

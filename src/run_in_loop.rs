@@ -8,8 +8,8 @@ use crate::run::{Run, Settings};
 use crate::scheduler::{Outcome, Resume, TaskName, TaskRef};
 use crate::thread::{Pool, run_on};
 use crate::trace::Frame;
-use crate::wait::private::AnyTask;
-use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
+use crate::waiting::private::AnyTask;
+use crate::waiting::{ActiveWait, Internal, Wait, suspend_until};
 
 /// Makes a coroutine that runs a loop on a thread of its own. The loop runs the wait that `build` returns, and the coroutine gives
 /// the output of this wait.

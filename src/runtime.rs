@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::LoopError;
-use crate::inside::dump::Dump;
-use crate::inside::statistics::Statistics;
+use crate::reports::dump::Dump;
+use crate::reports::statistics::Statistics;
 use crate::run::Run;
 use crate::scheduler::{Inbox, Progress};
 use crate::spawn::Spawnable;

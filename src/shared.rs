@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::join::JoinShared;
 use crate::scheduler::{Task, TaskRef};
-use crate::wait::map::Map;
-use crate::wait::state::private::Sealed;
-use crate::wait::yieldable::Wait;
+use crate::waiting::map::Map;
+use crate::waiting::state::private::Sealed;
+use crate::waiting::yieldable::Wait;
 
 /// A coroutine that many coroutines may wait for. The first waiter or [`spawn`](crate::spawn) starts it, and each waiter gets a clone
 /// of its value.
@@ -92,7 +92,7 @@ impl<T> Sealed for Shared<T> {}
 impl<T: 'static> Wait for Shared<T> {
     type Output = T;
     type State = JoinShared<T>;
-    type Kind = crate::wait::kind::Work;
+    type Kind = crate::waiting::kind::Work;
 
     fn into_state(self) -> JoinShared<T> {
         JoinShared::new(self.task, self.clone)
@@ -104,7 +104,7 @@ impl<T> Sealed for &Shared<T> {}
 impl<T: 'static> Wait for &Shared<T> {
     type Output = T;
     type State = JoinShared<T>;
-    type Kind = crate::wait::kind::Work;
+    type Kind = crate::waiting::kind::Work;
 
     fn into_state(self) -> JoinShared<T> {
         self.clone().into_state()

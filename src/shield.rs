@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::scheduler::{ScopeKind, TaskRef};
-use crate::wait::scoped::Scoped;
-use crate::wait::state::WaitState;
-use crate::wait::yieldable::{Wait, wait_is_its_state};
+use crate::waiting::scoped::Scoped;
+use crate::waiting::state::WaitState;
+use crate::waiting::yieldable::{Wait, wait_is_its_state};
 
 /// Waits for `wait`, and puts off every cancellation until the wait is over. Use it if the cleanup of a coroutine has to wait for
 /// something.

@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::join::{JoinOwned, start};
 use crate::scheduler::{Scheduler, State, Task, TaskRef};
 use crate::shared::{Shareable, Shared};
-use crate::wait::gather::for_shapes;
-use crate::wait::state::private::Sealed;
-use crate::wait::state::{WaitState, polled_after_completion};
-use crate::wait::yieldable::{Wait, inherent_map};
+use crate::waiting::gather::for_shapes;
+use crate::waiting::state::private::Sealed;
+use crate::waiting::state::{WaitState, polled_after_completion};
+use crate::waiting::yieldable::{Wait, inherent_map};
 
 /// Starts coroutines in the background. The `yield` returns their handles, and does not wait for the coroutines.
 ///
@@ -69,7 +69,7 @@ inherent_map!([S: Spawnable] Spawn<S>);
 impl<S: Spawnable> Wait for Spawn<S> {
     type Output = S::Handles;
     type State = S::State;
-    type Kind = crate::wait::kind::Work;
+    type Kind = crate::waiting::kind::Work;
 
     fn into_state(self) -> S::State {
         self.0.into_state()
@@ -233,7 +233,7 @@ inherent_map!([T] JoinHandle<T>);
 impl<T: 'static> Wait for JoinHandle<T> {
     type Output = T;
     type State = JoinOwned<T>;
-    type Kind = crate::wait::kind::Leaf;
+    type Kind = crate::waiting::kind::Leaf;
 
     fn into_state(self) -> JoinOwned<T> {
         JoinOwned::new(self.task)

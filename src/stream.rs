@@ -14,7 +14,7 @@ use self::handover::Handover;
 pub use self::waits::{Emit, Next};
 use crate::error::{Cancelled, Error, Reason};
 use crate::scheduler::{Scope, Task};
-use crate::wait::Wait;
+use crate::waiting::Wait;
 
 /// Makes a coroutine that gives values one by one.
 ///

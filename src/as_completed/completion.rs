@@ -12,8 +12,8 @@ use crate::coro::Coro;
 use crate::error::Error;
 use crate::panic::contain;
 use crate::scheduler::{Outcome, Quorum, Resume, Scheduler, Task, TaskRef};
-use crate::wait::active::{ActiveWait, Internal, suspend_until};
-use crate::wait::yieldable::Wait;
+use crate::waiting::active::{ActiveWait, Internal, suspend_until};
+use crate::waiting::yieldable::Wait;
 
 /// A reporter: it waits for `coro`, and ends with the same result.
 fn reporting<T: 'static>(coro: Coro<T>, mut end: End<T>, location: &'static Location<'static>) -> Coro<T> {

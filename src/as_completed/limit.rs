@@ -9,8 +9,8 @@ use super::source::{Iter, Source};
 use crate::coro::Coro;
 use crate::error::Result;
 use crate::scheduler::TaskRef;
-use crate::wait::state::{WaitState, polled_after_completion};
-use crate::wait::yieldable::wait_is_its_state;
+use crate::waiting::state::{WaitState, polled_after_completion};
+use crate::waiting::yieldable::wait_is_its_state;
 
 /// The [`Wait`](crate::Wait) that [`as_completed(..).limit(..)`](super::StartAsCompleted::limit) returns.
 #[must_use = "nothing starts before this is yielded"]

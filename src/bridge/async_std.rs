@@ -12,7 +12,7 @@ use crate::panic::catch;
 use crate::reactor::ReactorTimer;
 use crate::scheduler::TaskName;
 use crate::thread::{Closure, HeldThread, Pool, run_on};
-use crate::wait::Wait;
+use crate::waiting::Wait;
 
 /// Makes a future that runs `wait` in a loop inside of an async-std program. It is for `task::block_on` or `task::spawn_local`. For
 /// `task::spawn`, see [`to_async_std_with`].

@@ -10,8 +10,8 @@ use std::time::Instant;
 use crate::error::{Grouping, LoopError};
 use crate::run::{Run, Settings};
 use crate::scheduler::Task;
-use crate::wait::Wait;
-use crate::wait::private::AnyTask;
+use crate::waiting::Wait;
+use crate::waiting::private::AnyTask;
 
 /// A timer of the host: it wakes the host when the next timer of the loop is due.
 pub(super) trait HostTimer: Default {

@@ -6,7 +6,7 @@ use super::thread::Threaded;
 use crate::coro::Coro;
 use crate::reactor::ReactorTimer;
 use crate::scheduler::TaskName;
-use crate::wait::Wait;
+use crate::waiting::Wait;
 
 /// Makes a future that runs `wait` in a loop inside of a smol program. It is for [`block_on`](async_io::block_on), or for a task of
 /// a `LocalExecutor`. For `smol::spawn`, see [`to_smol_with`].

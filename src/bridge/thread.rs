@@ -11,8 +11,8 @@ use crate::error::{Cancelled, Grouping, LoopError, Reason};
 use crate::panic::FirstPanic;
 use crate::run::{Run, Settings};
 use crate::thread::{HeldThread, Job, Pool};
-use crate::wait::Wait;
-use crate::wait::private::AnyTask;
+use crate::waiting::Wait;
+use crate::waiting::private::AnyTask;
 
 pub(super) struct Threaded<T: Send + 'static> {
     /// The work for the thread, until the future is first polled.

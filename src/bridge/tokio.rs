@@ -17,7 +17,7 @@ use super::tokio_runtime::{InRuntime, TokioRuntime, TokioTimer};
 use crate::coro::Coro;
 use crate::error::{Error, Grouping, LoopError};
 use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
-use crate::wait::Wait;
+use crate::waiting::Wait;
 
 /// Makes a future that runs `wait` in a loop inside of a tokio program. It is for `Runtime::block_on`, or for a task of a
 /// `LocalSet`. For `tokio::spawn`, see [`to_tokio_with`].

@@ -6,15 +6,11 @@
 //!
 //! The main types are in the root of the crate. Few programs have to name the other types, which are in this module.
 
-pub(crate) mod dump;
-pub(crate) mod recorder;
-pub(crate) mod stall;
-pub(crate) mod statistics;
 pub(crate) mod take_dump;
 pub(crate) mod view;
 pub(crate) mod watchdog;
 
-pub use dump::DumpedTask;
-pub use recorder::Recorded;
-pub use statistics::Statistics;
-pub use take_dump::TakeDump;
+pub use self::take_dump::TakeDump;
+pub use crate::reports::dump::DumpedTask;
+pub use crate::reports::recorder::Recorded;
+pub use crate::reports::statistics::Statistics;

@@ -8,11 +8,11 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::dump::Dump;
 use crate::error::Result;
+use crate::reports::dump::Dump;
 use crate::scheduler::{Scheduler, TaskRef, Waiter, WakeSlot, WakeTarget};
-use crate::wait::state::{WaitState, polled_after_completion};
-use crate::wait::yieldable::wait_is_its_state;
+use crate::waiting::state::{WaitState, polled_after_completion};
+use crate::waiting::yieldable::wait_is_its_state;
 
 /// A wait for a [`Dump`] of the loop: the `yield` returns what each coroutine of the loop waits for.
 ///

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dump::Dump;
-use super::stall::Stall;
+use crate::reports::dump::Dump;
+use crate::reports::stall::Stall;
 use crate::scheduler::Watch;
 
 /// A handle to look into a loop from any thread. [`Loop::view`](crate::Loop::view) makes it.

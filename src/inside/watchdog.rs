@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::stall::Stall;
 use crate::panic::contain;
+use crate::reports::stall::Stall;
 use crate::scheduler::{Next, Watch};
 
 type Report = dyn FnMut(&Stall) + Send;

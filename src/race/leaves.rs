@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::scheduler::{State, Task, TaskRef};
-use crate::wait::gather::for_tuples;
-use crate::wait::state::private::Sealed;
-use crate::wait::state::{WaitState, polled_after_completion};
+use crate::waiting::gather::for_tuples;
+use crate::waiting::state::private::Sealed;
+use crate::waiting::state::{WaitState, polled_after_completion};
 
 /// All outputs of a race have the type of the first output: `Same<T>` is implemented only for `T`.
 #[doc(hidden)]

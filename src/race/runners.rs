@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use crate::error::{Cancelled, Reason, Result};
 use crate::scheduler::{Group, Scheduler, Task, TaskRef};
-use crate::wait::state::private::Sealed;
-use crate::wait::state::{WaitState, polled_after_completion};
+use crate::waiting::state::private::Sealed;
+use crate::waiting::state::{WaitState, polled_after_completion};
 
 #[doc(hidden)]
 pub struct Runners<T: 'static> {

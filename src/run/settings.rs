@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Grouping;
-use crate::inside::recorder::Recorder;
 use crate::inside::watchdog::Watchdog;
 use crate::last_run::LastRun;
+use crate::reports::recorder::Recorder;
 use crate::scheduler::{Order, Record, Watch};
 use crate::stop::Stop;
 

@@ -9,9 +9,9 @@ use std::rc::{Rc, Weak};
 use super::awaited::Holders;
 use super::deadlock::Waits;
 use super::{BlockedOn, Scheduler, Scope, State, TaskRef};
-use crate::inside::Statistics;
-use crate::inside::dump::{Dump, DumpedTask};
 use crate::iterations;
+use crate::reports::dump::{Dump, DumpedTask};
+use crate::reports::statistics::Statistics;
 use crate::trace::Frame;
 
 /// A thing that some coroutines hold and others wait for: a semaphore or a lock.

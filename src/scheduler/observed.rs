@@ -15,7 +15,7 @@ use super::run::Progress;
 use super::watch::Watch;
 use super::{Scheduler, State, TaskRef};
 use crate::error::Cancelled;
-use crate::inside::recorder::{End, RunRecorder, WokenBy};
+use crate::reports::recorder::{End, RunRecorder, WokenBy};
 use crate::trace::Frame;
 
 /// Code that runs before and after each turn of a run.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use std::{fmt, mem};
 
 use super::inbox::Inbox;
-use crate::inside::dump::Dump;
-use crate::inside::stall::{Kind, Stall};
+use crate::reports::dump::Dump;
+use crate::reports::stall::{Kind, Stall};
 use crate::trace::Frame;
 
 /// The part of a loop that other threads see, if the loop has a view or a watchdog.

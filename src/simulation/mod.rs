@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::error::Grouping;
 use crate::event_loop::timer_slack;
 use crate::scheduler::{Order, RoundOrder};
-use crate::wait::Wait;
+use crate::waiting::Wait;
 // A `Trial` is one run. `shrink` looks for the smallest change of the order that makes the program fail. A `Report` describes the
 // failure.
 use report::Report;

@@ -10,8 +10,8 @@ use crate::last_run::LastRun;
 use crate::panic::{Payload, discard};
 use crate::run::{Run, Settings, SimulationSettings};
 use crate::scheduler::{Order, Record};
-use crate::wait::Wait;
-use crate::wait::private::AnyTask;
+use crate::waiting::Wait;
+use crate::waiting::private::AnyTask;
 
 /// The program of a simulation, and what all its runs have in common.
 pub(super) struct Program<'a, W> {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::Reader;
 use crate::error::{Error, Result};
 use crate::scheduler::{Scope, TaskRef, Waiter};
-use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
+use crate::waiting::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// The [`Wait`](crate::Wait) that [`Stream::close`](crate::Stream::close) returns.
 #[must_use = "the stream is dropped if this is not yielded, and nobody waits for its end"]

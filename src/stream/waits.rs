@@ -7,9 +7,9 @@ use super::Reader;
 use super::handover::{Got, Handover, OfferPlace, ReaderPlace};
 use crate::error::{Error, Result};
 use crate::scheduler::{BlockedOn, OnFailure, Scheduler, TaskRef, Waiter};
-use crate::wait::kind::Leaf;
-use crate::wait::private::Sealed;
-use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
+use crate::waiting::kind::Leaf;
+use crate::waiting::private::Sealed;
+use crate::waiting::{Wait, WaitState, inherent_map, polled_after_completion};
 
 /// A [`Wait`] for the next value of a [`Stream`](crate::Stream). Its output is an `Option`.
 #[must_use = "no value is taken before this is yielded"]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef, WaitQueue, Waiter};
-use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
+use crate::waiting::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// A point at which coroutines wait until a fixed number of them have arrived. Then all of them continue, and the next round of the
 /// barrier begins.

@@ -8,7 +8,7 @@ use super::event_state::{Entry, EventState};
 use super::remote_event::RemoteEvent;
 use crate::error::Result;
 use crate::scheduler::{Key, TaskRef};
-use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
+use crate::waiting::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// A flag that coroutines wait for until it is set.
 ///

@@ -11,7 +11,7 @@ use super::semaphore::{Acquire, Permit, Semaphore};
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, TaskRef};
 use crate::trace::Frame;
-use crate::wait::{WaitState, wait_is_its_state};
+use crate::waiting::{WaitState, wait_is_its_state};
 
 /// A lock that guards data (by default `()`, which is no data). One coroutine at a time holds the lock.
 ///

@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Held, Key, Scheduler, TaskRef, WaitQueue, Waiter};
 use crate::trace::Frame;
-use crate::wait::{WaitState, polled_after_completion, wait_is_its_state};
+use crate::waiting::{WaitState, polled_after_completion, wait_is_its_state};
 
 /// A fixed number of permits, which coroutines acquire and give back.
 ///

@@ -18,7 +18,7 @@ use crate::panic::contain;
 use crate::primitives::{Mutex, lock};
 use crate::scheduler::{Outcome, Resume, TaskName};
 use crate::shield::shield;
-use crate::wait::{ActiveWait, Internal, Wait, suspend_until};
+use crate::waiting::{ActiveWait, Internal, Wait, suspend_until};
 
 /// The handle of a closure that was given to a pool.
 pub(crate) struct Job<F, R> {

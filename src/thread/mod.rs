@@ -20,7 +20,7 @@ pub(crate) use self::pool::Pool;
 use crate::coro::Coro;
 use crate::error::Cancelled;
 use crate::scheduler::{Outcome, Resume, TaskName};
-use crate::wait::{ActiveWait, Wait, suspend_until};
+use crate::waiting::{ActiveWait, Wait, suspend_until};
 
 /// Runs `f` on a thread, and returns the value of `f`. At most 500 closures run at once. The others wait in a queue.
 ///

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
-use crate::wait::state::{WaitState, polled_after_completion};
-use crate::wait::yieldable::wait_is_its_state;
+use crate::waiting::state::{WaitState, polled_after_completion};
+use crate::waiting::yieldable::wait_is_its_state;
 
 /// Makes an interval: `yield interval.tick()` waits for the next tick, and returns how many ticks were missed before it.
 ///

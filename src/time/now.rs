@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::scheduler::TaskRef;
-use crate::wait::state::{WaitState, polled_after_completion};
-use crate::wait::yieldable::wait_is_its_state;
+use crate::waiting::state::{WaitState, polled_after_completion};
+use crate::waiting::yieldable::wait_is_its_state;
 
 /// Returns the time by the clock of the loop.
 ///

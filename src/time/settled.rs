@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use crate::error::Result;
 use crate::scheduler::{Key, Scheduler, TaskRef, Waiter};
-use crate::wait::state::{WaitState, polled_after_completion};
-use crate::wait::yieldable::wait_is_its_state;
+use crate::waiting::state::{WaitState, polled_after_completion};
+use crate::waiting::yieldable::wait_is_its_state;
 
 /// Waits until every other coroutine of the loop waits for something, and nothing is ready any more.
 ///

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Scheduler, TaskRef, Timer, TimerKey, Waiter};
-use crate::wait::state::private::Sealed;
-use crate::wait::state::{WaitState, polled_after_completion};
-use crate::wait::yieldable::{Wait, inherent_map};
+use crate::waiting::state::private::Sealed;
+use crate::waiting::state::{WaitState, polled_after_completion};
+use crate::waiting::yieldable::{Wait, inherent_map};
 
 /// Waits for `duration` by the clock of the loop, counted from the `yield`. The wait is never shorter. It is longer if the loop is busy,
 /// and it may be longer by the [slack](crate::Builder::timer_slack) of the loop.
@@ -75,7 +75,7 @@ inherent_map!([] Sleep);
 impl Wait for Sleep {
     type Output = ();
     type State = Sleeping;
-    type Kind = crate::wait::kind::Leaf;
+    type Kind = crate::waiting::kind::Leaf;
 
     #[inline]
     fn into_state(self) -> Sleeping {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::scheduler::{AtEnd, ScopeKind, TaskRef, Timer};
-use crate::wait::scoped::Scoped;
-use crate::wait::state::WaitState;
-use crate::wait::yieldable::{Wait, wait_is_its_state};
+use crate::waiting::scoped::Scoped;
+use crate::waiting::state::WaitState;
+use crate::waiting::yieldable::{Wait, wait_is_its_state};
 
 /// Waits for `wait`, but not longer than `limit`. Returns `Ok` with the output, or `Err(`[`TimedOut`]`)`.
 ///

@@ -7,8 +7,8 @@ use super::local::{End, Entry, Waiting};
 use super::state::RECEIVERS;
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Claimant, Key, TaskRef};
-use crate::wait::private::Sealed;
-use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
+use crate::waiting::private::Sealed;
+use crate::waiting::{Wait, WaitState, inherent_map, polled_after_completion};
 
 /// A [`Wait`] for a message of a channel: see [`Receiver::recv`](super::Receiver::recv).
 ///
@@ -104,7 +104,7 @@ inherent_map!([T] Recv<T>);
 impl<T: 'static> Wait for Recv<T> {
     type Output = std::result::Result<T, RecvError>;
     type State = Recv<T>;
-    type Kind = crate::wait::kind::Leaf;
+    type Kind = crate::waiting::kind::Leaf;
 
     fn into_state(self) -> Recv<T> {
         self

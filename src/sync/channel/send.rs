@@ -8,8 +8,8 @@ use super::local::{Channel, End, Entry, Waiting};
 use super::state::SENDERS;
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef};
-use crate::wait::private::Sealed;
-use crate::wait::{Wait, WaitState, inherent_map, polled_after_completion};
+use crate::waiting::private::Sealed;
+use crate::waiting::{Wait, WaitState, inherent_map, polled_after_completion};
 
 /// A [`Wait`] that sends a message, when there is room for it: see [`Sender::send`](super::Sender::send).
 ///
@@ -83,7 +83,7 @@ inherent_map!([T] Send<T>);
 impl<T: 'static> Wait for Send<T> {
     type Output = std::result::Result<(), SendError<T>>;
     type State = Send<T>;
-    type Kind = crate::wait::kind::Leaf;
+    type Kind = crate::waiting::kind::Leaf;
 
     fn into_state(self) -> Send<T> {
         self

@@ -93,12 +93,12 @@ macro_rules! inherent_map {
     ([$($T:ident $(: $bound:path)?),*] $wait:ty) => {
         impl<$($T: $($bound +)? 'static),*> $wait {
             /// The same wait with an output of another type. See [`Wait::map`](crate::Wait::map).
-            pub fn map<F, U>(self, change: F) -> $crate::wait::Map<Self, F>
+            pub fn map<F, U>(self, change: F) -> $crate::waiting::Map<Self, F>
             where
-                F: FnOnce(<Self as $crate::wait::Wait>::Output) -> U + 'static,
+                F: FnOnce(<Self as $crate::waiting::Wait>::Output) -> U + 'static,
                 U: 'static,
             {
-                $crate::wait::Map::new(self, change)
+                $crate::waiting::Map::new(self, change)
             }
         }
     };
@@ -109,20 +109,20 @@ pub(crate) use inherent_map;
 /// Implements [`Wait`] for a type that is its own [`WaitState`]. Write `leaf` if a race can give up the wait by dropping it.
 macro_rules! wait_is_its_state {
     ($wait:ident $(<$T:ident>)? => $output:ty) => {
-        $crate::wait::yieldable::wait_is_its_state!($wait $(<$T>)? => $output, Work);
+        $crate::waiting::yieldable::wait_is_its_state!($wait $(<$T>)? => $output, Work);
     };
     (leaf $wait:ident $(<$T:ident>)? => $output:ty) => {
-        $crate::wait::yieldable::wait_is_its_state!($wait $(<$T>)? => $output, Leaf);
+        $crate::waiting::yieldable::wait_is_its_state!($wait $(<$T>)? => $output, Leaf);
     };
     ($wait:ident $(<$T:ident>)? => $output:ty, $kind:ident) => {
-        impl $(<$T>)? $crate::wait::private::Sealed for $wait $(<$T>)? {}
+        impl $(<$T>)? $crate::waiting::private::Sealed for $wait $(<$T>)? {}
 
-        $crate::wait::yieldable::inherent_map!([$($T)?] $wait $(<$T>)?);
+        $crate::waiting::yieldable::inherent_map!([$($T)?] $wait $(<$T>)?);
 
-        impl $(<$T: 'static>)? $crate::wait::Wait for $wait $(<$T>)? {
+        impl $(<$T: 'static>)? $crate::waiting::Wait for $wait $(<$T>)? {
             type Output = $output;
             type State = Self;
-            type Kind = $crate::wait::kind::$kind;
+            type Kind = $crate::waiting::kind::$kind;
 
             #[inline]
             fn into_state(self) -> Self {

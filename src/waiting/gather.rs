@@ -33,7 +33,7 @@ macro_rules! for_shapes {
         impl $Trait for () {
             type $Output = ();
             type State = ();
-            $(type $Kind = $crate::wait::kind::Work;)?
+            $(type $Kind = $crate::waiting::kind::Work;)?
 
             #[inline]
             fn into_state(self) {}
@@ -42,7 +42,7 @@ macro_rules! for_shapes {
         impl<P: $Trait> $Trait for Vec<P> {
             type $Output = Vec<P::$Output>;
             type State = Vec<P::State>;
-            $(type $Kind = $crate::wait::kind::Work;)?
+            $(type $Kind = $crate::waiting::kind::Work;)?
 
             fn into_state(self) -> Vec<P::State> {
                 self.into_iter().map(P::into_state).collect()
@@ -52,7 +52,7 @@ macro_rules! for_shapes {
         impl<P: $Trait, const N: usize> $Trait for [P; N] {
             type $Output = [P::$Output; N];
             type State = [P::State; N];
-            $(type $Kind = $crate::wait::kind::Work;)?
+            $(type $Kind = $crate::waiting::kind::Work;)?
 
             fn into_state(self) -> [P::State; N] {
                 self.map(P::into_state)
@@ -62,20 +62,20 @@ macro_rules! for_shapes {
         impl<P: $Trait> $Trait for Option<P> {
             type $Output = Option<P::$Output>;
             type State = Option<P::State>;
-            $(type $Kind = $crate::wait::kind::Work;)?
+            $(type $Kind = $crate::waiting::kind::Work;)?
 
             fn into_state(self) -> Option<P::State> {
                 self.map(P::into_state)
             }
         }
 
-        $crate::wait::for_tuples!($crate::wait::for_shapes, tuple, $Trait, $Output, [$($Kind)?]);
+        $crate::waiting::for_tuples!($crate::waiting::for_shapes, tuple, $Trait, $Output, [$($Kind)?]);
     };
     (tuple $Trait:ident $Output:ident [$($Kind:ident)?] $($part:ident)+) => {
         impl<$($part: $Trait),+> $Trait for ($($part,)+) {
             type $Output = ($($part::$Output,)+);
             type State = ($($part::State,)+);
-            $(type $Kind = $crate::wait::kind::Work;)?
+            $(type $Kind = $crate::waiting::kind::Work;)?
 
             #[allow(non_snake_case)]
             fn into_state(self) -> Self::State {
