@@ -1,16 +1,20 @@
 //! Context that is added to errors, and what is kept when an error is wrapped, converted or raised again.
 
-#![feature(coroutines)]
+#![feature(coroutines, error_generic_member_access)]
 
 mod common;
 
 use std::cell::RefCell;
-use std::error::Error as StdError;
+use std::error::{Error as StdError, Request};
 use std::rc::Rc;
 use std::{fmt, io};
 
 use common::names;
-use tinyield::{Coro, Error, Loop, LoopError, Reason, catch, co, coro, isolate, run_in_thread, sleep, spawn, timeout};
+use tinyield::channel::{RecvError, TryRecvError};
+use tinyield::{
+    Aborted, Coro, Deadlock, Error, Event, Grouping, Loop, LoopError, Panic, Reason, TimedOut, catch, co, coro,
+    isolate, run_in_thread, sleep, spawn, timeout,
+};
 
 #[coro]
 fn fails() -> Coro<()> {
@@ -244,6 +248,81 @@ fn the_coroutines_of_an_error_below_a_long_chain_of_sources_are_shown_once() {
             assert_eq!(report.matches(frame).count(), 1, "{frame}in {report}");
         }
     }
+}
+
+/// What `find` and `downcast_ref` find if a coroutine raises an `anyhow::Error` that was made from this error.
+fn is_found_in_anyhow<E: StdError + Send + Sync + 'static>(error: E) -> [bool; 3] {
+    let raised = error_of(co! { Err(anyhow::Error::from(error))?; });
+    [raised.find::<E>().is_some(), raised.downcast_ref::<E>().is_some(), raised.error().downcast_ref::<E>().is_some()]
+}
+
+#[test]
+fn the_error_types_of_this_crate_are_found_in_a_plain_anyhow_error() {
+    let deadlock = error_of(co! { yield Event::new().wait(); }).downcast_ref::<Deadlock>().unwrap().clone();
+    let panic = Loop::new().run(isolate(co! { if true { panic!("on purpose") } }).catch_unwind()).unwrap().unwrap_err();
+    let waits = co! { yield Event::new().wait(); };
+    let cancelled = Loop::builder().grouping(Grouping::Always).build().run((waits, fails())).unwrap_err();
+    let all = [
+        is_found_in_anyhow(error_of(settings())),
+        is_found_in_anyhow(deadlock),
+        is_found_in_anyhow(panic.downcast_ref::<Panic>().unwrap().clone()),
+        is_found_in_anyhow(cancelled.others()[0].as_cancelled().unwrap().clone()),
+        is_found_in_anyhow(TimedOut),
+        is_found_in_anyhow(Aborted),
+        is_found_in_anyhow(RecvError),
+        is_found_in_anyhow(TryRecvError::Empty),
+    ];
+    assert_eq!(all, [[true; 3]; 8]);
+}
+
+#[test]
+fn what_a_loop_error_contains_is_found_when_it_is_in_a_plain_anyhow_error() {
+    let error = error_of(co! { Err(anyhow::Error::from(error_of(settings())))?; });
+    assert!(error.find::<io::Error>().is_some());
+    assert!(error.downcast_ref::<io::Error>().is_none());
+    let boxed: Boxed = Error::from(app(error_of(settings()))).into();
+    let error = error_of(co! { Err(anyhow::Error::from_boxed(boxed))?; });
+    assert!(error.find::<App>().is_some() && error.find::<LoopError>().is_some());
+    assert!(error.find::<io::Error>().is_some());
+}
+
+#[test]
+fn an_error_of_another_crate_is_found_in_an_anyhow_error_with_a_context_only() {
+    let plain = || anyhow::Error::from(io::Error::other("disk full"));
+    assert!(error_of(co! { Err(plain())?; }).find::<io::Error>().is_none());
+    assert!(error_of(co! { Err(plain().context("reading"))?; }).find::<io::Error>().is_some());
+}
+
+/// An error that passes requests on to its source, as `thiserror` does for a source with a backtrace.
+#[derive(Debug)]
+struct PassesOn<E>(E);
+
+impl<E> fmt::Display for PassesOn<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("passes requests on")
+    }
+}
+
+impl<E: StdError + 'static> StdError for PassesOn<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+
+    fn provide<'a>(&'a self, request: &mut Request<'a>) {
+        self.0.provide(request);
+    }
+}
+
+#[test]
+fn an_error_is_not_taken_for_its_source_if_it_passes_requests_on() {
+    let error = error_of(co! { Err(PassesOn(TimedOut))?; });
+    assert!(error.downcast_ref::<TimedOut>().is_none());
+    assert!(error.find::<TimedOut>().is_some() && error.find::<PassesOn<TimedOut>>().is_some());
+    let error = error_of(co! { Err(PassesOn(error_of(settings())))?; });
+    assert!(error.downcast_ref::<LoopError>().is_none());
+    assert_eq!(error.to_string(), "passes requests on");
+    let deadlock = error_of(co! { Loop::new().run(co! { yield Event::new().wait(); })?; });
+    assert!(deadlock.downcast_ref::<LoopError>().is_some() && deadlock.error().downcast_ref::<Deadlock>().is_none());
 }
 
 #[test]

@@ -43,17 +43,38 @@ fn source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError +
     inner.map_or_else(|| error.source(), |inner| Some(inner))
 }
 
+/// `error`, if it is an `E`. An `anyhow::Error` hides the type of the error that it was made from. But it passes requests on to that
+/// error, and has the source of that error. So an `E` that provides itself is found in it. An error that passes requests on to its
+/// own source is no `E`.
+pub(super) fn as_type<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let source_address = |error: &(dyn StdError + 'static)| error.source().map(|source| (&raw const *source).addr());
+    let is_hidden = |found: &&'a E| source_address(*found) == source_address(error);
+    error.downcast_ref().or_else(|| request_ref::<E>(error).filter(is_hidden))
+}
+
+/// Implements `std::error::Error` for an error without sources. The error provides itself: see [`as_type`].
+macro_rules! provides_itself {
+    ($($error:ty),+ $(,)?) => {
+        $(impl std::error::Error for $error {
+            fn provide<'a>(&'a self, request: &mut std::error::Request<'a>) {
+                request.provide_ref(self);
+            }
+        })+
+    };
+}
+pub(crate) use provides_itself;
+
 /// The first `E` among `error` and its sources.
 pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         iterations::count();
-        if let Some(found) = error.downcast_ref::<E>() {
+        if let Some(found) = as_type::<E>(error) {
             return Some(found);
         }
         // The `source` of each of these types skips the contained error, and returns the source of that error.
-        let loop_error = error.downcast_ref::<LoopError>().map(LoopError::error);
-        let contained = loop_error.or_else(|| error.downcast_ref::<Boxed>().map(|Boxed(error)| error));
+        let loop_error = as_type::<LoopError>(error).map(LoopError::error);
+        let contained = loop_error.or_else(|| as_type::<Boxed>(error).map(|Boxed(error)| error));
         next = contained.map_or_else(|| source(error), |contained| Some(contained.as_std()));
     }
     None

@@ -22,7 +22,8 @@ use std::{fmt, iter};
 
 use boxed::Boxed;
 pub use cancelled::{Cancelled, Reason};
-use chain::{Contents, find};
+pub(crate) use chain::provides_itself;
+use chain::{Contents, as_type, find};
 use context::{Link, WithContext};
 pub(crate) use deadlock::NoDeadline;
 pub use deadlock::{Deadlock, Stuck};
@@ -110,7 +111,7 @@ struct Raised {
     contained: Option<Error>,
     /// The last error in the chain of contained errors: the one that was raised first of all.
     deepest: Option<Error>,
-    /// If it is a [`LoopError`]: the first error inside of it that is not a [`LoopError`].
+    /// If it is a [`LoopError`], even in an `anyhow::Error`: the first error inside of it that is not a [`LoopError`].
     innermost: Option<Error>,
 }
 
@@ -118,7 +119,10 @@ impl Raised {
     fn new(error: Box<dyn StdError + Send + Sync>) -> Raised {
         let Contents { error: contained, cancellation: contains_cancellation } = Contents::of(&*error);
         let deepest = contained.as_ref().map(|inner| inner.deepest().clone());
-        let innermost = contained.as_ref().filter(|_| error.is::<LoopError>()).map(|inner| inner.innermost().clone());
+        let innermost = contained
+            .as_ref()
+            .filter(|_| as_type::<LoopError>(&*error).is_some())
+            .map(|inner| inner.innermost().clone());
         Raised { error, contains_cancellation, contained, deepest, innermost }
     }
 }
@@ -220,11 +224,16 @@ impl Error {
 
     /// The error that was raised, if it is an `E`. If it is a [context](crate::Coro::context), this checks the error below the
     /// context as well. This does not check other sources: see [`find`](Error::find).
+    ///
+    /// An `anyhow::Error` hides the type of the error in it. So if an `anyhow::Error` was raised, only the error types of this crate
+    /// are found in it, except those that contain a message, such as [`SendError`](crate::channel::SendError). To get an error of
+    /// another type, raise the error itself, and not an `anyhow::Error`. Or add a context to the `anyhow::Error` with its method
+    /// `context`, and use `find`.
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        let mut error = self.as_std();
+        let mut error: &(dyn StdError + 'static) = self.as_std();
         loop {
-            if let Some(found) = error.downcast_ref() {
+            if let Some(found) = as_type(error) {
                 return Some(found);
             }
             error = error.downcast_ref::<WithContext>()?.error().as_std();
@@ -232,7 +241,10 @@ impl Error {
     }
 
     /// The first `E` in the chain of the error that was raised and its sources. The errors in a [`LoopError`] and in an
-    /// [`io::Error`] belong to the chain.
+    /// [`io::Error`](std::io::Error) belong to the chain.
+    ///
+    /// An `anyhow::Error` without a context hides the type of the error in it, but not the types of the sources. See
+    /// [`downcast_ref`](Error::downcast_ref) for what is found in it, and what to do.
     ///
     /// ```
     /// use std::num::ParseIntError;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, provides_itself};
 use crate::scheduler::{AtEnd, ScopeKind, TaskRef, Timer};
 use crate::wait::lifecycle::{Wait, WaitState, wait_is_its_state};
 use crate::wait::scoped::Scoped;
@@ -54,7 +54,7 @@ impl fmt::Display for TimedOut {
     }
 }
 
-impl std::error::Error for TimedOut {}
+provides_itself!(TimedOut);
 
 /// The [`Wait`](crate::Wait) that [`timeout`](crate::timeout) returns.
 #[must_use = "nothing starts before this is yielded"]
