@@ -117,6 +117,7 @@ mod reactor;
 mod run;
 mod run_in_loop;
 mod runtime;
+mod same_thread;
 #[allow(unsafe_code)]
 mod scheduler;
 mod shared;
