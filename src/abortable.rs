@@ -12,7 +12,7 @@ use std::rc::Rc;
 pub use self::remote::RemoteAbortHandle;
 use self::remote::{Request, RequestListeners};
 use crate::coro::Coro;
-use crate::error::{Cancelled, Error, Reason, Result};
+use crate::error::{Cancelled, Error, Reason, Result, provides_itself};
 use crate::scheduler::{AtEnd, OnScopeEnd, Scope, ScopeKind, TaskRef};
 use crate::spawn::{JoinHandle, Spawnable, Starting};
 use crate::sync::Listener;
@@ -77,7 +77,7 @@ impl fmt::Display for Aborted {
     }
 }
 
-impl std::error::Error for Aborted {}
+provides_itself!(Aborted);
 
 /// Work that an [`AbortHandle`] can end. Made by [`abortable`].
 #[must_use = "nothing starts before this is yielded or spawned"]

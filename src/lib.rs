@@ -118,6 +118,7 @@ mod reports;
 mod run;
 mod run_in_loop;
 mod runtime;
+mod same_thread;
 #[allow(unsafe_code)]
 mod scheduler;
 mod shared;

@@ -40,6 +40,18 @@ fn missed_ticks_are_counted_by_one_late_tick() {
 }
 
 #[test]
+fn ticks_that_pass_before_the_end_of_a_gather_count_as_missed() {
+    let main = co! {
+        let start = yield now();
+        let ticks = interval(ms(10));
+        assert_eq!(yield (ticks.tick(), sleep(ms(55))), (4, ()));
+        assert_eq!(yield ticks.tick(), 0);
+        assert_eq!((yield now()) - start, ms(60));
+    };
+    simulated().run(main).unwrap();
+}
+
+#[test]
 fn tick_that_is_given_up_is_not_lost() {
     let main = co! {
         let ticks = interval(ms(20));

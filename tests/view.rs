@@ -112,6 +112,24 @@ fn a_dump_has_words_for_each_kind_of_wait() {
 }
 
 #[test]
+fn a_dump_says_that_a_coroutine_waits_until_nothing_else_is_ready() {
+    let main = co! {
+        yield spawn(co! { yield settled(); }.named("alone"));
+        yield spawn(co! { yield (settled(), sleep(Duration::from_millis(1))); }.named("in a gather"));
+        yield spawn(co! { let _ = yield timeout(settled(), LONG); }.named("in a timeout"));
+        yield;
+        let waiting = yield dump();
+        yield settled();
+        (waiting, yield dump())
+    };
+    let (waiting, gone_on) = Loop::builder().simulated(0).build().run(main.named("main")).unwrap();
+    let words = |dump: &Dump| dump.tasks()[1..].iter().map(|task| task.waits_on().to_string()).collect::<Vec<_>>();
+    let settled = "the moment when nothing else is ready";
+    assert_eq!(words(&waiting), [settled, &format!("a timer and {settled}"), settled]);
+    assert_eq!(words(&gone_on), ["a timer"]);
+}
+
+#[test]
 fn a_view_takes_a_dump_from_another_thread() {
     let mut event_loop = Loop::new();
     let view = event_loop.view();

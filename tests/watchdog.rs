@@ -35,6 +35,13 @@ fn is_of(stall: &Stall, name: &str, line: u32) -> bool {
 }
 
 #[test]
+fn a_limit_of_zero_panics_at_the_call_and_says_what_is_allowed() {
+    let message = common::panic_of(|| Loop::builder().watchdog(Duration::ZERO, |_| {}));
+    assert!(message.contains("a limit of no time") && message.contains("has to be longer than zero"), "{message}");
+    drop(Loop::builder().watchdog(Duration::from_nanos(1), |_| {}).build());
+}
+
+#[test]
 fn a_stall_is_reported_with_both_lines() {
     let (mut event_loop, stalls) = watched();
     let line = line!() + 2;

@@ -49,8 +49,9 @@ use crate::waiting::Wait;
 #[doc = include_str!("hosted.md")]
 ///
 /// If the future is dropped on the thread of a current-thread runtime, this runtime does not advance during the drop. If cleanup
-/// behind a shield then awaits futures of tokio, the drop never returns. Waits of the loop itself, such as [`sleep`](crate::sleep),
-/// are no problem.
+/// behind a shield then awaits a timer, a socket or a task of this runtime, the drop never returns. Waits of the loop itself, such
+/// as [`sleep`](crate::sleep), are no problem. If the cleanup needs tokio, use a runtime of several threads. Or end the work before
+/// the drop: [abort](crate::abortable) it, and await the future.
 #[track_caller]
 pub fn to_tokio<W: Wait>(wait: W) -> ToTokio<W::Output> {
     ToTokio(Hosted { inner: host::Hosted::new("to_tokio", wait), handle: None })
@@ -76,6 +77,12 @@ pub fn to_tokio<W: Wait>(wait: W) -> ToTokio<W::Output> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[doc = include_str!("threaded.md")]
+///
+/// If the future is dropped on the thread of a current-thread runtime, this runtime does not advance during the drop. If cleanup
+/// behind a shield then awaits a timer, a socket or a task of this runtime, the drop never returns, although the loop has a thread
+/// of its own. Waits of the loop itself, such as [`sleep`](crate::sleep), are no problem. If the cleanup needs tokio, use a runtime
+/// of several threads. Or end the work before the drop: [abort](crate::abortable) it by a [remote
+/// handle](crate::AbortHandle::remote), and await the future.
 #[track_caller]
 pub fn to_tokio_with<B, W>(build: B) -> ToTokioWith<W::Output>
 where

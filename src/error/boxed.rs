@@ -27,7 +27,7 @@ impl StdError for Boxed {
     }
 
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
-        request.provide_ref(&self.0);
+        request.provide_ref(&self.0).provide_ref(self);
         self.0.as_std().provide(request);
     }
 }

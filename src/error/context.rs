@@ -74,13 +74,28 @@ impl Link {
         Link { error: error.clone(), base, depth, next: OnceLock::new() }
     }
 
-    /// The source that this link represents. `None` if this is the link that lists the coroutines.
-    fn source_of_user(&self) -> Option<&(dyn StdError + 'static)> {
-        nth_source(&self.base, self.depth)
+    /// The place of the source that this link represents: an error, and a number in the chain that begins with this error. If
+    /// that source is a link of an inner loop, this is the place of what the inner link represents. So the coroutines of the
+    /// inner loop are listed only once, by the last link of the outer loop.
+    fn place(&self) -> (&Error, usize) {
+        let (mut base, mut depth) = (&self.base, self.depth);
+        while let Some(inner) = nth_source(base, depth).and_then(|source| source.downcast_ref::<Link>())
+            && base.was_caused_by(&inner.error)
+        {
+            (base, depth) = (&inner.base, inner.depth);
+        }
+        (base, depth)
     }
 
-    pub(super) fn is_of_coroutines(&self) -> bool {
-        self.source_of_user().is_none()
+    /// The source that this link represents. `None` if this is the link that lists the coroutines.
+    fn source_of_user(&self) -> Option<&(dyn StdError + 'static)> {
+        let (base, depth) = self.place();
+        nth_source(base, depth)
+    }
+
+    /// If this is the link that lists the coroutines: the error for which they waited.
+    pub(super) fn error_if_of_coroutines(&self) -> Option<&Error> {
+        self.source_of_user().is_none().then_some(&self.error)
     }
 
     fn write_coroutines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,13 +162,14 @@ impl fmt::Debug for Link {
 
 impl StdError for Link {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        if self.is_of_coroutines() {
-            return None;
-        }
-        Some(&**self.next.get_or_init(|| Box::new(Link::after(&self.error, &self.base, self.depth))))
+        let (base, depth) = self.place();
+        nth_source(base, depth)?;
+        Some(&**self.next.get_or_init(|| Box::new(Link::after(&self.error, base, depth))))
     }
 
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
+        // The link may be reached past its `LoopError`, because the `source` of an `io::Error` skips the contained error.
+        request.provide_ref(&self.error);
         if let Some(error) = self.source_of_user() {
             error.provide(request);
         }

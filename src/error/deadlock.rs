@@ -1,8 +1,8 @@
 //! The error of a loop that can never go on.
 
-use std::error::Error as StdError;
 use std::fmt;
 
+use super::provides_itself;
 use crate::trace::Frame;
 
 /// The error that stops a loop in which every coroutine waits for something that can no longer happen.
@@ -76,7 +76,7 @@ impl fmt::Display for Deadlock {
     }
 }
 
-impl StdError for Deadlock {}
+provides_itself!(Deadlock);
 
 /// One stuck coroutine of a [`Deadlock`].
 #[derive(Clone, Debug, PartialEq, Eq)]

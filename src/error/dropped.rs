@@ -20,8 +20,8 @@ impl Inner {
         };
         if has_links {
             match std::mem::replace(&mut self.origin, Origin::Cancelled(Cancelled::new(Reason::Dropped))) {
-                Origin::Raised(Raised { error, contained, innermost, .. }) => {
-                    links.extend(contained.into_iter().chain(innermost).map(|error| error.0));
+                Origin::Raised(Raised { error, contained, deepest, innermost, .. }) => {
+                    links.extend(contained.into_iter().chain(deepest).chain(innermost).map(|error| error.0));
                     match error.downcast::<WithContext>() {
                         Ok(context) => links.push(context.into_error().0),
                         Err(error) => drop(error),

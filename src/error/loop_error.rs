@@ -78,7 +78,7 @@ impl LoopError {
         &self.error
     }
 
-    /// The error that was raised first, if it is an `E`.
+    /// The error that was raised first, if it is an `E`. See [`Error::downcast_ref`].
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         self.error.downcast_ref()
@@ -128,7 +128,7 @@ impl StdError for LoopError {
     // A request returns the `Error`. So if another error contains this one, the trace of the other error can continue with the
     // trace of this one: see `Error::traced`.
     fn provide<'a>(&'a self, request: &mut Request<'a>) {
-        request.provide_ref(&self.error);
+        request.provide_ref(&self.error).provide_ref(self);
         self.error.innermost().as_std().provide(request);
     }
 }

@@ -5,6 +5,7 @@
 
 mod boxed;
 mod cancelled;
+mod chain;
 mod context;
 mod deadlock;
 mod dropped;
@@ -13,14 +14,16 @@ mod loop_error;
 mod panicked;
 mod raise;
 
-use std::error::{Error as StdError, request_ref};
+use std::error::Error as StdError;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::{fmt, io};
+use std::{fmt, iter};
 
 use boxed::Boxed;
 pub use cancelled::{Cancelled, Reason};
+pub(crate) use chain::provides_itself;
+use chain::{Contents, as_type, find};
 use context::{Link, WithContext};
 pub(crate) use deadlock::NoDeadline;
 pub use deadlock::{Deadlock, Stuck};
@@ -83,10 +86,9 @@ impl Trace {
         self.all.get_or_init(|| {
             let mut all = Vec::new();
             all.extend(self.frames.iter().inspect(|_| iterations::count()).cloned());
-            let mut next = self.earlier.as_ref();
-            while let Some(trace) = next.and_then(|error| error.0.trace.get()) {
-                all.extend(trace.frames.iter().inspect(|_| iterations::count()).cloned());
-                next = trace.earlier.as_ref();
+            for error in iter::successors(self.earlier.as_ref(), |error| error.earlier()) {
+                let frames = error.0.trace.get().map_or(&[][..], |trace| &trace.frames);
+                all.extend(frames.iter().inspect(|_| iterations::count()).cloned());
             }
             all
         })
@@ -107,55 +109,22 @@ struct Raised {
     contains_cancellation: bool,
     /// The error of a [`LoopError`] that it contains.
     contained: Option<Error>,
-    /// If it is a [`LoopError`]: the first error inside of it that is not a [`LoopError`].
+    /// The last error in the chain of contained errors: the one that was raised first of all.
+    deepest: Option<Error>,
+    /// If it is a [`LoopError`], even in an `anyhow::Error`: the first error inside of it that is not a [`LoopError`].
     innermost: Option<Error>,
 }
 
 impl Raised {
     fn new(error: Box<dyn StdError + Send + Sync>) -> Raised {
-        // A request to a `LoopError` returns the error that it contains, even if the `LoopError` is inside of an
-        // `anyhow::Error`.
-        let contained = request_ref::<Error>(&*error).cloned();
-        let innermost = contained.as_ref().filter(|_| error.is::<LoopError>()).map(|inner| inner.innermost().clone());
-        Raised { contains_cancellation: contains_cancellation(&*error), contained, innermost, error }
+        let Contents { error: contained, cancellation: contains_cancellation } = Contents::of(&*error);
+        let deepest = contained.as_ref().map(|inner| inner.deepest().clone());
+        let innermost = contained
+            .as_ref()
+            .filter(|_| as_type::<LoopError>(&*error).is_some())
+            .map(|inner| inner.innermost().clone());
+        Raised { error, contains_cancellation, contained, deepest, innermost }
     }
-}
-
-/// Whether `error` or one of its sources is a cancellation.
-fn contains_cancellation(error: &(dyn StdError + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        iterations::count();
-        if let Some(contained) = request_ref::<Error>(error) {
-            // The sources of this error were read when it was made.
-            return contained.comes_of_cancellation();
-        }
-        if request_ref::<Cancelled>(error).is_some() {
-            return true;
-        }
-        // The `source` of an `io::Error` skips the contained error, and returns the source of that error.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause = inner.map_or_else(|| error.source(), |inner| Some(inner));
-    }
-    false
-}
-
-/// The first `E` among `error` and its sources.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        iterations::count();
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        // The `source` of each of these types skips the contained error, and returns the source of that error.
-        let loop_error = error.downcast_ref::<LoopError>().map(|error| error.error().as_std() as &dyn StdError);
-        let boxed = error.downcast_ref::<Boxed>().map(|Boxed(error)| error.as_std() as &dyn StdError);
-        let io_error =
-            error.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|error| error as &dyn StdError);
-        next = loop_error.or(boxed).or(io_error).or_else(|| error.source());
-    }
-    None
 }
 
 impl Error {
@@ -213,6 +182,28 @@ impl Error {
         }
     }
 
+    /// The error that was raised first of all, if this error contains other errors. Otherwise this error.
+    fn deepest(&self) -> &Error {
+        match &self.original().0.origin {
+            Origin::Raised(Raised { deepest: Some(deepest), .. }) => deepest,
+            _ => self,
+        }
+    }
+
+    /// The earlier failure that caused this error. The trace of this error ends with the frames of the earlier failure.
+    fn earlier(&self) -> Option<&Error> {
+        match (self.0.trace.get(), &self.0.origin) {
+            (Some(trace), _) => trace.earlier.as_ref(),
+            (None, Origin::Raised(raised)) => raised.contained.as_ref(),
+            (None, _) => None,
+        }
+    }
+
+    /// Whether the trace of this error ends with the frames of `other`.
+    fn was_caused_by(&self, other: &Error) -> bool {
+        iter::successors(self.earlier(), |error| error.earlier()).any(|error| Arc::ptr_eq(&error.0, &other.0))
+    }
+
     fn as_std(&self) -> &(dyn StdError + Send + Sync + 'static) {
         match &self.0.origin {
             Origin::Raised(raised) => &*raised.error,
@@ -233,11 +224,16 @@ impl Error {
 
     /// The error that was raised, if it is an `E`. If it is a [context](crate::Coro::context), this checks the error below the
     /// context as well. This does not check other sources: see [`find`](Error::find).
+    ///
+    /// An `anyhow::Error` hides the type of the error in it. So if an `anyhow::Error` was raised, only the error types of this crate
+    /// are found in it, except those that contain a message, such as [`SendError`](crate::channel::SendError). To get an error of
+    /// another type, raise the error itself, and not an `anyhow::Error`. Or add a context to the `anyhow::Error` with its method
+    /// `context`, and use `find`.
     #[must_use]
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        let mut error = self.as_std();
+        let mut error: &(dyn StdError + 'static) = self.as_std();
         loop {
-            if let Some(found) = error.downcast_ref() {
+            if let Some(found) = as_type(error) {
                 return Some(found);
             }
             error = error.downcast_ref::<WithContext>()?.error().as_std();
@@ -245,7 +241,10 @@ impl Error {
     }
 
     /// The first `E` in the chain of the error that was raised and its sources. The errors in a [`LoopError`] and in an
-    /// [`io::Error`] belong to the chain.
+    /// [`io::Error`](std::io::Error) belong to the chain.
+    ///
+    /// An `anyhow::Error` without a context hides the type of the error in it, but not the types of the sources. See
+    /// [`downcast_ref`](Error::downcast_ref) for what is found in it, and what to do.
     ///
     /// ```
     /// use std::num::ParseIntError;
@@ -269,9 +268,11 @@ impl Error {
             Origin::Raised(raised) => raised.contained.clone(),
             _ => None,
         };
+        let deepest = contained.as_ref().map(|inner| inner.deepest().clone());
         let contains_cancellation = self.comes_of_cancellation();
         let error = Box::new(WithContext::new(&message, self));
-        Error::new(Origin::Raised(Raised { error, contains_cancellation, contained, innermost: None }), location)
+        let raised = Raised { error, contains_cancellation, contained, deepest, innermost: None };
+        Error::new(Origin::Raised(raised), location)
     }
 
     /// Whether this is a [`Cancelled`]: the coroutine did not fail, but was stopped.
@@ -303,24 +304,22 @@ impl Error {
     }
 
     /// The coroutines that waited on this error, outermost first. The last one raised the error. Each of the others was the
-    /// only coroutine that waited for the next one. The trace is empty until the error has left its coroutine. If the error
+    /// only coroutine that waited for the next one. The frames of a coroutine are added when the error leaves it. If the error
     /// came up while its domain was being cancelled, the trace has at most the 100 innermost frames.
     ///
-    /// An error may come out of another loop or an [`isolate`](crate::isolate), and be raised again. Such an error has the
-    /// frames of both raises, the outer frames first.
+    /// An error may come out of another loop or an [`isolate`](crate::isolate), and be raised again, by itself or as one of the
+    /// first 64 [sources](std::error::Error::source) of another error. Such an error has the frames of both raises, the outer
+    /// frames first.
     #[must_use]
     pub fn trace(&self) -> &[Frame] {
-        self.0.trace.get().map_or(&[], Trace::all)
+        let mut errors = iter::successors(Some(self), |error| error.earlier());
+        errors.find_map(|error| error.0.trace.get()).map_or(&[], Trace::all)
     }
 
     /// The last frame of the trace.
     pub(crate) fn last_frame(&self) -> Option<&Frame> {
-        let mut error = self.innermost().original();
-        while let Origin::Raised(Raised { contained: Some(inner), .. }) = &error.0.origin {
-            iterations::count();
-            error = inner.innermost().original();
-        }
-        error.0.trace.get()?.frames.last()
+        let deepest = self.deepest().original();
+        [deepest, self].into_iter().find_map(|error| error.0.trace.get()?.frames.last())
     }
 
     /// Adds the coroutines that waited on this error as its trace. The frames of an earlier failure come after them.
@@ -330,11 +329,10 @@ impl Error {
                 let again = Error::new(Origin::RaisedAgain(self.original().clone()), self.0.location);
                 (again, Some(self))
             }
-            (None, Origin::Raised(Raised { contained, .. })) => {
-                let contained = contained.clone();
+            (None, _) => {
+                let contained = self.earlier().cloned();
                 (self, contained)
             }
-            (None, _) => (self, None),
         };
         error.0.trace.get_or_init(|| Trace::new(frames, earlier));
         error
@@ -352,8 +350,9 @@ impl fmt::Debug for Error {
         write!(f, "{self}")?;
         let mut cause = self.as_std().source();
         while let Some(error) = cause {
-            // The link with the coroutines of a loop is skipped, because the trace below has these coroutines.
-            if !error.downcast_ref::<Link>().is_some_and(Link::is_of_coroutines) {
+            // A link with the coroutines of a loop is skipped if the trace below has these coroutines.
+            let listed = error.downcast_ref::<Link>().and_then(Link::error_if_of_coroutines);
+            if !listed.is_some_and(|listed| self.was_caused_by(listed)) {
                 write!(f, "\n  caused by: {error}")?;
             }
             cause = error.source();

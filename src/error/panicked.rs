@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
+use super::provides_itself;
 use crate::panic;
 
 /// A panic of a coroutine, as the error of an [`isolate`](crate::isolate) that
@@ -30,4 +31,4 @@ impl fmt::Display for Panic {
     }
 }
 
-impl std::error::Error for Panic {}
+provides_itself!(Panic);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::error::provides_itself;
 use crate::trace::Frame;
 
 /// The report of a stall: the coroutine whose turn does not end, the line at which the coroutine was resumed, and the duration
@@ -107,7 +108,7 @@ impl fmt::Display for Stall {
     }
 }
 
-impl std::error::Error for Stall {}
+provides_itself!(Stall);
 
 /// A duration, rounded to about three digits.
 struct Rounded(Duration);

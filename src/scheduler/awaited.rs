@@ -20,6 +20,8 @@ pub(super) struct Awaited<'a> {
     pub(super) blocked_on: BlockedOn,
     /// The tasks that are blocked on a semaphore or a lock: this one, or internal tasks that it waits for.
     pub(super) blocked_on_held: Vec<&'a TaskRef>,
+    /// Whether it waits until nothing is ready.
+    pub(super) is_in_settled: bool,
     /// Whether it waits only until one of these coroutines, any of them, has ended.
     pub(super) is_race: bool,
 }
@@ -62,6 +64,9 @@ impl Awaited<'_> {
                     None => add([word, "", ""]),
                 }
             }
+        }
+        if self.is_in_settled {
+            add(["the moment when nothing else is ready", "", ""]);
         }
         if words.is_empty() {
             words.push_str(if self.task.has(State::BEGUN) {

@@ -109,7 +109,7 @@ impl Report {
     /// Makes a report of all tasks. The tasks with the ids `free` can still go on, whatever they wait for.
     pub(super) fn new(scheduler: &Scheduler, free: &BTreeSet<u64>) -> Report {
         let (tasks, run_at) = (scheduler.root().all_tasks(), scheduler.location);
-        let waits = Waits::new(&tasks, &scheduler.quorums());
+        let waits = Waits::new(&tasks, &scheduler.quorums(), scheduler.waiting_in_settled());
         let cycle = waits.find_cycle(free);
         let holders = scheduler.holders_by_waiting();
         let in_words = |task| waits.awaited(task).in_words(&holders);
@@ -143,6 +143,8 @@ pub(super) struct Waits {
     /// below that scope: the owner waits for their end, too. An example is the coroutine of a stream that was first read in an
     /// `isolate`. Only the words of a report need these tasks.
     around: BTreeMap<u64, Vec<TaskRef>>,
+    /// The ids of the tasks that wait until nothing is ready. No bit of their state says so, because all bits are in use.
+    in_settled: BTreeSet<u64>,
 }
 
 struct Edge {
@@ -170,12 +172,13 @@ struct Search {
 }
 
 impl Waits {
-    pub(super) fn new(tasks: &[TaskRef], quorums: &[Rc<dyn Quorum>]) -> Waits {
+    pub(super) fn new(tasks: &[TaskRef], quorums: &[Rc<dyn Quorum>], in_settled: BTreeSet<u64>) -> Waits {
         let mut waits = Waits {
             edges: BTreeMap::new(),
             quorums: Vec::new(),
             at_quorums: BTreeMap::new(),
             around: wait_graph::by_owner_around(tasks),
+            in_settled,
         };
         for task in tasks {
             let has_waiter_inside = wait_graph::has_waiter_in_its_scope(task);
@@ -291,6 +294,7 @@ impl Waits {
             named: Vec::new(),
             blocked_on: BlockedOn::empty(),
             blocked_on_held: Vec::new(),
+            is_in_settled: false,
             is_race: false,
         };
         let mut seen = BTreeSet::new();
@@ -299,6 +303,7 @@ impl Waits {
         let mut around = Vec::new();
         while let Some(task) = next.pop() {
             awaited.blocked_on |= task.blocked_on();
+            awaited.is_in_settled |= self.in_settled.contains(&task.id.get());
             around.extend(self.around.get(&task.id.get()).into_iter().flatten());
             if task.blocked_on().intersects(HELD) {
                 awaited.blocked_on_held.push(task);
@@ -317,13 +322,14 @@ impl Waits {
         if awaited.named.is_empty() {
             awaited.named = indirect;
         }
-        if awaited.named.is_empty() && awaited.blocked_on.is_empty() {
+        let has_words = |awaited: &Awaited<'_>| !awaited.blocked_on.is_empty() || awaited.is_in_settled;
+        if awaited.named.is_empty() && !has_words(&awaited) {
             let (internal, named) = around.into_iter().partition::<Vec<_>, _>(|task| task.is_internal());
             awaited.named = named;
             internal.into_iter().for_each(|task| awaited.blocked_on |= task.blocked_on());
         }
         if let [Edge { race: race @ Some(_), .. }, others @ ..] = self.of(awaited.task) {
-            awaited.is_race = awaited.blocked_on.is_empty() && others.iter().all(|other| other.race == *race);
+            awaited.is_race = !has_words(&awaited) && others.iter().all(|other| other.race == *race);
         }
         awaited
     }

@@ -59,7 +59,7 @@ impl Scheduler {
         let tasks = root.all_tasks();
         let places = Places::new(&tasks);
         let parents = self.visible_parents(&tasks, &places);
-        let waits = Waits::new(&tasks, &self.quorums());
+        let waits = Waits::new(&tasks, &self.quorums(), self.waiting_in_settled());
         let holders = self.holders_by_waiting();
         let mut dumped = Vec::with_capacity(tasks.len());
         for (task, parent) in tasks.iter().zip(parents).filter(|(task, _)| !task.is_internal()) {

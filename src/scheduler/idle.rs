@@ -1,6 +1,7 @@
 //! What the loop does when nothing is ready. First, one coroutine that waits in `settled` goes on. If there is none, the clock
 //! of a simulated loop jumps. If it cannot jump, the loop is idle.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::run::Progress;
@@ -34,6 +35,12 @@ impl Scheduler {
 
     pub(crate) fn is_in_settled(&self, key: Key) -> bool {
         self.settled.borrow_if_used().is_some_and(|queue| queue.get(key).is_some())
+    }
+
+    /// The ids of the tasks that wait until nothing is ready.
+    pub(super) fn waiting_in_settled(&self) -> BTreeSet<u64> {
+        let queue = self.settled.borrow_if_used();
+        queue.iter().flat_map(|queue| queue.iter()).map(|waiter| waiter.task().id.get()).collect()
     }
 
     /// Wakes the first coroutine that waits until nothing else is ready.

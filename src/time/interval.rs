@@ -66,6 +66,9 @@ impl Interval {
     /// Waits for the next tick. If the time of the tick has passed already, the `yield` only lets the other coroutines run once. Returns
     /// the number of ticks that were missed.
     ///
+    /// The number is computed when the coroutine continues. So if the tick is part of a gather with a longer wait, the ticks that
+    /// passed until the end of that wait count as missed.
+    ///
     /// A tick that is given up, by a race for example, is not lost: the next `tick` waits for it.
     ///
     /// # Cancellation

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, provides_itself};
 use crate::scheduler::{AtEnd, ScopeKind, TaskRef, Timer};
 use crate::waiting::scoped::Scoped;
 use crate::waiting::state::WaitState;
@@ -55,7 +55,7 @@ impl fmt::Display for TimedOut {
     }
 }
 
-impl std::error::Error for TimedOut {}
+provides_itself!(TimedOut);
 
 /// The [`Wait`](crate::Wait) that [`timeout`](crate::timeout) returns.
 #[must_use = "nothing starts before this is yielded"]

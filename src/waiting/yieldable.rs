@@ -13,9 +13,9 @@ use super::state::{WaitState, private};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be yielded",
     label = "a coroutine cannot wait for this",
-    note = "yield nothing, a coroutine (`Coro`, `Shared`), a tuple, array, `Vec` or `Option` of them, or one of tinyield's \
-            waits: `sleep(..)`, `spawn(..)`, `event.wait()`, .. To wait for a future, use `future.await` or \
-            `yield from_future(future)`."
+    note = "yield nothing, a coroutine (`Coro`, `Shared`), a tuple (of at most 12 parts), array, `Vec` or `Option` of \
+            them, or one of tinyield's waits: `sleep(..)`, `spawn(..)`, `event.wait()`, .. To wait for a future, use \
+            `future.await` or `yield from_future(future)`."
 )]
 pub trait Wait: private::Sealed {
     /// What the `yield` returns.

@@ -1,5 +1,7 @@
 //! How the cost of errors grows: in chains of coroutines, in nested domains, and in nested scopes.
 
+use std::fmt;
+
 use tinyield::{Coro, Event, LoopError, catch, co, coro, isolate, shield, timeout};
 
 use crate::common::{FOREVER, forever};
@@ -63,9 +65,43 @@ fn raises_loop_error(depth: usize) -> Coro<()> {
     (yield isolate(raises_loop_error(depth - 1)))?;
 }
 
+/// An error of the program, with the error of a run as its source.
+#[derive(Debug)]
+struct App(LoopError);
+
+impl fmt::Display for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("first")
+    }
+}
+
+impl std::error::Error for App {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// As `raises_loop_error`, with the `LoopError` as the source of an error of the program.
+#[coro]
+fn raises_source(depth: usize) -> Coro<()> {
+    if depth == 0 {
+        Err("first")?;
+    }
+    (yield isolate(raises_source(depth - 1))).map_err(App)?;
+}
+
+/// As `raises_loop_error`, with the `LoopError` in an `anyhow::Error`.
+#[coro]
+fn raises_anyhow(depth: usize) -> Coro<()> {
+    if depth == 0 {
+        Err("first")?;
+    }
+    (yield isolate(raises_anyhow(depth - 1))).map_err(anyhow::Error::from)?;
+}
+
 #[test]
 fn one_error_raised_again_in_each_of_many_nested_domains_is_linear() {
-    for raises in [raises_again, raises_loop_error] {
+    for raises in [raises_again, raises_loop_error, raises_source, raises_anyhow] {
         assert_linear(|count| {
             let error = run(raises(count)).unwrap_err();
             assert_eq!(error.to_string(), "first");
@@ -76,11 +112,20 @@ fn one_error_raised_again_in_each_of_many_nested_domains_is_linear() {
 
 #[test]
 fn an_error_raised_again_in_a_hundred_thousand_nested_domains_is_dropped() {
-    for raises in [raises_again, raises_loop_error] {
+    for raises in [raises_again, raises_loop_error, raises_source] {
         let error = run(raises(100_000)).unwrap_err();
         assert_eq!(format!("{error}"), "first");
         drop(error);
     }
+}
+
+#[test]
+fn the_reports_of_an_error_that_was_wrapped_in_each_of_many_nested_domains_are_linear() {
+    assert_linear(|count| {
+        let error = run(raises_source(count)).unwrap_err();
+        assert_eq!(format!("{error:?}").matches("raises_source at ").count(), count + 1);
+        assert_eq!(format!("{:?}", anyhow::Error::from(error)).matches("raises_source at ").count(), count + 1);
+    });
 }
 
 #[test]

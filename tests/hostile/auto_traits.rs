@@ -5,9 +5,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use tinyield::by_hand::{ActiveWait, Resume};
+use tinyield::time::Interval;
 use tinyield::{
-    AsCompleted, Barrier, Cancelled, Coro, Deadlock, Error, Event, Idle, JoinHandle, Lock, LockGuard, Loop, LoopError,
-    Permit, Reason, RemoteEvent, Runtime, Semaphore, Shared, StopHandle, ThreadPool, Wait, channel,
+    AbortHandle, Abortable, AsCompleted, Barrier, Cancelled, Coro, Deadlock, Emitter, Error, Event, Idle, JoinHandle,
+    Lock, LockGuard, Loop, LoopError, Permit, Reason, RemoteEvent, Runtime, Semaphore, Shared, StopHandle, Stream,
+    ThreadPool, Wait, channel,
 };
 
 /// Asserts that types do not implement a trait. If one did, `check` would have two meanings.
@@ -49,6 +51,11 @@ assert_stays_on_its_thread!(
     Barrier,
     channel::Sender<()>,
     channel::Receiver<()>,
+    Stream<()>,
+    Emitter<()>,
+    Interval,
+    AbortHandle,
+    Abortable<Coro<()>>,
 );
 #[cfg(feature = "smol")]
 assert_stays_on_its_thread!(tinyield::bridge::ToSmol<()>);

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::error::provides_itself;
+
 /// The channel is closed. The error gives back the message that was not sent.
 ///
 /// `?` raises this error if the message is `Send` and `Sync`, because errors may go to other threads. If the message is not `Send`
@@ -100,7 +102,7 @@ impl fmt::Display for RecvError {
     }
 }
 
-impl Error for RecvError {}
+provides_itself!(RecvError);
 
 /// There is no message in the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,4 +136,4 @@ impl fmt::Display for TryRecvError {
     }
 }
 
-impl Error for TryRecvError {}
+provides_itself!(TryRecvError);
