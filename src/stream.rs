@@ -187,6 +187,7 @@ impl<T> Drop for Reader<T> {
     fn drop(&mut self) {
         self.handover.close();
         self.cancel();
+        self.handover.drop_given_back();
     }
 }
 

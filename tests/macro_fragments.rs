@@ -95,6 +95,81 @@ macro_rules! every_fragment {
     };
 }
 
+macro_rules! is_between {
+    ($x:expr, $low:literal, $high:expr) => {
+        co! { matches!($x, $low..=$high) && if let $low..=$high = $x { true } else { false } }
+    };
+}
+
+macro_rules! absolute {
+    ($x:expr) => {
+        co! { i32::abs($x) + $x.abs() + (5 - $x) }
+    };
+}
+
+/// Passes its arguments on to another macro.
+macro_rules! passes_on {
+    (@literal $x:literal) => {
+        $x
+    };
+    (@meta $m:meta) => {
+        cfg!($m)
+    };
+    ($x:literal, $m:meta) => {
+        co! { (passes_on!(@literal $x), passes_on!(@meta $m)) }
+    };
+}
+
+macro_rules! rest {
+    ($p:pat) => {
+        co! {
+            let [_, all @ $p] = [1, 2, 3];
+            all.len()
+        }
+    };
+}
+
+macro_rules! in_heads {
+    ($e:expr) => {
+        co! {
+            let mut count = 0;
+            if $e { count += 1; }
+            while count < 2 && $e { count += 1; }
+            match $e { true => count += 1, false => {} }
+            count
+        }
+    };
+}
+
+macro_rules! last {
+    ($e:expr) => {
+        co! { $e }
+    };
+}
+
+macro_rules! is_less {
+    ($x:expr, $t:ty) => {
+        co! { $x as $t < 5 }
+    };
+}
+
+struct Holder {
+    is_set: bool,
+    double: fn(i32) -> i32,
+}
+
+struct Constant<const N: i32>;
+
+impl<const N: i32> Constant<N> {
+    const VALUE: i32 = N;
+}
+
+macro_rules! constant {
+    ($n:literal) => {
+        co! { Constant::<$n>::VALUE }
+    };
+}
+
 times!(three_times, 1 + 2);
 size_of_value!(size_of_fn, dyn Fn() + Send);
 labelled!(three, 'out);
@@ -151,4 +226,58 @@ fn every_kind_of_fragment_compiles_without_warnings() {
         2 * 3
     );
     assert_eq!(run(all), (2, 7, [6, 6], 4, 6));
+}
+
+#[test]
+fn negative_literal_is_a_bound_a_constant_and_an_operand() {
+    assert!(run(is_between!(0, -1, 5)) && !run(is_between!(-2, -1, 5)));
+    assert_eq!(run(constant!(-3)), -3);
+    assert_eq!(run(absolute!(-2_i32)), 2 + 2 + 7);
+}
+
+#[test]
+fn literal_and_attribute_can_be_passed_on_to_another_macro() {
+    assert_eq!(run(passes_on!(-1, target_os = "none")), (-1, false));
+}
+
+#[test]
+fn pattern_for_the_rest_keeps_its_meaning() {
+    assert_eq!(run(rest!(..)), 2);
+}
+
+#[test]
+fn struct_at_the_beginning_of_an_argument_is_no_block() {
+    assert_eq!(run(in_heads!(Holder { is_set: true, double: |x| 2 * x }.is_set)), 3);
+}
+
+#[test]
+fn statement_does_not_end_after_the_first_block_of_an_argument() {
+    assert_eq!(run(last!(if true { 1 } else { 2 } + 3)), 4);
+    assert!(run(last!(
+        match 1 {
+            1 => 2,
+            _ => 3,
+        } == 2
+    )));
+    assert_eq!(
+        run(last!(
+            match 1 {
+                1 => "one",
+                _ => "many",
+            }
+            .len()
+        )),
+        3
+    );
+}
+
+#[test]
+fn field_that_holds_a_function_can_be_called() {
+    let holder = Holder { is_set: false, double: |x| 2 * x };
+    assert_eq!(run(call!(holder.double, 4)), 8);
+}
+
+#[test]
+fn type_of_a_cast_ends_before_a_comparison() {
+    assert!(run(is_less!(4_u8, i32)));
 }

@@ -437,6 +437,30 @@ fn value_that_a_reader_gives_back_is_not_lost_when_the_stream_has_gone_on() {
     assert_eq!(run(main), (Some(1), Some(2), None));
 }
 
+/// The emitter goes on, because a reader was granted the value. Then the reader gives up, and the stream is dropped.
+#[test]
+fn value_that_was_given_back_is_dropped_with_the_stream_although_an_emitter_is_kept() {
+    let main = co! {
+        let place = Rc::new(RefCell::new(None));
+        let (kept, stops) = (place.clone(), Event::new());
+        let stopped = stops.clone();
+        let values = stream(move |out| co! { *kept.borrow_mut() = Some(out); });
+        let reads = yield spawn(co! {
+            let got = yield race((stopped.wait().map(|()| None), values.next()));
+            drop(values);
+            got.is_some()
+        });
+        for _ in 0..3 { yield; }
+        let out = place.borrow().as_ref().map(Emitter::clone).unwrap();
+        let (sender, receiver) = tinyield::channel::unbounded::<u32>();
+        stops.set();
+        yield out.emit(sender);
+        assert!(!yield reads);
+        (yield receiver.recv()).is_err()
+    };
+    assert!(run(main));
+}
+
 #[test]
 fn stream_that_drops_its_own_reader_is_cancelled_at_its_next_emit() {
     let alive = Alive::new();

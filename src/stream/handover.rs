@@ -66,6 +66,18 @@ impl<T> Handover<T> {
         }
     }
 
+    /// Drops the values that were given back. No reader is left, and an emitter may keep this state for long.
+    pub(super) fn drop_given_back(&self) {
+        loop {
+            let mut state = self.state.borrow_mut();
+            let Some((_, place)) = state.given_back.pop_first() else { return };
+            let offer = state.remove_offer(place);
+            drop(state);
+            // The destructor of the value is user code.
+            drop(offer);
+        }
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed.get()
     }
