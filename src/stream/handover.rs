@@ -122,7 +122,7 @@ impl<T> Handover<T> {
             && let Some(reader @ Reader::Waiting(_)) = &mut state.sole
         {
             let place = OfferPlace::Sole(number);
-            state.sole_offer = Some(Offer { value, waiter: None, number, is_granted: true, was_granted: true });
+            state.sole_offer = Some(Offer { value, waiter: None, number, was_granted: true });
             if let Reader::Waiting(waiter) = reader {
                 let granted = Reader::Granted(place, Claimant::new(waiter.task()));
                 if let Reader::Waiting(waiter) = std::mem::replace(reader, granted) {
@@ -133,7 +133,7 @@ impl<T> Handover<T> {
             return place;
         }
         let waiter = Some(Waiter::new(task));
-        let offer = Offer { value, waiter, number, is_granted: false, was_granted: false };
+        let offer = Offer { value, waiter, number, was_granted: false };
         let key = state.offers.push_back(offer);
         drop(guard);
         self.serve();

@@ -46,7 +46,6 @@ pub(super) struct Offer<T> {
     pub(super) waiter: Option<Waiter>,
     /// Its place in the order in which values were offered.
     pub(super) number: u64,
-    pub(super) is_granted: bool,
     /// It is granted, or was granted to a reader that gave it back.
     pub(super) was_granted: bool,
 }
@@ -166,7 +165,7 @@ impl<T> State<T> {
             }
         };
         let offer = self.offer_mut(place)?;
-        (offer.is_granted, offer.was_granted) = (true, true);
+        offer.was_granted = true;
         let emitter = offer.waiter.take();
         if !self.has_sole_waiting() {
             self.claims.add(claimant);
@@ -186,10 +185,8 @@ impl<T> State<T> {
 
     /// Frees the offer that was granted to a reader that gives up.
     pub(super) fn give_back(&mut self, place: OfferPlace) {
-        if let Some(offer) = self.offer_mut(place) {
-            offer.is_granted = false;
-            let number = offer.number;
-            self.given_back.insert(number, place);
+        if let Some(offer) = self.offer(place) {
+            self.given_back.insert(offer.number, place);
         }
     }
 
