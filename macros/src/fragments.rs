@@ -7,6 +7,8 @@
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use syn::{Expr, Type, UnOp};
 
+use crate::tokens::is_punct;
+
 /// Puts parentheses around the groups that need them.
 pub fn parenthesize(tokens: TokenStream) -> TokenStream {
     let mut output: Vec<TokenTree> = Vec::new();
@@ -166,10 +168,6 @@ fn ends_alone(after: Option<&TokenTree>) -> bool {
         Some(TokenTree::Punct(punct)) => [',', ';'].contains(&punct.as_char()),
         Some(_) => false,
     }
-}
-
-fn is_punct(tree: Option<&TokenTree>, char: char) -> bool {
-    matches!(tree, Some(TokenTree::Punct(punct)) if punct.as_char() == char)
 }
 
 fn is_group(tree: Option<&TokenTree>, delimiter: Delimiter) -> bool {

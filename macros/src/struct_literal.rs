@@ -6,6 +6,8 @@
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 
+use crate::tokens::is_punct;
+
 /// Keywords before a block. The braces after such a keyword are a block, and not a struct.
 const BEFORE_BLOCKS: [&str; 9] = ["async", "const", "do", "else", "gen", "loop", "move", "try", "unsafe"];
 
@@ -171,10 +173,6 @@ fn ends_statement(next: Option<&TokenTree>) -> bool {
 
 fn is_before_block(tree: Option<&TokenTree>) -> bool {
     matches!(tree, Some(TokenTree::Ident(name)) if BEFORE_BLOCKS.iter().any(|keyword| name == keyword))
-}
-
-fn is_punct(tree: Option<&TokenTree>, char: char) -> bool {
-    matches!(tree, Some(TokenTree::Punct(punct)) if punct.as_char() == char)
 }
 
 /// Whether the tokens end with `..`.

@@ -1,5 +1,4 @@
-//! What the tools for looking into a running loop report: dumps, stalls, statistics and recordings, as data. The scheduler fills
-//! them.
+//! The data that the tools for looking into a running loop show: dumps, stalls, statistics and recordings. The scheduler fills it.
 
 pub(crate) mod dump;
 pub(crate) mod recorder;
