@@ -1,10 +1,10 @@
 //! tinyield's channels.
 
 use tinyield::channel::{self, Receiver, Sender};
-use tinyield::{Coro, Loop, co, coro};
+use tinyield::{Coro, co, coro};
 
 use super::{BOUNDED, BURST, BURSTS, Phase, UNBOUNDED};
-use crate::harness::{Measured, per_op};
+use crate::harness::{Measured, per_op_in_one_run};
 
 /// A `recv` for each message.
 pub fn unbounded() -> Measured {
@@ -17,14 +17,12 @@ pub fn unbounded_bulk() -> Measured {
 }
 
 fn bursts(receive: fn(Receiver<u64>, Sender<()>) -> Coro<u64>) -> Measured {
-    let mut event_loop = Loop::new();
-    per_op(UNBOUNDED, || {
+    let work = move || {
         let (sender, receiver) = channel::unbounded();
         let (acknowledge, acknowledged) = channel::unbounded();
-        let both = (send_bursts(sender, acknowledged), receive(receiver, acknowledge));
-        let ((), sum) = event_loop.run(both).expect("no error");
-        assert_eq!(sum, UNBOUNDED * (UNBOUNDED - 1) / 2);
-    })
+        (send_bursts(sender, acknowledged), receive(receiver, acknowledge))
+    };
+    per_op_in_one_run(UNBOUNDED, work, |((), sum)| assert_eq!(sum, UNBOUNDED * (UNBOUNDED - 1) / 2))
 }
 
 #[coro]
@@ -67,8 +65,7 @@ fn receive_bursts(receiver: Receiver<u64>, acknowledge: Sender<()>) -> Coro<u64>
 }
 
 pub fn bounded(phase: Phase) -> Measured {
-    let mut event_loop = Loop::new();
-    per_op(BOUNDED, || {
+    let work = move || {
         let (sender, receiver) = channel::bounded(1);
         let sending = co! {
             for i in 0..BOUNDED {
@@ -85,7 +82,7 @@ pub fn bounded(phase: Phase) -> Measured {
             }
             sum
         };
-        let ((), sum) = event_loop.run((sending, receiving)).expect("no error");
-        assert_eq!(sum, BOUNDED * (BOUNDED - 1) / 2);
-    })
+        (sending, receiving)
+    };
+    per_op_in_one_run(BOUNDED, work, |((), sum)| assert_eq!(sum, BOUNDED * (BOUNDED - 1) / 2))
 }

@@ -2,21 +2,23 @@
 
 use std::hint::black_box;
 
-use tinyield::{Coro, Loop, Shared, co, coro};
+use tinyield::{Coro, Shared, co, coro};
 
 use super::{
     BRANCHES, CHAINS, CHILDREN, DEPTH, GATHERS, LEVELS, LINKS, NESTED, NESTS, NODES, SHARED, SPAWNS, TREES, WAITERS,
 };
-use crate::harness::{Measured, per_op};
+use crate::harness::{Measured, per_op_in_one_run};
 
-/// Runs the coroutine of `make` `times` times on one loop, which does `ops` operations in total.
-fn timed(ops: u64, times: u64, make: impl Fn() -> Coro<u64>, expected: u64) -> Measured {
-    let mut event_loop = Loop::new();
-    per_op(ops, || {
-        for _ in 0..times {
-            assert_eq!(event_loop.run(make()).expect("no error"), expected);
+/// Runs the coroutine of `make` `times` times, which does `ops` operations in total.
+fn timed(ops: u64, times: u64, make: impl Fn() -> Coro<u64> + Copy + 'static, expected: u64) -> Measured {
+    let work = move || {
+        co! {
+            for _ in 0..times {
+                assert_eq!(yield make(), expected);
+            }
         }
-    })
+    };
+    per_op_in_one_run(ops, work, |()| {})
 }
 
 #[coro]

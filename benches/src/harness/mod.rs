@@ -6,12 +6,16 @@ mod figures;
 mod gate;
 mod lap;
 pub mod machine;
+#[cfg(feature = "tinyield")]
+mod one_run;
 mod report;
 mod timing;
 mod workload;
 
 pub use gate::Gate;
 pub use lap::Lap;
+#[cfg(feature = "tinyield")]
+pub use one_run::per_op_in_one_run;
 pub use timing::{Stopwatch, per_op};
 pub use workload::{Contender, Measured, Workload, all};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tinyield::{Coro, Loop, co, coro, timeout};
 
 use super::{Opaque, READY, TIMEOUTS};
-use crate::harness::{Measured, Stopwatch, per_op};
+use crate::harness::{Measured, Stopwatch, per_op_in_one_run};
 
 pub fn awaits() -> Measured {
     awaits_of(|i| Opaque(black_box(i)))
@@ -18,17 +18,16 @@ pub fn awaits_in_sight() -> Measured {
 }
 
 fn awaits_of<F: Future<Output = u64> + 'static>(future: impl Fn(u64) -> F + Copy + 'static) -> Measured {
-    let mut event_loop = Loop::new();
-    per_op(READY, || {
-        let main = co! {
+    let work = move || {
+        co! {
             let mut sum = 0;
             for i in 0..READY {
                 sum += future(i).await;
             }
             sum
-        };
-        assert_eq!(event_loop.run(main).expect("no error"), READY * (READY - 1) / 2);
-    })
+        }
+    };
+    per_op_in_one_run(READY, work, |sum| assert_eq!(sum, READY * (READY - 1) / 2))
 }
 
 #[coro]

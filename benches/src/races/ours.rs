@@ -1,10 +1,10 @@
 //! A race of leaves.
 
 use tinyield::channel::{self, Receiver};
-use tinyield::{Coro, Event, Loop, co, coro, race};
+use tinyield::{Coro, Event, co, coro, race};
 
 use super::MESSAGES;
-use crate::harness::{Measured, per_op};
+use crate::harness::{Measured, per_op_in_one_run};
 
 #[coro]
 fn receive_or_stop(receiver: Receiver<u64>, stop: Event) -> Coro<u64> {
@@ -20,8 +20,7 @@ fn receive_or_stop(receiver: Receiver<u64>, stop: Event) -> Coro<u64> {
 }
 
 pub fn leaves() -> Measured {
-    let mut event_loop = Loop::new();
-    per_op(MESSAGES, || {
+    let work = || {
         let (sender, receiver) = channel::unbounded();
         let sending = co! {
             for i in 0..MESSAGES {
@@ -29,7 +28,7 @@ pub fn leaves() -> Measured {
                 yield;
             }
         };
-        let (sum, ()) = event_loop.run((receive_or_stop(receiver, Event::new()), sending)).expect("no error");
-        assert_eq!(sum, MESSAGES * (MESSAGES - 1) / 2);
-    })
+        (receive_or_stop(receiver, Event::new()), sending)
+    };
+    per_op_in_one_run(MESSAGES, work, |(sum, ())| assert_eq!(sum, MESSAGES * (MESSAGES - 1) / 2))
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tinyield::{Coro, Loop, co, coro};
 
 use super::{RALLIES, answer, by_futures, by_tokio, serve, wake_self};
-use crate::harness::{Lap, Measured, per_op};
+use crate::harness::{Lap, Measured, per_op_in_one_run};
 
 pub fn self_wake(tasks: usize, wakes: u64) -> Measured {
     let lap = Lap::new(tasks, wakes);
@@ -24,33 +24,31 @@ fn task(lap: Rc<Lap>) -> Coro<()> {
     lap.end();
 }
 
+fn check((ball, ()): (u64, ())) {
+    assert_eq!(ball, RALLIES);
+}
+
 pub fn ping_pong() -> Measured {
-    let mut event_loop = Loop::new();
-    per_op(2 * RALLIES, || {
+    let work = || {
         let (ping, pinged) = async_channel::bounded(1);
         let (pong, ponged) = async_channel::bounded(1);
-        let both = (co! { serve(ping, ponged).await }, co! { answer(pong, pinged).await });
-        let (ball, ()) = event_loop.run(both).expect("no error");
-        assert_eq!(ball, RALLIES);
-    })
+        (co! { serve(ping, ponged).await }, co! { answer(pong, pinged).await })
+    };
+    per_op_in_one_run(2 * RALLIES, work, check)
 }
 
 pub fn oneshot() -> Measured {
-    let mut event_loop = Loop::new();
-    per_op(2 * RALLIES, || {
+    let work = || {
         let (first, served) = futures::channel::oneshot::channel();
-        let both = (co! { by_futures::serve(first).await }, co! { by_futures::answer(served).await });
-        let (ball, ()) = event_loop.run(both).expect("no error");
-        assert_eq!(ball, RALLIES);
-    })
+        (co! { by_futures::serve(first).await }, co! { by_futures::answer(served).await })
+    };
+    per_op_in_one_run(2 * RALLIES, work, check)
 }
 
 pub fn oneshot_of_tokio() -> Measured {
-    let mut event_loop = Loop::new();
-    per_op(2 * RALLIES, || {
+    let work = || {
         let (first, served) = tokio::sync::oneshot::channel();
-        let both = (co! { by_tokio::serve(first).await }, co! { by_tokio::answer(served).await });
-        let (ball, ()) = event_loop.run(both).expect("no error");
-        assert_eq!(ball, RALLIES);
-    })
+        (co! { by_tokio::serve(first).await }, co! { by_tokio::answer(served).await })
+    };
+    per_op_in_one_run(2 * RALLIES, work, check)
 }

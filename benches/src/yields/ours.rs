@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use tinyield::{Coro, Loop, coro};
+use tinyield::{Coro, Loop, co, coro};
 
 use super::Counts;
-use crate::harness::{Lap, Measured, per_op};
+use crate::harness::{Lap, Measured, per_op_in_one_run};
 
 pub fn yields(tasks: usize, yields: u64) -> Measured {
     let lap = Lap::new(tasks, yields);
@@ -25,13 +25,15 @@ fn task(lap: Rc<Lap>) -> Coro<()> {
 }
 
 pub fn whole(tasks: usize, yields: u64) -> Measured {
-    let mut event_loop = Loop::new();
-    per_op(tasks as u64 * yields, || {
-        let counts = Rc::<Counts>::default();
-        let all: Vec<_> = (0..tasks).map(|_| counted(Rc::clone(&counts), yields)).collect();
-        event_loop.run(all).expect("no error");
-        counts.check(tasks);
-    })
+    let work = move || {
+        co! {
+            let counts = Rc::<Counts>::default();
+            let all: Vec<_> = (0..tasks).map(|_| counted(Rc::clone(&counts), yields)).collect();
+            yield all;
+            counts.check(tasks);
+        }
+    };
+    per_op_in_one_run(tasks as u64 * yields, work, |()| {})
 }
 
 #[coro]
