@@ -52,6 +52,7 @@ impl<T> WaitQueue<T> {
         self.nodes.is_empty()
     }
 
+    #[inline(always)]
     pub(crate) fn push_back(&mut self, value: T) -> Key {
         let before = self.last;
         let key = self.insert(value, true, before);
@@ -65,10 +66,14 @@ impl<T> WaitQueue<T> {
     }
 
     /// Adds an entry that is not in line, as if it had been served.
+    #[inline(always)]
     pub(crate) fn put_aside(&mut self, value: T) -> Key {
         self.insert(value, false, NO_INDEX)
     }
 
+    /// This and its callers are inlined, because they move the entry. A function would get the entry in memory, and would load two
+    /// fields at once that were just stored one by one. The processor would wait for these stores.
+    #[inline(always)]
     fn insert(&mut self, value: T, is_in_line: bool, before: u32) -> Key {
         self.stamp = self.stamp.wrapping_add(1);
         let index = self.nodes.insert(Node { value, stamp: self.stamp, is_in_line, before, after: NO_INDEX });

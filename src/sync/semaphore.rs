@@ -143,6 +143,15 @@ impl Semaphore {
         }
     }
 
+    /// Registers the semaphore with the loop of `task`, for dumps and deadlock reports.
+    #[cold]
+    fn note(&self, state: &mut State, task: &TaskRef, blocked_on: BlockedOn) {
+        let Some(scheduler) = task.scheduler() else { return };
+        state.noted_in = Rc::downgrade(&scheduler);
+        let weak: Weak<RefCell<State>> = Rc::downgrade(&self.state);
+        scheduler.note_held(weak, blocked_on);
+    }
+
     /// Removes an entry. If the entry held a permit, the first entry in line gets the permit.
     fn release(&self, key: Key) {
         let mut state = self.state.borrow_mut();
@@ -233,12 +242,8 @@ impl Acquire {
         permit.key = if state.has_free_permit() {
             state.entries.put_aside(Entry { frame, waiter: None })
         } else {
-            if let Some(scheduler) = task.scheduler()
-                && !std::ptr::eq(state.noted_in.as_ptr(), &*scheduler)
-            {
-                state.noted_in = Rc::downgrade(&scheduler);
-                let weak: Weak<RefCell<State>> = Rc::downgrade(&permit.semaphore.state);
-                scheduler.note_held(weak, blocked_on);
+            if task.with_scheduler(|scheduler| !std::ptr::eq(state.noted_in.as_ptr(), scheduler)) == Some(true) {
+                permit.semaphore.note(&mut state, task, blocked_on);
             }
             state.entries.push_back(Entry { frame, waiter: Some(Waiter::new(task)) })
         };
@@ -258,9 +263,18 @@ impl Held for RefCell<State> {
 }
 
 /// The name of the holder of a permit that `task` acquires: the name of its coroutine.
+#[inline]
 fn holder_name(task: &TaskRef) -> Cow<'static, str> {
+    match task.function_name() {
+        // Internal tasks have no name.
+        Some(name) if !name.is_empty() => Cow::Borrowed(name),
+        _ => uncommon_name(task),
+    }
+}
+
+#[inline(never)]
+fn uncommon_name(task: &TaskRef) -> Cow<'static, str> {
     let name = task.name();
-    // Internal tasks have no name.
     if name.is_empty() { owner_name(task) } else { name }
 }
 

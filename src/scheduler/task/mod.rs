@@ -160,6 +160,13 @@ impl Header {
         self.cold(|cold| cold.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.vtable.name))
     }
 
+    /// The name of the function of the coroutine. `None` if the task may have a name of its own. Two registers hold the result, so this
+    /// takes less time than [`name`](Header::name).
+    #[inline]
+    pub(crate) fn function_name(&self) -> Option<&'static str> {
+        self.with_extra(|extra| extra.cold_mut().is_none()).then_some(self.vtable.name)
+    }
+
     /// Whether the library made this task to carry a wait. Reports leave such a task out.
     pub(crate) fn is_internal(&self) -> bool {
         self.name().is_empty()
