@@ -109,6 +109,11 @@ impl<F, R> Job<F, R> {
         is_withdrawn
     }
 
+    /// Whether the cancellation has interrupted a blocking call of the closure.
+    fn was_interrupted(&self) -> bool {
+        self.closure.cancellation.has_interrupted()
+    }
+
     /// Notes that the closure that runs on this thread now awaits the job. While the returned [`HeldThread`] exists, this thread counts as
     /// held. If another closure has awaited the job before, it no longer counts as the waiting one.
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
@@ -211,7 +216,9 @@ where
                 return Outcome(Err(cancelled));
             }
             let mut join = ActiveWait::begin_at(&resume, shield(joined(job, location)).into_state(), location);
-            let Some(value) = suspend_until!(resume, join.poll(&resume))? else { return Outcome(Err(cancelled)) };
+            let (value, was_interrupted) = suspend_until!(resume, join.poll(&resume))?;
+            // An error after an interrupted call may be a result of the cancellation.
+            let Some(value) = value.filter(|_| !was_interrupted) else { return Outcome(Err(cancelled)) };
             // No waiter gets the value. Only `raise` and `run_in_loop` still look whether it is an error.
             resume.task.discard_value();
             Outcome::value(value)
@@ -219,13 +226,15 @@ where
     )
 }
 
-/// Makes a coroutine that waits until the closure has ended, and returns the value of the closure.
-fn joined<F: 'static, R: 'static>(job: Job<F, R>, location: &'static Location<'static>) -> Coro<R> {
+/// Makes a coroutine that waits until the closure has ended, and returns the value of the closure, and whether the cancellation has
+/// interrupted a blocking call of the closure.
+fn joined<F: 'static, R: 'static>(job: Job<F, R>, location: &'static Location<'static>) -> Coro<(R, bool)> {
     Coro::from_named::<Internal, _>(
         #[coroutine]
         static move |mut resume: Resume| {
             let mut ended = pin!(poll_fn(|context| job.poll_value(context)));
-            Outcome(suspend_until!(resume, resume.task.poll_future(ended.as_mut(), location)).flatten())
+            let result = suspend_until!(resume, resume.task.poll_future(ended.as_mut(), location)).flatten();
+            Outcome(result.map(|value| (value, job.was_interrupted())))
         },
     )
 }

@@ -2,6 +2,7 @@
 
 mod cancellation;
 mod closure;
+mod interrupt;
 mod job;
 mod pool;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 pub(crate) use self::closure::HeldThread;
 pub(crate) use self::closure::{Closure, LoopInClosure};
+pub(crate) use self::interrupt::Interrupt;
 #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 pub(crate) use self::job::Job;
 pub(crate) use self::job::run_on;
@@ -56,11 +58,16 @@ use crate::waiting::{ActiveWait, Wait, suspend_until};
 /// If `f` has not begun, it never begins: it is removed from the queue and dropped.
 ///
 /// If `f` has begun, [`checkpoint`] and [`is_cancelled`] inside of `f` report the cancellation, and a loop that `f` runs is
-/// cancelled for the same reason. The coroutine ends only when `f` has returned. The value of `f` is dropped.
+/// cancelled for the same reason. A [`RemoteSender::send`] or a [`RemoteReceiver::recv`] that would block returns an error. The
+/// coroutine ends only when `f` has returned. The value of `f` is dropped.
 ///
 /// There is one exception: [`raise`](Coro::raise) still raises an error that `f` returns. If the loop is stopping because of another
 /// error, the error of `f` is added to the [`others`](crate::LoopError::others). After a timeout or a lost race, it stops the loop, as
-/// any error does. An error that is the [`Cancelled`], or has it as a cause, counts as the cancellation, and does neither.
+/// any error does. Two kinds of errors count as the cancellation, and do neither: the [`Cancelled`] itself or an error that has it as
+/// a cause, and each error that `f` returns after the cancellation has ended a blocking call.
+///
+/// [`RemoteSender::send`]: crate::channel::RemoteSender::send
+/// [`RemoteReceiver::recv`]: crate::channel::RemoteReceiver::recv
 #[track_caller]
 pub fn run_in_thread<F, R>(f: F) -> Coro<R>
 where
