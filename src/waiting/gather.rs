@@ -94,6 +94,7 @@ for_shapes!(Wait, Output, Kind);
 macro_rules! methods_of_collections {
     () => {
         const RAISES_LATE: bool = X::RAISES_LATE;
+        const SHIELDED: bool = X::SHIELDED;
 
         fn begin(&mut self, task: &TaskRef) {
             for part in self {
@@ -217,6 +218,7 @@ macro_rules! tuple {
             type Output = ($($part::Output,)+);
 
             const RAISES_LATE: bool = $($part::RAISES_LATE)||+;
+            const SHIELDED: bool = $($part::SHIELDED)&&+;
 
             fn begin(&mut self, task: &TaskRef) {
                 let ($($part,)+) = self;

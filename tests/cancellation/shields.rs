@@ -1,6 +1,6 @@
 //! Shields: a wait that a cancellation does not interrupt, and the order of cancellation around it.
 
-use tinyield::{Coro, Loop, Reason, TimedOut, catch, co, isolate, race, shield, sleep, spawn, timeout};
+use tinyield::{Coro, Event, Loop, Reason, TimedOut, catch, co, isolate, race, shield, sleep, spawn, timeout};
 
 use crate::common::{Gate, Log, forever, ms, simulated, to_end, to_idle, waits_forever};
 use crate::fails;
@@ -234,4 +234,40 @@ fn background_of_a_shield_is_cancelled_before_the_coroutine_at_the_shield() {
     };
     assert!(event_loop.run(waits).unwrap_err().is_stopped());
     assert_eq!(log.take(), ["background", "waits"]);
+}
+
+#[test]
+fn gather_of_shields_waits_although_its_coroutine_is_cancelled() {
+    let log = Log::new();
+    let logs = log.clone();
+    let polite = co! {
+        let error = (yield catch(forever())).unwrap_err();
+        let says = |word: &'static str| { let log = logs.clone(); co! { yield; log.push(word); } };
+        yield [shield(says("one")), shield(says("two"))];
+        yield vec![shield(says("three"))];
+        yield (shield(says("four")), shield(says("five")));
+        yield Some(shield(says("six")));
+        assert!((yield catch((shield(says("not said")), ()))).is_err());
+        Err(error)?;
+    };
+    let error = simulated().run((polite, fails())).unwrap_err();
+    assert_eq!(log.take(), ["one", "two", "three", "four", "five", "six"]);
+    assert!(error.others().is_empty(), "{error:?}");
+}
+
+#[test]
+fn gather_of_shields_that_began_before_the_cancellation_gives_its_outputs() {
+    let (log, gate) = (Log::new(), Event::new());
+    let (logs, opened) = (log.clone(), gate.clone());
+    let shielded = co! {
+        let one = co! { yield opened.wait(); 1 };
+        let outputs = yield (shield(one), shield(co! { 2 }));
+        logs.push(format!("{outputs:?}"));
+        yield;
+        logs.push("not reached");
+    };
+    let opens = co! { let _ = yield catch(forever()); gate.set(); };
+    let error = simulated().run((shielded, opens, fails())).unwrap_err();
+    assert_eq!(error.to_string(), "failed");
+    assert_eq!(log.take(), ["(1, 2)"]);
 }
