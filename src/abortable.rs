@@ -148,7 +148,7 @@ impl AbortHandle {
 
     /// Makes a handle for other threads.
     ///
-    /// While such a handle exists, a loop that waits for the work is not deadlocked.
+    /// While such a handle exists and the work is not aborted yet, a loop that waits for the work is not deadlocked.
     ///
     /// ```
     /// use tinyield::{Aborted, Event, Loop, abortable};
@@ -206,6 +206,8 @@ impl Link {
 
     fn abort(&self) {
         self.is_aborted.set(true);
+        // From now on, no handle has an effect on the work, so the remote handles must not keep the loop waiting.
+        drop(self.listener.take());
         let scope = self.scope.borrow().clone();
         if let Some(scope) = scope {
             scope.scheduler().cancel_by_itself(&scope, &Cancelled::new(Reason::Aborted));
@@ -225,6 +227,7 @@ impl Link {
         let scope = self.scope.borrow().clone();
         if let (Some(scope), Some((request, listeners))) = (scope, self.remote.get())
             && self.listener.borrow().is_none()
+            && !self.is_aborted.get()
         {
             *self.listener.borrow_mut() = Some(listeners.listen(scope.scheduler()));
             // From now on, a request wakes the loop. An earlier request is visible here.

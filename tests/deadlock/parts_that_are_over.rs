@@ -10,7 +10,7 @@ use std::time::Duration;
 
 #[cfg(feature = "smol")]
 use tinyield::from_future;
-use tinyield::{Coro, Event, Loop, abortable, catch, co, now, shield, sleep, spawn, timeout};
+use tinyield::{Coro, Event, Loop, abortable, catch, co, finally, now, shield, sleep, spawn, timeout};
 
 use crate::common::{forget, in_time, is_deadlock, simulated};
 
@@ -29,6 +29,40 @@ fn a_remote_abort_handle_of_work_that_is_over_does_not_hide_a_deadlock() {
         assert!(is_deadlock(&error), "{error:?}");
         remote.abort();
         remote_of_spawned.abort();
+    });
+}
+
+#[test]
+fn a_remote_abort_handle_that_was_used_does_not_hide_a_deadlock() {
+    in_time(|| {
+        let main = co! {
+            let (work, handle) = abortable(shield(Event::new().wait()));
+            let remote = handle.remote();
+            let working = yield spawn(work);
+            yield;
+            remote.abort();
+            let _ = yield working;
+        };
+        let error = Loop::new().run(main).unwrap_err();
+        assert!(is_deadlock(&error), "{error:?}");
+    });
+}
+
+#[test]
+fn a_remote_abort_handle_that_was_used_does_not_stop_a_simulated_clock() {
+    in_time(|| {
+        let main = co! {
+            let (work, handle) = abortable(finally(Event::new().wait(), || sleep(Duration::from_secs(3600))));
+            let remote = handle.remote();
+            let working = yield spawn(work);
+            for _ in 0..3 { yield; }
+            remote.abort();
+            // A handle that is made now has no effect either.
+            let (result, _again) = (yield working, handle.remote());
+            drop(remote);
+            result
+        };
+        assert!(simulated().run(main).unwrap().is_err());
     });
 }
 
