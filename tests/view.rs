@@ -578,6 +578,16 @@ fn a_dump_names_the_holders_of_locks_and_permits_and_says_or_for_a_race() {
         let waits = |name: &'static str| { let quit = quit.clone(); co! { yield quit.wait(); }.named(name) };
         let racers = (waits("a"), waits("b"));
         yield spawn(co! { yield race(racers); }.named("race"));
+        let racers = (waits("c"), quit.wait());
+        yield spawn(co! { yield race(racers); }.named("race with an event"));
+        let racers = race((waits("d"), timeout(quit.wait(), LONG).map(|_| ())));
+        yield spawn(co! { drop(yield timeout(isolate(racers), LONG)); }.named("race in a timeout"));
+        let racers = race((quit.wait(), sleep(LONG)));
+        yield spawn(co! { drop(yield isolate(racers)); }.named("race of leaves in a domain"));
+        let racers = race(((waits("e"), quit.wait()), (waits("f"), quit.wait())));
+        yield spawn(co! { yield racers; }.named("race with a gather"));
+        let gather = (race((waits("g"), waits("h"))), quit.wait());
+        yield spawn(co! { yield gather; }.named("race in a gather"));
         yield settled();
         let dump = yield dump();
         quit.set();
@@ -587,6 +597,11 @@ fn a_dump_names_the_holders_of_locks_and_permits_and_says_or_for_a_race() {
     let words = |name| dump.tasks().iter().find(|task| task.name() == name).unwrap().waits_on().to_string();
     assert_eq!(words("both"), "a semaphore held by `permit holder` and a lock held by `lock holder`");
     assert_eq!(words("race"), "`a` or `b`");
+    assert_eq!(words("race with an event"), "`c` or an event");
+    assert_eq!(words("race in a timeout"), "`d` or an event");
+    assert_eq!(words("race of leaves in a domain"), "an event or a timer");
+    assert_eq!(words("race with a gather"), "`f` and `e` and an event");
+    assert_eq!(words("race in a gather"), "`g` and `h` and an event");
 }
 
 #[test]

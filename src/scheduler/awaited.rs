@@ -22,7 +22,7 @@ pub(super) struct Awaited<'a> {
     pub(super) blocked_on_held: Vec<&'a TaskRef>,
     /// Whether it waits until nothing is ready.
     pub(super) is_in_settled: bool,
-    /// Whether it waits only until one of these coroutines, any of them, has ended.
+    /// Whether it waits only until one of these things, any of them, is over.
     pub(super) is_race: bool,
 }
 
@@ -30,7 +30,7 @@ impl Awaited<'_> {
     /// What the task waits for, in words. `holders` has the holders of semaphores and locks.
     pub(super) fn in_words(&self, holders: &Holders) -> String {
         const MAX_NAMES: usize = 5;
-        let separator = if self.is_race || self.task.has(State::RACING) { " or " } else { " and " };
+        let separator = if self.is_race { " or " } else { " and " };
         let mut words = String::new();
         let mut add = |parts: [&str; 3]| {
             if !words.is_empty() {

@@ -328,9 +328,49 @@ impl Waits {
             awaited.named = named;
             internal.into_iter().for_each(|task| awaited.blocked_on |= task.blocked_on());
         }
-        if let [Edge { race: race @ Some(_), .. }, others @ ..] = self.of(awaited.task) {
-            awaited.is_race = !has_words(&awaited) && others.iter().all(|other| other.race == *race);
-        }
+        awaited.is_race = self.is_race(awaited.task);
         awaited
+    }
+
+    /// Whether `task` waits only for a race, perhaps by way of internal tasks: it goes on when any one of the things for which it
+    /// waits is over.
+    fn is_race(&self, task: &TaskRef) -> bool {
+        let mut task = task;
+        let mut passed = BTreeSet::new();
+        while passed.insert(task.id.get()) {
+            iterations::count();
+            if task.has(State::RACING) {
+                return true;
+            }
+            match self.of(task) {
+                [Edge { on, race: None, .. }] if on.is_internal() && self.own_words(task) == 0 => task = on,
+                [Edge { race: race @ Some(_), .. }, others @ ..] => {
+                    let is_alone = self.own_words(task) == 0 && others.iter().all(|other| other.race == *race);
+                    return is_alone && self.of(task).iter().all(|edge| self.has_at_most_one_word(&edge.on));
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Whether a report names at most one thing for this runner of a race.
+    fn has_at_most_one_word(&self, runner: &TaskRef) -> bool {
+        let mut runner = runner;
+        let mut passed = BTreeSet::new();
+        while runner.is_internal() && passed.insert(runner.id.get()) {
+            iterations::count();
+            match (self.own_words(runner), self.of(runner)) {
+                (0, [Edge { on, .. }]) => runner = on,
+                (words, edges) => return words + edges.len() <= 1,
+            }
+        }
+        true
+    }
+
+    /// How many things a report names for `task` that are not tasks.
+    fn own_words(&self, task: &TaskRef) -> usize {
+        let in_settled = self.in_settled.contains(&task.id.get());
+        task.blocked_on().bits().count_ones() as usize + usize::from(in_settled)
     }
 }
