@@ -3,10 +3,11 @@
 //! The work runs in a scope that ends when all tasks in it have ended. The task that waits for the scope is shielded, but the scope
 //! is not. So a cancellation ends the work, and the task continues with the cleanup.
 
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 
 use crate::coro::Coro;
 use crate::error::{Error, Result};
+use crate::panic;
 use crate::scheduler::{Outcome, Resume, ScopeKind, State, TaskRef};
 use crate::shield::shield;
 use crate::waiting::active::{ActiveWait, Internal, suspend_until};
@@ -128,7 +129,10 @@ where
                 Err(error) => return Outcome(Err(error)),
             };
             drop(wait);
-            let using = Work(Scoped::new(called(work, resource.clone_output(), location)));
+            // If the clone panics, the use panics, so that the resource is still closed.
+            let clone = panic::catch(|| resource.clone_output());
+            let argument = move || clone.unwrap_or_else(|payload| resume_unwind(payload));
+            let using = Work(Scoped::new(called(work, argument, location)));
             let mut wait = ActiveWait::begin_at(&resume, using, location);
             let result = suspend_until!(resume, wait.poll(&resume));
             drop(wait);
@@ -157,8 +161,13 @@ impl<T: Clone> CloneOutput for T {
     }
 }
 
-/// A coroutine that calls `work`, and waits for what `work` returns. So a panic of `work` is a panic of this coroutine.
-fn called<X, U, W>(work: U, argument: X, location: &'static Location<'static>) -> Coro<W::Output>
+/// A coroutine that calls `work`, and waits for what `work` returns. So a panic of `work` or of `argument` is a panic of this
+/// coroutine.
+fn called<X, U, W>(
+    work: U,
+    argument: impl FnOnce() -> X + 'static,
+    location: &'static Location<'static>,
+) -> Coro<W::Output>
 where
     X: 'static,
     U: FnOnce(X) -> W + 'static,
@@ -167,7 +176,7 @@ where
     Coro::from_named::<Internal, _>(
         #[coroutine]
         static move |mut resume: Resume| {
-            let mut wait = ActiveWait::begin_at(&resume, work(argument).into_state(), location);
+            let mut wait = ActiveWait::begin_at(&resume, work(argument()).into_state(), location);
             Outcome(suspend_until!(resume, wait.poll(&resume)))
         },
     )

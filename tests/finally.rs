@@ -367,3 +367,22 @@ fn each_body_has_one_cleanup_in_a_stream_in_a_race_in_a_domain_that_contains_pan
     }
     assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), ["given up", "panicked: the third"]);
 }
+
+#[test]
+fn bracket_closes_a_resource_whose_clone_panics() {
+    struct Uncloneable;
+
+    impl Clone for Uncloneable {
+        fn clone(&self) -> Uncloneable {
+            panic!("no second one")
+        }
+    }
+
+    silence_panics("no second one");
+    let closed = Counter::new();
+    let up = closed.clone();
+    let close = move |_| co! { yield; up.up(); };
+    let result = Loop::new().run(isolate(bracket(co! { Uncloneable }, |_| (), close)).catch_unwind()).unwrap();
+    assert_eq!(result.unwrap_err().to_string(), "panicked: no second one");
+    assert_eq!(closed.get(), 1);
+}
