@@ -281,3 +281,22 @@ fn field_that_holds_a_function_can_be_called() {
 fn type_of_a_cast_ends_before_a_comparison() {
     assert!(run(is_less!(4_u8, i32)));
 }
+
+macro_rules! in_background {
+    ($body:block) => {
+        co! { $body }
+    };
+}
+
+/// rustc must not report the braces of the block as unnecessary.
+#[test]
+fn block_can_be_the_whole_body() {
+    assert_eq!(run(in_background!({ 1 + 2 })), 3);
+    assert_eq!(
+        run(in_background!({
+            yield;
+            4
+        })),
+        4
+    );
+}

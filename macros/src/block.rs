@@ -49,11 +49,19 @@ fn expand_block(krate: Option<Crate>, block: Block) -> TokenStream {
 /// If the body is only a block, `{ statements }`, this returns the statements in the block. Users write such a block because
 /// rustfmt formats `co!({ body })`. rustc would report its braces as unnecessary.
 fn without_braces(stmts: Vec<Stmt>) -> Vec<Stmt> {
-    match <[Stmt; 1]>::try_from(stmts) {
+    match <[Stmt; 1]>::try_from(stmts).map(|[stmt]| [ungrouped(stmt)]) {
         Ok([Stmt::Expr(Expr::Block(inner), None)]) if inner.label.is_none() && inner.attrs.is_empty() => {
             inner.block.stmts
         }
         Ok(one) => one.into(),
         Err(stmts) => stmts,
+    }
+}
+
+/// A block that came from a fragment of `macro_rules!` is in a group without delimiters. This takes it out of the group.
+fn ungrouped(stmt: Stmt) -> Stmt {
+    match stmt {
+        Stmt::Expr(Expr::Group(group), None) if matches!(*group.expr, Expr::Block(_)) => Stmt::Expr(*group.expr, None),
+        other => other,
     }
 }
