@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::iter;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
@@ -48,14 +49,20 @@ fn read(room: Room, number: usize, stream: Rc<Async<TcpStream>>) -> Coro<()> {
     while (&mut reader).take(MAX_LINE).read_line(&mut line).await? > 0 {
         room.send(number, &format!("client {number}: {}\n", line.trim_end()));
         line.clear();
+        // While more lines are in the buffer, the `.await` is ready at once. Without this `yield`, no `write` would have a turn, and the
+        // channels would be full after a few lines.
+        yield;
     }
 }
 
-/// Writes messages until the channel is closed and empty.
+/// Writes messages until the channel is closed and empty. In each turn it writes all messages that are there, because several clients may
+/// send at the same time.
 #[coro]
 fn write(messages: Receiver<Rc<str>>, stream: Rc<Async<TcpStream>>) -> Coro<()> {
-    while let Ok(message) = yield messages.recv() {
-        (&*stream).write_all(message.as_bytes()).await?;
+    while let Ok(first) = yield messages.recv() {
+        for message in iter::once(first).chain(messages.try_iter()) {
+            (&*stream).write_all(message.as_bytes()).await?;
+        }
     }
 }
 

@@ -61,6 +61,32 @@ use crate::waiting::yieldable::Wait;
 /// If several waits are over at the same time, the first of them in the list wins. So if you race in a loop, put a wait that must
 /// not starve, such as a request to stop, before the waits that may always be ready.
 ///
+/// # Optional waits
+///
+/// `None` is a wait that is over at once, so a race with it is over at once. To leave out a wait, let it wait for ever:
+///
+/// ```
+/// use std::time::Duration;
+/// use tinyield::{Coro, Loop, Wait, co, coro, race, sleep};
+///
+/// /// Waits for `wait`, or for ever if there is none.
+/// #[coro]
+/// fn or_never<W: Wait + 'static>(wait: Option<W>) -> Coro<W::Output> {
+///     if let Some(wait) = wait {
+///         return yield wait;
+///     }
+///     yield sleep(Duration::MAX);
+///     unreachable!()
+/// }
+///
+/// let main = co! {
+///     let limit: Option<Duration> = None;
+///     let late = or_never(limit.map(sleep)).map(|()| "late");
+///     yield race((late, sleep(Duration::from_millis(1)).map(|()| "done")))
+/// };
+/// assert_eq!(Loop::new().run(main).unwrap(), "done");
+/// ```
+///
 /// # The losers
 ///
 /// If a coroutine loses the race, its value is dropped. Other waits that lose give back the value that has arrived for them: a

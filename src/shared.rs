@@ -78,6 +78,29 @@ impl<T: 'static> fmt::Debug for Shared<T> {
 
 impl<T: 'static> Shared<T> {
     /// Makes a wait for this coroutine with an output of another type. See [`Wait::map`](crate::Wait::map).
+    ///
+    /// If the trait [`Wait`](crate::Wait) is in scope, by `use tinyield::Wait` or `use tinyield::*`, `shared.map(..)` is the method of
+    /// the trait. That method takes the handle by value, so in a loop, the compiler reports a "use of moved value" (E0382). Write
+    /// `shared.clone().map(..)` or `(&shared).map(..)`. Both compile in any case:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tinyield::*;
+    ///
+    /// let main = co! {
+    ///     let download = co! { yield sleep(Duration::from_millis(25)); "done" }.shared();
+    ///     yield spawn(&download); // so that a lost race does not cancel it
+    ///     let mut ticks = 0;
+    ///     let tick = interval(Duration::from_millis(10));
+    ///     loop {
+    ///         match yield race((download.clone().map(Some), tick.tick().map(|_| None))) {
+    ///             Some(text) => break (text, ticks),
+    ///             None => ticks += 1,
+    ///         }
+    ///     }
+    /// };
+    /// assert_eq!(Loop::builder().simulated(0).build().run(main).unwrap(), ("done", 2));
+    /// ```
     pub fn map<F, U>(&self, change: F) -> Map<Shared<T>, F>
     where
         F: FnOnce(T) -> U + 'static,

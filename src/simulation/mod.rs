@@ -77,8 +77,9 @@ use trial::{Mode, Program, Trial};
 /// The hash is computed from the coroutine and the line of every turn. If it is the same on another machine, all turns were the
 /// same.
 ///
-/// A seed changes only the order of the turns within a round. It moves no turn to another round. A coroutine that is started has
-/// its first turn in the next round.
+/// A loop runs in rounds: in each round, every coroutine that was ready when the round began has one turn. A seed changes the order of
+/// the turns within a round, but not the round in which a turn takes place. A coroutine that is started has its first turn in the next
+/// round.
 ///
 /// The seeds are the same each time, so the test gives the same result each time. To run only the seed of a report, with the usual
 /// output of panics, set `TINYIELD_SEED`. The variable affects all simulations of the process, so name the test:
