@@ -3,11 +3,12 @@
 //! The work runs in a scope that ends when all tasks in it have ended. The task that waits for the scope is shielded, but the scope
 //! is not. So a cancellation ends the work, and the task continues with the cleanup.
 
-use std::panic::{Location, resume_unwind};
+use std::cell::RefCell;
+use std::panic::Location;
+use std::rc::Rc;
 
 use crate::coro::Coro;
 use crate::error::{Error, Result};
-use crate::panic;
 use crate::scheduler::{Outcome, Resume, ScopeKind, State, TaskRef};
 use crate::shield::shield;
 use crate::waiting::active::{ActiveWait, Internal, suspend_until};
@@ -125,23 +126,26 @@ where
         static move |mut resume: Resume| {
             let mut wait = ActiveWait::begin_at(&resume, opening, location);
             let resource = match suspend_until!(resume, wait.poll(&resume)) {
-                Ok(resource) => resource,
+                Ok(resource) => Rc::new(RefCell::new(Some(resource))),
                 Err(error) => return Outcome(Err(error)),
             };
             drop(wait);
-            // If the clone panics, the use panics, so that the resource is still closed.
-            let clone = panic::catch(|| resource.clone_output());
-            let argument = move || clone.unwrap_or_else(|payload| resume_unwind(payload));
-            let using = Work(Scoped::new(called(work, argument, location)));
+            // The use makes the clone. So if the clone panics, the use panics, and the resource is still closed.
+            let shared = resource.clone();
+            let clone = move || shared.borrow().as_ref().map(O::Output::clone_output).expect(IS_OPEN);
+            let using = Work(Scoped::new(called(work, clone, location)));
             let mut wait = ActiveWait::begin_at(&resume, using, location);
             let result = suspend_until!(resume, wait.poll(&resume));
             drop(wait);
+            let resource = resource.take().expect(IS_OPEN);
             let mut wait = ActiveWait::begin_at(&resume, shield(close(resource)).into_state(), location);
             let closed = suspend_until!(resume, wait.poll(&resume));
             Outcome(result.and_then(|value| closed.map(|_| value)))
         },
     )
 }
+
+const IS_OPEN: &str = "the resource is present until it is closed";
 
 /// A resource that [`bracket`](crate::bracket) can pass to both of its functions: any value that is [`Clone`].
 #[diagnostic::on_unimplemented(

@@ -6,7 +6,7 @@ mod common;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use common::{Counter, FOREVER, Log, forever, is_deadlock, messages, ms, names, panic_of, silence_panics};
+use common::{Counter, FOREVER, Log, forever, is_deadlock, messages, ms, names, panic_of, silence_panics, simulated};
 use tinyield::{
     Aborted, Coro, Deadlock, Event, Grouping, Loop, abortable, bracket, catch, co, coro, finally, isolate, race,
     shield, sleep, spawn, stream, timeout,
@@ -368,21 +368,30 @@ fn each_body_has_one_cleanup_in_a_stream_in_a_race_in_a_domain_that_contains_pan
     assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), ["given up", "panicked: the third"]);
 }
 
+struct Uncloneable;
+
+impl Clone for Uncloneable {
+    fn clone(&self) -> Uncloneable {
+        panic!("no second one")
+    }
+}
+
 #[test]
 fn bracket_closes_a_resource_whose_clone_panics() {
-    struct Uncloneable;
-
-    impl Clone for Uncloneable {
-        fn clone(&self) -> Uncloneable {
-            panic!("no second one")
-        }
-    }
-
     silence_panics("no second one");
     let closed = Counter::new();
     let up = closed.clone();
     let close = move |_| co! { yield; up.up(); };
     let result = Loop::new().run(isolate(bracket(co! { Uncloneable }, |_| (), close)).catch_unwind()).unwrap();
     assert_eq!(result.unwrap_err().to_string(), "panicked: no second one");
+    assert_eq!(closed.get(), 1);
+}
+
+#[test]
+fn bracket_that_is_cancelled_while_it_opens_does_not_clone() {
+    let closed = Counter::new();
+    let up = closed.clone();
+    let work = bracket(co! { yield sleep(ms(2)); Uncloneable }, |_| (), move |_| co! { yield; up.up(); });
+    assert!(simulated().run(timeout(work, ms(1))).unwrap().is_err());
     assert_eq!(closed.get(), 1);
 }

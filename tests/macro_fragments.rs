@@ -300,3 +300,14 @@ fn block_can_be_the_whole_body() {
         4
     );
 }
+
+macro_rules! without_the_body {
+    ($body:block) => {
+        co! { #[cfg(any())] $body }
+    };
+}
+
+#[test]
+fn attribute_of_a_block_is_kept() {
+    run(without_the_body!({ panic!("`cfg` removes this") }));
+}

@@ -9,7 +9,7 @@ use std::thread;
 use common::{LONG, in_time, ms};
 use tinyield::channel::{RecvError, SendError, Sender, bounded, unbounded};
 use tinyield::thread::is_cancelled;
-use tinyield::{Coro, Loop, TimedOut, co, run_in_thread, sleep, timeout};
+use tinyield::{Coro, Event, Loop, TimedOut, co, finally, run_in_loop, run_in_thread, sleep, timeout};
 
 /// Blocks at a channel whose other end stays open, after it has called `begin`.
 fn blocks_in_recv(begin: impl FnOnce() + Send + 'static) -> (Coro<Result<u8, RecvError>>, Sender<u8>) {
@@ -116,4 +116,22 @@ fn closure_that_is_not_cancelled_waits_for_its_message() {
     let sends = co! { yield sleep(ms(2)); sender.try_send(7)?; };
     let main = co! { let (received, ()) = (yield timeout((receives, sends), LONG))?; received };
     assert_eq!(Loop::new().run(main).unwrap(), Ok(7));
+}
+
+/// The coroutine blocks the thread of its loop. This must not hide the failure of the loop.
+#[test]
+fn failure_of_a_loop_on_a_thread_is_kept_although_a_call_of_its_cleanup_is_interrupted() {
+    in_time(|| {
+        let main = co! {
+            let (sender, receiver) = unbounded::<u8>();
+            let remote = receiver.remote();
+            let inner = run_in_loop(move || co! {
+                let cleans = finally(Event::new().wait(), move || co! { let _ = remote.recv(); });
+                yield (cleans, co! { yield; yield; Err::<(), _>("its own failure")?; });
+            });
+            let result = yield timeout(inner, ms(20));
+            drop((sender, result));
+        };
+        assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "its own failure");
+    });
 }

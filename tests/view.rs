@@ -586,6 +586,13 @@ fn a_dump_names_the_holders_of_locks_and_permits_and_says_or_for_a_race() {
         yield spawn(co! { drop(yield isolate(racers)); }.named("race of leaves in a domain"));
         let racers = race(((waits("e"), quit.wait()), (waits("f"), quit.wait())));
         yield spawn(co! { yield racers; }.named("race with a gather"));
+        let racers = race((waits("i"), race((waits("j"), waits("k")))));
+        yield spawn(co! { yield racers; }.named("race in a race"));
+        let racers = race((waits("l"), race((quit.wait(), sleep(LONG)))));
+        yield spawn(co! { yield racers; }.named("race of leaves in a race"));
+        let parent = |name, child| { let wait = waits(child); co! { let child = yield spawn(wait); yield child; }.named(name) };
+        let racers = race((isolate(parent("m", "child")), isolate(waits("n"))));
+        yield spawn(co! { drop(yield racers); }.named("race of domains"));
         let gather = (race((waits("g"), waits("h"))), quit.wait());
         yield spawn(co! { yield gather; }.named("race in a gather"));
         yield settled();
@@ -601,6 +608,9 @@ fn a_dump_names_the_holders_of_locks_and_permits_and_says_or_for_a_race() {
     assert_eq!(words("race in a timeout"), "`d` or an event");
     assert_eq!(words("race of leaves in a domain"), "an event or a timer");
     assert_eq!(words("race with a gather"), "`f` and `e` and an event");
+    assert_eq!(words("race in a race"), "`i` or `j` or `k`");
+    assert_eq!(words("race of leaves in a race"), "`l` or an event or a timer");
+    assert_eq!(words("race of domains"), "`n` or `m`");
     assert_eq!(words("race in a gather"), "`g` and `h` and an event");
 }
 

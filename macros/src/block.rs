@@ -61,7 +61,9 @@ fn without_braces(stmts: Vec<Stmt>) -> Vec<Stmt> {
 /// A block that came from a fragment of `macro_rules!` is in a group without delimiters. This takes it out of the group.
 fn ungrouped(stmt: Stmt) -> Stmt {
     match stmt {
-        Stmt::Expr(Expr::Group(group), None) if matches!(*group.expr, Expr::Block(_)) => Stmt::Expr(*group.expr, None),
+        Stmt::Expr(Expr::Group(group), None) if group.attrs.is_empty() && matches!(*group.expr, Expr::Block(_)) => {
+            Stmt::Expr(*group.expr, None)
+        }
         other => other,
     }
 }

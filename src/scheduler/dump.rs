@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::{Rc, Weak};
 
 use super::awaited::Holders;
-use super::deadlock::Waits;
+use super::blockers::Waits;
 use super::{BlockedOn, Scheduler, Scope, State, TaskRef};
 use crate::iterations;
 use crate::reports::dump::{Dump, DumpedTask};

@@ -48,6 +48,7 @@
 //! task records that end.
 
 mod awaited;
+mod blockers;
 mod cancel;
 #[cfg(debug_assertions)]
 mod check;

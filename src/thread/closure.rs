@@ -87,6 +87,11 @@ impl Closure {
 }
 
 impl<B: ?Sized> Closure<B> {
+    /// Whether the closure waits for a loop that it runs, or for a foreign future.
+    pub(super) fn holds_thread(&self) -> bool {
+        self.holds.load(SeqCst) != 0
+    }
+
     #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
     pub(super) fn set_awaited_by(&self, other: Option<&Arc<Closure>>) {
         *lock(&self.awaited_by) = weak(other);

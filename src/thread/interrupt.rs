@@ -26,10 +26,11 @@ impl Interrupt {
         &self.signal.receiver
     }
 
-    /// Whether the call has to return. If so, what the closure returns counts as a result of the cancellation.
+    /// Whether the call has to return. If so, what the closure returns counts as a result of the cancellation. But if a coroutine
+    /// of a loop in the closure makes the call, the loop decides what its result is.
     pub(crate) fn is_due(&self) -> bool {
         let is_due = self.closure.cancellation.reason().is_some();
-        if is_due {
+        if is_due && !self.closure.holds_thread() {
             self.closure.cancellation.note_interrupted();
         }
         is_due

@@ -64,7 +64,7 @@ use crate::waiting::{ActiveWait, Wait, suspend_until};
 /// There is one exception: [`raise`](Coro::raise) still raises an error that `f` returns. If the loop is stopping because of another
 /// error, the error of `f` is added to the [`others`](crate::LoopError::others). After a timeout or a lost race, it stops the loop, as
 /// any error does. Two kinds of errors count as the cancellation, and do neither: the [`Cancelled`] itself or an error that has it as
-/// a cause, and each error that `f` returns after the cancellation has ended a blocking call.
+/// a cause, and each error that `f` returns after the cancellation has ended a blocking call of `f` (and not of a loop in `f`).
 ///
 /// [`RemoteSender::send`]: crate::channel::RemoteSender::send
 /// [`RemoteReceiver::recv`]: crate::channel::RemoteReceiver::recv

@@ -130,7 +130,8 @@ impl<T> RemoteReceiver<T> {
     }
 
     /// Iterates over the messages until the channel is closed and no message is left. Blocks the thread while there is no message.
-    /// When [`recv`](RemoteReceiver::recv) returns an error because of a cancellation, the iteration ends.
+    /// When [`recv`](RemoteReceiver::recv) returns an error because of a cancellation, the iteration ends, too. To tell the two ends
+    /// apart, call [`checkpoint`](crate::thread::checkpoint) after it.
     pub fn iter(&self) -> impl Iterator<Item = T> {
         std::iter::from_fn(|| self.recv().ok())
     }
