@@ -13,7 +13,7 @@ pub use self::remote::RemoteAbortHandle;
 use self::remote::{Request, RequestListeners};
 use crate::coro::Coro;
 use crate::error::{Cancelled, Error, Reason, Result, provides_itself};
-use crate::scheduler::{AtEnd, OnScopeEnd, Scope, ScopeKind, TaskRef};
+use crate::scheduler::{CancelHandle, Canceller, Scope, ScopeKind, TaskRef};
 use crate::spawn::{JoinHandle, Spawnable, Starting};
 use crate::sync::Listener;
 use crate::waiting::active::task_of;
@@ -148,7 +148,7 @@ impl AbortHandle {
 
     /// Makes a handle for other threads.
     ///
-    /// While such a handle exists and the work is not aborted yet, a loop that waits for the work is not deadlocked.
+    /// While such a handle exists and the work is not cancelled yet, a loop that waits for the work is not deadlocked.
     ///
     /// ```
     /// use tinyield::{Aborted, Event, Loop, abortable};
@@ -191,11 +191,11 @@ struct Link {
     is_aborted: Cell<bool>,
     /// How many handles of this thread exist.
     handles: Cell<usize>,
-    /// The scope of the work, while it runs.
+    /// The scope of the work, while it runs and is not cancelled.
     scope: RefCell<Option<Rc<Scope>>>,
     /// Present once a remote handle was made.
     remote: OnceCell<(std::sync::Arc<Request>, RequestListeners)>,
-    /// Present while the work runs, if a remote handle was made.
+    /// Present while the work runs and is not cancelled, if a remote handle was made.
     listener: RefCell<Option<Rc<Listener>>>,
 }
 
@@ -206,8 +206,6 @@ impl Link {
 
     fn abort(&self) {
         self.is_aborted.set(true);
-        // From now on, no handle has an effect on the work, so the remote handles must not keep the loop waiting.
-        drop(self.listener.take());
         let scope = self.scope.borrow().clone();
         if let Some(scope) = scope {
             scope.scheduler().cancel_by_itself(&scope, &Cancelled::new(Reason::Aborted));
@@ -227,7 +225,7 @@ impl Link {
         let scope = self.scope.borrow().clone();
         if let (Some(scope), Some((request, listeners))) = (scope, self.remote.get())
             && self.listener.borrow().is_none()
-            && !self.is_aborted.get()
+            && !scope.is_cancelled()
         {
             *self.listener.borrow_mut() = Some(listeners.listen(scope.scheduler()));
             // From now on, a request wakes the loop. An earlier request is visible here.
@@ -238,8 +236,8 @@ impl Link {
     }
 }
 
-impl OnScopeEnd for Link {
-    fn scope_ended(&self) {
+impl CancelHandle for Link {
+    fn no_longer_cancels(&self) {
         let left = (self.scope.take(), self.listener.take());
         drop(left);
     }
@@ -277,7 +275,7 @@ impl<T: 'static> WaitState for Aborting<T> {
         self.work.begin(task, ScopeKind::Whole);
         let scope = self.work.scope().cloned();
         if let Some(scope) = &scope {
-            scope.set_at_end(AtEnd::Notify(self.link.clone()));
+            scope.set_canceller(Canceller::Handle(self.link.clone()));
         }
         *self.link.scope.borrow_mut() = scope;
         self.link.note_handles();

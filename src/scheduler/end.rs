@@ -310,7 +310,7 @@ impl Scheduler {
 
     /// Called when `scope` has ended or opens. Settles its owner, or records the end in its race.
     fn settle_owner(&self, scope: &Rc<Scope>, completed: bool) {
-        scope.do_at_end();
+        scope.end_canceller();
         if scope.has_placeholders() {
             for placeholder in scope.take_placeholders() {
                 self.end_empty_scopes(placeholder);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Error, Result, provides_itself};
-use crate::scheduler::{AtEnd, ScopeKind, TaskRef, Timer};
+use crate::scheduler::{Canceller, ScopeKind, TaskRef, Timer};
 use crate::waiting::scoped::Scoped;
 use crate::waiting::state::WaitState;
 use crate::waiting::yieldable::{Wait, wait_is_its_state};
@@ -83,7 +83,7 @@ impl<T: 'static> WaitState for Timeout<T> {
             && self.limit < Duration::MAX
         {
             let timer = scope.scheduler().set_timer_after(self.limit, Timer::Expire(scope.clone()));
-            scope.set_at_end(AtEnd::CancelTimer(timer));
+            scope.set_canceller(Canceller::Timer(timer));
         }
     }
 

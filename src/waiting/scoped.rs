@@ -65,7 +65,7 @@ impl<T> Drop for Scoped<T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(scope) = self.scope.take() {
-            scope.do_at_end();
+            scope.end_canceller();
             give_up(&scope);
         }
     }

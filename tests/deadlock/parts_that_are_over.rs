@@ -12,7 +12,7 @@ use std::time::Duration;
 use tinyield::from_future;
 use tinyield::{Coro, Event, Loop, abortable, catch, co, finally, now, shield, sleep, spawn, timeout};
 
-use crate::common::{forget, in_time, is_deadlock, simulated};
+use crate::common::{forget, in_time, is_deadlock, ms, simulated};
 
 #[test]
 fn a_remote_abort_handle_of_work_that_is_over_does_not_hide_a_deadlock() {
@@ -41,6 +41,30 @@ fn a_remote_abort_handle_that_was_used_does_not_hide_a_deadlock() {
             let working = yield spawn(work);
             yield;
             remote.abort();
+            let _ = yield working;
+        };
+        let error = Loop::new().run(main).unwrap_err();
+        assert!(is_deadlock(&error), "{error:?}");
+    });
+}
+
+#[test]
+fn a_remote_abort_handle_or_a_limit_of_work_that_is_cancelled_does_not_hide_a_deadlock() {
+    in_time(|| {
+        let main = co! {
+            let (work, handle) = abortable(shield(Event::new().wait()));
+            let remote = handle.remote();
+            let _ = yield timeout(work, ms(1));
+            drop(remote);
+        };
+        let error = Loop::new().run(main).unwrap_err();
+        assert!(is_deadlock(&error), "{error:?}");
+
+        let (work, handle) = abortable(timeout(shield(Event::new().wait()), Duration::from_secs(1_000_000)));
+        let main = co! {
+            let working = yield spawn(work);
+            for _ in 0..3 { yield; }
+            handle.abort();
             let _ = yield working;
         };
         let error = Loop::new().run(main).unwrap_err();

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use self::ascent::Shortcuts;
 use self::group::Group;
 use self::hold::SharedHold;
-pub(crate) use self::owner::{AtEnd, OnScopeEnd};
+pub(crate) use self::owner::{CancelHandle, Canceller};
 use super::Scheduler;
 use super::in_place::new_in_place;
 use super::lazy_box::LazyBox;
@@ -88,7 +88,8 @@ pub(crate) struct Scope {
     /// Settled when the scope ends or opens.
     owner: RefCell<Option<Waiter>>,
     group: RefCell<Option<Rc<Group>>>,
-    at_end: Cell<Option<AtEnd>>,
+    /// Empty once the scope is cancelled.
+    canceller: Cell<Option<Canceller>>,
     pub(super) hold: SharedHold,
     /// Empty scopes. Each is in the scope of a task that gave up its wait for this scope. They end when this scope ends, so the
     /// scopes of those tasks cannot end earlier than this scope.
@@ -160,7 +161,7 @@ impl Scope {
             cold: LazyBox::default(),
             owner: RefCell::default(),
             group: RefCell::default(),
-            at_end: Cell::default(),
+            canceller: Cell::default(),
             hold: SharedHold::default(),
             placeholders: RefCell::default(),
             stage: Cell::new(Stage::Running),
@@ -301,9 +302,12 @@ impl Scope {
     /// Marks it as cancelled. Returns false if it was cancelled before.
     pub(super) fn set_cancelled(&self, reason: &Cancelled) -> bool {
         let is_new = self.cancelled.set(reason.clone()).is_ok();
-        if is_new && self.is_abortable.replace(false) {
-            // The host need not be woken here, because the cancellation wakes it.
-            self.scheduler.look_at_spared_cycles();
+        if is_new {
+            self.end_canceller();
+            if self.is_abortable.replace(false) {
+                // The host need not be woken here, because the cancellation wakes it.
+                self.scheduler.look_at_spared_cycles();
+            }
         }
         is_new
     }

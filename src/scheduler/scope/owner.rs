@@ -1,4 +1,4 @@
-//! The owner of a scope, or the race in which the scope runs. Also the timer or the handle that ends together with the scope.
+//! The owner of a scope, or the race in which the scope runs. Also the timer or the handle that can cancel the scope.
 //!
 //! It relies on [`Group`] for races, and on [`Waiter`] for the owner.
 
@@ -10,18 +10,18 @@ use crate::scheduler::TimerKey;
 use crate::scheduler::task::TaskRef;
 use crate::scheduler::wait::Waiter;
 
-/// A timer or a handle that ends together with a scope. The wait for the scope may last longer than the scope, if the wait is a
-/// part of a gather. A timer or a handle that did not end with the scope could hide a deadlock, because the loop would count it
-/// as something that can still wake a task.
-pub(crate) enum AtEnd {
-    CancelTimer(TimerKey),
-    Notify(Rc<dyn OnScopeEnd>),
+/// A timer or a handle that can cancel a scope. It ends when the scope is cancelled or ends, because it has no effect after that.
+/// Otherwise it could hide a deadlock: the scope may go on after its cancellation, and the wait may go on after the scope, in a
+/// gather. The loop would count the timer or the handle as something that can still wake a task.
+pub(crate) enum Canceller {
+    Timer(TimerKey),
+    Handle(Rc<dyn CancelHandle>),
 }
 
-/// Code that is not the owner of a scope, and is called when the scope has ended.
-pub(crate) trait OnScopeEnd {
-    /// Must not run user code.
-    fn scope_ended(&self);
+/// A handle that can cancel a scope.
+pub(crate) trait CancelHandle {
+    /// Called when the scope is cancelled or has ended. It must not run user code.
+    fn no_longer_cancels(&self);
 }
 
 impl Scope {
@@ -33,19 +33,19 @@ impl Scope {
         }
     }
 
-    /// Sets the timer or the handle that ends together with the scope.
-    pub(crate) fn set_at_end(&self, at_end: AtEnd) {
-        self.at_end.set(Some(at_end));
+    /// Sets the timer or the handle that can cancel the scope.
+    pub(crate) fn set_canceller(&self, canceller: Canceller) {
+        self.canceller.set(Some(canceller));
     }
 
-    /// Ends the timer or the handle of [`set_at_end`](Scope::set_at_end). This is called when the scope ends, and when the wait
-    /// for the scope ends. Only the first call has an effect.
+    /// Ends the timer or the handle of [`set_canceller`](Scope::set_canceller). This is called when the scope is cancelled, when it ends,
+    /// and when the wait for it ends. Only the first call has an effect.
     #[inline]
-    pub(crate) fn do_at_end(&self) {
-        match self.at_end.take() {
+    pub(crate) fn end_canceller(&self) {
+        match self.canceller.take() {
             None => {}
-            Some(AtEnd::CancelTimer(timer)) => drop(self.scheduler.cancel_timer(timer)),
-            Some(AtEnd::Notify(notified)) => notified.scope_ended(),
+            Some(Canceller::Timer(timer)) => drop(self.scheduler.cancel_timer(timer)),
+            Some(Canceller::Handle(handle)) => handle.no_longer_cancels(),
         }
     }
 
