@@ -49,8 +49,8 @@ fn read(room: Room, number: usize, stream: Rc<Async<TcpStream>>) -> Coro<()> {
     while (&mut reader).take(MAX_LINE).read_line(&mut line).await? > 0 {
         room.send(number, &format!("client {number}: {}\n", line.trim_end()));
         line.clear();
-        // While more lines are in the buffer, the `.await` is ready at once. Without this `yield`, no `write` would have a turn, and the
-        // channels would be full after a few lines.
+        // While more lines are in the buffer, the `.await` is ready at once. Without this `yield`, up to 256 lines would be read before
+        // a `write` has a turn, but a channel holds only `BACKLOG` messages.
         yield;
     }
 }

@@ -32,8 +32,8 @@ use crate::waiting::yieldable::{Wait, inherent_map};
 /// The cancellation is returned as a value. If the coroutine continues, its next `yield` raises the cancellation again. A
 /// coroutine that discards its cancellation 100 times in a row is dropped.
 ///
-/// A gather may have a part whose error was caught, and other parts whose values have arrived. If a timeout, an abort or a lost race
-/// then cancels the coroutine, these values are dropped.
+/// In a gather, a `catch` may have an error while other parts already have values. If a timeout, an abort or a lost race cancels the
+/// coroutine at that time, these values are dropped.
 pub fn catch<W: Wait>(wait: W) -> Catch<W> {
     Catch { wait }
 }

@@ -126,18 +126,20 @@ where
         static move |mut resume: Resume| {
             let mut wait = ActiveWait::begin_at(&resume, opening, location);
             let resource = match suspend_until!(resume, wait.poll(&resume)) {
-                Ok(resource) => Rc::new(RefCell::new(Some(resource))),
+                Ok(resource) => resource,
                 Err(error) => return Outcome(Err(error)),
             };
             drop(wait);
-            // The use makes the clone. So if the clone panics, the use panics, and the resource is still closed.
-            let shared = resource.clone();
+            // The coroutine that runs `work` makes the clone. So if the clone panics, only that coroutine panics, and the resource is
+            // still closed.
+            let kept = Rc::new(RefCell::new(Some(resource)));
+            let shared = kept.clone();
             let clone = move || shared.borrow().as_ref().map(O::Output::clone_output).expect(IS_OPEN);
             let using = Work(Scoped::new(called(work, clone, location)));
             let mut wait = ActiveWait::begin_at(&resume, using, location);
             let result = suspend_until!(resume, wait.poll(&resume));
             drop(wait);
-            let resource = resource.take().expect(IS_OPEN);
+            let resource = kept.take().expect(IS_OPEN);
             let mut wait = ActiveWait::begin_at(&resume, shield(close(resource)).into_state(), location);
             let closed = suspend_until!(resume, wait.poll(&resume));
             Outcome(result.and_then(|value| closed.map(|_| value)))
@@ -165,11 +167,11 @@ impl<T: Clone> CloneOutput for T {
     }
 }
 
-/// A coroutine that calls `work`, and waits for what `work` returns. So a panic of `work` or of `argument` is a panic of this
+/// A coroutine that calls `work`, and waits for what `work` returns. So a panic of `work` or of `make_argument` is a panic of this
 /// coroutine.
 fn called<X, U, W>(
     work: U,
-    argument: impl FnOnce() -> X + 'static,
+    make_argument: impl FnOnce() -> X + 'static,
     location: &'static Location<'static>,
 ) -> Coro<W::Output>
 where
@@ -180,7 +182,7 @@ where
     Coro::from_named::<Internal, _>(
         #[coroutine]
         static move |mut resume: Resume| {
-            let mut wait = ActiveWait::begin_at(&resume, work(argument()).into_state(), location);
+            let mut wait = ActiveWait::begin_at(&resume, work(make_argument()).into_state(), location);
             Outcome(suspend_until!(resume, wait.poll(&resume)))
         },
     )

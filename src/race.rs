@@ -63,13 +63,13 @@ use crate::waiting::yieldable::Wait;
 ///
 /// # Optional waits
 ///
-/// `None` is a wait that is over at once, so a race with it is over at once. To leave out a wait, let it wait for ever:
+/// `None` is a wait that is over at once, so a race with it is over at once. To leave a wait out, replace it with a wait that never ends:
 ///
 /// ```
 /// use std::time::Duration;
 /// use tinyield::{Coro, Loop, Wait, co, coro, race, sleep};
 ///
-/// /// Waits for `wait`, or for ever if there is none.
+/// /// Waits for `wait`, or forever if there is none.
 /// #[coro]
 /// fn or_never<W: Wait + 'static>(wait: Option<W>) -> Coro<W::Output> {
 ///     if let Some(wait) = wait {

@@ -79,7 +79,7 @@ impl<T: 'static> fmt::Debug for Shared<T> {
 impl<T: 'static> Shared<T> {
     /// Makes a wait for this coroutine with an output of another type. See [`Wait::map`](crate::Wait::map).
     ///
-    /// If the trait [`Wait`](crate::Wait) is in scope, by `use tinyield::Wait` or `use tinyield::*`, `shared.map(..)` is the method of
+    /// If the trait [`Wait`](crate::Wait) is in scope, by `use tinyield::Wait` or `use tinyield::*`, `shared.map(..)` calls the method of
     /// the trait. That method takes the handle by value, so in a loop, the compiler reports a "use of moved value" (E0382). Write
     /// `shared.clone().map(..)` or `(&shared).map(..)`. Both compile in any case:
     ///

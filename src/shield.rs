@@ -11,9 +11,9 @@ use crate::waiting::yieldable::{Wait, wait_is_its_state};
 /// Waits for `wait`, and puts off every cancellation until the wait is over. Use it if the cleanup of a coroutine has to wait for
 /// something.
 ///
-/// A coroutine that is cancelled before or during this wait still gets the output. Its next `yield` raises the cancellation. A gather
-/// of shields, such as `(shield(a), shield(b))`, is shielded, too. A gather with any other part is not.
+/// A coroutine that is cancelled before or during this wait still gets the output. Its next `yield` raises the cancellation.
 /// Coroutines that `wait` started are shielded too. When the wait is over, those that are still in the background are no longer
+/// shielded. A gather of shields, such as `(shield(a), shield(b))`, is shielded, too. If any part is not a shield, the gather is not
 /// shielded.
 ///
 /// ```

@@ -368,22 +368,22 @@ fn each_body_has_one_cleanup_in_a_stream_in_a_race_in_a_domain_that_contains_pan
     assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), ["given up", "panicked: the third"]);
 }
 
-struct Uncloneable;
+struct PanicsOnClone;
 
-impl Clone for Uncloneable {
-    fn clone(&self) -> Uncloneable {
-        panic!("no second one")
+impl Clone for PanicsOnClone {
+    fn clone(&self) -> PanicsOnClone {
+        panic!("the clone panics")
     }
 }
 
 #[test]
 fn bracket_closes_a_resource_whose_clone_panics() {
-    silence_panics("no second one");
+    silence_panics("the clone panics");
     let closed = Counter::new();
     let up = closed.clone();
     let close = move |_| co! { yield; up.up(); };
-    let result = Loop::new().run(isolate(bracket(co! { Uncloneable }, |_| (), close)).catch_unwind()).unwrap();
-    assert_eq!(result.unwrap_err().to_string(), "panicked: no second one");
+    let result = Loop::new().run(isolate(bracket(co! { PanicsOnClone }, |_| (), close)).catch_unwind()).unwrap();
+    assert_eq!(result.unwrap_err().to_string(), "panicked: the clone panics");
     assert_eq!(closed.get(), 1);
 }
 
@@ -391,7 +391,7 @@ fn bracket_closes_a_resource_whose_clone_panics() {
 fn bracket_that_is_cancelled_while_it_opens_does_not_clone() {
     let closed = Counter::new();
     let up = closed.clone();
-    let work = bracket(co! { yield sleep(ms(2)); Uncloneable }, |_| (), move |_| co! { yield; up.up(); });
+    let work = bracket(co! { yield sleep(ms(2)); PanicsOnClone }, |_| (), move |_| co! { yield; up.up(); });
     assert!(simulated().run(timeout(work, ms(1))).unwrap().is_err());
     assert_eq!(closed.get(), 1);
 }

@@ -9,9 +9,9 @@ use std::thread;
 use common::{LONG, in_time, ms};
 use tinyield::channel::{RecvError, SendError, Sender, bounded, unbounded};
 use tinyield::thread::is_cancelled;
-use tinyield::{Coro, Event, Loop, TimedOut, co, finally, run_in_loop, run_in_thread, sleep, timeout};
+use tinyield::{Coro, Event, Loop, co, finally, race, run_in_loop, run_in_thread, sleep, timeout};
 
-/// Blocks at a channel whose other end stays open, after it has called `begin`.
+/// A closure that calls `begin` and then blocks in `recv`. The returned sender keeps the channel open.
 fn blocks_in_recv(begin: impl FnOnce() + Send + 'static) -> (Coro<Result<u8, RecvError>>, Sender<u8>) {
     let (sender, receiver) = unbounded::<u8>();
     let remote = receiver.remote();
@@ -37,18 +37,22 @@ fn error_of_another_coroutine_ends_a_closure_that_blocks_in_recv() {
 }
 
 #[test]
-fn timeout_ends_a_closure_that_blocks_in_send_and_the_message_comes_back() {
+fn lost_race_ends_a_closure_that_blocks_in_send_and_the_message_comes_back() {
     in_time(|| {
         let (give, given) = mpsc::channel();
         let main = co! {
-            let (sender, receiver) = bounded(1);
-            let remote = sender.remote();
-            let sends = run_in_thread(move || { for n in 0.. { if let Err(SendError(unsent)) = remote.send(n) { return give.send(unsent).unwrap(); } } });
-            let result = yield timeout(sends, ms(1));
-            (result, receiver.try_iter().collect::<Vec<u32>>())
+            let ((sender, receiver), begun) = (bounded(1), Event::new());
+            let (remote, begins) = (sender.remote(), begun.remote());
+            let sends = run_in_thread(move || {
+                remote.send(0).unwrap();
+                begins.set();
+                give.send(remote.send(1)).unwrap();
+            });
+            yield race((sends, begun.wait()));
+            receiver.try_iter().collect::<Vec<u32>>()
         };
-        assert_eq!(Loop::new().run(main).unwrap(), (Err(TimedOut), vec![0]));
-        assert_eq!(given.recv().unwrap(), 1);
+        assert_eq!(Loop::new().run(main).unwrap(), [0]);
+        assert_eq!(given.recv().unwrap(), Err(SendError(1)));
     });
 }
 
@@ -69,17 +73,19 @@ fn cancelled_closure_still_gets_messages_and_room_that_are_there() {
     in_time(|| {
         let (give, given) = mpsc::channel();
         let main = co! {
-            let (to, from) = bounded(2);
-            let (back, back_end) = bounded(2);
+            let ((to, from), (back, back_end), begun) = (bounded(2), bounded(2), Event::new());
             to.try_send(1)?;
             to.try_send(2)?;
-            let (remote, back_remote) = (from.remote(), back.remote());
+            let (remote, back_remote, begins) = (from.remote(), back.remote(), begun.remote());
             let copies = run_in_thread(move || {
-                while !is_cancelled() { thread::yield_now(); }
+                begins.set();
+                while !is_cancelled() {
+                    thread::yield_now();
+                }
                 let copied: Vec<_> = remote.iter().map(|n: u8| back_remote.send(n)).collect();
                 give.send((copied, back_remote.send(3))).unwrap();
             });
-            assert_eq!(yield timeout(copies, ms(1)), Err(TimedOut));
+            yield race((copies, begun.wait()));
             drop(to);
             back_end.try_iter().collect::<Vec<_>>()
         };
@@ -91,21 +97,31 @@ fn cancelled_closure_still_gets_messages_and_room_that_are_there() {
 #[test]
 fn error_that_a_closure_returns_after_an_interrupted_call_counts_as_the_cancellation() {
     in_time(|| {
-        let (receives, sender) = blocks_in_recv(|| {});
+        let begun = Event::new();
+        let begins = begun.remote();
+        let (receives, sender) = blocks_in_recv(move || begins.set());
         let main = co! {
-            let result = yield timeout(receives.raise(), ms(1));
+            let won = yield race((receives.raise().map(Some), begun.wait().map(|()| None)));
             drop(sender);
-            result
+            won
         };
-        assert_eq!(Loop::new().run(main).unwrap(), Err(TimedOut));
+        assert_eq!(Loop::new().run(main).unwrap(), None);
+    });
+}
 
-        let raises = run_in_thread(|| {
+#[test]
+fn error_that_a_cancelled_closure_returns_without_an_interrupted_call_stops_the_loop() {
+    in_time(|| {
+        let begun = Event::new();
+        let begins = begun.remote();
+        let fails = run_in_thread(move || {
+            begins.set();
             while !is_cancelled() {
                 thread::yield_now();
             }
             Err::<(), _>("its own error")
         });
-        let error = Loop::new().run(co! { let _ = yield timeout(raises.raise(), ms(1)); }).unwrap_err();
+        let error = Loop::new().run(race((fails.raise(), begun.wait()))).unwrap_err();
         assert_eq!(error.to_string(), "its own error");
     });
 }
@@ -123,14 +139,14 @@ fn closure_that_is_not_cancelled_waits_for_its_message() {
 fn failure_of_a_loop_on_a_thread_is_kept_although_a_call_of_its_cleanup_is_interrupted() {
     in_time(|| {
         let main = co! {
-            let (sender, receiver) = unbounded::<u8>();
-            let remote = receiver.remote();
+            let ((sender, receiver), cleaning) = (unbounded::<u8>(), Event::new());
+            let (remote, cleans) = (receiver.remote(), cleaning.remote());
             let inner = run_in_loop(move || co! {
-                let cleans = finally(Event::new().wait(), move || co! { let _ = remote.recv(); });
-                yield (cleans, co! { yield; yield; Err::<(), _>("its own failure")?; });
+                let waits = finally(Event::new().wait(), move || co! { cleans.set(); let _ = remote.recv(); });
+                yield (waits, co! { yield; yield; Err::<(), _>("its own failure")?; });
             });
-            let result = yield timeout(inner, ms(20));
-            drop((sender, result));
+            yield race((inner, cleaning.wait()));
+            drop(sender);
         };
         assert_eq!(Loop::new().run(main).unwrap_err().to_string(), "its own failure");
     });

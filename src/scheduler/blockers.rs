@@ -1,13 +1,12 @@
-//! What blocks each task at one moment: the other tasks and the quorums for which it waits. The report of a deadlock finds a cycle
-//! of blocked tasks here. This report and dumps get from here what each task waits for.
+//! What blocks each task at one moment: the other tasks and the quorums for which it waits. The deadlock report uses this to find a
+//! cycle of blocked tasks. Dumps and the report use it to name what each task waits for ([`awaited`](super::awaited)).
 //!
-//! It relies on [`wait_graph`] for the single waits.
+//! It relies on [`wait_graph`], which says which tasks wait for one task.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::awaited::{Awaited, HELD};
-use super::{BlockedOn, Quorum, State, TaskRef, wait_graph};
+use super::{Quorum, State, TaskRef, wait_graph};
 use crate::iterations;
 
 /// Which tasks wait for which, by the ids of the tasks that wait.
@@ -19,20 +18,20 @@ pub(super) struct Waits {
     /// The key is the id of the owner of a scope that ends only when all tasks in it have ended. The value has tasks in scopes
     /// below that scope: the owner waits for their end, too. An example is the coroutine of a stream that was first read in an
     /// `isolate`. Only the words of a report need these tasks.
-    around: BTreeMap<u64, Vec<TaskRef>>,
+    pub(super) around: BTreeMap<u64, Vec<TaskRef>>,
     /// The ids of the tasks that wait until nothing is ready. No bit of their state says so, because all bits are in use.
-    in_settled: BTreeSet<u64>,
+    pub(super) in_settled: BTreeSet<u64>,
 }
 
-struct Edge {
+pub(super) struct Edge {
     waiting: TaskRef,
-    on: TaskRef,
+    pub(super) on: TaskRef,
     /// The race in which `on` is a runner, if there is one: `waiting` waits for any runner of the race, and not for all of
     /// them.
-    race: Option<u64>,
+    pub(super) race: Option<u64>,
     /// Whether `waiting` waits only for the scope of `on`, while another task of that scope waits for `on` itself. If so, the
     /// words need not name `on`.
-    is_indirect: bool,
+    pub(super) is_indirect: bool,
 }
 
 struct QuorumSnapshot {
@@ -78,8 +77,9 @@ impl Waits {
         waits
     }
 
-    fn of(&self, task: &TaskRef) -> &[Edge] {
-        self.edges.get(&task.id.get()).map_or(&[], Vec::as_slice)
+    /// The waits of the task with this id for other tasks.
+    pub(super) fn of(&self, id: u64) -> &[Edge] {
+        self.edges.get(&id).map_or(&[], Vec::as_slice)
     }
 
     /// A cycle of tasks that cannot go on. Each waits for the next one, can go on in no other way, and is not in `free`.
@@ -142,7 +142,7 @@ impl Waits {
     /// if no task blocks this one.
     fn blocker(&self, id: u64, search: &Search) -> Option<(&TaskRef, &TaskRef)> {
         let is_stuck = |task: &TaskRef| search.stuck.contains(&task.id.get());
-        let edges = self.edges.get(&id).map_or(&[][..], Vec::as_slice);
+        let edges = self.of(id);
         let blocking = edges.iter().find(|edge| {
             // A race of leaves is over when any of its leaves is over. If one of the leaves does not wait for a task, the race
             // can still end, so the task is in no cycle.
@@ -163,106 +163,5 @@ impl Waits {
             return None;
         }
         Some((waiting, quorum.running.iter().find(|task| is_stuck(task))?))
-    }
-
-    pub(super) fn awaited<'a>(&'a self, task: &'a TaskRef) -> Awaited<'a> {
-        let mut awaited = Awaited {
-            task,
-            named: Vec::new(),
-            blocked_on: BlockedOn::empty(),
-            blocked_on_held: Vec::new(),
-            is_in_settled: false,
-            is_race: false,
-        };
-        let mut seen = BTreeSet::new();
-        let mut next = vec![task];
-        let mut indirect = Vec::new();
-        let mut around = Vec::new();
-        while let Some(task) = next.pop() {
-            awaited.blocked_on |= task.blocked_on();
-            awaited.is_in_settled |= self.in_settled.contains(&task.id.get());
-            around.extend(self.around.get(&task.id.get()).into_iter().flatten());
-            if task.blocked_on().intersects(HELD) {
-                awaited.blocked_on_held.push(task);
-            }
-            for Edge { on, is_indirect, .. } in self.of(task) {
-                if !seen.insert(on.id.get()) {
-                } else if on.is_internal() {
-                    next.push(on);
-                } else if *is_indirect {
-                    indirect.push(on);
-                } else {
-                    awaited.named.push(on);
-                }
-            }
-        }
-        if awaited.named.is_empty() {
-            awaited.named = indirect;
-        }
-        let has_words = |awaited: &Awaited<'_>| !awaited.blocked_on.is_empty() || awaited.is_in_settled;
-        if awaited.named.is_empty() && !has_words(&awaited) {
-            let (internal, named) = around.into_iter().partition::<Vec<_>, _>(|task| task.is_internal());
-            awaited.named = named;
-            internal.into_iter().for_each(|task| awaited.blocked_on |= task.blocked_on());
-        }
-        awaited.is_race = self.is_race(awaited.task);
-        awaited
-    }
-
-    /// Whether `task` waits only for a race, perhaps by way of internal tasks: it goes on when any one of the things for which it
-    /// waits is over.
-    fn is_race(&self, task: &TaskRef) -> bool {
-        let mut task = task;
-        let mut passed = BTreeSet::new();
-        while passed.insert(task.id.get()) {
-            iterations::count();
-            if task.has(State::RACING) {
-                return true;
-            }
-            let edges = self.direct(task);
-            match edges[..] {
-                [Edge { on, race: None, .. }] if on.is_internal() && self.own_words(task) == 0 => task = on,
-                _ => return self.race_of_all(task, &edges).is_some() && self.are_alternatives(&edges),
-            }
-        }
-        false
-    }
-
-    /// The race in which all tasks for which `task` waits are runners. `None` if it waits for anything else.
-    fn race_of_all(&self, task: &TaskRef, edges: &[&Edge]) -> Option<u64> {
-        let race = edges.first()?.race?;
-        (self.own_words(task) == 0 && edges.iter().all(|edge| edge.race == Some(race))).then_some(race)
-    }
-
-    /// Whether each of these runners of a race waits for one thing, or for a race. If a runner waits for several things, a report
-    /// cannot name all things in one list with "or".
-    fn are_alternatives(&self, runners: &[&Edge]) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut to_check: Vec<&TaskRef> = runners.iter().map(|edge| &edge.on).collect();
-        while let Some(runner) = to_check.pop() {
-            iterations::count();
-            if !runner.is_internal() || runner.has(State::RACING) || !seen.insert(runner.id.get()) {
-                continue;
-            }
-            let edges = self.direct(runner);
-            if self.own_words(runner) + edges.len() > 1 && self.race_of_all(runner, &edges).is_none() {
-                return false;
-            }
-            to_check.extend(edges.iter().map(|edge| &edge.on));
-        }
-        true
-    }
-
-    /// The waits of `task` that a report names.
-    fn direct(&self, task: &TaskRef) -> Vec<&Edge> {
-        let edges = self.of(task);
-        let direct: Vec<_> = edges.iter().filter(|edge| !edge.is_indirect).collect();
-        if direct.is_empty() { edges.iter().collect() } else { direct }
-    }
-
-    /// How many things a report names for `task` that are not tasks.
-    fn own_words(&self, task: &TaskRef) -> usize {
-        let in_settled = self.in_settled.contains(&task.id.get());
-        task.blocked_on().bits().count_ones() as usize + usize::from(in_settled)
     }
 }

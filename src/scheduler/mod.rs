@@ -113,7 +113,7 @@ pub(crate) use record::{Record, Round, RoundSize};
 pub(crate) use run::Progress;
 pub(crate) use scope::group::Group;
 use scope::hold::Changes;
-pub(crate) use scope::{AtEnd, OnScopeEnd, Scope, ScopeKind};
+pub(crate) use scope::{CancelHandle, Canceller, Scope, ScopeKind};
 pub(crate) use simulated::Simulated;
 pub use task::cell::TaskName;
 pub(crate) use task::cell::{Task, TypeName};
@@ -270,6 +270,7 @@ impl Scheduler {
 
     /// Called when all tasks have ended. Drops everything that could keep the scheduler alive.
     pub(crate) fn close(&self) {
+        // Taken first: from now on, no spare scope is kept.
         let root = self.root.take();
         if let Some(inbox) = self.inbox.get() {
             inbox.close();
@@ -277,8 +278,7 @@ impl Scheduler {
         self.run_queue.clear();
         drop(self.spare_scope.take());
         self.drop_at_close(root);
-        // Only the fields with content are taken out, one by one. Moving the empty ones would take a tenth of the time of a short
-        // run.
+        // Only the fields with content are taken out, one by one. Moving the empty ones would take 7 % of the time of a short run.
         if self.timers.borrow().is_some() {
             self.drop_at_close(self.timers.take());
         }
@@ -288,11 +288,11 @@ impl Scheduler {
         if !self.expired.borrow().is_empty() {
             self.drop_at_close(self.expired.take());
         }
-        if self.settled.is_used() {
-            self.drop_at_close(self.settled.take());
+        if let Some(settled) = self.settled.take() {
+            self.drop_at_close(settled);
         }
-        if self.joins.is_used() {
-            self.drop_at_close(self.joins.take());
+        if let Some(joins) = self.joins.take() {
+            self.drop_at_close(joins);
         }
     }
 

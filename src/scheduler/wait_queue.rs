@@ -71,8 +71,8 @@ impl<T> WaitQueue<T> {
         self.insert(value, false, NO_INDEX)
     }
 
-    /// This and its callers are inlined, because they move the entry. A function would get the entry in memory, and would load two
-    /// fields at once that were just stored one by one. The processor would wait for these stores.
+    /// Inlined, and its callers too. Otherwise the entry would be passed in memory: two fields are stored separately and loaded by
+    /// one wide load. Store forwarding fails for such a load, so the processor waits.
     #[inline(always)]
     fn insert(&mut self, value: T, is_in_line: bool, before: u32) -> Key {
         self.stamp = self.stamp.wrapping_add(1);

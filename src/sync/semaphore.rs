@@ -145,7 +145,7 @@ impl Semaphore {
 
     /// Registers the semaphore with the loop of `task`, for dumps and deadlock reports.
     #[cold]
-    fn note(&self, state: &mut State, task: &TaskRef, blocked_on: BlockedOn) {
+    fn register_in_loop_of(&self, task: &TaskRef, state: &mut State, blocked_on: BlockedOn) {
         let Some(scheduler) = task.scheduler() else { return };
         state.noted_in = Rc::downgrade(&scheduler);
         let weak: Weak<RefCell<State>> = Rc::downgrade(&self.state);
@@ -242,8 +242,9 @@ impl Acquire {
         permit.key = if state.has_free_permit() {
             state.entries.put_aside(Entry { frame, waiter: None })
         } else {
-            if task.with_scheduler(|scheduler| !std::ptr::eq(state.noted_in.as_ptr(), scheduler)) == Some(true) {
-                permit.semaphore.note(&mut state, task, blocked_on);
+            let is_noted = task.with_scheduler(|scheduler| std::ptr::eq(state.noted_in.as_ptr(), scheduler));
+            if is_noted == Some(false) {
+                permit.semaphore.register_in_loop_of(task, &mut state, blocked_on);
             }
             state.entries.push_back(Entry { frame, waiter: Some(Waiter::new(task)) })
         };
@@ -268,12 +269,13 @@ fn holder_name(task: &TaskRef) -> Cow<'static, str> {
     match task.function_name() {
         // Internal tasks have no name.
         Some(name) if !name.is_empty() => Cow::Borrowed(name),
-        _ => uncommon_name(task),
+        _ => name_or_owner(task),
     }
 }
 
+/// The name of a task that has a name of its own or none. Not inlined, because most tasks have the name of their function.
 #[inline(never)]
-fn uncommon_name(task: &TaskRef) -> Cow<'static, str> {
+fn name_or_owner(task: &TaskRef) -> Cow<'static, str> {
     let name = task.name();
     if name.is_empty() { owner_name(task) } else { name }
 }

@@ -17,9 +17,12 @@ use crate::scheduler::Inbox;
 
 #[derive(Default)]
 pub(crate) struct Cancellation {
+    /// [`cancel`](Cancellation::cancel) writes the reason before it takes the listeners. Each function that adds a listener reads the
+    /// reason after that. So if `cancel` has missed the listener, the function finds the reason.
     reason: OnceLock<Cancelled>,
     listeners: Mutex<Listeners>,
-    /// Whether the cancellation has interrupted a blocking call of the closure.
+    /// Whether the cancellation has interrupted a blocking call of the closure itself. A call in a loop that the closure runs does
+    /// not count.
     has_interrupted: AtomicBool,
 }
 
@@ -33,13 +36,18 @@ struct Listeners {
     signal: Option<Arc<Signal>>,
 }
 
-/// A channel that has a message once the closure is cancelled. Nothing receives the message.
+/// A channel that has a message once the closure is cancelled.
 pub(super) struct Signal {
     sender: Sender<()>,
-    pub(super) receiver: Receiver<()>,
+    receiver: Receiver<()>,
 }
 
 impl Signal {
+    /// Ready once the closure is cancelled. Do not receive from it.
+    pub(super) fn receiver(&self) -> &Receiver<()> {
+        &self.receiver
+    }
+
     fn send(&self) {
         // This fails if the message was sent before.
         let _ = self.sender.try_send(());
@@ -77,8 +85,7 @@ impl Cancellation {
     /// The signal for calls that block.
     pub(super) fn signal(&self) -> Arc<Signal> {
         let signal = lock(&self.listeners).signal.get_or_insert_default().clone();
-        // `cancel` writes the reason before it takes the listeners, and the reason is read here after the signal was made. So if
-        // `cancel` has missed the signal, this read finds the reason.
+        // See `reason`.
         if self.reason().is_some() {
             signal.send();
         }
@@ -96,8 +103,7 @@ impl Cancellation {
     /// Adds a loop that is stopped when the closure is cancelled. Returns its key for [`remove_loop`](Cancellation::remove_loop).
     pub(super) fn add_loop(&self, inbox: &Arc<Inbox>) -> usize {
         let key = lock(&self.listeners).loops.insert(inbox.clone());
-        // `cancel` writes the reason before it takes the loops, and the reason is read here after the insertion. So if `cancel` has
-        // missed the loop, this read finds the reason.
+        // See `reason`.
         if let Some(reason) = self.reason() {
             inbox.stop(reason.why().clone());
         }
@@ -121,8 +127,7 @@ impl Cancellation {
             let old = std::mem::replace(&mut lock(&self.listeners).waker, new);
             drop(old);
         }
-        // `cancel` writes the reason before it takes the waker, and the reason is read here after the waker is stored. So if
-        // `cancel` has missed the waker, this read finds the reason.
+        // See `reason`.
         if self.reason().is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

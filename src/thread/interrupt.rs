@@ -1,38 +1,44 @@
-//! A blocking call in a closure ends when the closure is cancelled. Otherwise an error could not stop everything: the coroutine that
-//! waits for the closure ends only after the closure, and the closure might block until another coroutine ends.
+//! A blocking call in a closure ends when the closure is cancelled. Without this, an error might not end the run: the coroutine that
+//! waits for a closure ends only after the closure. If the closure waited for another coroutine, neither would end.
 
 use std::sync::Arc;
 
 use super::cancellation::Signal;
 use super::closure::Closure;
-use crate::primitives::channel::Receiver;
+use crate::primitives::channel::{Receiver, Select};
 
-/// The cancellation of the closure that runs on this thread, for a call that blocks.
-pub(crate) struct Interrupt {
-    closure: Arc<Closure>,
-    signal: Arc<Signal>,
+/// A call that may block its thread several times.
+#[derive(Default)]
+pub(crate) struct BlockingCall {
+    is_begun: bool,
+    /// Present if a closure runs on this thread.
+    closure: Option<(Arc<Closure>, Arc<Signal>)>,
 }
 
-impl Interrupt {
-    /// `None` if no closure runs on this thread.
-    pub(crate) fn here() -> Option<Interrupt> {
-        let closure = Closure::current()?;
-        let signal = closure.cancellation.signal();
-        Some(Interrupt { closure, signal })
-    }
-
-    /// Ready to receive once the closure is cancelled. Do not receive from it.
-    pub(crate) fn signal(&self) -> &Receiver<()> {
-        &self.signal.receiver
-    }
-
-    /// Whether the call has to return. If so, what the closure returns counts as a result of the cancellation. But if a coroutine
-    /// of a loop in the closure makes the call, the loop decides what its result is.
-    pub(crate) fn is_due(&self) -> bool {
-        let is_due = self.closure.cancellation.reason().is_some();
-        if is_due && !self.closure.holds_thread() {
-            self.closure.cancellation.note_interrupted();
+impl BlockingCall {
+    /// Blocks the thread until one of the operations in `select` is ready. Returns false if the closure that runs on this thread is
+    /// cancelled. Then the call has to return, and an error of the closure counts as the cancellation.
+    pub(crate) fn block<'a>(&'a mut self, mut select: Select<'a>) -> bool {
+        // Most calls never block. So they do not look for a closure.
+        if !self.is_begun {
+            self.is_begun = true;
+            self.closure = Closure::current().map(|closure| {
+                let signal = closure.cancellation.signal();
+                (closure, signal)
+            });
         }
-        is_due
+        if let Some((closure, signal)) = &self.closure {
+            if closure.cancellation.reason().is_some() {
+                // If the closure waits for a loop, a coroutine of that loop makes the call. The loop has a result of its own.
+                if !closure.holds_thread() {
+                    closure.cancellation.note_interrupted();
+                }
+                return false;
+            }
+            let signal: &Receiver<()> = signal.receiver();
+            select.recv(signal);
+        }
+        select.ready();
+        true
     }
 }

@@ -226,8 +226,8 @@ where
     )
 }
 
-/// Makes a coroutine that waits until the closure has ended, and returns the value of the closure, and whether the cancellation has
-/// interrupted a blocking call of the closure.
+/// Makes a coroutine that waits until the closure has ended. Its output is the value of the closure, and whether the cancellation has
+/// interrupted a blocking call.
 fn joined<F: 'static, R: 'static>(job: Job<F, R>, location: &'static Location<'static>) -> Coro<(R, bool)> {
     Coro::from_named::<Internal, _>(
         #[coroutine]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 pub(crate) use self::closure::HeldThread;
 pub(crate) use self::closure::{Closure, LoopInClosure};
-pub(crate) use self::interrupt::Interrupt;
+pub(crate) use self::interrupt::BlockingCall;
 #[cfg(any(feature = "smol", feature = "async-std", feature = "tokio"))]
 pub(crate) use self::job::Job;
 pub(crate) use self::job::run_on;
@@ -58,13 +58,14 @@ use crate::waiting::{ActiveWait, Wait, suspend_until};
 /// If `f` has not begun, it never begins: it is removed from the queue and dropped.
 ///
 /// If `f` has begun, [`checkpoint`] and [`is_cancelled`] inside of `f` report the cancellation, and a loop that `f` runs is
-/// cancelled for the same reason. A [`RemoteSender::send`] or a [`RemoteReceiver::recv`] that would block returns an error. The
+/// cancelled for the same reason. In `f`, a [`RemoteSender::send`] or [`RemoteReceiver::recv`] that would block returns an error. The
 /// coroutine ends only when `f` has returned. The value of `f` is dropped.
 ///
 /// There is one exception: [`raise`](Coro::raise) still raises an error that `f` returns. If the loop is stopping because of another
 /// error, the error of `f` is added to the [`others`](crate::LoopError::others). After a timeout or a lost race, it stops the loop, as
-/// any error does. Two kinds of errors count as the cancellation, and do neither: the [`Cancelled`] itself or an error that has it as
-/// a cause, and each error that `f` returns after the cancellation has ended a blocking call of `f` (and not of a loop in `f`).
+/// any error does. Some errors count as the cancellation. They are not added to the `others`, and do not stop the loop: the
+/// [`Cancelled`], an error that has it as a cause, and any error of `f` if the cancellation has interrupted a `send` or a `recv` of
+/// `f`. A call by a coroutine of a loop in `f` does not count.
 ///
 /// [`RemoteSender::send`]: crate::channel::RemoteSender::send
 /// [`RemoteReceiver::recv`]: crate::channel::RemoteReceiver::recv

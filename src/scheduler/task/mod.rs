@@ -160,11 +160,11 @@ impl Header {
         self.cold(|cold| cold.name.clone()).flatten().unwrap_or(Cow::Borrowed(self.vtable.name))
     }
 
-    /// The name of the function of the coroutine. `None` if the task may have a name of its own. Two registers hold the result, so this
-    /// takes less time than [`name`](Header::name).
+    /// The name of the function of the coroutine. `None` if the task has a cold part, which may have another name. This is faster than
+    /// [`name`](Header::name), because the result is returned in registers.
     #[inline]
     pub(crate) fn function_name(&self) -> Option<&'static str> {
-        self.with_extra(|extra| extra.cold_mut().is_none()).then_some(self.vtable.name)
+        self.with_extra(|extra| extra.cold().is_none()).then_some(self.vtable.name)
     }
 
     /// Whether the library made this task to carry a wait. Reports leave such a task out.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::error::{RecvError, SendError, TryRecvError, TrySendError};
 use super::state::{RECEIVERS, SENDERS, Shared, State};
 use crate::primitives::channel::Select;
-use crate::thread::Interrupt;
+use crate::thread::BlockingCall;
 
 /// Sends messages from other threads. Made by [`Sender::remote`](super::Sender::remote).
 ///
@@ -39,28 +39,24 @@ impl<T> RemoteSender<T> {
     /// # Cancellation
     ///
     /// In a closure of [`run_in_thread`](crate::run_in_thread) that is cancelled, this does not block: if there is no room, it returns
-    /// the message as an error. A call that blocks when the cancellation comes returns at once.
+    /// the message as an error. If the closure is cancelled while this blocks, this
+    /// returns the error at once.
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         let queue = &self.0.shared.queue;
         let mut message = message;
-        let mut interrupt = None;
+        let mut call = BlockingCall::default();
         loop {
             message = match self.try_send(message) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Closed(message)) => return Err(SendError(message)),
                 Err(TrySendError::Full(message)) => message,
             };
-            let interrupt = interrupt.get_or_insert_with(Interrupt::here).as_ref();
-            if interrupt.is_some_and(Interrupt::is_due) {
-                return Err(SendError(message));
-            }
             let mut select = Select::new();
-            if let Some(interrupt) = interrupt {
-                select.recv(interrupt.signal());
-            }
             select.send(&queue.sender);
             select.recv(&queue.is_closed.receiver);
-            select.ready();
+            if !call.block(select) {
+                return Err(SendError(message));
+            }
         }
     }
 
@@ -93,27 +89,23 @@ impl<T> RemoteReceiver<T> {
     /// # Cancellation
     ///
     /// In a closure of [`run_in_thread`](crate::run_in_thread) that is cancelled, this does not block: if there is no message, it
-    /// returns [`RecvError`]. A call that blocks when the cancellation comes returns at once.
+    /// returns [`RecvError`]. If the closure is cancelled while this blocks, this
+    /// returns the error at once.
     pub fn recv(&self) -> Result<T, RecvError> {
         let queue = &self.0.shared.queue;
-        let mut interrupt = None;
+        let mut call = BlockingCall::default();
         loop {
             match self.try_recv() {
                 Ok(message) => return Ok(message),
                 Err(TryRecvError::Closed) => return Err(RecvError),
                 Err(TryRecvError::Empty) => {}
             }
-            let interrupt = interrupt.get_or_insert_with(Interrupt::here).as_ref();
-            if interrupt.is_some_and(Interrupt::is_due) {
-                return Err(RecvError);
-            }
             let mut select = Select::new();
-            if let Some(interrupt) = interrupt {
-                select.recv(interrupt.signal());
-            }
             select.recv(&queue.is_state_ready.receiver);
             select.recv(&queue.receiver);
-            select.ready();
+            if !call.block(select) {
+                return Err(RecvError);
+            }
         }
     }
 
@@ -130,8 +122,8 @@ impl<T> RemoteReceiver<T> {
     }
 
     /// Iterates over the messages until the channel is closed and no message is left. Blocks the thread while there is no message.
-    /// When [`recv`](RemoteReceiver::recv) returns an error because of a cancellation, the iteration ends, too. To tell the two ends
-    /// apart, call [`checkpoint`](crate::thread::checkpoint) after it.
+    /// The iteration also ends if [`recv`](RemoteReceiver::recv) returns an error because of a cancellation. To find out why it ended,
+    /// call [`checkpoint`](crate::thread::checkpoint) afterwards.
     pub fn iter(&self) -> impl Iterator<Item = T> {
         std::iter::from_fn(|| self.recv().ok())
     }
