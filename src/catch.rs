@@ -32,8 +32,8 @@ use crate::waiting::yieldable::{Wait, inherent_map};
 /// The cancellation is returned as a value. If the coroutine continues, its next `yield` raises the cancellation again. A
 /// coroutine that discards its cancellation 100 times in a row is dropped.
 ///
-/// In a gather, a `catch` may have an error while other parts already have values. If a timeout, an abort or a lost race cancels the
-/// coroutine at that time, these values are dropped.
+/// In a gather, a `catch` may have caught an error before the coroutine continues. If a timeout, an abort or a lost race cancels the
+/// coroutine at that time, the outputs of other coroutines in the gather are dropped. Messages and permits go back.
 pub fn catch<W: Wait>(wait: W) -> Catch<W> {
     Catch { wait }
 }

@@ -273,7 +273,8 @@ fn holder_name(task: &TaskRef) -> Cow<'static, str> {
     }
 }
 
-/// The name of a task that has a name of its own or none. Not inlined, because most tasks have the name of their function.
+/// The name of `task`, or of the coroutine that it runs for if it has none. Not inlined, because most tasks have the name of their
+/// function.
 #[inline(never)]
 fn name_or_owner(task: &TaskRef) -> Cow<'static, str> {
     let name = task.name();

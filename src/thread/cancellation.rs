@@ -17,8 +17,8 @@ use crate::scheduler::Inbox;
 
 #[derive(Default)]
 pub(crate) struct Cancellation {
-    /// [`cancel`](Cancellation::cancel) writes the reason before it takes the listeners. Each function that adds a listener reads the
-    /// reason after that. So if `cancel` has missed the listener, the function finds the reason.
+    /// [`cancel`](Cancellation::cancel) writes the reason before it takes the listeners. Each function that adds a listener reads
+    /// the reason afterwards. So if `cancel` has missed the listener, the function finds the reason.
     reason: OnceLock<Cancelled>,
     listeners: Mutex<Listeners>,
     /// Whether the cancellation has interrupted a blocking call of the closure itself. A call in a loop that the closure runs does
@@ -85,7 +85,7 @@ impl Cancellation {
     /// The signal for calls that block.
     pub(super) fn signal(&self) -> Arc<Signal> {
         let signal = lock(&self.listeners).signal.get_or_insert_default().clone();
-        // See `reason`.
+        // See the field `reason`.
         if self.reason().is_some() {
             signal.send();
         }
@@ -103,7 +103,7 @@ impl Cancellation {
     /// Adds a loop that is stopped when the closure is cancelled. Returns its key for [`remove_loop`](Cancellation::remove_loop).
     pub(super) fn add_loop(&self, inbox: &Arc<Inbox>) -> usize {
         let key = lock(&self.listeners).loops.insert(inbox.clone());
-        // See `reason`.
+        // See the field `reason`.
         if let Some(reason) = self.reason() {
             inbox.stop(reason.why().clone());
         }
@@ -127,7 +127,7 @@ impl Cancellation {
             let old = std::mem::replace(&mut lock(&self.listeners).waker, new);
             drop(old);
         }
-        // See `reason`.
+        // See the field `reason`.
         if self.reason().is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

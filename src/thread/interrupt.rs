@@ -1,5 +1,5 @@
 //! A blocking call in a closure ends when the closure is cancelled. Without this, an error might not end the run: the coroutine that
-//! waits for a closure ends only after the closure. If the closure waited for another coroutine, neither would end.
+//! waits for a closure ends only after the closure. If the other end of the channel belongs to this coroutine, neither would end.
 
 use std::sync::Arc;
 
@@ -16,8 +16,9 @@ pub(crate) struct BlockingCall {
 }
 
 impl BlockingCall {
-    /// Blocks the thread until one of the operations in `select` is ready. Returns false if the closure that runs on this thread is
-    /// cancelled. Then the call has to return, and an error of the closure counts as the cancellation.
+    /// Blocks the thread until one of the operations in `select` is ready, or the closure that runs on this thread is cancelled. If
+    /// the closure was cancelled before, this does not block, and returns false. Then the call has to return, and an error of the
+    /// closure counts as the cancellation.
     pub(crate) fn block<'a>(&'a mut self, mut select: Select<'a>) -> bool {
         // Most calls never block. So they do not look for a closure.
         if !self.is_begun {

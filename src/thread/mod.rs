@@ -63,9 +63,9 @@ use crate::waiting::{ActiveWait, Wait, suspend_until};
 ///
 /// There is one exception: [`raise`](Coro::raise) still raises an error that `f` returns. If the loop is stopping because of another
 /// error, the error of `f` is added to the [`others`](crate::LoopError::others). After a timeout or a lost race, it stops the loop, as
-/// any error does. Some errors count as the cancellation. They are not added to the `others`, and do not stop the loop: the
-/// [`Cancelled`], an error that has it as a cause, and any error of `f` if the cancellation has interrupted a `send` or a `recv` of
-/// `f`. A call by a coroutine of a loop in `f` does not count.
+/// any error does. These errors count as the cancellation: the [`Cancelled`], an error that has it as a cause, and any error of `f` if
+/// the cancellation has interrupted a `send` or a `recv` of `f` (but not one of a coroutine of a loop in `f`). They are not added to
+/// the `others`, and do not stop the loop.
 ///
 /// [`RemoteSender::send`]: crate::channel::RemoteSender::send
 /// [`RemoteReceiver::recv`]: crate::channel::RemoteReceiver::recv

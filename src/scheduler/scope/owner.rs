@@ -11,8 +11,8 @@ use crate::scheduler::task::TaskRef;
 use crate::scheduler::wait::Waiter;
 
 /// A timer or a handle that can cancel a scope. It ends when the scope is cancelled or ends, because it has no effect after that.
-/// Otherwise it could hide a deadlock: the scope may go on after its cancellation, and the wait may go on after the scope, in a
-/// gather. The loop would count the timer or the handle as something that can still wake a task.
+/// Otherwise it could hide a deadlock. The scope may run on after its cancellation. If the wait is a part of a gather, it may last
+/// longer than the scope. The loop would count the timer or the handle as something that can still wake a task.
 pub(crate) enum Canceller {
     Timer(TimerKey),
     Handle(Rc<dyn CancelHandle>),
@@ -20,7 +20,7 @@ pub(crate) enum Canceller {
 
 /// A handle that can cancel a scope.
 pub(crate) trait CancelHandle {
-    /// Called when the scope is cancelled or has ended. It must not run user code.
+    /// Called once: when the scope is cancelled, ends or opens, or when the wait for it ends. It must not run user code.
     fn no_longer_cancels(&self);
 }
 
@@ -38,8 +38,8 @@ impl Scope {
         self.canceller.set(Some(canceller));
     }
 
-    /// Ends the timer or the handle of [`set_canceller`](Scope::set_canceller). This is called when the scope is cancelled, when it ends,
-    /// and when the wait for it ends. Only the first call has an effect.
+    /// Ends the timer or the handle of [`set_canceller`](Scope::set_canceller). This is called when the scope is cancelled, when it ends
+    /// or opens, and when the wait for it ends. Only the first call has an effect.
     #[inline]
     pub(crate) fn end_canceller(&self) {
         match self.canceller.take() {

@@ -240,9 +240,9 @@ impl<T: 'static> Receiver<T> {
     /// example because of a timeout or a lost race. Then the message goes back into the channel as the oldest one, and the next
     /// receiver gets it.
     ///
-    /// So while a gather holds a message of a closed channel, the message may still go back into the channel. Until then, the other
-    /// receivers wait, and get no [`RecvError`]. If another part of the same gather waits for the end of this channel, the gather waits
-    /// for itself:
+    /// So while a gather holds a message of a closed channel, the message may still go back into the channel. While this is possible,
+    /// the other receivers wait, and get no [`RecvError`]. If another part of the same gather waits for the end of this channel, the
+    /// gather waits for itself:
     ///
     /// ```
     /// use tinyield::channel::unbounded;
