@@ -121,7 +121,7 @@ fn cleanup_runs_after_everything_that_the_work_started_has_ended() {
     let (child, background) = (polite("child"), polite("background"));
     let work = co! { yield spawn(background); yield child };
     let main = timeout(finally(work, cleanup(&log)), ms(2));
-    Loop::new().run(main).unwrap().ok();
+    simulated().run(main).unwrap().ok();
     let order = log.take();
     assert_eq!(order.last().unwrap(), "cleanup");
     assert_eq!(order.len(), 3);
