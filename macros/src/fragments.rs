@@ -7,7 +7,7 @@
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use syn::{Expr, Type, UnOp};
 
-use crate::tokens::is_punct;
+use crate::punctuation::is_punct;
 
 /// Puts parentheses around the groups that need them.
 pub fn parenthesize(tokens: TokenStream) -> TokenStream {

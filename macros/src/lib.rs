@@ -28,6 +28,7 @@ mod function;
 mod krate;
 mod no_result;
 mod precedence;
+mod punctuation;
 mod struct_literal;
 mod tokens;
 

@@ -6,7 +6,7 @@
 use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 
-use crate::tokens::is_punct;
+use crate::punctuation::is_punct;
 
 /// Keywords before a block. The braces after such a keyword are a block, and not a struct.
 const BEFORE_BLOCKS: [&str; 9] = ["async", "const", "do", "else", "gen", "loop", "move", "try", "unsafe"];

@@ -26,11 +26,6 @@ pub fn unmark(tokens: TokenStream) -> TokenStream {
     rename_fields(tokens, MARKER, "yield")
 }
 
-/// Whether the token is this punctuation character.
-pub fn is_punct(tree: Option<&TokenTree>, char: char) -> bool {
-    matches!(tree, Some(TokenTree::Punct(punct)) if punct.as_char() == char)
-}
-
 /// Whether `is_match` is true for any token, at any depth of groups.
 pub fn any(tokens: TokenStream, is_match: &impl Fn(&TokenTree) -> bool) -> bool {
     tokens.into_iter().any(|tree| match tree {
