@@ -16,6 +16,11 @@ use tinyield::{
 /// Longer than any test takes: a test that needs it fails.
 const LONG: Duration = Duration::from_secs(60);
 
+/// What the coroutine of this name waits on.
+fn words<'dump>(dump: &'dump Dump, name: &str) -> &'dump str {
+    dump.tasks().iter().find(|task| task.name() == name).unwrap().waits_on()
+}
+
 fn names(dump: &Dump) -> Vec<&str> {
     dump.tasks().iter().map(|task| task.name()).collect()
 }
@@ -561,7 +566,7 @@ fn a_dump_shows_a_waiter_of_an_isolate_waiting_only_on_coroutines_that_nothing_i
         dump
     };
     let dump = Loop::new().run(main).unwrap();
-    let words = |name| dump.tasks().iter().find(|task| task.name() == name).unwrap().waits_on().to_string();
+    let words = |name| words(&dump, name);
     assert_eq!(words("isolated"), "`top` and `background`");
     assert_eq!(words("top"), "`middle`");
 }
@@ -581,7 +586,7 @@ fn a_dump_names_the_holders_of_locks_and_permits() {
         dump
     };
     let dump = Loop::new().run(main).unwrap();
-    let words = |name| dump.tasks().iter().find(|task| task.name() == name).unwrap().waits_on().to_string();
+    let words = |name| words(&dump, name);
     assert_eq!(words("both"), "a semaphore held by `permit holder` and a lock held by `lock holder`");
 }
 
@@ -616,7 +621,7 @@ fn a_dump_says_or_for_a_race() {
         dump
     };
     let dump = Loop::new().run(main).unwrap();
-    let words = |name| dump.tasks().iter().find(|task| task.name() == name).unwrap().waits_on().to_string();
+    let words = |name| words(&dump, name);
     assert_eq!(words("race"), "`a` or `b`");
     assert_eq!(words("race with an event"), "`c` or an event");
     assert_eq!(words("race in a timeout"), "`d` or an event");

@@ -39,8 +39,7 @@ impl<T> RemoteSender<T> {
     /// # Cancellation
     ///
     /// In a closure of [`run_in_thread`](crate::run_in_thread) that is cancelled, this does not block: if there is no room, it returns
-    /// the message as an error. If the closure is cancelled while this blocks, this
-    /// returns the error at once.
+    /// the message as an error. If the closure is cancelled while this blocks, this returns the error at once.
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         let queue = &self.0.shared.queue;
         let mut message = message;
@@ -89,8 +88,7 @@ impl<T> RemoteReceiver<T> {
     /// # Cancellation
     ///
     /// In a closure of [`run_in_thread`](crate::run_in_thread) that is cancelled, this does not block: if there is no message, it
-    /// returns [`RecvError`]. If the closure is cancelled while this blocks, this
-    /// returns the error at once.
+    /// returns [`RecvError`]. If the closure is cancelled while this blocks, this returns the error at once.
     pub fn recv(&self) -> Result<T, RecvError> {
         let queue = &self.0.shared.queue;
         let mut call = BlockingCall::default();
