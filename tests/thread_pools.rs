@@ -10,8 +10,8 @@ mod allocations;
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
-use common::{FOREVER, in_time};
-use tinyield::{Coro, Loop, Reason, ThreadPool, TimedOut, co, coro, run_in_thread, sleep, spawn, timeout};
+use common::{FOREVER, in_time, is_deadlock};
+use tinyield::{Coro, Event, Loop, Reason, ThreadPool, TimedOut, co, coro, race, run_in_thread, sleep, spawn, timeout};
 
 #[test]
 fn a_closure_of_a_pool_of_one_that_runs_a_loop_may_use_the_pool() {
@@ -53,6 +53,67 @@ fn as_many_closures_as_the_shared_pool_has_threads_may_each_wait_for_one_more() 
         Loop::new().run(all).unwrap().into_iter().sum::<u32>()
     });
     assert_eq!(sum, (0..THREADS).sum());
+}
+
+/// While closures wait in the queue, results are delivered in batches. But a result must not wait until the next closure ends.
+#[test]
+fn the_result_of_a_closure_arrives_while_the_next_closure_of_its_thread_runs() {
+    const CLOSURES: usize = 40;
+    in_time(|| {
+        let pool = ThreadPool::new(1);
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..=CLOSURES).map(|_| mpsc::channel()).unzip();
+        senders[0].send(()).unwrap();
+        // The first closure may end at once. Each other one ends when the loop has the result of the one before it.
+        let next_senders = senders.into_iter().skip(1);
+        let all: Vec<_> = receivers
+            .into_iter()
+            .zip(next_senders)
+            .map(|(receiver, next)| {
+                let waits = pool.run_in_thread(move || receiver.recv().unwrap());
+                co! {
+                    yield waits;
+                    // The receiver of the last message is gone.
+                    let _ = next.send(());
+                }
+            })
+            .collect();
+        assert_eq!(Loop::new().run(all).unwrap().len(), CLOSURES);
+    });
+}
+
+#[test]
+fn a_closure_that_never_began_does_not_hide_a_deadlock() {
+    in_time(|| {
+        let pool = ThreadPool::new(1);
+        let (release, released) = mpsc::channel::<()>();
+        let main = co! {
+            let occupies = yield spawn(pool.run_in_thread(move || released.recv().unwrap()));
+            assert_eq!(yield timeout(pool.run_in_thread(|| ()), Duration::ZERO), Err(TimedOut));
+            release.send(()).unwrap();
+            yield occupies;
+            yield Event::new().wait();
+        };
+        assert!(is_deadlock(&Loop::new().run(main).unwrap_err()));
+    });
+}
+
+#[test]
+fn a_deadlock_is_found_when_a_closure_that_was_cancelled_has_ended() {
+    in_time(|| {
+        let begun = Event::new();
+        let remote = begun.remote();
+        let main = co! {
+            let closure = run_in_thread(move || {
+                remote.set();
+                while !tinyield::thread::is_cancelled() {
+                    std::thread::yield_now();
+                }
+            });
+            yield race((closure, begun.wait()));
+            yield Event::new().wait();
+        };
+        assert!(is_deadlock(&Loop::new().run(main).unwrap_err()));
+    });
 }
 
 #[test]

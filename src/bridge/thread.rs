@@ -78,7 +78,7 @@ impl<T: Send + 'static> Threaded<T> {
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, LoopError>> {
         if let Some(run) = self.run.take() {
             let grouping = self.grouping;
-            self.job = Some(Job::start(&Pool::unlimited(), Box::new(move || run(grouping)), self.location));
+            self.job = Some(Job::start(&Pool::unlimited(), Box::new(move || run(grouping)), None, self.location));
         }
         let Some(job) = &mut self.job else { panic!("{}", polled_again(self.name)) };
         self.held_thread = job.set_awaited_here();

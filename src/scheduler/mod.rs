@@ -27,9 +27,10 @@
 //!   owners of the scopes around it. A held task sees its own cancellation only when no task holds it any more ([`holds`]).
 //! - **Internal task**: a task that the library makes to carry a wait. It has no name, and reports leave it out.
 //! - **Wake slot**: the entry by which a foreign waker reaches a task, or a function, of this loop ([`inbox`]).
+//! - **Completion**: the handle with which a thread of a pool wakes one task of this loop, once ([`completions`]).
 //! - **Foreign**: of another crate.
-//! - **Holder**, of a wake slot: a waker or a handle outside of the loop. A loop that has a holder is **watched**: something
-//!   outside may still wake it. (The holder of a lock or a permit is a task that has it.)
+//! - **Holder**, of a wake slot: a waker or a handle outside of the loop. A loop that has a holder, or that waits for a completion, is
+//!   **watched**: something outside may still wake it. (The holder of a lock or a permit is a task that has it.)
 //! - **Quorum**: a set of tasks. A task that waits at a quorum goes on when some number of them have ended ([`quorum`]).
 //! - **Claim**: a message or a value that was granted to a task. The task takes it in its next turn, or gives it back
 //!   ([`claims`]).
@@ -55,6 +56,7 @@ mod check;
 mod claims;
 mod clock;
 mod coarse_clock;
+mod completions;
 mod cycles;
 mod deadlines;
 mod deadlock;
@@ -78,6 +80,7 @@ mod run;
 mod run_queue;
 mod scope;
 mod simulated;
+mod slot_table;
 mod start;
 mod task;
 mod timer_key;
@@ -96,15 +99,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slab::Slab;
-
 pub(crate) use claims::{Claimant, Claims};
 #[cfg(feature = "tokio")]
 pub(crate) use driver::{Driver, Steps};
 pub(crate) use dump::Held;
 use dump::HeldThings;
 use inbox::Delivery;
-pub(crate) use inbox::{Inbox, WakeSlot, WakeTarget};
+pub(crate) use inbox::{Completion, Inbox, WakeSlot, WakeTarget};
 pub(crate) use observed::Observer;
 pub(crate) use order::{Order, RoundOrder};
 pub(crate) use quorum::Quorum;
@@ -130,10 +131,12 @@ pub(crate) use watch::{Next, Watch};
 use crate::error::Grouping;
 use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
+use completions::Completions;
 use cycles::Joins;
 use in_place::new_in_place;
 use lazy_box::LazyBox;
 use run_queue::RunQueue;
+use slot_table::SlotTable;
 use timers::Timers;
 
 /// One run of a loop.
@@ -149,11 +152,8 @@ pub(crate) struct Scheduler {
     inbox: OnceCell<Arc<Inbox>>,
     /// Memory for the content of the inbox. It is reused each time that the loop empties the inbox.
     delivery: Cell<Option<Delivery>>,
-    wake_slots: RefCell<Slab<(Arc<WakeSlot>, WakeTarget)>>,
-    /// The stamp of the last wake slot.
-    last_slot: Cell<u64>,
-    /// How many wake slots were removed since `wake_slots` last gave memory back.
-    slot_removals: Cell<usize>,
+    wake_slots: RefCell<SlotTable<(Arc<WakeSlot>, WakeTarget)>>,
+    completions: LazyBox<Completions>,
     /// Whether the loop is running: [`run`](Scheduler::run) has been called and has not returned.
     is_running: Cell<bool>,
     root: RefCell<Option<Rc<Scope>>>,
@@ -225,8 +225,7 @@ impl Scheduler {
             inbox: OnceCell::new(),
             delivery: Cell::default(),
             wake_slots: RefCell::default(),
-            last_slot: Cell::new(0),
-            slot_removals: Cell::new(0),
+            completions: LazyBox::default(),
             is_running: Cell::new(false),
             root: RefCell::default(),
             spare_scope: Cell::default(),
@@ -293,6 +292,9 @@ impl Scheduler {
         }
         if let Some(joins) = self.joins.take() {
             self.drop_at_close(joins);
+        }
+        if let Some(completions) = self.completions.take() {
+            self.drop_at_close(completions);
         }
     }
 

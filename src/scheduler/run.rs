@@ -6,7 +6,8 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::inbox::{Inbox, SlotKey, WakeSlot};
+use super::inbox::{Inbox, WakeSlot};
+use super::slot_table::SlotKey;
 use super::task::drop::with_own_depth;
 use super::timers::{self, Timer};
 use super::{Scheduler, TaskRef, WakeTarget};
@@ -124,12 +125,13 @@ impl Scheduler {
     fn empty_inbox(self: &Rc<Scheduler>, inbox: &Inbox) {
         let mut delivery = self.delivery.take().unwrap_or_default();
         inbox.take(&mut delivery);
-        if !delivery.woken.is_empty() || delivery.stop.is_some() {
+        if !delivery.woken.is_empty() || !delivery.completed.is_empty() || delivery.stop.is_some() {
             self.note_outside();
         }
         for wake_slot in delivery.woken.drain(..) {
             self.wake(wake_slot.key, WakeSlot::acknowledge);
         }
+        self.wake_completed(&mut delivery);
         if let Some(reason) = delivery.stop.take() {
             self.abandon(reason);
         }
@@ -141,7 +143,7 @@ impl Scheduler {
     #[inline]
     fn wake(&self, key: SlotKey, acknowledge: impl FnOnce(&WakeSlot)) {
         let wake_slots = self.wake_slots.borrow();
-        let Some((wake_slot, target)) = wake_slots.get(key.index).filter(|(there, _)| there.key == key) else { return };
+        let Some((wake_slot, target)) = wake_slots.get(key) else { return };
         acknowledge(wake_slot);
         match target {
             WakeTarget::Task(task) => task.wake_on(self),

@@ -105,7 +105,7 @@ impl Waiter {
 }
 
 /// The bits that say whether a running task may wait by the fast path.
-const FAST: State = State::RUNNING.union(State::SLOW);
+pub(super) const FAST: State = State::RUNNING.union(State::SLOW);
 
 /// The last future that the task polled was pending. The task waits for this future, or the future has woken the task in this
 /// turn.
@@ -184,7 +184,7 @@ impl Header {
 
     /// The result of a poll of a future, if this task must not poll a future now. `None` if it may.
     #[inline(never)]
-    fn refuse_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
+    pub(super) fn refuse_future(&self, location: &'static Location<'static>) -> Option<Poll<Error>> {
         if !self.has(State::RUNNING) {
             return Some(Poll::Ready(stale_resume(location)));
         }
@@ -202,9 +202,21 @@ impl Header {
         }
     }
 
+    /// Whether the task has begun a wait that is not over. Only for a task that polls no future.
+    pub(super) fn has_other_wait(&self) -> bool {
+        self.has(State::WAIT_BEGUN) || self.pending.get() != 0
+    }
+
+    /// Notes that the task waits for a future or a completion, and for nothing else.
+    #[inline]
+    pub(super) fn begin_polling_future(&self) {
+        self.pending.set(1);
+        self.change(State::BLOCKED_ON, State::with_blocked_on(BlockedOn::FUTURE) | State::POLLING_FUTURE);
+    }
+
     /// Removes the future that the task polled from its pending parts. Returns whether it was one of them.
     #[inline]
-    fn stop_polling_future(&self) -> bool {
+    pub(super) fn stop_polling_future(&self) -> bool {
         let was_pending = self.has(State::POLLING_FUTURE);
         if was_pending {
             self.pending.set(self.pending.get() - 1);
@@ -266,7 +278,7 @@ impl TaskRef {
             }
             Poll::Pending => {
                 let was_polled = self.has(FUTURE_PENDING);
-                if !was_polled && (self.has(State::WAIT_BEGUN) || self.pending.get() != 0) {
+                if !was_polled && self.has_other_wait() {
                     return Poll::Ready(Err(second_wait(location)));
                 }
                 if poll.note_pending() {
@@ -278,8 +290,7 @@ impl TaskRef {
                     return Poll::Pending;
                 }
                 if !was_polled {
-                    self.pending.set(1);
-                    self.change(State::BLOCKED_ON, State::with_blocked_on(BlockedOn::FUTURE) | State::POLLING_FUTURE);
+                    self.begin_polling_future();
                 }
                 #[cfg(feature = "smol")]
                 if FOREIGN && poll.note_foreign() {
@@ -321,8 +332,8 @@ impl TaskRef {
         may_wake
     }
 
-    /// Wakes the task, because its waker was called. This has no effect unless the task waits for a future: the waker may
-    /// belong to an earlier future. `scheduler` is the scheduler of the task, and its loop is running. So no host has to be
+    /// Wakes the task, because its waker was called or its completion has arrived. This has no effect unless the task waits for a
+    /// future or a completion: the waker or the completion may belong to an earlier wait. `scheduler` is the scheduler of the task, and its loop is running. So no host has to be
     /// woken, and no user code runs here.
     #[inline]
     pub(super) fn wake_on(&self, scheduler: &Scheduler) {

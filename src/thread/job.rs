@@ -16,7 +16,7 @@ use crate::coro::Coro;
 use crate::error::{Cancelled, Error, Reason, Result};
 use crate::panic::contain;
 use crate::primitives::{Mutex, lock};
-use crate::scheduler::{Outcome, Resume, TaskName};
+use crate::scheduler::{Completion, Outcome, Resume, TaskName};
 use crate::shield::shield;
 use crate::waiting::{ActiveWait, Internal, Wait, suspend_until};
 
@@ -36,9 +36,15 @@ struct Body<F, R> {
 struct State<F, R> {
     stage: Stage<F, R>,
     /// Woken when the closure has ended.
-    waker: Option<Waker>,
+    waiter: Option<JobWaiter>,
     /// The handle was dropped, so nothing will take the result.
     is_abandoned: bool,
+}
+
+/// What waits for the end of a closure: a coroutine has a completion, and a future has a waker.
+enum JobWaiter {
+    Completion(Completion),
+    Waker(Waker),
 }
 
 enum Stage<F, R> {
@@ -54,12 +60,19 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    /// Calls `f` on a thread of `pool`, or of a spare pool (see [`Closure::spare_for`]), as soon as a thread is free.
-    pub(crate) fn start(pool: &Arc<Pool>, f: F, location: &'static Location<'static>) -> Job<F, R> {
+    /// Calls `f` on a thread of `pool`, or of a spare pool (see [`Closure::spare_for`]), as soon as a thread is free. `completion`
+    /// is delivered when `f` has ended, or will never run.
+    pub(crate) fn start(
+        pool: &Arc<Pool>,
+        f: F,
+        completion: Option<Completion>,
+        location: &'static Location<'static>,
+    ) -> Job<F, R> {
         let current = Closure::current();
         let spare = current.as_ref().and_then(|current| current.spare_for(pool));
         let pool = spare.as_ref().unwrap_or(pool);
-        let state = State { stage: Stage::Waiting(f), waker: None, is_abandoned: false };
+        let waiter = completion.map(JobWaiter::Completion);
+        let state = State { stage: Stage::Waiting(f), waiter, is_abandoned: false };
         let body = Body { state: Mutex::new(state), location, number: AtomicU64::default() };
         let closure = Arc::new(Closure::new(current.as_ref(), pool.queue().clone(), body));
         let number = pool.push(closure.clone());
@@ -75,17 +88,16 @@ impl<F, R> Job<F, R> {
         let mut new = None;
         loop {
             let mut state = lock(&self.closure.body.state);
-            if let Stage::Ended(_) | Stage::Over = state.stage {
-                let Stage::Ended(result) = std::mem::replace(&mut state.stage, Stage::Over) else {
-                    unreachable!("a job is not polled again after it was ready")
-                };
+            if let Some(result) = state.take_result() {
                 return Poll::Ready(result);
             }
-            if state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            if let Some(JobWaiter::Waker(waker)) = &state.waiter
+                && waker.will_wake(context.waker())
+            {
                 return Poll::Pending;
             }
             if let Some(new) = new.take() {
-                let old = state.waker.replace(new);
+                let old = state.waiter.replace(JobWaiter::Waker(new));
                 drop(state);
                 drop(old);
                 return Poll::Pending;
@@ -95,9 +107,15 @@ impl<F, R> Job<F, R> {
         }
     }
 
+    /// Takes the value of the closure, if it has ended. A panic of the closure is resumed here.
+    fn take_value(&self) -> Option<Result<R>> {
+        let result = lock(&self.closure.body.state).take_result();
+        result.map(|result| result.map(value_or_panic))
+    }
+
     /// Returns the value of the closure when it has ended. A panic of the closure is resumed here.
     fn poll_value(&self, context: &Context<'_>) -> Poll<Result<R>> {
-        self.poll(context).map_ok(|result| result.unwrap_or_else(|payload| resume_unwind(payload)))
+        self.poll(context).map_ok(value_or_panic)
     }
 
     /// Cancels the closure. Returns true if the closure has not begun. In this case, it never begins.
@@ -137,12 +155,12 @@ impl<F, R> Drop for Job<F, R> {
     fn drop(&mut self) {
         let mut state = lock(&self.closure.body.state);
         state.is_abandoned = true;
-        let waker = state.waker.take();
+        let waiter = state.waiter.take();
         let has_ended = matches!(state.stage, Stage::Ended(_));
         let result = has_ended.then(|| std::mem::replace(&mut state.stage, Stage::Over));
-        // Dropping the waker or the result may run user code.
+        // Dropping the waiter or the result may run user code.
         drop(state);
-        drop((waker, result));
+        drop((waiter, result));
     }
 }
 
@@ -151,15 +169,18 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    fn run(self: Arc<Self>) {
+    fn run(self: Arc<Self>) -> Option<Completion> {
         let result = Closure::call(self.clone(), self.body.begin());
-        self.body.end(Ok(result));
+        self.body.end(Ok(result))
     }
 
     fn refuse(self: Arc<Self>, error: &io::Error) {
         let body = &self.body;
         contain(|| drop(body.begin()));
-        body.end(Err(Error::at(format!("no thread could be started: {error}").into(), body.location)));
+        let error = Error::at(format!("no thread could be started: {error}").into(), body.location);
+        if let Some(completion) = body.end(Err(error)) {
+            completion.deliver(false);
+        }
     }
 }
 
@@ -172,20 +193,43 @@ impl<F, R> Body<F, R> {
         }
     }
 
-    fn end(&self, result: Result<std::thread::Result<R>>) {
+    /// Stores the result. If a future waits, wakes it. If a coroutine waits, returns its completion, which the caller has to deliver.
+    fn end(&self, result: Result<std::thread::Result<R>>) -> Option<Completion> {
         let mut state = lock(&self.state);
         if state.is_abandoned {
             state.stage = Stage::Over;
             drop(state);
-            return drop(result);
+            drop(result);
+            return None;
         }
         state.stage = Stage::Ended(result);
-        let waker = state.waker.take();
+        let waiter = state.waiter.take();
         drop(state);
-        if let Some(waker) = waker {
-            contain(|| waker.wake());
+        match waiter? {
+            JobWaiter::Completion(completion) => Some(completion),
+            JobWaiter::Waker(waker) => {
+                contain(|| waker.wake());
+                None
+            }
         }
     }
+}
+
+impl<F, R> State<F, R> {
+    /// Takes the result of the closure, if it has ended.
+    fn take_result(&mut self) -> Option<Result<std::thread::Result<R>>> {
+        if let Stage::Waiting(_) | Stage::Running = self.stage {
+            return None;
+        }
+        let Stage::Ended(result) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("the result of a job is taken once")
+        };
+        Some(result)
+    }
+}
+
+fn value_or_panic<R>(result: std::thread::Result<R>) -> R {
+    result.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 /// Makes a coroutine that calls `f` on a thread of `pool`. `f` may return `None` only after it was cancelled.
@@ -203,13 +247,10 @@ where
             if let Some(scheduler) = resume.task.scheduler() {
                 scheduler.note_outside();
             }
-            let job = Job::start(&pool(), f, location);
-            let cancelled = {
-                let mut ended = pin!(poll_fn(|context| job.poll_value(context)));
-                match suspend_until!(resume, resume.task.poll_future(ended.as_mut(), location)) {
-                    Ok(value) => return Outcome(value.map(|value| value.expect("`f` was not cancelled"))),
-                    Err(cancelled) => cancelled,
-                }
+            let job = Job::start(&pool(), f, Some(resume.task.new_completion()), location);
+            let cancelled = match suspend_until!(resume, resume.task.poll_completed(|| job.take_value(), location)) {
+                Ok(value) => return Outcome(value.map(|value| value.expect("`f` was not cancelled"))),
+                Err(cancelled) => cancelled,
             };
             let reason = cancelled.as_cancelled().cloned();
             if job.cancel(reason.unwrap_or_else(|| Cancelled::new(Reason::Dropped))) {

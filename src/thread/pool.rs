@@ -1,15 +1,17 @@
 //! Pools: threads that run the work of one queue.
 //!
 //! A pool decides when to start a thread, when to end a thread, and when to refuse work because the system starts no thread. One
-//! lock guards all numbers on which these decisions depend.
+//! lock guards all numbers on which these decisions depend. A thread also decides which completions are delivered in a batch (see
+//! [`Completion::deliver`]).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
+use super::waiting_work::WaitingWork;
 use crate::panic::contain;
 use crate::primitives::{Condvar, Mutex, MutexGuard, lock, process_wide, thread, wait_while};
+use crate::scheduler::Completion;
 
 /// How many closures the pool of the process runs at once. The `blocking` crate has the same limit.
 const SHARED_MAX: usize = 500;
@@ -18,12 +20,12 @@ const SHARED_MAX: usize = 500;
 const KEEP_ALIVE: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(5) };
 
 /// After this many closures in a row that came one at a time, a thread yields to other threads once before it parks.
-const YIELDS_AFTER: u32 = if cfg!(tinyield_loom) { 1 } else { 64 };
+const YIELDS_AFTER: u32 = if cfg!(tinyield_loom) { 1 } else { 4 };
 
 /// A closure whose types are erased: a thread can run it or refuse it.
 pub(super) trait Work: Send + Sync {
-    /// Runs the closure on this thread.
-    fn run(self: Arc<Self>);
+    /// Runs the closure on this thread. If a coroutine waits, returns its completion, which the caller has to deliver.
+    fn run(self: Arc<Self>) -> Option<Completion>;
 
     /// Reports that no thread will run the closure.
     fn refuse(self: Arc<Self>, error: &io::Error);
@@ -121,7 +123,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    work: WaitingWork,
+    work: WaitingWork<Arc<dyn Work>>,
     threads: usize,
     /// The number of threads that are parked and were not woken.
     parked: usize,
@@ -163,48 +165,6 @@ impl State {
             self.woken += 1;
         }
         is_needed
-    }
-}
-
-/// The work that waits for a thread, in the order of arrival.
-#[derive(Default)]
-struct WaitingWork {
-    /// Sorted by number. Removed work leaves an empty place. When more than half of the places are empty, the empty places are
-    /// removed.
-    places: VecDeque<(u64, Option<Arc<dyn Work>>)>,
-    empty: usize,
-    last_number: u64,
-}
-
-impl WaitingWork {
-    fn len(&self) -> usize {
-        self.places.len() - self.empty
-    }
-
-    fn push(&mut self, work: Arc<dyn Work>) -> u64 {
-        self.last_number += 1;
-        self.places.push_back((self.last_number, Some(work)));
-        self.last_number
-    }
-
-    fn pop(&mut self) -> Option<Arc<dyn Work>> {
-        loop {
-            match self.places.pop_front()? {
-                (_, Some(work)) => return Some(work),
-                (_, None) => self.empty -= 1,
-            }
-        }
-    }
-
-    fn remove(&mut self, number: u64) -> Option<Arc<dyn Work>> {
-        let index = self.places.binary_search_by_key(&number, |place| place.0).ok()?;
-        let work = self.places[index].1.take();
-        self.empty += 1;
-        if self.empty > self.places.len() / 2 {
-            self.places.retain(|place| place.1.is_some());
-            self.empty = 0;
-        }
-        work
     }
 }
 
@@ -279,12 +239,30 @@ impl Queue {
 
     /// Runs on each thread of the pool, from its start to its end.
     fn serve(self: Arc<Queue>) {
+        // The completion of the closure that ran last. It is delivered when this thread has looked for more work, or ends.
+        let mut completion = None;
         let mut state = lock(&self.state);
         // When a thread is no longer held, the limit may go down. If there is then one thread too many, this thread ends.
         while state.threads <= self.limit(&state) {
             if let Some(work) = state.take_work() {
-                self.unlock_and_wake(state);
-                contain(|| work.run());
+                let is_more_waiting = state.work.len() > 0;
+                let is_wake_needed = state.reserve_wake();
+                drop(state);
+                // If the other thread were woken first, it might preempt this one, and the result would be late.
+                if let Some(completion) = completion.take() {
+                    Completion::deliver(completion, is_more_waiting);
+                }
+                if is_wake_needed {
+                    self.wake_ups.notify_one();
+                }
+                contain(|| completion = work.run());
+                state = lock(&self.state);
+                continue;
+            }
+            if let Some(completion) = completion.take() {
+                drop(state);
+                completion.deliver(false);
+                // In the meantime, more work may have arrived.
                 state = lock(&self.state);
                 continue;
             }
@@ -311,8 +289,8 @@ impl Queue {
     /// Yields to other threads once, before this thread parks. In this time, a loop may take the result of one closure, and give the
     /// next closure to the pool. Then no system call is needed to wake this thread for the next closure.
     ///
-    /// This helps only if closures come one at a time. If there are several closures at once, the loop and the yielding thread
-    /// switch after each closure, as measurements showed. Probably Linux lets a woken thread preempt a thread that has yielded.
+    /// If results arrive while other closures wait, a thread that always yields makes the loop and the thread switch after each closure,
+    /// as measurements showed.
     fn yield_once<'state>(&'state self, mut state: MutexGuard<'state, State>) -> MutexGuard<'state, State> {
         state.yielding += 1;
         drop(state);
@@ -347,7 +325,9 @@ mod tests {
     struct NoWork;
 
     impl Work for NoWork {
-        fn run(self: Arc<NoWork>) {}
+        fn run(self: Arc<NoWork>) -> Option<Completion> {
+            None
+        }
 
         fn refuse(self: Arc<NoWork>, _: &io::Error) {}
     }

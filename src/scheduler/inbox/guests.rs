@@ -124,7 +124,9 @@ impl Inbox {
             Parked::Task { has_timers: true, .. } => Guest::MayWake,
             // If the inbox is signalled, a holder has taken the parked task out, and is about to wake it. This holder still counts as
             // a watcher, so the inbox is watched.
-            Parked::Nothing | Parked::Thread(_) | Parked::Host(..) if state.closed || !self.signalled.load(Relaxed) => {
+            Parked::Nothing | Parked::Thread { .. } | Parked::Host(..)
+                if state.closed || !self.signalled.load(Relaxed) =>
+            {
                 Guest::Asleep
             }
             _ if self.is_watched() => Guest::MayWake,

@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
 
 use super::marks::{LISTED, POLLED, SPARE, WITH_SPARE, WOKEN};
 use super::this_thread::{is_this_thread, this_thread};
-use super::wake_slot::{SlotKey, WakeSlot};
+use super::wake_slot::WakeSlot;
 use crate::capacity::KEPT_CAPACITY;
+use crate::scheduler::slot_table::SlotKey;
 use crate::scheduler::{Scheduler, State, TaskRef};
 
 /// The wake-ups of a loop that come from its own thread.
@@ -100,7 +101,7 @@ impl LocalWakes {
     /// Adds `count` to the watchers that are counted here. Returns false if the inbox has to count them instead: on another thread,
     /// or if the loop does not run.
     #[inline]
-    pub(in crate::scheduler) fn count_watcher(&self, count: isize) -> bool {
+    pub(in crate::scheduler) fn count_watchers(&self, count: isize) -> bool {
         let is_counted = self.with(|list| {
             let is_open = !self.scheduler.load(Relaxed).is_null();
             list.watchers += isize::from(is_open) * count;

@@ -1,12 +1,14 @@
 //! Wake-ups from outside: from other threads, from foreign futures, and from handles that outlive the loop.
 //!
 //! The inbox is the only part of a run that other threads touch, apart from the watch of an observed loop. A [`WakeSlot`] is an
-//! address in the inbox. Code outside gets a `Waker` for this address, and these wakers are counted. While nothing outside holds
-//! such a waker, other threads cannot make a task ready. They can only stop the loop, or ask it for a dump.
+//! address in the inbox. Code outside gets a `Waker` for this address, and these wakers are counted. A thread of a pool has a
+//! [`Completion`], which is counted, too. While nothing outside holds such a waker or a completion, other threads cannot make a task
+//! ready. They can only stop the loop, or ask it for a dump.
 //!
 //! [`Parked`] is the thread, the host or the task that sleeps until something comes in. [`guests`] are the loops that tasks of
 //! this loop poll. [`local`] has the wake-ups from the loop's own thread, which take no lock.
 
+mod completion;
 mod guests;
 mod local;
 mod marks;
@@ -19,12 +21,13 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
+pub(crate) use self::completion::Completion;
 use self::guests::Guests;
 use self::local::LocalWakes;
 pub(crate) use self::parked::{EndOfWatch, Parked};
-pub(super) use self::wake_slot::SlotKey;
 pub(crate) use self::wake_slot::{WakeSlot, WakeTarget};
 use super::Scheduler;
+use super::slot_table::SlotKey;
 use crate::capacity::KEPT_CAPACITY;
 use crate::error::Reason;
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -36,7 +39,7 @@ use crate::primitives::{Mutex, lock, thread};
 pub(crate) struct Inbox {
     /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
-    /// How many wake slots have holders outside. While the loop runs, its own thread has a separate count: see
+    /// How many wake slots have holders outside, plus the number of completions that have not arrived. While the loop runs, its own thread has a separate count: see
     /// [`begin_run`](Inbox::begin_run).
     watchers: AtomicUsize,
     /// A task of another loop has polled this one.
@@ -48,6 +51,10 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct State {
     woken: Vec<Arc<WakeSlot>>,
+    /// The keys of the completions that have arrived.
+    completed: Vec<SlotKey>,
+    /// Whether more completions are likely to follow the last one soon.
+    more_follow: bool,
     stop: Option<Reason>,
     closed: bool,
     parked: Parked,
@@ -58,19 +65,24 @@ struct State {
     is_guest: bool,
 }
 
-/// The content that the loop has taken out of the inbox. The loop keeps the empty list and puts it into the inbox the next time,
+/// The content that the loop has taken out of the inbox. The loop keeps the empty lists and puts them into the inbox the next time,
 /// so that few wake-ups allocate memory.
 #[derive(Default)]
 pub(crate) struct Delivery {
     pub(crate) woken: Vec<Arc<WakeSlot>>,
+    /// The keys of the completions that have arrived.
+    pub(in crate::scheduler) completed: Vec<SlotKey>,
+    /// Whether more completions are likely to follow soon.
+    pub(in crate::scheduler) more_follow: bool,
     /// The reason, if the loop was requested to stop.
     pub(crate) stop: Option<Reason>,
 }
 
 impl Delivery {
-    /// Gives back memory if the list, which is empty now, was unusually long.
+    /// Gives back memory if the lists, which are empty now, were unusually long.
     pub(crate) fn shrink(&mut self) {
         self.woken.shrink_to(KEPT_CAPACITY);
+        self.completed.shrink_to(KEPT_CAPACITY);
     }
 }
 
@@ -88,11 +100,13 @@ impl Inbox {
         self.signalled.load(Relaxed)
     }
 
-    /// Moves everything that has come in, other than local wake-ups, to `delivery`, whose list must be empty.
+    /// Moves everything that has come in, other than local wake-ups, to `delivery`, whose lists must be empty.
     pub(crate) fn take(&self, delivery: &mut Delivery) {
         self.signalled.store(false, Relaxed);
         let mut state = lock(&self.state);
         std::mem::swap(&mut state.woken, &mut delivery.woken);
+        std::mem::swap(&mut state.completed, &mut delivery.completed);
+        delivery.more_follow = std::mem::take(&mut state.more_follow);
         delivery.stop = state.stop.take();
     }
 
@@ -172,15 +186,19 @@ impl Inbox {
     fn add_watcher(self: &Arc<Inbox>) {
         // On another thread, the loop need not become a guest here. A clone of a counted waker adds no watcher. So the other thread
         // has cloned a waker that was lent for a poll, and that poll is over before the loop sleeps.
-        if !self.local.count_watcher(1) && self.watchers.fetch_add(1, Relaxed) == 0 && self.local.is_here() {
+        if !self.local.count_watchers(1) && self.watchers.fetch_add(1, Relaxed) == 0 && self.local.is_here() {
             self.become_guest();
         }
     }
 
     fn remove_watcher(&self) {
+        self.remove_watchers(1);
+    }
+
+    pub(super) fn remove_watchers(&self, count: usize) {
         // If the local count takes the change, the loop runs on this thread, and looks for a deadlock before it sleeps. Any other
         // loop may be parked because it was watched, so it is woken.
-        if !self.local.count_watcher(-1) && self.watchers.fetch_sub(1, AcqRel) == 1 {
+        if !self.local.count_watchers(-count.cast_signed()) && self.watchers.fetch_sub(count, AcqRel) == count {
             self.end_watch();
         }
     }
@@ -204,6 +222,15 @@ impl Inbox {
 
     /// Blocks the thread until something comes in, or until `deadline`. May return early.
     pub(crate) fn park(&self, deadline: Option<Instant>) {
+        self.park_thread(deadline, false);
+    }
+
+    /// As [`park`](Inbox::park), but completions after which more follow do not wake the thread.
+    pub(crate) fn park_for_batch(&self, deadline: Instant) {
+        self.park_thread(Some(deadline), true);
+    }
+
+    fn park_thread(&self, deadline: Option<Instant>, waits_for_batch: bool) {
         let mut state = lock(&self.state);
         if let Parked::Host(..) | Parked::Task { .. } = state.parked {
             // The waker of a host is dropped before the handle of this thread is stored. Dropping it runs foreign code, which may
@@ -217,7 +244,7 @@ impl Inbox {
             return;
         }
         let own = thread::current();
-        let other = std::mem::replace(&mut state.parked, Parked::Thread(own.clone()));
+        let other = std::mem::replace(&mut state.parked, Parked::Thread { thread: own.clone(), waits_for_batch });
         drop(state);
         // Another thread that waits for the same loop may return early.
         other.wake();
@@ -226,7 +253,7 @@ impl Inbox {
             Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
         }
         let mut state = lock(&self.state);
-        if matches!(&state.parked, Parked::Thread(parked) if parked.id() == own.id()) {
+        if matches!(&state.parked, Parked::Thread { thread, .. } if thread.id() == own.id()) {
             state.parked = Parked::Nothing;
         }
     }

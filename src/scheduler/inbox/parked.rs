@@ -13,7 +13,11 @@ use crate::primitives::thread::{self, Thread};
 pub(crate) enum Parked {
     #[default]
     Nothing,
-    Thread(Thread),
+    Thread {
+        thread: Thread,
+        /// Completions after which more follow do not wake the thread.
+        waits_for_batch: bool,
+    },
     Host(Waker, EndOfWatch),
     /// A task of another loop of this thread polls the loop. The loop is not counted as a holder of that task's wake slot.
     /// Instead, the other loop looks whether this loop may be woken (see [`guests`](super::guests)).
@@ -37,7 +41,7 @@ impl Parked {
     pub(crate) fn wake(self) {
         match self {
             Parked::Nothing => {}
-            Parked::Thread(thread) => thread.unpark(),
+            Parked::Thread { thread, .. } => thread.unpark(),
             Parked::Host(waker, _) => contain(|| waker.wake()),
             Parked::Task { wake_slot, .. } => WakeSlot::wake(&wake_slot),
         }
@@ -61,7 +65,7 @@ impl Parked {
     pub(super) fn release(self) {
         match self {
             Parked::Nothing => {}
-            Parked::Thread(thread) => thread.unpark(),
+            Parked::Thread { thread, .. } => thread.unpark(),
             Parked::Host(waker, _) => contain(|| drop(waker)),
             Parked::Task { wake_slot, .. } => drop(wake_slot),
         }

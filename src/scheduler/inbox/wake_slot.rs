@@ -8,13 +8,7 @@ use super::marks::{LocalMarks, LocalPoll};
 use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
 use crate::primitives::atomic::{AtomicBool, AtomicUsize};
 use crate::scheduler::TaskRef;
-
-/// Identifies a wake slot: by its index, and by a stamp that no other slot of the loop ever has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SlotKey {
-    pub(crate) index: usize,
-    pub(crate) stamp: u64,
-}
+use crate::scheduler::slot_table::SlotKey;
 
 /// The task that a wake slot wakes, or the function that it calls.
 pub(crate) enum WakeTarget {

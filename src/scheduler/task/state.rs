@@ -13,7 +13,7 @@
 //! | `CANCELLED` | the cancellation of its scope | never |
 //! | `FAILED` | the failure of a part of its wait | the next `begin_wait` |
 //! | `FORCE_RESUME` | the failure of a part; `settle` in a race of leaves; `leave_shield`; `suspend_slow` | the scheduler, before a turn |
-//! | `POLLING_FUTURE` | `poll_future`, when the future is pending | its waker, its completion, the next wait of a cancelled task |
+//! | `POLLING_FUTURE` | `poll_future` and `poll_completed`, when they are pending | the waker, the completion, a later poll that is ready, the next wait of a cancelled task |
 //! | `SCOPE_ROOT` | `start_root` | never |
 //! | `SAW_CANCELLATION` | the cancellation, when it is raised | `discard_value` |
 //! | `CANCEL_DEFERRED` | `cancelling_turn`, if another task holds the task | `release`, when no task holds it any more |
@@ -62,7 +62,7 @@ bitflags! {
         const FAILED = 1 << 9;
         /// It has to be resumed although parts of its wait are pending.
         const FORCE_RESUME = 1 << 10;
-        /// It waits for a foreign future, which counts as one of its pending parts.
+        /// It waits for a future or a completion, which counts as one of its pending parts.
         const POLLING_FUTURE = 1 << 11;
         /// It is the first task of its scope.
         const SCOPE_ROOT = 1 << 12;

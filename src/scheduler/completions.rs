@@ -1,0 +1,102 @@
+//! The tasks that wait for completions, and when the loop waits for a batch of completions.
+//!
+//! While closures wait in the queue of a pool, completions may arrive every few microseconds. If each of them woke the thread of the
+//! loop, most of the time would be spent in the kernel. So if more completions are likely to follow the last one, the loop parks for a
+//! batch: for a short time, further completions of this kind do not wake its thread. A completion after which no more follow wakes it.
+//! Network drivers treat interrupts in a similar way ("interrupt coalescing").
+//!
+//! This file relies on [`inbox`](super::inbox), which has the handle of another thread, and on [`wait`](super::wait).
+
+use std::panic::Location;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::inbox::{Completion, Delivery};
+use super::slot_table::SlotTable;
+use super::wait::{FAST, second_wait};
+use super::{Scheduler, State, TaskRef};
+use crate::error::Result;
+use crate::panic::contain;
+
+/// The loop waits for a batch only while at least this many completions have not arrived. The timer of such a park costs up to 15 us
+/// on a virtual machine: as much as three to eight wake-ups.
+const BATCH_FROM: usize = if cfg!(tinyield_loom) { 1 } else { 8 };
+
+/// How long the loop waits for a batch. The kernel may add its own slack, which is 50 us on Linux by default.
+const BATCH_TIME: Duration = Duration::from_micros(100);
+
+#[derive(Default)]
+pub(super) struct Completions {
+    /// The tasks whose completions have not arrived.
+    waiting: SlotTable<TaskRef>,
+    /// More completions are likely to follow the last one soon.
+    more_follow: bool,
+}
+
+impl Scheduler {
+    /// Wakes the tasks of the completions that have arrived.
+    pub(super) fn wake_completed(&self, delivery: &mut Delivery) {
+        if delivery.completed.is_empty() {
+            return;
+        }
+        self.inbox().remove_watchers(delivery.completed.len());
+        self.completions.borrow_mut().more_follow = delivery.more_follow;
+        for key in delivery.completed.drain(..) {
+            let task = self.completions.borrow_mut().waiting.remove(key);
+            // There is a task: a completion arrives once, and the table is emptied only when the run is over.
+            let Some(task) = task else { continue };
+            task.wake_on(self);
+            if task.is_ended() {
+                // This may be the last reference to a task whose value was not taken. The destructor of the value is user code.
+                contain(|| drop(task));
+            }
+        }
+    }
+
+    /// If the thread, which is about to park, should wait for a batch, returns the end of this wait. One arrival leads to one such wait
+    /// at most.
+    pub(super) fn begin_batch(&self) -> Option<Instant> {
+        let mut completions = self.completions.borrow_mut_if_used()?;
+        let more_follow = std::mem::take(&mut completions.more_follow);
+        (more_follow && completions.waiting.len() >= BATCH_FROM).then(|| Instant::now() + BATCH_TIME)
+    }
+}
+
+impl TaskRef {
+    /// Makes a completion for this task, which must be running. The task then waits with [`poll_completed`](TaskRef::poll_completed).
+    pub(crate) fn new_completion(&self) -> Completion {
+        let scheduler = self.scheduler().expect("a running task has a loop");
+        let key = scheduler.completions.borrow_mut().waiting.insert_with(|_| self.clone());
+        Completion::new(scheduler.inbox().clone(), key)
+    }
+
+    /// Waits, as for a future, until `take` returns a value. The task calls this again when its completion has arrived.
+    #[inline]
+    pub(crate) fn poll_completed<T>(
+        &self,
+        take: impl FnOnce() -> Option<T>,
+        location: &'static Location<'static>,
+    ) -> Poll<Result<T>> {
+        if self.state.get().intersection(FAST) != State::RUNNING
+            && let Some(refused) = self.refuse_future(location)
+        {
+            return refused.map(Err);
+        }
+        self.location.set(location);
+        let is_pending = self.has(State::POLLING_FUTURE);
+        match take() {
+            Some(value) => {
+                if is_pending {
+                    self.stop_polling_future();
+                }
+                Poll::Ready(Ok(value))
+            }
+            None if is_pending => Poll::Pending,
+            None if self.has_other_wait() => Poll::Ready(Err(second_wait(location))),
+            None => {
+                self.begin_polling_future();
+                Poll::Pending
+            }
+        }
+    }
+}
