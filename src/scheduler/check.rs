@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{Scheduler, State};
 
-/// How many tasks are checked at most. The limit keeps a loop with many tasks usable in debug builds.
+/// How many tasks, and how many completions, are checked at most. The limit keeps a loop with many tasks usable in debug builds.
 const MAX_CHECKED: usize = 100;
 
 impl Scheduler {
@@ -16,6 +16,7 @@ impl Scheduler {
     ///
     /// If the state is wrong. This is a bug in this crate. Without the check, the bug would show as a hang.
     pub(super) fn check_idle(self: &Rc<Scheduler>) {
+        self.check_completions(MAX_CHECKED);
         let mut scopes = vec![self.root()];
         let mut checked = 0;
         while let Some(scope) = scopes.pop() {

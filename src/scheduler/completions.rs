@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::inbox::{Completion, Delivery};
-use super::slot_table::SlotTable;
+use super::slot_table::{SlotKey, SlotTable};
 use super::wait::{FAST, second_wait};
 use super::{Scheduler, State, TaskRef};
 use crate::error::Result;
@@ -43,11 +43,11 @@ impl Scheduler {
         self.completions.borrow_mut().more_follow = delivery.more_follow;
         for key in delivery.completed.drain(..) {
             let task = self.completions.borrow_mut().waiting.remove(key);
-            // There is a task: a completion arrives once, and the table is emptied only when the run is over.
+            // If there is no task, it no longer waits.
             let Some(task) = task else { continue };
             task.wake_on(self);
             if task.is_ended() {
-                // This may be the last reference to a task whose value was not taken. The destructor of the value is user code.
+                // The task was dropped while it waited. This may be the last reference to it, and the destructor of its error is user code.
                 contain(|| drop(task));
             }
         }
@@ -62,6 +62,17 @@ impl Scheduler {
     }
 }
 
+#[cfg(debug_assertions)]
+impl Scheduler {
+    /// Checks at most `limit` entries. Panics if there is an entry of a task that no longer waits for its completion.
+    pub(super) fn check_completions(&self, limit: usize) {
+        let Some(completions) = self.completions.borrow_if_used() else { return };
+        for task in completions.waiting.iter().take(limit) {
+            assert!(task.has(State::POLLING_FUTURE) || task.is_ended(), "a completion keeps a task that does not wait");
+        }
+    }
+}
+
 impl TaskRef {
     /// Makes a completion for this task, which must be running. The task then waits with [`poll_completed`](TaskRef::poll_completed).
     pub(crate) fn new_completion(&self) -> Completion {
@@ -70,13 +81,24 @@ impl TaskRef {
         Completion::new(scheduler.inbox().clone(), key)
     }
 
-    /// Waits, as for a future, until `take` returns a value. The task calls this again when its completion has arrived.
+    /// Waits, as for a future, until `take` returns a value. The task calls this again when its completion has arrived. `key` is the key
+    /// of this completion.
     #[inline]
     pub(crate) fn poll_completed<T>(
         &self,
+        key: SlotKey,
         take: impl FnOnce() -> Option<T>,
         location: &'static Location<'static>,
     ) -> Poll<Result<T>> {
+        let poll = self.poll_taken(take, location);
+        if poll.is_ready() {
+            self.forget_completion(key);
+        }
+        poll
+    }
+
+    #[inline]
+    fn poll_taken<T>(&self, take: impl FnOnce() -> Option<T>, location: &'static Location<'static>) -> Poll<Result<T>> {
         if self.state.get().intersection(FAST) != State::RUNNING
             && let Some(refused) = self.refuse_future(location)
         {
@@ -98,5 +120,15 @@ impl TaskRef {
                 Poll::Pending
             }
         }
+    }
+
+    /// Called when the task no longer waits for the completion, which may not have arrived yet. If the entry stayed in the table, it would
+    /// keep the value of the task until then.
+    fn forget_completion(&self, key: SlotKey) {
+        let removed = self.with_scheduler(|scheduler| {
+            let mut completions = scheduler.completions.borrow_mut_if_used()?;
+            completions.waiting.remove(key)
+        });
+        drop(removed);
     }
 }

@@ -136,6 +136,7 @@ use cycles::Joins;
 use in_place::new_in_place;
 use lazy_box::LazyBox;
 use run_queue::RunQueue;
+pub(crate) use slot_table::SlotKey;
 use slot_table::SlotTable;
 use timers::Timers;
 

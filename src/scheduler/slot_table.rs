@@ -35,6 +35,11 @@ impl<T> SlotTable<T> {
         self.entries.len()
     }
 
+    #[cfg(debug_assertions)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|(_, (_, entry))| entry)
+    }
+
     /// Adds the entry that `make` returns for its key. Returns the key.
     #[inline]
     pub(super) fn insert_with(&mut self, make: impl FnOnce(SlotKey) -> T) -> SlotKey {

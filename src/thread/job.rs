@@ -16,7 +16,7 @@ use crate::coro::Coro;
 use crate::error::{Cancelled, Error, Reason, Result};
 use crate::panic::contain;
 use crate::primitives::{Mutex, lock};
-use crate::scheduler::{Completion, Outcome, Resume, TaskName};
+use crate::scheduler::{Completion, Outcome, Resume, SlotKey, TaskName, TaskRef};
 use crate::shield::shield;
 use crate::waiting::{ActiveWait, Internal, Wait, suspend_until};
 
@@ -29,6 +29,8 @@ pub(crate) struct Job<F, R> {
 struct Body<F, R> {
     state: Mutex<State<F, R>>,
     location: &'static Location<'static>,
+    /// The key of the completion. `None` if no coroutine waits.
+    key: Option<SlotKey>,
     /// The number of the closure in the queue. Only the handle uses it. It is stored here so that the handle is only one pointer.
     number: AtomicU64,
 }
@@ -71,9 +73,10 @@ where
         let current = Closure::current();
         let spare = current.as_ref().and_then(|current| current.spare_for(pool));
         let pool = spare.as_ref().unwrap_or(pool);
+        let key = completion.as_ref().map(Completion::key);
         let waiter = completion.map(JobWaiter::Completion);
         let state = State { stage: Stage::Waiting(f), waiter, is_abandoned: false };
-        let body = Body { state: Mutex::new(state), location, number: AtomicU64::default() };
+        let body = Body { state: Mutex::new(state), location, key, number: AtomicU64::default() };
         let closure = Arc::new(Closure::new(current.as_ref(), pool.queue().clone(), body));
         let number = pool.push(closure.clone());
         closure.body.number.store(number, Relaxed);
@@ -105,6 +108,12 @@ impl<F, R> Job<F, R> {
             drop(state);
             new = Some(context.waker().clone());
         }
+    }
+
+    /// Waits in `task`, for which the completion of this job was made. A panic of the closure is resumed here.
+    fn poll_in_task(&self, task: &TaskRef, location: &'static Location<'static>) -> Poll<Result<Result<R>>> {
+        let key = self.closure.body.key.expect("the job has a completion");
+        task.poll_completed(key, || self.take_value(), location)
     }
 
     /// Takes the value of the closure, if it has ended. A panic of the closure is resumed here.
@@ -248,7 +257,7 @@ where
                 scheduler.note_outside();
             }
             let job = Job::start(&pool(), f, Some(resume.task.new_completion()), location);
-            let cancelled = match suspend_until!(resume, resume.task.poll_completed(|| job.take_value(), location)) {
+            let cancelled = match suspend_until!(resume, job.poll_in_task(&resume.task, location)) {
                 Ok(value) => return Outcome(value.map(|value| value.expect("`f` was not cancelled"))),
                 Err(cancelled) => cancelled,
             };

@@ -25,6 +25,10 @@ impl Completion {
         Completion { inbox, key, more_follow: false }
     }
 
+    pub(crate) fn key(&self) -> SlotKey {
+        self.key
+    }
+
     /// Delivers the completion. `more_follow` says whether more completions are likely to follow soon: then a thread that waits for
     /// a batch is not woken.
     pub(crate) fn deliver(mut self, more_follow: bool) {
