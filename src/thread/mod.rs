@@ -30,7 +30,7 @@ use crate::waiting::{ActiveWait, Wait, suspend_until};
 /// The whole process shares the threads. A thread that has nothing to do is kept for a few seconds. A closure that may fail
 /// returns a `Result`, and [`raise`](Coro::raise) raises its error.
 ///
-/// While closures wait in the queue, results may arrive in batches. On Linux, a result is then late by at most about 150 us.
+/// While closures wait in the queue, results may arrive in batches on Linux, and be late by 100 to 200 us.
 ///
 /// `f` may run a loop whose coroutines use `run_in_thread` again, to any depth. A closure that runs a loop does not count towards
 /// the 500, because its loop may wait for a closure in the queue.
