@@ -1,13 +1,10 @@
 //! Blocking work on threads.
 #![feature(coroutines)]
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
-use tinyield::{Loop, ThreadPool, co, isolate, run_in_thread, thread};
+use tinyield::{Loop, ThreadPool, co, run_in_thread, thread};
 
 #[test]
 fn closures_run_at_the_same_time() {
@@ -90,50 +87,4 @@ fn a_pool_bounds_how_many_run_at_once_and_keeps_order() {
 fn a_panic_in_a_closure_comes_out_of_run() {
     let result = std::panic::catch_unwind(|| Loop::new().run(run_in_thread(|| panic!("from a thread"))));
     assert_eq!(*result.unwrap_err().downcast_ref::<&str>().unwrap(), "from a thread");
-}
-
-/// While it is armed, its destructor panics.
-struct Bomb {
-    panics: Arc<AtomicUsize>,
-    is_armed: Arc<AtomicBool>,
-}
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        if self.is_armed.load(SeqCst) {
-            self.panics.fetch_add(1, SeqCst);
-            resume_unwind(Box::new("bomb"));
-        }
-    }
-}
-
-/// The coroutine may end with the value before the thread has delivered its completion. Then the completion must not keep the value.
-#[test]
-fn a_value_that_nothing_takes_is_dropped_with_its_scope_and_a_panic_of_its_destructor_is_reported() {
-    let pool = ThreadPool::new(1);
-    for _ in 0..if cfg!(miri) { 5 } else { 1_000 } {
-        let (panics, is_armed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let bomb = Bomb { panics: panics.clone(), is_armed: is_armed.clone() };
-        let (arms, disarms, alive) = (is_armed.clone(), is_armed, panics.clone());
-        let work = pool.run_in_thread(move || bomb);
-        let takes = co! { let bomb = yield work; disarms.store(false, SeqCst); drop(bomb); };
-        let fails = co! { yield; arms.store(true, SeqCst); Err("the work is given up")?; };
-        let main = co! {
-            assert!((yield isolate((takes, fails))).is_err());
-            // `alive` and `panics` are left.
-            assert_eq!(Arc::strong_count(&alive), 2, "the value has outlived its scope");
-            // In these turns, the completion arrives.
-            for _ in 0..3 { yield; }
-            yield run_in_thread(|| ());
-        };
-        let result = catch_unwind(AssertUnwindSafe(|| Loop::new().run(main)));
-        match result {
-            Ok(result) => assert_eq!((result.is_ok(), panics.load(SeqCst)), (true, 0), "a panic is lost"),
-            Err(payload) => assert_eq!(payload.downcast_ref(), Some(&"bomb"), "{}", message(&*payload)),
-        }
-    }
-}
-
-fn message(payload: &(dyn Any + Send)) -> &str {
-    payload.downcast_ref::<String>().map_or("", String::as_str)
 }

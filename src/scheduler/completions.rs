@@ -134,3 +134,41 @@ impl TaskRef {
         drop(removed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Loop;
+    use crate::coro::Coro;
+    use crate::scheduler::{Outcome, Resume, Suspend, TaskName};
+
+    struct TakesEarly;
+
+    impl TaskName for TakesEarly {
+        const NAME: &'static str = "takes early";
+    }
+
+    /// Otherwise the table would keep the value of the task until the completion arrives.
+    #[test]
+    fn task_that_takes_its_value_before_its_completion_arrives_leaves_the_table() {
+        let location = Location::caller();
+        let takes_early = Coro::from_named::<TakesEarly, _>(
+            #[coroutine]
+            static move |mut resume: Resume| {
+                let completion = resume.task.new_completion();
+                let scheduler = resume.task.scheduler().unwrap();
+                assert_eq!(scheduler.completions.borrow_mut().waiting.len(), 1);
+                let Poll::Ready(taken) = resume.task.poll_completed(completion.key(), || Some(7), location) else {
+                    panic!("there is a value")
+                };
+                assert!(scheduler.completions.borrow_mut().waiting.is_empty());
+                // The key of the completion finds nothing, and the loop does not wait for it any more.
+                drop(completion);
+                resume = yield Suspend;
+                assert!(!resume.task.scheduler().unwrap().may_be_woken_now());
+                Outcome(taken)
+            },
+        );
+        assert_eq!(Loop::new().run(takes_early).unwrap(), 7);
+    }
+}
