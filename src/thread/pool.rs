@@ -240,7 +240,7 @@ impl Queue {
     /// Runs on each thread of the pool, from its start to its end.
     fn serve(self: Arc<Queue>) {
         // The completion of the closure that ran last. It is delivered when this thread has looked for more work, or ends.
-        let mut completion = None;
+        let mut completion: Option<Completion> = None;
         let mut state = lock(&self.state);
         // When a thread is no longer held, the limit may go down. If there is then one thread too many, this thread ends.
         while state.threads <= self.limit(&state) {
@@ -250,7 +250,7 @@ impl Queue {
                 drop(state);
                 // If the other thread were woken first, it might preempt this one, and the result would be late.
                 if let Some(completion) = completion.take() {
-                    Completion::deliver(completion, is_more_waiting);
+                    completion.deliver(is_more_waiting);
                 }
                 if is_wake_needed {
                     self.wake_ups.notify_one();

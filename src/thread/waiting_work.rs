@@ -1,4 +1,7 @@
 //! The queue of a pool, as data. Work that is withdrawn leaves the queue at once, so that it is dropped at once.
+//!
+//! The wait queue of the scheduler is not used here, because the stamps of its keys have 32 bits and wrap around. While one closure runs,
+//! the pool of the process may run more closures than that. Then a key could withdraw the work of another loop.
 
 use std::collections::VecDeque;
 
