@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::primitives::{Mutex, lock};
 use crate::scheduler::{Scheduler, WakeSlot, WakeTarget};
@@ -76,7 +77,8 @@ impl Notifier {
     /// Wakes all registered loops.
     pub(crate) fn notify(&self) {
         let state = lock(&self.state);
-        let wake_slots: Vec<_> =
+        // Mostly there is at most one. Then this allocates no memory.
+        let wake_slots: SmallVec<[_; 1]> =
             state.registrations.iter().map(|(_, registration)| registration.wake_slot.clone()).collect();
         // Waking a loop may wake its host. The host is user code, which must not run under the lock.
         drop(state);

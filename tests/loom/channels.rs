@@ -1,7 +1,9 @@
 //! Remote ends of channels.
 
+use std::sync::Arc;
+
 use loom::thread;
-use tinyield::channel::{RecvError, TryRecvError, TrySendError, bounded, unbounded};
+use tinyield::channel::{Receiver, RecvError, Sender, TryRecvError, TrySendError, bounded, unbounded};
 use tinyield::{Loop, co, race};
 
 use crate::{check, check_bounded};
@@ -116,21 +118,42 @@ fn a_message_is_received_or_stays_when_its_receiver_gives_up() {
 
 #[test]
 fn a_remote_sender_finds_the_channel_closed_or_its_message_is_received() {
+    check(|| sends_during_a_close(bounded(1)));
+    check(|| sends_during_a_close(unbounded()));
+}
+
+fn sends_during_a_close((sender, receiver): (Sender<u32>, Receiver<u32>)) {
+    let remote = sender.remote();
+    let thread = thread::spawn(move || match remote.try_send(1) {
+        Ok(()) => true,
+        Err(TrySendError::Closed(1)) => false,
+        unsent => panic!("{unsent:?}"),
+    });
+    receiver.close();
+    let received = match receiver.try_recv() {
+        Ok(1) => true,
+        Err(TryRecvError::Closed) => false,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(thread.join().unwrap(), received);
+}
+
+#[test]
+fn a_message_that_is_sent_while_the_last_receiver_leaves_is_returned_or_dropped() {
     check(|| {
-        let (sender, receiver) = bounded(1);
+        let (sender, receiver) = unbounded();
         let remote = sender.remote();
-        let thread = thread::spawn(move || match remote.try_send(1) {
-            Ok(()) => true,
-            Err(TrySendError::Closed(1)) => false,
-            unsent => panic!("{unsent:?}"),
+        let message = Arc::new(());
+        let sent = message.clone();
+        // The senders stay. If the message stayed in the channel, they would keep it.
+        let thread = thread::spawn(move || {
+            let _ = remote.try_send(sent);
+            remote
         });
-        receiver.close();
-        let received = match receiver.try_recv() {
-            Ok(1) => true,
-            Err(TryRecvError::Closed) => false,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(thread.join().unwrap(), received);
+        drop(receiver);
+        let remote = thread.join().unwrap();
+        assert_eq!(Arc::strong_count(&message), 1, "the channel keeps a message that nobody can receive");
+        drop((sender, remote));
     });
 }
 

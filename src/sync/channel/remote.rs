@@ -65,7 +65,7 @@ impl<T> RemoteSender<T> {
     ///
     /// Returns the message if there is no room, or if the channel is closed.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        self.0.shared.with(|state| state.try_send(message))?;
+        self.0.shared.try_send(message)?;
         self.0.shared.notifier.notify();
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The messages of a channel, and the rules for them.
 //!
 //! While all ends are on one thread, they share only a [`State`]. The first remote end puts the state behind a mutex ([`Shared`])
-//! and adds a [`Queue`]. New messages then go through a crossbeam channel, on which threads can block.
+//! and adds a [`Queue`]. New messages then go through a crossbeam channel, on which threads can block. If it is unbounded, remote
+//! senders do not lock the state.
 //!
 //! A message is *free* or *claimed*. A claimed message has been handed to a coroutine that has not resumed yet. Either the
 //! coroutine takes the message, or it gives up, and then the message is free again. So a channel is *over* only when it is closed
@@ -180,7 +181,7 @@ impl<T> State<T> {
     pub(super) fn close(&mut self) -> bool {
         let was_open = std::mem::replace(&mut self.limit, 0) != 0;
         if let Some(queue) = &self.queue {
-            queue.is_closed.set(true);
+            queue.close();
         }
         was_open
     }
@@ -206,11 +207,20 @@ pub(super) struct Queue<T> {
     /// those in it), or the channel is closed and no message can come back.
     pub(super) is_state_ready: Flag,
     pub(super) is_closed: Flag,
+    /// Whether the channel is open. The remote senders of an unbounded channel hold this lock while they send, and not the lock of the
+    /// state, which each receiver holds twice per message.
+    is_open: Mutex<bool>,
 }
 
 impl<T> Queue<T> {
     fn take(&self) -> Option<T> {
         self.receiver.try_recv().ok()
+    }
+
+    /// Must be called under the lock of the state. Afterwards, no message arrives in the queue.
+    fn close(&self) {
+        *lock(&self.is_open) = false;
+        self.is_closed.set(true);
     }
 }
 
@@ -263,7 +273,8 @@ impl<T> Shared<T> {
         for message in state.messages.split_off(state.messages.len() - queued) {
             sender.try_send(message).unwrap_or_else(|_| unreachable!("the queue has room and a receiver"));
         }
-        let queue = Arc::new(Queue { sender, receiver, is_state_ready: Flag::new(), is_closed: Flag::new() });
+        let is_open = Mutex::new(!state.is_closed());
+        let queue = Arc::new(Queue { sender, receiver, is_state_ready: Flag::new(), is_closed: Flag::new(), is_open });
         queue.is_closed.set(state.is_closed());
         state.queue = Some(queue.clone());
         let ends = has_local_ends.map(|has_some| AtomicUsize::new(usize::from(has_some)));
@@ -283,6 +294,19 @@ impl<T> Shared<T> {
             self.queue.is_state_ready.set(is_ready);
         }
         result
+    }
+
+    /// Sends a message for another thread, if there is room.
+    pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        if self.queue.sender.capacity().is_some() {
+            return self.with(|state| state.try_send(message));
+        }
+        // There is always room, so the state is not needed.
+        let is_open = lock(&self.queue.is_open);
+        if !*is_open {
+            return Err(TrySendError::Closed(message));
+        }
+        self.queue.sender.try_send(message).map_err(|unsent| TrySendError::Closed(unsent.into_inner()))
     }
 
     /// Takes the oldest free message for another thread. It never takes a claimed message: the claimed messages are older, and the
