@@ -57,7 +57,7 @@ impl Idle {
     ///
     /// It may return early. Then the next step returns [`Step::Idle`] again.
     pub fn wait(self) {
-        self.inbox.park(self.deadline);
+        self.inbox.park(self.deadline, None);
     }
 }
 

@@ -9,10 +9,10 @@
 
 use std::panic::Location;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::inbox::{Completion, Delivery};
-use super::slot_table::{SlotKey, SlotTable};
+use super::slot_table::SlotKey;
 use super::wait::{FAST, second_wait};
 use super::{Scheduler, State, TaskRef};
 use crate::error::Result;
@@ -25,14 +25,6 @@ const BATCH_FROM: usize = if cfg!(tinyield_loom) { 1 } else { 8 };
 /// How long the loop waits for a batch. Linux adds its own slack, which is 50 us by default.
 const BATCH_TIME: Duration = Duration::from_micros(100);
 
-#[derive(Default)]
-pub(super) struct Completions {
-    /// The tasks whose completions have not arrived.
-    waiting: SlotTable<TaskRef>,
-    /// More completions are likely to follow the last one soon.
-    more_follow: bool,
-}
-
 impl Scheduler {
     /// Wakes the tasks of the completions that have arrived.
     pub(super) fn wake_completed(&self, delivery: &mut Delivery) {
@@ -40,9 +32,8 @@ impl Scheduler {
             return;
         }
         self.inbox().remove_watchers(delivery.completed.len());
-        self.completions.borrow_mut().more_follow = delivery.more_follow;
         for key in delivery.completed.drain(..) {
-            let task = self.completions.borrow_mut().waiting.remove(key);
+            let task = self.completions.borrow_mut().remove(key);
             // If there is no task, it no longer waits.
             let Some(task) = task else { continue };
             task.wake_on(self);
@@ -53,14 +44,12 @@ impl Scheduler {
         }
     }
 
-    /// If the thread, which is about to park, should wait for a batch, returns the end of this wait. One arrival leads to one such wait
-    /// at most.
-    pub(super) fn begin_batch(&self) -> Option<Instant> {
-        let mut completions = self.completions.borrow_mut_if_used()?;
-        let more_follow = std::mem::take(&mut completions.more_follow);
+    /// How long the loop may wait for a batch of completions. `None` if it must not wait for one.
+    pub(super) fn batch_time(&self) -> Option<Duration> {
         // Other systems may end a park some milliseconds late.
         let is_exact = cfg!(target_os = "linux");
-        (more_follow && is_exact && completions.waiting.len() >= BATCH_FROM).then(|| Instant::now() + BATCH_TIME)
+        let outstanding = self.completions.borrow_if_used().map_or(0, |completions| completions.len());
+        (is_exact && outstanding >= BATCH_FROM).then_some(BATCH_TIME)
     }
 }
 
@@ -69,7 +58,7 @@ impl Scheduler {
     /// Checks at most `limit` entries. Panics if there is an entry of a task that no longer waits for its completion.
     pub(super) fn check_completions(&self, limit: usize) {
         let Some(completions) = self.completions.borrow_if_used() else { return };
-        for task in completions.waiting.iter().take(limit) {
+        for task in completions.iter().take(limit) {
             assert!(task.has(State::POLLING_FUTURE) || task.is_ended(), "a completion keeps a task that does not wait");
         }
     }
@@ -79,7 +68,7 @@ impl TaskRef {
     /// Makes a completion for this task, which must be running. The task then waits with [`poll_completed`](TaskRef::poll_completed).
     pub(crate) fn new_completion(&self) -> Completion {
         let scheduler = self.scheduler().expect("a running task has a loop");
-        let key = scheduler.completions.borrow_mut().waiting.insert_with(|_| self.clone());
+        let key = scheduler.completions.borrow_mut().insert_with(|_| self.clone());
         Completion::new(scheduler.inbox().clone(), key)
     }
 
@@ -129,7 +118,7 @@ impl TaskRef {
     fn forget_completion(&self, key: SlotKey) {
         let removed = self.with_scheduler(|scheduler| {
             let mut completions = scheduler.completions.borrow_mut_if_used()?;
-            completions.waiting.remove(key)
+            completions.remove(key)
         });
         drop(removed);
     }
@@ -157,11 +146,11 @@ mod tests {
             static move |mut resume: Resume| {
                 let completion = resume.task.new_completion();
                 let scheduler = resume.task.scheduler().unwrap();
-                assert_eq!(scheduler.completions.borrow_mut().waiting.len(), 1);
+                assert_eq!(scheduler.completions.borrow_mut().len(), 1);
                 let Poll::Ready(taken) = resume.task.poll_completed(completion.key(), || Some(7), location) else {
                     panic!("there is a value")
                 };
-                assert!(scheduler.completions.borrow_mut().waiting.is_empty());
+                assert!(scheduler.completions.borrow_mut().is_empty());
                 // The key of the completion finds nothing, and the loop does not wait for it any more.
                 drop(completion);
                 resume = yield Suspend;

@@ -131,7 +131,6 @@ pub(crate) use watch::{Next, Watch};
 use crate::error::Grouping;
 use crate::panic::{FirstPanic, Payload, catch, discard};
 use clock::Clock;
-use completions::Completions;
 use cycles::Joins;
 use in_place::new_in_place;
 use lazy_box::LazyBox;
@@ -154,7 +153,8 @@ pub(crate) struct Scheduler {
     /// Memory for the content of the inbox. It is reused each time that the loop empties the inbox.
     delivery: Cell<Option<Delivery>>,
     wake_slots: RefCell<SlotTable<(Arc<WakeSlot>, WakeTarget)>>,
-    completions: LazyBox<Completions>,
+    /// The tasks whose completions have not arrived.
+    completions: LazyBox<SlotTable<TaskRef>>,
     /// Whether the loop is running: [`run`](Scheduler::run) has been called and has not returned.
     is_running: Cell<bool>,
     root: RefCell<Option<Rc<Scope>>>,

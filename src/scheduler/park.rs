@@ -75,10 +75,7 @@ impl Scheduler {
         let deadline = deadline.or_else(|| self.warn_if_it_waits_for_long());
         // Parking drops the waker of a host, if there is one. That is foreign code, which may make a task ready.
         self.host_may_sleep();
-        match self.begin_batch() {
-            Some(end) => self.inbox().park_for_batch(deadline.map_or(end, |deadline| deadline.min(end))),
-            None => self.inbox().park(deadline),
-        }
+        self.inbox().park(deadline, self.batch_time());
         self.host_is_awake();
     }
 

@@ -45,7 +45,7 @@ pub fn workloads() -> Vec<Workload> {
         again(
             "sleep-1",
             "one task sleeps for 0 to 1 ms, repeatedly; each time it waits in the kernel",
-            Plan { tasks: 1, sleeps: 500, longest: Duration::from_millis(1) },
+            Plan { tasks: 1, sleeps: 2_000, longest: Duration::from_millis(1) },
         ),
         // From here on, on average, a sleep is due every one or two microseconds, so that fast contenders keep up.
         again(

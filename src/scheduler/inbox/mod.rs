@@ -19,7 +19,7 @@ mod waker;
 
 use std::sync::{Arc, Weak};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) use self::completion::Completion;
 use self::guests::Guests;
@@ -39,8 +39,8 @@ use crate::primitives::{Mutex, lock, thread};
 pub(crate) struct Inbox {
     /// The state holds something that the loop has not seen.
     signalled: AtomicBool,
-    /// How many wake slots have holders outside, plus the number of completions that have not arrived. While the loop runs, its own thread has a separate count: see
-    /// [`begin_run`](Inbox::begin_run).
+    /// How many wake slots have holders outside, plus the number of completions that have not arrived. While the loop runs, its own
+    /// thread has a separate count: see [`begin_run`](Inbox::begin_run).
     watchers: AtomicUsize,
     /// A task of another loop has polled this one.
     has_host: AtomicBool,
@@ -53,7 +53,7 @@ struct State {
     woken: Vec<Arc<WakeSlot>>,
     /// The keys of the completions that have arrived.
     completed: Vec<SlotKey>,
-    /// Whether more completions are likely to follow the last one soon.
+    /// Whether more completions are likely to follow the last one soon. Cleared when the thread parks for them.
     more_follow: bool,
     stop: Option<Reason>,
     closed: bool,
@@ -72,8 +72,6 @@ pub(crate) struct Delivery {
     pub(crate) woken: Vec<Arc<WakeSlot>>,
     /// The keys of the completions that have arrived.
     pub(in crate::scheduler) completed: Vec<SlotKey>,
-    /// Whether more completions are likely to follow soon.
-    pub(in crate::scheduler) more_follow: bool,
     /// The reason, if the loop was requested to stop.
     pub(crate) stop: Option<Reason>,
 }
@@ -106,7 +104,6 @@ impl Inbox {
         let mut state = lock(&self.state);
         std::mem::swap(&mut state.woken, &mut delivery.woken);
         std::mem::swap(&mut state.completed, &mut delivery.completed);
-        delivery.more_follow = std::mem::take(&mut state.more_follow);
         delivery.stop = state.stop.take();
     }
 
@@ -221,16 +218,10 @@ impl Inbox {
     }
 
     /// Blocks the thread until something comes in, or until `deadline`. May return early.
-    pub(crate) fn park(&self, deadline: Option<Instant>) {
-        self.park_thread(deadline, false);
-    }
-
-    /// As [`park`](Inbox::park), but completions after which more follow do not wake the thread.
-    pub(crate) fn park_for_batch(&self, deadline: Instant) {
-        self.park_thread(Some(deadline), true);
-    }
-
-    fn park_thread(&self, deadline: Option<Instant>, waits_for_batch: bool) {
+    ///
+    /// If more completions are likely to follow the last one, and `batch_time` is set, the thread waits for a batch: completions after
+    /// which more follow do not wake it, and it waits for `batch_time` at most. One completion leads to one such wait at most.
+    pub(crate) fn park(&self, deadline: Option<Instant>, batch_time: Option<Duration>) {
         let mut state = lock(&self.state);
         if let Parked::Host(..) | Parked::Task { .. } = state.parked {
             // The waker of a host is dropped before the handle of this thread is stored. Dropping it runs foreign code, which may
@@ -243,14 +234,17 @@ impl Inbox {
         if state.closed || self.is_signalled() {
             return;
         }
+        let batch_time = batch_time.filter(|_| std::mem::take(&mut state.more_follow));
+        let waits_for_batch = batch_time.is_some();
         let own = thread::current();
         let other = std::mem::replace(&mut state.parked, Parked::Thread { thread: own.clone(), waits_for_batch });
         drop(state);
         // Another thread that waits for the same loop may return early.
         other.wake();
-        match deadline {
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match timeout.into_iter().chain(batch_time).min() {
             None => thread::park(),
-            Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
+            Some(timeout) => thread::park_timeout(timeout),
         }
         let mut state = lock(&self.state);
         if matches!(&state.parked, Parked::Thread { thread, .. } if thread.id() == own.id()) {
