@@ -178,6 +178,22 @@ fn messages_sent_before_the_close_are_received_before_it_on_any_thread() {
 }
 
 #[test]
+fn a_remote_receiver_receives_in_order_while_the_loop_receives() {
+    check(|| {
+        let (sender, receiver) = unbounded();
+        let remote = receiver.remote();
+        for number in [1, 2, 3] {
+            sender.try_send(number).unwrap();
+        }
+        let thread = thread::spawn(move || [remote.try_recv(), remote.try_recv()].map(Result::unwrap));
+        let received = receiver.try_recv().unwrap();
+        let [first, second] = thread.join().unwrap();
+        assert!(first < second, "{first} came before {second}");
+        assert_eq!(received + first + second, 6);
+    });
+}
+
+#[test]
 fn threads_find_a_returned_message_while_more_messages_are_returned() {
     check_bounded(3, || {
         let (sender, receiver) = unbounded();

@@ -53,7 +53,7 @@ struct State {
     woken: Vec<Arc<WakeSlot>>,
     /// The keys of the completions that have arrived.
     completed: Vec<SlotKey>,
-    /// Whether more completions are likely to follow the last one soon. Cleared when the thread parks for them.
+    /// Whether more completions are likely to follow the last one soon. Cleared when the thread parks.
     more_follow: bool,
     stop: Option<Reason>,
     closed: bool,
@@ -234,7 +234,8 @@ impl Inbox {
         if state.closed || self.is_signalled() {
             return;
         }
-        let batch_time = batch_time.filter(|_| std::mem::take(&mut state.more_follow));
+        let more_follow = std::mem::take(&mut state.more_follow);
+        let batch_time = batch_time.filter(|_| more_follow);
         let waits_for_batch = batch_time.is_some();
         let own = thread::current();
         let other = std::mem::replace(&mut state.parked, Parked::Thread { thread: own.clone(), waits_for_batch });

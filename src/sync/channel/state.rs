@@ -2,7 +2,7 @@
 //!
 //! While all ends are on one thread, they share only a [`State`]. The first remote end puts the state behind a mutex ([`Shared`])
 //! and adds a [`Queue`]. New messages then go through a crossbeam channel, on which threads can block. If it is unbounded, remote
-//! senders do not lock the state.
+//! senders do not lock the state to send.
 //!
 //! A message is *free* or *claimed*. A claimed message has been handed to a coroutine that has not resumed yet. Either the
 //! coroutine takes the message, or it gives up, and then the message is free again. So a channel is *over* only when it is closed
@@ -126,10 +126,11 @@ impl<T> State<T> {
             if self.messages.capacity() > KEPT_CAPACITY {
                 give_memory_back(&mut self.messages);
             }
-            let Some(message) = self.queue.as_ref().and_then(|queue| queue.take()) else { return false };
-            self.messages.push_back(message);
+            if let Some(queue) = &self.queue {
+                queue.take_some(&mut self.messages);
+            }
         }
-        true
+        self.free() != 0
     }
 
     /// Claims a message, if there is a free one.
@@ -207,9 +208,11 @@ pub(super) struct Queue<T> {
     /// those in it), or the channel is closed and no message can come back.
     pub(super) is_state_ready: Flag,
     pub(super) is_closed: Flag,
-    /// Whether the channel is open. The remote senders of an unbounded channel hold this lock while they send, and not the lock of the
-    /// state, which each receiver holds twice per message.
+    /// Whether the channel is open. If the queue is unbounded, remote senders hold this lock while they send, and not the lock of the
+    /// state, which a coroutine locks twice per message that it receives. If both are locked, the state is locked first.
     is_open: Mutex<bool>,
+    /// How many ends each side has. The ends on the channel's own thread count as one.
+    ends: [AtomicUsize; 2],
 }
 
 impl<T> Queue<T> {
@@ -217,7 +220,41 @@ impl<T> Queue<T> {
         self.receiver.try_recv().ok()
     }
 
-    /// Must be called under the lock of the state. Afterwards, no message arrives in the queue.
+    /// Whether remote senders need only the lock of this queue to send.
+    fn has_sending_lock(&self) -> bool {
+        self.sender.capacity().is_none()
+    }
+
+    /// Moves at least one message to `messages`, if there is one, for the channel's own thread. Must be called under the lock of the
+    /// state.
+    fn take_some(&self, messages: &mut VecDeque<T>) {
+        if !self.has_sending_lock() {
+            messages.extend(self.take());
+            return;
+        }
+        // At most one remote sender is in the middle of a send, and its message is the last one. If this thread took that message,
+        // crossbeam would spin until the sender continues. This could take forever if the sender was preempted and has a lower priority
+        // than this thread. So the last message is taken under the lock.
+        //
+        // If there are remote receivers, messages are taken one at a time. Otherwise a remote receiver could get a message of the queue,
+        // and then an older one that was moved.
+        let count = if self.has_remote_receivers() { 1 } else { self.receiver.len() };
+        if count == 1 {
+            let _is_open = lock(&self.is_open);
+            messages.extend(self.take());
+        } else {
+            let count = count.saturating_sub(1).min(TAKEN_AT_ONCE);
+            messages.extend(std::iter::from_fn(|| self.take()).take(count));
+        }
+    }
+
+    /// Must be called while there is a receiver on the channel's own thread.
+    fn has_remote_receivers(&self) -> bool {
+        self.ends[RECEIVERS].load(Acquire) > 1
+    }
+
+    /// Must be called under the lock of the state. Afterwards, no message arrives in the queue: senders that do not lock `is_open`
+    /// find the state closed.
     fn close(&self) {
         *lock(&self.is_open) = false;
         self.is_closed.set(true);
@@ -247,6 +284,9 @@ impl Flag {
     }
 }
 
+/// How many messages the channel's own thread takes out of an unbounded queue at a time.
+const TAKEN_AT_ONCE: usize = 64;
+
 /// The largest capacity for which the queue is bounded. A bounded crossbeam channel allocates memory for its whole capacity at
 /// once, and a larger capacity might not fit into memory.
 const MAX_BOUNDED: usize = u32::MAX as usize;
@@ -256,8 +296,6 @@ pub(super) struct Shared<T> {
     /// The state, and whether `is_state_ready` is set.
     state: Mutex<(State<T>, bool)>,
     pub(super) queue: Arc<Queue<T>>,
-    /// How many ends each side has. The ends on the channel's own thread count as one.
-    ends: [AtomicUsize; 2],
     /// All remote ends are holders of it.
     pub(super) notifier: Arc<Notifier>,
 }
@@ -273,12 +311,17 @@ impl<T> Shared<T> {
         for message in state.messages.split_off(state.messages.len() - queued) {
             sender.try_send(message).unwrap_or_else(|_| unreachable!("the queue has room and a receiver"));
         }
-        let is_open = Mutex::new(!state.is_closed());
-        let queue = Arc::new(Queue { sender, receiver, is_state_ready: Flag::new(), is_closed: Flag::new(), is_open });
+        let queue = Arc::new(Queue {
+            sender,
+            receiver,
+            is_state_ready: Flag::new(),
+            is_closed: Flag::new(),
+            is_open: Mutex::new(!state.is_closed()),
+            ends: has_local_ends.map(|has_some| AtomicUsize::new(usize::from(has_some))),
+        });
         queue.is_closed.set(state.is_closed());
         state.queue = Some(queue.clone());
-        let ends = has_local_ends.map(|has_some| AtomicUsize::new(usize::from(has_some)));
-        let shared = Shared { state: Mutex::new((state, false)), queue, ends, notifier: Arc::default() };
+        let shared = Shared { state: Mutex::new((state, false)), queue, notifier: Arc::default() };
         shared.with(|_| {});
         shared
     }
@@ -298,10 +341,9 @@ impl<T> Shared<T> {
 
     /// Sends a message for another thread, if there is room.
     pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        if self.queue.sender.capacity().is_some() {
+        if !self.queue.has_sending_lock() {
             return self.with(|state| state.try_send(message));
         }
-        // There is always room, so the state is not needed.
         let is_open = lock(&self.queue.is_open);
         if !*is_open {
             return Err(TrySendError::Closed(message));
@@ -331,17 +373,17 @@ impl<T> Shared<T> {
     }
 
     pub(super) fn ends(&self, side: usize) -> usize {
-        self.ends[side].load(Acquire)
+        self.queue.ends[side].load(Acquire)
     }
 
     pub(super) fn add_end(&self, side: usize) {
-        self.ends[side].fetch_add(1, AcqRel);
+        self.queue.ends[side].fetch_add(1, AcqRel);
     }
 
     /// Counts an end that was dropped. Returns the messages that no receiver will get.
     #[must_use = "the destructors of messages are user code, and run after all waiters were notified"]
     pub(super) fn remove_end(&self, side: usize) -> VecDeque<T> {
-        if self.ends[side].fetch_sub(1, AcqRel) != 1 {
+        if self.queue.ends[side].fetch_sub(1, AcqRel) != 1 {
             return VecDeque::new();
         }
         let unread = self.with(|state| state.close_side(side));
