@@ -15,6 +15,7 @@ mod loops;
 mod overheads;
 mod races;
 mod sleeps;
+mod thread_channels;
 mod threads;
 mod wakes;
 mod yields;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         threads::workloads(),
         wakes::workloads(),
         channels::workloads(),
+        thread_channels::workloads(),
         races::workloads(),
         locks::workloads(),
         echo::workloads(),

@@ -1,10 +1,11 @@
 //! Remote ends: messages between coroutines and threads, their order, and the capacity that all ends share.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use tinyield::channel::{RecvError, RemoteReceiver, RemoteSender, bounded, unbounded};
+use tinyield::channel::{RecvError, RemoteReceiver, RemoteSender, TryRecvError, bounded, unbounded};
 use tinyield::{Loop, TimedOut, co, isolate, run_in_thread, spawn, timeout};
 
 use crate::collects;
@@ -167,4 +168,36 @@ fn messages_that_are_given_back_are_received_in_the_order_in_which_they_were_sen
         assert_eq!(simulated().run(gives_up).unwrap(), Err(TimedOut));
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2, 3, 4], "remote: {has_remote}");
     }
+}
+
+/// The loop's own thread takes many messages in advance. They still belong to the channel.
+#[test]
+fn remote_receiver_made_after_the_loop_has_received_gets_all_other_messages_in_order() {
+    let (sender, receiver) = unbounded();
+    let remote = sender.remote();
+    drop(sender);
+    for number in 0..200 {
+        remote.try_send(number).unwrap();
+    }
+    drop(remote);
+    assert_eq!(Loop::new().run(receiver.recv()).unwrap(), Ok(0));
+    assert_eq!((receiver.len(), receiver.statistics().messages), (199, 199));
+    let remote = receiver.remote();
+    let received = thread::spawn(move || remote.iter().collect::<Vec<_>>()).join().unwrap();
+    assert_eq!(received, (1..200).collect::<Vec<_>>());
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+}
+
+#[test]
+fn messages_taken_in_advance_are_dropped_with_the_last_receiver() {
+    let (sender, receiver) = unbounded();
+    let remote = sender.remote();
+    let message = Arc::new(());
+    for _ in 0..200 {
+        remote.try_send(message.clone()).unwrap();
+    }
+    drop(receiver.try_recv().unwrap());
+    drop(receiver);
+    assert_eq!(Arc::strong_count(&message), 1);
+    assert!(sender.try_send(message).unwrap_err().is_closed());
 }

@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::error::{TryRecvError, TrySendError};
-use super::state::{RECEIVERS, SENDERS, Shared, State};
+use super::queue::{RECEIVERS, SENDERS};
+use super::state::{Shared, State};
 use crate::scheduler::{Claimant, TaskRef, WaitQueue, Waiter};
 use crate::sync::notify::{Listener, Listeners};
 
@@ -258,7 +259,7 @@ impl<T: 'static> Channel<T> {
             inner.with_state(|state| (state.len(), state.capacity, state.is_closed()));
         let ends = |side: usize| {
             let local = self.ends[side].get();
-            let others = |(shared, _): &(Arc<Shared<T>>, _)| shared.ends(side) - usize::from(local != 0);
+            let others = |(shared, _): &(Arc<Shared<T>>, _)| shared.queue.ends(side) - usize::from(local != 0);
             local + inner.shared.as_ref().map_or(0, others)
         };
         ChannelStatistics {

@@ -86,6 +86,7 @@ macro_rules! end_methods {
 
 mod error;
 mod local;
+mod queue;
 mod recv;
 mod remote;
 mod send;
@@ -98,7 +99,7 @@ pub use self::remote::{RemoteReceiver, RemoteSender};
 pub use self::send::Send;
 
 use self::local::{Channel, End};
-use self::state::{RECEIVERS, SENDERS};
+use self::queue::{RECEIVERS, SENDERS};
 
 /// Makes a channel with room for `capacity` messages. If the channel is full, a coroutine that sends waits until a message was
 /// received.

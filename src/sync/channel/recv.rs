@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::RecvError;
 use super::local::{End, Entry, Waiting};
-use super::state::RECEIVERS;
+use super::queue::RECEIVERS;
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Claimant, Key, TaskRef};
 use crate::waiting::private::Sealed;

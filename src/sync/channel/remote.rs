@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::{RecvError, SendError, TryRecvError, TrySendError};
-use super::state::{RECEIVERS, SENDERS, Shared, State};
+use super::queue::{RECEIVERS, SENDERS};
+use super::state::{Shared, State};
 use crate::primitives::channel::Select;
 use crate::thread::BlockingCall;
 
@@ -133,7 +134,7 @@ struct RemoteEnd<T, const SIDE: usize> {
 
 impl<T, const SIDE: usize> RemoteEnd<T, SIDE> {
     fn new(shared: Arc<Shared<T>>) -> RemoteEnd<T, SIDE> {
-        shared.add_end(SIDE);
+        shared.queue.add_end(SIDE);
         shared.notifier.hold();
         RemoteEnd { shared }
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::error::SendError;
 use super::local::{Channel, End, Entry, Waiting};
-use super::state::SENDERS;
+use super::queue::SENDERS;
 use crate::error::Result;
 use crate::scheduler::{BlockedOn, Key, TaskRef};
 use crate::waiting::private::Sealed;

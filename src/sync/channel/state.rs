@@ -1,8 +1,8 @@
 //! The messages of a channel, and the rules for them.
 //!
 //! While all ends are on one thread, they share only a [`State`]. The first remote end puts the state behind a mutex ([`Shared`])
-//! and adds a [`Queue`]. New messages then go through a crossbeam channel, on which threads can block. If it is unbounded, remote
-//! senders do not lock the state to send.
+//! and adds a [`Queue`], on which threads can block. New messages then go through the queue. If the queue is unbounded, a remote
+//! sender does not lock the state to send.
 //!
 //! A message is *free* or *claimed*. A claimed message has been handed to a coroutine that has not resumed yet. Either the
 //! coroutine takes the message, or it gives up, and then the message is free again. So a channel is *over* only when it is closed
@@ -12,17 +12,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::error::{TryRecvError, TrySendError};
+use super::queue::{Queue, SENDERS};
 use crate::capacity::{KEPT_CAPACITY, give_memory_back};
-use crate::primitives::atomic::AtomicUsize;
-use crate::primitives::atomic::Ordering::{AcqRel, Acquire};
-use crate::primitives::channel::{self as crossbeam, Receiver, Sender};
 use crate::primitives::{Mutex, lock};
 use crate::scheduler::{Claimant, Claims};
 use crate::sync::notify::Notifier;
-
-/// The sides of a channel, as indices into arrays that have one element for each side.
-pub(super) const SENDERS: usize = 0;
-pub(super) const RECEIVERS: usize = 1;
 
 /// The state of a channel.
 pub(super) struct State<T> {
@@ -200,97 +194,6 @@ impl<T> State<T> {
     }
 }
 
-/// The part of a shared channel on which threads can block.
-pub(super) struct Queue<T> {
-    pub(super) sender: Sender<T>,
-    pub(super) receiver: Receiver<T>,
-    /// Set while receivers have to lock the state. There are two cases: free messages are outside of the queue (they are older than
-    /// those in it), or the channel is closed and no message can come back.
-    pub(super) is_state_ready: Flag,
-    pub(super) is_closed: Flag,
-    /// Whether the channel is open. If the queue is unbounded, remote senders hold this lock while they send, and not the lock of the
-    /// state, which a coroutine locks twice per message that it receives. If both are locked, the state is locked first.
-    is_open: Mutex<bool>,
-    /// How many ends each side has. The ends on the channel's own thread count as one.
-    ends: [AtomicUsize; 2],
-}
-
-impl<T> Queue<T> {
-    fn take(&self) -> Option<T> {
-        self.receiver.try_recv().ok()
-    }
-
-    /// Whether remote senders need only the lock of this queue to send.
-    fn has_sending_lock(&self) -> bool {
-        self.sender.capacity().is_none()
-    }
-
-    /// Moves at least one message to `messages`, if there is one, for the channel's own thread. Must be called under the lock of the
-    /// state.
-    fn take_some(&self, messages: &mut VecDeque<T>) {
-        if !self.has_sending_lock() {
-            messages.extend(self.take());
-            return;
-        }
-        // At most one remote sender is in the middle of a send, and its message is the last one. If this thread took that message,
-        // crossbeam would spin until the sender continues. This could take forever if the sender was preempted and has a lower priority
-        // than this thread. So the last message is taken under the lock.
-        //
-        // If there are remote receivers, messages are taken one at a time. Otherwise a remote receiver could get a message of the queue,
-        // and then an older one that was moved.
-        let count = if self.has_remote_receivers() { 1 } else { self.receiver.len() };
-        if count == 1 {
-            let _is_open = lock(&self.is_open);
-            messages.extend(self.take());
-        } else {
-            let count = count.saturating_sub(1).min(TAKEN_AT_ONCE);
-            messages.extend(std::iter::from_fn(|| self.take()).take(count));
-        }
-    }
-
-    /// Must be called while there is a receiver on the channel's own thread.
-    fn has_remote_receivers(&self) -> bool {
-        self.ends[RECEIVERS].load(Acquire) > 1
-    }
-
-    /// Must be called under the lock of the state. Afterwards, no message arrives in the queue: senders that do not lock `is_open`
-    /// find the state closed.
-    fn close(&self) {
-        *lock(&self.is_open) = false;
-        self.is_closed.set(true);
-    }
-}
-
-/// A flag that threads can select on: while it is set, `receiver` has something to receive.
-pub(super) struct Flag {
-    sender: Sender<()>,
-    pub(super) receiver: Receiver<()>,
-}
-
-impl Flag {
-    fn new() -> Flag {
-        let (sender, receiver) = crossbeam::bounded(1);
-        Flag { sender, receiver }
-    }
-
-    fn is_set(&self) -> bool {
-        !self.receiver.is_empty()
-    }
-
-    /// Must be called under the lock of the state.
-    fn set(&self, is_set: bool) {
-        // This fails if the flag has this value already.
-        let _ = if is_set { self.sender.try_send(()).is_ok() } else { self.receiver.try_recv().is_ok() };
-    }
-}
-
-/// How many messages the channel's own thread takes out of an unbounded queue at a time.
-const TAKEN_AT_ONCE: usize = 64;
-
-/// The largest capacity for which the queue is bounded. A bounded crossbeam channel allocates memory for its whole capacity at
-/// once, and a larger capacity might not fit into memory.
-const MAX_BOUNDED: usize = u32::MAX as usize;
-
 /// A state that threads share.
 pub(super) struct Shared<T> {
     /// The state, and whether `is_state_ready` is set.
@@ -303,23 +206,13 @@ pub(super) struct Shared<T> {
 impl<T> Shared<T> {
     /// `has_local_ends` says which sides have ends on the channel's own thread.
     pub(super) fn new(mut state: State<T>, has_local_ends: [bool; 2]) -> Shared<T> {
-        let bound = state.capacity.filter(|&capacity| capacity <= MAX_BOUNDED);
-        let (sender, receiver) = bound.map_or_else(crossbeam::unbounded, crossbeam::bounded);
+        let queue = Arc::new(Queue::new(state.capacity, state.is_closed(), has_local_ends));
         // The newest messages go into the queue. If messages came back, there may be more messages than its capacity. Then the
         // oldest messages stay in the state.
         let queued = state.capacity.unwrap_or(usize::MAX).min(state.free());
         for message in state.messages.split_off(state.messages.len() - queued) {
-            sender.try_send(message).unwrap_or_else(|_| unreachable!("the queue has room and a receiver"));
+            queue.sender.try_send(message).unwrap_or_else(|_| unreachable!("the queue has room and a receiver"));
         }
-        let queue = Arc::new(Queue {
-            sender,
-            receiver,
-            is_state_ready: Flag::new(),
-            is_closed: Flag::new(),
-            is_open: Mutex::new(!state.is_closed()),
-            ends: has_local_ends.map(|has_some| AtomicUsize::new(usize::from(has_some))),
-        });
-        queue.is_closed.set(state.is_closed());
         state.queue = Some(queue.clone());
         let shared = Shared { state: Mutex::new((state, false)), queue, notifier: Arc::default() };
         shared.with(|_| {});
@@ -341,14 +234,11 @@ impl<T> Shared<T> {
 
     /// Sends a message for another thread, if there is room.
     pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        if !self.queue.has_sending_lock() {
-            return self.with(|state| state.try_send(message));
+        if self.queue.is_unbounded() {
+            self.queue.send_unbounded(message)
+        } else {
+            self.with(|state| state.try_send(message))
         }
-        let is_open = lock(&self.queue.is_open);
-        if !*is_open {
-            return Err(TrySendError::Closed(message));
-        }
-        self.queue.sender.try_send(message).map_err(|unsent| TrySendError::Closed(unsent.into_inner()))
     }
 
     /// Takes the oldest free message for another thread. It never takes a claimed message: the claimed messages are older, and the
@@ -360,7 +250,7 @@ impl<T> Shared<T> {
             return Ok(message);
         }
         self.with(|state| {
-            let message = state.messages.remove(state.claims.count()).or_else(|| self.queue.take());
+            let message = state.messages.remove(state.claims.count()).or_else(|| self.queue.take_without_spinning());
             message.ok_or_else(|| state.no_message())
         })
     }
@@ -372,18 +262,10 @@ impl<T> Shared<T> {
         was_open
     }
 
-    pub(super) fn ends(&self, side: usize) -> usize {
-        self.queue.ends[side].load(Acquire)
-    }
-
-    pub(super) fn add_end(&self, side: usize) {
-        self.queue.ends[side].fetch_add(1, AcqRel);
-    }
-
     /// Counts an end that was dropped. Returns the messages that no receiver will get.
     #[must_use = "the destructors of messages are user code, and run after all waiters were notified"]
     pub(super) fn remove_end(&self, side: usize) -> VecDeque<T> {
-        if self.queue.ends[side].fetch_sub(1, AcqRel) != 1 {
+        if !self.queue.remove_end(side) {
             return VecDeque::new();
         }
         let unread = self.with(|state| state.close_side(side));
