@@ -77,7 +77,7 @@ impl Notifier {
     /// Wakes all registered loops.
     pub(crate) fn notify(&self) {
         let state = lock(&self.state);
-        // Mostly there is at most one. Then this allocates no memory.
+        // Usually there is at most one, and then no memory is allocated.
         let wake_slots: SmallVec<[_; 1]> =
             state.registrations.iter().map(|(_, registration)| registration.wake_slot.clone()).collect();
         // Waking a loop may wake its host. The host is user code, which must not run under the lock.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use tinyield::channel::{RecvError, RemoteReceiver, RemoteSender, TryRecvError, bounded, unbounded};
+use tinyield::channel::{Receiver, RecvError, RemoteReceiver, RemoteSender, Sender, TryRecvError, bounded, unbounded};
 use tinyield::{Loop, TimedOut, co, isolate, run_in_thread, spawn, timeout};
 
 use crate::collects;
@@ -47,7 +47,11 @@ fn coroutines_send_and_a_thread_receives() {
 
 #[test]
 fn many_threads_and_many_coroutines_lose_nothing() {
-    let (sender, receiver) = bounded(4);
+    lose_nothing(bounded(4));
+    lose_nothing(unbounded());
+}
+
+fn lose_nothing((sender, receiver): (Sender<u32>, Receiver<u32>)) {
     let main = co! {
         let from_threads: Vec<_> = (0..4).map(|thread| {
             let remote = sender.remote();

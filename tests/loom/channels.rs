@@ -118,11 +118,11 @@ fn a_message_is_received_or_stays_when_its_receiver_gives_up() {
 
 #[test]
 fn a_remote_sender_finds_the_channel_closed_or_its_message_is_received() {
-    check(|| sends_during_a_close(bounded(1)));
-    check(|| sends_during_a_close(unbounded()));
+    check(|| check_send_during_close(bounded(1)));
+    check(|| check_send_during_close(unbounded()));
 }
 
-fn sends_during_a_close((sender, receiver): (Sender<u32>, Receiver<u32>)) {
+fn check_send_during_close((sender, receiver): (Sender<u32>, Receiver<u32>)) {
     let remote = sender.remote();
     let thread = thread::spawn(move || match remote.try_send(1) {
         Ok(()) => true,
@@ -139,7 +139,7 @@ fn sends_during_a_close((sender, receiver): (Sender<u32>, Receiver<u32>)) {
 }
 
 #[test]
-fn a_message_that_is_sent_while_the_last_receiver_leaves_is_returned_or_dropped() {
+fn a_message_that_is_sent_while_the_last_receiver_is_dropped_is_returned_or_dropped() {
     check(|| {
         let (sender, receiver) = unbounded();
         let remote = sender.remote();
@@ -178,7 +178,7 @@ fn messages_sent_before_the_close_are_received_before_it_on_any_thread() {
 }
 
 #[test]
-fn a_remote_receiver_receives_in_order_while_the_loop_receives() {
+fn a_remote_receiver_receives_in_order_while_a_local_receiver_receives() {
     check(|| {
         let (sender, receiver) = unbounded();
         let remote = receiver.remote();

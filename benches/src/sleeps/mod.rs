@@ -45,6 +45,7 @@ pub fn workloads() -> Vec<Workload> {
         again(
             "sleep-1",
             "one task sleeps for 0 to 1 ms, repeatedly; each time it waits in the kernel",
+            // With 500 sleeps, the figures of two rounds often differed by a half.
             Plan { tasks: 1, sleeps: 2_000, longest: Duration::from_millis(1) },
         ),
         // From here on, on average, a sleep is due every one or two microseconds, so that fast contenders keep up.

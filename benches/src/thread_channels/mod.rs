@@ -1,4 +1,5 @@
-//! A thread that sends messages to a task through an unbounded channel. Not on one core: the two ends run at the same time.
+//! A thread that sends messages to a task through an unbounded channel. The workloads are not pinned to one core, because both ends
+//! have to run at the same time.
 
 #[cfg(feature = "tinyield")]
 mod ours;
@@ -65,7 +66,7 @@ impl Sending {
         Self { begin: Instant::now(), thread: thread::spawn(move || (0..MESSAGES).for_each(send)) }
     }
 
-    /// Called when the receiver has received everything. `sum` is the sum of the messages.
+    /// Stops the clock. Called when all messages have been received. `sum` is their sum.
     fn end(self, sum: u64) -> Measured {
         let elapsed = self.begin.elapsed();
         assert_eq!(sum, MESSAGES * (MESSAGES - 1) / 2);

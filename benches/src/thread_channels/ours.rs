@@ -11,12 +11,12 @@ pub fn one_by_one() -> Measured {
     received_by(receive)
 }
 
-/// Messages that have arrived are taken without a wait.
+/// After each `recv`, takes all messages that have arrived.
 pub fn in_bulk() -> Measured {
     received_by(receive_in_bulk)
 }
 
-/// Runs once to warm up, and once with the clock.
+/// Runs twice, and returns the figure of the second run. The first run is to warm up.
 fn received_by(receive: fn(Receiver<u64>) -> Coro<u64>) -> Measured {
     let main = co! {
         let mut measured = None;

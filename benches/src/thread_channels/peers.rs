@@ -10,7 +10,7 @@ const OPEN: &str = "the other end is there";
 /// How many messages `recv_many` takes at most.
 const MANY: usize = 64;
 
-/// Runs once to warm up, and once with the clock.
+/// Runs twice, and returns the figure of the second run. The first run is to warm up.
 fn timed<P: Peer>(once: impl AsyncFn(&P) -> Measured + 'static) -> Measured {
     P::run(move |peer| async move {
         once(&peer).await;
@@ -18,24 +18,24 @@ fn timed<P: Peer>(once: impl AsyncFn(&P) -> Measured + 'static) -> Measured {
     })
 }
 
-async fn receive(mut receive: impl AsyncFnMut() -> u64) -> u64 {
+async fn receive(mut next: impl AsyncFnMut() -> u64) -> u64 {
     let mut sum = 0;
     for _ in 0..MESSAGES {
-        sum += receive().await;
+        sum += next().await;
     }
     sum
 }
 
-/// `next` returns a message that has arrived.
-async fn receive_in_loops<R>(
+/// `wait` waits for a message. `next` returns a message that has arrived, or `None`.
+async fn receive_in_bulk<R>(
     mut receiver: R,
-    mut receive: impl AsyncFnMut(&mut R) -> u64,
+    mut wait: impl AsyncFnMut(&mut R) -> u64,
     next: impl Fn(&mut R) -> Option<u64>,
 ) -> u64 {
     let mut sum = 0;
     let mut received = 0;
     while received < MESSAGES {
-        let mut arrived = Some(receive(&mut receiver).await);
+        let mut arrived = Some(wait(&mut receiver).await);
         while let Some(message) = arrived {
             sum += message;
             received += 1;
@@ -73,7 +73,7 @@ pub fn bulk_async_channel<P: Peer>() -> Measured {
     timed(async |peer: &P| {
         let (sender, receiver) = async_channel::unbounded();
         let sending = Sending::start(move |i| sender.try_send(i).expect(OPEN));
-        let receiving = receive_in_loops(
+        let receiving = receive_in_bulk(
             receiver,
             async |receiver| receiver.recv().await.expect(OPEN),
             |receiver| receiver.try_recv().ok(),
@@ -103,7 +103,7 @@ pub fn bulk_futures<P: Peer>() -> Measured {
     timed(async |peer: &P| {
         let (sender, receiver) = futures::channel::mpsc::unbounded();
         let sending = Sending::start(move |i| sender.unbounded_send(i).expect(OPEN));
-        let receiving = receive_in_loops(
+        let receiving = receive_in_bulk(
             receiver,
             async |receiver| receiver.next().await.expect(OPEN),
             |receiver| receiver.try_recv().ok(),

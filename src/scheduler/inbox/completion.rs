@@ -61,8 +61,11 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::primitives::thread;
+    use crate::scheduler::inbox::Delivery;
 
     const KEY: SlotKey = SlotKey { index: 0, stamp: 1 };
 
@@ -85,6 +88,16 @@ mod tests {
         assert!(inbox.is_signalled());
         // The last completion of the batch wakes it.
         assert!(wakes(&inbox.deliver_completion(KEY, false)));
+    }
+
+    #[test]
+    fn park_without_a_batch_clears_the_flag_that_more_follow() {
+        let inbox = Inbox::default();
+        assert!(!wakes(&inbox.deliver_completion(KEY, true)));
+        inbox.take(&mut Delivery::default());
+        assert!(lock(&inbox.state).more_follow);
+        inbox.park(Some(Instant::now()), None);
+        assert!(!lock(&inbox.state).more_follow);
     }
 
     #[test]

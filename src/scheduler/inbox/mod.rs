@@ -53,7 +53,8 @@ struct State {
     woken: Vec<Arc<WakeSlot>>,
     /// The keys of the completions that have arrived.
     completed: Vec<SlotKey>,
-    /// Whether more completions are likely to follow the last one soon. Cleared when the thread parks.
+    /// Whether more completions are likely to follow the last one soon. Cleared at each park, so that one completion leads to at
+    /// most one wait for a batch.
     more_follow: bool,
     stop: Option<Reason>,
     closed: bool,

@@ -1,7 +1,9 @@
-//! The part of a shared channel on which threads can block: a crossbeam channel with the newer messages, and two flags.
+//! The part of a shared channel that threads use without the lock of its state: a crossbeam channel with the newer messages, two
+//! flags on which threads can block, the send lock, and the numbers of ends. Why there is a send lock: see "Channels between threads" in
+//! `devdocs/scheduler.md`.
 //!
-//! This file relies on three properties of crossbeam's unbounded channel. Messages are received in the order in which they were sent.
-//! A message that is being sent counts in the length. A thread that receives such a message spins until it is sent.
+//! This file relies on three properties of crossbeam's unbounded channel. It keeps the order of messages. Its length includes a message
+//! that is still being sent. Receiving a message spins only while this message is still being sent.
 
 use std::collections::VecDeque;
 
@@ -15,14 +17,15 @@ use crate::primitives::{Mutex, lock};
 pub(super) const SENDERS: usize = 0;
 pub(super) const RECEIVERS: usize = 1;
 
-/// How many messages the channel's own thread takes out of an unbounded queue at a time.
+/// The largest number of messages that the channel's own thread takes from an unbounded queue at once. With 64, the cost of reading the
+/// length and of setting `is_state_ready` is small for each message.
 const TAKEN_AT_ONCE: usize = 64;
 
 /// The largest capacity for which the queue is bounded. A bounded crossbeam channel allocates memory for its whole capacity at
 /// once, and a larger capacity might not fit into memory.
 const MAX_BOUNDED: usize = u32::MAX as usize;
 
-/// The newer messages of a shared channel.
+/// The newer messages of a shared channel, and what threads have to know to send and receive them.
 pub(super) struct Queue<T> {
     pub(super) sender: Sender<T>,
     pub(super) receiver: Receiver<T>,
@@ -30,78 +33,83 @@ pub(super) struct Queue<T> {
     /// those in it), or the channel is closed and no message can come back.
     pub(super) is_state_ready: Flag,
     pub(super) is_closed: Flag,
-    /// Whether the channel is open. If the queue is unbounded, remote senders hold this lock while they send, and not the lock of the
-    /// state, which a coroutine locks twice per message that it receives. If both are locked, the state is locked first.
-    is_open: Mutex<bool>,
+    /// The send lock. Its value says whether the channel is open. If the queue is unbounded, each sender holds this lock while it sends,
+    /// so at most one message is being sent at a time. If a thread locks the state, too, it locks the state first.
+    send_lock: Mutex<bool>,
     /// How many ends each side has. The ends on the channel's own thread count as one.
     ends: [AtomicUsize; 2],
 }
 
 impl<T> Queue<T> {
-    /// `has_local_ends` says which sides have ends on the channel's own thread.
-    pub(super) fn new(capacity: Option<usize>, is_closed: bool, has_local_ends: [bool; 2]) -> Queue<T> {
+    /// `has_local_ends` says which sides have ends on the channel's own thread. There must be room for the messages.
+    pub(super) fn new(
+        capacity: Option<usize>,
+        messages: VecDeque<T>,
+        is_closed: bool,
+        has_local_ends: [bool; 2],
+    ) -> Queue<T> {
         let bound = capacity.filter(|&capacity| capacity <= MAX_BOUNDED);
         let (sender, receiver) = bound.map_or_else(crossbeam::unbounded, crossbeam::bounded);
+        for message in messages {
+            sender.try_send(message).unwrap_or_else(|_| unreachable!("there is room, and there is a receiver"));
+        }
         let queue = Queue {
             sender,
             receiver,
             is_state_ready: Flag::new(),
             is_closed: Flag::new(),
-            is_open: Mutex::new(!is_closed),
+            send_lock: Mutex::new(!is_closed),
             ends: has_local_ends.map(|has_some| AtomicUsize::new(usize::from(has_some))),
         };
         queue.is_closed.set(is_closed);
         queue
     }
 
-    /// Whether there is always room.
+    /// Whether there is always room. This is also true for a capacity above [`MAX_BOUNDED`], which no channel ever uses up.
     pub(super) fn is_unbounded(&self) -> bool {
         self.sender.capacity().is_none()
     }
 
-    /// Sends a message for another thread. The queue must be [unbounded](Queue::is_unbounded). Does not lock the state.
-    ///
-    /// # Errors
-    ///
-    /// Returns the message if the channel is closed.
-    pub(super) fn send_unbounded(&self, message: T) -> Result<(), TrySendError<T>> {
-        let is_open = lock(&self.is_open);
-        if !*is_open {
+    /// Sends a message, if there is room. If the queue is bounded, the caller has to lock the state, and the channel must be open.
+    pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        let is_open = self.is_unbounded().then(|| lock(&self.send_lock));
+        if is_open.as_deref() == Some(&false) {
             return Err(TrySendError::Closed(message));
         }
-        self.sender.try_send(message).unwrap_or_else(|_| unreachable!("the queue has room and a receiver"));
-        Ok(())
+        self.sender.try_send(message).map_err(|unsent| TrySendError::Full(unsent.into_inner()))
     }
 
-    /// Takes a message. If it is still being sent, crossbeam spins until the sender continues.
+    /// Takes a message. If it is still being sent, this spins.
     pub(super) fn take(&self) -> Option<T> {
         self.receiver.try_recv().ok()
     }
 
-    /// Takes a message, and does not spin, as [`take`](Queue::take) may do. If a sender was preempted and has a lower priority than this
-    /// thread, spinning could take forever.
-    pub(super) fn take_without_spinning(&self) -> Option<T> {
-        let _is_open = lock(&self.is_open);
+    /// Takes a message. Waits for the send lock, and so does not spin while a message is being sent. If the sender was preempted, a thread
+    /// that spins with a higher priority may keep it from running.
+    pub(super) fn take_under_send_lock(&self) -> Option<T> {
+        let _guard = lock(&self.send_lock);
         self.take()
     }
 
-    /// Moves at least one message to `messages`, if there is one, for a receiver on the channel's own thread. Must be called under the
-    /// lock of the state.
+    /// Moves messages to `messages`: at least one, if there is one. Only for a receiver on the channel's own thread, and under the lock of
+    /// the state.
     pub(super) fn take_some(&self, messages: &mut VecDeque<T>) {
         if !self.is_unbounded() {
             messages.extend(self.take());
             return;
         }
-        // At most one remote sender is in the middle of a send, and its message is the last one. So all others can be taken without
-        // the lock, for which this thread would often have to wait. If there are remote receivers, messages are not taken in advance.
-        // Otherwise a remote receiver could get a newer message from the queue, and then an older one that was taken in advance.
         match self.receiver.len() {
             0 => {}
-            count if count > 1 && !self.has_remote_receivers() => {
-                let count = (count - 1).min(TAKEN_AT_ONCE);
+            // Only the last message may still be in the middle of a send. The others are complete, so they are taken without the send
+            // lock, for which this thread would often have to wait.
+            //
+            // With remote receivers, only one message is taken. Otherwise a remote receiver could receive a newer message from the
+            // queue, and then an older one that was taken here.
+            length if length > 1 && !self.has_remote_receivers() => {
+                let count = (length - 1).min(TAKEN_AT_ONCE);
                 messages.extend(std::iter::from_fn(|| self.take()).take(count));
             }
-            _ => messages.extend(self.take_without_spinning()),
+            _ => messages.extend(self.take_under_send_lock()),
         }
     }
 
@@ -110,10 +118,9 @@ impl<T> Queue<T> {
         self.ends(RECEIVERS) > 1
     }
 
-    /// Must be called under the lock of the state. Afterwards, no message arrives in the queue: senders that do not lock `is_open`
-    /// find the state closed.
+    /// Must be called under the lock of the state. Afterwards, no message can be added to the queue.
     pub(super) fn close(&self) {
-        *lock(&self.is_open) = false;
+        *lock(&self.send_lock) = false;
         self.is_closed.set(true);
     }
 

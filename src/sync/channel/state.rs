@@ -1,8 +1,8 @@
 //! The messages of a channel, and the rules for them.
 //!
 //! While all ends are on one thread, they share only a [`State`]. The first remote end puts the state behind a mutex ([`Shared`])
-//! and adds a [`Queue`], on which threads can block. New messages then go through the queue. If the queue is unbounded, a remote
-//! sender does not lock the state to send.
+//! and adds a [`Queue`], on which threads can block. New messages then go through the queue. If it is unbounded, a remote sender does
+//! not lock the state to send.
 //!
 //! A message is *free* or *claimed*. A claimed message has been handed to a coroutine that has not resumed yet. Either the
 //! coroutine takes the message, or it gives up, and then the message is free again. So a channel is *over* only when it is closed
@@ -104,7 +104,7 @@ impl<T> State<T> {
             return Err(TrySendError::Closed(message));
         }
         match &self.queue {
-            Some(queue) => queue.sender.try_send(message).map_err(|unsent| TrySendError::Full(unsent.into_inner())),
+            Some(queue) => queue.try_send(message),
             None if self.has_local_room() => {
                 self.push_local(message);
                 Ok(())
@@ -206,13 +206,11 @@ pub(super) struct Shared<T> {
 impl<T> Shared<T> {
     /// `has_local_ends` says which sides have ends on the channel's own thread.
     pub(super) fn new(mut state: State<T>, has_local_ends: [bool; 2]) -> Shared<T> {
-        let queue = Arc::new(Queue::new(state.capacity, state.is_closed(), has_local_ends));
         // The newest messages go into the queue. If messages came back, there may be more messages than its capacity. Then the
         // oldest messages stay in the state.
-        let queued = state.capacity.unwrap_or(usize::MAX).min(state.free());
-        for message in state.messages.split_off(state.messages.len() - queued) {
-            queue.sender.try_send(message).unwrap_or_else(|_| unreachable!("the queue has room and a receiver"));
-        }
+        let count = state.capacity.unwrap_or(usize::MAX).min(state.free());
+        let queued = state.messages.split_off(state.messages.len() - count);
+        let queue = Arc::new(Queue::new(state.capacity, queued, state.is_closed(), has_local_ends));
         state.queue = Some(queue.clone());
         let shared = Shared { state: Mutex::new((state, false)), queue, notifier: Arc::default() };
         shared.with(|_| {});
@@ -235,7 +233,7 @@ impl<T> Shared<T> {
     /// Sends a message for another thread, if there is room.
     pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         if self.queue.is_unbounded() {
-            self.queue.send_unbounded(message)
+            self.queue.try_send(message)
         } else {
             self.with(|state| state.try_send(message))
         }
@@ -250,7 +248,7 @@ impl<T> Shared<T> {
             return Ok(message);
         }
         self.with(|state| {
-            let message = state.messages.remove(state.claims.count()).or_else(|| self.queue.take_without_spinning());
+            let message = state.messages.remove(state.claims.count()).or_else(|| self.queue.take_under_send_lock());
             message.ok_or_else(|| state.no_message())
         })
     }
