@@ -71,6 +71,8 @@ impl<T> Queue<T> {
     }
 
     /// Sends a message, if there is room. If the queue is bounded, the caller has to lock the state, and the channel must be open.
+    // Not inlined, because a channel on one thread has no queue.
+    #[inline(never)]
     pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         let is_open = self.is_unbounded().then(|| lock(&self.send_lock));
         if is_open.as_deref() == Some(&false) {
@@ -93,6 +95,7 @@ impl<T> Queue<T> {
 
     /// Moves messages to `messages`: at least one, if there is one. Only for a receiver on the channel's own thread, and under the lock of
     /// the state.
+    #[inline(never)]
     pub(super) fn take_some(&self, messages: &mut VecDeque<T>) {
         if !self.is_unbounded() {
             messages.extend(self.take());
