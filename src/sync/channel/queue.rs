@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use crossbeam_utils::CachePadded;
+
 use super::error::TrySendError;
 use crate::primitives::atomic::AtomicUsize;
 use crate::primitives::atomic::Ordering::{AcqRel, Acquire};
@@ -35,7 +37,9 @@ pub(super) struct Queue<T> {
     pub(super) is_closed: Flag,
     /// The send lock. Its value says whether the channel is open. If the queue is unbounded, each sender holds this lock while it sends,
     /// so at most one message is being sent at a time. If a thread locks the state, too, it locks the state first.
-    send_lock: Mutex<bool>,
+    ///
+    /// It has a cache line of its own, because receivers read the other fields for each message.
+    send_lock: CachePadded<Mutex<bool>>,
     /// How many ends each side has. The ends on the channel's own thread count as one.
     ends: [AtomicUsize; 2],
 }
@@ -58,7 +62,7 @@ impl<T> Queue<T> {
             receiver,
             is_state_ready: Flag::new(),
             is_closed: Flag::new(),
-            send_lock: Mutex::new(!is_closed),
+            send_lock: CachePadded::new(Mutex::new(!is_closed)),
             ends: has_local_ends.map(|has_some| AtomicUsize::new(usize::from(has_some))),
         };
         queue.is_closed.set(is_closed);

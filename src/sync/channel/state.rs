@@ -11,6 +11,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
+
 use super::error::{TryRecvError, TrySendError};
 use super::queue::{Queue, SENDERS};
 use crate::capacity::{KEPT_CAPACITY, give_memory_back};
@@ -196,8 +198,9 @@ impl<T> State<T> {
 
 /// A state that threads share.
 pub(super) struct Shared<T> {
-    /// The state, and whether `is_state_ready` is set.
-    state: Mutex<(State<T>, bool)>,
+    /// The state, and whether `is_state_ready` is set. It has a cache line of its own, because senders read the other fields for each
+    /// message.
+    state: CachePadded<Mutex<(State<T>, bool)>>,
     pub(super) queue: Arc<Queue<T>>,
     /// All remote ends are holders of it.
     pub(super) notifier: Arc<Notifier>,
@@ -212,7 +215,7 @@ impl<T> Shared<T> {
         let queued = state.messages.split_off(state.messages.len() - count);
         let queue = Arc::new(Queue::new(state.capacity, queued, state.is_closed(), has_local_ends));
         state.queue = Some(queue.clone());
-        let shared = Shared { state: Mutex::new((state, false)), queue, notifier: Arc::default() };
+        let shared = Shared { state: CachePadded::new(Mutex::new((state, false))), queue, notifier: Arc::default() };
         shared.with(|_| {});
         shared
     }
