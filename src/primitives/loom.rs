@@ -158,10 +158,6 @@ pub(crate) mod channel {
         pair(crossbeam_channel::bounded(capacity))
     }
 
-    pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
-        pair(crossbeam_channel::unbounded())
-    }
-
     fn pair<T>(ends: (crossbeam_channel::Sender<T>, crossbeam_channel::Receiver<T>)) -> (Sender<T>, Receiver<T>) {
         let steps = Arc::new(Mutex::new(()));
         let receiver = Receiver { receiver: ends.1, steps: steps.clone() };
@@ -195,14 +191,11 @@ pub(crate) mod channel {
             let _step = self.steps.lock();
             self.receiver.try_recv()
         }
+    }
 
-        pub(crate) fn len(&self) -> usize {
-            let _step = self.steps.lock();
-            self.receiver.len()
-        }
-
-        pub(crate) fn is_empty(&self) -> bool {
-            self.len() == 0
+    impl<T> Clone for Receiver<T> {
+        fn clone(&self) -> Receiver<T> {
+            Receiver { receiver: self.receiver.clone(), steps: self.steps.clone() }
         }
     }
 

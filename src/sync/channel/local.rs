@@ -31,9 +31,11 @@ pub(super) struct Inner<T: 'static> {
     /// Present if threads share the channel: the shared state, and the loops in which coroutines wait.
     shared: Option<(Arc<Shared<T>>, Listeners)>,
     /// The entry of a waiting sender has an end of its own, until the message has been sent.
-    pub(super) senders: WaitQueue<Entry<(T, End<T, SENDERS>)>>,
+    pub(super) senders: Senders<T>,
     pub(super) receivers: WaitQueue<Entry<()>>,
 }
+
+type Senders<T> = WaitQueue<Entry<(T, End<T, SENDERS>)>>;
 
 pub(super) struct Entry<V> {
     pub(super) value: V,
@@ -85,6 +87,22 @@ impl<T: 'static> Inner<T> {
         Err(message)
     }
 
+    /// If there is room, sends the message that `message` returns, and returns the other value. `message` gets the entries of the
+    /// senders, and must not run user code.
+    #[inline]
+    fn send_from<R>(&mut self, message: impl FnOnce(&mut Senders<T>) -> Option<(T, R)>) -> Option<R> {
+        let Inner { state, shared, senders, .. } = self;
+        match shared {
+            Some((shared, _)) => shared.queue.send_from(|| message(senders)),
+            None if state.has_local_room() => {
+                let (message, result) = message(senders)?;
+                state.push_local(message);
+                Some(result)
+            }
+            None => None,
+        }
+    }
+
     /// Serves the next coroutine that need not wait any longer, if there is one.
     fn serve_next(&mut self) -> Option<(Waiting, Option<End<T, SENDERS>>)> {
         let Inner { state, shared, senders, receivers, .. } = self;
@@ -104,19 +122,19 @@ impl<T: 'static> Inner<T> {
             if state.is_closed() {
                 return Some((senders.advance()?.waiting.take()?, None));
             }
-            if senders.len() != 0 && state.has_room() {
-                let Entry { value: (message, end), waiting } = senders.pop_front()?;
-                state
-                    .try_send(message)
-                    .unwrap_or_else(|_| unreachable!("there is room, and only this thread can use it"));
-                return Some((waiting?, Some(end)));
-            }
             None
         };
-        match shared {
+        let served = match shared {
             None => serve(state),
             Some((shared, _)) => shared.with(serve),
+        };
+        if served.is_some() || senders.len() == 0 {
+            return served;
         }
+        self.send_from(|senders| {
+            let Entry { value: (message, end), waiting } = senders.pop_front()?;
+            Some((message, (waiting?, Some(end))))
+        })
     }
 }
 
@@ -199,11 +217,15 @@ impl<T: 'static> Channel<T> {
             }
             Err(message) => message,
         };
-        let others_wait = inner.senders.len() != 0;
-        inner.with_state(|state| match state.is_closed() {
-            false if others_wait => Err(TrySendError::Full(message)),
-            _ => state.try_send(message),
-        })?;
+        // If other senders wait, this one must not overtake them.
+        let mut unsent = Some(message);
+        if inner.senders.len() == 0 {
+            inner.send_from(|_| Some((unsent.take()?, ())));
+        }
+        if let Some(message) = unsent {
+            let is_closed = inner.with_state(|state| state.is_closed());
+            return Err(if is_closed { TrySendError::Closed(message) } else { TrySendError::Full(message) });
+        }
         drop(inner);
         self.serve();
         Ok(())
@@ -247,7 +269,7 @@ impl<T: 'static> Channel<T> {
     fn close_side(&self, side: usize) {
         let unread = match self.shared() {
             None => self.with(|state| state.close_side(side)),
-            Some(shared) => shared.remove_end(side),
+            Some(shared) => shared.remove_local_ends(side),
         };
         self.serve();
         drop(unread);
@@ -258,9 +280,8 @@ impl<T: 'static> Channel<T> {
         let (messages, capacity, is_closed) =
             inner.with_state(|state| (state.len(), state.capacity, state.is_closed()));
         let ends = |side: usize| {
-            let local = self.ends[side].get();
-            let others = |(shared, _): &(Arc<Shared<T>>, _)| shared.queue.ends(side) - usize::from(local != 0);
-            local + inner.shared.as_ref().map_or(0, others)
+            let remote = inner.shared.as_ref().map_or(0, |(shared, _)| shared.queue.remote_ends(side));
+            self.ends[side].get() + remote
         };
         ChannelStatistics {
             messages,

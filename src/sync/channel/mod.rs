@@ -85,6 +85,7 @@ macro_rules! end_methods {
 }
 
 mod error;
+mod flag;
 mod local;
 mod queue;
 mod recv;

@@ -51,9 +51,9 @@ impl<T> RemoteSender<T> {
                 Err(TrySendError::Closed(message)) => return Err(SendError(message)),
                 Err(TrySendError::Full(message)) => message,
             };
+            let _blocked = queue.block(SENDERS);
             let mut select = Select::new();
-            select.send(&queue.sender);
-            select.recv(&queue.is_closed.receiver);
+            select.recv(&queue.can_send);
             if !call.block(select) {
                 return Err(SendError(message));
             }
@@ -66,9 +66,7 @@ impl<T> RemoteSender<T> {
     ///
     /// Returns the message if there is no room, or if the channel is closed.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        self.0.shared.try_send(message)?;
-        self.0.shared.notifier.notify();
-        Ok(())
+        self.0.shared.try_send(message)
     }
 }
 
@@ -91,7 +89,7 @@ impl<T> RemoteReceiver<T> {
     /// In a closure of [`run_in_thread`](crate::run_in_thread) that is cancelled, this does not block: if there is no message, it
     /// returns [`RecvError`]. If the closure is cancelled while this blocks, this returns the error at once.
     pub fn recv(&self) -> Result<T, RecvError> {
-        let queue = &self.0.shared.queue;
+        let shared = &self.0.shared;
         let mut call = BlockingCall::default();
         loop {
             match self.try_recv() {
@@ -99,9 +97,10 @@ impl<T> RemoteReceiver<T> {
                 Err(TryRecvError::Closed) => return Err(RecvError),
                 Err(TryRecvError::Empty) => {}
             }
+            let _blocked = shared.queue.block(RECEIVERS);
             let mut select = Select::new();
-            select.recv(&queue.is_state_ready.receiver);
-            select.recv(&queue.receiver);
+            select.recv(&shared.is_state_ready);
+            select.recv(&shared.queue.has_message);
             if !call.block(select) {
                 return Err(RecvError);
             }
@@ -115,9 +114,7 @@ impl<T> RemoteReceiver<T> {
     /// [`TryRecvError::Empty`] if there is no message now. [`TryRecvError::Closed`] if no message will come any more, as in
     /// [`Receiver::try_recv`](super::Receiver::try_recv).
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        let message = self.0.shared.try_recv()?;
-        self.0.shared.notifier.notify();
-        Ok(message)
+        self.0.shared.try_recv()
     }
 
     /// Iterates over the messages until the channel is closed and no message is left. Blocks the thread while there is no message.
@@ -134,7 +131,7 @@ struct RemoteEnd<T, const SIDE: usize> {
 
 impl<T, const SIDE: usize> RemoteEnd<T, SIDE> {
     fn new(shared: Arc<Shared<T>>) -> RemoteEnd<T, SIDE> {
-        shared.queue.add_end(SIDE);
+        shared.queue.add_remote_end(SIDE);
         shared.notifier.hold();
         RemoteEnd { shared }
     }
@@ -158,7 +155,7 @@ impl<T, const SIDE: usize> Drop for RemoteEnd<T, SIDE> {
     fn drop(&mut self) {
         // The order matters. The waiting coroutines have to be notified that the channel is closed, before their loops count as
         // deadlocked.
-        let unread = self.shared.remove_end(SIDE);
+        let unread = self.shared.remove_remote_end(SIDE);
         self.shared.notifier.release();
         drop(unread);
     }

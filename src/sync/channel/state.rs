@@ -1,8 +1,7 @@
 //! The messages of a channel, and the rules for them.
 //!
 //! While all ends are on one thread, they share only a [`State`]. The first remote end puts the state behind a mutex ([`Shared`])
-//! and adds a [`Queue`], on which threads can block. New messages then go through the queue. If it is unbounded, a remote sender does
-//! not lock the state to send.
+//! and adds a [`Queue`] with a lock of its own. Then senders put messages into the queue, and receivers move them from there to the state.
 //!
 //! A message is *free* or *claimed*. A claimed message has been handed to a coroutine that has not resumed yet. Either the
 //! coroutine takes the message, or it gives up, and then the message is free again. So a channel is *over* only when it is closed
@@ -11,11 +10,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossbeam_utils::CachePadded;
-
 use super::error::{TryRecvError, TrySendError};
+use super::flag::Flag;
 use super::queue::{Queue, SENDERS};
 use crate::capacity::{KEPT_CAPACITY, give_memory_back};
+use crate::primitives::channel::Receiver;
 use crate::primitives::{Mutex, lock};
 use crate::scheduler::{Claimant, Claims};
 use crate::sync::notify::Notifier;
@@ -55,7 +54,7 @@ impl<T> State<T> {
     }
 
     fn queued(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.receiver.len())
+        self.queue.as_ref().map_or(0, |queue| queue.len())
     }
 
     /// The number of free messages.
@@ -75,14 +74,7 @@ impl<T> State<T> {
         self.is_closed() && self.len() == 0 && self.claims.are_all_by(task)
     }
 
-    /// Whether a message can be sent now. If threads share the channel, only the messages in the queue take room. Messages that
-    /// came back take none.
-    #[inline]
-    pub(super) fn has_room(&self) -> bool {
-        self.queue.as_ref().map_or(self.free(), |queue| queue.receiver.len()) < self.limit
-    }
-
-    /// Like [`has_room`](State::has_room), if threads do not share the channel.
+    /// Whether a message can be sent now, if threads do not share the channel.
     #[inline(always)]
     pub(super) fn has_local_room(&self) -> bool {
         self.free() < self.limit
@@ -98,21 +90,6 @@ impl<T> State<T> {
     #[inline(always)]
     pub(super) fn is_open_and_drained(&self) -> bool {
         !self.is_closed() && self.free() == 0
-    }
-
-    #[inline]
-    pub(super) fn try_send(&mut self, message: T) -> Result<(), TrySendError<T>> {
-        if self.is_closed() {
-            return Err(TrySendError::Closed(message));
-        }
-        match &self.queue {
-            Some(queue) => queue.try_send(message),
-            None if self.has_local_room() => {
-                self.push_local(message);
-                Ok(())
-            }
-            None => Err(TrySendError::Full(message)),
-        }
     }
 
     /// Makes sure that there is a free message outside of the queue. Returns false if there is no free message at all.
@@ -191,16 +168,17 @@ impl<T> State<T> {
             return VecDeque::new();
         }
         let mut unread = std::mem::take(&mut self.messages);
-        unread.extend(std::iter::from_fn(|| self.queue.as_ref()?.take()));
+        unread.extend(self.queue.as_ref().map(|queue| queue.clear()).unwrap_or_default());
         unread
     }
 }
 
 /// A state that threads share.
 pub(super) struct Shared<T> {
-    /// The state, and whether `is_state_ready` is set. It has a cache line of its own, because senders read the other fields for each
-    /// message.
-    state: CachePadded<Mutex<(State<T>, bool)>>,
+    state: Mutex<(State<T>, Flag)>,
+    /// The flag of the state, for remote receivers that block. It is set while the state has a free message, or if the channel is closed
+    /// and no message can come back.
+    pub(super) is_state_ready: Receiver<()>,
     pub(super) queue: Arc<Queue<T>>,
     /// All remote ends are holders of it.
     pub(super) notifier: Arc<Notifier>,
@@ -215,45 +193,43 @@ impl<T> Shared<T> {
         let queued = state.messages.split_off(state.messages.len() - count);
         let queue = Arc::new(Queue::new(state.capacity, queued, state.is_closed(), has_local_ends));
         state.queue = Some(queue.clone());
-        let shared = Shared { state: CachePadded::new(Mutex::new((state, false))), queue, notifier: Arc::default() };
+        let flag = Flag::default();
+        let is_state_ready = flag.watch();
+        let state = Mutex::new((state, flag));
+        let shared = Shared { state, is_state_ready, queue, notifier: Arc::default() };
         shared.with(|_| {});
         shared
     }
 
-    /// Locks the state, and calls `change` with it. Before it unlocks the state, it sets or clears `is_state_ready` for the threads
-    /// that block.
+    /// Locks the state, and calls `change` with it. Before it unlocks the state, it updates the flag.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
         let mut locked = lock(&self.state);
-        let (state, was_ready) = &mut *locked;
+        let (state, flag) = &mut *locked;
         let result = change(state);
-        let is_ready = state.free() != 0 || (state.is_closed() && state.claims.count() == 0);
-        if std::mem::replace(was_ready, is_ready) != is_ready {
-            self.queue.is_state_ready.set(is_ready);
-        }
+        flag.set(state.free() != 0 || (state.is_closed() && state.claims.count() == 0));
         result
     }
 
     /// Sends a message for another thread, if there is room.
     pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        if self.queue.is_unbounded() {
-            self.queue.try_send(message)
-        } else {
-            self.with(|state| state.try_send(message))
+        if self.queue.send(message)? {
+            self.notifier.notify();
         }
+        Ok(())
     }
 
-    /// Takes the oldest free message for another thread. It never takes a claimed message: the claimed messages are older, and the
-    /// thread may already have received a newer message from the queue.
+    /// Takes the oldest message for another thread, if any message is free.
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
-        if !self.queue.is_state_ready.is_set()
-            && let Some(message) = self.queue.take()
-        {
-            return Ok(message);
+        let (message, must_notify) = self.with(|state| {
+            let message = state.try_recv()?;
+            // Coroutines may be waiting for room. If this was the last message of a closed channel, the channel may be over for coroutines
+            // that wait for a message.
+            Ok((message, state.capacity.is_some() || state.is_closed()))
+        })?;
+        if must_notify {
+            self.notifier.notify();
         }
-        self.with(|state| {
-            let message = state.messages.remove(state.claims.count()).or_else(|| self.queue.take_under_send_lock());
-            message.ok_or_else(|| state.no_message())
-        })
+        Ok(message)
     }
 
     /// Closes the channel. Returns whether it was open.
@@ -263,12 +239,19 @@ impl<T> Shared<T> {
         was_open
     }
 
-    /// Counts an end that was dropped. Returns the messages that no receiver will get.
+    /// Counts a remote end that was dropped. Returns the messages that no receiver will get.
     #[must_use = "the destructors of messages are user code, and run after all waiters were notified"]
-    pub(super) fn remove_end(&self, side: usize) -> VecDeque<T> {
-        if !self.queue.remove_end(side) {
-            return VecDeque::new();
-        }
+    pub(super) fn remove_remote_end(&self, side: usize) -> VecDeque<T> {
+        if self.queue.remove_remote_end(side) { self.close_side(side) } else { VecDeque::new() }
+    }
+
+    /// Called when the channel's own thread has no more ends of this side. Returns the messages that no receiver will get.
+    #[must_use = "the destructors of messages are user code, and run after all waiters were notified"]
+    pub(super) fn remove_local_ends(&self, side: usize) -> VecDeque<T> {
+        if self.queue.remove_local_ends(side) { self.close_side(side) } else { VecDeque::new() }
+    }
+
+    fn close_side(&self, side: usize) -> VecDeque<T> {
         let unread = self.with(|state| state.close_side(side));
         self.notifier.notify();
         unread
