@@ -193,6 +193,39 @@ fn remote_receiver_made_after_the_loop_has_received_gets_all_other_messages_in_o
 }
 
 #[test]
+fn receivers_on_any_thread_take_turns_in_the_order_of_the_messages() {
+    for (sender, receiver) in [bounded(9), unbounded()] {
+        let (sends, receives) = (sender.remote(), receiver.remote());
+        for number in 1..=9 {
+            if number % 2 == 0 { sends.try_send(number).unwrap() } else { sender.try_send(number).unwrap() }
+        }
+        let mut received = Vec::new();
+        for _ in 0..3 {
+            received.push(receiver.try_recv().unwrap());
+            received.push(receives.try_recv().unwrap());
+            received.push(Loop::new().run(receiver.recv()).unwrap().unwrap());
+        }
+        assert_eq!(received, (1..=9).collect::<Vec<_>>());
+        assert_eq!(receives.try_recv(), Err(TryRecvError::Empty));
+    }
+}
+
+/// The coroutine that was handed the oldest message gets the next one.
+#[test]
+fn a_thread_may_take_a_message_that_a_coroutine_was_handed_but_not_the_last_one() {
+    let (sender, receiver) = unbounded();
+    let remote = receiver.remote();
+    let main = co! {
+        let receives = yield spawn(co! { (yield receiver.recv())? });
+        yield;
+        (1..=3).try_for_each(|number| sender.try_send(number))?;
+        (remote.try_recv(), remote.try_recv(), remote.try_recv(), yield receives)
+    };
+    let received = Loop::new().run(main).unwrap();
+    assert_eq!(received, (Ok(1), Ok(2), Err(TryRecvError::Empty), 3));
+}
+
+#[test]
 fn messages_taken_in_advance_are_dropped_with_the_last_receiver() {
     let (sender, receiver) = unbounded();
     let remote = sender.remote();

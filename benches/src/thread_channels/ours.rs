@@ -1,9 +1,9 @@
-//! tinyield's channel, with a remote sender.
+//! tinyield's channel, with a remote end.
 
 use tinyield::channel::{Receiver, unbounded};
 use tinyield::{Coro, Loop, co, coro};
 
-use super::{MESSAGES, Sending};
+use super::{MESSAGES, Receiving, Sending};
 use crate::harness::Measured;
 
 /// A `recv` for each message.
@@ -30,6 +30,26 @@ fn received_by(receive: fn(Receiver<u64>) -> Coro<u64>) -> Measured {
         measured.expect("it ran twice")
     };
     Loop::new().run(main).expect("no error")
+}
+
+/// A `send` for each message.
+pub fn to_thread() -> Measured {
+    let main = co! {
+        yield send();
+        yield send()
+    };
+    Loop::new().run(main).expect("no error")
+}
+
+#[coro]
+fn send() -> Coro<Measured> {
+    let (sender, receiver) = unbounded();
+    let remote = receiver.remote();
+    let receiving = Receiving::start(move || remote.recv().expect("the sender is there"));
+    for i in 0..MESSAGES {
+        (yield sender.send(i))?;
+    }
+    receiving.end()
 }
 
 #[coro]

@@ -1,8 +1,9 @@
 //! Each peer with the channel that its users use between threads.
 
 use futures::StreamExt;
+use futures::executor::block_on;
 
-use super::{MESSAGES, Sending};
+use super::{MESSAGES, Receiving, Sending};
 use crate::harness::Measured;
 use crate::peers::Peer;
 
@@ -109,5 +110,37 @@ pub fn bulk_futures<P: Peer>() -> Measured {
             |receiver| receiver.try_recv().ok(),
         );
         sending.end(peer.spawn(receiving).await)
+    })
+}
+
+pub fn async_channel_to_thread<P: Peer>() -> Measured {
+    timed(async |peer: &P| {
+        let (sender, receiver) = async_channel::unbounded();
+        let receiving = Receiving::start(move || receiver.recv_blocking().expect(OPEN));
+        let sending = async move {
+            for i in 0..MESSAGES {
+                sender.send(i).await.expect(OPEN);
+            }
+        };
+        peer.spawn(sending).await;
+        receiving.end()
+    })
+}
+
+pub fn tokio_to_thread<P: Peer>() -> Measured {
+    timed(async |peer: &P| {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let receiving = Receiving::start(move || receiver.blocking_recv().expect(OPEN));
+        peer.spawn(async move { (0..MESSAGES).for_each(|i| sender.send(i).expect(OPEN)) }).await;
+        receiving.end()
+    })
+}
+
+pub fn futures_to_thread<P: Peer>() -> Measured {
+    timed(async |peer: &P| {
+        let (sender, mut receiver) = futures::channel::mpsc::unbounded();
+        let receiving = Receiving::start(move || block_on(receiver.next()).expect(OPEN));
+        peer.spawn(async move { (0..MESSAGES).for_each(|i| sender.unbounded_send(i).expect(OPEN)) }).await;
+        receiving.end()
     })
 }

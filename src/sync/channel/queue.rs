@@ -192,3 +192,60 @@ impl<T> Drop for Blocked<'_, T> {
         self.queue.with(|locked| locked.blocked[self.side] -= 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(capacity: Option<usize>) -> Queue<u32> {
+        Queue::new(capacity, VecDeque::new(), false, [true; 2])
+    }
+
+    fn send(queue: &Queue<u32>, message: u32) -> bool {
+        queue.send(message).unwrap()
+    }
+
+    #[test]
+    fn a_sender_notifies_until_a_receiver_has_taken_a_message() {
+        let (queue, mut taken) = (queue(None), VecDeque::new());
+        // Coroutines may have begun to wait before the channel was shared.
+        assert!(send(&queue, 1));
+        assert!(send(&queue, 2));
+        queue.take_some(&mut taken);
+        assert!(!send(&queue, 3));
+        queue.take_some(&mut taken);
+        queue.take_some(&mut taken);
+        assert!(send(&queue, 4));
+        assert_eq!(taken, [1, 2, 3]);
+    }
+
+    #[test]
+    fn flags_are_set_only_while_a_thread_blocks() {
+        let (queue, mut taken) = (queue(Some(1)), VecDeque::new());
+        let flags = || [&queue.can_send, &queue.has_message].map(|flag| !flag.is_empty());
+        assert_eq!(flags(), [false, false]);
+        let blocked = [queue.block(SENDERS), queue.block(RECEIVERS)];
+        assert_eq!(flags(), [true, false]);
+        send(&queue, 1);
+        assert_eq!(flags(), [false, true]);
+        queue.take_some(&mut taken);
+        assert_eq!(flags(), [true, false]);
+        send(&queue, 2);
+        queue.close();
+        // A sender that blocks gets its message back.
+        assert_eq!(flags(), [true, true]);
+        drop(blocked);
+        assert_eq!(flags(), [false, false]);
+    }
+
+    #[test]
+    fn the_queue_of_a_receiver_with_older_messages_gives_memory_back() {
+        let (queue, mut taken) = (queue(None), VecDeque::from([0]));
+        for message in 0..100 * KEPT_CAPACITY as u32 {
+            send(&queue, message);
+        }
+        queue.take_some(&mut taken);
+        assert_eq!(taken.len(), 100 * KEPT_CAPACITY + 1);
+        assert!(lock(&queue.locked).messages.capacity() <= KEPT_CAPACITY);
+    }
+}
