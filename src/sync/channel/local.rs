@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::error::{TryRecvError, TrySendError};
-use super::queue::{RECEIVERS, SENDERS};
+use super::queue::{RECEIVERS, SENDERS, Taker};
 use super::state::{Shared, State};
 use crate::scheduler::{Claimant, TaskRef, WaitQueue, Waiter};
 use crate::sync::notify::{Listener, Listeners};
@@ -247,7 +247,8 @@ impl<T: 'static> Channel<T> {
     fn try_recv_slow(&self) -> Result<T, TryRecvError> {
         let mut inner = self.inner.borrow_mut();
         let others_wait = inner.receivers.len() != 0;
-        let message = inner.with_state(|state| if others_wait { Err(state.no_message()) } else { state.try_recv() })?;
+        let message = inner
+            .with_state(|state| if others_wait { Err(state.no_message()) } else { state.try_recv(Taker::OwnThread) })?;
         drop(inner);
         self.serve();
         Ok(message)
@@ -269,7 +270,7 @@ impl<T: 'static> Channel<T> {
     fn close_side(&self, side: usize) {
         let unread = match self.shared() {
             None => self.with(|state| state.close_side(side)),
-            Some(shared) => shared.remove_local_ends(side),
+            Some(shared) => shared.remove_end(side),
         };
         self.serve();
         drop(unread);
@@ -280,8 +281,9 @@ impl<T: 'static> Channel<T> {
         let (messages, capacity, is_closed) =
             inner.with_state(|state| (state.len(), state.capacity, state.is_closed()));
         let ends = |side: usize| {
-            let remote = inner.shared.as_ref().map_or(0, |(shared, _)| shared.queue.remote_ends(side));
-            self.ends[side].get() + remote
+            let local = self.ends[side].get();
+            let others = |(shared, _): &(Arc<Shared<T>>, _)| shared.queue.ends(side) - usize::from(local != 0);
+            local + inner.shared.as_ref().map_or(0, others)
         };
         ChannelStatistics {
             messages,
@@ -302,7 +304,8 @@ impl<T: 'static> Channel<T> {
 
     fn share_first(self: &Rc<Channel<T>>, inner: &mut Inner<T>) -> Arc<Shared<T>> {
         let state = std::mem::replace(&mut inner.state, State::new(None));
-        let shared = Arc::new(Shared::new(state, self.ends.each_ref().map(|ends| ends.get() != 0)));
+        let has_ends = self.ends.each_ref().map(|ends| ends.get() != 0);
+        let shared = Arc::new(Shared::new(state, has_ends, inner.receivers.len() != 0));
         let channel = Rc::downgrade(self);
         let serve = move || {
             if let Some(channel) = channel.upgrade() {

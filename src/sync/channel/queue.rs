@@ -18,9 +18,8 @@ pub(super) const RECEIVERS: usize = 1;
 /// If a thread locks both the state of the channel and this queue, it locks the state first.
 pub(super) struct Queue<T> {
     locked: Mutex<Locked<T>>,
-    /// A flag for remote senders that [block](Queue::block). It is set while there is room, or if the channel is closed.
+    /// The flags of [`Locked`], for threads that block.
     pub(super) can_send: Receiver<()>,
-    /// A flag for remote receivers that [block](Queue::block). It is set while the queue has a message.
     pub(super) has_message: Receiver<()>,
 }
 
@@ -28,26 +27,39 @@ struct Locked<T> {
     messages: VecDeque<T>,
     capacity: Option<usize>,
     is_closed: bool,
-    /// Whether the last receiver found no message here. Then coroutines may be waiting for one, and a sender has to notify them.
+    /// Whether coroutines may be waiting for a message. Then remote senders have to notify them.
     ///
-    /// A coroutine that waits is never forgotten: this is set when the coroutine finds no message. It stays set until a message is sent
-    /// and taken, and the sender of this message has seen it.
+    /// The channel's own thread sets this when it finds no message here, and clears it when it takes one. Another thread that takes a
+    /// message does not clear it. Otherwise only the sender of that message would know of the coroutines, and if this sender were
+    /// preempted, nothing would notify them of newer messages.
     is_awaited: bool,
-    has_local_ends: [bool; 2],
-    remote_ends: [usize; 2],
-    /// How many threads block, for each side.
+    /// How many ends each side has. The ends on the channel's own thread count as one.
+    ends: [usize; 2],
+    /// How many threads block, for each side. While no thread of a side blocks, its flag is not set: to set and clear it costs more
+    /// than to send a message.
     blocked: [usize; 2],
+    /// Set while there is room, or if the channel is closed.
     can_send: Flag,
+    /// Set while there is a message.
     has_message: Flag,
 }
 
+/// The thread that takes messages from the queue.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Taker {
+    /// The channel's own thread. If it finds no message, coroutines may begin to wait.
+    OwnThread,
+    OtherThread,
+}
+
 impl<T> Queue<T> {
-    /// `has_local_ends` says which sides have ends on the channel's own thread.
+    /// `has_local_ends` says which sides have ends on the channel's own thread, and `is_awaited` whether coroutines wait for a message.
     pub(super) fn new(
         capacity: Option<usize>,
         messages: VecDeque<T>,
         is_closed: bool,
         has_local_ends: [bool; 2],
+        is_awaited: bool,
     ) -> Queue<T> {
         let (can_send, has_message) = (Flag::default(), Flag::default());
         let watches = (can_send.watch(), has_message.watch());
@@ -55,10 +67,8 @@ impl<T> Queue<T> {
             messages,
             capacity,
             is_closed,
-            // Coroutines may have begun to wait before the channel was shared.
-            is_awaited: true,
-            has_local_ends,
-            remote_ends: [0; 2],
+            is_awaited,
+            ends: has_local_ends.map(usize::from),
             blocked: [0; 2],
             can_send,
             has_message,
@@ -93,7 +103,10 @@ impl<T> Queue<T> {
     #[inline(never)]
     pub(super) fn send_from<R>(&self, message: impl FnOnce() -> Option<(T, R)>) -> Option<R> {
         self.with(|locked| {
-            let (message, result) = if locked.can_send() { message()? } else { return None };
+            if !locked.can_send() {
+                return None;
+            }
+            let (message, result) = message()?;
             locked.messages.push_back(message);
             Some(result)
         })
@@ -101,9 +114,11 @@ impl<T> Queue<T> {
 
     /// Moves messages to the end of `taken`: at least one, if there is one. Must be called under the lock of the state.
     #[inline(never)]
-    pub(super) fn take_some(&self, taken: &mut VecDeque<T>) {
+    pub(super) fn take_some(&self, taken: &mut VecDeque<T>, taker: Taker) {
         self.with(|locked| {
-            locked.is_awaited = locked.messages.is_empty();
+            if taker == Taker::OwnThread {
+                locked.is_awaited = locked.messages.is_empty();
+            }
             if locked.capacity.is_some() {
                 // The messages outside of the queue take no room.
                 taken.extend(locked.messages.pop_front());
@@ -112,7 +127,7 @@ impl<T> Queue<T> {
             } else {
                 taken.append(&mut locked.messages);
             }
-            if locked.messages.is_empty() && locked.messages.capacity() > KEPT_CAPACITY {
+            if locked.messages.capacity() > KEPT_CAPACITY {
                 give_memory_back(&mut locked.messages);
             }
         });
@@ -133,33 +148,27 @@ impl<T> Queue<T> {
         self.with(|locked| std::mem::take(&mut locked.messages))
     }
 
-    /// Must be called before a thread blocks on the flag of its side. The thread blocks until the result is dropped.
+    /// Must be called before a thread of this side blocks. The thread counts as blocked until the result is dropped.
+    #[must_use]
     pub(super) fn block(&self, side: usize) -> Blocked<'_, T> {
         self.with(|locked| locked.blocked[side] += 1);
         Blocked { queue: self, side }
     }
 
-    pub(super) fn remote_ends(&self, side: usize) -> usize {
-        lock(&self.locked).remote_ends[side]
+    pub(super) fn ends(&self, side: usize) -> usize {
+        lock(&self.locked).ends[side]
     }
 
-    pub(super) fn add_remote_end(&self, side: usize) {
-        self.with(|locked| locked.remote_ends[side] += 1);
+    pub(super) fn add_end(&self, side: usize) {
+        self.with(|locked| locked.ends[side] += 1);
     }
 
-    /// Counts a remote end that was dropped. Returns whether it was the last end of its side.
-    pub(super) fn remove_remote_end(&self, side: usize) -> bool {
+    /// Counts an end that was dropped. Returns whether it was the last one.
+    #[must_use]
+    pub(super) fn remove_end(&self, side: usize) -> bool {
         self.with(|locked| {
-            locked.remote_ends[side] -= 1;
-            locked.has_no_ends(side)
-        })
-    }
-
-    /// Called when the channel's own thread has no more ends of this side. Returns whether no end of this side is left.
-    pub(super) fn remove_local_ends(&self, side: usize) -> bool {
-        self.with(|locked| {
-            locked.has_local_ends[side] = false;
-            locked.has_no_ends(side)
+            locked.ends[side] -= 1;
+            locked.ends[side] == 0
         })
     }
 }
@@ -169,11 +178,6 @@ impl<T> Locked<T> {
         !self.is_closed && self.capacity.is_none_or(|capacity| self.messages.len() < capacity)
     }
 
-    fn has_no_ends(&self, side: usize) -> bool {
-        !self.has_local_ends[side] && self.remote_ends[side] == 0
-    }
-
-    /// If no thread blocks, the flags are not used. Then they are never set, because this costs more than sending a message.
     fn update_flags(&mut self) {
         let [senders, receivers] = self.blocked;
         self.can_send.set(senders != 0 && (self.can_send() || self.is_closed));
@@ -181,7 +185,7 @@ impl<T> Locked<T> {
     }
 }
 
-/// A thread that is about to block.
+/// Counts a thread as blocked.
 pub(super) struct Blocked<'a, T> {
     queue: &'a Queue<T>,
     side: usize,
@@ -198,7 +202,7 @@ mod tests {
     use super::*;
 
     fn queue(capacity: Option<usize>) -> Queue<u32> {
-        Queue::new(capacity, VecDeque::new(), false, [true; 2])
+        Queue::new(capacity, VecDeque::new(), false, [true; 2], false)
     }
 
     fn send(queue: &Queue<u32>, message: u32) -> bool {
@@ -206,15 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_notifies_until_a_receiver_has_taken_a_message() {
+    fn remote_senders_notify_until_the_channels_own_thread_has_taken_a_message() {
         let (queue, mut taken) = (queue(None), VecDeque::new());
-        // Coroutines may have begun to wait before the channel was shared.
-        assert!(send(&queue, 1));
-        assert!(send(&queue, 2));
-        queue.take_some(&mut taken);
-        assert!(!send(&queue, 3));
-        queue.take_some(&mut taken);
-        queue.take_some(&mut taken);
+        queue.take_some(&mut taken, Taker::OtherThread);
+        assert!(!send(&queue, 1));
+        queue.take_some(&mut taken, Taker::OwnThread);
+        assert!(!send(&queue, 2));
+        queue.take_some(&mut taken, Taker::OwnThread);
+        queue.take_some(&mut taken, Taker::OwnThread);
+        assert!(send(&queue, 3));
+        queue.take_some(&mut taken, Taker::OtherThread);
         assert!(send(&queue, 4));
         assert_eq!(taken, [1, 2, 3]);
     }
@@ -228,7 +233,7 @@ mod tests {
         assert_eq!(flags(), [true, false]);
         send(&queue, 1);
         assert_eq!(flags(), [false, true]);
-        queue.take_some(&mut taken);
+        queue.take_some(&mut taken, Taker::OwnThread);
         assert_eq!(flags(), [true, false]);
         send(&queue, 2);
         queue.close();
@@ -239,13 +244,19 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_of_a_receiver_with_older_messages_gives_memory_back() {
-        let (queue, mut taken) = (queue(None), VecDeque::from([0]));
-        for message in 0..100 * KEPT_CAPACITY as u32 {
-            send(&queue, message);
+    fn memory_of_a_burst_is_freed_while_a_few_messages_are_left() {
+        let count = 100 * KEPT_CAPACITY;
+        // In the first queue, one message is left there. In the second one, a receiver has an older message.
+        for (capacity, mut taken) in [(Some(count), VecDeque::new()), (None, VecDeque::from([0]))] {
+            let queue = queue(capacity);
+            for message in 0..count {
+                send(&queue, message as u32);
+            }
+            for _ in 1..count {
+                queue.take_some(&mut taken, Taker::OwnThread);
+            }
+            let kept = lock(&queue.locked).messages.capacity();
+            assert!(kept <= KEPT_CAPACITY, "{kept} places for {} messages", queue.len());
         }
-        queue.take_some(&mut taken);
-        assert_eq!(taken.len(), 100 * KEPT_CAPACITY + 1);
-        assert!(lock(&queue.locked).messages.capacity() <= KEPT_CAPACITY);
     }
 }

@@ -131,7 +131,7 @@ struct RemoteEnd<T, const SIDE: usize> {
 
 impl<T, const SIDE: usize> RemoteEnd<T, SIDE> {
     fn new(shared: Arc<Shared<T>>) -> RemoteEnd<T, SIDE> {
-        shared.queue.add_remote_end(SIDE);
+        shared.queue.add_end(SIDE);
         shared.notifier.hold();
         RemoteEnd { shared }
     }
@@ -155,7 +155,7 @@ impl<T, const SIDE: usize> Drop for RemoteEnd<T, SIDE> {
     fn drop(&mut self) {
         // The order matters. The waiting coroutines have to be notified that the channel is closed, before their loops count as
         // deadlocked.
-        let unread = self.shared.remove_remote_end(SIDE);
+        let unread = self.shared.remove_end(SIDE);
         self.shared.notifier.release();
         drop(unread);
     }

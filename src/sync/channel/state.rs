@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::error::{TryRecvError, TrySendError};
 use super::flag::Flag;
-use super::queue::{Queue, SENDERS};
+use super::queue::{Queue, SENDERS, Taker};
 use crate::capacity::{KEPT_CAPACITY, give_memory_back};
 use crate::primitives::channel::Receiver;
 use crate::primitives::{Mutex, lock};
@@ -94,13 +94,13 @@ impl<T> State<T> {
 
     /// Makes sure that there is a free message outside of the queue. Returns false if there is no free message at all.
     #[inline]
-    fn fetch(&mut self) -> bool {
+    fn fetch(&mut self, taker: Taker) -> bool {
         if self.free() == 0 {
             if self.messages.capacity() > KEPT_CAPACITY {
                 give_memory_back(&mut self.messages);
             }
             if let Some(queue) = &self.queue {
-                queue.take_some(&mut self.messages);
+                queue.take_some(&mut self.messages, taker);
             }
         }
         self.free() != 0
@@ -109,7 +109,7 @@ impl<T> State<T> {
     /// Claims a message, if there is a free one.
     #[inline]
     pub(super) fn claim(&mut self, claimant: Claimant) -> bool {
-        let is_free = self.fetch();
+        let is_free = self.fetch(Taker::OwnThread);
         if is_free {
             self.claims.add(claimant);
         }
@@ -140,8 +140,8 @@ impl<T> State<T> {
 
     /// Takes the oldest message, if any message is free. The oldest message may be a claimed one: each claim then moves to the next
     /// message. So all messages are received in the order in which they were sent.
-    pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let message = if self.fetch() { self.messages.pop_front() } else { None };
+    pub(super) fn try_recv(&mut self, taker: Taker) -> Result<T, TryRecvError> {
+        let message = if self.fetch(taker) { self.messages.pop_front() } else { None };
         message.ok_or_else(|| self.no_message())
     }
 
@@ -185,13 +185,13 @@ pub(super) struct Shared<T> {
 }
 
 impl<T> Shared<T> {
-    /// `has_local_ends` says which sides have ends on the channel's own thread.
-    pub(super) fn new(mut state: State<T>, has_local_ends: [bool; 2]) -> Shared<T> {
+    /// `has_local_ends` says which sides have ends on the channel's own thread, and `is_awaited` whether coroutines wait for a message.
+    pub(super) fn new(mut state: State<T>, has_local_ends: [bool; 2], is_awaited: bool) -> Shared<T> {
         // The newest messages go into the queue. If messages came back, there may be more messages than its capacity. Then the
         // oldest messages stay in the state.
         let count = state.capacity.unwrap_or(usize::MAX).min(state.free());
         let queued = state.messages.split_off(state.messages.len() - count);
-        let queue = Arc::new(Queue::new(state.capacity, queued, state.is_closed(), has_local_ends));
+        let queue = Arc::new(Queue::new(state.capacity, queued, state.is_closed(), has_local_ends, is_awaited));
         state.queue = Some(queue.clone());
         let flag = Flag::default();
         let is_state_ready = flag.watch();
@@ -221,7 +221,7 @@ impl<T> Shared<T> {
     /// Takes the oldest message for another thread, if any message is free.
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         let (message, must_notify) = self.with(|state| {
-            let message = state.try_recv()?;
+            let message = state.try_recv(Taker::OtherThread)?;
             // Coroutines may be waiting for room. If this was the last message of a closed channel, the channel may be over for coroutines
             // that wait for a message.
             Ok((message, state.capacity.is_some() || state.is_closed()))
@@ -239,19 +239,12 @@ impl<T> Shared<T> {
         was_open
     }
 
-    /// Counts a remote end that was dropped. Returns the messages that no receiver will get.
+    /// Counts an end that was dropped. Returns the messages that no receiver will get.
     #[must_use = "the destructors of messages are user code, and run after all waiters were notified"]
-    pub(super) fn remove_remote_end(&self, side: usize) -> VecDeque<T> {
-        if self.queue.remove_remote_end(side) { self.close_side(side) } else { VecDeque::new() }
-    }
-
-    /// Called when the channel's own thread has no more ends of this side. Returns the messages that no receiver will get.
-    #[must_use = "the destructors of messages are user code, and run after all waiters were notified"]
-    pub(super) fn remove_local_ends(&self, side: usize) -> VecDeque<T> {
-        if self.queue.remove_local_ends(side) { self.close_side(side) } else { VecDeque::new() }
-    }
-
-    fn close_side(&self, side: usize) -> VecDeque<T> {
+    pub(super) fn remove_end(&self, side: usize) -> VecDeque<T> {
+        if !self.queue.remove_end(side) {
+            return VecDeque::new();
+        }
         let unread = self.with(|state| state.close_side(side));
         self.notifier.notify();
         unread
