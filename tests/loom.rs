@@ -5,7 +5,7 @@
 //! `loom`, because some dependencies use that flag, too, and do not build with it.
 //!
 //! Loom has its own mutexes, condition variables, atomics, threads and parking. Everything else is one step for loom, which nothing
-//! interrupts: the counts of an `Arc`, and the operations of crossbeam's channels, which remote ends use. So the models check the code of
+//! interrupts: the counts of an `Arc`, and the changes of the flags on which threads block. So the models check the code of
 //! the library before and after these steps. They do not check calls that block inside of crossbeam, such as [`RemoteSender::send`] without
 //! room. Time does not pass in a model: every other wait for work in a pool times out, after the other threads have had a chance to run.
 //! The bridges to smol, async-std and tokio are not built. Loom treats `SeqCst` as `AcqRel`, so it may try orders that cannot happen.

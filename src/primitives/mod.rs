@@ -1,16 +1,17 @@
-//! The primitives through which threads share data. In normal builds, these are the primitives of the standard library and the
-//! channels of crossbeam. In builds for loom, which checks every order of events, these are the primitives of loom.
+//! The primitives through which threads share data, and the [`Flag`]s on which threads block. In normal builds, these are the primitives
+//! of the standard library. In builds for loom, which checks every order of events, these are the primitives of loom.
 
+mod flag;
 #[cfg(tinyield_loom)]
 mod loom;
 
+pub(crate) use self::flag::Flag;
+
 #[cfg(tinyield_loom)]
 pub(crate) use self::loom::{
-    Condvar, Mutex, MutexGuard, OnceLock, atomic, channel, process_wide, thread, thread_local, wait_while,
+    Condvar, Mutex, MutexGuard, OnceLock, atomic, process_wide, thread, thread_local, wait_while,
 };
 
-#[cfg(not(tinyield_loom))]
-pub(crate) use crossbeam_channel as channel;
 #[cfg(not(tinyield_loom))]
 pub(crate) use std::{
     sync::{Condvar, Mutex, MutexGuard, OnceLock, atomic},

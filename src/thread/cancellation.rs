@@ -6,13 +6,13 @@ use std::task::Waker;
 #[cfg(feature = "async-std")]
 use std::task::{Context, Poll};
 
+use crossbeam_channel::Receiver;
 use slab::Slab;
 
 use crate::error::Cancelled;
 use crate::primitives::atomic::AtomicBool;
 use crate::primitives::atomic::Ordering::SeqCst;
-use crate::primitives::channel::{self, Receiver, Sender};
-use crate::primitives::{Mutex, OnceLock, lock};
+use crate::primitives::{Flag, Mutex, OnceLock, lock};
 use crate::scheduler::Inbox;
 
 #[derive(Default)]
@@ -32,33 +32,8 @@ struct Listeners {
     loops: Slab<Arc<Inbox>>,
     /// Wakes the closure. Present while the closure polls a future.
     waker: Option<Waker>,
-    /// Made when the closure blocks for the first time.
-    signal: Option<Arc<Signal>>,
-}
-
-/// A channel that has a message once the closure is cancelled.
-pub(super) struct Signal {
-    sender: Sender<()>,
-    receiver: Receiver<()>,
-}
-
-impl Signal {
-    /// Ready once the closure is cancelled. Do not receive from it.
-    pub(super) fn receiver(&self) -> &Receiver<()> {
-        &self.receiver
-    }
-
-    fn send(&self) {
-        // This fails if the message was sent before.
-        let _ = self.sender.try_send(());
-    }
-}
-
-impl Default for Signal {
-    fn default() -> Signal {
-        let (sender, receiver) = channel::bounded(1);
-        Signal { sender, receiver }
-    }
+    /// Set once the closure is cancelled. Made when the closure blocks for the first time.
+    signal: Option<Flag>,
 }
 
 impl Cancellation {
@@ -70,8 +45,8 @@ impl Cancellation {
         let _ = self.reason.set(reason.clone());
         let mut listeners = lock(&self.listeners);
         let (loops, waker) = (std::mem::take(&mut listeners.loops), listeners.waker.take());
-        if let Some(signal) = &listeners.signal {
-            signal.send();
+        if let Some(signal) = &mut listeners.signal {
+            signal.set(true);
         }
         drop(listeners);
         for (_, inbox) in loops {
@@ -82,14 +57,15 @@ impl Cancellation {
         }
     }
 
-    /// The signal for calls that block.
-    pub(super) fn signal(&self) -> Arc<Signal> {
-        let signal = lock(&self.listeners).signal.get_or_insert_default().clone();
+    /// For calls that block: ready once the closure is cancelled.
+    pub(super) fn signal(&self) -> Receiver<()> {
+        let mut listeners = lock(&self.listeners);
+        let signal = listeners.signal.get_or_insert_default();
         // See the field `reason`.
         if self.reason().is_some() {
-            signal.send();
+            signal.set(true);
         }
-        signal
+        signal.watch()
     }
 
     pub(super) fn note_interrupted(&self) {

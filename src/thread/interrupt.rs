@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use super::cancellation::Signal;
+use crossbeam_channel::{Receiver, Select};
+
 use super::closure::Closure;
-use crate::primitives::channel::{Receiver, Select};
 
 /// A call that may block its thread several times.
 #[derive(Default)]
 pub(crate) struct BlockingCall {
     is_begun: bool,
     /// Present if a closure runs on this thread.
-    closure: Option<(Arc<Closure>, Arc<Signal>)>,
+    closure: Option<(Arc<Closure>, Receiver<()>)>,
 }
 
 impl BlockingCall {
@@ -36,7 +36,6 @@ impl BlockingCall {
                 }
                 return false;
             }
-            let signal: &Receiver<()> = signal.receiver();
             select.recv(signal);
         }
         select.ready();

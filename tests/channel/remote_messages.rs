@@ -174,7 +174,7 @@ fn messages_that_are_given_back_are_received_in_the_order_in_which_they_were_sen
     }
 }
 
-/// The loop's own thread takes many messages in advance. They still belong to the channel.
+/// The first `recv` moves all messages from the queue of the senders to the state. They still belong to the channel.
 #[test]
 fn remote_receiver_made_after_the_loop_has_received_gets_all_other_messages_in_order() {
     let (sender, receiver) = unbounded();
@@ -193,7 +193,7 @@ fn remote_receiver_made_after_the_loop_has_received_gets_all_other_messages_in_o
 }
 
 #[test]
-fn receivers_on_any_thread_take_turns_in_the_order_of_the_messages() {
+fn local_and_remote_receivers_that_take_turns_receive_in_order() {
     for (sender, receiver) in [bounded(9), unbounded()] {
         let (sends, receives) = (sender.remote(), receiver.remote());
         for number in 1..=9 {
@@ -210,7 +210,7 @@ fn receivers_on_any_thread_take_turns_in_the_order_of_the_messages() {
     }
 }
 
-/// The coroutine that was handed the oldest message gets the next one.
+/// Each time a thread takes the oldest message, the claim of the coroutine moves to the next message.
 #[test]
 fn a_thread_may_take_a_message_that_a_coroutine_was_handed_but_not_the_last_one() {
     let (sender, receiver) = unbounded();
@@ -226,7 +226,7 @@ fn a_thread_may_take_a_message_that_a_coroutine_was_handed_but_not_the_last_one(
 }
 
 #[test]
-fn messages_taken_in_advance_are_dropped_with_the_last_receiver() {
+fn messages_moved_to_the_state_are_dropped_with_the_last_receiver() {
     let (sender, receiver) = unbounded();
     let remote = sender.remote();
     let message = Arc::new(());

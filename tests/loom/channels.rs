@@ -102,6 +102,44 @@ fn a_remote_receiver_makes_room_and_its_end_closes() {
 }
 
 #[test]
+fn a_coroutine_receives_the_message_that_a_remote_receiver_leaves() {
+    check_bounded(3, || {
+        let (sender, receiver) = unbounded();
+        let (sends, receives) = (sender.remote(), receiver.remote());
+        // The threads return their ends: dropping an end would also wake the loop.
+        let sending = thread::spawn(move || {
+            (1..=2).for_each(|number| sends.try_send(number).unwrap());
+            sends
+        });
+        let receiving = thread::spawn(move || (receives.try_recv().ok(), receives));
+        let here = Loop::new().run(receiver.recv()).unwrap();
+        let (there, _receives) = receiving.join().unwrap();
+        let _sends = sending.join().unwrap();
+        assert!(matches!(here, Ok(1 | 2)) && here.ok() != there, "received {here:?} and {there:?}");
+    });
+}
+
+#[test]
+fn a_coroutine_receives_one_of_two_messages_if_a_sender_takes_the_other_one() {
+    check_bounded(3, || {
+        let (sender, receiver) = unbounded();
+        let (sends, receives) = (sender.remote(), receiver.remote());
+        let other = sender.remote();
+        let threads = [
+            thread::spawn(move || {
+                sends.try_send(1).unwrap();
+                let _ = receives.try_recv();
+            }),
+            thread::spawn(move || other.try_send(2).unwrap()),
+        ];
+        assert!(Loop::new().run(receiver.recv()).unwrap().is_ok());
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_message_is_received_or_stays_when_its_receiver_gives_up() {
     check_bounded(4, || {
         let (sender, receiver) = unbounded();

@@ -32,7 +32,7 @@ fn received_by(receive: fn(Receiver<u64>) -> Coro<u64>) -> Measured {
     Loop::new().run(main).expect("no error")
 }
 
-/// A `send` for each message.
+/// A `send` for each message. Runs twice, as `received_by` does.
 pub fn to_thread() -> Measured {
     let main = co! {
         yield send();

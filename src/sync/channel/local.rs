@@ -31,11 +31,9 @@ pub(super) struct Inner<T: 'static> {
     /// Present if threads share the channel: the shared state, and the loops in which coroutines wait.
     shared: Option<(Arc<Shared<T>>, Listeners)>,
     /// The entry of a waiting sender has an end of its own, until the message has been sent.
-    pub(super) senders: Senders<T>,
+    pub(super) senders: WaitQueue<Entry<(T, End<T, SENDERS>)>>,
     pub(super) receivers: WaitQueue<Entry<()>>,
 }
-
-type Senders<T> = WaitQueue<Entry<(T, End<T, SENDERS>)>>;
 
 pub(super) struct Entry<V> {
     pub(super) value: V,
@@ -87,22 +85,6 @@ impl<T: 'static> Inner<T> {
         Err(message)
     }
 
-    /// If there is room, sends the message that `message` returns, and returns the other value. `message` gets the entries of the
-    /// senders, and must not run user code.
-    #[inline]
-    fn send_from<R>(&mut self, message: impl FnOnce(&mut Senders<T>) -> Option<(T, R)>) -> Option<R> {
-        let Inner { state, shared, senders, .. } = self;
-        match shared {
-            Some((shared, _)) => shared.queue.send_from(|| message(senders)),
-            None if state.has_local_room() => {
-                let (message, result) = message(senders)?;
-                state.push_local(message);
-                Some(result)
-            }
-            None => None,
-        }
-    }
-
     /// Serves the next coroutine that need not wait any longer, if there is one.
     fn serve_next(&mut self) -> Option<(Waiting, Option<End<T, SENDERS>>)> {
         let Inner { state, shared, senders, receivers, .. } = self;
@@ -131,10 +113,19 @@ impl<T: 'static> Inner<T> {
         if served.is_some() || senders.len() == 0 {
             return served;
         }
-        self.send_from(|senders| {
+        let mut next = || {
             let Entry { value: (message, end), waiting } = senders.pop_front()?;
             Some((message, (waiting?, Some(end))))
-        })
+        };
+        match shared {
+            Some((shared, _)) => shared.queue.send_from(next),
+            None if state.has_local_room() => {
+                let (message, served) = next()?;
+                state.push_local(message);
+                Some(served)
+            }
+            None => None,
+        }
     }
 }
 
@@ -185,7 +176,7 @@ impl<T: 'static> Channel<T> {
     }
 
     /// Serves a coroutine that has just begun to wait, if its wait may be over already. There are two cases: other threads may have
-    /// changed the state before they could notify the loop of the coroutine, or the channel is closed.
+    /// sent or received before they could notify the loop of the coroutine, or the channel is closed.
     pub(super) fn serve_new(&self, mut inner: RefMut<'_, Inner<T>>) {
         inner.is_quiet = false;
         let may_be_over = inner.shared.is_some() || inner.state.is_closed();
@@ -217,14 +208,17 @@ impl<T: 'static> Channel<T> {
             }
             Err(message) => message,
         };
-        // If other senders wait, this one must not overtake them.
-        let mut unsent = Some(message);
-        if inner.senders.len() == 0 {
-            inner.send_from(|_| Some((unsent.take()?, ())));
-        }
-        if let Some(message) = unsent {
+        // The message must not overtake those of the coroutines that wait for room.
+        if inner.senders.len() != 0 {
             let is_closed = inner.with_state(|state| state.is_closed());
             return Err(if is_closed { TrySendError::Closed(message) } else { TrySendError::Full(message) });
+        }
+        match &inner.shared {
+            Some((shared, _)) => {
+                // The coroutines that wait for the message are served below.
+                shared.queue.send(message)?;
+            }
+            None => inner.state.try_send_local(message)?,
         }
         drop(inner);
         self.serve();

@@ -85,7 +85,6 @@ macro_rules! end_methods {
 }
 
 mod error;
-mod flag;
 mod local;
 mod queue;
 mod recv;

@@ -1,13 +1,13 @@
-//! The newer messages of a shared channel: a queue with a lock of its own. Senders lock only this queue, and receivers lock the state of
-//! the channel. See "Channels between threads" in `devdocs/scheduler.md`.
+//! The newer messages of a shared channel, and the number of its ends, under one lock. A sender locks only this queue. A receiver locks the
+//! state of the channel, and also this queue if the state has no free message. See "Channels between threads" in `devdocs/scheduler.md`.
 
 use std::collections::VecDeque;
 
+use crossbeam_channel::Receiver;
+
 use super::error::TrySendError;
-use super::flag::Flag;
 use crate::capacity::{KEPT_CAPACITY, give_memory_back};
-use crate::primitives::channel::Receiver;
-use crate::primitives::{Mutex, lock};
+use crate::primitives::{Flag, Mutex, lock};
 
 /// The sides of a channel, as indices into arrays that have one element for each side.
 pub(super) const SENDERS: usize = 0;
@@ -19,8 +19,8 @@ pub(super) const RECEIVERS: usize = 1;
 pub(super) struct Queue<T> {
     locked: Mutex<Locked<T>>,
     /// The flags of [`Locked`], for threads that block.
-    pub(super) can_send: Receiver<()>,
-    pub(super) has_message: Receiver<()>,
+    pub(super) is_send_ready: Receiver<()>,
+    pub(super) is_recv_ready: Receiver<()>,
 }
 
 struct Locked<T> {
@@ -29,19 +29,19 @@ struct Locked<T> {
     is_closed: bool,
     /// Whether coroutines may be waiting for a message. Then remote senders have to notify them.
     ///
-    /// The channel's own thread sets this when it finds no message here, and clears it when it takes one. Another thread that takes a
-    /// message does not clear it. Otherwise only the sender of that message would know of the coroutines, and if this sender were
-    /// preempted, nothing would notify them of newer messages.
+    /// The channel's own thread sets this when it finds no message here, and clears it when it takes messages. Another thread that takes
+    /// a message does not clear it. Otherwise only the sender of that message would have seen this flag. If this sender were preempted
+    /// before it notifies the coroutines, the senders of newer messages would not notify them either.
     is_awaited: bool,
     /// How many ends each side has. The ends on the channel's own thread count as one.
     ends: [usize; 2],
-    /// How many threads block, for each side. While no thread of a side blocks, its flag is not set: to set and clear it costs more
-    /// than to send a message.
+    /// How many threads block, for each side. A flag is set only while a thread of its side blocks, because setting and clearing it takes
+    /// longer than sending a message.
     blocked: [usize; 2],
     /// Set while there is room, or if the channel is closed.
-    can_send: Flag,
+    is_send_ready: Flag,
     /// Set while there is a message.
-    has_message: Flag,
+    is_recv_ready: Flag,
 }
 
 /// The thread that takes messages from the queue.
@@ -61,8 +61,6 @@ impl<T> Queue<T> {
         has_local_ends: [bool; 2],
         is_awaited: bool,
     ) -> Queue<T> {
-        let (can_send, has_message) = (Flag::default(), Flag::default());
-        let watches = (can_send.watch(), has_message.watch());
         let locked = Locked {
             messages,
             capacity,
@@ -70,10 +68,14 @@ impl<T> Queue<T> {
             is_awaited,
             ends: has_local_ends.map(usize::from),
             blocked: [0; 2],
-            can_send,
-            has_message,
+            is_send_ready: Flag::default(),
+            is_recv_ready: Flag::default(),
         };
-        Queue { locked: Mutex::new(locked), can_send: watches.0, has_message: watches.1 }
+        Queue {
+            is_send_ready: locked.is_send_ready.watch(),
+            is_recv_ready: locked.is_recv_ready.watch(),
+            locked: Mutex::new(locked),
+        }
     }
 
     fn with<R>(&self, change: impl FnOnce(&mut Locked<T>) -> R) -> R {
@@ -83,13 +85,15 @@ impl<T> Queue<T> {
         result
     }
 
-    /// Sends a message for another thread, if there is room. Returns whether coroutines may be waiting for it.
+    /// Sends a message, if there is room. Returns whether coroutines may be waiting for it, so that a remote sender has to notify them.
+    // Not inlined, so that the code for channels on one thread stays small.
+    #[inline(never)]
     pub(super) fn send(&self, message: T) -> Result<bool, TrySendError<T>> {
         self.with(|locked| {
             if locked.is_closed {
                 return Err(TrySendError::Closed(message));
             }
-            if !locked.can_send() {
+            if !locked.has_room() {
                 return Err(TrySendError::Full(message));
             }
             locked.messages.push_back(message);
@@ -98,12 +102,11 @@ impl<T> Queue<T> {
     }
 
     /// If the channel is open and has room, sends the message that `message` returns, and returns the other value. `message` is called
-    /// under the lock, so it must not run user code. Only for the channel's own thread, which serves its waiting coroutines afterwards.
-    // Not inlined, because a channel on one thread has no queue.
+    /// under the lock, so it must not run user code.
     #[inline(never)]
     pub(super) fn send_from<R>(&self, message: impl FnOnce() -> Option<(T, R)>) -> Option<R> {
         self.with(|locked| {
-            if !locked.can_send() {
+            if locked.is_closed || !locked.has_room() {
                 return None;
             }
             let (message, result) = message()?;
@@ -120,7 +123,7 @@ impl<T> Queue<T> {
                 locked.is_awaited = locked.messages.is_empty();
             }
             if locked.capacity.is_some() {
-                // The messages outside of the queue take no room.
+                // Only the messages in the queue count towards the capacity. If all were moved, the channel could hold more.
                 taken.extend(locked.messages.pop_front());
             } else if taken.is_empty() {
                 std::mem::swap(taken, &mut locked.messages);
@@ -142,17 +145,15 @@ impl<T> Queue<T> {
         self.with(|locked| locked.is_closed = true);
     }
 
-    /// Removes all messages.
     #[must_use = "the destructors of messages are user code, and run when nothing is borrowed or locked"]
-    pub(super) fn clear(&self) -> VecDeque<T> {
+    pub(super) fn take_all(&self) -> VecDeque<T> {
         self.with(|locked| std::mem::take(&mut locked.messages))
     }
 
-    /// Must be called before a thread of this side blocks. The thread counts as blocked until the result is dropped.
-    #[must_use]
-    pub(super) fn block(&self, side: usize) -> Blocked<'_, T> {
+    /// Must be called before a thread of this side blocks.
+    pub(super) fn count_blocked(&self, side: usize) -> BlockedThread<'_, T> {
         self.with(|locked| locked.blocked[side] += 1);
-        Blocked { queue: self, side }
+        BlockedThread { queue: self, side }
     }
 
     pub(super) fn ends(&self, side: usize) -> usize {
@@ -174,24 +175,25 @@ impl<T> Queue<T> {
 }
 
 impl<T> Locked<T> {
-    fn can_send(&self) -> bool {
-        !self.is_closed && self.capacity.is_none_or(|capacity| self.messages.len() < capacity)
+    fn has_room(&self) -> bool {
+        self.capacity.is_none_or(|capacity| self.messages.len() < capacity)
     }
 
     fn update_flags(&mut self) {
         let [senders, receivers] = self.blocked;
-        self.can_send.set(senders != 0 && (self.can_send() || self.is_closed));
-        self.has_message.set(receivers != 0 && !self.messages.is_empty());
+        self.is_send_ready.set(senders != 0 && (self.has_room() || self.is_closed));
+        self.is_recv_ready.set(receivers != 0 && !self.messages.is_empty());
     }
 }
 
-/// Counts a thread as blocked.
-pub(super) struct Blocked<'a, T> {
+/// A thread that counts as blocked until this is dropped.
+#[must_use = "the thread counts as blocked until this is dropped"]
+pub(super) struct BlockedThread<'a, T> {
     queue: &'a Queue<T>,
     side: usize,
 }
 
-impl<T> Drop for Blocked<'_, T> {
+impl<T> Drop for BlockedThread<'_, T> {
     fn drop(&mut self) {
         self.queue.with(|locked| locked.blocked[self.side] -= 1);
     }
@@ -227,9 +229,9 @@ mod tests {
     #[test]
     fn flags_are_set_only_while_a_thread_blocks() {
         let (queue, mut taken) = (queue(Some(1)), VecDeque::new());
-        let flags = || [&queue.can_send, &queue.has_message].map(|flag| !flag.is_empty());
+        let flags = || [&queue.is_send_ready, &queue.is_recv_ready].map(|flag| !flag.is_empty());
         assert_eq!(flags(), [false, false]);
-        let blocked = [queue.block(SENDERS), queue.block(RECEIVERS)];
+        let blocked = [queue.count_blocked(SENDERS), queue.count_blocked(RECEIVERS)];
         assert_eq!(flags(), [true, false]);
         send(&queue, 1);
         assert_eq!(flags(), [false, true]);
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(flags(), [true, false]);
         send(&queue, 2);
         queue.close();
-        // A sender that blocks gets its message back.
+        // A close also sets the flag of the senders, because they have to return their messages.
         assert_eq!(flags(), [true, true]);
         drop(blocked);
         assert_eq!(flags(), [false, false]);

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crossbeam_channel::Select;
+
 use super::error::{RecvError, SendError, TryRecvError, TrySendError};
 use super::queue::{RECEIVERS, SENDERS};
 use super::state::{Shared, State};
-use crate::primitives::channel::Select;
 use crate::thread::BlockingCall;
 
 /// Sends messages from other threads. Made by [`Sender::remote`](super::Sender::remote).
@@ -51,9 +52,9 @@ impl<T> RemoteSender<T> {
                 Err(TrySendError::Closed(message)) => return Err(SendError(message)),
                 Err(TrySendError::Full(message)) => message,
             };
-            let _blocked = queue.block(SENDERS);
+            let _blocked = queue.count_blocked(SENDERS);
             let mut select = Select::new();
-            select.recv(&queue.can_send);
+            select.recv(&queue.is_send_ready);
             if !call.block(select) {
                 return Err(SendError(message));
             }
@@ -97,10 +98,10 @@ impl<T> RemoteReceiver<T> {
                 Err(TryRecvError::Closed) => return Err(RecvError),
                 Err(TryRecvError::Empty) => {}
             }
-            let _blocked = shared.queue.block(RECEIVERS);
+            let _blocked = shared.queue.count_blocked(RECEIVERS);
             let mut select = Select::new();
             select.recv(&shared.is_state_ready);
-            select.recv(&shared.queue.has_message);
+            select.recv(&shared.queue.is_recv_ready);
             if !call.block(select) {
                 return Err(RecvError);
             }

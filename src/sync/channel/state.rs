@@ -10,12 +10,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crossbeam_channel::Receiver;
+
 use super::error::{TryRecvError, TrySendError};
-use super::flag::Flag;
 use super::queue::{Queue, SENDERS, Taker};
 use crate::capacity::{KEPT_CAPACITY, give_memory_back};
-use crate::primitives::channel::Receiver;
-use crate::primitives::{Mutex, lock};
+use crate::primitives::{Flag, Mutex, lock};
 use crate::scheduler::{Claimant, Claims};
 use crate::sync::notify::Notifier;
 
@@ -90,6 +90,18 @@ impl<T> State<T> {
     #[inline(always)]
     pub(super) fn is_open_and_drained(&self) -> bool {
         !self.is_closed() && self.free() == 0
+    }
+
+    /// Sends a message, if threads do not share the channel.
+    pub(super) fn try_send_local(&mut self, message: T) -> Result<(), TrySendError<T>> {
+        if self.is_closed() {
+            return Err(TrySendError::Closed(message));
+        }
+        if !self.has_local_room() {
+            return Err(TrySendError::Full(message));
+        }
+        self.push_local(message);
+        Ok(())
     }
 
     /// Makes sure that there is a free message outside of the queue. Returns false if there is no free message at all.
@@ -168,7 +180,9 @@ impl<T> State<T> {
             return VecDeque::new();
         }
         let mut unread = std::mem::take(&mut self.messages);
-        unread.extend(self.queue.as_ref().map(|queue| queue.clear()).unwrap_or_default());
+        if let Some(queue) = &self.queue {
+            unread.append(&mut queue.take_all());
+        }
         unread
     }
 }
@@ -194,9 +208,9 @@ impl<T> Shared<T> {
         let queue = Arc::new(Queue::new(state.capacity, queued, state.is_closed(), has_local_ends, is_awaited));
         state.queue = Some(queue.clone());
         let flag = Flag::default();
-        let is_state_ready = flag.watch();
-        let state = Mutex::new((state, flag));
-        let shared = Shared { state, is_state_ready, queue, notifier: Arc::default() };
+        let notifier = Arc::default();
+        let shared = Shared { is_state_ready: flag.watch(), state: Mutex::new((state, flag)), queue, notifier };
+        // Sets the flag if messages stayed in the state, or if the channel is over.
         shared.with(|_| {});
         shared
     }
