@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::Select;
 
 use super::error::{RecvError, SendError, TryRecvError, TrySendError};
-use super::queue::{RECEIVERS, SENDERS};
+use super::queue::{Queue, RECEIVERS, SENDERS};
 use super::state::{Shared, State};
 use crate::thread::BlockingCall;
 
@@ -43,7 +43,7 @@ impl<T> RemoteSender<T> {
     /// In a closure of [`run_in_thread`](crate::run_in_thread) that is cancelled, this does not block: if there is no room, it returns
     /// the message as an error. If the closure is cancelled while this blocks, this returns the error at once.
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
-        let queue = &self.0.shared.queue;
+        let queue = &self.0.queue;
         let mut message = message;
         let mut call = BlockingCall::default();
         loop {
@@ -67,7 +67,10 @@ impl<T> RemoteSender<T> {
     ///
     /// Returns the message if there is no room, or if the channel is closed.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        self.0.shared.try_send(message)
+        if self.0.queue.send(message)? {
+            self.0.shared.notifier.notify();
+        }
+        Ok(())
     }
 }
 
@@ -128,13 +131,16 @@ impl<T> RemoteReceiver<T> {
 
 struct RemoteEnd<T, const SIDE: usize> {
     shared: Arc<Shared<T>>,
+    /// The queue of `shared`. If each message read this pointer there, next to the lock of the state, it would take twice as long on two
+    /// cores.
+    queue: Arc<Queue<T>>,
 }
 
 impl<T, const SIDE: usize> RemoteEnd<T, SIDE> {
     fn new(shared: Arc<Shared<T>>) -> RemoteEnd<T, SIDE> {
         shared.queue.add_end(SIDE);
         shared.notifier.hold();
-        RemoteEnd { shared }
+        RemoteEnd { queue: shared.queue.clone(), shared }
     }
 
     fn close(&self) -> bool {

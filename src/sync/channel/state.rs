@@ -224,14 +224,6 @@ impl<T> Shared<T> {
         result
     }
 
-    /// Sends a message for another thread, if there is room.
-    pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        if self.queue.send(message)? {
-            self.notifier.notify();
-        }
-        Ok(())
-    }
-
     /// Takes the oldest message for another thread, if any message is free.
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         let (message, must_notify) = self.with(|state| {
