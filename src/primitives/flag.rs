@@ -1,8 +1,8 @@
 //! Flags on which threads block. A flag is a crossbeam channel with room for one message, so that a thread can wait for several flags with
 //! `Select`. The flag is set while the channel has a message.
 //!
-//! Builds for loom also use crossbeam here. A flag is changed under a lock, so each change is a part of a step that loom knows. A call
-//! that blocks is not: in a model it would block for ever.
+//! Builds for loom also use crossbeam here. A flag is changed under a lock, so each change is a part of a step that loom knows. A
+//! model must not block on a flag: loom cannot wake the thread.
 
 use crossbeam_channel::{Receiver, Sender};
 
